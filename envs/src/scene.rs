@@ -1,0 +1,57 @@
+//! What an environment looks like, as shapes: for pictures and the web page.
+
+use serde::{Deserialize, Serialize};
+
+/// The role of a shape; renderers choose colours by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Moving part of the agent.
+    Body,
+    /// Second moving part, drawn in contrast (pole on a cart, shin on a thigh).
+    Limb,
+    /// Immovable ground, rail or wall.
+    Ground,
+    /// Something to avoid.
+    Obstacle,
+    /// Where the task wants the agent.
+    Target,
+    /// A joint or hinge mark.
+    Joint,
+}
+
+/// A shape in world coordinates, metres.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Shape {
+    /// A disc.
+    Circle { centre: [f32; 2], radius: f32 },
+    /// A closed polygon.
+    Polygon { points: Vec<[f32; 2]> },
+    /// A thick line with round ends.
+    Capsule {
+        from: [f32; 2],
+        to: [f32; 2],
+        radius: f32,
+    },
+}
+
+/// A shape with its role.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    /// What it is for.
+    pub role: Role,
+    /// Its outline.
+    pub shape: Shape,
+}
+
+/// A picture of a state: shapes in drawing order within a view.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scene {
+    /// Lower-left corner of the view, metres.
+    pub view_low: [f32; 2],
+    /// Upper-right corner of the view, metres.
+    pub view_high: [f32; 2],
+    /// Shapes, drawn in order.
+    pub items: Vec<Item>,
+}

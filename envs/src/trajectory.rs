@@ -1,0 +1,202 @@
+//! Trajectories: what happened in an episode.
+
+use crate::env::End;
+
+/// Why arrays do not make a trajectory.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum TrajectoryError {
+    /// Array lengths that do not fit together.
+    #[error("{field} has {got} values, expected {expected} ({why})")]
+    Length {
+        field: &'static str,
+        got: usize,
+        expected: usize,
+        why: String,
+    },
+    /// NaN or infinity.
+    #[error("{field} at step {step}, entry {entry} is {value}, expected a finite number")]
+    NotFinite {
+        field: &'static str,
+        step: usize,
+        entry: usize,
+        value: f64,
+    },
+    /// No steps, or a zero dimension.
+    #[error("{0}")]
+    Empty(&'static str),
+    /// An episode that is still running.
+    #[error("the episode's end is `running`: only ended episodes make a trajectory")]
+    Unfinished,
+}
+
+/// A trajectory τ = s_0, a_0, …, s_T without its true cost: T actions, T+1 observations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trajectory {
+    observation_dim: usize,
+    action_dim: usize,
+    /// Row-major `[T+1, observation_dim]`.
+    observations: Vec<f32>,
+    /// Row-major `[T, action_dim]`, as commanded.
+    actions: Vec<f32>,
+    /// log π(a_t | s_t) under the behaviour that acted, `[T]`, where it is known.
+    log_densities: Option<Vec<f64>>,
+    end: End,
+}
+
+impl Trajectory {
+    /// Validates shapes and finiteness.
+    ///
+    /// Shapes: observations `[T+1, observation_dim]`, actions `[T, action_dim]`, log-densities `[T]`.
+    pub fn new(
+        observation_dim: usize,
+        action_dim: usize,
+        observations: Vec<f32>,
+        actions: Vec<f32>,
+        log_densities: Option<Vec<f64>>,
+        end: End,
+    ) -> Result<Self, TrajectoryError> {
+        if observation_dim == 0 || action_dim == 0 {
+            return Err(TrajectoryError::Empty(
+                "observations and actions need at least one dimension",
+            ));
+        }
+        if actions.is_empty() {
+            return Err(TrajectoryError::Empty(
+                "a trajectory needs at least one step",
+            ));
+        }
+        if end == End::Running {
+            return Err(TrajectoryError::Unfinished);
+        }
+        let len = actions.len() / action_dim;
+        let check = |field, got: usize, expected: usize, why: String| {
+            if got == expected {
+                Ok(())
+            } else {
+                Err(TrajectoryError::Length {
+                    field,
+                    got,
+                    expected,
+                    why,
+                })
+            }
+        };
+        check(
+            "actions",
+            actions.len(),
+            len * action_dim,
+            format!("rows of {action_dim}"),
+        )?;
+        check(
+            "observations",
+            observations.len(),
+            (len + 1) * observation_dim,
+            format!("{len} steps need {} rows of {observation_dim}", len + 1),
+        )?;
+        if let Some(log_densities) = &log_densities {
+            check(
+                "log_densities",
+                log_densities.len(),
+                len,
+                format!("{len} steps"),
+            )?;
+        }
+        let finite = |field, width: usize, values: &mut dyn Iterator<Item = f64>| match values
+            .enumerate()
+            .find(|(_, v)| !v.is_finite())
+        {
+            Some((i, value)) => Err(TrajectoryError::NotFinite {
+                field,
+                step: i / width,
+                entry: i % width,
+                value,
+            }),
+            None => Ok(()),
+        };
+        finite(
+            "observations",
+            observation_dim,
+            &mut observations.iter().map(|&v| f64::from(v)),
+        )?;
+        finite(
+            "actions",
+            action_dim,
+            &mut actions.iter().map(|&v| f64::from(v)),
+        )?;
+        if let Some(log_densities) = &log_densities {
+            finite("log_densities", 1, &mut log_densities.iter().copied())?;
+        }
+        Ok(Self {
+            observation_dim,
+            action_dim,
+            observations,
+            actions,
+            log_densities,
+            end,
+        })
+    }
+
+    /// Number of steps T.
+    #[allow(clippy::len_without_is_empty)] // a trajectory has at least one step
+    pub fn len(&self) -> usize {
+        self.actions.len() / self.action_dim
+    }
+
+    /// Entries of an observation.
+    pub fn observation_dim(&self) -> usize {
+        self.observation_dim
+    }
+
+    /// Entries of an action.
+    pub fn action_dim(&self) -> usize {
+        self.action_dim
+    }
+
+    /// All observations, row-major `[T+1, observation_dim]`.
+    pub fn observations(&self) -> &[f32] {
+        &self.observations
+    }
+
+    /// All actions, row-major `[T, action_dim]`.
+    pub fn actions(&self) -> &[f32] {
+        &self.actions
+    }
+
+    /// Observation s_t, `t ≤ T`.
+    pub fn observation(&self, t: usize) -> &[f32] {
+        &self.observations[t * self.observation_dim..(t + 1) * self.observation_dim]
+    }
+
+    /// Action a_t, `t < T`.
+    pub fn action(&self, t: usize) -> &[f32] {
+        &self.actions[t * self.action_dim..(t + 1) * self.action_dim]
+    }
+
+    /// log π(a_t | s_t) of the behaviour, `[T]`, where known.
+    pub fn log_densities(&self) -> Option<&[f64]> {
+        self.log_densities.as_deref()
+    }
+
+    /// How the episode ended; never `Running`.
+    pub fn end(&self) -> End {
+        self.end
+    }
+}
+
+/// An episode: a trajectory and the truth about it. Learners get the trajectory only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Episode {
+    /// Seed of the start state.
+    pub seed: u64,
+    /// What a learner may see.
+    pub trajectory: Trajectory,
+    /// True cost of each step, `[T]`.
+    pub costs: Vec<f64>,
+}
+
+impl Episode {
+    /// The true return, −Σ_t c(s_t, a_t).
+    pub fn true_return(&self) -> f64 {
+        -self.costs.iter().sum::<f64>()
+    }
+}

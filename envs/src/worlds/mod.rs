@@ -1,0 +1,3 @@
+//! The environments, one file each.
+
+pub mod lq;
