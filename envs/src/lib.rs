@@ -2,11 +2,13 @@
 //!
 //! Nothing in this crate knows libtorch: it runs in worker threads, servers and bindings alike.
 
+pub mod actor;
 pub mod env;
 pub mod physics;
 pub mod registry;
 pub mod riccati;
 pub mod rng;
+pub mod rollout;
 pub mod scene;
 pub mod spec;
 pub mod trajectory;

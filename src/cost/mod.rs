@@ -1,0 +1,7 @@
+//! Learned costs c_θ(s, a) and the energy-based model p_θ(τ | s_0) that they define.
+
+mod model;
+mod scalar;
+
+pub use model::{CostForm, CostSettings, EnergyModel};
+pub use scalar::ScalarFunction;

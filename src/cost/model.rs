@@ -1,0 +1,185 @@
+//! The energy-based trajectory model p_θ(τ | s_0) = exp(−E_θ(τ)) / Z(s_0).
+
+use std::path::Path;
+
+use costate_envs::rng::Stream;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::scalar::ScalarFunction;
+use crate::batch::TrajectoryBatch;
+use crate::nn::{StateDict, StateError};
+use crate::policy::{ActionScale, Normalizer};
+
+/// The family of c_θ and of the soft value V.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostForm {
+    /// tanh networks.
+    Neural,
+    /// Quadratics in (s, a), for linear-quadratic systems.
+    Quadratic,
+}
+
+/// Settings of an [`EnergyModel`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostSettings {
+    /// Family of the cost and the soft value.
+    pub form: CostForm,
+    /// Units of each hidden layer (neural form).
+    pub hidden: Vec<usize>,
+    /// Whether log Z depends on the start: log Z(s_0) = V(s_0) + b. Otherwise log Z = b.
+    pub start_value: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    kind: String,
+    env: String,
+    settings: CostSettings,
+    normalizer: Normalizer,
+    action_scale: ActionScale,
+    log_z: f64,
+}
+
+/// Version of the cost file.
+const FORMAT: u32 = 1;
+
+/// c_θ(s, a), and the soft value V(s) = log ∫ exp(−cost to go): V(s_0) carries log Z's dependence on
+/// the start, −V(s_T) stands for the cost after the horizon.
+///
+/// E_θ(τ) = Σ_t c_θ(s_t, a_t) − V(s_T) and log Z(s_0) = V(s_0) + b.
+#[derive(Debug)]
+pub struct EnergyModel {
+    header: Header,
+    cost: ScalarFunction,
+    value: Option<ScalarFunction>,
+}
+
+impl EnergyModel {
+    /// A model with weights from `rng` on normalised observations and actions.
+    pub fn new(
+        env: &str,
+        settings: &CostSettings,
+        normalizer: Normalizer,
+        action_scale: ActionScale,
+        rng: &mut Stream,
+    ) -> Self {
+        let header = Header {
+            format: FORMAT,
+            kind: "energy_model".into(),
+            env: env.into(),
+            settings: settings.clone(),
+            normalizer,
+            action_scale,
+            log_z: 0.0,
+        };
+        let o = header.normalizer.mean.len();
+        let a = header.action_scale.half_range.len();
+        let mut function = |dim: usize| match settings.form {
+            CostForm::Neural => ScalarFunction::neural(dim, &settings.hidden, rng),
+            CostForm::Quadratic => ScalarFunction::quadratic(dim),
+        };
+        let cost = function(o + a);
+        let value = settings.start_value.then(|| function(o));
+        Self { header, cost, value }
+    }
+
+    /// Name of the environment it belongs to.
+    pub fn env(&self) -> &str {
+        &self.header.env
+    }
+
+    /// c_θ(s, a), `[N, observation_dim]`, `[N, action_dim] → [N]`, nats.
+    pub fn cost(&self, observations: &Tensor, actions: &Tensor) -> Tensor {
+        let s = self.header.normalizer.apply(observations);
+        let a = self.header.action_scale.apply(actions);
+        self.cost.forward(&Tensor::cat(&[s, a], 1))
+    }
+
+    /// V(s), `[N, observation_dim] → [N]`; zero without a start-dependent log Z.
+    pub fn value(&self, observations: &Tensor) -> Tensor {
+        match &self.value {
+            Some(value) => value.forward(&self.header.normalizer.apply(observations)),
+            None => Tensor::zeros([observations.size()[0]], (Kind::Float, tch::Device::Cpu)),
+        }
+    }
+
+    /// E_θ(τ) = Σ_t c_θ(s_t, a_t) − V(s_T), `[N]` in f64.
+    pub fn energy(&self, batch: &TrajectoryBatch) -> Tensor {
+        batch.sum_over_time(&self.cost(&batch.observations, &batch.actions))
+            - self.value(&batch.finals).to_kind(Kind::Double)
+    }
+
+    /// V(s_0), the part of log Z(s_0) that depends on the start, `[N]` in f64.
+    pub fn start_value(&self, batch: &TrajectoryBatch) -> Tensor {
+        self.value(&batch.starts).to_kind(Kind::Double)
+    }
+
+    /// b, the constant part of log Z(s_0), as last solved.
+    pub fn log_z(&self) -> f64 {
+        self.header.log_z
+    }
+
+    /// Stores b.
+    pub fn set_log_z(&mut self, log_z: f64) {
+        self.header.log_z = log_z;
+    }
+
+    /// Trainable tensors, sharing storage with the model.
+    pub fn parameters(&self) -> Vec<Tensor> {
+        self.named().into_iter().map(|(_, t)| t).collect()
+    }
+
+    fn named(&self) -> Vec<(String, Tensor)> {
+        let mut named = self.cost.named("cost.");
+        named.extend(self.value.iter().flat_map(|v| v.named("value.")));
+        named
+    }
+
+    /// Whether every weight is finite.
+    pub fn is_finite(&self) -> bool {
+        self.named().iter().all(|(_, t)| t.isfinite().all().int64_value(&[]) == 1)
+    }
+
+    /// Adds weights and b to `state`.
+    pub fn save(&self, state: &mut StateDict) {
+        state.extend(self.named());
+        state.insert_numbers("log_z", &[self.header.log_z]);
+    }
+
+    /// Restores weights of the same architecture, and b.
+    pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        state.copy_all(self.named())?;
+        self.header.log_z = state.scalar("log_z")?;
+        Ok(())
+    }
+
+    /// The bytes of a `cost.safetensors` file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
+        let mut state = StateDict::default();
+        self.save(&mut state);
+        state.to_bytes(&self.header)
+    }
+
+    /// Reads a `cost.safetensors` file.
+    pub fn read(file: &Path) -> Result<Self, StateError> {
+        let (state, header): (_, Header) = StateDict::read(file)?;
+        let foreign =
+            |reason: String| StateError::Foreign { file: file.display().to_string(), reason };
+        if header.format > FORMAT {
+            return Err(foreign(format!(
+                "format {} is newer than {FORMAT}, the newest that this build reads; update Costate",
+                header.format
+            )));
+        }
+        let mut rng = costate_envs::rng::stream(0, "discarded", 0);
+        let Header { env, settings, normalizer, action_scale, .. } = &header;
+        let mut model =
+            Self::new(env, settings, normalizer.clone(), action_scale.clone(), &mut rng);
+        model.load(&state).map_err(|e| foreign(e.to_string()))?;
+        Ok(model)
+    }
+}

@@ -1,0 +1,58 @@
+//! Scalar functions of a vector: neural or quadratic.
+
+use costate_envs::rng::Stream;
+use tch::{Kind, Tensor};
+
+use crate::nn::Mlp;
+
+/// f(x) for rows x, `[N, dim] → [N]`.
+#[derive(Debug)]
+pub enum ScalarFunction {
+    /// A tanh network with one output.
+    Neural(Mlp),
+    /// ½ xᵀMx + wᵀx with symmetric M; exact for linear-quadratic systems.
+    Quadratic {
+        /// M is (raw + rawᵀ) / 2, `[dim, dim]`.
+        raw: Tensor,
+        /// w, `[dim]`.
+        linear: Tensor,
+    },
+}
+
+impl ScalarFunction {
+    /// A network with the given hidden layers whose last layer starts small.
+    pub fn neural(dim: usize, hidden: &[usize], rng: &mut Stream) -> Self {
+        let sizes: Vec<usize> = std::iter::once(dim).chain(hidden.iter().copied()).chain([1]).collect();
+        Self::Neural(Mlp::new(&sizes, 0.1, Kind::Float, rng))
+    }
+
+    /// The zero quadratic.
+    pub fn quadratic(dim: usize) -> Self {
+        let zeros =
+            |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
+        Self::Quadratic { raw: zeros(&[dim as i64; 2]), linear: zeros(&[dim as i64]) }
+    }
+
+    /// f for every row, `[N, dim] → [N]`.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Neural(network) => network.forward(x).squeeze_dim(1),
+            Self::Quadratic { raw, linear } => {
+                let symmetric = (raw + raw.tr()) * 0.5;
+                let half: Tensor = x.matmul(&symmetric) * x * 0.5 + x * linear;
+                half.sum_dim_intlist([1_i64].as_slice(), false, x.kind())
+            }
+        }
+    }
+
+    /// Trainable tensors with names beginning with `prefix`.
+    pub fn named(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        match self {
+            Self::Neural(network) => network.named(prefix),
+            Self::Quadratic { raw, linear } => vec![
+                (format!("{prefix}quadratic"), raw.shallow_clone()),
+                (format!("{prefix}linear"), linear.shallow_clone()),
+            ],
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Proximal policy optimisation (Schulman et al. 2017) of cost minus entropy.
+
+use costate_envs::rng::{Stream, stream};
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::gae::{Discount, advantages};
+use crate::batch::TrajectoryBatch;
+use crate::nn::{self, Adam, AdamSettings, Mlp, StateDict, StateError};
+use crate::policy::{GaussianPolicy, Normalizer};
+
+/// Settings of [`Ppo`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PpoSettings {
+    /// Discount γ of the improvement step.
+    pub discount: f64,
+    /// Trace decay λ of the advantage estimate.
+    pub gae_lambda: f64,
+    /// Clip range ε of the probability ratio.
+    pub clip: f64,
+    /// Passes over the batch.
+    pub epochs: usize,
+    /// Steps in a minibatch.
+    pub minibatch: usize,
+    /// Adam's step size for the policy and the critic.
+    pub learning_rate: f64,
+    /// Passes end once the policy has moved by this many nats (mean KL divergence).
+    pub kl_stop: f64,
+    /// Gradients are clipped to this norm.
+    pub max_gradient_norm: f64,
+    /// Units of each hidden layer of the critic.
+    pub critic_hidden: Vec<usize>,
+}
+
+/// What an improvement step did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PpoReport {
+    /// Mean KL divergence from the old to the new policy, nats.
+    pub kl: f64,
+    /// Mean entropy of the new policy, nats.
+    pub entropy: f64,
+    /// Share of the variance of the cost to go that the critic did not explain before the step.
+    pub value_error: f64,
+    /// Passes made before the KL bound stopped them.
+    pub epochs: usize,
+    /// Mean norm of the policy's gradient before clipping.
+    pub gradient_norm: f64,
+}
+
+/// PPO with a critic whose targets are normalised (PopArt, van Hasselt et al. 2016).
+#[derive(Debug)]
+pub struct Ppo {
+    settings: PpoSettings,
+    normalizer: Normalizer,
+    critic: Mlp,
+    /// Mean and standard deviation of cost to go: W(s) = mean + std · network(s).
+    target: Option<TargetScale>,
+    policy_optimizer: Adam,
+    critic_optimizer: Adam,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TargetScale {
+    mean: f64,
+    std: f64,
+}
+
+/// What the two networks learn from, as tensors over steps.
+struct Targets {
+    old_log_density: Tensor,
+    advantage: Tensor,
+    normalized_cost_to_go: Tensor,
+}
+
+impl Ppo {
+    /// An improver of `policy`, whose critic sees observations through the policy's normaliser.
+    pub fn new(settings: &PpoSettings, policy: &GaussianPolicy, rng: &mut Stream) -> Self {
+        let normalizer = policy.normalizer().clone();
+        let sizes: Vec<usize> = std::iter::once(normalizer.mean.len())
+            .chain(settings.critic_hidden.iter().copied())
+            .chain([1])
+            .collect();
+        let critic = Mlp::new(&sizes, 1.0, Kind::Float, rng);
+        let adam = AdamSettings {
+            learning_rate: settings.learning_rate,
+            max_gradient_norm: Some(settings.max_gradient_norm),
+        };
+        Self {
+            policy_optimizer: Adam::new(adam, policy.parameters()),
+            critic_optimizer: Adam::new(adam, critic.parameters()),
+            settings: settings.clone(),
+            normalizer,
+            critic,
+            target: None,
+        }
+    }
+
+    /// One improvement step on the batch that `policy` collected.
+    ///
+    /// `soft_cost` is c(s_t, a_t) + log π(a_t | s_t), `[S]`: minimising its sum maximises entropy at
+    /// temperature 1. `behaviour` is log π(a_t | s_t) of the policy before the step, `[S]`.
+    pub fn improve(
+        &mut self,
+        policy: &GaussianPolicy,
+        batch: &TrajectoryBatch,
+        soft_cost: &[f64],
+        behaviour: &Tensor,
+        seed: u64,
+        iteration: usize,
+    ) -> PpoReport {
+        let states = self.normalizer.apply(&batch.observations);
+        let (targets, value_error) = self.targets(batch, &states, soft_cost, behaviour);
+        let minibatches = |name: &str, epoch: usize| {
+            let mut order: Vec<i64> = (0..batch.steps() as i64).collect();
+            let index = (iteration * self.settings.epochs + epoch) as u64;
+            order.shuffle(&mut stream(seed, name, index));
+            let size = self.settings.minibatch.max(1);
+            order.chunks(size).map(Tensor::from_slice).collect::<Vec<_>>()
+        };
+
+        // The two networks share nothing: each learns on a thread of its own.
+        let critic_work = {
+            let orders: Vec<_> =
+                (0..self.settings.epochs).map(|e| minibatches("ppo_critic", e)).collect();
+            let states = states.shallow_clone();
+            let target = targets.normalized_cost_to_go.shallow_clone();
+            (orders, states, target)
+        };
+        let policy_orders: Vec<_> =
+            (0..self.settings.epochs).map(|e| minibatches("ppo_policy", e)).collect();
+        let (critic, critic_optimizer) = (&mut self.critic, &mut self.critic_optimizer);
+        let (settings, policy_optimizer) = (&self.settings, &mut self.policy_optimizer);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                tch::set_num_threads(1);
+                let (orders, states, target) = critic_work;
+                for indices in orders.iter().flatten() {
+                    let predicted = critic.forward(&states.index_select(0, indices)).squeeze_dim(1);
+                    let loss =
+                        (predicted - target.index_select(0, indices)).square().mean(Kind::Float);
+                    critic_optimizer.step(&loss);
+                }
+            });
+            let mut report = improve_policy(settings, policy_optimizer, policy, batch, &targets, &policy_orders);
+            report.value_error = value_error;
+            report
+        })
+    }
+
+    /// Advantages and normalised critic targets; updates the target scale.
+    fn targets(
+        &mut self,
+        batch: &TrajectoryBatch,
+        states: &Tensor,
+        soft_cost: &[f64],
+        behaviour: &Tensor,
+    ) -> (Targets, f64) {
+        let finals = self.normalizer.apply(&batch.finals);
+        let scale = self.target.unwrap_or(TargetScale { mean: 0.0, std: 0.0 });
+        let predict = |x: &Tensor| -> Vec<f64> {
+            let out = tch::no_grad(|| self.critic.forward(x));
+            nn::to_f64(&out).iter().map(|v| scale.mean + scale.std * v).collect()
+        };
+        let (value, final_value) = (predict(states), predict(&finals));
+        let mut next_value = Vec::with_capacity(value.len());
+        let mut from = 0;
+        for (&len, &last) in batch.lengths.iter().zip(&final_value) {
+            next_value.extend_from_slice(&value[from + 1..from + len]);
+            next_value.push(last);
+            from += len;
+        }
+        let discount = Discount { gamma: self.settings.discount, lambda: self.settings.gae_lambda };
+        let estimate =
+            advantages(soft_cost, &value, &next_value, &batch.lengths, &batch.ends, discount);
+        let to_go = moments(&estimate.cost_to_go);
+        let errors: Vec<f64> = estimate.cost_to_go.iter().zip(&value).map(|(t, v)| t - v).collect();
+        let value_error = (moments(&errors).std / to_go.std).powi(2);
+
+        // PopArt: keep the critic's outputs while its scale moves. The first time there is nothing
+        // to keep.
+        if self.target.is_some() {
+            let to_new = scale.std / to_go.std;
+            self.critic.rescale_output(to_new, (scale.mean - to_go.mean) / to_go.std);
+        }
+        self.target = Some(to_go);
+
+        let a = moments(&estimate.advantage);
+        let normalize = |values: &[f64], scale: TargetScale| {
+            let v: Vec<f32> = values.iter().map(|v| ((v - scale.mean) / scale.std) as f32).collect();
+            Tensor::from_slice(&v)
+        };
+        let targets = Targets {
+            old_log_density: behaviour.detach(),
+            advantage: normalize(&estimate.advantage, a).to_kind(Kind::Double),
+            normalized_cost_to_go: normalize(&estimate.cost_to_go, to_go),
+        };
+        (targets, value_error)
+    }
+
+    /// Adds critic and optimisers to `state`.
+    pub fn save(&self, state: &mut StateDict) {
+        state.extend(self.critic.named("critic."));
+        let scale = self.target.unwrap_or(TargetScale { mean: 0.0, std: -1.0 });
+        state.insert_numbers("critic_target", &[scale.mean, scale.std]);
+        self.policy_optimizer.save("policy_adam.", state);
+        self.critic_optimizer.save("critic_adam.", state);
+    }
+
+    /// Restores what [`Ppo::save`] wrote.
+    pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        state.copy_all(self.critic.named("critic."))?;
+        let scale = state.numbers("critic_target", 2)?;
+        self.target = (scale[1] > 0.0).then_some(TargetScale { mean: scale[0], std: scale[1] });
+        self.policy_optimizer.load("policy_adam.", state)?;
+        self.critic_optimizer.load("critic_adam.", state)
+    }
+}
+
+/// Minimises E[max(−ρÂ, −clip(ρ, 1 ± ε)Â)] with ρ = π_new / π_old, until the KL bound.
+fn improve_policy(
+    settings: &PpoSettings,
+    optimizer: &mut Adam,
+    policy: &GaussianPolicy,
+    batch: &TrajectoryBatch,
+    targets: &Targets,
+    orders: &[Vec<Tensor>],
+) -> PpoReport {
+    let (low, high) = (1.0 - settings.clip, 1.0 + settings.clip);
+    let (mut norms, mut updates, mut epochs, mut kl) = (0.0, 0, 0, 0.0);
+    for minibatches in orders {
+        for indices in minibatches {
+            let pick = |t: &Tensor| t.index_select(0, indices);
+            let new = policy.log_density(&pick(&batch.observations), &pick(&batch.actions));
+            let ratio = (new - pick(&targets.old_log_density)).exp();
+            let advantage = pick(&targets.advantage);
+            let gain = (&ratio * &advantage).minimum(&(ratio.clamp(low, high) * &advantage));
+            norms += optimizer.step(&-gain.mean(Kind::Double));
+            updates += 1;
+        }
+        epochs += 1;
+        kl = kl_divergence(policy, batch, &targets.old_log_density);
+        if kl > settings.kl_stop {
+            break;
+        }
+    }
+    let entropy = tch::no_grad(|| policy.distribution(&batch.observations).entropy())
+        .mean(Kind::Double)
+        .double_value(&[]);
+    PpoReport {
+        kl,
+        entropy,
+        value_error: f64::NAN,
+        epochs,
+        gradient_norm: norms / f64::from(updates.max(1)),
+    }
+}
+
+/// KL(old ‖ new) from the old policy's samples: E[ρ − 1 − log ρ], which is never negative.
+fn kl_divergence(policy: &GaussianPolicy, batch: &TrajectoryBatch, old: &Tensor) -> f64 {
+    tch::no_grad(|| {
+        let log_ratio = policy.log_density(&batch.observations, &batch.actions) - old;
+        (log_ratio.exp() - 1.0 - log_ratio).mean(Kind::Double).double_value(&[])
+    })
+}
+
+/// Mean and (positive) standard deviation.
+fn moments(values: &[f64]) -> TargetScale {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+    TargetScale { mean, std: variance.sqrt().max(1e-8) }
+}

@@ -1,0 +1,96 @@
+//! Fully connected tanh networks.
+
+use costate_envs::rng::Stream;
+use rand_distr::{Distribution, StandardNormal};
+use tch::{Kind, Tensor};
+
+/// Dense layers with tanh between them and none after the last.
+#[derive(Debug)]
+pub struct Mlp {
+    /// W of each layer, `[out, in]`.
+    weights: Vec<Tensor>,
+    /// b of each layer, `[out]`.
+    biases: Vec<Tensor>,
+}
+
+impl Mlp {
+    /// Layers of the given sizes: Gaussian weights of standard deviation 1/√in (the last layer's
+    /// times `last_scale`), zero biases.
+    pub fn new(sizes: &[usize], last_scale: f64, kind: Kind, rng: &mut Stream) -> Self {
+        assert!(sizes.len() >= 2, "a network needs an input and an output size");
+        let last = sizes.len() - 2;
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        for (i, pair) in sizes.windows(2).enumerate() {
+            let (fan_in, fan_out) = (pair[0], pair[1]);
+            let std = (fan_in as f64).sqrt().recip() * if i == last { last_scale } else { 1.0 };
+            let values: Vec<f64> = (0..fan_in * fan_out)
+                .map(|_| {
+                    let z: f64 = StandardNormal.sample(&mut *rng);
+                    std * z
+                })
+                .collect();
+            let weight = Tensor::from_slice(&values).view([fan_out as i64, fan_in as i64]);
+            weights.push(weight.to_kind(kind).set_requires_grad(true));
+            let bias = Tensor::zeros([fan_out as i64], (kind, tch::Device::Cpu));
+            biases.push(bias.set_requires_grad(true));
+        }
+        Self { weights, biases }
+    }
+
+    /// The network's outputs, `[N, in] → [N, out]`.
+    pub fn forward(&self, input: &Tensor) -> Tensor {
+        let last = self.weights.len() - 1;
+        let mut x = input.shallow_clone();
+        for (i, (w, b)) in self.weights.iter().zip(&self.biases).enumerate() {
+            x = x.linear(w, Some(b));
+            if i < last {
+                x = x.tanh();
+            }
+        }
+        x
+    }
+
+    /// Layers as (weight `[out, in]`, bias `[out]`).
+    pub fn layers(&self) -> impl Iterator<Item = (&Tensor, &Tensor)> {
+        self.weights.iter().zip(&self.biases)
+    }
+
+    /// Trainable tensors, sharing storage with the network.
+    pub fn parameters(&self) -> Vec<Tensor> {
+        self.named("").into_iter().map(|(_, t)| t).collect()
+    }
+
+    /// Trainable tensors with names `{prefix}{layer}.weight` and `{prefix}{layer}.bias`.
+    pub fn named(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        self.layers()
+            .enumerate()
+            .flat_map(|(i, (w, b))| {
+                [
+                    (format!("{prefix}{i}.weight"), w.shallow_clone()),
+                    (format!("{prefix}{i}.bias"), b.shallow_clone()),
+                ]
+            })
+            .collect()
+    }
+
+    /// Replaces the last layer (W, b) by (s W, s b + t): rescales the output without a new graph.
+    pub fn rescale_output(&mut self, scale: f64, shift: f64) {
+        tch::no_grad(|| {
+            if let (Some(w), Some(b)) = (self.weights.last_mut(), self.biases.last_mut()) {
+                let _ = w.g_mul_scalar_(scale);
+                let _ = b.g_mul_scalar_(scale).g_add_scalar_(shift);
+            }
+        });
+    }
+
+    /// Sets the last layer's bias of the last `count` outputs.
+    pub fn shift_output_tail(&mut self, count: usize, value: f64) {
+        tch::no_grad(|| {
+            if let Some(b) = self.biases.last() {
+                let outputs = b.size1().expect("a bias is a vector");
+                let mut tail = b.narrow(0, outputs - count as i64, count as i64);
+                let _ = tail.fill_(value);
+            }
+        });
+    }
+}

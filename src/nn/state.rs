@@ -1,0 +1,164 @@
+//! Named tensors and their files (safetensors).
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tch::{Kind, Tensor};
+
+/// Why a state cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A tensor that should be there is not.
+    #[error("tensor `{0}` is missing")]
+    Missing(String),
+    /// A tensor of another shape or kind.
+    #[error("tensor `{name}` is {got}, expected {expected}")]
+    Mismatch { name: String, got: String, expected: String },
+    /// Not a safetensors file, or one of something else.
+    #[error("{file}: not a Costate safetensors file: {reason}")]
+    Foreign { file: String, reason: String },
+    /// The operating system's refusal.
+    #[error("{file}: {source}")]
+    Io { file: String, source: std::io::Error },
+}
+
+/// Tensors by name, in order of name.
+#[derive(Debug, Default)]
+pub struct StateDict(BTreeMap<String, Tensor>);
+
+/// The metadata key under which Costate keeps one JSON object. (One key only: the order of several
+/// would vary from run to run.)
+const METADATA: &str = "costate";
+
+impl StateDict {
+    /// Adds a copy of a tensor.
+    pub fn insert(&mut self, name: &str, tensor: &Tensor) {
+        self.0.insert(name.to_owned(), tensor.detach().copy());
+    }
+
+    /// Adds copies of named tensors.
+    pub fn extend(&mut self, tensors: impl IntoIterator<Item = (String, Tensor)>) {
+        tensors.into_iter().for_each(|(name, t)| self.insert(&name, &t));
+    }
+
+    /// Adds numbers as an f64 vector.
+    pub fn insert_numbers(&mut self, name: &str, values: &[f64]) {
+        self.insert(name, &Tensor::from_slice(values));
+    }
+
+    /// The tensor `name`.
+    pub fn get(&self, name: &str) -> Result<&Tensor, StateError> {
+        self.0.get(name).ok_or_else(|| StateError::Missing(name.into()))
+    }
+
+    /// Names beginning with `prefix`.
+    pub fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.keys().map(String::as_str).filter(move |n| n.starts_with(prefix))
+    }
+
+    /// A one-entry tensor's value.
+    pub fn scalar(&self, name: &str) -> Result<f64, StateError> {
+        Ok(self.numbers(name, 1)?[0])
+    }
+
+    /// A vector of `len` numbers.
+    pub fn numbers(&self, name: &str, len: usize) -> Result<Vec<f64>, StateError> {
+        let values = super::to_f64(self.get(name)?);
+        if values.len() == len {
+            Ok(values)
+        } else {
+            Err(StateError::Mismatch {
+                name: name.into(),
+                got: format!("{} numbers", values.len()),
+                expected: format!("{len}"),
+            })
+        }
+    }
+
+    /// Overwrites `target` (in place: whoever shares its storage sees it) with the tensor `name`.
+    pub fn copy_to(&self, name: &str, target: &mut Tensor) -> Result<(), StateError> {
+        let source = self.get(name)?;
+        if source.size() != target.size() || source.kind() != target.kind() {
+            return Err(StateError::Mismatch {
+                name: name.into(),
+                got: format!("{:?} {:?}", source.kind(), source.size()),
+                expected: format!("{:?} {:?}", target.kind(), target.size()),
+            });
+        }
+        tch::no_grad(|| target.copy_(source));
+        Ok(())
+    }
+
+    /// Overwrites each of the named tensors.
+    pub fn copy_all(&self, targets: Vec<(String, Tensor)>) -> Result<(), StateError> {
+        targets.into_iter().try_for_each(|(name, mut t)| self.copy_to(&name, &mut t))
+    }
+
+    /// The bytes of a safetensors file with `metadata` as one JSON object. Equal states give equal
+    /// bytes.
+    pub fn to_bytes(&self, metadata: &impl Serialize) -> Result<Vec<u8>, StateError> {
+        let fail = |reason: String| StateError::Foreign { file: "(memory)".into(), reason };
+        let mut held = Vec::new();
+        for (name, tensor) in &self.0 {
+            let (dtype, bytes) = match tensor.kind() {
+                Kind::Float => (Dtype::F32, le_bytes(&super::to_f32(tensor), f32::to_le_bytes)),
+                Kind::Double => (Dtype::F64, le_bytes(&super::to_f64(tensor), f64::to_le_bytes)),
+                other => return Err(fail(format!("tensor `{name}` has kind {other:?}"))),
+            };
+            let shape: Vec<usize> = tensor.size().iter().map(|&d| d as usize).collect();
+            held.push((name, dtype, shape, bytes));
+        }
+        let views = held
+            .iter()
+            .map(|(name, dtype, shape, bytes)| {
+                TensorView::new(*dtype, shape.clone(), bytes).map(|v| (name.as_str(), v))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| fail(e.to_string()))?;
+        let json = serde_json::to_string(metadata).map_err(|e| fail(e.to_string()))?;
+        let metadata = HashMap::from([(METADATA.to_owned(), json)]);
+        safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))
+    }
+
+    /// Reads a safetensors file and its metadata.
+    pub fn read<M: DeserializeOwned>(file: &Path) -> Result<(Self, M), StateError> {
+        let name = file.display().to_string();
+        let bytes = std::fs::read(file)
+            .map_err(|source| StateError::Io { file: name.clone(), source })?;
+        let foreign = |reason: String| StateError::Foreign { file: name.clone(), reason };
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|e| foreign(e.to_string()))?;
+        let json = header
+            .metadata()
+            .as_ref()
+            .and_then(|m| m.get(METADATA))
+            .ok_or_else(|| foreign(format!("no `{METADATA}` entry in its metadata")))?;
+        let metadata = serde_json::from_str(json).map_err(|e| foreign(e.to_string()))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| foreign(e.to_string()))?;
+        let mut state = Self::default();
+        for (tensor_name, view) in file.iter() {
+            let shape: Vec<i64> = view.shape().iter().map(|&d| d as i64).collect();
+            let tensor = match view.dtype() {
+                Dtype::F32 => Tensor::from_slice(&from_le(view.data(), f32::from_le_bytes)),
+                Dtype::F64 => Tensor::from_slice(&from_le(view.data(), f64::from_le_bytes)),
+                other => return Err(foreign(format!("tensor `{tensor_name}` is {other:?}"))),
+            };
+            if !super::to_f64(&tensor).iter().all(|v| v.is_finite()) {
+                return Err(foreign(format!("tensor `{tensor_name}` holds NaN or infinity")));
+            }
+            state.0.insert(tensor_name.to_owned(), tensor.view(shape.as_slice()));
+        }
+        Ok((state, metadata))
+    }
+}
+
+fn le_bytes<T: Copy, const N: usize>(values: &[T], f: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(|&v| f(v)).collect()
+}
+
+fn from_le<T, const N: usize>(bytes: &[u8], f: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|c| f(*c)).collect()
+}

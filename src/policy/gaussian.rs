@@ -1,0 +1,279 @@
+//! Gaussian policies: π_φ(a | s) = N(μ_φ(s), diag σ_φ²).
+
+use std::f64::consts::{E, TAU};
+use std::path::Path;
+
+use costate_envs::actor::{Actor, ActorParts, Dense, LogStd};
+use costate_envs::rng::Stream;
+use nalgebra::{DMatrix, DVector};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::normalizer::{ActionScale, Normalizer};
+use crate::nn::{self, Mlp, StateDict, StateError};
+
+/// How the standard deviation depends on the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StdForm {
+    /// One learned σ for all states.
+    Constant,
+    /// σ(s) from the same network as the mean.
+    Network,
+}
+
+/// Settings of a [`GaussianPolicy`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySettings {
+    /// Units of each hidden layer; empty for a linear policy.
+    pub hidden: Vec<usize>,
+    /// How σ depends on the state.
+    pub std_form: StdForm,
+    /// Least σ, as a share of half the action range.
+    pub std_floor: f64,
+    /// σ at the start, as a share of half the action range.
+    pub std_initial: f64,
+}
+
+/// Everything but the weights: what a saved policy's metadata holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    kind: String,
+    env: String,
+    settings: PolicySettings,
+    normalizer: Normalizer,
+    action_scale: ActionScale,
+}
+
+/// Version of the policy file.
+const FORMAT: u32 = 1;
+
+/// A Gaussian policy on libtorch. σ = floor + softplus(ρ), in units of half the action range, with ρ
+/// a learned constant or a second output of the network.
+#[derive(Debug)]
+pub struct GaussianPolicy {
+    header: Header,
+    network: Mlp,
+    /// ρ, `[action_dim]`, for [`StdForm::Constant`].
+    rho: Option<Tensor>,
+}
+
+/// A batch of diagonal Gaussians in f64.
+#[derive(Debug)]
+pub struct Gaussian {
+    /// Means, `[N, action_dim]`.
+    pub mean: Tensor,
+    /// log σ, `[N, action_dim]`.
+    pub log_std: Tensor,
+}
+
+impl Gaussian {
+    /// log N(a; μ, diag σ²) = −½ Σ z² − Σ log σ − (d/2) log 2π, `[N, action_dim] → [N]`.
+    pub fn log_density(&self, actions: &Tensor) -> Tensor {
+        let z = (actions.to_kind(self.mean.kind()) - &self.mean) * (-&self.log_std).exp();
+        let per_entry: Tensor = z.square() * -0.5 - &self.log_std - 0.5 * TAU.ln();
+        per_entry.sum_dim_intlist([-1_i64].as_slice(), false, per_entry.kind())
+    }
+
+    /// Differential entropy Σ log σ + (d/2) log 2πe, `[N]`.
+    pub fn entropy(&self) -> Tensor {
+        let per_entry: Tensor = &self.log_std + 0.5 * (TAU * E).ln();
+        per_entry.sum_dim_intlist([-1_i64].as_slice(), false, per_entry.kind())
+    }
+}
+
+impl GaussianPolicy {
+    /// A policy with weights from `rng`, a mean near the centre of the action range and σ =
+    /// `std_initial`.
+    pub fn new(
+        env: &str,
+        settings: &PolicySettings,
+        normalizer: Normalizer,
+        action_scale: ActionScale,
+        rng: &mut Stream,
+    ) -> Self {
+        let header = Header {
+            format: FORMAT,
+            kind: "gaussian_policy".into(),
+            env: env.into(),
+            settings: settings.clone(),
+            normalizer,
+            action_scale,
+        };
+        let mut network = Mlp::new(&header.sizes(), 0.01, Kind::Float, rng);
+        // σ = floor + softplus(ρ)  ⇒  ρ = log(exp(σ − floor) − 1).
+        let rho = (settings.std_initial - settings.std_floor).max(1e-6).exp_m1().ln();
+        let a = header.action_dim();
+        let rho = match settings.std_form {
+            StdForm::Constant => Some(
+                Tensor::full([a as i64], rho, (Kind::Float, tch::Device::Cpu))
+                    .set_requires_grad(true),
+            ),
+            StdForm::Network => {
+                network.shift_output_tail(a, rho);
+                None
+            }
+        };
+        Self { header, network, rho }
+    }
+
+    /// Name of the environment it acts in.
+    pub fn env(&self) -> &str {
+        &self.header.env
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &PolicySettings {
+        &self.header.settings
+    }
+
+    /// Its observation normaliser.
+    pub fn normalizer(&self) -> &Normalizer {
+        &self.header.normalizer
+    }
+
+    /// Its action scale.
+    pub fn action_scale(&self) -> &ActionScale {
+        &self.header.action_scale
+    }
+
+    /// π(· | s) for a batch of observations `[N, observation_dim]`, in action units.
+    pub fn distribution(&self, observations: &Tensor) -> Gaussian {
+        let out = self.network.forward(&self.header.normalizer.apply(observations));
+        let out = out.to_kind(Kind::Double);
+        let a = self.header.action_dim() as i64;
+        let scale = &self.header.action_scale;
+        let row = |v: &[f32]| Tensor::from_slice(v).to_kind(Kind::Double);
+        let half_range = row(&scale.half_range);
+        let rho = match &self.rho {
+            Some(rho) => rho.to_kind(Kind::Double),
+            None => out.narrow(1, a, a),
+        };
+        let zero = rho.zeros_like();
+        let std = (rho.logaddexp(&zero) + self.header.settings.std_floor) * &half_range;
+        let mean = out.narrow(1, 0, a) * half_range + row(&scale.centre);
+        Gaussian { log_std: std.log().expand_as(&mean), mean }
+    }
+
+    /// log π(a_t | s_t), `[N]` in f64.
+    pub fn log_density(&self, observations: &Tensor, actions: &Tensor) -> Tensor {
+        self.distribution(observations).log_density(actions)
+    }
+
+    /// Trainable tensors, sharing storage with the policy.
+    pub fn parameters(&self) -> Vec<Tensor> {
+        self.named().into_iter().map(|(_, t)| t).collect()
+    }
+
+    fn named(&self) -> Vec<(String, Tensor)> {
+        let mut named = self.network.named("policy.");
+        named.extend(self.rho.iter().map(|rho| ("policy.rho".to_owned(), rho.shallow_clone())));
+        named
+    }
+
+    /// The mean of σ over actions, in units of half the action range, for [`StdForm::Constant`]
+    /// everywhere, for [`StdForm::Network`] over the given observations.
+    pub fn mean_std(&self, observations: &Tensor) -> f64 {
+        let half_range = Tensor::from_slice(&self.header.action_scale.half_range);
+        tch::no_grad(|| self.distribution(observations).log_std.exp() / half_range)
+            .mean(Kind::Double)
+            .double_value(&[])
+    }
+
+    /// The frozen copy that workers act with.
+    pub fn freeze(&self) -> Actor {
+        let h = &self.header;
+        let layers = self
+            .network
+            .layers()
+            .map(|(w, b)| {
+                let (rows, columns) = w.size2().expect("a weight is a matrix");
+                Dense {
+                    weight: DMatrix::from_row_slice(rows as usize, columns as usize, &nn::to_f32(w)),
+                    bias: DVector::from_vec(nn::to_f32(b)),
+                }
+            })
+            .collect();
+        let log_std = match &self.rho {
+            None => LogStd::Head { floor: h.settings.std_floor as f32 },
+            Some(rho) => LogStd::Constant(
+                nn::to_f64(rho)
+                    .iter()
+                    .zip(&h.action_scale.half_range)
+                    .map(|(&rho, &half)| {
+                        let std = h.settings.std_floor + crate::density::softplus(rho);
+                        (std * f64::from(half)).ln() as f32
+                    })
+                    .collect(),
+            ),
+        };
+        Actor::new(ActorParts {
+            observation_mean: h.normalizer.mean.clone(),
+            observation_std: h.normalizer.std.clone(),
+            observation_clip: h.normalizer.clip,
+            layers,
+            action_centre: h.action_scale.centre.clone(),
+            action_scale: h.action_scale.half_range.clone(),
+            log_std,
+        })
+        .expect("a policy with finite weights freezes")
+    }
+
+    /// Whether every weight is finite.
+    pub fn is_finite(&self) -> bool {
+        self.named().iter().all(|(_, t)| t.isfinite().all().int64_value(&[]) == 1)
+    }
+
+    /// Adds the weights to `state`.
+    pub fn save(&self, state: &mut StateDict) {
+        state.extend(self.named());
+    }
+
+    /// Restores weights of the same architecture.
+    pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        state.copy_all(self.named())
+    }
+
+    /// The bytes of a `policy.safetensors` file: weights, normaliser, action scale.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
+        let mut state = StateDict::default();
+        self.save(&mut state);
+        state.to_bytes(&self.header)
+    }
+
+    /// Reads a `policy.safetensors` file.
+    pub fn read(file: &Path) -> Result<Self, StateError> {
+        let (state, header): (_, Header) = StateDict::read(file)?;
+        let foreign =
+            |reason: String| StateError::Foreign { file: file.display().to_string(), reason };
+        if header.format > FORMAT {
+            return Err(foreign(format!(
+                "format {} is newer than {FORMAT}, the newest that this build reads; update Costate",
+                header.format
+            )));
+        }
+        let mut rng = costate_envs::rng::stream(0, "discarded", 0);
+        let Header { env, settings, normalizer, action_scale, .. } = &header;
+        let mut policy =
+            Self::new(env, settings, normalizer.clone(), action_scale.clone(), &mut rng);
+        policy.load(&state).map_err(|e| foreign(e.to_string()))?;
+        Ok(policy)
+    }
+}
+
+impl Header {
+    fn action_dim(&self) -> usize {
+        self.action_scale.half_range.len()
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        let outputs = match self.settings.std_form {
+            StdForm::Constant => self.action_dim(),
+            StdForm::Network => 2 * self.action_dim(),
+        };
+        let hidden = self.settings.hidden.iter().copied();
+        std::iter::once(self.normalizer.mean.len()).chain(hidden).chain([outputs]).collect()
+    }
+}

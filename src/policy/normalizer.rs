@@ -1,0 +1,94 @@
+//! Scales of observations and actions: part of every saved network.
+
+use costate_envs::{EnvSpec, Trajectory};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+/// Observations are normalised to mean 0 and standard deviation 1, then clipped to ± this.
+const CLIP: f32 = 10.0;
+
+/// Least standard deviation, so that constant entries do not blow up.
+const LEAST_STD: f32 = 1e-4;
+
+/// (s − mean) / std, clipped to ±10. Fixed once made, so that it never moves a policy's density.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Normalizer {
+    /// Mean of each observation entry.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each observation entry, positive.
+    pub std: Vec<f32>,
+    /// Clip bound.
+    pub clip: f32,
+}
+
+impl Normalizer {
+    /// The identity (up to the clip).
+    pub fn identity(dim: usize) -> Self {
+        Self { mean: vec![0.0; dim], std: vec![1.0; dim], clip: CLIP }
+    }
+
+    /// Mean and standard deviation over all states of `groups` of trajectories, each group with
+    /// equal weight however many states it has.
+    pub fn fit(dim: usize, groups: &[&[Trajectory]]) -> Self {
+        let mut mean = vec![0.0; dim];
+        let mut square = vec![0.0; dim];
+        for group in groups {
+            let rows: usize = group.iter().map(|t| t.len() + 1).sum();
+            let weight = 1.0 / (rows.max(1) * groups.len()) as f64;
+            for row in group.iter().flat_map(|t| t.observations().chunks_exact(dim)) {
+                for i in 0..dim {
+                    let v = f64::from(row[i]);
+                    mean[i] += weight * v;
+                    square[i] += weight * v * v;
+                }
+            }
+        }
+        let std = mean
+            .iter()
+            .zip(&square)
+            .map(|(m, s)| ((s - m * m).max(0.0).sqrt() as f32).max(LEAST_STD))
+            .collect();
+        Self { mean: mean.iter().map(|&m| m as f32).collect(), std, clip: CLIP }
+    }
+
+    /// Normalises rows, `[N, dim] → [N, dim]`.
+    pub fn apply(&self, observations: &Tensor) -> Tensor {
+        let row = |v: &[f32]| Tensor::from_slice(v).to_kind(observations.kind());
+        let clip = f64::from(self.clip);
+        ((observations - row(&self.mean)) / row(&self.std)).clamp(-clip, clip)
+    }
+}
+
+/// The action range: networks work in units of half the range about its centre.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionScale {
+    /// Centre of each action's range.
+    pub centre: Vec<f32>,
+    /// Half of each action's range, positive.
+    pub half_range: Vec<f32>,
+}
+
+impl ActionScale {
+    /// The scale of an environment's actions.
+    ///
+    /// Ranges wider than ±100 say that the action is unbounded in practice; they count as ±1.
+    pub fn of(spec: &EnvSpec) -> Self {
+        let bounded = |low: f32, high: f32| high - low <= 200.0;
+        let (centre, half_range) = spec
+            .action
+            .0
+            .iter()
+            .map(|c| match bounded(c.low, c.high) {
+                true => (0.5 * (c.low + c.high), 0.5 * (c.high - c.low)),
+                false => (0.0, 1.0),
+            })
+            .unzip();
+        Self { centre, half_range }
+    }
+
+    /// Actions in units of the half range, `[N, dim] → [N, dim]`.
+    pub fn apply(&self, actions: &Tensor) -> Tensor {
+        let row = |v: &[f32]| Tensor::from_slice(v).to_kind(actions.kind());
+        (actions - row(&self.centre)) / row(&self.half_range)
+    }
+}
