@@ -1,0 +1,93 @@
+//! The command line of `cargo xtask`.
+
+use std::ffi::OsString;
+
+use crate::error::Error;
+
+/// What `cargo xtask help` prints.
+pub const HELP: &str = "\
+Set-up and chores of the costate workspace.
+
+Usage: cargo xtask <COMMAND> [ARGS…]
+
+Commands:
+  setup          Bring libtorch, once per machine, so that plain `cargo build|test|run` work here
+  demo [ARGS…]   Set up, then `cargo run --release -- demo ARGS`
+  test [ARGS…]   Set up, then `cargo test --workspace ARGS`
+  help           Print this text
+
+Environment:
+  LIBTORCH              Folder of a libtorch of your own, with include/ and lib/; nothing is fetched
+  LIBTORCH_USE_PYTORCH  If set, use the PyTorch installed for python3; nothing is fetched
+  COSTATE_CACHE         Where the fetched libtorch is kept, shared by clones
+                        (default: $XDG_CACHE_HOME/costate, else ~/.cache/costate)
+";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    Setup,
+    Demo,
+    Test,
+    Help,
+}
+
+const COMMANDS: [(&str, Command); 4] = [
+    ("setup", Command::Setup),
+    ("demo", Command::Demo),
+    ("test", Command::Test),
+    ("help", Command::Help),
+];
+
+/// Splits the arguments into the command and what is passed on.
+pub fn parse(arguments: &[OsString]) -> Result<(Command, &[OsString]), Error> {
+    let Some((name, rest)) = arguments.split_first() else {
+        return Err(Error::NoCommand);
+    };
+    let name = name.to_string_lossy();
+    if name == "-h" || name == "--help" {
+        return Ok((Command::Help, rest));
+    }
+    let Some(&(_, command)) = COMMANDS.iter().find(|(known, _)| *known == name) else {
+        return Err(Error::UnknownCommand {
+            nearest: nearest(&name),
+            name: name.into_owned(),
+        });
+    };
+    match (command, rest.first()) {
+        (Command::Setup | Command::Help, Some(extra)) => Err(Error::ExtraArgument {
+            command: name.into_owned(),
+            extra: extra.to_string_lossy().into_owned(),
+        }),
+        _ => Ok((command, rest)),
+    }
+}
+
+fn nearest(name: &str) -> &'static str {
+    let distance = |known: &str| strsim::damerau_levenshtein(known, name);
+    COMMANDS
+        .iter()
+        .map(|(known, _)| *known)
+        .min_by_key(|known| distance(known))
+        .unwrap_or("help")
+}
+
+/// The arguments of cargo for `cargo xtask demo`.
+pub fn demo_arguments(rest: &[OsString]) -> Vec<OsString> {
+    with(
+        &["run", "--release", "--package", "costate", "--", "demo"],
+        rest,
+    )
+}
+
+/// The arguments of cargo for `cargo xtask test`.
+pub fn test_arguments(rest: &[OsString]) -> Vec<OsString> {
+    with(&["test", "--workspace"], rest)
+}
+
+fn with(first: &[&str], rest: &[OsString]) -> Vec<OsString> {
+    first
+        .iter()
+        .map(OsString::from)
+        .chain(rest.iter().cloned())
+        .collect()
+}

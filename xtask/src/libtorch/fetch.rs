@@ -1,0 +1,217 @@
+//! Downloads the wheels with pip, checks them, and unpacks what is needed.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::pin::{PIP_TARGET, Pin, Wheel};
+use super::python::{Python, last_line};
+use crate::error::{Context, Error};
+
+const MB: u64 = 1_000_000;
+
+/// Fills `out`, an empty folder, with `include/` and `lib/`; `work` is scratch beside it.
+pub fn fetch(pin: &Pin, python: &Python, work: &Path, out: &Path) -> Result<(), Error> {
+    let wheels = work.join("wheels");
+    let needed_mb = (pin.download_bytes() + pin.unpacked_bytes()) / MB;
+    let full = |error: Error| no_space(error, work, needed_mb);
+    download(pin, python, work, &wheels).map_err(full)?;
+    for wheel in pin.wheels {
+        let file = wheels.join(wheel.file);
+        check(wheel, &file)?;
+        unpack(wheel, python, &file, out).map_err(full)?;
+        // Its space is better used by the next one.
+        std::fs::remove_file(&file).doing(|| format!("delete {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Turns a failure that a full disk caused into the one line that says so.
+pub fn no_space(error: Error, folder: &Path, needed_mb: u64) -> Error {
+    let full = match &error {
+        Error::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+        Error::Download { detail } | Error::Unpack { detail, .. } => {
+            detail.contains("No space left") || detail.contains("Disk quota")
+        }
+        _ => false,
+    };
+    let folder = || folder.parent().unwrap_or(folder).to_path_buf();
+    if full {
+        Error::NoSpace {
+            folder: folder(),
+            needed_mb,
+        }
+    } else {
+        error
+    }
+}
+
+fn download(pin: &Pin, python: &Python, work: &Path, wheels: &Path) -> Result<(), Error> {
+    // pip's half-finished files go here too, not to a /tmp that may be small.
+    let scratch = work.join("pip");
+    for folder in [wheels, &scratch] {
+        std::fs::create_dir(folder).doing(|| format!("create {}", folder.display()))?;
+    }
+    let log = work.join("pip.log");
+    let log_file = File::create(&log).doing(|| format!("create {}", log.display()))?;
+    let total = pin.download_bytes();
+    eprintln!(
+        "Fetching libtorch {} for CPU from the Python package index: {} MB in {} wheels (pip, Python {})",
+        pin.version,
+        total / MB,
+        pin.wheels.len(),
+        python.version
+    );
+    let mut command = python.command();
+    command
+        .args([
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ])
+        // The hashed, unpacked result is kept instead.
+        .arg("--no-cache-dir")
+        .args(PIP_TARGET)
+        .arg("--dest")
+        .arg(wheels)
+        .args(pin.wheels.iter().map(|wheel| wheel.requirement))
+        .env("TMPDIR", &scratch)
+        .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+        .env("PIP_NO_INPUT", "1")
+        .env("PIP_REQUIRE_VIRTUALENV", "0")
+        .stdout(Stdio::null())
+        .stderr(log_file);
+    let child = command
+        .spawn()
+        .doing(|| format!("start {}", python.program.to_string_lossy()))?;
+    let status = wait(child, &[wheels.to_path_buf(), scratch], total)?;
+    if status.success() {
+        return Ok(());
+    }
+    let log = std::fs::read(&log).unwrap_or_default();
+    let full = String::from_utf8_lossy(&log).contains("No space left on device");
+    let detail = if full {
+        Some("No space left on device".into())
+    } else {
+        last_line(&log)
+    };
+    Err(Error::Download {
+        detail: detail.unwrap_or_else(|| status.to_string()),
+    })
+}
+
+/// Waits for pip and shows how much has arrived.
+fn wait(
+    mut child: Child,
+    folders: &[PathBuf],
+    total: u64,
+) -> Result<std::process::ExitStatus, Error> {
+    let mut stderr = io::stderr();
+    let terminal = stderr.is_terminal();
+    let (start, mut shown) = (Instant::now(), Duration::ZERO);
+    // A log gets a line now and then, a terminal one that moves.
+    let every = Duration::from_millis(if terminal { 200 } else { 10_000 });
+    loop {
+        if let Some(status) = child.try_wait().doing(|| "wait for pip".into())? {
+            if terminal {
+                eprint!("\r\x1b[K");
+            }
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        let elapsed = start.elapsed();
+        if elapsed - shown >= every {
+            shown = elapsed;
+            let arrived: u64 = folders.iter().map(|folder| size(folder)).sum();
+            let (arrived, total) = (arrived.min(total) / MB, total / MB);
+            let text = format!("  {arrived} of {total} MB, {:.0} s", elapsed.as_secs_f64());
+            if terminal {
+                eprint!("\r\x1b[K{text}");
+                // A lost progress line is no reason to stop.
+                let _ = stderr.flush();
+            } else {
+                eprintln!("{text}");
+            }
+        }
+    }
+}
+
+/// Bytes of the files under `folder`; what vanishes meanwhile counts nothing.
+fn size(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+fn check(wheel: &Wheel, file: &Path) -> Result<(), Error> {
+    if !file.is_file() {
+        return Err(Error::MissingWheel {
+            file: wheel.file.into(),
+        });
+    }
+    let found = sha256(file).doing(|| format!("read {}", file.display()))?;
+    if found == wheel.sha256 {
+        return Ok(());
+    }
+    Err(Error::WrongHash {
+        file: wheel.file.into(),
+        expected: wheel.sha256.into(),
+        found,
+    })
+}
+
+fn sha256(file: &Path) -> io::Result<String> {
+    let mut file = File::open(file)?;
+    let mut hasher = Sha256::new();
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut block)?;
+        if count == 0 {
+            return Ok(hasher
+                .finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect());
+        }
+        hasher.update(&block[..count]);
+    }
+}
+
+fn unpack(wheel: &Wheel, python: &Python, file: &Path, out: &Path) -> Result<(), Error> {
+    let headers = wheel.headers.map(|folder| format!("{folder}=include/"));
+    let libraries = wheel
+        .libraries
+        .iter()
+        .map(|library| format!("{}=lib/{}", library.source, library.name()));
+    let output = python
+        .command()
+        .args(["-I", "-c", include_str!("unpack.py")])
+        .args([file, out])
+        .args(libraries.chain(headers))
+        .output()
+        .doing(|| format!("start {}", python.program.to_string_lossy()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let detail = last_line(&output.stderr).unwrap_or_else(|| output.status.to_string());
+    Err(Error::Unpack {
+        file: wheel.file.into(),
+        detail,
+    })
+}

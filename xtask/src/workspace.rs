@@ -1,0 +1,66 @@
+//! This clone: where it is, and cargo run in it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::error::Error;
+use crate::libtorch::Libtorch;
+
+/// The root folder of the clone.
+pub struct Workspace {
+    root: PathBuf,
+}
+
+impl Workspace {
+    /// The clone this program was started in: cargo names the package's folder at run time.
+    pub fn find() -> Self {
+        let package = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root = package.parent().unwrap_or(&package).to_path_buf();
+        Workspace { root }
+    }
+
+    /// The link to the cached libtorch.
+    pub fn link(&self) -> PathBuf {
+        self.root.join(".libtorch")
+    }
+
+    /// The LIBTORCH that `.cargo/config.toml` names before the set-up has run.
+    pub fn placeholder(&self) -> PathBuf {
+        self.root.join(".cargo/no-libtorch")
+    }
+
+    /// Runs cargo with `arguments` and ends with its exit code.
+    pub fn cargo(&self, libtorch: &Libtorch, arguments: Vec<OsString>) -> Result<(), Error> {
+        let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(&program);
+        command.args(arguments);
+        if matches!(libtorch, Libtorch::Pinned) {
+            // Cargo gave us the value of its configuration before the set-up; let it read it anew.
+            command.env_remove("LIBTORCH");
+        }
+        // Cargo tells its child about this package; the next cargo must not inherit that.
+        command.env_remove("CARGO_MANIFEST_DIR");
+        Err(Error::Cargo {
+            program: program.to_string_lossy().into_owned(),
+            source: replace(command),
+        })
+    }
+}
+
+/// Becomes `command`, so that signals (Ctrl-C) and exit codes reach and come from it alone. Returns
+/// only if it could not be started.
+#[cfg(unix)]
+fn replace(mut command: Command) -> std::io::Error {
+    use std::os::unix::process::CommandExt;
+    command.exec()
+}
+
+#[cfg(not(unix))]
+fn replace(mut command: Command) -> std::io::Error {
+    match command.status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(error) => error,
+    }
+}
