@@ -88,7 +88,9 @@ impl TrajectoryBatch {
 
     /// Σ_t log π(a_t | s_t) of the behaviour, `[N]`, if known.
     pub fn behaviour_log_density(&self) -> Option<Tensor> {
-        self.behaviour.as_ref().map(|b| self.sum_over_time(&Tensor::from_slice(b)))
+        self.behaviour
+            .as_ref()
+            .map(|b| self.sum_over_time(&Tensor::from_slice(b)))
     }
 }
 
@@ -99,7 +101,15 @@ mod tests {
     fn trajectory(len: usize, first: f32) -> Trajectory {
         let observations = (0..=len).map(|t| first + t as f32).collect();
         let actions = (0..len).map(|t| -(t as f32)).collect();
-        Trajectory::new(1, 1, observations, actions, Some(vec![0.5; len]), End::Truncated).unwrap()
+        Trajectory::new(
+            1,
+            1,
+            observations,
+            actions,
+            Some(vec![0.5; len]),
+            End::Truncated,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -109,9 +119,15 @@ mod tests {
         assert_eq!((batch.len(), batch.steps()), (2, 5));
         let sums = batch.sum_over_time(&batch.observations.squeeze_dim(1));
         assert_eq!(nn::to_f64(&sums), [3.0, 21.0]);
-        assert_eq!(nn::to_f64(&batch.next_observations()), [1.0, 2.0, 3.0, 11.0, 12.0]);
+        assert_eq!(
+            nn::to_f64(&batch.next_observations()),
+            [1.0, 2.0, 3.0, 11.0, 12.0]
+        );
         assert_eq!(nn::to_f64(&batch.finals), [3.0, 12.0]);
-        assert_eq!(nn::to_f64(&batch.behaviour_log_density().unwrap()), [1.5, 1.0]);
+        assert_eq!(
+            nn::to_f64(&batch.behaviour_log_density().unwrap()),
+            [1.5, 1.0]
+        );
         assert!(TrajectoryBatch::new([]).is_none());
     }
 }

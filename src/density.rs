@@ -28,7 +28,11 @@ pub fn softplus(x: f64) -> f64 {
 
 /// σ(x) = 1 / (1 + e⁻ˣ).
 pub fn sigmoid(x: f64) -> f64 {
-    if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
+    if x >= 0.0 {
+        1.0 / (1.0 + (-x).exp())
+    } else {
+        x.exp() / (1.0 + x.exp())
+    }
 }
 
 /// Effective sample size (Σw)² / Σw² of weights given by their logarithms.
@@ -69,10 +73,12 @@ pub struct Scores<'a> {
 /// estimate of the partition function. L_disc is convex in b, so Newton's method inside a shrinking
 /// bracket finds its one minimiser. Both groups must be non-empty.
 pub fn solve_log_z(scores: Scores, beta: f64) -> f64 {
-    let mean = |x: &[f64], f: &dyn Fn(f64) -> f64| x.iter().map(|&s| f(s)).sum::<f64>() / x.len() as f64;
+    let mean =
+        |x: &[f64], f: &dyn Fn(f64) -> f64| x.iter().map(|&s| f(s)).sum::<f64>() / x.len() as f64;
     // g(b) = E_P[1 − D] − E_Q[D] rises with b, from −1 to 1.
     let g = |b: f64| {
-        mean(scores.expert, &|s| sigmoid((b - s) / beta)) - mean(scores.policy, &|s| sigmoid((s - b) / beta))
+        mean(scores.expert, &|s| sigmoid((b - s) / beta))
+            - mean(scores.policy, &|s| sigmoid((s - b) / beta))
     };
     let slope = |b: f64| {
         let d = |s: f64| sigmoid((s - b) / beta) * sigmoid((b - s) / beta) / beta;
@@ -93,7 +99,11 @@ pub fn solve_log_z(scores: Scores, beta: f64) -> f64 {
             high = b;
         }
         let newton = b - value / slope(b);
-        let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
+        let next = if newton > low && newton < high {
+            newton
+        } else {
+            0.5 * (low + high)
+        };
         let moved = (next - b).abs();
         b = next;
         if moved <= 1e-14 * b.abs().max(beta) {

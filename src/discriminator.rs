@@ -31,6 +31,11 @@ fn softplus(x: &Tensor) -> Tensor {
 
 /// The share of trajectories that D classifies rightly, averaged over the two groups.
 pub fn accuracy(expert_logit: &Tensor, policy_logit: &Tensor) -> f64 {
-    let share = |right: Tensor| right.to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
+    let share = |right: Tensor| {
+        right
+            .to_kind(Kind::Double)
+            .mean(Kind::Double)
+            .double_value(&[])
+    };
     0.5 * (share(expert_logit.gt(0.0)) + share(policy_logit.le(0.0)))
 }

@@ -1,1 +1,16 @@
-//! Costate.
+//! Costate: record demonstrations, train imitation policies, evaluate learned costs.
+//!
+//! The library behind the `costate` command. Environments live in [`costate_envs`], experts and
+//! datasets in [`costate_demos`]; everything here may use libtorch.
+
+pub mod batch;
+pub mod cost;
+pub mod density;
+pub mod discriminator;
+pub mod error;
+pub mod improve;
+pub mod learners;
+pub mod nn;
+pub mod policy;
+
+pub use error::Error;

@@ -84,7 +84,11 @@ impl EnergyModel {
         };
         let cost = function(o + a);
         let value = settings.start_value.then(|| function(o));
-        Self { header, cost, value }
+        Self {
+            header,
+            cost,
+            value,
+        }
     }
 
     /// Name of the environment it belongs to.
@@ -141,7 +145,9 @@ impl EnergyModel {
 
     /// Whether every weight is finite.
     pub fn is_finite(&self) -> bool {
-        self.named().iter().all(|(_, t)| t.isfinite().all().int64_value(&[]) == 1)
+        self.named()
+            .iter()
+            .all(|(_, t)| t.isfinite().all().int64_value(&[]) == 1)
     }
 
     /// Adds weights and b to `state`.
@@ -167,8 +173,10 @@ impl EnergyModel {
     /// Reads a `cost.safetensors` file.
     pub fn read(file: &Path) -> Result<Self, StateError> {
         let (state, header): (_, Header) = StateDict::read(file)?;
-        let foreign =
-            |reason: String| StateError::Foreign { file: file.display().to_string(), reason };
+        let foreign = |reason: String| StateError::Foreign {
+            file: file.display().to_string(),
+            reason,
+        };
         if header.format > FORMAT {
             return Err(foreign(format!(
                 "format {} is newer than {FORMAT}, the newest that this build reads; update Costate",
@@ -176,9 +184,20 @@ impl EnergyModel {
             )));
         }
         let mut rng = costate_envs::rng::stream(0, "discarded", 0);
-        let Header { env, settings, normalizer, action_scale, .. } = &header;
-        let mut model =
-            Self::new(env, settings, normalizer.clone(), action_scale.clone(), &mut rng);
+        let Header {
+            env,
+            settings,
+            normalizer,
+            action_scale,
+            ..
+        } = &header;
+        let mut model = Self::new(
+            env,
+            settings,
+            normalizer.clone(),
+            action_scale.clone(),
+            &mut rng,
+        );
         model.load(&state).map_err(|e| foreign(e.to_string()))?;
         Ok(model)
     }

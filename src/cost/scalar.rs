@@ -22,15 +22,22 @@ pub enum ScalarFunction {
 impl ScalarFunction {
     /// A network with the given hidden layers whose last layer starts small.
     pub fn neural(dim: usize, hidden: &[usize], rng: &mut Stream) -> Self {
-        let sizes: Vec<usize> = std::iter::once(dim).chain(hidden.iter().copied()).chain([1]).collect();
+        let sizes: Vec<usize> = std::iter::once(dim)
+            .chain(hidden.iter().copied())
+            .chain([1])
+            .collect();
         Self::Neural(Mlp::new(&sizes, 0.1, Kind::Float, rng))
     }
 
     /// The zero quadratic.
     pub fn quadratic(dim: usize) -> Self {
-        let zeros =
-            |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
-        Self::Quadratic { raw: zeros(&[dim as i64; 2]), linear: zeros(&[dim as i64]) }
+        let zeros = |shape: &[i64]| {
+            Tensor::zeros(shape, (Kind::Float, tch::Device::Cpu)).set_requires_grad(true)
+        };
+        Self::Quadratic {
+            raw: zeros(&[dim as i64; 2]),
+            linear: zeros(&[dim as i64]),
+        }
     }
 
     /// f for every row, `[N, dim] → [N]`.

@@ -40,7 +40,11 @@ pub fn advantages(
         let mut trace = 0.0;
         for t in (from..from + len).rev() {
             let last = t + 1 == from + len;
-            let future = if last && end == End::Terminated { 0.0 } else { next_value[t] };
+            let future = if last && end == End::Terminated {
+                0.0
+            } else {
+                next_value[t]
+            };
             let delta = costs[t] + gamma * future - value[t];
             trace = delta + gamma * lambda * trace;
             advantage[t] = -trace;
@@ -48,7 +52,10 @@ pub fn advantages(
         from += len;
     }
     let cost_to_go = value.iter().zip(&advantage).map(|(v, a)| v - a).collect();
-    Advantages { advantage, cost_to_go }
+    Advantages {
+        advantage,
+        cost_to_go,
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +70,10 @@ mod tests {
         let next_zero = |i: usize| if i == 2 || i == 4 { next[i] } else { 0.0 };
         let next: Vec<f64> = (0..5).map(next_zero).collect();
         let ends = [End::Truncated, End::Terminated];
-        let discount = Discount { gamma: 0.5, lambda: 1.0 };
+        let discount = Discount {
+            gamma: 0.5,
+            lambda: 1.0,
+        };
         let got = advantages(&costs, &value, &next, &[3, 2], &ends, discount);
         assert_eq!(got.cost_to_go, [4.0, 6.0, 8.0, 2.0, 2.0]);
         assert_eq!(got.advantage, [-4.0, -6.0, -8.0, -2.0, -2.0]);
@@ -71,9 +81,18 @@ mod tests {
 
     #[test]
     fn lambda_zero_is_the_one_step_error() {
-        let discount = Discount { gamma: 0.9, lambda: 0.0 };
-        let got =
-            advantages(&[1.0, 1.0], &[5.0, 3.0], &[3.0, 2.0], &[2], &[End::Truncated], discount);
+        let discount = Discount {
+            gamma: 0.9,
+            lambda: 0.0,
+        };
+        let got = advantages(
+            &[1.0, 1.0],
+            &[5.0, 3.0],
+            &[3.0, 2.0],
+            &[2],
+            &[End::Truncated],
+            discount,
+        );
         assert!((got.advantage[0] - (5.0 - 1.0 - 2.7)).abs() < 1e-12);
         assert!((got.advantage[1] - (3.0 - 1.0 - 1.8)).abs() < 1e-12);
     }

@@ -117,19 +117,24 @@ impl Ppo {
             let index = (iteration * self.settings.epochs + epoch) as u64;
             order.shuffle(&mut stream(seed, name, index));
             let size = self.settings.minibatch.max(1);
-            order.chunks(size).map(Tensor::from_slice).collect::<Vec<_>>()
+            order
+                .chunks(size)
+                .map(Tensor::from_slice)
+                .collect::<Vec<_>>()
         };
 
         // The two networks share nothing: each learns on a thread of its own.
         let critic_work = {
-            let orders: Vec<_> =
-                (0..self.settings.epochs).map(|e| minibatches("ppo_critic", e)).collect();
+            let orders: Vec<_> = (0..self.settings.epochs)
+                .map(|e| minibatches("ppo_critic", e))
+                .collect();
             let states = states.shallow_clone();
             let target = targets.normalized_cost_to_go.shallow_clone();
             (orders, states, target)
         };
-        let policy_orders: Vec<_> =
-            (0..self.settings.epochs).map(|e| minibatches("ppo_policy", e)).collect();
+        let policy_orders: Vec<_> = (0..self.settings.epochs)
+            .map(|e| minibatches("ppo_policy", e))
+            .collect();
         let (critic, critic_optimizer) = (&mut self.critic, &mut self.critic_optimizer);
         let (settings, policy_optimizer) = (&self.settings, &mut self.policy_optimizer);
         std::thread::scope(|scope| {
@@ -137,13 +142,23 @@ impl Ppo {
                 tch::set_num_threads(1);
                 let (orders, states, target) = critic_work;
                 for indices in orders.iter().flatten() {
-                    let predicted = critic.forward(&states.index_select(0, indices)).squeeze_dim(1);
-                    let loss =
-                        (predicted - target.index_select(0, indices)).square().mean(Kind::Float);
+                    let predicted = critic
+                        .forward(&states.index_select(0, indices))
+                        .squeeze_dim(1);
+                    let loss = (predicted - target.index_select(0, indices))
+                        .square()
+                        .mean(Kind::Float);
                     critic_optimizer.step(&loss);
                 }
             });
-            let mut report = improve_policy(settings, policy_optimizer, policy, batch, &targets, &policy_orders);
+            let mut report = improve_policy(
+                settings,
+                policy_optimizer,
+                policy,
+                batch,
+                &targets,
+                &policy_orders,
+            );
             report.value_error = value_error;
             report
         })
@@ -158,10 +173,16 @@ impl Ppo {
         behaviour: &Tensor,
     ) -> (Targets, f64) {
         let finals = self.normalizer.apply(&batch.finals);
-        let scale = self.target.unwrap_or(TargetScale { mean: 0.0, std: 0.0 });
+        let scale = self.target.unwrap_or(TargetScale {
+            mean: 0.0,
+            std: 0.0,
+        });
         let predict = |x: &Tensor| -> Vec<f64> {
             let out = tch::no_grad(|| self.critic.forward(x));
-            nn::to_f64(&out).iter().map(|v| scale.mean + scale.std * v).collect()
+            nn::to_f64(&out)
+                .iter()
+                .map(|v| scale.mean + scale.std * v)
+                .collect()
         };
         let (value, final_value) = (predict(states), predict(&finals));
         let mut next_value = Vec::with_capacity(value.len());
@@ -171,24 +192,42 @@ impl Ppo {
             next_value.push(last);
             from += len;
         }
-        let discount = Discount { gamma: self.settings.discount, lambda: self.settings.gae_lambda };
-        let estimate =
-            advantages(soft_cost, &value, &next_value, &batch.lengths, &batch.ends, discount);
+        let discount = Discount {
+            gamma: self.settings.discount,
+            lambda: self.settings.gae_lambda,
+        };
+        let estimate = advantages(
+            soft_cost,
+            &value,
+            &next_value,
+            &batch.lengths,
+            &batch.ends,
+            discount,
+        );
         let to_go = moments(&estimate.cost_to_go);
-        let errors: Vec<f64> = estimate.cost_to_go.iter().zip(&value).map(|(t, v)| t - v).collect();
+        let errors: Vec<f64> = estimate
+            .cost_to_go
+            .iter()
+            .zip(&value)
+            .map(|(t, v)| t - v)
+            .collect();
         let value_error = (moments(&errors).std / to_go.std).powi(2);
 
         // PopArt: keep the critic's outputs while its scale moves. The first time there is nothing
         // to keep.
         if self.target.is_some() {
             let to_new = scale.std / to_go.std;
-            self.critic.rescale_output(to_new, (scale.mean - to_go.mean) / to_go.std);
+            self.critic
+                .rescale_output(to_new, (scale.mean - to_go.mean) / to_go.std);
         }
         self.target = Some(to_go);
 
         let a = moments(&estimate.advantage);
         let normalize = |values: &[f64], scale: TargetScale| {
-            let v: Vec<f32> = values.iter().map(|v| ((v - scale.mean) / scale.std) as f32).collect();
+            let v: Vec<f32> = values
+                .iter()
+                .map(|v| ((v - scale.mean) / scale.std) as f32)
+                .collect();
             Tensor::from_slice(&v)
         };
         let targets = Targets {
@@ -202,7 +241,10 @@ impl Ppo {
     /// Adds critic and optimisers to `state`.
     pub fn save(&self, state: &mut StateDict) {
         state.extend(self.critic.named("critic."));
-        let scale = self.target.unwrap_or(TargetScale { mean: 0.0, std: -1.0 });
+        let scale = self.target.unwrap_or(TargetScale {
+            mean: 0.0,
+            std: -1.0,
+        });
         state.insert_numbers("critic_target", &[scale.mean, scale.std]);
         self.policy_optimizer.save("policy_adam.", state);
         self.critic_optimizer.save("critic_adam.", state);
@@ -212,7 +254,10 @@ impl Ppo {
     pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         state.copy_all(self.critic.named("critic."))?;
         let scale = state.numbers("critic_target", 2)?;
-        self.target = (scale[1] > 0.0).then_some(TargetScale { mean: scale[0], std: scale[1] });
+        self.target = (scale[1] > 0.0).then_some(TargetScale {
+            mean: scale[0],
+            std: scale[1],
+        });
         self.policy_optimizer.load("policy_adam.", state)?;
         self.critic_optimizer.load("critic_adam.", state)
     }
@@ -261,7 +306,9 @@ fn improve_policy(
 fn kl_divergence(policy: &GaussianPolicy, batch: &TrajectoryBatch, old: &Tensor) -> f64 {
     tch::no_grad(|| {
         let log_ratio = policy.log_density(&batch.observations, &batch.actions) - old;
-        (log_ratio.exp() - 1.0 - log_ratio).mean(Kind::Double).double_value(&[])
+        (log_ratio.exp() - 1.0 - log_ratio)
+            .mean(Kind::Double)
+            .double_value(&[])
     })
 }
 
@@ -270,5 +317,8 @@ fn moments(values: &[f64]) -> TargetScale {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-    TargetScale { mean, std: variance.sqrt().max(1e-8) }
+    TargetScale {
+        mean,
+        std: variance.sqrt().max(1e-8),
+    }
 }

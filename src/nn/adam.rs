@@ -62,7 +62,10 @@ impl Adam {
                 let _ = gradient.g_mul_scalar_(max / norm);
             }
             self.steps += 1;
-            let _ = self.first_moment.g_mul_scalar_(BETA_1).g_add_(&(&gradient * (1.0 - BETA_1)));
+            let _ = self
+                .first_moment
+                .g_mul_scalar_(BETA_1)
+                .g_add_(&(&gradient * (1.0 - BETA_1)));
             let _ = self
                 .second_moment
                 .g_mul_scalar_(BETA_2)
@@ -113,7 +116,10 @@ mod tests {
     fn first_steps_match_the_published_algorithm() {
         // By hand: with a constant gradient the bias-corrected ratio is ±1, so each step moves by
         // the learning rate (up to ε).
-        let settings = AdamSettings { learning_rate: 0.1, max_gradient_norm: None };
+        let settings = AdamSettings {
+            learning_rate: 0.1,
+            max_gradient_norm: None,
+        };
         let w = Tensor::from_slice(&[1.0_f64, -2.0]).set_requires_grad(true);
         let mut adam = Adam::new(settings, vec![w.shallow_clone()]);
         for _ in 0..3 {
@@ -121,16 +127,25 @@ mod tests {
             adam.step(&loss);
         }
         let w = crate::nn::to_f64(&w);
-        assert!((w[0] - 0.7).abs() < 1e-6 && (w[1] + 1.7).abs() < 1e-6, "{w:?}");
+        assert!(
+            (w[0] - 0.7).abs() < 1e-6 && (w[1] + 1.7).abs() < 1e-6,
+            "{w:?}"
+        );
     }
 
     #[test]
     fn a_quadratic_is_minimised_and_the_norm_clipped() {
-        let settings = AdamSettings { learning_rate: 0.05, max_gradient_norm: Some(1.0) };
+        let settings = AdamSettings {
+            learning_rate: 0.05,
+            max_gradient_norm: Some(1.0),
+        };
         let w = Tensor::from_slice(&[5.0_f64]).set_requires_grad(true);
         let mut adam = Adam::new(settings, vec![w.shallow_clone()]);
         let first = adam.step(&((&w - 2.0).square().sum(Kind::Double) * 100.0));
-        assert!((first - 600.0).abs() < 1e-9, "the norm before clipping is reported: {first}");
+        assert!(
+            (first - 600.0).abs() < 1e-9,
+            "the norm before clipping is reported: {first}"
+        );
         for _ in 0..500 {
             adam.step(&(&w - 2.0).square().sum(Kind::Double));
         }

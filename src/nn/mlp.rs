@@ -17,7 +17,10 @@ impl Mlp {
     /// Layers of the given sizes: Gaussian weights of standard deviation 1/√in (the last layer's
     /// times `last_scale`), zero biases.
     pub fn new(sizes: &[usize], last_scale: f64, kind: Kind, rng: &mut Stream) -> Self {
-        assert!(sizes.len() >= 2, "a network needs an input and an output size");
+        assert!(
+            sizes.len() >= 2,
+            "a network needs an input and an output size"
+        );
         let last = sizes.len() - 2;
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
         for (i, pair) in sizes.windows(2).enumerate() {

@@ -16,13 +16,20 @@ pub enum StateError {
     Missing(String),
     /// A tensor of another shape or kind.
     #[error("tensor `{name}` is {got}, expected {expected}")]
-    Mismatch { name: String, got: String, expected: String },
+    Mismatch {
+        name: String,
+        got: String,
+        expected: String,
+    },
     /// Not a safetensors file, or one of something else.
     #[error("{file}: not a Costate safetensors file: {reason}")]
     Foreign { file: String, reason: String },
     /// The operating system's refusal.
     #[error("{file}: {source}")]
-    Io { file: String, source: std::io::Error },
+    Io {
+        file: String,
+        source: std::io::Error,
+    },
 }
 
 /// Tensors by name, in order of name.
@@ -41,7 +48,9 @@ impl StateDict {
 
     /// Adds copies of named tensors.
     pub fn extend(&mut self, tensors: impl IntoIterator<Item = (String, Tensor)>) {
-        tensors.into_iter().for_each(|(name, t)| self.insert(&name, &t));
+        tensors
+            .into_iter()
+            .for_each(|(name, t)| self.insert(&name, &t));
     }
 
     /// Adds numbers as an f64 vector.
@@ -51,12 +60,18 @@ impl StateDict {
 
     /// The tensor `name`.
     pub fn get(&self, name: &str) -> Result<&Tensor, StateError> {
-        self.0.get(name).ok_or_else(|| StateError::Missing(name.into()))
+        self.0
+            .get(name)
+            .ok_or_else(|| StateError::Missing(name.into()))
     }
 
-    /// Names beginning with `prefix`.
-    pub fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.keys().map(String::as_str).filter(move |n| n.starts_with(prefix))
+    /// The tensors whose names begin with `prefix`, without it.
+    pub fn below(&self, prefix: &str) -> Self {
+        let entries = self.0.iter().filter_map(|(name, t)| {
+            name.strip_prefix(prefix)
+                .map(|rest| (rest.to_owned(), t.shallow_clone()))
+        });
+        Self(entries.collect())
     }
 
     /// A one-entry tensor's value.
@@ -94,18 +109,29 @@ impl StateDict {
 
     /// Overwrites each of the named tensors.
     pub fn copy_all(&self, targets: Vec<(String, Tensor)>) -> Result<(), StateError> {
-        targets.into_iter().try_for_each(|(name, mut t)| self.copy_to(&name, &mut t))
+        targets
+            .into_iter()
+            .try_for_each(|(name, mut t)| self.copy_to(&name, &mut t))
     }
 
     /// The bytes of a safetensors file with `metadata` as one JSON object. Equal states give equal
     /// bytes.
     pub fn to_bytes(&self, metadata: &impl Serialize) -> Result<Vec<u8>, StateError> {
-        let fail = |reason: String| StateError::Foreign { file: "(memory)".into(), reason };
+        let fail = |reason: String| StateError::Foreign {
+            file: "(memory)".into(),
+            reason,
+        };
         let mut held = Vec::new();
         for (name, tensor) in &self.0 {
             let (dtype, bytes) = match tensor.kind() {
-                Kind::Float => (Dtype::F32, le_bytes(&super::to_f32(tensor), f32::to_le_bytes)),
-                Kind::Double => (Dtype::F64, le_bytes(&super::to_f64(tensor), f64::to_le_bytes)),
+                Kind::Float => (
+                    Dtype::F32,
+                    le_bytes(&super::to_f32(tensor), f32::to_le_bytes),
+                ),
+                Kind::Double => (
+                    Dtype::F64,
+                    le_bytes(&super::to_f64(tensor), f64::to_le_bytes),
+                ),
                 other => return Err(fail(format!("tensor `{name}` has kind {other:?}"))),
             };
             let shape: Vec<usize> = tensor.size().iter().map(|&d| d as usize).collect();
@@ -126,11 +152,15 @@ impl StateDict {
     /// Reads a safetensors file and its metadata.
     pub fn read<M: DeserializeOwned>(file: &Path) -> Result<(Self, M), StateError> {
         let name = file.display().to_string();
-        let bytes = std::fs::read(file)
-            .map_err(|source| StateError::Io { file: name.clone(), source })?;
-        let foreign = |reason: String| StateError::Foreign { file: name.clone(), reason };
-        let (_, header) =
-            SafeTensors::read_metadata(&bytes).map_err(|e| foreign(e.to_string()))?;
+        let bytes = std::fs::read(file).map_err(|source| StateError::Io {
+            file: name.clone(),
+            source,
+        })?;
+        let foreign = |reason: String| StateError::Foreign {
+            file: name.clone(),
+            reason,
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| foreign(e.to_string()))?;
         let json = header
             .metadata()
             .as_ref()
@@ -147,11 +177,24 @@ impl StateDict {
                 other => return Err(foreign(format!("tensor `{tensor_name}` is {other:?}"))),
             };
             if !super::to_f64(&tensor).iter().all(|v| v.is_finite()) {
-                return Err(foreign(format!("tensor `{tensor_name}` holds NaN or infinity")));
+                return Err(foreign(format!(
+                    "tensor `{tensor_name}` holds NaN or infinity"
+                )));
             }
-            state.0.insert(tensor_name.to_owned(), tensor.view(shape.as_slice()));
+            state
+                .0
+                .insert(tensor_name.to_owned(), tensor.view(shape.as_slice()));
         }
         Ok((state, metadata))
+    }
+}
+
+impl IntoIterator for StateDict {
+    type Item = (String, Tensor);
+    type IntoIter = std::collections::btree_map::IntoIter<String, Tensor>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 

@@ -104,7 +104,10 @@ impl GaussianPolicy {
         };
         let mut network = Mlp::new(&header.sizes(), 0.01, Kind::Float, rng);
         // σ = floor + softplus(ρ)  ⇒  ρ = log(exp(σ − floor) − 1).
-        let rho = (settings.std_initial - settings.std_floor).max(1e-6).exp_m1().ln();
+        let rho = (settings.std_initial - settings.std_floor)
+            .max(1e-6)
+            .exp_m1()
+            .ln();
         let a = header.action_dim();
         let rho = match settings.std_form {
             StdForm::Constant => Some(
@@ -116,7 +119,11 @@ impl GaussianPolicy {
                 None
             }
         };
-        Self { header, network, rho }
+        Self {
+            header,
+            network,
+            rho,
+        }
     }
 
     /// Name of the environment it acts in.
@@ -141,7 +148,9 @@ impl GaussianPolicy {
 
     /// π(· | s) for a batch of observations `[N, observation_dim]`, in action units.
     pub fn distribution(&self, observations: &Tensor) -> Gaussian {
-        let out = self.network.forward(&self.header.normalizer.apply(observations));
+        let out = self
+            .network
+            .forward(&self.header.normalizer.apply(observations));
         let out = out.to_kind(Kind::Double);
         let a = self.header.action_dim() as i64;
         let scale = &self.header.action_scale;
@@ -154,7 +163,10 @@ impl GaussianPolicy {
         let zero = rho.zeros_like();
         let std = (rho.logaddexp(&zero) + self.header.settings.std_floor) * &half_range;
         let mean = out.narrow(1, 0, a) * half_range + row(&scale.centre);
-        Gaussian { log_std: std.log().expand_as(&mean), mean }
+        Gaussian {
+            log_std: std.log().expand_as(&mean),
+            mean,
+        }
     }
 
     /// log π(a_t | s_t), `[N]` in f64.
@@ -169,7 +181,11 @@ impl GaussianPolicy {
 
     fn named(&self) -> Vec<(String, Tensor)> {
         let mut named = self.network.named("policy.");
-        named.extend(self.rho.iter().map(|rho| ("policy.rho".to_owned(), rho.shallow_clone())));
+        named.extend(
+            self.rho
+                .iter()
+                .map(|rho| ("policy.rho".to_owned(), rho.shallow_clone())),
+        );
         named
     }
 
@@ -191,13 +207,19 @@ impl GaussianPolicy {
             .map(|(w, b)| {
                 let (rows, columns) = w.size2().expect("a weight is a matrix");
                 Dense {
-                    weight: DMatrix::from_row_slice(rows as usize, columns as usize, &nn::to_f32(w)),
+                    weight: DMatrix::from_row_slice(
+                        rows as usize,
+                        columns as usize,
+                        &nn::to_f32(w),
+                    ),
                     bias: DVector::from_vec(nn::to_f32(b)),
                 }
             })
             .collect();
         let log_std = match &self.rho {
-            None => LogStd::Head { floor: h.settings.std_floor as f32 },
+            None => LogStd::Head {
+                floor: h.settings.std_floor as f32,
+            },
             Some(rho) => LogStd::Constant(
                 nn::to_f64(rho)
                     .iter()
@@ -223,7 +245,9 @@ impl GaussianPolicy {
 
     /// Whether every weight is finite.
     pub fn is_finite(&self) -> bool {
-        self.named().iter().all(|(_, t)| t.isfinite().all().int64_value(&[]) == 1)
+        self.named()
+            .iter()
+            .all(|(_, t)| t.isfinite().all().int64_value(&[]) == 1)
     }
 
     /// Adds the weights to `state`.
@@ -246,8 +270,10 @@ impl GaussianPolicy {
     /// Reads a `policy.safetensors` file.
     pub fn read(file: &Path) -> Result<Self, StateError> {
         let (state, header): (_, Header) = StateDict::read(file)?;
-        let foreign =
-            |reason: String| StateError::Foreign { file: file.display().to_string(), reason };
+        let foreign = |reason: String| StateError::Foreign {
+            file: file.display().to_string(),
+            reason,
+        };
         if header.format > FORMAT {
             return Err(foreign(format!(
                 "format {} is newer than {FORMAT}, the newest that this build reads; update Costate",
@@ -255,9 +281,20 @@ impl GaussianPolicy {
             )));
         }
         let mut rng = costate_envs::rng::stream(0, "discarded", 0);
-        let Header { env, settings, normalizer, action_scale, .. } = &header;
-        let mut policy =
-            Self::new(env, settings, normalizer.clone(), action_scale.clone(), &mut rng);
+        let Header {
+            env,
+            settings,
+            normalizer,
+            action_scale,
+            ..
+        } = &header;
+        let mut policy = Self::new(
+            env,
+            settings,
+            normalizer.clone(),
+            action_scale.clone(),
+            &mut rng,
+        );
         policy.load(&state).map_err(|e| foreign(e.to_string()))?;
         Ok(policy)
     }
@@ -274,6 +311,9 @@ impl Header {
             StdForm::Network => 2 * self.action_dim(),
         };
         let hidden = self.settings.hidden.iter().copied();
-        std::iter::once(self.normalizer.mean.len()).chain(hidden).chain([outputs]).collect()
+        std::iter::once(self.normalizer.mean.len())
+            .chain(hidden)
+            .chain([outputs])
+            .collect()
     }
 }

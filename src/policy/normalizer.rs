@@ -24,7 +24,11 @@ pub struct Normalizer {
 impl Normalizer {
     /// The identity (up to the clip).
     pub fn identity(dim: usize) -> Self {
-        Self { mean: vec![0.0; dim], std: vec![1.0; dim], clip: CLIP }
+        Self {
+            mean: vec![0.0; dim],
+            std: vec![1.0; dim],
+            clip: CLIP,
+        }
     }
 
     /// Mean and standard deviation over all states of `groups` of trajectories, each group with
@@ -35,7 +39,10 @@ impl Normalizer {
         for group in groups {
             let rows: usize = group.iter().map(|t| t.len() + 1).sum();
             let weight = 1.0 / (rows.max(1) * groups.len()) as f64;
-            for row in group.iter().flat_map(|t| t.observations().chunks_exact(dim)) {
+            for row in group
+                .iter()
+                .flat_map(|t| t.observations().chunks_exact(dim))
+            {
                 for i in 0..dim {
                     let v = f64::from(row[i]);
                     mean[i] += weight * v;
@@ -48,7 +55,11 @@ impl Normalizer {
             .zip(&square)
             .map(|(m, s)| ((s - m * m).max(0.0).sqrt() as f32).max(LEAST_STD))
             .collect();
-        Self { mean: mean.iter().map(|&m| m as f32).collect(), std, clip: CLIP }
+        Self {
+            mean: mean.iter().map(|&m| m as f32).collect(),
+            std,
+            clip: CLIP,
+        }
     }
 
     /// Normalises rows, `[N, dim] → [N, dim]`.

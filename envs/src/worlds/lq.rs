@@ -24,6 +24,9 @@ use crate::spec::{Channel, EnvSpec, Space};
 /// Bound stated for states and actions: far beyond what any sensible policy reaches.
 const BOUND: f32 = 1e3;
 
+/// Bound of actions: ten standard deviations of the optimal policy in the shipped model.
+const ACTION_BOUND: f32 = 10.0;
+
 /// Parameters; every number is dimensionless.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,49 @@
+//! Errors and their exit codes.
+
+use costate_envs::{EnvError, ModelError};
+
+use crate::nn::StateError;
+
+/// Anything that can go wrong in a command.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A request that makes no sense: exit code 2.
+    #[error("{0}")]
+    Misuse(String),
+    /// Work that failed: exit code 1.
+    #[error("{0}")]
+    Failure(String),
+    /// An unknown environment or parameter, or an invalid model: exit code 2.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A simulation that refused or diverged.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// A weights file that cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A file that the operating system refused.
+    #[error("{path}: {source}; nothing was left half-written")]
+    Io {
+        /// The file or folder.
+        path: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// 2 for misuse, 1 for failure.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Misuse(_) | Self::Model(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Names the file in an input/output error.
+    pub fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.display().to_string();
+        |source| Self::Io { path, source }
+    }
+}

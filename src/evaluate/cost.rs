@@ -1,0 +1,186 @@
+//! The learned cost against the true one.
+
+use costate_envs::rng::stream;
+use costate_envs::{EnvFactory, Episode};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::epic::{self, Coverage};
+use super::episodes::replay;
+use super::statistics::spearman;
+use super::{Options, Subject};
+use crate::batch::TrajectoryBatch;
+use crate::cost::EnergyModel;
+use crate::density::{self, Scores};
+use crate::discriminator;
+use crate::error::Error;
+use crate::nn;
+
+/// A trajectory's learned and true cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CostPoint {
+    /// Who acted.
+    pub group: String,
+    /// Σ_t c_θ(s_t, a_t), nats.
+    pub learned: f64,
+    /// Σ_t true cost.
+    #[serde(rename = "true")]
+    pub truth: f64,
+}
+
+/// Figures about a learned cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CostReport {
+    /// Spearman's rank correlation of learned and true cost over the trajectories of
+    /// `cost_scatter`.
+    pub spearman: Option<f64>,
+    /// EPIC distance to the true cost, on their transitions: 0 equal up to shaping and scale, 1
+    /// opposite.
+    pub epic: Option<f64>,
+    /// Effective sample size of the discriminator's gradient weights, as a share of the batch.
+    pub ess: f64,
+    /// log Z (its constant part), solved on demonstrations and fresh samples.
+    pub log_z: f64,
+    /// Share of demonstrations and fresh samples that the discriminator tells apart; 0.5 is a
+    /// perfect imitation.
+    pub discriminator_accuracy: f64,
+    /// The trajectories.
+    pub cost_scatter: Vec<CostPoint>,
+}
+
+/// Transitions of the EPIC estimate.
+const TRANSITIONS: usize = 400;
+
+/// Actions that its inner means run over.
+const ACTIONS: usize = 64;
+
+pub(super) fn report(
+    subject: &Subject,
+    model: &EnergyModel,
+    groups: &[(&str, Vec<Episode>)],
+    options: Options,
+) -> Result<CostReport, Error> {
+    let mut cost_scatter = Vec::new();
+    for (group, episodes) in groups {
+        let Some(batch) = TrajectoryBatch::new(episodes.iter().map(|e| &e.trajectory)) else {
+            continue;
+        };
+        let learned = tch::no_grad(|| {
+            nn::to_f64(&batch.sum_over_time(&model.cost(&batch.observations, &batch.actions)))
+        });
+        cost_scatter.extend(episodes.iter().zip(learned).map(|(e, learned)| CostPoint {
+            group: (*group).to_owned(),
+            learned,
+            truth: -e.true_return(),
+        }));
+    }
+    if let Some(point) = cost_scatter.iter().find(|p| !p.learned.is_finite()) {
+        return Err(Error::Failure(format!(
+            "the learned cost of a trajectory of `{}` is {}: the cost file is damaged or its \
+             training diverged",
+            point.group, point.learned
+        )));
+    }
+    let learned: Vec<f64> = cost_scatter.iter().map(|p| p.learned).collect();
+    let truth: Vec<f64> = cost_scatter.iter().map(|p| p.truth).collect();
+
+    let logits = |episodes: &[Episode]| -> Option<(TrajectoryBatch, Vec<f64>)> {
+        let batch = TrajectoryBatch::new(episodes.iter().map(|e| &e.trajectory))?;
+        let scores = tch::no_grad(|| {
+            let log_density = subject.policy.log_density(&batch.observations, &batch.actions);
+            let log_q = batch.sum_over_time(&log_density);
+            nn::to_f64(&(-model.energy(&batch) - model.start_value(&batch) - log_q))
+        });
+        Some((batch, scores))
+    };
+    let (Some((_, p)), Some((_, q))) = (logits(&groups[0].1), logits(&groups[1].1)) else {
+        return Err(Error::Misuse("evaluation needs at least one episode".into()));
+    };
+    let log_z = density::solve_log_z(Scores { expert: &p, policy: &q }, subject.beta);
+    let scaled = |s: &[f64]| s.iter().map(|s| (s - log_z) / subject.beta).collect::<Vec<_>>();
+    let (p, q) = (scaled(&p), scaled(&q));
+    Ok(CostReport {
+        spearman: spearman(&learned, &truth),
+        epic: epic_distance(subject.factory, model, groups, options.seed)?,
+        ess: density::gradient_ess(&p, &q),
+        log_z,
+        discriminator_accuracy: discriminator::accuracy(
+            &Tensor::from_slice(&p),
+            &Tensor::from_slice(&q),
+        ),
+        cost_scatter,
+    })
+}
+
+/// A transition drawn from the groups: coordinates for the true cost, observations for the learned.
+struct Transition {
+    coordinates: [Vec<f32>; 2],
+    observations: [Vec<f32>; 2],
+    action: Vec<f32>,
+}
+
+fn epic_distance(
+    factory: &EnvFactory,
+    model: &EnergyModel,
+    groups: &[(&str, Vec<Episode>)],
+    seed: u64,
+) -> Result<Option<f64>, Error> {
+    let transitions = draw_transitions(factory, groups, seed)?;
+    let mut rng = stream(seed, "epic_actions", 0);
+    let actions: Vec<&[f32]> = (0..ACTIONS)
+        .map(|_| transitions[rng.random_range(0..transitions.len())].action.as_slice())
+        .collect();
+    let mut env = factory.build();
+    let mut truth = Coverage { at: vec![], state_mean: vec![], next_mean: vec![] };
+    let mut learned = truth.clone();
+    for t in &transitions {
+        let mut means = [0.0; 2];
+        for (mean, coordinates) in means.iter_mut().zip(&t.coordinates) {
+            env.reset_to(coordinates)?;
+            *mean = actions.iter().map(|a| env.cost(a)).sum::<f64>() / ACTIONS as f64;
+        }
+        env.reset_to(&t.coordinates[0])?;
+        truth.at.push(env.cost(&t.action));
+        truth.state_mean.push(means[0]);
+        truth.next_mean.push(means[1]);
+
+        let costs = |observation: &[f32], actions: &[&[f32]]| {
+            let rows = observation.repeat(actions.len());
+            let s = nn::matrix(&rows, observation.len());
+            let a = nn::matrix(&actions.concat(), actions[0].len());
+            let costs = tch::no_grad(|| nn::to_f64(&model.cost(&s, &a)));
+            costs.iter().sum::<f64>() / costs.len() as f64
+        };
+        learned.at.push(costs(&t.observations[0], &[&t.action]));
+        learned.state_mean.push(costs(&t.observations[0], &actions));
+        learned.next_mean.push(costs(&t.observations[1], &actions));
+    }
+    Ok(epic::distance(&learned, &truth))
+}
+
+fn draw_transitions(
+    factory: &EnvFactory,
+    groups: &[(&str, Vec<Episode>)],
+    seed: u64,
+) -> Result<Vec<Transition>, Error> {
+    let mut rng = stream(seed, "epic_transitions", 0);
+    let episodes: Vec<&Episode> = groups.iter().flat_map(|(_, e)| e).collect();
+    // A few transitions of each episode: replaying is the expensive part.
+    let per_episode = 4;
+    let count = (TRANSITIONS / per_episode).min(episodes.len());
+    let mut transitions = Vec::with_capacity(count * per_episode);
+    for _ in 0..count {
+        let episode = episodes[rng.random_range(0..episodes.len())];
+        let tau = &episode.trajectory;
+        let times: Vec<usize> = (0..per_episode).map(|_| rng.random_range(0..tau.len())).collect();
+        let mut coordinates = Vec::with_capacity(tau.len() + 1);
+        replay(factory, episode, |_, env| coordinates.push(env.coordinates()))?;
+        transitions.extend(times.into_iter().map(|t| Transition {
+            coordinates: [coordinates[t].clone(), coordinates[t + 1].clone()],
+            observations: [tau.observation(t).to_vec(), tau.observation(t + 1).to_vec()],
+            action: tau.action(t).to_vec(),
+        }));
+    }
+    Ok(transitions)
+}

@@ -1,0 +1,190 @@
+//! Evaluation: does the policy do the task, and is the cost the right one?
+
+mod cost;
+pub mod episodes;
+pub mod epic;
+pub mod statistics;
+
+use std::sync::Arc;
+
+use costate_envs::rollout::{ActionChoice, RolloutPool};
+use costate_envs::{EnvFactory, Episode};
+use serde::{Deserialize, Serialize};
+
+use crate::cost::EnergyModel;
+use crate::error::Error;
+use crate::policy::GaussianPolicy;
+pub use cost::{CostPoint, CostReport};
+use statistics::{Estimate, bootstrap};
+
+/// One line of the table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// `expert`, `random`, `bc` or the algorithm's name.
+    pub policy: String,
+    /// Episodes behind it.
+    pub episodes: usize,
+    /// Mean true return.
+    #[serde(rename = "return")]
+    pub mean_return: f64,
+    /// Its 95 % interval.
+    pub ci95: [f64; 2],
+    /// (return − random) / (expert − random).
+    pub normalized_score: f64,
+    /// Its 95 % interval; all three returns are resampled.
+    pub normalized_score_ci95: [f64; 2],
+}
+
+/// What `costate evaluate` finds: `evaluation.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Version of this file.
+    pub format: u32,
+    /// Environment.
+    pub env: String,
+    /// Algorithm of the run.
+    pub algo: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Seed of the evaluation's episodes.
+    pub evaluation_seed: u64,
+    /// Whether actions were sampled from the policy (`sample`) or its mean (`mean`).
+    pub actions: String,
+    /// Episodes of each simulated policy.
+    pub episodes: usize,
+    /// True return of the learned policy.
+    #[serde(rename = "return")]
+    pub policy_return: Estimate,
+    /// Mean true return of the demonstrations.
+    pub expert_return: f64,
+    /// Mean true return of uniformly random actions.
+    pub random_return: f64,
+    /// (return − random) / (expert − random) of the learned policy.
+    pub normalized_score: f64,
+    /// Its 95 % bootstrap interval.
+    pub normalized_score_ci95: [f64; 2],
+    /// The table.
+    pub rows: Vec<Row>,
+    /// About the learned cost, where there is one.
+    #[serde(flatten)]
+    pub cost: Option<CostReport>,
+}
+
+/// What is evaluated, and against what.
+pub struct Subject<'a> {
+    /// The environment.
+    pub factory: &'a EnvFactory,
+    /// Name of the algorithm.
+    pub algo: &'a str,
+    /// Seed of the run.
+    pub run_seed: u64,
+    /// The learned policy.
+    pub policy: &'a GaussianPolicy,
+    /// The learned cost.
+    pub model: Option<&'a EnergyModel>,
+    /// The divisor β that the cost was learned with.
+    pub beta: f64,
+    /// The demonstrations.
+    pub demonstrations: &'a [Episode],
+    /// A cloned policy for comparison, unless the run's own is one.
+    pub clone: Option<&'a GaussianPolicy>,
+}
+
+/// How to evaluate.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Episodes of each policy.
+    pub episodes: usize,
+    /// Seed of the starts.
+    pub seed: u64,
+    /// Sampled or mean actions.
+    pub choice: ActionChoice,
+    /// Worker threads.
+    pub pool: RolloutPool,
+}
+
+/// Evaluates a policy and its cost.
+pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error> {
+    let Options { episodes: count, seed, choice, pool } = options;
+    let factory = subject.factory;
+    let actor = Arc::new(subject.policy.freeze());
+    let learned = episodes::of_actor(factory, pool, &actor, choice, count, seed)?;
+    let random = episodes::degraded(factory, pool, &actor, 1.0, count, seed)?;
+    let cloned = match subject.clone {
+        Some(clone) => {
+            let clone = Arc::new(clone.freeze());
+            Some(episodes::of_actor(factory, pool, &clone, choice, count, seed)?)
+        }
+        None => None,
+    };
+    let expert = returns(subject.demonstrations);
+    let zero = returns(&random);
+    let (expert_return, random_return) = (mean(&expert), mean(&zero));
+    if (expert_return - random_return).abs() < 1e-9 * expert_return.abs().max(1.0) {
+        return Err(Error::Failure(format!(
+            "{}: demonstrations and random actions have the same mean return, {expert_return}: a \
+             normalised score has no meaning; record better demonstrations",
+            factory.spec().name
+        )));
+    }
+    let row = |policy: &str, episodes: &[Episode]| {
+        let own = returns(episodes);
+        let e = bootstrap(&[&own], seed, |m| m[0]);
+        let score = bootstrap(&[&own, &expert, &zero], seed, |m| (m[0] - m[2]) / (m[1] - m[2]));
+        Row {
+            policy: policy.into(),
+            episodes: own.len(),
+            mean_return: e.mean,
+            ci95: e.ci95,
+            normalized_score: score.mean,
+            normalized_score_ci95: score.ci95,
+        }
+    };
+    let mut rows = vec![row("expert", subject.demonstrations), row("random", &random)];
+    rows.extend(cloned.as_deref().map(|episodes| row("bc", episodes)));
+    let own = row(subject.algo, &learned);
+    rows.push(own.clone());
+    let cost = match subject.model {
+        None => None,
+        Some(model) => {
+            let mut groups = vec![
+                ("expert", subject.demonstrations.to_vec()),
+                (subject.algo, learned),
+                ("random", random),
+            ];
+            for (name, share) in [("30 % random", 0.3), ("60 % random", 0.6)] {
+                let episodes = episodes::degraded(factory, pool, &actor, share, count / 2, seed)?;
+                groups.push((name, episodes));
+            }
+            groups.extend(cloned.map(|episodes| ("bc", episodes)));
+            Some(cost::report(subject, model, &groups, options)?)
+        }
+    };
+    Ok(Evaluation {
+        format: 1,
+        env: factory.spec().name.clone(),
+        algo: subject.algo.into(),
+        seed: subject.run_seed,
+        evaluation_seed: seed,
+        actions: match choice {
+            ActionChoice::Sample => "sample".into(),
+            ActionChoice::Mean => "mean".into(),
+        },
+        episodes: count,
+        policy_return: Estimate { mean: own.mean_return, ci95: own.ci95 },
+        expert_return,
+        random_return,
+        normalized_score: own.normalized_score,
+        normalized_score_ci95: own.normalized_score_ci95,
+        rows,
+        cost,
+    })
+}
+
+fn returns(episodes: &[Episode]) -> Vec<f64> {
+    episodes.iter().map(Episode::true_return).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}

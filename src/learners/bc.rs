@@ -1,0 +1,170 @@
+//! Behaviour cloning: maximum likelihood of the demonstrated actions.
+//!
+//! Pomerleau 1991: minimise −E_P[log π_φ(a | s)]. Some episodes are held out, and the weights with
+//! the best held-out likelihood are kept.
+
+use costate_envs::Trajectory;
+use costate_envs::rng::stream;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::{Learner, Report, Task};
+use crate::batch::TrajectoryBatch;
+use crate::cost::EnergyModel;
+use crate::error::Error;
+use crate::nn::{Adam, AdamSettings, StateDict, StateError};
+use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
+
+/// Settings of [`Bc`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BcSettings {
+    /// Passes over the demonstrations.
+    pub iterations: usize,
+    /// Steps in a minibatch.
+    pub minibatch: usize,
+    /// Adam's step size.
+    pub learning_rate: f64,
+    /// Share of the episodes held out to choose the weights; 0 keeps the last ones.
+    pub held_out: f64,
+    /// The policy.
+    pub policy: PolicySettings,
+}
+
+/// The learner.
+pub struct Bc {
+    settings: BcSettings,
+    seed: u64,
+    train: TrajectoryBatch,
+    held_out: Option<TrajectoryBatch>,
+    current: GaussianPolicy,
+    best: GaussianPolicy,
+    best_loss: f64,
+    optimizer: Adam,
+}
+
+impl Learner for Bc {
+    fn iterate(&mut self, k: usize) -> Result<Report, Error> {
+        let mut order: Vec<i64> = (0..self.train.steps() as i64).collect();
+        order.shuffle(&mut stream(self.seed, "bc_order", k as u64));
+        let (mut total, mut count) = (0.0, 0);
+        for indices in order.chunks(self.settings.minibatch.max(1)) {
+            let pick = |t: &Tensor| t.index_select(0, &Tensor::from_slice(indices));
+            let log_density = self
+                .current
+                .log_density(&pick(&self.train.observations), &pick(&self.train.actions));
+            let loss = -log_density.mean(Kind::Double);
+            total += loss.double_value(&[]);
+            count += 1;
+            self.optimizer.step(&loss);
+        }
+        if !self.current.is_finite() {
+            return Err(Error::Failure(format!(
+                "cloning diverged in pass {k}: a weight is not finite; lower learning_rate"
+            )));
+        }
+        let train_loss = total / f64::from(count.max(1));
+        let held_out_loss = match &self.held_out {
+            Some(batch) => negative_log_likelihood(&self.current, batch),
+            None => f64::NEG_INFINITY,
+        };
+        if held_out_loss <= self.best_loss {
+            self.best_loss = held_out_loss;
+            let mut state = StateDict::default();
+            self.current.save(&mut state);
+            self.best.load(&state)?;
+        }
+        let mut diagnostics = vec![("loss", train_loss)];
+        if self.held_out.is_some() {
+            diagnostics.push(("held_out_loss", held_out_loss));
+        }
+        diagnostics.push(("policy_std", self.current.mean_std(&self.train.starts)));
+        Ok(Report {
+            diagnostics,
+            env_steps: 0,
+            audit: None,
+        })
+    }
+
+    fn iterations(&self) -> usize {
+        self.settings.iterations
+    }
+
+    fn policy(&self) -> &GaussianPolicy {
+        &self.best
+    }
+
+    fn energy_model(&self) -> Option<&EnergyModel> {
+        None
+    }
+
+    fn save(&self) -> StateDict {
+        let mut state = StateDict::default();
+        self.current.save(&mut state);
+        let mut best = StateDict::default();
+        self.best.save(&mut best);
+        state.extend(
+            best.into_iter()
+                .map(|(name, t)| (format!("best.{name}"), t)),
+        );
+        // f64::MAX stands for "none yet": files hold finite numbers only.
+        state.insert_numbers("best_loss", &[self.best_loss.clamp(f64::MIN, f64::MAX)]);
+        self.optimizer.save("adam.", &mut state);
+        state
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.current.load(state)?;
+        self.best.load(&state.below("best."))?;
+        self.best_loss = state.scalar("best_loss")?;
+        self.optimizer.load("adam.", state)
+    }
+}
+
+impl Bc {
+    /// A learner at its start.
+    pub fn new(settings: &BcSettings, task: &Task) -> Result<Self, Error> {
+        let spec = task.factory.spec();
+        let count = task.demonstrations.len();
+        let held =
+            ((count as f64 * settings.held_out).round() as usize).min(count.saturating_sub(1));
+        let (held_out, train): (&[Trajectory], _) = task.demonstrations.split_at(held);
+        let normalizer = Normalizer::fit(spec.observation.dim(), &[task.demonstrations]);
+        let policy = || {
+            let mut rng = stream(task.seed, "policy_weights", 0);
+            let scale = ActionScale::of(spec);
+            GaussianPolicy::new(
+                &spec.name,
+                &settings.policy,
+                normalizer.clone(),
+                scale,
+                &mut rng,
+            )
+        };
+        let (current, best) = (policy(), policy());
+        let adam = AdamSettings {
+            learning_rate: settings.learning_rate,
+            max_gradient_norm: None,
+        };
+        Ok(Self {
+            settings: settings.clone(),
+            seed: task.seed,
+            train: TrajectoryBatch::new(train)
+                .ok_or_else(|| Error::Misuse("no demonstrations to clone".into()))?,
+            held_out: TrajectoryBatch::new(held_out),
+            optimizer: Adam::new(adam, current.parameters()),
+            current,
+            best,
+            best_loss: f64::MAX,
+        })
+    }
+}
+
+/// −E[log π(a | s)] over all steps.
+fn negative_log_likelihood(policy: &GaussianPolicy, batch: &TrajectoryBatch) -> f64 {
+    let mean = tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions))
+        .mean(Kind::Double)
+        .double_value(&[]);
+    -mean
+}

@@ -1,0 +1,61 @@
+//! Samples for learners, with the truth about them sealed.
+
+use std::sync::Arc;
+
+use costate_envs::rng::derive_seed;
+use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
+use costate_envs::{EnvFactory, Trajectory};
+
+use crate::error::Error;
+use crate::policy::GaussianPolicy;
+
+/// True returns of sampled episodes. Only the run folder and evaluation can open it.
+#[derive(Debug)]
+pub struct Audit(Vec<f64>);
+
+impl Audit {
+    /// The true returns.
+    pub(crate) fn true_returns(&self) -> &[f64] {
+        &self.0
+    }
+}
+
+/// Collects episodes of a policy with seeds of a named stream.
+#[derive(Clone)]
+pub struct Collector {
+    factory: EnvFactory,
+    pool: RolloutPool,
+    seed: u64,
+}
+
+impl Collector {
+    /// A collector with its own worker pool.
+    pub fn new(factory: &EnvFactory, workers: usize, seed: u64) -> Self {
+        Self {
+            factory: factory.clone(),
+            pool: RolloutPool::new(workers),
+            seed,
+        }
+    }
+
+    /// `count` trajectories of `policy`: batch number `batch` of the stream `name`.
+    pub fn collect(
+        &self,
+        policy: &GaussianPolicy,
+        name: &str,
+        batch: usize,
+        count: usize,
+    ) -> Result<(Vec<Trajectory>, Audit), Error> {
+        let jobs: Vec<Job> = (0..count)
+            .map(|i| Job {
+                seed: derive_seed(self.seed, name, (batch * count + i) as u64),
+            })
+            .collect();
+        let actor = Arc::new(policy.freeze());
+        let episodes = self
+            .pool
+            .collect(&self.factory, &actor, ActionChoice::Sample, &jobs)?;
+        let audit = Audit(episodes.iter().map(|e| e.true_return()).collect());
+        Ok((episodes.into_iter().map(|e| e.trajectory).collect(), audit))
+    }
+}

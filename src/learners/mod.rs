@@ -1,0 +1,58 @@
+//! Learners: one file, one algorithm, its loop on one screen.
+
+pub mod bc;
+pub mod collect;
+pub mod gan_gcl;
+
+use costate_envs::{EnvFactory, Trajectory};
+
+use crate::cost::EnergyModel;
+use crate::error::Error;
+use crate::nn::{StateDict, StateError};
+use crate::policy::GaussianPolicy;
+use collect::Audit;
+
+/// What every learner starts from.
+pub struct Task<'a> {
+    /// The environment to roll out in.
+    pub factory: &'a EnvFactory,
+    /// Demonstrations, without their true costs.
+    pub demonstrations: &'a [Trajectory],
+    /// Seed of every stream.
+    pub seed: u64,
+    /// Worker threads for rollouts; results do not depend on it.
+    pub workers: usize,
+}
+
+/// What one iteration reports.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Named diagnostics that a learner can know, in order of interest.
+    pub diagnostics: Vec<(&'static str, f64)>,
+    /// Environment steps taken.
+    pub env_steps: u64,
+    /// The truth about the rollouts, for people; no learner can read it.
+    pub audit: Option<Audit>,
+}
+
+/// An algorithm in the middle of its work. `iterate(k)` depends only on the state after iteration
+/// k − 1 and on k, so a run can be interrupted and resumed without changing its result.
+pub trait Learner {
+    /// Iterations in the whole run.
+    fn iterations(&self) -> usize;
+
+    /// Iteration `k`, counted from 0.
+    fn iterate(&mut self, k: usize) -> Result<Report, Error>;
+
+    /// The policy so far.
+    fn policy(&self) -> &GaussianPolicy;
+
+    /// The learned cost so far, if the algorithm learns one.
+    fn energy_model(&self) -> Option<&EnergyModel>;
+
+    /// Everything that the next iteration needs.
+    fn save(&self) -> StateDict;
+
+    /// Restores what [`Learner::save`] gave.
+    fn load(&mut self, state: &StateDict) -> Result<(), StateError>;
+}

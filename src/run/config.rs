@@ -1,0 +1,105 @@
+//! `config.json`: everything that a run needs to be repeated.
+
+use std::path::{Path, PathBuf};
+
+use costate_envs::EnvConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::learners::bc::{Bc, BcSettings};
+use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
+use crate::learners::{Learner, Task};
+
+/// Version of the run folder's layout that this build writes and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// An algorithm with all its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "settings", rename_all = "kebab-case")]
+pub enum Algo {
+    /// Behaviour cloning.
+    Bc(BcSettings),
+    /// Trajectory-level guided cost learning as a GAN.
+    GanGcl(GanGclSettings),
+}
+
+impl Algo {
+    /// Names that `--algo` accepts.
+    pub const NAMES: [&'static str; 2] = ["gan-gcl", "bc"];
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Bc(_) => "bc",
+            Self::GanGcl(_) => "gan-gcl",
+        }
+    }
+
+    /// A learner at its start.
+    pub fn learner(&self, task: &Task) -> Result<Box<dyn Learner>, Error> {
+        Ok(match self {
+            Self::Bc(settings) => Box::new(Bc::new(settings, task)?),
+            Self::GanGcl(settings) => Box::new(GanGcl::new(settings, task)?),
+        })
+    }
+}
+
+/// Which demonstrations a run learned from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DemonstrationsRef {
+    /// Where the dataset was.
+    pub path: PathBuf,
+    /// Digest of its data files, to recognise it if it moved or changed.
+    pub fingerprint: String,
+    /// Episodes learned from.
+    pub episodes: usize,
+    /// Mean true return of the demonstrations.
+    pub expert_return: f64,
+    /// Name of the expert.
+    pub expert: String,
+}
+
+/// The complete resolved configuration of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Version of the run folder's layout.
+    pub format: u32,
+    /// Version of Costate that made it.
+    pub costate_version: String,
+    /// The environment with all its parameters.
+    pub env: EnvConfig,
+    /// The demonstrations.
+    pub demonstrations: DemonstrationsRef,
+    /// The algorithm with all its settings.
+    pub algo: Algo,
+    /// Seed of every stream.
+    pub seed: u64,
+    /// Iterations between checkpoints.
+    pub checkpoint_every: usize,
+}
+
+impl RunConfig {
+    /// Reads `config.json` of a run folder.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let file = folder.join("config.json");
+        let text = std::fs::read_to_string(&file).map_err(|e| {
+            Error::Failure(format!(
+                "{}: {e}; expected a run folder made by `costate train`",
+                file.display()
+            ))
+        })?;
+        let bad = |reason: String| Error::Failure(format!("{}: {reason}", file.display()));
+        let value: serde_json::Value =
+            serde_json::from_str(&text).map_err(|e| bad(format!("not valid JSON: {e}")))?;
+        match value.get("format").and_then(serde_json::Value::as_u64) {
+            Some(format) if format > u64::from(FORMAT) => Err(bad(format!(
+                "run format {format} is newer than {FORMAT}, the newest that this build reads; \
+                 update Costate"
+            ))),
+            Some(_) => serde_json::from_value(value).map_err(|e| bad(e.to_string())),
+            None => Err(bad("no field `format`; expected a run folder made by `costate train`".into())),
+        }
+    }
+}

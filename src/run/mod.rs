@@ -1,0 +1,11 @@
+//! Run folders: resolved configuration, metrics, checkpoints, weights.
+
+pub mod config;
+pub mod files;
+pub mod folder;
+pub mod settings;
+pub mod tensorboard;
+pub mod train;
+
+pub use config::{Algo, DemonstrationsRef, RunConfig};
+pub use folder::{Progress, RunFolder};

@@ -1,0 +1,243 @@
+//! From defaults, a file and overrides to an algorithm's settings.
+//!
+//! Defaults are data: `assets/settings/ALGO.json` holds a complete `default` and, by environment, what
+//! differs from it.
+
+use std::path::Path;
+
+use costate_envs::parameters::{self, SetError};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::config::Algo;
+use crate::error::Error;
+use crate::learners::bc::BcSettings;
+use crate::learners::gan_gcl::GanGclSettings;
+
+/// One `--set KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Override {
+    /// Dotted path of the setting, or an unambiguous end of it.
+    pub key: String,
+    /// Its value, as JSON or plain text.
+    pub value: String,
+}
+
+/// Resolves the settings of `algo` in `env`: defaults, then the environment's own, then a JSON file
+/// of settings, then single overrides.
+pub fn resolve(
+    algo: &str,
+    env: &str,
+    file: Option<&Path>,
+    overrides: &[Override],
+) -> Result<Algo, Error> {
+    let text = match algo {
+        "bc" => include_str!("../../assets/settings/bc.json"),
+        "gan-gcl" => include_str!("../../assets/settings/gan-gcl.json"),
+        other => {
+            let hint = suggestion(nearest(other, &Algo::NAMES));
+            return Err(Error::Misuse(format!(
+                "unknown algorithm `{other}`{hint}; there are {}",
+                Algo::NAMES.join(", ")
+            )));
+        }
+    };
+    let defaults: Value = serde_json::from_str(text)
+        .map_err(|e| Error::Failure(format!("the shipped settings of {algo} are broken: {e}")))?;
+    let mut settings = defaults["default"].clone();
+    if let Some(own) = defaults.get(env) {
+        merge(&mut settings, own, "").map_err(Error::Failure)?;
+    }
+    if let Some(file) = file {
+        let name = file.display();
+        let text = std::fs::read_to_string(file)
+            .map_err(|e| Error::Misuse(format!("{name}: {e}; --config takes a JSON file of settings")))?;
+        let value: Value =
+            serde_json::from_str(&text).map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
+        merge(&mut settings, &value, "").map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
+    }
+    for Override { key, value } in overrides {
+        parameters::set(&mut settings, key, value)
+            .map_err(|e| Error::Misuse(explain(algo, key, value, e)))?;
+    }
+    let algo = match algo {
+        "bc" => Algo::Bc(parse(algo, settings)?),
+        _ => Algo::GanGcl(parse(algo, settings)?),
+    };
+    validate(&algo)?;
+    Ok(algo)
+}
+
+/// Overwrites `target` with the entries of `source`, object by object; unknown keys are errors.
+fn merge(target: &mut Value, source: &Value, path: &str) -> Result<(), String> {
+    let (Value::Object(target), Value::Object(source)) = (target, source) else {
+        return Err(format!("{path}: expected a JSON object of settings"));
+    };
+    for (key, value) in source {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let known: Vec<String> = target.keys().cloned().collect();
+        let Some(slot) = target.get_mut(key) else {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            return Err(format!("unknown setting `{path}`{}", suggestion(nearest(key, &known))));
+        };
+        match slot {
+            Value::Object(_) => merge(slot, value, &path)?,
+            _ => *slot = value.clone(),
+        }
+    }
+    Ok(())
+}
+
+fn parse<T: DeserializeOwned>(algo: &str, settings: Value) -> Result<T, Error> {
+    serde_json::from_value(settings).map_err(|e| Error::Misuse(format!("settings of {algo}: {e}")))
+}
+
+fn explain(algo: &str, key: &str, value: &str, error: SetError) -> String {
+    match error {
+        SetError::Unknown(near) => {
+            format!("unknown setting `{key}` of {algo}{}", suggestion(near.as_deref()))
+        }
+        SetError::Ambiguous(paths) => {
+            format!("setting `{key}` of {algo} is ambiguous: {}", paths.join(", "))
+        }
+        SetError::Type { path, expected } => {
+            format!("setting `{path}` of {algo}: `{value}` is not {expected}")
+        }
+    }
+}
+
+/// `, did you mean …?`, or nothing.
+pub fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map(|n| format!(", did you mean `{n}`?")).unwrap_or_default()
+}
+
+/// The name most like `wanted`, if any is like it.
+pub fn nearest<'a>(wanted: &str, names: &[&'a str]) -> Option<&'a str> {
+    names
+        .iter()
+        .map(|n| (strsim::jaro_winkler(wanted, n), *n))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, n)| n)
+}
+
+/// A bound that a setting must respect.
+struct Bound<'a> {
+    name: &'a str,
+    value: f64,
+    holds: bool,
+    expected: &'a str,
+}
+
+fn bound<'a>(name: &'a str, value: f64, holds: bool, expected: &'a str) -> Bound<'a> {
+    Bound { name, value, holds, expected }
+}
+
+fn validate(algo: &Algo) -> Result<(), Error> {
+    let at_least_one = |name, v: usize| bound(name, v as f64, v >= 1, "at least 1");
+    let positive = |name, v: f64| bound(name, v, v.is_finite() && v > 0.0, "a positive number");
+    let policy = |p: &crate::policy::PolicySettings| {
+        let layers = p.hidden.iter().map(|&n| at_least_one("policy.hidden", n));
+        let (floor, initial) = (p.std_floor, p.std_initial);
+        layers
+            .chain([
+                positive("policy.std_floor", floor),
+                bound(
+                    "policy.std_initial",
+                    initial,
+                    initial.is_finite() && initial > floor,
+                    "a number above policy.std_floor",
+                ),
+            ])
+            .collect::<Vec<_>>()
+    };
+    let mut bounds = Vec::new();
+    match algo {
+        Algo::Bc(BcSettings { iterations, minibatch, learning_rate, held_out, policy: p }) => {
+            bounds.push(at_least_one("iterations", *iterations));
+            bounds.push(at_least_one("minibatch", *minibatch));
+            bounds.push(positive("learning_rate", *learning_rate));
+            bounds.push(bound("held_out", *held_out, (0.0..1.0).contains(held_out), "in [0, 1)"));
+            bounds.extend(policy(p));
+        }
+        Algo::GanGcl(s) => {
+            let GanGclSettings { ppo, cost, .. } = s;
+            bounds.push(at_least_one("iterations", s.iterations));
+            bounds.push(bound("trajectories", s.trajectories as f64, s.trajectories >= 2, "at least 2"));
+            bounds.extend(s.beta.map(|b| {
+                bound("beta", b, b.is_finite() && b >= 1.0, "at least 1, or null for the horizon")
+            }));
+            bounds.push(at_least_one("discriminator_steps", s.discriminator_steps));
+            bounds.push(positive("cost_learning_rate", s.cost_learning_rate));
+            bounds.extend(cost.hidden.iter().map(|&n| at_least_one("cost.hidden", n)));
+            bounds.extend(policy(&s.policy));
+            let share = |v: f64| v > 0.0 && v <= 1.0;
+            bounds.push(bound("ppo.discount", ppo.discount, share(ppo.discount), "in (0, 1]"));
+            let lambda = ppo.gae_lambda;
+            bounds.push(bound("ppo.gae_lambda", lambda, (0.0..=1.0).contains(&lambda), "in [0, 1]"));
+            bounds.push(bound("ppo.clip", ppo.clip, ppo.clip > 0.0 && ppo.clip < 1.0, "in (0, 1)"));
+            bounds.push(at_least_one("ppo.epochs", ppo.epochs));
+            bounds.push(at_least_one("ppo.minibatch", ppo.minibatch));
+            bounds.push(positive("ppo.learning_rate", ppo.learning_rate));
+            bounds.push(positive("ppo.kl_stop", ppo.kl_stop));
+            bounds.push(positive("ppo.max_gradient_norm", ppo.max_gradient_norm));
+            bounds.extend(ppo.critic_hidden.iter().map(|&n| at_least_one("ppo.critic_hidden", n)));
+        }
+    }
+    match bounds.iter().find(|b| !b.holds) {
+        None => Ok(()),
+        Some(b) => Err(Error::Misuse(format!(
+            "setting `{}` of {} is {}, expected {}",
+            b.name,
+            algo.name(),
+            b.value,
+            b.expected
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(key: &str, value: &str) -> Vec<Override> {
+        vec![Override { key: key.into(), value: value.into() }]
+    }
+
+    #[test]
+    fn every_shipped_setting_is_valid() {
+        for algo in Algo::NAMES {
+            for env in costate_envs::registry::names() {
+                resolve(algo, env, None, &[]).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn overrides_reach_their_setting() {
+        let Algo::GanGcl(s) = resolve("gan-gcl", "pendulum", None, &set("ppo.clip", "0.3")).unwrap() else {
+            panic!("another algorithm");
+        };
+        assert_eq!(s.ppo.clip, 0.3);
+        let Algo::GanGcl(s) = resolve("gan-gcl", "pendulum", None, &set("beta", "1")).unwrap() else {
+            panic!("another algorithm");
+        };
+        assert_eq!(s.beta, Some(1.0));
+    }
+
+    #[test]
+    fn bad_overrides_say_what_is_wrong() {
+        let message = |algo, key, value| {
+            let error = resolve(algo, "pendulum", None, &set(key, value)).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        assert!(message("gan-gcl", "itterations", "3").contains("did you mean `iterations`?"));
+        assert!(message("gan-gcl", "iterations", "0").contains("is 0, expected at least 1"));
+        assert!(message("gan-gcl", "iterations", "many").contains("not a number"));
+        assert!(message("gan-gcl", "hidden", "[8]").contains("ambiguous"));
+        assert!(message("gan-gcl", "ppo.discount", "1.5").contains("in (0, 1]"));
+        assert!(message("bc", "policy.std_initial", "0.001").contains("above policy.std_floor"));
+        assert!(message("gan-gc", "seed", "3").contains("did you mean `gan-gcl`?"));
+    }
+}
