@@ -4,6 +4,9 @@
 
 pub mod actor;
 pub mod env;
+mod hash;
+pub mod model;
+pub mod parameters;
 pub mod physics;
 pub mod registry;
 pub mod riccati;
@@ -11,10 +14,12 @@ pub mod rng;
 pub mod rollout;
 pub mod scene;
 pub mod spec;
+pub mod task;
 pub mod trajectory;
 pub mod worlds;
 
 pub use env::{End, Env, EnvError, SavedState, Step};
-pub use registry::{EnvConfig, EnvFactory, ModelError};
+pub use registry::{EnvConfig, EnvFactory, ModelError, World};
 pub use spec::{Channel, EnvSpec, Space};
+pub use task::{PhysicsEnv, Task};
 pub use trajectory::{Episode, Trajectory, TrajectoryError};

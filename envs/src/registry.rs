@@ -7,8 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::env::Env;
+use crate::model::{Model, nearest, parse};
+use crate::parameters::{self, SetError};
+use crate::physics::Blueprint;
 use crate::spec::EnvSpec;
-use crate::worlds::lq::Lq;
+use crate::task::{PhysicsEnv, Task, spec_of};
+use crate::worlds;
+use crate::worlds::lq::{Lq, LqModel};
 
 /// What can be wrong with a request for an environment.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +31,16 @@ pub enum ModelError {
         key: String,
         nearest: Option<String>,
     },
+    /// A key that several parameters fit.
+    #[error(
+        "parameter `env.{key}` of {env} is ambiguous, it could be `{}`; write more of the path",
+        .candidates.join("`, `")
+    )]
+    AmbiguousKey {
+        env: String,
+        key: String,
+        candidates: Vec<String>,
+    },
     /// A model that cannot be read or makes no sense.
     #[error("{source_name}: {reason}")]
     Invalid { source_name: String, reason: String },
@@ -36,6 +51,107 @@ fn suggest(nearest: &Option<String>) -> String {
         .as_ref()
         .map(|n| format!(", did you mean `{n}`?"))
         .unwrap_or_default()
+}
+
+/// An environment that can be asked for by name.
+#[derive(Clone, Copy)]
+pub struct World {
+    /// Its name.
+    pub name: &'static str,
+    /// One line: the task.
+    pub summary: &'static str,
+    /// Its shipped model, as JSON.
+    pub model: &'static str,
+    prepare: Prepare,
+}
+
+/// Reads a model, checks it and returns it with all defaults filled in.
+type Prepare = fn(world: &World, model: &Value) -> Result<Prepared, String>;
+
+struct Prepared {
+    model: Value,
+    spec: Arc<EnvSpec>,
+    build: Arc<dyn Fn() -> Box<dyn Env> + Send + Sync>,
+}
+
+impl World {
+    /// A world whose task is `T`.
+    pub const fn of<T: Task>(
+        name: &'static str,
+        summary: &'static str,
+        model: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            summary,
+            model,
+            prepare: prepare_task::<T>,
+        }
+    }
+
+    /// The linear-quadratic system, which needs no physics.
+    pub(crate) const fn of_lq(
+        name: &'static str,
+        summary: &'static str,
+        model: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            summary,
+            model,
+            prepare: prepare_lq,
+        }
+    }
+}
+
+fn prepare_task<T: Task>(world: &World, model: &Value) -> Result<Prepared, String> {
+    let mut model: Model = parse(model, "")?;
+    let parameters: T::Parameters = parse(&model.task, "task")?;
+    model.task = to_value(&parameters)?;
+    let blueprint = Arc::new(Blueprint::new(&model)?);
+    let task = T::new(parameters, &blueprint)?;
+    let spec = Arc::new(spec_of(world.name, world.summary, &task, &blueprint));
+    Ok(Prepared {
+        model: to_value(&model)?,
+        spec: spec.clone(),
+        build: Arc::new(move || {
+            Box::new(PhysicsEnv::new(
+                spec.clone(),
+                task.clone(),
+                blueprint.clone(),
+            ))
+        }),
+    })
+}
+
+fn prepare_lq(_: &World, model: &Value) -> Result<Prepared, String> {
+    let model: LqModel = parse(model, "")?;
+    let env = Lq::new(&model)?;
+    Ok(Prepared {
+        model: to_value(&model)?,
+        spec: Arc::new(env.spec().clone()),
+        build: Arc::new(move || Box::new(env.clone())),
+    })
+}
+
+fn to_value(model: &impl Serialize) -> Result<Value, String> {
+    serde_json::to_value(model).map_err(|e| e.to_string())
+}
+
+/// Names of all registered environments.
+pub fn names() -> Vec<&'static str> {
+    worlds::ALL.iter().map(|w| w.name).collect()
+}
+
+fn find(name: &str) -> Result<World, ModelError> {
+    worlds::ALL
+        .iter()
+        .find(|w| w.name == name)
+        .copied()
+        .ok_or_else(|| ModelError::UnknownEnv {
+            name: name.into(),
+            nearest: nearest(name, names()).map(str::to_owned),
+        })
 }
 
 /// An environment's complete description: its name and every physical and task parameter.
@@ -49,33 +165,82 @@ pub struct EnvConfig {
     pub model: Value,
 }
 
-/// Names of all registered environments.
-pub fn names() -> Vec<&'static str> {
-    vec!["lq"]
-}
-
 impl EnvConfig {
     /// The registered environment `name` with its shipped model.
     pub fn named(name: &str) -> Result<Self, ModelError> {
-        let _ = name;
-        todo!("registry")
+        let world = find(name)?;
+        Self::read(&world, world.model, &format!("shipped model of {name}"))
     }
 
     /// Replaces the model by the contents of a JSON file.
     pub fn with_model_file(self, path: &Path) -> Result<Self, ModelError> {
-        let _ = path;
-        todo!("registry")
+        let world = find(&self.name)?;
+        let source_name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| ModelError::Invalid {
+            source_name: source_name.clone(),
+            reason: format!("cannot read the model: {e}"),
+        })?;
+        Self::read(&world, &text, &source_name)
     }
 
-    /// Sets one parameter, as in `--set env.KEY=VALUE` (`key` without the `env.`).
+    fn read(world: &World, text: &str, source_name: &str) -> Result<Self, ModelError> {
+        let invalid = |reason| ModelError::Invalid {
+            source_name: source_name.into(),
+            reason,
+        };
+        let value: Value =
+            serde_json::from_str(text).map_err(|e| invalid(format!("not valid JSON: {e}")))?;
+        let prepared = (world.prepare)(world, &value).map_err(invalid)?;
+        Ok(Self {
+            name: world.name.into(),
+            model: prepared.model,
+        })
+    }
+
+    /// Every parameter with its path, as [`EnvConfig::set`] takes it.
+    pub fn parameters(&self) -> Vec<(String, Value)> {
+        parameters::list(&self.model)
+    }
+
+    /// Sets one parameter, as in `--set env.KEY=VALUE` (`key` without the `env.`). The key is a path
+    /// of [`EnvConfig::parameters`] or any unambiguous subsequence of one that keeps its last name.
+    /// Types are checked here, values by [`EnvConfig::factory`], when all are set.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ModelError> {
-        let _ = (key, value);
-        todo!("registry")
+        find(&self.name)?;
+        parameters::set(&mut self.model, key, value).map_err(|error| match error {
+            SetError::Unknown(nearest) => ModelError::UnknownKey {
+                env: self.name.clone(),
+                key: key.into(),
+                nearest,
+            },
+            SetError::Ambiguous(candidates) => ModelError::AmbiguousKey {
+                env: self.name.clone(),
+                key: key.into(),
+                candidates,
+            },
+            SetError::Type { path, expected } => ModelError::Invalid {
+                source_name: format!("env.{key}={value}"),
+                reason: format!("expected {expected} for {path}"),
+            },
+        })
     }
 
     /// Checks everything and makes a factory whose builds cannot fail.
     pub fn factory(&self) -> Result<EnvFactory, ModelError> {
-        todo!("registry")
+        let world = find(&self.name)?;
+        let prepared =
+            (world.prepare)(&world, &self.model).map_err(|reason| ModelError::Invalid {
+                source_name: format!("model of {}", self.name),
+                reason,
+            })?;
+        Ok(EnvFactory {
+            config: Arc::new(Self {
+                name: self.name.clone(),
+                model: prepared.model,
+            }),
+            spec: prepared.spec,
+            build: prepared.build,
+        })
     }
 }
 
@@ -85,6 +250,14 @@ pub struct EnvFactory {
     config: Arc<EnvConfig>,
     spec: Arc<EnvSpec>,
     build: Arc<dyn Fn() -> Box<dyn Env> + Send + Sync>,
+}
+
+impl std::fmt::Debug for EnvFactory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnvFactory")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
 }
 
 impl EnvFactory {
@@ -103,6 +276,3 @@ impl EnvFactory {
         (self.build)()
     }
 }
-
-#[allow(unused)]
-fn _uses(_: Lq) {}

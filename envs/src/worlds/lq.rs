@@ -16,10 +16,19 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use crate::env::{End, Env, EnvError, SavedState, Step, check_action};
+use crate::registry::World;
 use crate::riccati::{Lqr, lqr};
 use crate::rng::stream;
 use crate::scene::{Item, Role, Scene, Shape};
 use crate::spec::{Channel, EnvSpec, Space};
+
+pub(crate) const WORLD: World = World::of_lq(
+    "lq",
+    SUMMARY,
+    include_str!("../../../assets/models/lq.json"),
+);
+
+const SUMMARY: &str = "linear-quadratic system with closed-form maximum-entropy solution";
 
 /// Bound stated for states and actions: far beyond what any sensible policy reaches.
 const BOUND: f32 = 1e3;
@@ -101,7 +110,7 @@ impl Lq {
         };
         let spec = EnvSpec {
             name: "lq".into(),
-            summary: "linear-quadratic system with closed-form maximum-entropy solution".into(),
+            summary: SUMMARY.into(),
             horizon: model.horizon,
             control_period_s: 1.0,
             observation: channels("s", n),
@@ -248,13 +257,12 @@ impl Env for Lq {
     }
 
     fn state_hash(&self) -> u64 {
-        self.state
-            .iter()
-            .map(|s| s.to_bits())
-            .chain([self.step as u64])
-            .fold(0xcbf2_9ce4_8422_2325, |h, w| {
-                (h ^ w).wrapping_mul(0x100_0000_01b3).rotate_left(17)
-            })
+        crate::hash::words(
+            self.state
+                .iter()
+                .map(|s| s.to_bits())
+                .chain([self.step as u64]),
+        )
     }
 
     fn scene(&self) -> Scene {

@@ -1,3 +1,25 @@
-//! The environments, one file each.
+//! The environments, one file each, and the list of them.
 
+pub mod cart_pole;
 pub mod lq;
+pub mod pendulum;
+
+use std::f64::consts::TAU;
+
+use rand::RngExt;
+
+use crate::registry::World;
+use crate::rng::Stream;
+
+/// Every registered environment.
+pub(crate) const ALL: &[World] = &[cart_pole::WORLD, pendulum::WORLD, lq::WORLD];
+
+/// Uniform on ±`half_width`.
+fn spread(rng: &mut Stream, half_width: f64) -> f64 {
+    half_width * (2.0 * rng.random::<f64>() - 1.0)
+}
+
+/// The angle within ±π.
+fn wrap(angle: f64) -> f64 {
+    angle - TAU * (angle / TAU).round()
+}

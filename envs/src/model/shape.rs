@@ -1,0 +1,126 @@
+//! Outlines, and points on them by name, so that a length is a single parameter.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The outline of a body or of scenery, centred on its frame.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Shape {
+    /// An axis-aligned rectangle.
+    Box {
+        /// Extent along x.
+        width_m: f64,
+        /// Extent along y.
+        height_m: f64,
+    },
+    /// A thin uniform rod along y: inertia m·length²/12. It touches and is drawn as a capsule.
+    Rod {
+        /// Distance between its ends.
+        length_m: f64,
+        /// Half its thickness in contacts and pictures.
+        radius_m: f64,
+    },
+    /// A capsule along y, its mass spread over its area.
+    Capsule {
+        /// Distance between the centres of its round ends.
+        length_m: f64,
+        /// Radius of its ends.
+        radius_m: f64,
+    },
+    /// A disc.
+    Circle {
+        /// Its radius.
+        radius_m: f64,
+    },
+    /// A convex polygon.
+    Polygon {
+        /// Its corners, counter-clockwise.
+        points_m: Vec<[f64; 2]>,
+    },
+}
+
+impl Shape {
+    /// Where a point lies in the shape's frame, metres; `None` if the shape has no such point.
+    pub fn locate(&self, point: &Point) -> Option<[f64; 2]> {
+        let name = match point {
+            Point::At(at) => return Some(*at),
+            Point::Named(name) => name,
+        };
+        match (name, self) {
+            (PointName::Centre, _) => Some([0.0, 0.0]),
+            (PointName::Start, Shape::Rod { length_m, .. } | Shape::Capsule { length_m, .. }) => {
+                Some([0.0, -length_m / 2.0])
+            }
+            (PointName::End, Shape::Rod { length_m, .. } | Shape::Capsule { length_m, .. }) => {
+                Some([0.0, length_m / 2.0])
+            }
+            (PointName::Left, Shape::Box { width_m, .. }) => Some([-width_m / 2.0, 0.0]),
+            (PointName::Right, Shape::Box { width_m, .. }) => Some([width_m / 2.0, 0.0]),
+            (PointName::Bottom, Shape::Box { height_m, .. }) => Some([0.0, -height_m / 2.0]),
+            (PointName::Top, Shape::Box { height_m, .. }) => Some([0.0, height_m / 2.0]),
+            _ => None,
+        }
+    }
+}
+
+/// A point on a body: by name, or by coordinates in the body's frame.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub enum Point {
+    /// By name.
+    Named(PointName),
+    /// By coordinates, metres.
+    At([f64; 2]),
+}
+
+impl Default for Point {
+    fn default() -> Self {
+        Point::Named(PointName::Centre)
+    }
+}
+
+/// Points that shapes have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PointName {
+    /// Origin of the frame; of the world as well.
+    Centre,
+    /// Lower end of a rod or capsule.
+    Start,
+    /// Upper end of a rod or capsule.
+    End,
+    /// Middle of a box's left side.
+    Left,
+    /// Middle of a box's right side.
+    Right,
+    /// Middle of a box's bottom.
+    Bottom,
+    /// Middle of a box's top.
+    Top,
+}
+
+impl TryFrom<Value> for Point {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        let point = match &value {
+            Value::String(_) => serde_json::from_value(value.clone()).ok().map(Point::Named),
+            _ => serde_json::from_value(value.clone()).ok().map(Point::At),
+        };
+        point.ok_or_else(|| {
+            format!(
+                "{value} is no point, expected [x, y] in metres or one of \"centre\", \"start\", \"end\", \"left\", \"right\", \"bottom\", \"top\""
+            )
+        })
+    }
+}
+
+impl From<Point> for Value {
+    fn from(point: Point) -> Value {
+        match point {
+            Point::Named(name) => serde_json::json!(name),
+            Point::At(at) => serde_json::json!(at),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Addressing single parameters of a JSON model: `bodies.pole.shape.length_m`, or any unambiguous
+//! subsequence of it that ends in the last name, as `pole.length_m`.
+
+use serde_json::Value;
+
+use crate::model::nearest;
+
+/// Where a parameter is: object keys, names of array entries, or indices.
+type Path = Vec<String>;
+
+/// Every parameter with its dotted path. Arrays of named objects are entered; other arrays are one
+/// parameter.
+pub fn list(model: &Value) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    walk(model, &mut Vec::new(), &mut |path, value| {
+        found.push((path.join("."), value.clone()));
+    });
+    found
+}
+
+fn walk(value: &Value, path: &mut Path, visit: &mut impl FnMut(&Path, &Value)) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                path.push(key.clone());
+                walk(value, path, visit);
+                path.pop();
+            }
+        }
+        Value::Array(entries) if is_named(entries) => {
+            for entry in entries {
+                path.push(name_of(entry).unwrap_or_default().to_owned());
+                walk(entry, path, visit);
+                path.pop();
+            }
+        }
+        leaf => visit(path, leaf),
+    }
+}
+
+fn name_of(entry: &Value) -> Option<&str> {
+    entry.get("name").and_then(Value::as_str)
+}
+
+fn is_named(entries: &[Value]) -> bool {
+    !entries.is_empty() && entries.iter().all(|e| name_of(e).is_some())
+}
+
+/// Why a parameter was not set.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SetError {
+    /// No parameter fits the key; the nearest that does.
+    Unknown(Option<String>),
+    /// Several do.
+    Ambiguous(Vec<String>),
+    /// The value is of another type than the parameter: path, what it is, what was expected.
+    Type {
+        /// Full path of the parameter.
+        path: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+}
+
+/// Sets the parameter that `key` addresses to `text`, read as JSON, or else as a string.
+pub fn set(model: &mut Value, key: &str, text: &str) -> Result<(), SetError> {
+    if let Some(slot) = entry_by_path(model, key) {
+        return assign(slot, key, text);
+    }
+    let paths: Vec<String> = list(model).into_iter().map(|(path, _)| path).collect();
+    let wanted: Vec<&str> = key.split('.').collect();
+    let fitting: Vec<&String> = paths.iter().filter(|p| fits(p, &wanted)).collect();
+    match fitting[..] {
+        [path] => {
+            let path = path.clone();
+            let slot = entry_by_path(model, &path).ok_or(SetError::Unknown(None))?;
+            assign(slot, &path, text)
+        }
+        [] => Err(SetError::Unknown(nearest_path(&paths, &wanted))),
+        _ => Err(SetError::Ambiguous(fitting.into_iter().cloned().collect())),
+    }
+}
+
+/// The parameter at an exact path, entries by name or index.
+fn entry_by_path<'a>(model: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    let mut here = model;
+    for segment in path.split('.') {
+        here = match here {
+            Value::Object(map) => map.get_mut(segment)?,
+            Value::Array(entries) => {
+                let index = entries
+                    .iter()
+                    .position(|e| name_of(e) == Some(segment))
+                    .or_else(|| segment.parse().ok())?;
+                entries.get_mut(index)?
+            }
+            _ => return None,
+        };
+    }
+    let whole = matches!(here, Value::Object(_))
+        || matches!(here, Value::Array(entries) if is_named(entries));
+    // Whole objects are replaced by model files, not by overrides.
+    (!whole).then_some(here)
+}
+
+/// Whether `wanted` is a subsequence of the path that ends where the path ends.
+fn fits(path: &str, wanted: &[&str]) -> bool {
+    let segments: Vec<&str> = path.split('.').collect();
+    if segments.last() != wanted.last() {
+        return false;
+    }
+    let mut rest = segments.iter();
+    wanted.iter().all(|w| rest.any(|s| s == w))
+}
+
+/// The path whose tail, of as many names as `wanted`, is most like it.
+fn nearest_path(paths: &[String], wanted: &[&str]) -> Option<String> {
+    let key = wanted.join(".");
+    let tail = |path: &str, n: usize| {
+        let segments: Vec<&str> = path.split('.').collect();
+        segments[segments.len().saturating_sub(n)..].join(".")
+    };
+    let candidates: Vec<(String, &String)> = paths
+        .iter()
+        .flat_map(|p| {
+            // Tails that skip the `shape` level compare better with what people type.
+            let short = p.replace(".shape.", ".");
+            [(tail(p, wanted.len()), p), (tail(&short, wanted.len()), p)]
+        })
+        .collect();
+    let best = nearest(&key, candidates.iter().map(|(tail, _)| tail.as_str()))?;
+    candidates
+        .iter()
+        .find(|(tail, _)| tail == best)
+        .map(|(_, path)| (*path).clone())
+}
+
+fn assign(slot: &mut Value, path: &str, text: &str) -> Result<(), SetError> {
+    let parsed: Option<Value> = serde_json::from_str(text).ok();
+    let mismatch = |expected| SetError::Type {
+        path: path.into(),
+        expected,
+    };
+    let new = match (&*slot, parsed) {
+        (_, Some(Value::Null)) => Value::Null,
+        (Value::Number(_), Some(v @ Value::Number(_))) => v,
+        (Value::Number(_), _) => return Err(mismatch("a number")),
+        (Value::Bool(_), Some(v @ Value::Bool(_))) => v,
+        (Value::Bool(_), _) => return Err(mismatch("true or false")),
+        (Value::Array(_), Some(v @ Value::Array(_))) => v,
+        // A point may be given by name or by coordinates.
+        (Value::Array(old), _) if old.len() != 2 => return Err(mismatch("a JSON array")),
+        (_, Some(v @ (Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::String(_)))) => {
+            v
+        }
+        (_, Some(_)) => return Err(mismatch("a single value")),
+        (_, None) => Value::String(text.into()),
+    };
+    *slot = new;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! A model made ready: rapier's objects at rest, and tables from names to indices.
+
+use rapier2d::prelude::*;
+
+use super::snapshot::Parts;
+use crate::model::{Frame, Model, Shape};
+use crate::scene::Role;
+
+/// Index of a body within its blueprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyId(pub(super) usize);
+
+/// A joint: where its coordinates are and how far they go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JointId {
+    /// Index of its first coordinate in the positions and in the velocities.
+    pub index: usize,
+    /// Number of its coordinates.
+    pub dofs: usize,
+    /// Least and greatest first coordinate, m or rad.
+    pub limits: Option<[f32; 2]>,
+    /// Greatest speed of its first coordinate, m/s or rad/s.
+    pub speed_limit: f32,
+}
+
+/// A model made ready to run; shared by all copies of a world.
+pub struct Blueprint {
+    pub(super) model: Model,
+    pub(super) digest: u64,
+    pub(super) parts: Parts,
+    pub(super) gravity: Vector,
+    pub(super) parameters: IntegrationParameters,
+    pub(super) steps_per_control: usize,
+    pub(super) bodies: Vec<Part>,
+    pub(super) joints: Vec<(String, JointId)>,
+    pub(super) coordinates: Vec<Coordinate>,
+    pub(super) mechanisms: Vec<Mechanism>,
+    pub(super) actuators: Vec<Motor>,
+    /// Bodies that actuators push.
+    pub(super) driven: Vec<RigidBodyHandle>,
+    pub(super) hinges: Vec<Hinge>,
+}
+
+/// A moving body.
+pub(super) struct Part {
+    pub name: String,
+    pub handle: RigidBodyHandle,
+    pub shape: Shape,
+    pub role: Role,
+}
+
+/// One generalised coordinate.
+pub(super) struct Coordinate {
+    pub source: Source,
+    pub speed_limit: f32,
+}
+
+/// Where rapier keeps a coordinate.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// In a multibody: the axis of a link's joint, and the place among generalised velocities.
+    Link {
+        multibody: MultibodyIndex,
+        link: usize,
+        axis: usize,
+        assembly: usize,
+    },
+    /// In a body of its own: x, y or angle.
+    Plain { body: RigidBodyHandle, axis: usize },
+}
+
+/// A tree of jointed bodies: one rapier multibody.
+pub(super) struct Mechanism {
+    pub index: MultibodyIndex,
+    /// Pairs (coordinate, place among the multibody's generalised velocities).
+    pub dofs: Vec<(usize, usize)>,
+}
+
+/// An actuator in f32.
+pub(super) struct Motor {
+    pub low: f32,
+    pub high: f32,
+    pub gear: f32,
+    pub drive: Drive,
+}
+
+/// What an actuator pushes; `parent: None` is the world.
+#[derive(Clone, Copy)]
+pub(super) enum Drive {
+    Torque {
+        child: RigidBodyHandle,
+        parent: Option<RigidBodyHandle>,
+    },
+    Force {
+        child: RigidBodyHandle,
+        parent: Option<RigidBodyHandle>,
+        axis: Vector,
+    },
+    Thrust {
+        body: RigidBodyHandle,
+        direction: Vector,
+        frame: Frame,
+        point: Vector,
+    },
+}
+
+/// A revolute joint as pictures mark it.
+pub(super) struct Hinge {
+    pub child: BodyId,
+    /// In the child's frame.
+    pub point: Vector,
+    pub radius: f32,
+}
+
+impl Blueprint {
+    /// What it was built from.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Number of generalised positions, and of velocities.
+    pub fn dofs(&self) -> usize {
+        self.coordinates.len()
+    }
+
+    /// The joint called `name`; the error says that the model lacks it.
+    pub fn joint(&self, name: &str) -> Result<JointId, String> {
+        self.joints
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, joint)| *joint)
+            .ok_or_else(|| format!("joints: the task needs a joint named `{name}`"))
+    }
+
+    /// The body called `name`; the error says that the model lacks it.
+    pub fn body(&self, name: &str) -> Result<BodyId, String> {
+        self.bodies
+            .iter()
+            .position(|b| b.name == name)
+            .map(BodyId)
+            .ok_or_else(|| format!("bodies: the task needs a body named `{name}`"))
+    }
+}

@@ -1,0 +1,349 @@
+//! A simulated world: rapier2d behind generalised coordinates and actuator commands.
+//!
+//! [`Blueprint::new`] is the only place where a model becomes rapier objects. A [`Physics`] is one
+//! running copy of a blueprint; it starts every episode from a clone of the blueprint's untouched
+//! world, because setting body states after contacts is not exact to the bit.
+
+mod blueprint;
+mod build;
+mod draw;
+mod shape;
+mod snapshot;
+
+use std::sync::Arc;
+
+use rapier2d::prelude::*;
+
+pub use blueprint::{Blueprint, BodyId, JointId};
+pub use snapshot::{RAPIER_VERSION, Snapshot, SnapshotError};
+
+use blueprint::{Drive, Source};
+use snapshot::{Parts, State};
+
+use crate::model::Frame;
+
+/// Coordinates beyond this (m, rad) mean that the simulation has lost its way.
+const FAR: f32 = 1e6;
+
+/// The simulation left the range of finite numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the simulation diverged")]
+pub struct Diverged;
+
+/// A running world.
+pub struct Physics {
+    blueprint: Arc<Blueprint>,
+    parts: Parts,
+    // Workspaces of rapier without state of their own.
+    pipeline: PhysicsPipeline,
+    ccd: CCDSolver,
+    /// Positions, then velocities: `[2 · dofs]`.
+    coordinates: Vec<f32>,
+    /// Whether a step was taken since the coordinates were set.
+    stepped: bool,
+}
+
+impl Physics {
+    /// A world at coordinates zero.
+    pub fn new(blueprint: Arc<Blueprint>) -> Self {
+        let mut physics = Self {
+            parts: blueprint.parts.clone(),
+            pipeline: PhysicsPipeline::new(),
+            ccd: CCDSolver::new(),
+            coordinates: vec![0.0; 2 * blueprint.dofs()],
+            stepped: false,
+            blueprint,
+        };
+        physics.read();
+        physics
+    }
+
+    /// What it was built from.
+    pub fn blueprint(&self) -> &Blueprint {
+        &self.blueprint
+    }
+
+    /// Generalised positions, then velocities, `[2 · dofs]`.
+    pub fn coordinates(&self) -> &[f32] {
+        &self.coordinates
+    }
+
+    /// Generalised positions, `[dofs]`.
+    pub fn positions(&self) -> &[f32] {
+        &self.coordinates[..self.blueprint.dofs()]
+    }
+
+    /// Generalised velocities, `[dofs]`.
+    pub fn velocities(&self) -> &[f32] {
+        &self.coordinates[self.blueprint.dofs()..]
+    }
+
+    /// Pose of a body's frame in the world.
+    pub fn pose(&self, body: BodyId) -> Pose {
+        *self.parts.bodies[self.blueprint.bodies[body.0].handle].position()
+    }
+
+    /// Starts afresh at the given coordinates (positions, then velocities, `[2 · dofs]`).
+    /// Speeds beyond a joint's limit are cut to it.
+    ///
+    /// # Panics
+    /// If `coordinates` has another length.
+    pub fn reset(&mut self, coordinates: &[f32]) {
+        let n = self.blueprint.dofs();
+        assert_eq!(coordinates.len(), 2 * n);
+        self.parts = self.blueprint.parts.clone();
+        self.pipeline = PhysicsPipeline::new();
+        self.ccd = CCDSolver::new();
+        self.stepped = false;
+        let (positions, velocities) = coordinates.split_at(n);
+        let speed = |i: usize| {
+            let limit = self.blueprint.coordinates[i].speed_limit;
+            velocities[i].clamp(-limit, limit)
+        };
+        for mechanism in &self.blueprint.mechanisms {
+            let multibody = self
+                .parts
+                .multibody_joints
+                .get_multibody_mut(mechanism.index)
+                .expect("built with the blueprint");
+            let mut displacement = vec![0.0; multibody.ndofs()];
+            for &(coordinate, assembly) in &mechanism.dofs {
+                displacement[assembly] = positions[coordinate];
+                multibody.generalized_velocity_mut()[assembly] = speed(coordinate);
+            }
+            multibody.apply_displacements(&displacement);
+            multibody.forward_kinematics(&self.parts.bodies, false);
+            // Through the bodies' own setter, so that colliders and broad phase follow.
+            for link in multibody.links().skip(1) {
+                let body = &mut self.parts.bodies[link.rigid_body_handle()];
+                body.set_position(*link.local_to_world(), false);
+            }
+        }
+        for (i, coordinate) in self.blueprint.coordinates.iter().enumerate() {
+            let Source::Plain { body, axis } = coordinate.source else {
+                continue;
+            };
+            let body = &mut self.parts.bodies[body];
+            let mut pose = *body.position();
+            let mut velocity = body.linvel();
+            match axis {
+                0 => (pose.translation.x, velocity.x) = (positions[i], speed(i)),
+                1 => (pose.translation.y, velocity.y) = (positions[i], speed(i)),
+                _ => {
+                    pose.rotation = Rotation::new(positions[i]);
+                    body.set_angvel(speed(i), false);
+                }
+            }
+            body.set_position(pose, false);
+            body.set_linvel(velocity, false);
+        }
+        self.read();
+    }
+
+    /// Advances one control period under `command` (`[actuators]`, saturated to the bounds).
+    pub fn step(&mut self, command: &[f32]) -> Result<(), Diverged> {
+        for _ in 0..self.blueprint.steps_per_control {
+            self.push(command);
+            self.bare_step();
+            self.read_and_limit()?;
+        }
+        Ok(())
+    }
+
+    /// One rapier step and nothing else: what benchmarks compare with.
+    #[doc(hidden)]
+    pub fn bare_step(&mut self) {
+        let parts = &mut self.parts;
+        self.stepped = true;
+        self.pipeline.step(
+            self.blueprint.gravity,
+            &self.blueprint.parameters,
+            &mut parts.islands,
+            &mut parts.broad_phase,
+            &mut parts.narrow_phase,
+            &mut parts.bodies,
+            &mut parts.colliders,
+            &mut parts.impulse_joints,
+            &mut parts.multibody_joints,
+            &mut parts.soft_bodies,
+            &mut self.ccd,
+            &(),
+            &(),
+        );
+    }
+
+    /// Turns commands into forces and torques on bodies.
+    fn push(&mut self, command: &[f32]) {
+        let bodies = &mut self.parts.bodies;
+        // Forces persist in rapier until they are reset.
+        for &body in &self.blueprint.driven {
+            let body = &mut bodies[body];
+            body.reset_forces(false);
+            body.reset_torques(false);
+        }
+        for (actuator, &value) in self.blueprint.actuators.iter().zip(command) {
+            let effort = value.clamp(actuator.low, actuator.high) * actuator.gear;
+            match actuator.drive {
+                Drive::Torque { child, parent } => {
+                    bodies[child].add_torque(effort, false);
+                    if let Some(parent) = parent {
+                        bodies[parent].add_torque(-effort, false);
+                    }
+                }
+                Drive::Force {
+                    child,
+                    parent,
+                    axis,
+                } => match parent {
+                    None => bodies[child].add_force(axis * effort, false),
+                    Some(parent) => {
+                        let force = bodies[parent].rotation().transform_vector(axis) * effort;
+                        let point = bodies[child].center_of_mass();
+                        bodies[child].add_force(force, false);
+                        bodies[parent].add_force_at_point(-force, point, false);
+                    }
+                },
+                Drive::Thrust {
+                    body,
+                    direction,
+                    frame,
+                    point,
+                } => {
+                    let body = &mut bodies[body];
+                    let pose = *body.position();
+                    let force = match frame {
+                        Frame::World => direction,
+                        Frame::Body => pose.transform_vector(direction),
+                    } * effort;
+                    body.add_force_at_point(force, pose.transform_point(point), false);
+                }
+            }
+        }
+    }
+
+    /// Reads coordinates from rapier.
+    fn read(&mut self) {
+        let n = self.blueprint.dofs();
+        let (positions, velocities) = self.coordinates.split_at_mut(n);
+        for (i, coordinate) in self.blueprint.coordinates.iter().enumerate() {
+            (positions[i], velocities[i]) = match coordinate.source {
+                Source::Link {
+                    multibody,
+                    link,
+                    axis,
+                    assembly,
+                } => {
+                    let multibody = &self.parts.multibody_joints[multibody];
+                    let link = multibody.link(link).expect("built with the blueprint");
+                    (
+                        link.joint.coords()[axis],
+                        multibody.generalized_velocity()[assembly],
+                    )
+                }
+                Source::Plain { body, axis } => {
+                    let body = &self.parts.bodies[body];
+                    match axis {
+                        0 => (body.translation().x, body.linvel().x),
+                        1 => (body.translation().y, body.linvel().y),
+                        _ => (body.rotation().angle(), body.angvel()),
+                    }
+                }
+            };
+        }
+    }
+
+    /// Reads coordinates and cuts speeds to their limits: multibody joints have no cap in rapier.
+    fn read_and_limit(&mut self) -> Result<(), Diverged> {
+        self.read();
+        let quarantine = self.pipeline.quarantine();
+        let sound = quarantine.bodies().is_empty()
+            && quarantine.colliders().is_empty()
+            // A NaN compares as false.
+            && self.positions().iter().all(|q| q.abs() < FAR)
+            && self.velocities().iter().all(|v| v.is_finite());
+        if !sound {
+            return Err(Diverged);
+        }
+        let n = self.blueprint.dofs();
+        for (i, coordinate) in self.blueprint.coordinates.iter().enumerate() {
+            let limit = coordinate.speed_limit;
+            let velocity = &mut self.coordinates[n + i];
+            if velocity.abs() <= limit {
+                continue;
+            }
+            *velocity = velocity.clamp(-limit, limit);
+            match coordinate.source {
+                Source::Link {
+                    multibody,
+                    assembly,
+                    ..
+                } => {
+                    let multibody = self
+                        .parts
+                        .multibody_joints
+                        .get_multibody_mut(multibody)
+                        .expect("built with the blueprint");
+                    multibody.generalized_velocity_mut()[assembly] = *velocity;
+                }
+                Source::Plain { body, axis } => {
+                    let body = &mut self.parts.bodies[body];
+                    let mut linear = body.linvel();
+                    match axis {
+                        0 => linear.x = *velocity,
+                        1 => linear.y = *velocity,
+                        _ => body.set_angvel(*velocity, false),
+                    }
+                    body.set_linvel(linear, false);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The complete state.
+    pub fn save(&self) -> Snapshot {
+        let state = if self.stepped {
+            State::Running(Box::new(self.parts.clone()))
+        } else {
+            State::Start(self.coordinates.clone())
+        };
+        Snapshot::new(self.blueprint.digest, state)
+    }
+
+    /// Restores a state of the same model.
+    pub fn load(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        match snapshot.open(self.blueprint.digest)? {
+            State::Start(coordinates) => {
+                if coordinates.len() != self.coordinates.len() {
+                    return Err(SnapshotError::Damaged);
+                }
+                self.reset(coordinates);
+            }
+            State::Running(parts) => {
+                if parts.bodies.len() != self.blueprint.parts.bodies.len() {
+                    return Err(SnapshotError::Damaged);
+                }
+                self.parts = (**parts).clone();
+                self.pipeline = PhysicsPipeline::new();
+                self.ccd = CCDSolver::new();
+                self.stepped = true;
+                self.read();
+            }
+        }
+        Ok(())
+    }
+
+    /// Bit patterns of everything that makes two states differ: coordinates and contact impulses.
+    pub fn state_words(&self) -> impl Iterator<Item = u64> + '_ {
+        let contacts = self
+            .parts
+            .narrow_phase
+            .contact_pairs()
+            .map(|pair| pair.total_impulse_magnitude());
+        self.coordinates
+            .iter()
+            .copied()
+            .chain(contacts)
+            .map(|v| u64::from(v.to_bits()))
+    }
+}
