@@ -191,7 +191,8 @@ fn cargo_env(folder: &Path) -> Result<String, Error> {
             "a quote or a non-text byte in its path",
         ),
     })?;
-    Ok(format!("[env]\nLIBTORCH = '{path}'\n"))
+    // A table, as in no-libtorch.toml: cargo merges only like with like.
+    Ok(format!("[env]\nLIBTORCH = {{ value = '{path}' }}\n"))
 }
 
 /// Points the clone's link at `folder`; no moment without a link.
