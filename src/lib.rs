@@ -8,9 +8,11 @@ pub mod cost;
 pub mod density;
 pub mod discriminator;
 pub mod error;
+pub mod evaluate;
 pub mod improve;
 pub mod learners;
 pub mod nn;
 pub mod policy;
+pub mod run;
 
 pub use error::Error;

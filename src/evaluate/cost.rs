@@ -88,17 +88,31 @@ pub(super) fn report(
     let logits = |episodes: &[Episode]| -> Option<(TrajectoryBatch, Vec<f64>)> {
         let batch = TrajectoryBatch::new(episodes.iter().map(|e| &e.trajectory))?;
         let scores = tch::no_grad(|| {
-            let log_density = subject.policy.log_density(&batch.observations, &batch.actions);
+            let log_density = subject
+                .policy
+                .log_density(&batch.observations, &batch.actions);
             let log_q = batch.sum_over_time(&log_density);
             nn::to_f64(&(-model.energy(&batch) - model.start_value(&batch) - log_q))
         });
         Some((batch, scores))
     };
     let (Some((_, p)), Some((_, q))) = (logits(&groups[0].1), logits(&groups[1].1)) else {
-        return Err(Error::Misuse("evaluation needs at least one episode".into()));
+        return Err(Error::Misuse(
+            "evaluation needs at least one episode".into(),
+        ));
     };
-    let log_z = density::solve_log_z(Scores { expert: &p, policy: &q }, subject.beta);
-    let scaled = |s: &[f64]| s.iter().map(|s| (s - log_z) / subject.beta).collect::<Vec<_>>();
+    let log_z = density::solve_log_z(
+        Scores {
+            expert: &p,
+            policy: &q,
+        },
+        subject.beta,
+    );
+    let scaled = |s: &[f64]| {
+        s.iter()
+            .map(|s| (s - log_z) / subject.beta)
+            .collect::<Vec<_>>()
+    };
     let (p, q) = (scaled(&p), scaled(&q));
     Ok(CostReport {
         spearman: spearman(&learned, &truth),
@@ -129,10 +143,18 @@ fn epic_distance(
     let transitions = draw_transitions(factory, groups, seed)?;
     let mut rng = stream(seed, "epic_actions", 0);
     let actions: Vec<&[f32]> = (0..ACTIONS)
-        .map(|_| transitions[rng.random_range(0..transitions.len())].action.as_slice())
+        .map(|_| {
+            transitions[rng.random_range(0..transitions.len())]
+                .action
+                .as_slice()
+        })
         .collect();
     let mut env = factory.build();
-    let mut truth = Coverage { at: vec![], state_mean: vec![], next_mean: vec![] };
+    let mut truth = Coverage {
+        at: vec![],
+        state_mean: vec![],
+        next_mean: vec![],
+    };
     let mut learned = truth.clone();
     for t in &transitions {
         let mut means = [0.0; 2];
@@ -173,9 +195,13 @@ fn draw_transitions(
     for _ in 0..count {
         let episode = episodes[rng.random_range(0..episodes.len())];
         let tau = &episode.trajectory;
-        let times: Vec<usize> = (0..per_episode).map(|_| rng.random_range(0..tau.len())).collect();
+        let times: Vec<usize> = (0..per_episode)
+            .map(|_| rng.random_range(0..tau.len()))
+            .collect();
         let mut coordinates = Vec::with_capacity(tau.len() + 1);
-        replay(factory, episode, |_, env| coordinates.push(env.coordinates()))?;
+        replay(factory, episode, |_, env| {
+            coordinates.push(env.coordinates())
+        })?;
         transitions.extend(times.into_iter().map(|t| Transition {
             coordinates: [coordinates[t].clone(), coordinates[t + 1].clone()],
             observations: [tau.observation(t).to_vec(), tau.observation(t + 1).to_vec()],

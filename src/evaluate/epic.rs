@@ -21,7 +21,9 @@ pub struct Coverage {
 /// c(s, a) + E_A[c(s', A)] − E_A[c(s, A)] − E_{S,A}[c(S, A)].
 fn canonical(c: &Coverage) -> Vec<f64> {
     let overall = c.state_mean.iter().sum::<f64>() / c.state_mean.len() as f64;
-    (0..c.at.len()).map(|i| c.at[i] + c.next_mean[i] - c.state_mean[i] - overall).collect()
+    (0..c.at.len())
+        .map(|i| c.at[i] + c.next_mean[i] - c.state_mean[i] - overall)
+        .collect()
 }
 
 /// The EPIC distance in `[0, 1]`; `None` where a cost is constant after shaping.
@@ -50,7 +52,11 @@ mod tests {
             state_mean.push(mean(s));
             next_mean.push(mean(0.9 * s));
         }
-        Coverage { at, state_mean, next_mean }
+        Coverage {
+            at,
+            state_mean,
+            next_mean,
+        }
     }
 
     #[test]

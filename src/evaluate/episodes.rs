@@ -23,7 +23,11 @@ pub fn of_actor(
 
 /// Starts shared by everything that is compared.
 fn jobs(count: usize, seed: u64) -> Vec<Job> {
-    (0..count).map(|i| Job { seed: derive_seed(seed, "evaluation", i as u64) }).collect()
+    (0..count)
+        .map(|i| Job {
+            seed: derive_seed(seed, "evaluation", i as u64),
+        })
+        .collect()
 }
 
 /// Episodes in which every action is, with probability `random_share`, uniform within the action
@@ -73,9 +77,17 @@ fn degraded_episode(
     env.observe(now.as_mut_slice());
     observations.extend_from_slice(now.as_slice());
     let steps = costs.len();
-    let trajectory = Trajectory::new(o, a, observations, actions, None, end)
-        .map_err(|_| EnvError::Diverged { env: factory.spec().name.clone(), step: steps })?;
-    Ok(Episode { seed, trajectory, costs })
+    let trajectory = Trajectory::new(o, a, observations, actions, None, end).map_err(|_| {
+        EnvError::Diverged {
+            env: factory.spec().name.clone(),
+            step: steps,
+        }
+    })?;
+    Ok(Episode {
+        seed,
+        trajectory,
+        costs,
+    })
 }
 
 /// Replays an episode's actions from its seed and calls `visit` in every state s_0 … s_T.

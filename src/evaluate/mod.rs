@@ -1,8 +1,8 @@
 //! Evaluation: does the policy do the task, and is the cost the right one?
 
 mod cost;
-pub mod episodes;
 pub mod epic;
+pub mod episodes;
 pub mod statistics;
 
 use std::sync::Arc;
@@ -105,7 +105,12 @@ pub struct Options {
 
 /// Evaluates a policy and its cost.
 pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error> {
-    let Options { episodes: count, seed, choice, pool } = options;
+    let Options {
+        episodes: count,
+        seed,
+        choice,
+        pool,
+    } = options;
     let factory = subject.factory;
     let actor = Arc::new(subject.policy.freeze());
     let learned = episodes::of_actor(factory, pool, &actor, choice, count, seed)?;
@@ -113,7 +118,9 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
     let cloned = match subject.clone {
         Some(clone) => {
             let clone = Arc::new(clone.freeze());
-            Some(episodes::of_actor(factory, pool, &clone, choice, count, seed)?)
+            Some(episodes::of_actor(
+                factory, pool, &clone, choice, count, seed,
+            )?)
         }
         None => None,
     };
@@ -130,7 +137,9 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
     let row = |policy: &str, episodes: &[Episode]| {
         let own = returns(episodes);
         let e = bootstrap(&[&own], seed, |m| m[0]);
-        let score = bootstrap(&[&own, &expert, &zero], seed, |m| (m[0] - m[2]) / (m[1] - m[2]));
+        let score = bootstrap(&[&own, &expert, &zero], seed, |m| {
+            (m[0] - m[2]) / (m[1] - m[2])
+        });
         Row {
             policy: policy.into(),
             episodes: own.len(),
@@ -140,7 +149,10 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
             normalized_score_ci95: score.ci95,
         }
     };
-    let mut rows = vec![row("expert", subject.demonstrations), row("random", &random)];
+    let mut rows = vec![
+        row("expert", subject.demonstrations),
+        row("random", &random),
+    ];
     rows.extend(cloned.as_deref().map(|episodes| row("bc", episodes)));
     let own = row(subject.algo, &learned);
     rows.push(own.clone());
@@ -171,7 +183,10 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
             ActionChoice::Mean => "mean".into(),
         },
         episodes: count,
-        policy_return: Estimate { mean: own.mean_return, ci95: own.ci95 },
+        policy_return: Estimate {
+            mean: own.mean_return,
+            ci95: own.ci95,
+        },
         expert_return,
         random_return,
         normalized_score: own.normalized_score,

@@ -25,7 +25,12 @@ pub fn bootstrap(groups: &[&[f64]], seed: u64, statistic: impl Fn(&[f64]) -> f64
         .map(|_| {
             let means: Vec<f64> = groups
                 .iter()
-                .map(|g| (0..g.len()).map(|_| g[rng.random_range(0..g.len())]).sum::<f64>() / g.len() as f64)
+                .map(|g| {
+                    (0..g.len())
+                        .map(|_| g[rng.random_range(0..g.len())])
+                        .sum::<f64>()
+                        / g.len() as f64
+                })
                 .collect();
             statistic(&means)
         })
@@ -33,14 +38,18 @@ pub fn bootstrap(groups: &[&[f64]], seed: u64, statistic: impl Fn(&[f64]) -> f64
     draws.sort_by(f64::total_cmp);
     let at = |q: f64| draws[((RESAMPLES - 1) as f64 * q).round() as usize];
     let means: Vec<f64> = groups.iter().map(|g| mean(g)).collect();
-    Estimate { mean: statistic(&means), ci95: [at(0.025), at(0.975)] }
+    Estimate {
+        mean: statistic(&means),
+        ci95: [at(0.025), at(0.975)],
+    }
 }
 
 /// Pearson's correlation; `None` where one side is constant.
 pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
     let n = x.len() as f64;
     let (mx, my) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
-    let sum = |f: &dyn Fn(f64, f64) -> f64| x.iter().zip(y).map(|(a, b)| f(a - mx, b - my)).sum::<f64>();
+    let sum =
+        |f: &dyn Fn(f64, f64) -> f64| x.iter().zip(y).map(|(a, b)| f(a - mx, b - my)).sum::<f64>();
     let (xy, xx, yy) = (sum(&|a, b| a * b), sum(&|a, _| a * a), sum(&|_, b| b * b));
     (xx > 0.0 && yy > 0.0).then(|| xy / (xx * yy).sqrt())
 }
@@ -56,9 +65,14 @@ fn ranks(x: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; x.len()];
     let mut from = 0;
     while from < order.len() {
-        let tied = order[from..].iter().take_while(|&&i| x[i] == x[order[from]]).count();
+        let tied = order[from..]
+            .iter()
+            .take_while(|&&i| x[i] == x[order[from]])
+            .count();
         let rank = from as f64 + (tied - 1) as f64 / 2.0;
-        order[from..from + tied].iter().for_each(|&i| ranks[i] = rank);
+        order[from..from + tied]
+            .iter()
+            .for_each(|&i| ranks[i] = rank);
         from += tied;
     }
     ranks
@@ -71,7 +85,9 @@ mod tests {
 
     #[test]
     fn spearman_sees_order_only_and_shares_ranks_of_ties() {
-        assert!((spearman(&[1.0, 2.0, 3.0, 9.0], &[1.0, 8.0, 27.0, 28.0]).unwrap() - 1.0).abs() < 1e-12);
+        assert!(
+            (spearman(&[1.0, 2.0, 3.0, 9.0], &[1.0, 8.0, 27.0, 28.0]).unwrap() - 1.0).abs() < 1e-12
+        );
         assert!((spearman(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]).unwrap() + 1.0).abs() < 1e-12);
         assert_eq!(ranks(&[5.0, 1.0, 5.0, 7.0]), [1.5, 0.0, 1.5, 3.0]);
         assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);

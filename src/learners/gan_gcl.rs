@@ -77,22 +77,15 @@ impl Learner for GanGcl {
         // θ: descend L_disc, with b = log Z solved at every step and constant in the gradient.
         let mut gradient_norm = 0.0;
         for _ in 0..self.settings.discriminator_steps {
-            let p = self.score(demonstrations, &log_q_demonstrations);
-            let q = self.score(&samples, &log_q_samples);
-            self.model
-                .set_log_z(density::solve_log_z(p.scores(&q), self.beta));
-            let loss = discriminator::loss(&self.logit(&p), &self.logit(&q));
-            gradient_norm = self.cost_optimizer.step(&loss);
+            let (p, q) = self.logits(&samples, &log_q_demonstrations, &log_q_samples);
+            gradient_norm = self.cost_optimizer.step(&discriminator::loss(&p, &q));
         }
+        let no_graph = tch::no_grad_guard();
+        let (p, q) = self.logits(&samples, &log_q_demonstrations, &log_q_samples);
+        let diagnosis = Diagnosis::of(&p, &q);
+        drop(no_graph);
 
         // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
-        let diagnosis = tch::no_grad(|| {
-            let p = self.score(demonstrations, &log_q_demonstrations);
-            let q = self.score(&samples, &log_q_samples);
-            self.model
-                .set_log_z(density::solve_log_z(p.scores(&q), self.beta));
-            Diagnosis::of(&self.logit(&p), &self.logit(&q))
-        });
         let behaviour = Tensor::from_slice(known(samples.behaviour.as_deref()));
         let soft_cost = tch::no_grad(|| {
             let cost = self.model.cost(&samples.observations, &samples.actions);
@@ -155,23 +148,6 @@ impl Learner for GanGcl {
     }
 }
 
-/// −E(τ) − V(s_0) − log q(τ) of a group of trajectories: the logit but for b and β.
-struct Score {
-    energy: Tensor,
-    start_value: Tensor,
-    log_q: Tensor,
-    values: Vec<f64>,
-}
-
-impl Score {
-    fn scores<'a>(&'a self, policy: &'a Score) -> Scores<'a> {
-        Scores {
-            expert: &self.values,
-            policy: &policy.values,
-        }
-    }
-}
-
 impl GanGcl {
     /// A learner at its start: weights from the seed, scales from the demonstrations and from the
     /// untrained policy's own rollouts.
@@ -229,21 +205,50 @@ impl GanGcl {
         })
     }
 
-    fn score(&self, batch: &TrajectoryBatch, log_q: &Tensor) -> Score {
-        let energy = self.model.energy(batch);
-        let start_value = self.model.start_value(batch);
-        let values = nn::to_f64(&(-&energy - &start_value - log_q));
-        Score {
+    /// logit(τ) = (−E(τ) − V(s_0) − b − log q(τ)) / β of demonstrations and samples, `[N_P]` and
+    /// `[N_Q]`, at the b that minimises L_disc.
+    fn logits(
+        &mut self,
+        samples: &TrajectoryBatch,
+        log_q_demonstrations: &Tensor,
+        log_q_samples: &Tensor,
+    ) -> (Tensor, Tensor) {
+        let p = TrajectoryEnergy::of(&self.model, &self.demonstrations, log_q_demonstrations);
+        let q = TrajectoryEnergy::of(&self.model, samples, log_q_samples);
+        let scores = Scores {
+            expert: &p.score,
+            policy: &q.score,
+        };
+        self.model
+            .set_log_z(density::solve_log_z(scores, self.beta));
+        let logit = |t: &TrajectoryEnergy| {
+            let log_z = &t.start_value + self.model.log_z();
+            discriminator::logit(&t.energy, &log_z, &t.log_q, self.beta)
+        };
+        (logit(&p), logit(&q))
+    }
+}
+
+/// What the discriminator knows of a group of trajectories, `[N]` each, in f64.
+struct TrajectoryEnergy {
+    energy: Tensor,
+    start_value: Tensor,
+    log_q: Tensor,
+    /// −E(τ) − V(s_0) − log q(τ).
+    score: Vec<f64>,
+}
+
+impl TrajectoryEnergy {
+    fn of(model: &EnergyModel, batch: &TrajectoryBatch, log_q: &Tensor) -> Self {
+        let energy = model.energy(batch);
+        let start_value = model.start_value(batch);
+        let score = nn::to_f64(&(-&energy - &start_value - log_q));
+        Self {
             energy,
             start_value,
             log_q: log_q.shallow_clone(),
-            values,
+            score,
         }
-    }
-
-    fn logit(&self, s: &Score) -> Tensor {
-        let log_z = &s.start_value + self.model.log_z();
-        discriminator::logit(&s.energy, &log_z, &s.log_q, self.beta)
     }
 }
 

@@ -99,7 +99,9 @@ impl RunConfig {
                  update Costate"
             ))),
             Some(_) => serde_json::from_value(value).map_err(|e| bad(e.to_string())),
-            None => Err(bad("no field `format`; expected a run folder made by `costate train`".into())),
+            None => Err(bad(
+                "no field `format`; expected a run folder made by `costate train`".into(),
+            )),
         }
     }
 }

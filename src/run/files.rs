@@ -26,8 +26,14 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 /// Makes renames and new files in `folder` durable.
 pub fn sync_folder(folder: &Path) -> Result<(), Error> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    File::open(folder).and_then(|f| f.sync_all()).map_err(Error::io(folder))
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    File::open(folder)
+        .and_then(|f| f.sync_all())
+        .map_err(Error::io(folder))
 }
 
 /// Creates a folder for a command's output, and refuses one that holds anything.

@@ -38,12 +38,18 @@ impl RunFolder {
         files::create_output_folder(path)?;
         let json = to_json(&config);
         files::write_atomic(&path.join("config.json"), json.as_bytes())?;
-        Ok(Self { path: path.into(), config })
+        Ok(Self {
+            path: path.into(),
+            config,
+        })
     }
 
     /// Opens an existing run.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self { config: RunConfig::read(path)?, path: path.into() })
+        Ok(Self {
+            config: RunConfig::read(path)?,
+            path: path.into(),
+        })
     }
 
     /// The folder.
@@ -82,14 +88,21 @@ impl RunFolder {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(Error::io(&file)(e)),
         };
-        let lines: Vec<String> = reader.lines().collect::<Result<_, _>>().map_err(Error::io(&file))?;
+        let lines: Vec<String> = reader
+            .lines()
+            .collect::<Result<_, _>>()
+            .map_err(Error::io(&file))?;
         let mut parsed = Vec::with_capacity(lines.len());
         for (i, line) in lines.iter().enumerate() {
             match serde_json::from_str(line) {
                 Ok(map) => parsed.push(map),
                 Err(_) if i + 1 == lines.len() => {}
                 Err(e) => {
-                    return Err(Error::Failure(format!("{}, line {}: {e}", file.display(), i + 1)));
+                    return Err(Error::Failure(format!(
+                        "{}, line {}: {e}",
+                        file.display(),
+                        i + 1
+                    )));
                 }
             }
         }
@@ -113,7 +126,10 @@ impl RunFolder {
         }
         fs::rename(&beside, &place).map_err(Error::io(&place))?;
         files::sync_folder(&root)?;
-        files::write_atomic(&self.file("policy.safetensors"), &learner.policy().to_bytes()?)?;
+        files::write_atomic(
+            &self.file("policy.safetensors"),
+            &learner.policy().to_bytes()?,
+        )?;
         if let Some(model) = learner.energy_model() {
             files::write_atomic(&self.file("cost.safetensors"), &model.to_bytes()?)?;
         }
@@ -135,9 +151,9 @@ impl RunFolder {
             .max();
         match newest {
             None => Ok(None),
-            Some(name) => {
-                Ok(Some(StateDict::read(&root.join(name).join("state.safetensors"))?))
-            }
+            Some(name) => Ok(Some(StateDict::read(
+                &root.join(name).join("state.safetensors"),
+            )?)),
         }
     }
 
@@ -147,7 +163,9 @@ impl RunFolder {
             .metrics()?
             .into_iter()
             .filter(|line| {
-                line.get("iteration").and_then(Value::as_u64).is_some_and(|k| (k as usize) < iterations)
+                line.get("iteration")
+                    .and_then(Value::as_u64)
+                    .is_some_and(|k| (k as usize) < iterations)
             })
             .map(|line| Value::Object(line).to_string() + "\n")
             .collect();

@@ -50,8 +50,11 @@ pub fn resolve(
     }
     if let Some(file) = file {
         let name = file.display();
-        let text = std::fs::read_to_string(file)
-            .map_err(|e| Error::Misuse(format!("{name}: {e}; --config takes a JSON file of settings")))?;
+        let text = std::fs::read_to_string(file).map_err(|e| {
+            Error::Misuse(format!(
+                "{name}: {e}; --config takes a JSON file of settings"
+            ))
+        })?;
         let value: Value =
             serde_json::from_str(&text).map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
         merge(&mut settings, &value, "").map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
@@ -74,11 +77,18 @@ fn merge(target: &mut Value, source: &Value, path: &str) -> Result<(), String> {
         return Err(format!("{path}: expected a JSON object of settings"));
     };
     for (key, value) in source {
-        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let path = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
         let known: Vec<String> = target.keys().cloned().collect();
         let Some(slot) = target.get_mut(key) else {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            return Err(format!("unknown setting `{path}`{}", suggestion(nearest(key, &known))));
+            return Err(format!(
+                "unknown setting `{path}`{}",
+                suggestion(nearest(key, &known))
+            ));
         };
         match slot {
             Value::Object(_) => merge(slot, value, &path)?,
@@ -95,10 +105,16 @@ fn parse<T: DeserializeOwned>(algo: &str, settings: Value) -> Result<T, Error> {
 fn explain(algo: &str, key: &str, value: &str, error: SetError) -> String {
     match error {
         SetError::Unknown(near) => {
-            format!("unknown setting `{key}` of {algo}{}", suggestion(near.as_deref()))
+            format!(
+                "unknown setting `{key}` of {algo}{}",
+                suggestion(near.as_deref())
+            )
         }
         SetError::Ambiguous(paths) => {
-            format!("setting `{key}` of {algo} is ambiguous: {}", paths.join(", "))
+            format!(
+                "setting `{key}` of {algo} is ambiguous: {}",
+                paths.join(", ")
+            )
         }
         SetError::Type { path, expected } => {
             format!("setting `{path}` of {algo}: `{value}` is not {expected}")
@@ -108,7 +124,9 @@ fn explain(algo: &str, key: &str, value: &str, error: SetError) -> String {
 
 /// `, did you mean …?`, or nothing.
 pub fn suggestion(nearest: Option<&str>) -> String {
-    nearest.map(|n| format!(", did you mean `{n}`?")).unwrap_or_default()
+    nearest
+        .map(|n| format!(", did you mean `{n}`?"))
+        .unwrap_or_default()
 }
 
 /// The name most like `wanted`, if any is like it.
@@ -130,7 +148,12 @@ struct Bound<'a> {
 }
 
 fn bound<'a>(name: &'a str, value: f64, holds: bool, expected: &'a str) -> Bound<'a> {
-    Bound { name, value, holds, expected }
+    Bound {
+        name,
+        value,
+        holds,
+        expected,
+    }
 }
 
 fn validate(algo: &Algo) -> Result<(), Error> {
@@ -153,35 +176,75 @@ fn validate(algo: &Algo) -> Result<(), Error> {
     };
     let mut bounds = Vec::new();
     match algo {
-        Algo::Bc(BcSettings { iterations, minibatch, learning_rate, held_out, policy: p }) => {
+        Algo::Bc(BcSettings {
+            iterations,
+            minibatch,
+            learning_rate,
+            held_out,
+            policy: p,
+        }) => {
             bounds.push(at_least_one("iterations", *iterations));
             bounds.push(at_least_one("minibatch", *minibatch));
             bounds.push(positive("learning_rate", *learning_rate));
-            bounds.push(bound("held_out", *held_out, (0.0..1.0).contains(held_out), "in [0, 1)"));
+            bounds.push(bound(
+                "held_out",
+                *held_out,
+                (0.0..1.0).contains(held_out),
+                "in [0, 1)",
+            ));
             bounds.extend(policy(p));
         }
         Algo::GanGcl(s) => {
             let GanGclSettings { ppo, cost, .. } = s;
             bounds.push(at_least_one("iterations", s.iterations));
-            bounds.push(bound("trajectories", s.trajectories as f64, s.trajectories >= 2, "at least 2"));
+            bounds.push(bound(
+                "trajectories",
+                s.trajectories as f64,
+                s.trajectories >= 2,
+                "at least 2",
+            ));
             bounds.extend(s.beta.map(|b| {
-                bound("beta", b, b.is_finite() && b >= 1.0, "at least 1, or null for the horizon")
+                bound(
+                    "beta",
+                    b,
+                    b.is_finite() && b >= 1.0,
+                    "at least 1, or null for the horizon",
+                )
             }));
             bounds.push(at_least_one("discriminator_steps", s.discriminator_steps));
             bounds.push(positive("cost_learning_rate", s.cost_learning_rate));
             bounds.extend(cost.hidden.iter().map(|&n| at_least_one("cost.hidden", n)));
             bounds.extend(policy(&s.policy));
             let share = |v: f64| v > 0.0 && v <= 1.0;
-            bounds.push(bound("ppo.discount", ppo.discount, share(ppo.discount), "in (0, 1]"));
+            bounds.push(bound(
+                "ppo.discount",
+                ppo.discount,
+                share(ppo.discount),
+                "in (0, 1]",
+            ));
             let lambda = ppo.gae_lambda;
-            bounds.push(bound("ppo.gae_lambda", lambda, (0.0..=1.0).contains(&lambda), "in [0, 1]"));
-            bounds.push(bound("ppo.clip", ppo.clip, ppo.clip > 0.0 && ppo.clip < 1.0, "in (0, 1)"));
+            bounds.push(bound(
+                "ppo.gae_lambda",
+                lambda,
+                (0.0..=1.0).contains(&lambda),
+                "in [0, 1]",
+            ));
+            bounds.push(bound(
+                "ppo.clip",
+                ppo.clip,
+                ppo.clip > 0.0 && ppo.clip < 1.0,
+                "in (0, 1)",
+            ));
             bounds.push(at_least_one("ppo.epochs", ppo.epochs));
             bounds.push(at_least_one("ppo.minibatch", ppo.minibatch));
             bounds.push(positive("ppo.learning_rate", ppo.learning_rate));
             bounds.push(positive("ppo.kl_stop", ppo.kl_stop));
             bounds.push(positive("ppo.max_gradient_norm", ppo.max_gradient_norm));
-            bounds.extend(ppo.critic_hidden.iter().map(|&n| at_least_one("ppo.critic_hidden", n)));
+            bounds.extend(
+                ppo.critic_hidden
+                    .iter()
+                    .map(|&n| at_least_one("ppo.critic_hidden", n)),
+            );
         }
     }
     match bounds.iter().find(|b| !b.holds) {
@@ -201,7 +264,10 @@ mod tests {
     use super::*;
 
     fn set(key: &str, value: &str) -> Vec<Override> {
-        vec![Override { key: key.into(), value: value.into() }]
+        vec![Override {
+            key: key.into(),
+            value: value.into(),
+        }]
     }
 
     #[test]
@@ -215,11 +281,14 @@ mod tests {
 
     #[test]
     fn overrides_reach_their_setting() {
-        let Algo::GanGcl(s) = resolve("gan-gcl", "pendulum", None, &set("ppo.clip", "0.3")).unwrap() else {
+        let Algo::GanGcl(s) =
+            resolve("gan-gcl", "pendulum", None, &set("ppo.clip", "0.3")).unwrap()
+        else {
             panic!("another algorithm");
         };
         assert_eq!(s.ppo.clip, 0.3);
-        let Algo::GanGcl(s) = resolve("gan-gcl", "pendulum", None, &set("beta", "1")).unwrap() else {
+        let Algo::GanGcl(s) = resolve("gan-gcl", "pendulum", None, &set("beta", "1")).unwrap()
+        else {
             panic!("another algorithm");
         };
         assert_eq!(s.beta, Some(1.0));

@@ -15,9 +15,18 @@ impl EventWriter {
     /// A new event file in `folder`.
     pub fn create(folder: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let name = format!("events.out.tfevents.{}.costate.{}", now.as_secs(), std::process::id());
-        let file = OpenOptions::new().create(true).append(true).open(folder.join(name))?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let name = format!(
+            "events.out.tfevents.{}.costate.{}",
+            now.as_secs(),
+            std::process::id()
+        );
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(folder.join(name))?;
         let mut writer = Self { file };
         let mut event = wall_time();
         bytes_field(&mut event, 3, b"brain.Event:2");
@@ -55,7 +64,10 @@ impl EventWriter {
 }
 
 fn wall_time() -> Vec<u8> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64();
     let mut event = Vec::new();
     key(&mut event, 1, 1);
     event.extend_from_slice(&now.to_le_bytes());
@@ -81,7 +93,9 @@ fn bytes_field(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
 }
 
 fn masked_crc(data: &[u8]) -> u32 {
-    crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
+    crc32c::crc32c(data)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
 }
 
 #[cfg(test)]
@@ -95,7 +109,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = EventWriter::create(folder.path()).unwrap();
         writer.scalars(300, &[("loss", 0.5)]).unwrap();
-        let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        let file = std::fs::read_dir(folder.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         let bytes = std::fs::read(file).unwrap();
         let mut at = 0;
         let mut records = Vec::new();
@@ -110,7 +129,12 @@ mod tests {
             at += length + 16;
         }
         assert_eq!(records.len(), 2);
-        let expected = [&[0x10, 0xac, 0x02, 0x2a, 13, 0x0a, 11, 0x0a, 4][..], b"loss", &[0x15]].concat();
+        let expected = [
+            &[0x10, 0xac, 0x02, 0x2a, 13, 0x0a, 11, 0x0a, 4][..],
+            b"loss",
+            &[0x15],
+        ]
+        .concat();
         assert_eq!(&records[1][9..9 + expected.len()], &expected[..]);
         assert_eq!(records[1][records[1].len() - 4..], 0.5_f32.to_le_bytes());
     }

@@ -48,16 +48,25 @@ pub fn train(
         let mut scalars = Vec::new();
         if let Some(audit) = &report.audit {
             let returns = audit.true_returns();
-            scalars.push(("true_return", returns.iter().sum::<f64>() / returns.len() as f64));
+            scalars.push((
+                "true_return",
+                returns.iter().sum::<f64>() / returns.len() as f64,
+            ));
         }
         scalars.extend(report.diagnostics);
         let mut line = Map::new();
         line.insert("iteration".into(), k.into());
         line.insert("env_steps".into(), progress.env_steps.into());
         line.insert("seconds".into(), progress.seconds.into());
-        line.extend(scalars.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())));
+        line.extend(
+            scalars
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).into())),
+        );
         run.append_metrics(&line)?;
-        events.scalars(k as u64, &scalars).map_err(Error::io(&board))?;
+        events
+            .scalars(k as u64, &scalars)
+            .map_err(Error::io(&board))?;
         observe(&line);
 
         let finished = progress.iterations == learner.iterations();
