@@ -3,7 +3,7 @@
 use rapier2d::prelude::*;
 
 use super::snapshot::Parts;
-use crate::model::{Frame, Model, Shape};
+use crate::model::{Frame, Model, Scenery, Shape};
 use crate::scene::Role;
 
 /// Index of a body within its blueprint.
@@ -139,5 +139,14 @@ impl Blueprint {
             .position(|b| b.name == name)
             .map(BodyId)
             .ok_or_else(|| format!("bodies: the task needs a body named `{name}`"))
+    }
+
+    /// The scenery called `name`; the error says that the model lacks it.
+    pub fn scenery(&self, name: &str) -> Result<&Scenery, String> {
+        self.model
+            .scenery
+            .iter()
+            .find(|s| s.name == name)
+            .ok_or_else(|| format!("scenery: the task needs an entry named `{name}`"))
     }
 }

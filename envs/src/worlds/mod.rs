@@ -1,8 +1,10 @@
 //! The environments, one file each, and the list of them.
 
 pub mod cart_pole;
+pub mod cart_pole_swing_up;
 pub mod lq;
 pub mod pendulum;
+pub mod point_mass;
 
 use std::f64::consts::TAU;
 
@@ -12,7 +14,13 @@ use crate::registry::World;
 use crate::rng::Stream;
 
 /// Every registered environment.
-pub(crate) const ALL: &[World] = &[cart_pole::WORLD, pendulum::WORLD, lq::WORLD];
+pub(crate) const ALL: &[World] = &[
+    cart_pole::WORLD,
+    cart_pole_swing_up::WORLD,
+    pendulum::WORLD,
+    point_mass::WORLD,
+    lq::WORLD,
+];
 
 /// Uniform on ±`half_width`.
 fn spread(rng: &mut Stream, half_width: f64) -> f64 {
