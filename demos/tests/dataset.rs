@@ -521,19 +521,6 @@ fn demonstrations_of_another_environment_are_refused() {
 }
 
 #[test]
-fn stored_simulator_version_is_the_pinned_one() {
-    let workspace = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
-    let pin = format!(
-        "rapier2d = {{ version = \"={}\"",
-        costate_demos::dataset::RAPIER_VERSION
-    );
-    assert!(
-        workspace.unwrap().contains(&pin),
-        "expected {pin} in the workspace's Cargo.toml"
-    );
-}
-
-#[test]
 fn columns_are_the_documented_ones() {
     let parent = tempdir().unwrap();
     let folder = parent.path().join("demos");

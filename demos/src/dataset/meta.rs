@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use costate_envs::physics::RAPIER_VERSION;
 use costate_envs::{EnvConfig, EnvSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,9 +15,6 @@ pub const FORMAT: &str = "costate-demonstrations";
 
 /// The newest format version this build reads, and the one it writes.
 pub const FORMAT_VERSION: u32 = 1;
-
-/// The simulator's version, stored because its bits depend on it.
-pub const RAPIER_VERSION: &str = "0.36.1";
 
 /// Whether recording came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,8 +97,6 @@ pub struct Header {
     pub expert: ExpertInfo,
     /// Seed of the whole recording.
     pub seed: u64,
-    /// Returns of a policy that draws actions uniformly within bounds: the zero of normalised scores.
-    pub random_return: Option<ReturnStatistics>,
 }
 
 /// The contents of `meta.json`.
@@ -115,7 +111,7 @@ pub struct Meta {
     pub status: Status,
     /// Release of Costate that recorded.
     pub costate_version: String,
-    /// Release of the physics engine.
+    /// Physics engine and its release: its bits depend on it.
     pub rapier_version: String,
     /// The environment with all its parameters.
     pub env: EnvConfig,
@@ -129,7 +125,8 @@ pub struct Meta {
     pub total_steps: usize,
     /// True returns of the demonstrations.
     pub demonstration_return: ReturnStatistics,
-    /// True returns of uniformly random actions, where measured.
+    /// True returns of a policy that draws actions uniformly within their bounds, where measured:
+    /// the zero of normalised scores.
     pub random_return: Option<ReturnStatistics>,
     /// The episodes, in order.
     pub episodes: Vec<EpisodeEntry>,
@@ -150,7 +147,7 @@ impl Meta {
             seed: header.seed,
             total_steps: 0,
             demonstration_return: ReturnStatistics::of(&[]),
-            random_return: header.random_return,
+            random_return: None,
             episodes: Vec::new(),
         };
         meta.validate().map_err(DatasetError::BadHeader)?;

@@ -35,8 +35,7 @@ mod writer;
 
 pub use error::DatasetError;
 pub use meta::{
-    EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Meta, RAPIER_VERSION,
-    ReturnStatistics, Status,
+    EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Meta, ReturnStatistics, Status,
 };
 pub use reader::Dataset;
 pub use writer::DatasetWriter;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use costate_envs::Episode;
 
 use super::error::DatasetError;
-use super::meta::{EpisodeEntry, Header, Meta, Status};
+use super::meta::{EpisodeEntry, Header, Meta, ReturnStatistics, Status};
 use super::{DATA_FOLDER, META_FILE, columns, disk, episode_file, minari};
 
 /// Writes a dataset folder episode by episode.
@@ -77,6 +77,12 @@ impl DatasetWriter {
                 let _ = fs::remove_dir_all(&beside);
             })?;
         Ok(self.entries.push_mut(entry))
+    }
+
+    /// Notes the returns of random actions.
+    pub fn set_random_return(&mut self, returns: ReturnStatistics) -> Result<(), DatasetError> {
+        self.meta.random_return = Some(returns);
+        disk::replace(&self.folder.join(META_FILE), &self.meta.to_json())
     }
 
     /// The episodes acknowledged so far.

@@ -41,7 +41,6 @@ pub fn header(n: usize, m: usize, log_density_known: bool) -> Header {
             log_density_known,
         },
         seed: 7,
-        random_return: None,
     }
 }
 
