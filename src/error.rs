@@ -1,5 +1,6 @@
 //! Errors and their exit codes.
 
+use costate_demos::DatasetError;
 use costate_envs::{EnvError, ModelError};
 
 use crate::nn::StateError;
@@ -19,6 +20,9 @@ pub enum Error {
     /// A simulation that refused or diverged.
     #[error(transparent)]
     Env(#[from] EnvError),
+    /// A dataset that cannot be written or read.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     /// A weights file that cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -37,6 +41,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Misuse(_) | Self::Model(_) => 2,
+            Self::Dataset(DatasetError::OutputExists(_) | DatasetError::Missing(_)) => 2,
             _ => 1,
         }
     }

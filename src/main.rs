@@ -1,1 +1,5 @@
-fn main() {}
+//! The `costate` command.
+
+fn main() -> std::process::ExitCode {
+    costate::cli::main()
+}

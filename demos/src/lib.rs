@@ -1,1 +1,14 @@
 //! Experts and demonstration datasets.
+//!
+//! Nothing in this crate knows libtorch.
+#![warn(missing_docs)]
+
+pub mod dataset;
+pub mod experts;
+mod parallel;
+pub mod record;
+
+pub use dataset::{Dataset, DatasetError, DatasetWriter};
+pub use experts::{Expert, ExpertDesign, ExpertError, experts_for};
+pub use parallel::default_workers;
+pub use record::{Plan, RecordError, random_return, record, record_dataset};

@@ -101,10 +101,10 @@ impl Lq {
             return Err("horizon must be at least 1".into());
         }
         let solution = lqr(&a, &b, &q, &r).map_err(|e| e.to_string())?;
-        let channels = |prefix: &str, k: usize| {
+        let channels = |prefix: &str, k: usize, bound: f32| {
             Space(
                 (0..k)
-                    .map(|i| Channel::new(&format!("{prefix}{i}"), "1", -BOUND, BOUND))
+                    .map(|i| Channel::new(&format!("{prefix}{i}"), "1", -bound, bound))
                     .collect(),
             )
         };
@@ -113,8 +113,8 @@ impl Lq {
             summary: SUMMARY.into(),
             horizon: model.horizon,
             control_period_s: 1.0,
-            observation: channels("s", n),
-            action: channels("a", m),
+            observation: channels("s", n, BOUND),
+            action: channels("a", m, ACTION_BOUND),
         };
         let start_std = model.start_std.clone();
         let state = DVector::zeros(n);
@@ -188,7 +188,7 @@ impl Env for Lq {
         let mut cost = self.cost(action);
         let a = DVector::from_iterator(
             action.len(),
-            action.iter().map(|&v| f64::from(v.clamp(-BOUND, BOUND))),
+            action.iter().map(|&v| f64::from(v.clamp(-ACTION_BOUND, ACTION_BOUND))),
         );
         self.state = &self.a * &self.state + &self.b * a;
         self.state

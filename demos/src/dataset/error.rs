@@ -1,0 +1,146 @@
+//! Everything that can be wrong with a dataset, each as one line.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a dataset cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// The operating system refused.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was attempted, e.g. `write`.
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Nothing at this path.
+    #[error("no dataset at `{}`: the folder does not exist; `costate record` makes one", .0.display())]
+    Missing(PathBuf),
+    /// A folder without any content.
+    #[error("`{}` is an empty folder, expected a dataset with a meta.json; `costate record` makes one", .0.display())]
+    Empty(PathBuf),
+    /// A file or folder that is no dataset of ours.
+    #[error("`{}` is not a Costate dataset: {reason}", path.display())]
+    Foreign {
+        /// The path given.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// An output folder that already holds something.
+    #[error(
+        "output folder `{}` exists and is not empty; choose another with `-o`, or remove it first", .0.display()
+    )]
+    OutputExists(PathBuf),
+    /// Written by a later release.
+    #[error(
+        "`{}` was written by a newer Costate: format {found}, this build reads up to {supported}; update Costate", path.display()
+    )]
+    Newer {
+        /// Its description file.
+        path: PathBuf,
+        /// Its format version.
+        found: u64,
+        /// The newest this build reads.
+        supported: u32,
+    },
+    /// A description file that cannot be read or contradicts itself.
+    #[error("`{}`: {reason}", path.display())]
+    Meta {
+        /// The description file.
+        path: PathBuf,
+        /// What is wrong in it, and where.
+        reason: String,
+    },
+    /// A valid dataset without episodes.
+    #[error("`{}` holds no episodes, expected at least one; record it again", .0.display())]
+    NoEpisodes(PathBuf),
+    /// A data file that is missing or not Parquet.
+    #[error("`{}` cannot be read as Parquet: {reason}", path.display())]
+    Unreadable {
+        /// The data file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A data file without the columns of an episode.
+    #[error("`{}`, column `{column}`: {reason}", path.display())]
+    Column {
+        /// The data file.
+        path: PathBuf,
+        /// The column at fault.
+        column: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// A value that cannot stand.
+    #[error("`{}`, row {row}, field `{field}`: {reason}", path.display())]
+    Value {
+        /// The data file.
+        path: PathBuf,
+        /// Row in the file, from 0.
+        row: usize,
+        /// Column and channel.
+        field: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// A data file that is readable but not the recorded one.
+    #[error(
+        "`{}` was changed after recording: its SHA-256 is {found}, meta.json says {expected}; restore the file or record again", path.display()
+    )]
+    Changed {
+        /// The data file.
+        path: PathBuf,
+        /// Its digest now (first 12 hexadecimal digits).
+        found: String,
+        /// The recorded digest (first 12 hexadecimal digits).
+        expected: String,
+    },
+    /// Demonstrations of something else.
+    #[error("`{}` holds demonstrations of {found}, but {expected} is asked for; {hint}", path.display())]
+    WrongEnv {
+        /// The dataset.
+        path: PathBuf,
+        /// What it was recorded on.
+        found: String,
+        /// What was asked for.
+        expected: String,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// An episode or header that does not fit, at recording time.
+    #[error("episode {episode} cannot be recorded: {reason}")]
+    BadEpisode {
+        /// Its number in the dataset.
+        episode: usize,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A header that contradicts itself, at recording time.
+    #[error("cannot start a dataset: {0}")]
+    BadHeader(String),
+}
+
+impl DatasetError {
+    /// Wraps a system error with what was attempted on what.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// A foreign library's message on one line.
+pub(crate) fn one_line(message: impl std::fmt::Display) -> String {
+    message
+        .to_string()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}

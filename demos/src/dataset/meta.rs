@@ -1,0 +1,303 @@
+//! `meta.json`: what a dataset says about itself.
+
+use std::path::Path;
+
+use costate_envs::physics::RAPIER_VERSION;
+use costate_envs::{EnvConfig, EnvSpec};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::error::{DatasetError, one_line};
+use super::{META_FILE, disk, episode_file};
+
+/// The format's name in `meta.json`.
+pub const FORMAT: &str = "costate-demonstrations";
+
+/// The newest format version this build reads, and the one it writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Whether recording came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Still being written, or interrupted; the episodes on disk are complete all the same.
+    Recording,
+    /// Finished: `meta.json` lists every episode.
+    Complete,
+}
+
+/// Who demonstrated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpertInfo {
+    /// Registered name, or e.g. `human`.
+    pub name: String,
+    /// The expert's own parameters (gains, weights, planner settings), units in field names.
+    pub parameters: Value,
+    /// Standard deviation of the Gaussian action noise, one per action channel in its unit.
+    pub action_noise_std: Vec<f64>,
+    /// Whether log π(a_t | s_t) is recorded with every step.
+    pub log_density_known: bool,
+}
+
+/// Returns over a set of episodes; the return of an episode is −Σ_t c(s_t, a_t).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnStatistics {
+    /// Mean return.
+    pub mean: f64,
+    /// Sample standard deviation; 0 for one episode.
+    pub std: f64,
+    /// Number of episodes.
+    pub episodes: usize,
+}
+
+impl ReturnStatistics {
+    /// Statistics of `returns`; zeros where there are none.
+    pub fn of(returns: &[f64]) -> Self {
+        let n = returns.len() as f64;
+        let mean = returns.iter().sum::<f64>() / n.max(1.0);
+        let squares: f64 = returns.iter().map(|r| (r - mean).powi(2)).sum();
+        Self {
+            mean,
+            std: (squares / (n - 1.0).max(1.0)).sqrt(),
+            episodes: returns.len(),
+        }
+    }
+}
+
+/// One recorded episode: its line in `meta.json`, and its own `metadata.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpisodeEntry {
+    /// Number in the dataset, from 0.
+    pub id: usize,
+    /// Number of steps T.
+    pub total_steps: usize,
+    /// Seed of the start state.
+    pub seed: u64,
+    /// −Σ true cost.
+    pub true_return: f64,
+    /// Data file, relative to the dataset folder.
+    pub file: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+/// What is known before the first episode.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// The environment with all its parameters.
+    pub env: EnvConfig,
+    /// What its numbers mean.
+    pub spec: EnvSpec,
+    /// Who demonstrates.
+    pub expert: ExpertInfo,
+    /// Seed of the whole recording.
+    pub seed: u64,
+}
+
+/// The contents of `meta.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Meta {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// At most [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Whether recording came to its end.
+    pub status: Status,
+    /// Release of Costate that recorded.
+    pub costate_version: String,
+    /// Physics engine and its release: its bits depend on it.
+    pub rapier_version: String,
+    /// The environment with all its parameters.
+    pub env: EnvConfig,
+    /// What its numbers mean.
+    pub spec: EnvSpec,
+    /// Who demonstrated.
+    pub expert: ExpertInfo,
+    /// Seed of the whole recording.
+    pub seed: u64,
+    /// Number of steps in all episodes together.
+    pub total_steps: usize,
+    /// True returns of the demonstrations.
+    pub demonstration_return: ReturnStatistics,
+    /// True returns of a policy that draws actions uniformly within their bounds, where measured:
+    /// the zero of normalised scores.
+    pub random_return: Option<ReturnStatistics>,
+    /// The episodes, in order.
+    pub episodes: Vec<EpisodeEntry>,
+}
+
+impl Meta {
+    /// The description of a recording without episodes yet.
+    pub(crate) fn new(header: Header) -> Result<Self, DatasetError> {
+        let mut meta = Self {
+            format: FORMAT.into(),
+            format_version: FORMAT_VERSION,
+            status: Status::Recording,
+            costate_version: env!("CARGO_PKG_VERSION").into(),
+            rapier_version: RAPIER_VERSION.into(),
+            env: header.env,
+            spec: header.spec,
+            expert: header.expert,
+            seed: header.seed,
+            total_steps: 0,
+            demonstration_return: ReturnStatistics::of(&[]),
+            random_return: None,
+            episodes: Vec::new(),
+        };
+        meta.validate().map_err(DatasetError::BadHeader)?;
+        // JSON has no NaN or infinity: what does not come back must not be written.
+        if serde_json::from_slice(&meta.to_json()).ok() != Some(meta.clone()) {
+            let reason = "the spec, noise or parameters hold a number that is not finite";
+            return Err(DatasetError::BadHeader(reason.into()));
+        }
+        meta.set_episodes(Vec::new());
+        Ok(meta)
+    }
+
+    /// Replaces the episodes and what follows from them.
+    pub(crate) fn set_episodes(&mut self, episodes: Vec<EpisodeEntry>) {
+        let returns: Vec<f64> = episodes.iter().map(|e| e.true_return).collect();
+        self.demonstration_return = ReturnStatistics::of(&returns);
+        self.total_steps = episodes.iter().map(|e| e.total_steps).sum();
+        self.episodes = episodes;
+    }
+
+    /// Pretty-printed JSON with a final newline.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("string keys only");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads and checks the `meta.json` of a dataset folder.
+    pub(crate) fn read(folder: &Path) -> Result<Self, DatasetError> {
+        let path = folder.join(META_FILE);
+        let bad = |reason: String| DatasetError::Meta {
+            path: path.clone(),
+            reason,
+        };
+        let bytes = disk::read(&path)?;
+        let value: Value = serde_json::from_slice(&bytes)
+            .map_err(|e| bad(format!("not JSON: {}", one_line(e))))?;
+        let foreign = |reason: String| DatasetError::Foreign {
+            path: folder.to_owned(),
+            reason,
+        };
+        match value.get("format").and_then(Value::as_str) {
+            Some(FORMAT) => {}
+            Some(other) => {
+                let reason = format!("meta.json has format `{other}`, expected `{FORMAT}`");
+                return Err(foreign(reason));
+            }
+            None => {
+                let reason = format!("meta.json has no field `format`, expected `{FORMAT}`");
+                return Err(foreign(reason));
+            }
+        }
+        // The version comes before the fields: a newer format may have others.
+        match value.get("format_version").and_then(Value::as_u64) {
+            Some(found) if found > u64::from(FORMAT_VERSION) => {
+                return Err(DatasetError::Newer {
+                    path,
+                    found,
+                    supported: FORMAT_VERSION,
+                });
+            }
+            Some(1..) => {}
+            _ => {
+                return Err(bad(
+                    "`format_version` is missing or not a positive integer".into()
+                ));
+            }
+        }
+        // From the bytes, so that the message has line and column.
+        let meta: Self = serde_json::from_slice(&bytes).map_err(|e| bad(one_line(e)))?;
+        meta.validate().map_err(bad)?;
+        Ok(meta)
+    }
+
+    /// Whether the fields agree with each other.
+    fn validate(&self) -> Result<(), String> {
+        let (spec, expert) = (&self.spec, &self.expert);
+        if self.env.name != spec.name {
+            return Err(format!(
+                "`env.name` is `{}` but `spec.name` is `{}`, expected the same",
+                self.env.name, spec.name
+            ));
+        }
+        if spec.observation.dim() == 0 || spec.action.dim() == 0 {
+            return Err("`spec` has no observation or no action channels".into());
+        }
+        if spec.horizon == 0 {
+            return Err("`spec.horizon` is 0, expected at least 1".into());
+        }
+        let std = &expert.action_noise_std;
+        if std.len() != spec.action.dim() {
+            return Err(format!(
+                "`expert.action_noise_std` has {} entries, expected {}, one per action",
+                std.len(),
+                spec.action.dim()
+            ));
+        }
+        if std.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
+            return Err(
+                "`expert.action_noise_std` holds a negative number or one that is not finite"
+                    .into(),
+            );
+        }
+        for (i, entry) in self.episodes.iter().enumerate() {
+            entry
+                .validate(i, spec)
+                .map_err(|reason| format!("`episodes[{i}]`: {reason}"))?;
+        }
+        let steps: usize = self.episodes.iter().map(|e| e.total_steps).sum();
+        if steps != self.total_steps {
+            return Err(format!(
+                "`total_steps` is {}, but the episodes have {steps}",
+                self.total_steps
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl EpisodeEntry {
+    /// Reads and checks an episode's own `metadata.json`.
+    pub(crate) fn read(path: &Path, id: usize, spec: &EnvSpec) -> Result<Self, DatasetError> {
+        let bad = |reason: String| DatasetError::Meta {
+            path: path.to_owned(),
+            reason,
+        };
+        let entry: Self =
+            serde_json::from_slice(&disk::read(path)?).map_err(|e| bad(one_line(e)))?;
+        entry.validate(id, spec).map_err(bad)?;
+        Ok(entry)
+    }
+
+    fn validate(&self, id: usize, spec: &EnvSpec) -> Result<(), String> {
+        if self.id != id {
+            return Err(format!("`id` is {}, expected {id}", self.id));
+        }
+        // Also keeps a crafted file from pointing outside the folder.
+        if self.file != episode_file(id) {
+            return Err(format!(
+                "`file` is `{}`, expected `{}`",
+                self.file,
+                episode_file(id)
+            ));
+        }
+        if self.total_steps == 0 || self.total_steps > spec.horizon {
+            return Err(format!(
+                "`total_steps` is {}, expected 1 to {} (the horizon)",
+                self.total_steps, spec.horizon
+            ));
+        }
+        Ok(())
+    }
+}

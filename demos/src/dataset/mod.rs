@@ -1,0 +1,52 @@
+//! The demonstration dataset: a folder that explains itself.
+//!
+//! ```text
+//! NAME/
+//!   meta.json                 what was recorded, by whom, counts, a checksum per data file
+//!   data/0/part-0.parquet     one episode: T+1 rows, one row group
+//!   data/0/metadata.json      its seed, length, return and checksum
+//!   data/1/…
+//!   data/metadata.json        the same folder described to Minari (0.5.x reads it)
+//! ```
+//!
+//! | column | type | row t < T | row T |
+//! | --- | --- | --- | --- |
+//! | `episode`, `step` | int64 | episode number, t | episode number, T |
+//! | `observations` | fixed_size_list&lt;float, n&gt; | s_t | s_T |
+//! | `actions` | fixed_size_list&lt;float, m&gt; | a_t as commanded | zeros |
+//! | `rewards` | double | −c(s_t, a_t) | 0 |
+//! | `terminations`, `truncations` | bool | how step t ended | false |
+//! | `true_cost` | double | c(s_t, a_t) | null |
+//! | `log_density` | double | log π(a_t \| s_t) of the expert, null where unknown | null |
+//!
+//! Everything is plain Parquet: `polars.read_parquet("NAME/data/*/*.parquet")` reads all episodes.
+//!
+//! An episode reaches its final name only complete and synced, before [`DatasetWriter::append`]
+//! returns. A recording that was killed has `"status": "recording"` in `meta.json`; it opens like
+//! any other with the episodes that were acknowledged.
+
+mod columns;
+mod disk;
+mod error;
+mod meta;
+mod minari;
+mod reader;
+mod writer;
+
+pub use error::DatasetError;
+pub use meta::{
+    EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Meta, ReturnStatistics, Status,
+};
+pub use reader::Dataset;
+pub use writer::DatasetWriter;
+
+/// Name of the description file in a dataset folder.
+pub const META_FILE: &str = "meta.json";
+
+/// Folder of the data files within a dataset folder.
+const DATA_FOLDER: &str = "data";
+
+/// Path of episode `id`'s data file relative to the dataset folder.
+fn episode_file(id: usize) -> String {
+    format!("{DATA_FOLDER}/{id}/part-0.parquet")
+}

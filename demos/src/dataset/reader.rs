@@ -1,0 +1,202 @@
+//! Reading a dataset: everything is checked before anything is handed out.
+
+use std::path::{Path, PathBuf};
+
+use costate_envs::{EnvSpec, Episode, Space};
+
+use super::error::DatasetError;
+use super::meta::{EpisodeEntry, Meta, Status};
+use super::{DATA_FOLDER, META_FILE, columns, disk};
+
+/// A dataset in memory, validated.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    path: PathBuf,
+    meta: Meta,
+    episodes: Vec<Episode>,
+}
+
+impl Dataset {
+    /// Reads and validates the dataset in the folder `path`.
+    ///
+    /// Every file is parsed, every value checked against the spec, every checksum recomputed. An
+    /// interrupted recording opens with the episodes that were acknowledged. At least one episode
+    /// is guaranteed.
+    pub fn open(path: &Path) -> Result<Self, DatasetError> {
+        let meta = read_meta(path)?;
+        if meta.episodes.is_empty() {
+            return Err(DatasetError::NoEpisodes(path.to_owned()));
+        }
+        let episodes = meta
+            .episodes
+            .iter()
+            .map(|entry| load_episode(path, entry, &meta))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            path: path.to_owned(),
+            meta,
+            episodes,
+        })
+    }
+
+    /// The folder it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the dataset says about itself; for an interrupted recording with the episodes found.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// The episodes, at least one.
+    pub fn episodes(&self) -> &[Episode] {
+        &self.episodes
+    }
+
+    /// The episodes, at least one.
+    pub fn into_episodes(self) -> Vec<Episode> {
+        self.episodes
+    }
+
+    /// Refuses an environment these demonstrations do not fit: another name, other channels,
+    /// another control period or another horizon. Different physical parameters are allowed.
+    pub fn check_env(&self, spec: &EnvSpec) -> Result<(), DatasetError> {
+        let own = &self.meta.spec;
+        let wrong = |found: String, expected: String, hint| {
+            Err(DatasetError::WrongEnv {
+                path: self.path.clone(),
+                found,
+                expected,
+                hint,
+            })
+        };
+        if own.name != spec.name {
+            return wrong(
+                format!("`{}`", own.name),
+                format!("`{}`", spec.name),
+                "choose the matching environment or record demonstrations of it",
+            );
+        }
+        let names =
+            |space: &Space| -> Vec<String> { space.0.iter().map(|c| c.name.clone()).collect() };
+        let describe = |what: &str, value: &dyn std::fmt::Debug| {
+            format!("`{}` with {what} {value:?}", own.name)
+        };
+        let hint = "use the environment model stored with the demonstrations or record them again";
+        for (what, a, b) in [
+            ("observations", &own.observation, &spec.observation),
+            ("actions", &own.action, &spec.action),
+        ] {
+            let (a, b) = (names(a), names(b));
+            if a != b {
+                return wrong(describe(what, &a), describe(what, &b), hint);
+            }
+        }
+        if own.horizon != spec.horizon {
+            let of = |h| describe("horizon", h);
+            return wrong(of(&own.horizon), of(&spec.horizon), hint);
+        }
+        if own.control_period_s != spec.control_period_s {
+            let of = |p| describe("control period (s)", p);
+            return wrong(of(&own.control_period_s), of(&spec.control_period_s), hint);
+        }
+        Ok(())
+    }
+}
+
+/// Reads the description of the dataset at `path`; of an interrupted one with the episodes on disk.
+pub(crate) fn read_meta(path: &Path) -> Result<Meta, DatasetError> {
+    if !path.exists() {
+        return Err(DatasetError::Missing(path.to_owned()));
+    }
+    let foreign = |reason: &str| DatasetError::Foreign {
+        path: path.to_owned(),
+        reason: reason.into(),
+    };
+    if !path.is_dir() {
+        return Err(foreign("it is a file, expected a folder"));
+    }
+    if !path.join(META_FILE).exists() {
+        let mut inside = path.read_dir().map_err(DatasetError::io("read", path))?;
+        return Err(if inside.next().is_none() {
+            DatasetError::Empty(path.to_owned())
+        } else {
+            foreign("it has no meta.json")
+        });
+    }
+    let mut meta = Meta::read(path)?;
+    if meta.status == Status::Recording {
+        meta.set_episodes(acknowledged(path, &meta.spec)?);
+    }
+    Ok(meta)
+}
+
+/// The episodes of an interrupted recording: each has its final name, so each is complete.
+fn acknowledged(path: &Path, spec: &EnvSpec) -> Result<Vec<EpisodeEntry>, DatasetError> {
+    let data = path.join(DATA_FOLDER);
+    (0..)
+        .map(|id: usize| (id, data.join(id.to_string())))
+        .take_while(|(_, folder)| folder.exists())
+        .map(|(id, folder)| EpisodeEntry::read(&folder.join("metadata.json"), id, spec))
+        .collect()
+}
+
+/// Reads one episode and compares it with its entry.
+///
+/// The contents are judged before the checksum, so that an edited file is refused for what is
+/// wrong in it, where something is.
+pub(crate) fn load_episode(
+    folder: &Path,
+    entry: &EpisodeEntry,
+    meta: &Meta,
+) -> Result<Episode, DatasetError> {
+    let path = folder.join(&entry.file);
+    let bytes = disk::read(&path)?;
+    let (length, digest) = (bytes.len() as u64, disk::sha256(&bytes));
+    let episode = columns::decode(&path, bytes, entry.id, entry.seed, &meta.spec).map_err(
+        |error| match error {
+            DatasetError::Unreadable { path, reason } if length < entry.bytes => {
+                DatasetError::Unreadable {
+                    path,
+                    reason: format!(
+                        "it is truncated ({length} of {} bytes); {reason}",
+                        entry.bytes
+                    ),
+                }
+            }
+            other => other,
+        },
+    )?;
+    let known = episode.trajectory.log_densities().is_some();
+    if known != meta.expert.log_density_known {
+        return Err(DatasetError::Column {
+            path,
+            column: "log_density".into(),
+            reason: format!(
+                "it is {}, but meta.json says `log_density_known: {}`",
+                if known { "filled" } else { "empty" },
+                meta.expert.log_density_known
+            ),
+        });
+    }
+    if episode.trajectory.len() != entry.total_steps {
+        return Err(DatasetError::Unreadable {
+            path,
+            reason: format!(
+                "it has {} steps, but meta.json says {}",
+                episode.trajectory.len(),
+                entry.total_steps
+            ),
+        });
+    }
+    if digest != entry.sha256 {
+        let short = |digest: &str| digest.chars().take(12).collect::<String>();
+        return Err(DatasetError::Changed {
+            path,
+            found: short(&digest),
+            expected: short(&entry.sha256),
+        });
+    }
+    Ok(episode)
+}

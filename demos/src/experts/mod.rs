@@ -1,0 +1,258 @@
+//! Experts: controllers that know the simulator and the true cost.
+//!
+//! | environment | experts, best first |
+//! | --- | --- |
+//! | `lq` | `maxent`, `lqr` |
+//! | `cart_pole` | `lqr`, `mppi` |
+//! | `cart_pole_swing_up`, `pendulum` | `energy`, `mppi` |
+//! | `point_mass` and any other | `mppi` |
+//!
+//! An expert gives the mean action; [`ActionNoise`] makes the Gaussian policy that demonstrates.
+
+mod energy;
+mod lqr;
+mod maxent;
+mod mppi;
+mod noise;
+
+use std::sync::Arc;
+
+use costate_envs::riccati::RiccatiError;
+use costate_envs::{Env, EnvError, EnvFactory};
+use serde_json::Value;
+
+pub use energy::{EnergyDesign, EnergyExpert, EnergyParameters};
+pub use lqr::{Equilibrium, LinearModel, LqrExpert, equilibrium};
+pub use maxent::MaxEntExpert;
+pub use mppi::{MppiExpert, MppiParameters};
+pub use noise::ActionNoise;
+
+use crate::dataset::ExpertInfo;
+
+/// Default noise: standard deviation as a share of each action's range.
+pub const DEFAULT_NOISE: f64 = 0.05;
+
+/// A controller with access to the simulator.
+pub trait Expert: Send {
+    /// Forgets the last episode. `seed` feeds experts that plan by sampling.
+    fn begin(&mut self, seed: u64);
+
+    /// Writes the mean action `[action dim]` for the current state of `env`, which stays as it is.
+    fn mean(&mut self, env: &dyn Env, out: &mut [f64]) -> Result<(), EnvError>;
+}
+
+/// Why there is no such expert.
+#[derive(Debug, thiserror::Error)]
+pub enum ExpertError {
+    /// No expert of that name for this environment.
+    #[error("{env} has no expert `{name}`{}; its experts: {}", suggestion(name, known), known.join(", "))]
+    Unknown {
+        /// The environment.
+        env: String,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: &'static [&'static str],
+    },
+    /// A noise level that is no standard deviation.
+    #[error(
+        "noise is {0}, expected a finite number of at least 0 (standard deviation as a share of the action range)"
+    )]
+    Noise(f64),
+    /// Noise chosen for an expert whose noise is fixed.
+    #[error(
+        "the noise of expert `{0}` follows from the cost and cannot be set; leave it out or choose another expert"
+    )]
+    FixedNoise(&'static str),
+    /// No resting point to linearise about.
+    #[error("{0} has no known equilibrium to linearise about; use expert `mppi`")]
+    NoEquilibrium(String),
+    /// The linear model cannot be stabilised.
+    #[error("{env}: no regulator with these parameters: {source}")]
+    Riccati {
+        /// The environment.
+        env: String,
+        /// Why.
+        source: RiccatiError,
+    },
+    /// No closed-form solution.
+    #[error("{env}: no closed-form maximum-entropy policy: {reason}")]
+    NoClosedForm {
+        /// The environment.
+        env: String,
+        /// Why.
+        reason: String,
+    },
+    /// The simulator failed while the expert was designed.
+    #[error("the expert cannot be designed: {0}")]
+    Env(#[from] EnvError),
+}
+
+fn suggestion(name: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|k| (strsim::jaro_winkler(name, k), k))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((likeness, nearest)) if likeness > 0.7 => format!(", did you mean `{nearest}`?"),
+        _ => String::new(),
+    }
+}
+
+/// Names of the experts for an environment, best first.
+pub fn experts_for(env: &str) -> &'static [&'static str] {
+    match env {
+        "lq" => &["maxent", "lqr"],
+        "cart_pole" => &["lqr", "mppi"],
+        "cart_pole_swing_up" | "pendulum" => &["energy", "mppi"],
+        _ => &["mppi"],
+    }
+}
+
+/// A designed expert with its noise; cheap to clone and to send to threads.
+#[derive(Clone)]
+pub struct ExpertDesign {
+    name: &'static str,
+    parameters: Value,
+    noise: ActionNoise,
+    build: Arc<dyn Fn() -> Box<dyn Expert> + Send + Sync>,
+}
+
+impl std::fmt::Debug for ExpertDesign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExpertDesign")
+            .field("name", &self.name)
+            .field("parameters", &self.parameters)
+            .field("noise", &self.noise)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ExpertDesign {
+    /// Designs the expert `name` (the environment's best one if `None`) for the environment of
+    /// `factory`. `noise` is the standard deviation of the action noise as a share of the action
+    /// range ([`DEFAULT_NOISE`] if `None`).
+    pub fn new(
+        factory: &EnvFactory,
+        name: Option<&str>,
+        noise: Option<f64>,
+    ) -> Result<Self, ExpertError> {
+        let spec = factory.spec();
+        let known = experts_for(&spec.name);
+        let asked = name.unwrap_or(known[0]);
+        let unknown = || ExpertError::Unknown {
+            env: spec.name.clone(),
+            name: asked.into(),
+            known,
+        };
+        let name = *known.iter().find(|k| **k == asked).ok_or_else(unknown)?;
+        let level = noise.unwrap_or(DEFAULT_NOISE);
+        let gaussian =
+            ActionNoise::fraction_of_range(level, &spec.action).ok_or(ExpertError::Noise(level))?;
+        let margins = Margins::new(factory, &gaussian);
+        Ok(match name {
+            "maxent" => {
+                if noise.is_some() {
+                    return Err(ExpertError::FixedNoise("maxent"));
+                }
+                let expert = MaxEntExpert::new(factory)?;
+                let noise = expert.noise().ok_or_else(|| ExpertError::NoClosedForm {
+                    env: spec.name.clone(),
+                    reason: "S⁻¹ is not positive definite".into(),
+                })?;
+                let parameters = expert.parameters();
+                Self::of(name, parameters, noise, move || expert.clone())
+            }
+            "lqr" => {
+                let expert = LqrExpert::new(factory)?;
+                let parameters = expert.parameters();
+                Self::of(name, parameters, gaussian, move || expert.clone())
+            }
+            "energy" => {
+                let expert = EnergyDesign::new(factory, margins)?;
+                let (parameters, factory) = (expert.parameters(), factory.clone());
+                let build = move || EnergyExpert::new(expert.clone(), &factory);
+                Self::of(name, parameters, gaussian, build)
+            }
+            "mppi" => {
+                let settings = MppiParameters::for_env(&spec.name);
+                let parameters = settings.describe();
+                let factory = factory.clone();
+                let build = move || MppiExpert::new(&factory, settings, margins.clone());
+                Self::of(name, parameters, gaussian, build)
+            }
+            _ => return Err(unknown()),
+        })
+    }
+
+    fn of<E: Expert + 'static>(
+        name: &'static str,
+        parameters: Value,
+        noise: ActionNoise,
+        build: impl Fn() -> E + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name,
+            parameters,
+            noise,
+            build: Arc::new(move || Box::new(build())),
+        }
+    }
+
+    /// Its registered name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its action noise.
+    pub fn noise(&self) -> &ActionNoise {
+        &self.noise
+    }
+
+    /// A fresh controller.
+    pub fn build(&self) -> Box<dyn Expert> {
+        (self.build)()
+    }
+
+    /// Its description in a dataset.
+    pub fn info(&self) -> ExpertInfo {
+        let std = self.noise.std();
+        ExpertInfo {
+            name: self.name.into(),
+            parameters: self.parameters.clone(),
+            log_density_known: std.iter().any(|s| *s > 0.0),
+            action_noise_std: std,
+        }
+    }
+}
+
+/// The part of the action range that mean actions use: far enough from the bounds that the noise
+/// is mostly not cut off by saturation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Margins {
+    /// Least mean action, `[m]`.
+    pub low: Vec<f64>,
+    /// Greatest mean action, `[m]`.
+    pub high: Vec<f64>,
+}
+
+impl Margins {
+    /// Two standard deviations from each bound, at most a quarter of the range.
+    pub fn new(factory: &EnvFactory, noise: &ActionNoise) -> Self {
+        let channels = &factory.spec().action.0;
+        let bounds = channels.iter().zip(noise.std()).map(|(channel, std)| {
+            let (low, high) = (f64::from(channel.low), f64::from(channel.high));
+            let margin = (2.0 * std).min(0.25 * (high - low));
+            (low + margin, high - margin)
+        });
+        let (low, high) = bounds.unzip();
+        Self { low, high }
+    }
+
+    /// Moves an action inside.
+    pub fn clamp(&self, action: &mut [f64]) {
+        for (a, (low, high)) in action.iter_mut().zip(self.low.iter().zip(&self.high)) {
+            *a = a.clamp(*low, *high);
+        }
+    }
+}

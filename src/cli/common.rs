@@ -1,0 +1,141 @@
+//! What commands share: output mode, environment arguments, datasets.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use costate_demos::Dataset;
+use costate_envs::{EnvConfig, EnvFactory, Trajectory};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::run::settings::Override;
+
+/// Where results and remarks go.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    /// Results as one JSON object.
+    pub json: bool,
+    /// No progress, no remarks.
+    pub quiet: bool,
+}
+
+impl Output {
+    /// Prints a result: JSON, or the text that `human` makes.
+    pub fn result(self, value: &impl Serialize, human: impl FnOnce() -> String) -> Result<(), Error> {
+        use std::io::Write;
+        let text = if self.json {
+            serde_json::to_string_pretty(value).map_err(|e| Error::Failure(e.to_string()))?
+        } else {
+            human()
+        };
+        let mut out = std::io::stdout().lock();
+        match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+            // A reader that closed its end, as `head` does, has what it wanted.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(|e| Error::Failure(format!("standard output: {e}"))),
+        }
+    }
+
+    /// Prints a remark on standard error.
+    pub fn remark(self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+}
+
+/// Parses `KEY=VALUE`.
+pub fn parse_override(text: &str) -> Result<Override, String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok(Override { key: key.trim().into(), value: value.trim().into() })
+        }
+        _ => Err("expected KEY=VALUE".into()),
+    }
+}
+
+/// Which environment, with which parameters.
+#[derive(Args, Debug, Clone)]
+pub struct EnvArgs {
+    /// A JSON model file instead of the environment's own.
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Change a physical or task parameter; `costate envs ENV` lists them.
+    #[arg(long = "set", value_name = "env.KEY=VALUE", value_parser = parse_override)]
+    pub set: Vec<Override>,
+}
+
+impl EnvArgs {
+    /// The configured environment.
+    pub fn config(&self, name: &str) -> Result<EnvConfig, Error> {
+        let mut config = EnvConfig::named(name)?;
+        if let Some(file) = &self.model {
+            config = config.with_model_file(file)?;
+        }
+        for Override { key, value } in &self.set {
+            let Some(key) = key.strip_prefix("env.") else {
+                return Err(Error::Misuse(format!(
+                    "--set {key}: expected a parameter of the environment, as `env.{key}`"
+                )));
+            };
+            config.set(key, value)?;
+        }
+        Ok(config)
+    }
+}
+
+/// A dataset and the environment that it was recorded in.
+pub struct Demonstrations {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// Its environment.
+    pub factory: EnvFactory,
+}
+
+impl Demonstrations {
+    /// Opens and checks a dataset.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let dataset = Dataset::open(path)?;
+        let factory = dataset.meta().env.factory()?;
+        dataset.check_env(factory.spec())?;
+        Ok(Self { dataset, factory })
+    }
+
+    /// The trajectories, which is all that a learner may see.
+    pub fn trajectories(&self) -> Vec<Trajectory> {
+        self.dataset.episodes().iter().map(|e| e.trajectory.clone()).collect()
+    }
+
+    /// A digest of the data files: equal data, equal fingerprint.
+    pub fn fingerprint(&self) -> String {
+        use sha2::Digest;
+        let mut hash = sha2::Sha256::new();
+        self.dataset.meta().episodes.iter().for_each(|e| hash.update(e.sha256.as_bytes()));
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+/// Number of workers: as asked, or one a core.
+pub fn workers(asked: Option<usize>) -> Result<usize, Error> {
+    match asked {
+        Some(0) => Err(Error::Misuse("--workers is 0, expected at least 1".into())),
+        Some(n) => Ok(n),
+        None => Ok(std::thread::available_parallelism().map_or(1, |n| n.get())),
+    }
+}
+
+/// A flag that the first Ctrl-C or termination signal sets; the second ends the program at once.
+pub fn interrupt_flag() -> Result<Arc<AtomicBool>, Error> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = flag.clone();
+    let installed = ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("\nstopping after this step; press Ctrl-C again to stop at once");
+    });
+    installed.map_err(|e| Error::Failure(format!("cannot handle Ctrl-C: {e}")))?;
+    Ok(flag)
+}

@@ -1,0 +1,86 @@
+//! The command line: one file, one command.
+
+mod common;
+mod demo;
+mod demos;
+mod envs;
+mod evaluate;
+mod record;
+mod report;
+mod train;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+use common::Output;
+
+/// Record demonstrations, train imitation policies, evaluate learned costs.
+#[derive(Parser)]
+#[command(name = "costate", version, about, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    /// Print one JSON object on standard output and nothing else there.
+    #[arg(long, global = true)]
+    json: bool,
+    /// No progress and no remarks on standard error; errors still show.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Start with `costate demo`. Exit codes: 0 success, 1 failure, 2 misuse.
+
+Example:
+  costate record pendulum -n 25 -o swing
+  costate train swing --algo gan-gcl -o swing-run
+  costate evaluate swing-run
+  costate report swing-run";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Record, train, evaluate and report one environment from end to end.
+    Demo(demo::Args),
+    /// List environments, or show one with its spaces, units, parameters and experts.
+    Envs(envs::Args),
+    /// Record demonstrations of an expert.
+    Record(record::Args),
+    /// Look into demonstration datasets.
+    #[command(subcommand)]
+    Demos(demos::Args),
+    /// Train a policy (and a cost) from demonstrations.
+    Train(train::Args),
+    /// Evaluate a run's policy and cost.
+    Evaluate(evaluate::Args),
+    /// Write one self-contained HTML page about runs.
+    Report(report::Args),
+}
+
+/// Parses arguments, runs the command, prints the error if there is one.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output { json: cli.json, quiet: cli.quiet };
+    let result = match cli.command {
+        Command::Demo(args) => demo::run(args, output),
+        Command::Envs(args) => envs::run(args, output),
+        Command::Record(args) => record::run(args, output),
+        Command::Demos(args) => demos::run(args, output),
+        Command::Train(args) => train::run(args, output),
+        Command::Evaluate(args) => evaluate::run(args, output),
+        Command::Report(args) => report::run(args, output),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("costate: {}", one_line(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn one_line(error: &Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
