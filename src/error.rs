@@ -1,6 +1,8 @@
 //! Errors and their exit codes.
 
 use costate_demos::DatasetError;
+use costate_demos::experts::ExpertError;
+use costate_demos::record::RecordError;
 use costate_envs::{EnvError, ModelError};
 
 use crate::nn::StateError;
@@ -23,6 +25,12 @@ pub enum Error {
     /// A dataset that cannot be written or read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// An expert that does not exist or cannot be designed.
+    #[error(transparent)]
+    Expert(#[from] ExpertError),
+    /// A recording that stopped.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// A weights file that cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -41,7 +49,9 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Misuse(_) | Self::Model(_) => 2,
-            Self::Dataset(DatasetError::OutputExists(_) | DatasetError::Missing(_)) => 2,
+            Self::Dataset(e) | Self::Record(RecordError::Dataset(e)) if is_misuse(e) => 2,
+            Self::Record(RecordError::NoEpisodes) => 2,
+            Self::Expert(e) if !matches!(e, ExpertError::Env(_)) => 2,
             _ => 1,
         }
     }
@@ -51,4 +61,9 @@ impl Error {
         let path = path.display().to_string();
         |source| Self::Io { path, source }
     }
+}
+
+/// Whether a dataset error comes from naming the wrong folder.
+fn is_misuse(error: &DatasetError) -> bool {
+    matches!(error, DatasetError::OutputExists(_) | DatasetError::Missing(_))
 }

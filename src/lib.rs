@@ -4,6 +4,7 @@
 //! datasets in [`costate_demos`]; everything here may use libtorch.
 
 pub mod batch;
+pub mod cli;
 pub mod cost;
 pub mod density;
 pub mod discriminator;

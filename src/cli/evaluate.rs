@@ -1,0 +1,202 @@
+//! `costate evaluate`.
+
+use std::path::{Path, PathBuf};
+
+use costate_envs::rollout::{ActionChoice, RolloutPool};
+
+use super::common::{Demonstrations, Output, workers};
+use super::ui::{Counter, interval, number, table};
+use crate::cost::EnergyModel;
+use crate::error::Error;
+use crate::evaluate::{Evaluation, Options, Subject, evaluate};
+use crate::learners::{Learner, Task, bc::Bc};
+use crate::policy::GaussianPolicy;
+use crate::run::{Algo, RunFolder, files, settings};
+
+/// Arguments of `costate evaluate`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  costate evaluate runs/pendulum-gan-gcl-0
+  costate evaluate runs/pendulum-gan-gcl-0 --episodes 500 --deterministic --json")]
+pub struct Args {
+    /// Run folder.
+    run: PathBuf,
+    /// The demonstrations, if they are not where the run found them.
+    #[arg(long, value_name = "DIR")]
+    demos: Option<PathBuf>,
+    /// Episodes of each policy.
+    #[arg(short = 'n', long, default_value_t = 100)]
+    episodes: usize,
+    /// Seed of the start states.
+    #[arg(long, default_value_t = 1000)]
+    seed: u64,
+    /// Act by the policy's mean instead of sampling.
+    #[arg(long)]
+    deterministic: bool,
+    /// Worker threads; results do not depend on it [default: one a core].
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+}
+
+/// Runs the command.
+pub fn run(args: Args, output: Output) -> Result<(), Error> {
+    if args.episodes < 2 {
+        return Err(Error::Misuse(format!("--episodes is {}, expected at least 2", args.episodes)));
+    }
+    let run = RunFolder::open(&args.run)?;
+    let demos = args.demos.clone().unwrap_or(run.config().demonstrations.path.clone());
+    let demonstrations = open_demonstrations(&run, &demos)?;
+    let options = Options {
+        episodes: args.episodes,
+        seed: args.seed,
+        choice: if args.deterministic { ActionChoice::Mean } else { ActionChoice::Sample },
+        pool: RolloutPool::new(workers(args.workers)?),
+    };
+    let evaluation = evaluate_run(&run, &demonstrations, options, output)?;
+    output.result(&evaluation, || describe(&evaluation))
+}
+
+/// The demonstrations of a run, recognised by their fingerprint.
+pub fn open_demonstrations(run: &RunFolder, path: &Path) -> Result<Demonstrations, Error> {
+    let own = &run.config().demonstrations;
+    if !path.exists() {
+        return Err(Error::Misuse(format!(
+            "{}: the demonstrations of this run are not there; say where they are with --demos DIR",
+            path.display()
+        )));
+    }
+    let demonstrations = Demonstrations::open(path)?;
+    let env = &run.config().env;
+    if demonstrations.dataset.meta().env.name != env.name {
+        return Err(Error::Misuse(format!(
+            "{}: demonstrations of {}, but the run was trained on {}",
+            path.display(),
+            demonstrations.dataset.meta().env.name,
+            env.name
+        )));
+    }
+    if demonstrations.fingerprint() != own.fingerprint {
+        return Err(Error::Misuse(format!(
+            "{}: not the demonstrations that this run learned from (their checksums differ)",
+            path.display()
+        )));
+    }
+    Ok(demonstrations)
+}
+
+/// Evaluates a run and writes `evaluation.json`; `demo` uses it too.
+pub fn evaluate_run(
+    run: &RunFolder,
+    demonstrations: &Demonstrations,
+    options: Options,
+    output: Output,
+) -> Result<Evaluation, Error> {
+    tch::set_num_threads(1);
+    let policy = GaussianPolicy::read(&run.file("policy.safetensors"))?;
+    let model = match run.file("cost.safetensors") {
+        file if file.exists() => Some(EnergyModel::read(&file)?),
+        _ => None,
+    };
+    let clone = match run.config().algo {
+        Algo::Bc(_) => None,
+        _ => Some(cloned_baseline(run, demonstrations, output)?),
+    };
+    let horizon = demonstrations.factory.spec().horizon as f64;
+    let beta = match &run.config().algo {
+        Algo::GanGcl(s) => s.beta.unwrap_or(horizon),
+        Algo::Bc(_) => 1.0,
+    };
+    output.remark("evaluating …");
+    let subject = Subject {
+        factory: &demonstrations.factory,
+        algo: run.config().algo.name(),
+        run_seed: run.config().seed,
+        policy: &policy,
+        model: model.as_ref(),
+        beta,
+        demonstrations: demonstrations.dataset.episodes(),
+        clone: clone.as_ref(),
+    };
+    let evaluation = evaluate(&subject, options)?;
+    run.write_json("evaluation.json", &evaluation)?;
+    Ok(evaluation)
+}
+
+/// Behaviour cloning on the same demonstrations with default settings: the yardstick in every table.
+/// Trained once a run and kept in `baseline/bc.safetensors`.
+fn cloned_baseline(
+    run: &RunFolder,
+    demonstrations: &Demonstrations,
+    output: Output,
+) -> Result<GaussianPolicy, Error> {
+    let file = run.file("baseline/bc.safetensors");
+    if file.exists() {
+        return Ok(GaussianPolicy::read(&file)?);
+    }
+    let Algo::Bc(settings) = settings::resolve("bc", &run.config().env.name, None, &[])? else {
+        return Err(Error::Failure("the settings of bc are not those of bc".into()));
+    };
+    let trajectories = demonstrations.trajectories();
+    let task = Task {
+        factory: &demonstrations.factory,
+        demonstrations: &trajectories,
+        seed: run.config().seed,
+        workers: 1,
+    };
+    let mut learner = Bc::new(&settings, &task)?;
+    let mut counter = Counter::new(output, "bc", learner.iterations());
+    for k in 0..learner.iterations() {
+        learner.iterate(k)?;
+        counter.at(k + 1, "baseline: behaviour cloning");
+    }
+    counter.finish();
+    let folder = run.file("baseline");
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    files::write_atomic(&file, &learner.policy().to_bytes()?)?;
+    // Read back: what is evaluated now is what a later evaluation will find.
+    Ok(GaussianPolicy::read(&file)?)
+}
+
+/// The evaluation as a table with its explanations.
+pub fn describe(e: &Evaluation) -> String {
+    let rows: Vec<Vec<String>> = e
+        .rows
+        .iter()
+        .map(|r| {
+            vec![
+                r.policy.clone(),
+                r.episodes.to_string(),
+                number(r.mean_return),
+                interval(r.ci95),
+                format!("{:.3}", r.normalized_score),
+                format!("{:.3} … {:.3}", r.normalized_score_ci95[0], r.normalized_score_ci95[1]),
+            ]
+        })
+        .collect();
+    let mut text = format!(
+        "{}, {} seed {}; {} episodes a policy, actions: {}\n\n{}",
+        e.env,
+        e.algo,
+        e.seed,
+        e.episodes,
+        e.actions,
+        table(&["policy", "episodes", "return", "95 %", "score", "95 %"], &rows)
+    );
+    text += "\nscore = (return − random) / (expert − random); 95 % bootstrap intervals over episodes\n";
+    if let Some(c) = &e.cost {
+        let figure = |v: Option<f64>| v.map_or("– (constant)".into(), |v| format!("{v:.3}"));
+        text += &format!(
+            "\nlearned cost: Spearman {} with the true cost over {} trajectories (1 is best); EPIC distance \
+             {} (0 is best)\ndiscriminator: accuracy {:.3} (0.5 when demonstrations and policy cannot be told \
+             apart), ESS {:.2} of the batch, log Z {}\n",
+            figure(c.spearman),
+            c.cost_scatter.len(),
+            figure(c.epic),
+            c.discriminator_accuracy,
+            c.ess,
+            number(c.log_z)
+        );
+    }
+    text
+}

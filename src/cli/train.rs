@@ -1,0 +1,228 @@
+//! `costate train`.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use serde_json::json;
+
+use super::common::{Demonstrations, Output, interrupt_flag, parse_override, workers};
+use super::ui::{Counter, describe_metrics, number};
+use crate::error::Error;
+use crate::learners::Task;
+use crate::run::settings::{self, Override};
+use crate::run::train::{Outcome, train};
+use crate::run::{Algo, DemonstrationsRef, Progress, RunConfig, RunFolder, config};
+
+/// Arguments of `costate train`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  costate train datasets/pendulum-energy --algo gan-gcl
+  costate train swing --algo gan-gcl --set iterations=40 --set ppo.clip=0.1 --seed 2 -o swing-run
+  costate train --resume -o swing-run")]
+pub struct Args {
+    /// Dataset folder; with --resume the run's own by default.
+    #[arg(required_unless_present = "resume")]
+    demos: Option<PathBuf>,
+    /// Algorithm: gan-gcl or bc.
+    #[arg(long, value_name = "NAME")]
+    algo: Option<String>,
+    /// Run folder to create [default: runs/ENV-ALGO-SEED].
+    #[arg(short = 'o', long, value_name = "RUN")]
+    output: Option<PathBuf>,
+    /// JSON file of settings that differ from the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Change one setting.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_override)]
+    set: Vec<Override>,
+    /// Seed of every random stream [default: 0].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Worker threads; results do not depend on it [default: one a core].
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Iterations between checkpoints.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    checkpoint_every: usize,
+    /// Go on from the last checkpoint of the run given with -o.
+    #[arg(long, requires = "output")]
+    resume: bool,
+}
+
+/// Runs the command.
+pub fn run(args: Args, output: Output) -> Result<(), Error> {
+    let workers = workers(args.workers)?;
+    let interrupt = interrupt_flag()?;
+    let (run, demonstrations) = if args.resume { reopen(&args)? } else { create(&args)? };
+    let progress = work(&run, &demonstrations, workers, &interrupt, output)?;
+    let path = run.path().display();
+    let summary = json!({
+        "run": run.path(),
+        "env": run.config().env.name,
+        "algo": run.config().algo.name(),
+        "seed": run.config().seed,
+        "finished": progress.finished,
+        "iterations": progress.done.iterations,
+        "env_steps": progress.done.env_steps,
+        "seconds": progress.done.seconds,
+    });
+    output.result(&summary, || {
+        format!(
+            "{} iterations in {} s, {} environment steps\nrun:  {path}\nnext: costate evaluate {path}",
+            progress.done.iterations,
+            number(progress.done.seconds),
+            progress.done.env_steps
+        )
+    })?;
+    if progress.finished {
+        Ok(())
+    } else {
+        Err(Error::Failure(format!(
+            "interrupted after {} iterations; go on with `costate train --resume -o {path}`",
+            progress.done.iterations
+        )))
+    }
+}
+
+/// What a new run is made from.
+pub struct Request<'a> {
+    /// Where the demonstrations are.
+    pub demos: &'a Path,
+    /// Algorithm with its settings.
+    pub algo: Algo,
+    /// Run folder to create.
+    pub folder: &'a Path,
+    /// Seed.
+    pub seed: u64,
+    /// Iterations between checkpoints.
+    pub checkpoint_every: usize,
+}
+
+/// Creates the folder of a new run.
+pub fn new_run(request: Request, demonstrations: &Demonstrations) -> Result<RunFolder, Error> {
+    let meta = demonstrations.dataset.meta();
+    let path = std::path::absolute(request.demos).map_err(Error::io(request.demos))?;
+    RunFolder::create(
+        request.folder,
+        RunConfig {
+            format: config::FORMAT,
+            costate_version: env!("CARGO_PKG_VERSION").into(),
+            env: meta.env.clone(),
+            demonstrations: DemonstrationsRef {
+                path,
+                fingerprint: demonstrations.fingerprint(),
+                episodes: meta.episodes.len(),
+                expert_return: meta.demonstration_return.mean,
+                expert: meta.expert.name.clone(),
+            },
+            algo: request.algo,
+            seed: request.seed,
+            checkpoint_every: request.checkpoint_every,
+        },
+    )
+}
+
+fn create(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
+    let Some(algo) = &args.algo else {
+        return Err(Error::Misuse(format!(
+            "--algo is missing; there are {}",
+            Algo::NAMES.join(", ")
+        )));
+    };
+    if args.checkpoint_every == 0 {
+        return Err(Error::Misuse("--checkpoint-every is 0, expected at least 1".into()));
+    }
+    if let Some(o) = args.set.iter().find(|o| o.key.starts_with("env.")) {
+        return Err(Error::Misuse(format!(
+            "--set {}: training uses the environment of the demonstrations; set it with `costate record`",
+            o.key
+        )));
+    }
+    let demos = args.demos.as_deref().unwrap_or(Path::new(""));
+    // Settings first: a misspelt name should not wait for a large dataset.
+    settings::resolve(algo, "", args.config.as_deref(), &args.set)?;
+    let demonstrations = Demonstrations::open(demos)?;
+    let env = demonstrations.factory.spec().name.clone();
+    let algo = settings::resolve(algo, &env, args.config.as_deref(), &args.set)?;
+    let seed = args.seed.unwrap_or(0);
+    let folder = args
+        .output
+        .clone()
+        .unwrap_or_else(|| Path::new("runs").join(format!("{env}-{}-{seed}", algo.name())));
+    let request =
+        Request { demos, algo, folder: &folder, seed, checkpoint_every: args.checkpoint_every };
+    Ok((new_run(request, &demonstrations)?, demonstrations))
+}
+
+fn reopen(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
+    let folder = args.output.as_deref().unwrap_or(Path::new(""));
+    let run = RunFolder::open(folder)?;
+    let own = run.config();
+    if args.config.is_some() || !args.set.is_empty() {
+        return Err(Error::Misuse("a resumed run keeps its settings; leave out --set and --config".into()));
+    }
+    if args.algo.as_deref().is_some_and(|a| a != own.algo.name())
+        || args.seed.is_some_and(|s| s != own.seed)
+    {
+        return Err(Error::Misuse(format!(
+            "{} was started with --algo {} --seed {}; a resumed run keeps them",
+            folder.display(),
+            own.algo.name(),
+            own.seed
+        )));
+    }
+    let demos = args.demos.as_deref().unwrap_or(&own.demonstrations.path);
+    let demonstrations = Demonstrations::open(demos)?;
+    if demonstrations.fingerprint() != own.demonstrations.fingerprint {
+        return Err(Error::Failure(format!(
+            "{}: not the demonstrations that {} was started with; name their folder, or start a new run",
+            demos.display(),
+            folder.display()
+        )));
+    }
+    Ok((run, demonstrations))
+}
+
+/// How far [`work`] came.
+pub struct Worked {
+    /// All iterations are done.
+    pub finished: bool,
+    /// Iterations, steps, seconds.
+    pub done: Progress,
+}
+
+/// Trains from the last checkpoint (or the start) with progress; `demo` uses it too.
+pub fn work(
+    run: &RunFolder,
+    demonstrations: &Demonstrations,
+    workers: usize,
+    interrupt: &AtomicBool,
+    output: Output,
+) -> Result<Worked, Error> {
+    tch::set_num_threads(1);
+    let trajectories = demonstrations.trajectories();
+    let task = Task {
+        factory: &demonstrations.factory,
+        demonstrations: &trajectories,
+        seed: run.config().seed,
+        workers,
+    };
+    let mut learner = run.config().algo.learner(&task)?;
+    let mut from = Progress::default();
+    if let Some((state, progress)) = run.latest_checkpoint()? {
+        learner.load(&state)?;
+        run.rewind_metrics(progress.iterations)?;
+        from = progress;
+    }
+    let mut counter = Counter::new(output, run.config().algo.name(), learner.iterations());
+    let outcome = train(run, learner.as_mut(), from, interrupt, &mut |line| {
+        let done = line.get("iteration").and_then(serde_json::Value::as_u64).unwrap_or(0) + 1;
+        counter.at(done as usize, &describe_metrics(line));
+    })?;
+    counter.finish();
+    Ok(match outcome {
+        Outcome::Finished(done) => Worked { finished: true, done },
+        Outcome::Interrupted(done) => Worked { finished: false, done },
+    })
+}
