@@ -75,7 +75,7 @@ fn info(name: &str, args: &EnvArgs, with_parameters: bool) -> Result<EnvInfo, Er
         control_period_s: spec.control_period_s,
         observation: SpaceInfo::of(&spec.observation),
         action: SpaceInfo::of(&spec.action),
-        experts: costate_demos::experts::names(name).iter().map(|e| (*e).to_owned()).collect(),
+        experts: costate_demos::experts::experts_for(name).iter().map(|e| (*e).to_owned()).collect(),
         parameters: with_parameters.then(|| factory.config().parameters()),
     })
 }

@@ -1,0 +1,183 @@
+//! `costate demo`: record → train → evaluate → report.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use costate_demos::experts::ExpertDesign;
+use costate_demos::record::Plan;
+use costate_envs::EnvConfig;
+use costate_envs::rollout::{ActionChoice, RolloutPool};
+use serde::Serialize;
+
+use super::common::{Demonstrations, Output, interrupt_flag, workers};
+use super::evaluate::{describe, evaluate_run};
+use super::train::{Request, new_run, work};
+use super::ui::number;
+use super::{record, report};
+use crate::error::Error;
+use crate::evaluate::{Evaluation, Options};
+use crate::report::html;
+use crate::run::{RunFolder, files, settings};
+
+/// Arguments of `costate demo`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  costate demo\n  costate demo --env pendulum --seed 1")]
+pub struct Args {
+    /// Environment.
+    #[arg(long, default_value = "cart_pole")]
+    env: String,
+    /// Demonstrations to record.
+    #[arg(short = 'n', long, default_value_t = 25)]
+    episodes: usize,
+    /// Seed of everything.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder to create [default: runs/demo, or the next free runs/demo-N].
+    #[arg(short = 'o', long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Worker threads; results do not depend on it [default: one a core].
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    env: String,
+    seed: u64,
+    demonstrations: PathBuf,
+    report: PathBuf,
+    seconds: f64,
+    results: Vec<AlgoResult>,
+}
+
+#[derive(Serialize)]
+struct AlgoResult {
+    algo: String,
+    run: PathBuf,
+    normalized_score: f64,
+    normalized_score_ci95: [f64; 2],
+    /// Learning only.
+    seconds: f64,
+    env_steps: u64,
+}
+
+/// Runs the command.
+pub fn run(args: Args, output: Output) -> Result<(), Error> {
+    let began = Instant::now();
+    let workers = workers(args.workers)?;
+    let factory = EnvConfig::named(&args.env)?.factory()?;
+    let expert = ExpertDesign::new(&factory, None, None)?;
+    let interrupt = interrupt_flag()?;
+    let folder = match args.output {
+        Some(folder) => folder,
+        None => free_folder(),
+    };
+    files::create_output_folder(&folder)?;
+    let step = |n: usize, text: String| output.remark(&format!("[{n}/4] {text}"));
+
+    step(1, format!("record {} episodes of {} by `{}`", args.episodes, args.env, expert.name()));
+    let demos = folder.join("demonstrations");
+    let plan = Plan { episodes: args.episodes, seed: args.seed, workers };
+    let meta = record::record(&demos, &factory, &expert, plan, &interrupt, output)?;
+    if meta.episodes.len() < args.episodes {
+        return Err(Error::Failure("interrupted while recording".into()));
+    }
+    let demonstrations = Demonstrations::open(&demos)?;
+
+    let mut runs: Vec<(RunFolder, f64, u64)> = Vec::new();
+    for name in ["bc", "gan-gcl"] {
+        step(2, format!("train {name}"));
+        let algo = settings::resolve(name, &args.env, None, &[])?;
+        let path = folder.join(name);
+        let request = Request {
+            demos: &demos,
+            algo,
+            folder: &path,
+            seed: args.seed,
+            checkpoint_every: 10,
+        };
+        let run = new_run(request, &demonstrations)?;
+        let worked = work(&run, &demonstrations, workers, &interrupt, output)?;
+        if !worked.finished {
+            return Err(Error::Failure(format!(
+                "interrupted while training; go on with `costate train --resume -o {}`",
+                path.display()
+            )));
+        }
+        runs.push((run, worked.done.seconds, worked.done.env_steps));
+    }
+
+    step(3, "evaluate both".into());
+    let options = Options {
+        episodes: 100,
+        seed: 1000,
+        choice: ActionChoice::Sample,
+        pool: RolloutPool::new(workers),
+    };
+    let mut results = Vec::new();
+    let mut last: Option<Evaluation> = None;
+    for (run, seconds, env_steps) in &runs {
+        let e = evaluate_run(run, &demonstrations, options, output)?;
+        results.push(AlgoResult {
+            algo: e.algo.clone(),
+            run: run.path().into(),
+            normalized_score: e.normalized_score,
+            normalized_score_ci95: e.normalized_score_ci95,
+            seconds: *seconds,
+            env_steps: *env_steps,
+        });
+        last = Some(e);
+    }
+
+    step(4, "write the report".into());
+    let file = folder.join("report.html");
+    let folders: Vec<RunFolder> = runs.iter().rev().map(|(run, ..)| run.clone()).collect();
+    files::write_atomic(&file, html(&report::collect(&folders, output)?).as_bytes())?;
+
+    let summary = Summary {
+        env: args.env,
+        seed: args.seed,
+        demonstrations: demos,
+        report: file,
+        seconds: began.elapsed().as_secs_f64(),
+        results,
+    };
+    output.result(&summary, || in_words(&summary, last.as_ref(), &folder))
+}
+
+fn in_words(s: &Summary, evaluation: Option<&Evaluation>, folder: &Path) -> String {
+    let mut text = evaluation.map(|e| format!("\n{}\n", describe(e))).unwrap_or_default();
+    for r in &s.results {
+        text += &format!(
+            "{:8} normalised score {:.3} ({:.3} … {:.3}), learned in {} s\n",
+            r.algo,
+            r.normalized_score,
+            r.normalized_score_ci95[0],
+            r.normalized_score_ci95[1],
+            number(r.seconds)
+        );
+    }
+    let run = folder.join("gan-gcl");
+    text += &format!(
+        "\nall in {} s. Look at:\n  {}   the report, open it in a browser\n  {}   the demonstrations\n  \
+         {}   the run: settings, metrics, weights\n\nGo on with:\n  costate envs\n  costate record pendulum\n  \
+         costate train datasets/pendulum-energy --algo gan-gcl\n  costate evaluate {} --episodes 500\n\
+         (without an installed `costate`: `cargo run --release -- …`)",
+        number(s.seconds),
+        s.report.display(),
+        s.demonstrations.display(),
+        run.display(),
+        run.display()
+    );
+    text
+}
+
+/// `runs/demo`, or the first `runs/demo-N` that is free.
+fn free_folder() -> PathBuf {
+    let taken = |p: &Path| p.exists();
+    let first = PathBuf::from("runs/demo");
+    if !taken(&first) {
+        return first;
+    }
+    (2..).map(|n| PathBuf::from(format!("runs/demo-{n}"))).find(|p| !taken(p)).unwrap_or(first)
+}

@@ -1,0 +1,144 @@
+//! The command line from end to end, as a process.
+
+mod common;
+
+use std::fs;
+
+use common::{run, small_dataset, succeed, train_args};
+use serde_json::Value;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("not one JSON value ({e}): {text}"))
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in
+        ["demo", "envs", "record", "demos info", "demos check", "train", "evaluate", "report"]
+    {
+        let mut args: Vec<&str> = command.split(' ').collect();
+        args.push("--help");
+        let help = succeed(folder.path(), &args);
+        assert!(help.contains("Example"), "{command}: {help}");
+        assert!(help.contains("--json"), "{command}: {help}");
+    }
+}
+
+#[test]
+fn envs_tells_spaces_units_and_experts() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = json(&succeed(folder.path(), &["envs", "--json"]));
+    let names: Vec<&str> = all.as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap()).collect();
+    for name in ["cart_pole", "cart_pole_swing_up", "lq", "pendulum", "point_mass"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    for env in all.as_array().unwrap() {
+        assert!(env["horizon"].as_u64().unwrap() > 0);
+        assert!(env["control_period_s"].as_f64().unwrap() > 0.0);
+        assert!(!env["experts"].as_array().unwrap().is_empty());
+        for space in ["observation", "action"] {
+            let width = env[space]["names"].as_array().unwrap().len();
+            for field in ["units", "low", "high"] {
+                assert_eq!(env[space][field].as_array().unwrap().len(), width);
+            }
+        }
+    }
+    let one = json(&succeed(folder.path(), &["envs", "pendulum", "--json", "--set", "env.rod.mass_kg=2"]));
+    let mass = one["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|p| p[0].as_str().unwrap().contains("rod") && p[0].as_str().unwrap().contains("mass_kg"));
+    assert_eq!(mass.unwrap()[1], 2.0);
+    assert!(succeed(folder.path(), &["envs"]).contains("pendulum"));
+}
+
+#[test]
+fn record_train_evaluate_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_dataset(at);
+    let info = json(&succeed(at, &["demos", "info", "demos", "--json"]));
+    assert!(info.to_string().contains("pendulum"));
+    let check = succeed(at, &["demos", "check", "demos", "--json"]);
+    assert!(check.contains("exact"), "the replay reproduces the recording: {check}");
+
+    let trained = json(&succeed(at, &train_args(&["--set", "iterations=3", "-o", "run", "--json"])));
+    assert_eq!(trained["iterations"], 3);
+    assert_eq!(trained["finished"], true);
+    assert_eq!(trained["env_steps"], 3 * 8 * 40);
+    let run_folder = at.join("run");
+    for file in ["config.json", "metrics.jsonl", "policy.safetensors", "cost.safetensors"] {
+        assert!(run_folder.join(file).exists(), "{file}");
+    }
+    assert!(run_folder.join("checkpoints/000003/state.safetensors").exists());
+    assert!(fs::read_dir(run_folder.join("tensorboard")).unwrap().count() == 1);
+    let metrics = fs::read_to_string(run_folder.join("metrics.jsonl")).unwrap();
+    let last = json(metrics.lines().last().unwrap());
+    for field in
+        ["iteration", "true_return", "discriminator_accuracy", "ess", "log_z", "entropy", "env_steps"]
+    {
+        assert!(last[field].is_number(), "{field}: {last}");
+    }
+
+    let e = json(&succeed(at, &["evaluate", "run", "-n", "4", "--json"]));
+    for field in [
+        "expert_return",
+        "random_return",
+        "normalized_score",
+        "spearman",
+        "epic",
+        "ess",
+        "log_z",
+        "discriminator_accuracy",
+    ] {
+        assert!(e[field].is_number(), "{field}: {e}");
+    }
+    assert_eq!(e["env"], "pendulum");
+    assert_eq!(e["algo"], "gan-gcl");
+    assert_eq!(e["episodes"], 4);
+    assert!(e["return"]["mean"].is_number() && e["return"]["ci95"].as_array().unwrap().len() == 2);
+    let policies: Vec<&str> =
+        e["rows"].as_array().unwrap().iter().map(|r| r["policy"].as_str().unwrap()).collect();
+    assert_eq!(policies, ["expert", "random", "bc", "gan-gcl"]);
+    // Evaluation repeats to the bit.
+    assert_eq!(e, json(&succeed(at, &["evaluate", "run", "-n", "4", "--json", "--workers", "1"])));
+
+    succeed(at, &["report", "run", "--quiet", "--pictures", "pictures"]);
+    let page = fs::read_to_string(run_folder.join("report.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("gan-gcl"));
+    assert!(!page.contains("http://") || !page.contains("src=\"http"), "the page is self-contained");
+    assert!(fs::read_dir(at.join("pictures")).unwrap().count() >= 3);
+
+    // A moved run still evaluates, once it is told where its demonstrations are.
+    fs::create_dir(at.join("elsewhere")).unwrap();
+    fs::rename(&run_folder, at.join("elsewhere/run")).unwrap();
+    fs::rename(at.join("demos"), at.join("elsewhere/demos")).unwrap();
+    succeed(at, &["evaluate", "elsewhere/run", "-n", "4", "--demos", "elsewhere/demos"]);
+}
+
+#[test]
+fn cloning_imitates_and_says_how_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_dataset(at);
+    let args = ["train", "demos", "--algo", "bc", "--set", "iterations=20", "-o", "bc", "--quiet"];
+    succeed(at, &args);
+    let e = json(&succeed(at, &["evaluate", "bc", "-n", "4", "--json"]));
+    assert!(e["normalized_score"].is_number());
+    assert!(e.get("spearman").is_none(), "cloning learns no cost");
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("{} envs | head -n 1", env!("CARGO_BIN_EXE_costate"));
+    let output = std::process::Command::new("bash")
+        .args(["-o", "pipefail", "-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(run(folder.path(), &["--version"]).status.success());
+}

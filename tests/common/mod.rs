@@ -1,0 +1,66 @@
+//! Running the command as a process.
+
+#![allow(dead_code)] // each test file uses its part
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The command, in a folder.
+pub fn costate(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_costate"));
+    command.current_dir(folder).args(args);
+    command
+}
+
+/// Runs the command to its end.
+pub fn run(folder: &Path, args: &[&str]) -> Output {
+    costate(folder, args).output().expect("the binary starts")
+}
+
+/// Runs a command that must succeed, and returns its standard output.
+pub fn succeed(folder: &Path, args: &[&str]) -> String {
+    let output = run(folder, args);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "costate {args:?}: {error}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Runs a command that must fail with `code` and one line on standard error that holds every part.
+pub fn fail(folder: &Path, args: &[&str], code: i32, parts: &[&str]) -> String {
+    let output = run(folder, args);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "costate {args:?}: {error}");
+    let message = error.lines().last().unwrap_or_default().to_owned();
+    for part in parts {
+        assert!(message.contains(part), "costate {args:?}: `{part}` is not in: {error}");
+    }
+    assert!(!error.contains("panicked"), "{error}");
+    message
+}
+
+/// A small dataset `demos` of 4 pendulum episodes of 40 steps.
+pub fn small_dataset(folder: &Path) {
+    let args =
+        ["record", "pendulum", "-n", "4", "--set", "env.task.horizon=40", "-o", "demos", "--quiet"];
+    succeed(folder, &args);
+}
+
+/// Settings that make training a matter of seconds.
+pub const SMALL: [&str; 8] = [
+    "--set",
+    "trajectories=8",
+    "--set",
+    "discriminator_steps=2",
+    "--set",
+    "ppo.epochs=2",
+    "--set",
+    "ppo.minibatch=160",
+];
+
+/// `costate train demos --algo gan-gcl` with [`SMALL`] settings and `more` arguments.
+pub fn train_args<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["train", "demos", "--algo", "gan-gcl", "--quiet"];
+    args.extend(SMALL);
+    args.extend(more);
+    args
+}
