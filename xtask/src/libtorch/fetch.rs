@@ -9,44 +9,47 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::pin::{PIP_TARGET, Pin, Wheel};
-use super::python::{Python, last_line};
+use super::python::{Python, last_line, pip_failure};
 use crate::error::{Context, Error};
 
+/// Decimal, as pip counts.
 const MB: u64 = 1_000_000;
 
-/// Fills `out`, an empty folder, with `include/` and `lib/`; `work` is scratch beside it.
+/// Fills `out`, a folder it creates, with `include/` and `lib/`; `work` is scratch beside it.
 pub fn fetch(pin: &Pin, python: &Python, work: &Path, out: &Path) -> Result<(), Error> {
     let wheels = work.join("wheels");
-    let needed_mb = (pin.download_bytes() + pin.unpacked_bytes()) / MB;
-    let full = |error: Error| no_space(error, work, needed_mb);
-    download(pin, python, work, &wheels).map_err(full)?;
+    download(pin, python, work, &wheels)?;
     for wheel in pin.wheels {
         let file = wheels.join(wheel.file);
         check(wheel, &file)?;
-        unpack(wheel, python, &file, out).map_err(full)?;
+        unpack(wheel, python, &file, out)?;
         // Its space is better used by the next one.
         std::fs::remove_file(&file).doing(|| format!("delete {}", file.display()))?;
     }
     Ok(())
 }
 
-/// Turns a failure that a full disk caused into the one line that says so.
-pub fn no_space(error: Error, folder: &Path, needed_mb: u64) -> Error {
+/// Turns a failure that the full disk of `cache` caused into the one that says so.
+pub fn name_full_disk(error: Error, cache: &Path, pin: &Pin) -> Error {
     let full = match &error {
-        Error::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+        Error::Io { source, .. } => {
+            matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        }
         Error::Download { detail } | Error::Unpack { detail, .. } => {
-            detail.contains("No space left") || detail.contains("Disk quota")
+            detail.contains("No space left") || detail.contains("Disk quota exceeded")
         }
         _ => false,
     };
-    let folder = || folder.parent().unwrap_or(folder).to_path_buf();
-    if full {
-        Error::NoSpace {
-            folder: folder(),
-            needed_mb,
-        }
-    } else {
-        error
+    if !full {
+        return error;
+    }
+    let needed_mb = (pin.download_bytes() + pin.unpacked_bytes()) / MB;
+    Error::NoSpace {
+        folder: cache.to_path_buf(),
+        needed_mb,
     }
 }
 
@@ -97,15 +100,8 @@ fn download(pin: &Pin, python: &Python, work: &Path, wheels: &Path) -> Result<()
         return Ok(());
     }
     let log = std::fs::read(&log).unwrap_or_default();
-    let full = String::from_utf8_lossy(&log).contains("No space left on device");
-    let detail = if full {
-        Some("No space left on device".into())
-    } else {
-        last_line(&log)
-    };
-    Err(Error::Download {
-        detail: detail.unwrap_or_else(|| status.to_string()),
-    })
+    let detail = pip_failure(&log).unwrap_or_else(|| status.to_string());
+    Err(Error::Download { detail })
 }
 
 /// Waits for pip and shows how much has arrived.
@@ -176,7 +172,7 @@ fn check(wheel: &Wheel, file: &Path) -> Result<(), Error> {
     })
 }
 
-fn sha256(file: &Path) -> io::Result<String> {
+pub fn sha256(file: &Path) -> io::Result<String> {
     let mut file = File::open(file)?;
     let mut hasher = Sha256::new();
     let mut block = vec![0; 1 << 20];
