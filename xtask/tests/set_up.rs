@@ -179,7 +179,7 @@ fn no_space() {
     let expected = [
         "no space left for",
         ".cache/costate",
-        "about 1044 MB",
+        "about 1079 MB",
         "COSTATE_CACHE",
     ];
     fails(&machine, machine.set_up(), &expected);

@@ -1,9 +1,10 @@
 //! Downloads the wheels with pip, checks them, and unpacks what is needed.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -46,7 +47,9 @@ pub fn name_full_disk(error: Error, cache: &Path, pin: &Pin) -> Error {
     if !full {
         return error;
     }
-    let needed_mb = (pin.download_bytes() + pin.unpacked_bytes()) / MB;
+    // pip has each file twice for a moment, later wheel and content lie side by side.
+    let needed = pin.download_bytes() + pin.download_bytes().max(pin.unpacked_bytes());
+    let needed_mb = needed / MB;
     Error::NoSpace {
         folder: cache.to_path_buf(),
         needed_mb,
@@ -59,8 +62,6 @@ fn download(pin: &Pin, python: &Python, work: &Path, wheels: &Path) -> Result<()
     for folder in [wheels, &scratch] {
         std::fs::create_dir(folder).doing(|| format!("create {}", folder.display()))?;
     }
-    let log = work.join("pip.log");
-    let log_file = File::create(&log).doing(|| format!("create {}", log.display()))?;
     let total = pin.download_bytes();
     eprintln!(
         "Fetching libtorch {} for CPU from the Python package index: {} MB in {} wheels (pip, Python {})",
@@ -91,51 +92,55 @@ fn download(pin: &Pin, python: &Python, work: &Path, wheels: &Path) -> Result<()
         .env("PIP_NO_INPUT", "1")
         .env("PIP_REQUIRE_VIRTUALENV", "0")
         .stdout(Stdio::null())
-        .stderr(log_file);
+        .stderr(Stdio::piped());
     let child = command
         .spawn()
         .doing(|| format!("start {}", python.program.to_string_lossy()))?;
-    let status = wait(child, &[wheels.to_path_buf(), scratch], total)?;
+    let (status, log) = wait(child, &[wheels.to_path_buf(), scratch], total)?;
     if status.success() {
         return Ok(());
     }
-    let log = std::fs::read(&log).unwrap_or_default();
     let detail = pip_failure(&log).unwrap_or_else(|| status.to_string());
     Err(Error::Download { detail })
 }
 
-/// Waits for pip and shows how much has arrived.
-fn wait(
-    mut child: Child,
-    folders: &[PathBuf],
-    total: u64,
-) -> Result<std::process::ExitStatus, Error> {
-    let mut stderr = io::stderr();
-    let terminal = stderr.is_terminal();
-    let (start, mut shown) = (Instant::now(), Duration::ZERO);
+/// Waits for pip and shows how much has arrived. Returns how it ended and what it complained of.
+fn wait(mut child: Child, folders: &[PathBuf], total: u64) -> Result<(ExitStatus, Vec<u8>), Error> {
+    // Through a pipe: on a full disk there is no room for a log file.
+    let (sender, receiver) = mpsc::channel();
+    let mut complaints = child.stderr.take();
+    std::thread::spawn(move || {
+        let mut log = Vec::new();
+        if let Some(complaints) = &mut complaints {
+            // What was read before a failure is kept.
+            let _ = complaints.read_to_end(&mut log);
+        }
+        // Fails only if nobody waits any more.
+        let _ = sender.send(log);
+    });
+    let start = Instant::now();
+    let terminal = io::stderr().is_terminal();
     // A log gets a line now and then, a terminal one that moves.
     let every = Duration::from_millis(if terminal { 200 } else { 10_000 });
     loop {
-        if let Some(status) = child.try_wait().doing(|| "wait for pip".into())? {
+        if let Ok(log) = receiver.recv_timeout(every) {
+            let status = child.wait().doing(|| "wait for pip".into())?;
             if terminal {
                 eprint!("\r\x1b[K");
             }
-            return Ok(status);
+            return Ok((status, log));
         }
-        std::thread::sleep(Duration::from_millis(50));
-        let elapsed = start.elapsed();
-        if elapsed - shown >= every {
-            shown = elapsed;
-            let arrived: u64 = folders.iter().map(|folder| size(folder)).sum();
-            let (arrived, total) = (arrived.min(total) / MB, total / MB);
-            let text = format!("  {arrived} of {total} MB, {:.0} s", elapsed.as_secs_f64());
-            if terminal {
-                eprint!("\r\x1b[K{text}");
-                // A lost progress line is no reason to stop.
-                let _ = stderr.flush();
-            } else {
-                eprintln!("{text}");
-            }
+        let arrived: u64 = folders.iter().map(|folder| size(folder)).sum();
+        // pip copies a finished file before it deletes its own.
+        let (arrived, total) = (arrived.min(total) / MB, total / MB);
+        let text = format!(
+            "  {arrived} of {total} MB, {:.0} s",
+            start.elapsed().as_secs_f64()
+        );
+        if terminal {
+            eprint!("\r\x1b[K{text}");
+        } else {
+            eprintln!("{text}");
         }
     }
 }

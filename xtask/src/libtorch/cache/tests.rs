@@ -246,7 +246,7 @@ fn a_full_disk_is_named_as_such() {
         io(io::ErrorKind::StorageFull),
     ] {
         let message = named(error).to_string();
-        assert!(message.contains("about 1044 MB") && message.contains("no space left for /c:"));
+        assert!(message.contains("about 1079 MB") && message.contains("no space left for /c:"));
     }
     for error in [full("bad zip file"), io(io::ErrorKind::PermissionDenied)] {
         assert!(!matches!(named(error), Error::NoSpace { .. }));
