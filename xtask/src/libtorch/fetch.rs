@@ -20,6 +20,7 @@ const MB: u64 = 1_000_000;
 pub fn fetch(pin: &Pin, python: &Python, work: &Path, out: &Path) -> Result<(), Error> {
     let wheels = work.join("wheels");
     download(pin, python, work, &wheels)?;
+    eprintln!("Checking and unpacking");
     for wheel in pin.wheels {
         let file = wheels.join(wheel.file);
         check(wheel, &file)?;
