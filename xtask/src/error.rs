@@ -5,7 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 /// How the user can do without what this program brings.
-const WAY_OUT: &str = "or set LIBTORCH to a libtorch 2.13.0 of your own, or LIBTORCH_USE_PYTORCH=1 to use an installed PyTorch 2.13.0";
+const WAY_OUT: &str = "or set LIBTORCH to a libtorch 2.13.0 of your own, or \
+                       LIBTORCH_USE_PYTORCH=1 to use an installed PyTorch 2.13.0";
 
 #[derive(Debug)]
 pub enum Error {
@@ -23,6 +24,7 @@ pub enum Error {
         program: String,
         source: io::Error,
     },
+    NoCompiler,
     /// No wheel fits this machine.
     Unsupported {
         platform: String,
@@ -48,17 +50,23 @@ pub enum Error {
         file: String,
         detail: String,
     },
+    /// The disk of the cache `folder` is full.
     NoSpace {
         folder: PathBuf,
         needed_mb: u64,
     },
     NoCacheFolder,
-    /// A file operation failed; `doing` is a verb phrase with the path.
+    /// A file operation in the cache failed; `doing` is a verb phrase with the path.
     Io {
         doing: String,
         source: io::Error,
     },
-    /// `.libtorch` of the clone is not the link this program makes.
+    /// The clone's link to the cache could not be made.
+    Link {
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// Something else lies where the clone's link belongs.
     LinkTaken {
         path: PathBuf,
     },
@@ -82,12 +90,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NoCommand => write!(f, "no command given; `cargo xtask help` lists them"),
-            Error::UnknownCommand { name, nearest } => {
-                write!(
-                    f,
-                    "unknown command `{name}`; did you mean `{nearest}`? `cargo xtask help` lists them all"
-                )
-            }
+            Error::UnknownCommand { name, nearest } => write!(
+                f,
+                "unknown command `{name}`; did you mean `{nearest}`? `cargo xtask help` lists all"
+            ),
             Error::ExtraArgument { command, extra } => {
                 write!(
                     f,
@@ -95,30 +101,36 @@ impl fmt::Display for Error {
                 )
             }
             Error::Cargo { program, source } => write!(f, "could not start `{program}`: {source}"),
+            Error::NoCompiler => write!(
+                f,
+                "the build needs a C++ compiler, and `c++` does not start; install one (the g++ \
+                 package on most systems), or set CXX to yours"
+            ),
             Error::Unsupported { platform } => write!(
                 f,
-                "there is no libtorch to fetch for {platform} (only for x86-64 Linux with glibc); set LIBTORCH to a \
-                 libtorch 2.13.0 of your own, or LIBTORCH_USE_PYTORCH=1 to use an installed PyTorch 2.13.0"
+                "there is no libtorch to fetch for {platform}, only for x86-64 Linux with glibc; \
+                 bring one yourself, {}",
+                WAY_OUT.trim_start_matches("or ")
             ),
             Error::NoPython => write!(
                 f,
-                "fetching libtorch needs Python 3 with pip, and neither `python3` nor `python` works; install Python, \
-                 {WAY_OUT}"
+                "fetching libtorch needs Python 3 with pip, and neither `python3` nor `python` \
+                 works; install Python, {WAY_OUT}"
             ),
             Error::NoPip { python, detail } => write!(
                 f,
-                "fetching libtorch needs pip, and `{python} -m pip` fails ({detail}); install it with `{python} -m \
-                 ensurepip` or your system's python3-pip package, {WAY_OUT}"
+                "fetching libtorch needs pip, and `{python} -m pip` fails ({detail}); install it \
+                 with `{python} -m ensurepip` or your system's python3-pip package, {WAY_OUT}"
             ),
             Error::Download { detail } => write!(
                 f,
-                "pip could not fetch libtorch: {detail}; check the network and pip's settings (`pip config list`) and \
-                 run this again, {WAY_OUT}"
+                "pip could not fetch libtorch: {detail}; check the network and pip's settings \
+                 (`pip config list`) and run this again, {WAY_OUT}"
             ),
             Error::MissingWheel { file } => write!(
                 f,
-                "pip brought another file than the pinned {file}; check which package index pip uses (`pip config \
-                 list`), {WAY_OUT}"
+                "pip brought another file than the pinned {file}; check which package index pip \
+                 uses (`pip config list`), {WAY_OUT}"
             ),
             Error::WrongHash {
                 file,
@@ -126,8 +138,9 @@ impl fmt::Display for Error {
                 found,
             } => write!(
                 f,
-                "{file} is not the pinned file (sha256 {found}, expected {expected}) and was deleted; run this again, \
-                 and if it stays so check which package index pip uses (`pip config list`), {WAY_OUT}"
+                "{file} is not the pinned file and was deleted (its sha256 is {found}, expected \
+                 {expected}); run this again, and if it stays so check which package index pip \
+                 uses (`pip config list`), {WAY_OUT}"
             ),
             Error::Unpack { file, detail } => {
                 write!(
@@ -137,36 +150,41 @@ impl fmt::Display for Error {
             }
             Error::NoSpace { folder, needed_mb } => write!(
                 f,
-                "no space left in {}: the set-up needs about {needed_mb} MB there; free some, or set COSTATE_CACHE to \
-                 a folder on another disk",
+                "no space left for {}: the set-up needs about {needed_mb} MB there; free some, or \
+                 set COSTATE_CACHE to a folder on another disk",
                 folder.display()
             ),
-            Error::NoCacheFolder => {
-                write!(
-                    f,
-                    "no folder to keep libtorch in: HOME is not set; set COSTATE_CACHE to a writable folder"
-                )
-            }
-            Error::Io { doing, source } => {
-                write!(
-                    f,
-                    "could not {doing}: {source}; set COSTATE_CACHE to a writable folder if this one is not"
-                )
-            }
-            Error::LinkTaken { path } => write!(
+            Error::NoCacheFolder => write!(
                 f,
-                "{} is in the way: the set-up keeps its link to libtorch there; move it away and run this again",
+                "no folder to keep libtorch in, as HOME is not set; set COSTATE_CACHE to a \
+                 writable folder"
+            ),
+            Error::Io { doing, source } => write!(
+                f,
+                "could not {doing}: {source}; to keep libtorch elsewhere, set COSTATE_CACHE to a \
+                 writable folder"
+            ),
+            Error::Link { path, source } => write!(
+                f,
+                "could not make the link {}: {source}; make this clone's folder writable",
                 path.display()
             ),
-            Error::Own { what } => write!(
+            Error::LinkTaken { path } => write!(
                 f,
-                "{what}; unset it to let `cargo xtask setup` fetch libtorch"
+                "{} is in the way of the link to libtorch; move it away and run this again",
+                path.display()
             ),
+            Error::Own { what } => {
+                write!(
+                    f,
+                    "{what}; correct it, or unset it to let the set-up fetch libtorch"
+                )
+            }
         }
     }
 }
 
-/// Names the operation that failed; a full disk gets its own message elsewhere.
+/// Names the file operation in the cache that failed.
 pub trait Context<T> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error>;
 }

@@ -40,8 +40,6 @@ impl Workspace {
             // Cargo gave us the value of its configuration before the set-up; let it read it anew.
             command.env_remove("LIBTORCH");
         }
-        // Cargo tells its child about this package; the next cargo must not inherit that.
-        command.env_remove("CARGO_MANIFEST_DIR");
         Err(Error::Cargo {
             program: program.to_string_lossy().into_owned(),
             source: replace(command),

@@ -67,17 +67,26 @@ impl Cache {
     }
 
     /// The folder of the pinned libtorch, fetched if it is not there yet.
-    pub fn obtain(&self, pin: &Pin) -> Result<PathBuf, Error> {
+    ///
+    /// `python` is asked for only then: a machine whose cache is filled needs none.
+    pub fn obtain(
+        &self,
+        pin: &Pin,
+        python: impl FnOnce() -> Result<Python, Error>,
+    ) -> Result<PathBuf, Error> {
         let target = self.folder.join(format!("libtorch-{}-cpu", pin.version));
         if is_complete(pin, &target) {
             write_cargo_env(&target)?;
             return Ok(target);
         }
-        self.obtain_with(pin, &Python::find()?, &target)?;
+        // A path cargo cannot take is better refused before the download.
+        cargo_env(&target)?;
+        self.fill(pin, &python()?, &target)
+            .map_err(|error| fetch::name_full_disk(error, &self.folder, pin))?;
         Ok(target)
     }
 
-    fn obtain_with(&self, pin: &Pin, python: &Python, target: &Path) -> Result<(), Error> {
+    fn fill(&self, pin: &Pin, python: &Python, target: &Path) -> Result<(), Error> {
         if self.lock.is_some() {
             self.sweep();
         }
@@ -93,7 +102,10 @@ impl Cache {
         }
         fs::rename(&built, target).doing(|| format!("create {}", target.display()))?;
         sync(&self.folder)?;
-        eprintln!("Set up in {:.0} s", start.elapsed().as_secs_f64());
+        eprintln!(
+            "Fetched, checked and unpacked in {:.0} s",
+            start.elapsed().as_secs_f64()
+        );
         Ok(())
     }
 
@@ -210,7 +222,10 @@ pub fn link(folder: &Path, link: &Path) -> Result<(), Error> {
     if made.is_err() {
         let _ = fs::remove_file(&beside);
     }
-    made.doing(|| format!("link {} to {}", link.display(), folder.display()))
+    made.map_err(|source| Error::Link {
+        path: link.to_path_buf(),
+        source,
+    })
 }
 
 #[cfg(unix)]
@@ -236,3 +251,6 @@ fn sync(folder: &Path) -> Result<(), Error> {
     let sync = || File::open(folder)?.sync_all();
     sync().doing(|| format!("flush {}", folder.display()))
 }
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,52 +1,59 @@
 //! Downloads the wheels with pip, checks them, and unpacks what is needed.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
 use super::pin::{PIP_TARGET, Pin, Wheel};
-use super::python::{Python, last_line};
+use super::python::{Python, last_line, pip_failure};
 use crate::error::{Context, Error};
 
+/// Decimal, as pip counts.
 const MB: u64 = 1_000_000;
 
-/// Fills `out`, an empty folder, with `include/` and `lib/`; `work` is scratch beside it.
+/// Fills `out`, a folder it creates, with `include/` and `lib/`; `work` is scratch beside it.
 pub fn fetch(pin: &Pin, python: &Python, work: &Path, out: &Path) -> Result<(), Error> {
     let wheels = work.join("wheels");
-    let needed_mb = (pin.download_bytes() + pin.unpacked_bytes()) / MB;
-    let full = |error: Error| no_space(error, work, needed_mb);
-    download(pin, python, work, &wheels).map_err(full)?;
+    download(pin, python, work, &wheels)?;
+    eprintln!("Checking and unpacking");
     for wheel in pin.wheels {
         let file = wheels.join(wheel.file);
         check(wheel, &file)?;
-        unpack(wheel, python, &file, out).map_err(full)?;
+        unpack(wheel, python, &file, out)?;
         // Its space is better used by the next one.
         std::fs::remove_file(&file).doing(|| format!("delete {}", file.display()))?;
     }
     Ok(())
 }
 
-/// Turns a failure that a full disk caused into the one line that says so.
-pub fn no_space(error: Error, folder: &Path, needed_mb: u64) -> Error {
+/// Turns a failure that the full disk of `cache` caused into the one that says so.
+pub fn name_full_disk(error: Error, cache: &Path, pin: &Pin) -> Error {
     let full = match &error {
-        Error::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+        Error::Io { source, .. } => {
+            matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        }
         Error::Download { detail } | Error::Unpack { detail, .. } => {
-            detail.contains("No space left") || detail.contains("Disk quota")
+            detail.contains("No space left") || detail.contains("Disk quota exceeded")
         }
         _ => false,
     };
-    let folder = || folder.parent().unwrap_or(folder).to_path_buf();
-    if full {
-        Error::NoSpace {
-            folder: folder(),
-            needed_mb,
-        }
-    } else {
-        error
+    if !full {
+        return error;
+    }
+    // pip has each file twice for a moment, later wheel and content lie side by side.
+    let needed = pin.download_bytes() + pin.download_bytes().max(pin.unpacked_bytes());
+    let needed_mb = needed / MB;
+    Error::NoSpace {
+        folder: cache.to_path_buf(),
+        needed_mb,
     }
 }
 
@@ -56,8 +63,6 @@ fn download(pin: &Pin, python: &Python, work: &Path, wheels: &Path) -> Result<()
     for folder in [wheels, &scratch] {
         std::fs::create_dir(folder).doing(|| format!("create {}", folder.display()))?;
     }
-    let log = work.join("pip.log");
-    let log_file = File::create(&log).doing(|| format!("create {}", log.display()))?;
     let total = pin.download_bytes();
     eprintln!(
         "Fetching libtorch {} for CPU from the Python package index: {} MB in {} wheels (pip, Python {})",
@@ -88,58 +93,55 @@ fn download(pin: &Pin, python: &Python, work: &Path, wheels: &Path) -> Result<()
         .env("PIP_NO_INPUT", "1")
         .env("PIP_REQUIRE_VIRTUALENV", "0")
         .stdout(Stdio::null())
-        .stderr(log_file);
+        .stderr(Stdio::piped());
     let child = command
         .spawn()
         .doing(|| format!("start {}", python.program.to_string_lossy()))?;
-    let status = wait(child, &[wheels.to_path_buf(), scratch], total)?;
+    let (status, log) = wait(child, &[wheels.to_path_buf(), scratch], total)?;
     if status.success() {
         return Ok(());
     }
-    let log = std::fs::read(&log).unwrap_or_default();
-    let full = String::from_utf8_lossy(&log).contains("No space left on device");
-    let detail = if full {
-        Some("No space left on device".into())
-    } else {
-        last_line(&log)
-    };
-    Err(Error::Download {
-        detail: detail.unwrap_or_else(|| status.to_string()),
-    })
+    let detail = pip_failure(&log).unwrap_or_else(|| status.to_string());
+    Err(Error::Download { detail })
 }
 
-/// Waits for pip and shows how much has arrived.
-fn wait(
-    mut child: Child,
-    folders: &[PathBuf],
-    total: u64,
-) -> Result<std::process::ExitStatus, Error> {
-    let mut stderr = io::stderr();
-    let terminal = stderr.is_terminal();
-    let (start, mut shown) = (Instant::now(), Duration::ZERO);
+/// Waits for pip and shows how much has arrived. Returns how it ended and what it complained of.
+fn wait(mut child: Child, folders: &[PathBuf], total: u64) -> Result<(ExitStatus, Vec<u8>), Error> {
+    // Through a pipe: on a full disk there is no room for a log file.
+    let (sender, receiver) = mpsc::channel();
+    let mut complaints = child.stderr.take();
+    std::thread::spawn(move || {
+        let mut log = Vec::new();
+        if let Some(complaints) = &mut complaints {
+            // What was read before a failure is kept.
+            let _ = complaints.read_to_end(&mut log);
+        }
+        // Fails only if nobody waits any more.
+        let _ = sender.send(log);
+    });
+    let start = Instant::now();
+    let terminal = io::stderr().is_terminal();
     // A log gets a line now and then, a terminal one that moves.
     let every = Duration::from_millis(if terminal { 200 } else { 10_000 });
     loop {
-        if let Some(status) = child.try_wait().doing(|| "wait for pip".into())? {
+        if let Ok(log) = receiver.recv_timeout(every) {
+            let status = child.wait().doing(|| "wait for pip".into())?;
             if terminal {
                 eprint!("\r\x1b[K");
             }
-            return Ok(status);
+            return Ok((status, log));
         }
-        std::thread::sleep(Duration::from_millis(50));
-        let elapsed = start.elapsed();
-        if elapsed - shown >= every {
-            shown = elapsed;
-            let arrived: u64 = folders.iter().map(|folder| size(folder)).sum();
-            let (arrived, total) = (arrived.min(total) / MB, total / MB);
-            let text = format!("  {arrived} of {total} MB, {:.0} s", elapsed.as_secs_f64());
-            if terminal {
-                eprint!("\r\x1b[K{text}");
-                // A lost progress line is no reason to stop.
-                let _ = stderr.flush();
-            } else {
-                eprintln!("{text}");
-            }
+        let arrived: u64 = folders.iter().map(|folder| size(folder)).sum();
+        // pip copies a finished file before it deletes its own.
+        let (arrived, total) = (arrived.min(total) / MB, total / MB);
+        let text = format!(
+            "  {arrived} of {total} MB, {:.0} s",
+            start.elapsed().as_secs_f64()
+        );
+        if terminal {
+            eprint!("\r\x1b[K{text}");
+        } else {
+            eprintln!("{text}");
         }
     }
 }
@@ -176,7 +178,7 @@ fn check(wheel: &Wheel, file: &Path) -> Result<(), Error> {
     })
 }
 
-fn sha256(file: &Path) -> io::Result<String> {
+pub fn sha256(file: &Path) -> io::Result<String> {
     let mut file = File::open(file)?;
     let mut hasher = Sha256::new();
     let mut block = vec![0; 1 << 20];

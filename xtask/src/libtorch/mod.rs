@@ -21,6 +21,7 @@ pub enum Libtorch {
 
 /// Makes sure cargo finds a libtorch in `workspace`, and says which in one line.
 pub fn ensure(workspace: &Workspace) -> Result<Libtorch, Error> {
+    check_compiler()?;
     if let Some(line) = own::check(workspace)? {
         eprintln!("{line}");
         return Ok(Libtorch::Own);
@@ -43,29 +44,64 @@ fn pinned(workspace: &Workspace) -> Result<PathBuf, Error> {
         cache::write_cargo_env(&folder)?;
         return Ok(folder);
     }
-    let platform = platform();
-    if platform != ("linux", "x86_64", "gnu") {
-        let (os, arch, libc) = platform;
-        let platform = [arch, os, libc].map(str::to_owned).join("-");
-        return Err(Error::Unsupported {
-            platform: platform.trim_end_matches('-').to_owned(),
-        });
-    }
-    let cache = cache::Cache::open(cache::folder()?)?;
-    let folder = cache.obtain(pin)?;
+    check_platform(PLATFORM)?;
+    let folder = cache::Cache::open(cache::folder()?)?.obtain(pin, python::Python::find)?;
     cache::link(&folder, &link)?;
     Ok(folder)
 }
 
-/// Operating system, processor and C library this program was built for, which are those of the
-/// machine it builds costate on.
-fn platform() -> (&'static str, &'static str, &'static str) {
-    let libc = if cfg!(target_env = "gnu") {
+/// Processor, operating system and C library.
+type Platform = [&'static str; 3];
+
+/// What this program was built for, which is the machine it builds costate on.
+const PLATFORM: Platform = [
+    std::env::consts::ARCH,
+    std::env::consts::OS,
+    if cfg!(target_env = "gnu") {
         "gnu"
     } else if cfg!(target_env = "musl") {
         "musl"
     } else {
         ""
-    };
-    (std::env::consts::OS, std::env::consts::ARCH, libc)
+    },
+];
+
+fn check_platform(platform: Platform) -> Result<(), Error> {
+    if platform == ["x86_64", "linux", "gnu"] {
+        return Ok(());
+    }
+    let platform = platform.join("-").trim_end_matches('-').to_owned();
+    Err(Error::Unsupported { platform })
+}
+
+/// torch-sys compiles C++: better said before the download than minutes after it.
+fn check_compiler() -> Result<(), Error> {
+    let is_choice =
+        |name: &str| name == "CXX" || name.starts_with("CXX_") || name.ends_with("_CXX");
+    let chosen = std::env::vars_os().any(|(name, _)| is_choice(&name.to_string_lossy()));
+    if chosen || cfg!(windows) || python::run("c++".as_ref(), &["--version"]).is_ok() {
+        return Ok(());
+    }
+    Err(Error::NoCompiler)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_glibc_linux_on_x86_64_has_a_wheel() {
+        assert!(check_platform(["x86_64", "linux", "gnu"]).is_ok());
+        for (platform, shown) in [
+            (["aarch64", "macos", ""], " aarch64-macos,"),
+            (["aarch64", "linux", "gnu"], " aarch64-linux-gnu,"),
+            (["x86_64", "linux", "musl"], " x86_64-linux-musl,"),
+            (["x86_64", "windows", ""], " x86_64-windows,"),
+        ] {
+            let message = check_platform(platform).unwrap_err().to_string();
+            assert!(message.contains(shown), "{message}");
+            assert!(message.contains("LIBTORCH ") && message.contains("LIBTORCH_USE_PYTORCH=1"));
+            assert_eq!(message.lines().count(), 1);
+        }
+    }
 }

@@ -63,6 +63,19 @@ pub fn run(program: &OsStr, arguments: &[&str]) -> Result<String, String> {
     }
 }
 
+/// What went wrong with pip, from its log.
+pub fn pip_failure(log: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(log);
+    if text.contains("No space left on device") {
+        return Some("No space left on device".into());
+    }
+    // pip ends such a run with "no matching distribution", which misleads.
+    if text.contains("Retrying (") {
+        return Some("the package index cannot be reached".into());
+    }
+    last_line(log)
+}
+
 /// The line of `stderr` that says what went wrong: the last that pip marks as an error, else the
 /// last one.
 pub fn last_line(stderr: &[u8]) -> Option<String> {
