@@ -14,6 +14,7 @@ pub mod improve;
 pub mod learners;
 pub mod nn;
 pub mod policy;
+pub mod report;
 pub mod run;
 
 pub use error::Error;

@@ -1,0 +1,280 @@
+//! Line charts: curves by iteration, with levels to compare them to.
+
+use super::axis::{Axis, drawable};
+use super::facts::Facts;
+use super::frame::{self, Frame, Size, WIDE};
+use super::group::{Group, by_environment};
+use super::text::{self, escape};
+
+/// Space right of the plot for the names of levels.
+const LEVEL_LABELS: f64 = 66.0;
+
+/// A curve; NaN interrupts it.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) label: String,
+    /// Index into the series' colours.
+    pub(super) style: usize,
+    pub(super) points: Vec<[f64; 2]>,
+}
+
+/// A horizontal line to compare curves to.
+#[derive(Debug, Clone)]
+pub(super) struct Level {
+    pub(super) name: String,
+    pub(super) value: f64,
+}
+
+/// A line chart.
+#[derive(Debug, Clone)]
+pub(super) struct Chart {
+    /// For readers who cannot see it.
+    pub(super) name: String,
+    pub(super) x_label: String,
+    pub(super) y_label: String,
+    pub(super) lines: Vec<Line>,
+    pub(super) levels: Vec<Level>,
+    /// Fixed vertical range; otherwise one that holds curves and levels.
+    pub(super) range: Option<[f64; 2]>,
+}
+
+impl Chart {
+    /// The chart as SVG; `None` without a single point.
+    pub(super) fn svg(&self, size: Size) -> Option<String> {
+        let values = |i: usize| self.lines.iter().flat_map(|l| &l.points).map(move |p| p[i]);
+        values(1).find(|v| drawable(*v))?;
+        let x = Axis::exactly(values(0), size.ticks[0])?;
+        let levels = self.levels.iter().map(|l| l.value);
+        let y = match self.range {
+            // A little air, so that a curve at the end of its range is not cut in half.
+            Some([low, high]) => {
+                let air = 0.02 * (high - low);
+                Axis::linear(low - air, high + air, size.ticks[1])
+            }
+            None => Axis::fitting(values(1).chain(levels), size.ticks[1])?,
+        };
+        let right = if self.levels.is_empty() || size.labels_inside {
+            12.0
+        } else {
+            LEVEL_LABELS
+        };
+        let frame = Frame::new(size, x, y, right);
+        let mut content = frame.axes(&self.x_label, &self.y_label, false);
+        content.extend(self.lines.iter().map(|line| draw(line, &frame)));
+        content += &self.draw_levels(&frame);
+        Some(frame.svg(&self.name, &content))
+    }
+
+    fn draw_levels(&self, frame: &Frame) -> String {
+        let visible =
+            |l: &&Level| drawable(l.value) && (0.0..=1.0).contains(&frame.y.position(l.value));
+        let mut levels: Vec<&Level> = self.levels.iter().filter(visible).collect();
+        levels.sort_by(|a, b| b.value.total_cmp(&a.value));
+        let mut out = String::new();
+        let mut free = f64::NEG_INFINITY;
+        for level in levels {
+            let y = frame.py(level.value);
+            let (name, value) = (escape(&level.name), text::trimmed(level.value));
+            out += &format!(
+                r#"<line class="level" x1="{:.1}" x2="{:.1}" y1="{y:.1}" y2="{y:.1}"/>"#,
+                frame.left(),
+                frame.right(),
+            );
+            if frame.size.labels_inside {
+                out += &format!(
+                    r#"<text class="level-name inside end" x="{:.1}" y="{:.1}">{name} {value}</text>"#,
+                    frame.right(),
+                    y - 5.0,
+                );
+                continue;
+            }
+            // Names of close levels move down, apart from each other.
+            let label = y.max(free);
+            free = label + 30.0;
+            let x = frame.right() + 7.0;
+            out += &format!(
+                r#"<text class="level-name" x="{x:.1}" y="{:.1}">{name}</text><text class="level-value" x="{x:.1}" y="{:.1}">{value}</text>"#,
+                label - 1.0,
+                label + 12.0,
+            );
+        }
+        out
+    }
+}
+
+/// The path of a curve, with a dot for every point that has no neighbour.
+fn draw(line: &Line, frame: &Frame) -> String {
+    let mut path = String::new();
+    let mut dots = String::new();
+    let points = thin(&line.points, frame.size.points);
+    for run in points.split(|p| !(drawable(p[1]) && (!frame.y.is_log() || p[1] > 0.0))) {
+        if let [[x, y]] = run {
+            dots += &format!(
+                r#"<circle class="dot s{}" cx="{:.1}" cy="{:.1}" r="3"/>"#,
+                line.style % 8,
+                frame.px(*x),
+                frame.py(*y),
+            );
+        }
+        for (i, [x, y]) in run.iter().enumerate() {
+            let command = if i == 0 { 'M' } else { 'L' };
+            path += &format!("{command}{:.1} {:.1}", frame.px(*x), frame.py(*y));
+        }
+    }
+    let dashes = match line.style / 8 {
+        0 => "",
+        1 => r#" stroke-dasharray="7 3""#,
+        _ => r#" stroke-dasharray="2 3""#,
+    };
+    format!(
+        r#"<path class="curve s{}" data-label="{}" d="{path}"{dashes}/>{dots}"#,
+        line.style % 8,
+        escape(&line.label),
+    )
+}
+
+/// At most about `limit` points: the least and the greatest of each stretch, so that peaks stay.
+fn thin(points: &[[f64; 2]], limit: usize) -> Vec<[f64; 2]> {
+    if points.len() <= limit {
+        return points.to_vec();
+    }
+    let stretch = (2 * points.len()).div_ceil(limit.max(2));
+    let mut kept = Vec::with_capacity(limit + 2);
+    for part in points.chunks(stretch) {
+        let recorded = || part.iter().enumerate().filter(|(_, p)| drawable(p[1]));
+        let low = recorded().min_by(|a, b| a.1[1].total_cmp(&b.1[1]));
+        let high = recorded().max_by(|a, b| a.1[1].total_cmp(&b.1[1]));
+        match low.zip(high) {
+            None => kept.push([part[0][0], f64::NAN]),
+            Some(((i, _), (j, _))) => {
+                kept.push(part[i.min(j)]);
+                if i != j {
+                    kept.push(part[i.max(j)]);
+                }
+            }
+        }
+    }
+    // Curves end where training ended.
+    if kept.last() != points.last() {
+        kept.extend(points.last());
+    }
+    kept
+}
+
+/// True return by iteration for runs of one environment; `None` if none recorded any.
+pub(super) fn return_chart(group: &Group) -> Option<Chart> {
+    let lines: Vec<Line> = group
+        .members
+        .iter()
+        .map(|m| Line {
+            label: m.label.clone(),
+            style: m.style,
+            points: m.run.curve("true_return"),
+        })
+        .filter(|line| !line.points.is_empty())
+        .collect();
+    let first = |value: fn(&Facts) -> Option<f64>| group.members.iter().find_map(|m| value(m.run));
+    let level = |name: &str, value: Option<f64>| {
+        Some(Level {
+            name: name.into(),
+            value: value?,
+        })
+    };
+    (!lines.is_empty()).then(|| Chart {
+        name: "True return by iteration".into(),
+        x_label: "Iteration".into(),
+        y_label: "True return, mean of an iteration’s rollouts".into(),
+        lines,
+        levels: [
+            level("expert", first(|f| f.expert_return)),
+            level("random", first(|f| f.random_return)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        range: None,
+    })
+}
+
+/// The learning curve of one run as a file of its own.
+pub(super) fn standalone_return_curve(run: &Facts) -> String {
+    let mut title = run.algo_title();
+    if let Some(env) = &run.env {
+        title += &format!(" on {env}");
+    }
+    let chart = by_environment(std::slice::from_ref(run))
+        .first()
+        .and_then(return_chart);
+    let size = Size {
+        width: 720.0,
+        height: 300.0,
+        ticks: [6, 5],
+        ..WIDE
+    };
+    let plot = chart.and_then(|chart| chart.svg(size));
+    let plot = plot.unwrap_or_else(|| {
+        r#"<text class="name" x="20" y="40">No true return was recorded.</text>"#.into()
+    });
+    let content = format!(
+        r#"<svg x="20" y="46" width="{}" height="{}">{plot}</svg>"#,
+        size.width, size.height
+    );
+    frame::standalone(size.width + 40.0, size.height + 64.0, &title, &content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_keeps_peaks_gaps_and_the_end() {
+        let mut points: Vec<[f64; 2]> = (0..10_000)
+            .map(|i| [f64::from(i), f64::from(i % 7)])
+            .collect();
+        points[4321][1] = 99.0;
+        points[7000..7300].iter_mut().for_each(|p| p[1] = f64::NAN);
+        let thinned = thin(&points, 200);
+        assert!(thinned.len() <= 202, "{}", thinned.len());
+        assert!(thinned.contains(&[4321.0, 99.0]));
+        assert!(thinned.iter().any(|p| p[1].is_nan()));
+        assert_eq!(thinned.last(), points.last());
+        assert!(thinned.windows(2).all(|w| w[0][0] < w[1][0]));
+    }
+
+    #[test]
+    fn close_levels_keep_their_names_apart() {
+        let level = |name: &str, value| Level {
+            name: name.into(),
+            value,
+        };
+        let chart = Chart {
+            name: "n".into(),
+            x_label: "x".into(),
+            y_label: "y".into(),
+            lines: vec![Line {
+                label: "l".into(),
+                style: 0,
+                points: vec![[0.0, 0.0], [1.0, 100.0]],
+            }],
+            levels: vec![level("a", 50.0), level("b", 50.1)],
+            range: None,
+        };
+        let svg = chart.svg(WIDE).unwrap();
+        let ys: Vec<f64> = svg
+            .split(r#"class="level-name""#)
+            .skip(1)
+            .map(|s| {
+                s.split("y=\"")
+                    .nth(1)
+                    .unwrap()
+                    .split('"')
+                    .next()
+                    .unwrap()
+                    .parse()
+                    .unwrap()
+            })
+            .collect();
+        assert_eq!(ys.len(), 2);
+        assert!((ys[0] - ys[1]).abs() >= 28.0, "{ys:?}");
+    }
+}

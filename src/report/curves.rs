@@ -1,0 +1,109 @@
+//! Curves by iteration: the true return, then what the learner itself sees.
+
+use super::chart::{self, Chart, Level, Line};
+use super::diagnostics::{self, Quantity};
+use super::facts::Facts;
+use super::frame::{NARROW, SMALL, WIDE};
+use super::group::{Group, legend};
+use super::text::escape;
+
+/// Learning curves: one plot an environment.
+pub(super) fn learning(groups: &[Group]) -> Option<String> {
+    let mut out = String::new();
+    for group in groups {
+        let Some(chart) = chart::return_chart(group) else {
+            continue;
+        };
+        out += &group.heading();
+        if group.members.len() > 1 {
+            out += &legend(chart.lines.iter().map(|l| (l.label.as_str(), l.style)));
+        }
+        out += &format!("<figure class=\"chart\">{}</figure>", both(&chart));
+    }
+    (!out.is_empty()).then(|| {
+        format!(
+            "{out}<p class=\"note\">The true return is known in simulation and drawn for the reader; the \
+             learner does not see it. It is that of the noisy policy that explores, so it may stay \
+             below the score of the evaluated policy.</p>"
+        )
+    })
+}
+
+/// A chart for wide and for narrow screens; style sheets show one of them.
+fn both(chart: &Chart) -> String {
+    [WIDE, NARROW]
+        .into_iter()
+        .filter_map(|size| chart.svg(size))
+        .collect()
+}
+
+/// Small multiples of all other recorded quantities.
+pub(super) fn diagnostics(runs: &[Facts], labels: &[String]) -> Option<String> {
+    let mut quantities: Vec<Quantity> = Vec::new();
+    for name in runs.iter().flat_map(Facts::quantities) {
+        if !quantities.iter().any(|q| q.name == name) {
+            quantities.extend(diagnostics::describe(name));
+        }
+    }
+    quantities.sort_by_key(|q| diagnostics::rank(&q.name));
+    let figures: String = quantities
+        .iter()
+        .filter_map(|q| small_multiple(q, runs, labels))
+        .collect();
+    if figures.is_empty() {
+        return None;
+    }
+    let keys = labels
+        .iter()
+        .enumerate()
+        .map(|(style, label)| (label.as_str(), style));
+    let legend = if runs.len() > 1 {
+        legend(keys)
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "<p>What the learner itself sees, iteration by iteration (horizontal).</p>{legend}<div class=\"multiples\">{figures}</div>"
+    ))
+}
+
+fn small_multiple(q: &Quantity, runs: &[Facts], labels: &[String]) -> Option<String> {
+    let lines = runs
+        .iter()
+        .zip(labels)
+        .enumerate()
+        .map(|(style, (run, label))| Line {
+            label: label.clone(),
+            style,
+            points: run.curve(&q.name),
+        });
+    let lines: Vec<Line> = lines.filter(|l| !l.points.is_empty()).collect();
+    let outside = |[low, high]: [f64; 2]| {
+        lines
+            .iter()
+            .flat_map(|l| &l.points)
+            .any(|p| p[1] < low || p[1] > high)
+    };
+    let chart = Chart {
+        name: format!("{} by iteration", q.title),
+        // The section's introduction names it once for all.
+        x_label: String::new(),
+        y_label: q.unit.into(),
+        range: q.range.filter(|r| !outside(*r)),
+        levels: q
+            .level
+            .iter()
+            .map(|(value, name)| Level {
+                name: (*name).into(),
+                value: *value,
+            })
+            .collect(),
+        lines,
+    };
+    let plot = chart.svg(SMALL)?;
+    Some(format!(
+        "<figure class=\"chart\"><h3>{}</h3>{plot}<figcaption>{}</figcaption></figure>",
+        escape(&q.title),
+        q.reading
+    ))
+}

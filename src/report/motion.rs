@@ -1,0 +1,65 @@
+//! The motion section: animations on one clock, then a film strip each.
+
+use super::facts::{Kind, algo_title};
+use super::group::Group;
+use super::picture::Camera;
+use super::text::escape;
+use super::{Motion, player, strip};
+
+/// Motions of every environment, those of several runs side by side.
+pub(super) fn html(groups: &[Group]) -> Option<String> {
+    let members = groups.iter().flat_map(|g| &g.members);
+    let all: Vec<&Motion> = members.flat_map(|m| m.run.motions()).collect();
+    let limit = player::frame_limit(&all);
+    let mut out = String::new();
+    for group in groups {
+        let shown = shown(group);
+        if shown.is_empty() {
+            continue;
+        }
+        let motions: Vec<&Motion> = shown.iter().map(|(_, m)| *m).collect();
+        let camera = Camera::of(&motions);
+        let times = strip::pose_times(&motions);
+        out += &group.heading();
+        out += &player::html(&shown, camera, limit);
+        for (label, motion) in &shown {
+            let label = escape(label);
+            out += &format!("<h4>{label}</h4>{}", strip::html(motion, camera, &times));
+        }
+    }
+    (!out.is_empty()).then(|| {
+        format!(
+            "{out}<p class=\"note\">Poses stand closer in time where more moves; faint poses lead up \
+             to each.</p>"
+        )
+    })
+}
+
+/// The motions of a group with their names. Runs compared on the same start share the expert's
+/// episode, which is shown once.
+fn shown<'a>(group: &Group<'a>) -> Vec<(String, &'a Motion)> {
+    let mut found: Vec<(&str, Kind, &Motion)> = Vec::new();
+    for member in &group.members {
+        for motion in member.run.motions() {
+            let same = |m: &Motion| m.label == motion.label && m.scenes == motion.scenes;
+            if !found.iter().any(|(_, _, m)| same(m)) {
+                found.push((&member.label, member.run.kind(&motion.label), motion));
+            }
+        }
+    }
+    found.sort_by_key(|(_, kind, _)| *kind != Kind::Expert);
+    let name = |(run, kind, motion): &(&str, Kind, &Motion)| {
+        let label = algo_title(&motion.label);
+        let ambiguous = found
+            .iter()
+            .filter(|(_, _, m)| m.label == motion.label)
+            .count()
+            > 1;
+        match kind {
+            Kind::Learned if group.members.len() > 1 => (*run).to_owned(),
+            _ if ambiguous => format!("{label} ({run})"),
+            _ => label,
+        }
+    };
+    found.iter().map(|entry| (name(entry), entry.2)).collect()
+}

@@ -1,0 +1,167 @@
+//! Pictures and animations: true to the scenes, whatever these hold.
+
+use costate_envs::scene::{Item, Role, Scene, Shape};
+use serde_json::{Value, json};
+
+use super::parse;
+use super::samples::{cart_pole, pendulum};
+use crate::report::picture::Camera;
+use crate::report::{Motion, RunReport, html, player, strip, strip_svg};
+
+#[test]
+fn the_player_holds_the_motion_to_the_millimetre() {
+    let motion = pendulum("expert", 1.0);
+    let camera = Camera::of(&[&motion]);
+    let page = player::html(&[("expert".into(), &motion)], camera, 60);
+    let data = page
+        .split("application/json\">")
+        .nth(1)
+        .and_then(|s| s.split("</script>").next());
+    let data: Value = serde_json::from_str(data.expect("data")).expect("JSON");
+    let frames = data[0]["frames"].as_array().expect("frames");
+    assert!(frames.len() <= 61, "{}", frames.len());
+    assert_eq!(data[0]["end"], json!(10.0));
+    let every = (data[0]["step"].as_f64().expect("step") / 0.05).round() as usize;
+    for (k, frame) in frames.iter().enumerate() {
+        let i = (k * every).min(200);
+        // Style, then the rod's two ends; the joint does not move but comes after what does.
+        let Shape::Capsule { to, .. } = &motion.scenes[i].items[1].shape else {
+            panic!("a rod")
+        };
+        for (number, coordinate) in [(3, to[0]), (4, -to[1])] {
+            let mm = frame[number].as_f64().expect("a number");
+            assert!(
+                (mm - 1000.0 * f64::from(coordinate)).abs() <= 0.501,
+                "frame {k}"
+            );
+        }
+    }
+}
+
+#[test]
+fn strips_take_eight_poses_from_start_to_end() {
+    for motion in [pendulum("a", 1.0), cart_pole("b", 1.0)] {
+        let times = strip::pose_times(&[&motion]);
+        assert_eq!(times.len(), 8);
+        assert_eq!((times[0], times[7]), (0.0, 10.0));
+        assert!(times.windows(2).all(|w| w[0] < w[1]), "{times:?}");
+        assert_eq!(strip_svg(&motion).matches("viewBox").count(), 9);
+    }
+    // More moves early in a swing-up that settles: so more poses there.
+    assert!(strip::pose_times(&[&pendulum("a", 1.0)])[4] < 4.0);
+}
+
+fn still(view: [[f32; 2]; 2], centre: [f32; 2]) -> Scene {
+    let shape = Shape::Circle {
+        centre,
+        radius: 0.1,
+    };
+    Scene {
+        view_low: view[0],
+        view_high: view[1],
+        items: vec![Item {
+            role: Role::Body,
+            shape,
+        }],
+    }
+}
+
+#[test]
+fn crowded_scenes_are_thinned_to_the_budget() {
+    let scene = |i: u16| {
+        let corner = |k: u16| {
+            let angle = f32::from(k) * 0.02 + f32::from(i) * 0.01;
+            [angle.cos(), angle.sin()]
+        };
+        let shape = Shape::Polygon {
+            points: (0..300).map(corner).collect(),
+        };
+        Scene {
+            items: vec![Item {
+                role: Role::Body,
+                shape,
+            }],
+            ..still([[-1.0; 2], [1.0; 2]], [0.0; 2])
+        }
+    };
+    let motion = |label: u16| Motion {
+        label: label.to_string(),
+        control_period_s: 0.01,
+        scenes: (label..label + 500).map(scene).collect(),
+    };
+    let page = html(&[RunReport {
+        motions: (0..4).map(motion).collect(),
+        ..Default::default()
+    }]);
+    assert!(page.len() < 2_000_000, "{} bytes", page.len());
+}
+
+#[test]
+fn odd_motions_are_drawn_or_left_out() {
+    let unit = [[-1.0, -1.0], [1.0, 1.0]];
+    let of = |scenes: Vec<Scene>, period| Motion {
+        label: "m".into(),
+        control_period_s: period,
+        scenes,
+    };
+    let odd = [
+        of(vec![], 0.1),
+        of(vec![still(unit, [0.0, 0.0])], 0.1),
+        of(vec![still(unit, [0.0, 0.0]); 5], 0.0),
+        of(vec![still(unit, [0.0, 0.0]); 5], f64::NAN),
+        of(
+            vec![still([[0.0, 0.0], [0.0, f32::NAN]], [0.2, 0.1]); 3],
+            0.1,
+        ),
+        of(
+            vec![
+                still(unit, [f32::NAN, 0.0]),
+                still(unit, [f32::INFINITY, 0.0]),
+            ],
+            0.1,
+        ),
+        of(vec![still(unit, [1e30, 0.0]), still(unit, [0.0, 0.0])], 0.1),
+        of(
+            vec![
+                Scene {
+                    items: vec![],
+                    ..still(unit, [0.0, 0.0])
+                },
+                still(unit, [0.5, 0.0]),
+            ],
+            0.1,
+        ),
+    ];
+    for motion in &odd {
+        parse(&strip_svg(motion));
+        let report = RunReport {
+            motions: vec![motion.clone()],
+            ..Default::default()
+        };
+        parse(&html(&[report]));
+    }
+    parse(&html(&[RunReport {
+        motions: odd.to_vec(),
+        ..Default::default()
+    }]));
+}
+
+#[test]
+fn a_moving_view_is_followed() {
+    let at = |x: f32| still([[x - 1.0, -1.0], [x + 1.0, 1.0]], [x, 0.0]);
+    let scenes = (0..50).map(|i| at(i as f32 * 0.1)).collect();
+    let motion = Motion {
+        label: "runner".into(),
+        control_period_s: 0.1,
+        scenes,
+    };
+    assert!(matches!(Camera::of(&[&motion]), Camera::Follow(_)));
+    let svg = strip_svg(&motion);
+    assert!(svg.contains("viewBox=\"-1000 -1000 2000 2000\""));
+    assert!(svg.contains("viewBox=\"3900 -1000 2000 2000\""));
+    let page = html(&[RunReport {
+        motions: vec![motion],
+        ..Default::default()
+    }]);
+    assert!(page.contains("\"views\":[[-1000,-1000,2000,2000],[-900,"));
+}

@@ -1,0 +1,249 @@
+//! Pages as a whole: well-formed, safe, small, and true to their data.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::parse;
+use super::samples::{cart_pole, cart_pole_run, metrics, pendulum, run};
+use crate::report::facts::Facts;
+use crate::report::group::{by_environment, labels};
+use crate::report::{RunReport, curves_svg, html, strip_svg};
+
+fn full() -> Vec<RunReport> {
+    vec![
+        run("gan-gcl", 0, 0.98),
+        run("gan-gcl", 1, 0.9),
+        run("bc", 0, 0.6),
+        cart_pole_run(0),
+    ]
+}
+
+#[test]
+fn pages_are_well_formed_and_hold_every_section() {
+    let runs = full();
+    let text = parse(&html(&runs[..1]));
+    for words in [
+        "as good as the expert",
+        "Training time",
+        "True return",
+        "Learned cost of a trajectory",
+        "Effective sample size",
+        "costate train 'demos/pendulum energy' --algo gan-gcl --seed 0 --config settings.json",
+        "costate record pendulum --expert energy -n 25",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+    let text = parse(&html(&runs));
+    for words in [
+        "4 runs on",
+        "GAN-GCL, seed 1",
+        "behaviour cloning",
+        "What differs",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+    parse(&strip_svg(&pendulum("expert", 1.0)));
+    parse(&curves_svg(&runs[0]));
+}
+
+#[test]
+fn a_page_asks_the_network_for_nothing() {
+    let page = html(&full());
+    // The one address is the name of the SVG namespace, which is never fetched.
+    let page = page.replace("http://www.w3.org/2000/svg", "");
+    for trace in [
+        "http:", "https:", "//cdn", "@import", "url(", "fetch(", "XMLHttp", " src=",
+    ] {
+        assert!(!page.contains(trace), "{trace}");
+    }
+    assert!(page.contains("default-src 'none'"));
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let evil =
+        "</script></title><script>alert('1')</script><img src=x onerror=\"f()\">\u{0}\u{1b}&amp;";
+    let mut hostile = run("gan-gcl", 0, 0.98);
+    hostile.title = evil.into();
+    hostile.config["env"]["name"] = evil.into();
+    hostile.config["algo"]["name"] = evil.into();
+    hostile.config["algo"]["settings"][evil] = evil.into();
+    hostile.config["costate_version"] = evil.into();
+    hostile.config["demonstrations"]["path"] = evil.into();
+    hostile.config["demonstrations"]["sha256"] = evil.into();
+    hostile.motions[0].label = evil.into();
+    for line in &mut hostile.metrics {
+        line.insert(evil.into(), 1.0.into());
+    }
+    let evaluation = hostile.evaluation.as_mut().expect("samples are evaluated");
+    evaluation["rows"][0]["policy"] = evil.into();
+    evaluation["cost_scatter"][0]["group"] = evil.into();
+    for runs in [
+        vec![hostile.clone()],
+        vec![hostile.clone(), hostile.clone()],
+    ] {
+        let page = html(&runs);
+        parse(&page);
+        assert!(!page.contains("<script>alert") && !page.contains("<img"));
+        // Ours: two scripts, and one block of data for the player.
+        assert_eq!(page.matches("<script").count(), 3);
+    }
+    parse(&strip_svg(&hostile.motions[0]));
+    parse(&curves_svg(&hostile));
+}
+
+#[test]
+fn absent_and_broken_values_leave_gaps_not_errors() {
+    let hole = |k: usize, value: Value| {
+        let mut line = Map::new();
+        line.insert("iteration".into(), k.into());
+        line.insert("true_return".into(), value);
+        line
+    };
+    let values = [
+        json!(null),
+        json!("x"),
+        json!(-5.0),
+        json!(1.7e308),
+        json!(-1.7e308),
+        json!([1]),
+        json!(-4.0),
+    ];
+    let holes: Vec<_> = values
+        .into_iter()
+        .enumerate()
+        .map(|(k, v)| hole(k, v))
+        .collect();
+    let evaluation = json!({
+        "normalized_score": null, "return": { "mean": "?" }, "rows": [1, { "policy": "bc" }, null],
+        "cost_scatter": [{ "learned": 1.0 }, { "learned": null, "true": 2.0, "group": 3 }],
+        "spearman": null, "expert_return": 1e308, "random_return": {},
+    });
+    let config = json!({ "env": 3, "algo": [], "seed": -1, "demonstrations": "x" });
+    for config in [Value::Null, config] {
+        for evaluation in [None, Some(Value::Null), Some(evaluation.clone())] {
+            for lines in [vec![], holes.clone()] {
+                let report = RunReport {
+                    title: String::new(),
+                    config: config.clone(),
+                    metrics: lines,
+                    evaluation: evaluation.clone(),
+                    motions: vec![],
+                };
+                parse(&html(std::slice::from_ref(&report)));
+                parse(&html(&[report.clone(), report.clone()]));
+                parse(&curves_svg(&report));
+            }
+        }
+    }
+    parse(&html(&[]));
+    let report = RunReport {
+        metrics: holes,
+        ..Default::default()
+    };
+    // Two drawable values with a gap between: two dots, no line.
+    assert_eq!(
+        curves_svg(&report).matches("<circle class=\"dot").count(),
+        2
+    );
+}
+
+#[test]
+fn one_point_and_constant_curves_are_drawn() {
+    let mut single = run("gan-gcl", 0, 0.98);
+    single.metrics.truncate(1);
+    assert!(html(std::slice::from_ref(&single)).contains("class=\"dot"));
+    parse(&html(&[single]));
+    let mut constant = run("gan-gcl", 0, 0.98);
+    for line in &mut constant.metrics {
+        line.iter_mut()
+            .filter(|(k, _)| *k != "iteration")
+            .for_each(|(_, v)| *v = json!(0.0));
+    }
+    parse(&html(&[constant]));
+}
+
+#[test]
+fn a_long_comparison_stays_under_two_megabytes() {
+    let runs: Vec<RunReport> = (0..8)
+        .map(|seed| {
+            let mut report = run("gan-gcl", seed, 0.9);
+            report.metrics = metrics(5000, seed);
+            let moves = |i: u16| 1.0 + 0.01 * (f32::from(i) + 10.0 * seed as f32);
+            report.motions = (0..4)
+                .map(|i| cart_pole(&format!("policy {i}"), moves(i)))
+                .collect();
+            report
+        })
+        .collect();
+    let page = html(&runs);
+    assert!(page.len() < 2_000_000, "{} bytes", page.len());
+}
+
+#[test]
+fn an_unevaluated_run_says_what_to_do() {
+    let report = RunReport {
+        evaluation: None,
+        ..run("gan-gcl", 0, 0.98)
+    };
+    let text = parse(&html(&[report]));
+    assert!(text.contains("costate evaluate") && !text.contains("Normalised score"));
+}
+
+#[test]
+fn words_follow_the_score() {
+    for (score, words) in [
+        (1.2, "better than the expert"),
+        (0.98, "as good as the expert"),
+        (0.85, "close to the expert"),
+        (0.6, "more than half of the way"),
+        (0.2, "far from the expert"),
+        (0.01, "no better than random"),
+        (-0.5, "worse than random"),
+    ] {
+        assert!(
+            parse(&html(&[run("gan-gcl", 0, score)])).contains(words),
+            "{score}"
+        );
+    }
+}
+
+#[test]
+fn shared_baselines_and_motions_appear_once() {
+    let page = html(&[run("gan-gcl", 0, 0.98), run("gan-gcl", 1, 0.9)]);
+    assert_eq!(
+        page.matches("<span class=\"label\">expert</span>").count(),
+        1
+    );
+    assert_eq!(page.matches("<h4>expert</h4>").count(), 1);
+    assert_eq!(page.matches("<h4>").count(), 3);
+}
+
+proptest! {
+    #[test]
+    fn labels_tell_runs_apart(
+        picks in prop::collection::vec((0..2usize, 0..2usize, 0..2u64), 1..6),
+    ) {
+        let runs: Vec<RunReport> = picks
+            .iter()
+            .map(|&(env, algo, seed)| RunReport {
+                title: "same".into(),
+                config: json!({
+                    "env": { "name": env.to_string() }, "algo": { "name": algo.to_string() }, "seed": seed,
+                }),
+                ..Default::default()
+            })
+            .collect();
+        let facts: Vec<Facts> = runs.iter().map(Facts::of).collect();
+        let mut names = labels(&facts.iter().collect::<Vec<_>>());
+        names.sort();
+        names.dedup();
+        prop_assert_eq!(names.len(), runs.len());
+        for group in by_environment(&facts) {
+            let mut names: Vec<_> = group.members.iter().map(|m| m.label.clone()).collect();
+            names.sort();
+            names.dedup();
+            prop_assert_eq!(names.len(), group.members.len());
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Runs made up for tests: shapes and sizes as real runs have them, numbers from closed forms.
+
+use costate_envs::scene::{Item, Role, Scene, Shape};
+use serde_json::{Map, Value, json};
+
+use crate::report::{Motion, RunReport};
+
+/// A pendulum that swings up, with more overshoot the larger `slack` is.
+pub(crate) fn pendulum(label: &str, slack: f32) -> Motion {
+    let scene = |i: u16| {
+        let t = f32::from(i) * 0.05;
+        let angle = std::f32::consts::PI * (-0.5 * t / slack).exp() * (2.2 * t).cos();
+        let tip = [angle.sin(), angle.cos()];
+        Scene {
+            view_low: [-1.3, -1.3],
+            view_high: [1.3, 1.3],
+            items: vec![
+                item(
+                    Role::Target,
+                    Shape::Circle {
+                        centre: [0.0, 1.0],
+                        radius: 0.06,
+                    },
+                ),
+                item(
+                    Role::Limb,
+                    Shape::Capsule {
+                        from: [0.0, 0.0],
+                        to: tip,
+                        radius: 0.05,
+                    },
+                ),
+                item(
+                    Role::Joint,
+                    Shape::Circle {
+                        centre: [0.0, 0.0],
+                        radius: 0.03,
+                    },
+                ),
+            ],
+        }
+    };
+    Motion {
+        label: label.into(),
+        control_period_s: 0.05,
+        scenes: (0..=200).map(scene).collect(),
+    }
+}
+
+/// A cart-pole that comes to rest upright.
+pub(crate) fn cart_pole(label: &str, slack: f32) -> Motion {
+    let scene = |i: u16| {
+        let t = f32::from(i) * 0.02;
+        let x = 0.5 * slack * (-0.4 * t / slack).exp() * (1.3 * t).cos();
+        let angle = 0.3 * slack * (-0.6 * t / slack).exp() * (2.0 * t).sin();
+        let corner = |dx: f32, dy: f32| [x + dx, dy];
+        let corners = vec![
+            corner(-0.2, -0.11),
+            corner(0.2, -0.11),
+            corner(0.2, 0.11),
+            corner(-0.2, 0.11),
+        ];
+        Scene {
+            view_low: [-2.7, -1.15],
+            view_high: [2.7, 1.15],
+            items: vec![
+                item(
+                    Role::Ground,
+                    Shape::Capsule {
+                        from: [-2.6, 0.0],
+                        to: [2.6, 0.0],
+                        radius: 0.015,
+                    },
+                ),
+                item(Role::Body, Shape::Polygon { points: corners }),
+                item(
+                    Role::Limb,
+                    Shape::Capsule {
+                        from: [x, 0.0],
+                        to: [x + angle.sin(), angle.cos()],
+                        radius: 0.035,
+                    },
+                ),
+                item(
+                    Role::Joint,
+                    Shape::Circle {
+                        centre: [x, 0.0],
+                        radius: 0.02,
+                    },
+                ),
+            ],
+        }
+    };
+    Motion {
+        label: label.into(),
+        control_period_s: 0.02,
+        scenes: (0..=500).map(scene).collect(),
+    }
+}
+
+fn item(role: Role, shape: Shape) -> Item {
+    Item { role, shape }
+}
+
+/// Wobble in [−1, 1] that looks like noise.
+fn wobble(i: usize, seed: u64) -> f64 {
+    let x = (i as f64 * 12.9898 + seed as f64 * 78.233).sin() * 43_758.545;
+    2.0 * (x - x.floor()) - 1.0
+}
+
+/// Metrics of a run whose return climbs from −1229 towards −150.
+pub(crate) fn metrics(iterations: usize, seed: u64) -> Vec<Map<String, Value>> {
+    let line = |k: usize| {
+        let t = k as f64 / iterations as f64;
+        let w = |s: u64| wobble(k, seed * 31 + s);
+        let value = json!({
+            "iteration": k,
+            "seconds": 0.42 * (k + 1) as f64,
+            "env_steps": 12_800 * (k + 1),
+            "true_return": -150.0 - 1079.0 * (-7.0 * t).exp() + 25.0 * w(1) * (1.2 - t),
+            "discriminator_accuracy": 0.62 + 0.36 * (-4.0 * t).exp() + 0.015 * w(2),
+            "discriminator_loss": 1.3 - 1.1 * (-5.0 * t).exp() + 0.02 * w(3),
+            "ess": 0.85 - 0.6 * (-6.0 * t).exp() + 0.03 * w(4),
+            "saturation": 0.5 * (-9.0 * t).exp(),
+            "log_z": 40.0 * t.sqrt() + 2.0 * w(5),
+            "cost_gradient_norm": 3.0 * (-6.0 * t).exp() + 0.004 + 0.002 * w(6),
+            "entropy": 0.3 - 0.8 * (1.0 - (-5.0 * t).exp()) + 0.01 * w(7),
+            "policy_std": 0.15 + 0.35 * (-5.0 * t).exp(),
+            "kl": 0.012 + 0.006 * w(8),
+            "ppo_epochs": 6,
+            "policy_gradient_norm": 0.4 + 0.1 * w(9),
+            "value_error": 0.1 + 0.6 * (-8.0 * t).exp(),
+        });
+        value.as_object().cloned().unwrap_or_default()
+    };
+    (0..iterations).map(line).collect()
+}
+
+fn config(env: &str, algo: &str, seed: u64) -> Value {
+    json!({
+        "format": 1,
+        "costate_version": "0.1.0",
+        "env": { "name": env, "model": {
+            "gravity_m_s2": [0.0, -9.81], "dt_s": 0.05,
+            "bodies": [{ "name": "rod", "shape": { "kind": "rod", "length_m": 1.0 }, "mass_kg": 1.0 }],
+        }},
+        "algo": { "name": algo, "settings": {
+            "iterations": 120, "trajectories": 64, "beta": null, "cost_learning_rate": 0.003,
+            "policy": { "hidden": [64, 64], "std_floor": 0.02 }, "ppo": { "discount": 0.97, "clip": 0.2 },
+        }},
+        "seed": seed,
+        "workers": 2,
+        "demonstrations": {
+            "path": "demos/pendulum energy", "episodes": 25, "expert": "energy",
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        },
+    })
+}
+
+fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Value {
+    let value = |score: f64| -1229.0 + 1079.0 * score;
+    let row = |policy: &str, score: f64, half: f64| {
+        json!({
+            "policy": policy, "episodes": 100,
+            "return": value(score), "ci95": [value(score - half), value(score + half)],
+            "normalized_score": score, "normalized_score_ci95": [score - half, score + half],
+        })
+    };
+    let groups = [
+        ("demonstrations", 150.0, 25),
+        ("policy", 160.0, 40),
+        ("noisy", 480.0, 40),
+        ("random", 1229.0, 40),
+    ];
+    let scatter: Vec<Value> = groups
+        .iter()
+        .enumerate()
+        .flat_map(|(g, (group, truth, n))| {
+            (0..*n).map(move |i| {
+                let truth = truth * (1.0 + 0.25 * wobble(i, g as u64 + seed));
+                json!({
+                    "group": group, "true": truth,
+                    "learned": 0.3 * truth.sqrt() * (1.0 + 0.12 * wobble(i, 91 + g as u64)) - 6.0,
+                })
+            })
+        })
+        .collect();
+    json!({
+        "format": 1, "env": env, "algo": algo, "seed": seed, "episodes": 100, "actions": "mean",
+        "return": { "mean": value(score), "ci95": [value(score - 0.02), value(score + 0.02)] },
+        "expert_return": -150.0, "random_return": -1229.0,
+        "normalized_score": score, "normalized_score_ci95": [score - 0.02, score + 0.02],
+        "rows": [row("expert", 1.0, 0.012), row("random", 0.0, 0.03), row("bc", 0.71, 0.06), row(algo, score, 0.02)],
+        "spearman": 0.93, "epic": 0.21, "ess": 0.62, "log_z": 41.3, "discriminator_accuracy": 0.63,
+        "cost_scatter": scatter,
+    })
+}
+
+/// A complete run on a pendulum. Behaviour cloning takes no steps and learns no cost.
+pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
+    let mut metrics = metrics(120, seed);
+    let mut evaluation = evaluation("pendulum", algo, seed, score);
+    if algo == "bc" {
+        for (k, line) in metrics.iter_mut().enumerate() {
+            let loss = 1.4 * (-0.05 * k as f64).exp() - 0.4;
+            line.retain(|name, _| ["iteration", "seconds", "policy_std"].contains(&name.as_str()));
+            line.insert("loss".into(), loss.into());
+            line.insert("held_out_loss".into(), (loss + 0.05).into());
+        }
+        let object = evaluation.as_object_mut().into_iter();
+        for map in object {
+            for name in [
+                "spearman",
+                "epic",
+                "ess",
+                "log_z",
+                "discriminator_accuracy",
+                "cost_scatter",
+            ] {
+                map.remove(name);
+            }
+            if let Some(rows) = map.get_mut("rows").and_then(Value::as_array_mut) {
+                rows.remove(2);
+            }
+        }
+    }
+    RunReport {
+        title: format!("pendulum-{algo}-{seed}"),
+        config: config("pendulum", algo, seed),
+        metrics,
+        evaluation: Some(evaluation),
+        motions: vec![
+            pendulum("expert", 1.0),
+            pendulum(algo, 1.2 + 0.2 * seed as f32),
+        ],
+    }
+}
+
+/// A complete run on a cart-pole.
+pub(crate) fn cart_pole_run(seed: u64) -> RunReport {
+    RunReport {
+        title: format!("cart_pole-{seed}"),
+        config: config("cart_pole", "gan-gcl", seed),
+        metrics: metrics(60, seed),
+        evaluation: Some(evaluation("cart_pole", "gan-gcl", seed, 0.99)),
+        motions: vec![
+            cart_pole("expert", 1.0),
+            cart_pole("bc", 2.2),
+            cart_pole("gan-gcl", 1.1),
+        ],
+    }
+}
