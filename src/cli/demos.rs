@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use costate_demos::Dataset;
+use costate_demos::inspect::{self, ChannelInfo, CheckReport, Info};
+
 use super::common::Output;
+use super::ui::{interval, number, table};
 use crate::error::Error;
 
 /// Subcommands of `costate demos`.
@@ -26,12 +30,77 @@ pub enum Args {
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
     match args {
         Args::Info { dataset } => {
-            let info = costate_demos::inspect::info(&dataset)?;
-            output.result(&info, || info.to_string())
+            let info = inspect::info(&Dataset::open(&dataset)?);
+            output.result(&info, || describe(&info))
         }
         Args::Check { dataset } => {
-            let report = costate_demos::inspect::check(&dataset)?;
-            output.result(&report, || report.to_string())
+            let report = inspect::check(&dataset)?;
+            output.result(&report, || describe_check(&report))?;
+            match report.problems.first() {
+                None => Ok(()),
+                Some(first) => Err(Error::Failure(match report.problems.len() {
+                    1 => first.clone(),
+                    n => format!("{first} (and {} more)", n - 1),
+                })),
+            }
         }
     }
+}
+
+fn describe(info: &Info) -> String {
+    let returns = info.demonstration_return;
+    let random = info.random_return.map_or("–".into(), |r| number(r.mean));
+    let noise: Vec<String> = info.expert.action_noise_std.iter().map(|s| number(*s)).collect();
+    let channels = |channels: &[ChannelInfo]| {
+        let rows: Vec<Vec<String>> = channels
+            .iter()
+            .map(|c| {
+                vec![
+                    c.name.clone(),
+                    c.unit.clone(),
+                    number(c.range.min),
+                    number(c.range.mean),
+                    number(c.range.max),
+                    interval(c.bounds.map(f64::from)),
+                    format!("{:.1} %", 100.0 * c.beyond_bounds),
+                ]
+            })
+            .collect();
+        table(&["", "unit", "min", "mean", "max", "bounds", "beyond"], &rows)
+    };
+    format!(
+        "{}: {} episodes of {} ({})\nexpert `{}`, action noise σ {}, seed {}\n{} steps, {} s simulated, \
+         episodes of {} to {} steps, {} terminated\nreturn {} ± {} ({} … {}); random actions {random}\n\n\
+         observations\n{}\nactions, as commanded\n{}",
+        info.path.display(),
+        info.episodes,
+        info.env,
+        info.summary,
+        info.expert.name,
+        noise.join(", "),
+        info.seed,
+        info.total_steps,
+        number(info.simulated_s),
+        info.length.min,
+        info.length.max,
+        info.terminated,
+        number(returns.mean),
+        number(returns.std),
+        number(info.return_range.min),
+        number(info.return_range.max),
+        channels(&info.observations),
+        channels(&info.actions)
+    )
+}
+
+fn describe_check(report: &CheckReport) -> String {
+    let replay = report.replay.as_ref().map_or("no sound episode".into(), ToString::to_string);
+    let mut text = format!(
+        "{}: {} of {} episodes sound\nreplay: {replay}\n",
+        report.path.display(),
+        report.sound,
+        report.episodes
+    );
+    report.problems.iter().for_each(|p| text += &format!("fault: {p}\n"));
+    text
 }
