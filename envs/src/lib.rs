@@ -2,6 +2,8 @@
 //!
 //! Nothing in this crate knows libtorch: it runs in worker threads, servers and bindings alike.
 
+#![warn(missing_docs)]
+
 pub mod env;
 mod hash;
 pub mod model;
@@ -13,6 +15,7 @@ pub mod rng;
 pub mod scene;
 pub mod spec;
 pub mod task;
+#[allow(missing_docs)]
 pub mod trajectory;
 pub mod worlds;
 
