@@ -46,6 +46,23 @@ fn is_named(entries: &[Value]) -> bool {
     !entries.is_empty() && entries.iter().all(|e| name_of(e).is_some())
 }
 
+/// Paths of all parameters, and of the elements of those that are arrays.
+fn addresses(model: &Value) -> Vec<String> {
+    fn enter(path: String, value: &Value, found: &mut Vec<String>) {
+        if let Value::Array(elements) = value {
+            for (i, element) in elements.iter().enumerate() {
+                enter(format!("{path}.{i}"), element, found);
+            }
+        }
+        found.push(path);
+    }
+    let mut found = Vec::new();
+    for (path, value) in list(model) {
+        enter(path, &value, &mut found);
+    }
+    found
+}
+
 /// Why a parameter was not set.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SetError {
@@ -67,7 +84,7 @@ pub fn set(model: &mut Value, key: &str, text: &str) -> Result<(), SetError> {
     if let Some(slot) = entry_by_path(model, key) {
         return assign(slot, key, text);
     }
-    let paths: Vec<String> = list(model).into_iter().map(|(path, _)| path).collect();
+    let paths = addresses(model);
     let wanted: Vec<&str> = key.split('.').collect();
     let fitting: Vec<&String> = paths.iter().filter(|p| fits(p, &wanted)).collect();
     match fitting[..] {

@@ -1,7 +1,7 @@
 //! From a name, a model file and overrides to a ready environment.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,6 +41,9 @@ pub enum ModelError {
         key: String,
         candidates: Vec<String>,
     },
+    /// A second world of the same name.
+    #[error("an environment named `{name}` is already registered; choose another name")]
+    Taken { name: String },
     /// A model that cannot be read or makes no sense.
     #[error("{source_name}: {reason}")]
     Invalid { source_name: String, reason: String },
@@ -138,16 +141,42 @@ fn to_value(model: &impl Serialize) -> Result<Value, String> {
     serde_json::to_value(model).map_err(|e| e.to_string())
 }
 
+/// Worlds registered at run time.
+static ADDED: RwLock<Vec<World>> = RwLock::new(Vec::new());
+
+fn worlds() -> Vec<World> {
+    // A panic while holding the lock cannot leave a `Vec` half pushed.
+    let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
+    worlds::ALL.iter().chain(added.iter()).copied().collect()
+}
+
+/// Adds a world of one's own for the rest of the process. Its shipped model is checked first.
+pub fn register(world: World) -> Result<(), ModelError> {
+    EnvConfig::read(
+        &world,
+        world.model,
+        &format!("shipped model of {}", world.name),
+    )?;
+    let mut added = ADDED.write().unwrap_or_else(PoisonError::into_inner);
+    let taken = worlds::ALL.iter().chain(added.iter());
+    if taken.into_iter().any(|w| w.name == world.name) {
+        return Err(ModelError::Taken {
+            name: world.name.into(),
+        });
+    }
+    added.push(world);
+    Ok(())
+}
+
 /// Names of all registered environments.
 pub fn names() -> Vec<&'static str> {
-    worlds::ALL.iter().map(|w| w.name).collect()
+    worlds().into_iter().map(|w| w.name).collect()
 }
 
 fn find(name: &str) -> Result<World, ModelError> {
-    worlds::ALL
-        .iter()
+    worlds()
+        .into_iter()
         .find(|w| w.name == name)
-        .copied()
         .ok_or_else(|| ModelError::UnknownEnv {
             name: name.into(),
             nearest: nearest(name, names()).map(str::to_owned),

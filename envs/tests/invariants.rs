@@ -290,6 +290,45 @@ fn states_of_other_worlds_and_models_are_refused() {
     );
 }
 
+/// Signs that mirror coordinates and actions of the symmetric worlds.
+const MIRRORS: [(&str, &[f32], &[f32]); 4] = [
+    ("cart_pole", &[-1.0; 4], &[-1.0]),
+    ("cart_pole_swing_up", &[-1.0; 4], &[-1.0]),
+    ("pendulum", &[-1.0; 2], &[-1.0]),
+    ("point_mass", &[1.0, -1.0, 1.0, -1.0], &[1.0, -1.0]),
+];
+
+#[test]
+fn mirrored_starts_and_actions_give_mirrored_motion() {
+    let mirrored = |v: &[f32], signs: &[f32]| -> Vec<f32> {
+        v.iter().zip(signs).map(|(v, s)| v * s).collect()
+    };
+    for (name, coordinates, actions) in MIRRORS {
+        let (mut left, mut right) = (factory(name).build(), factory(name).build());
+        for seed in 80..83 {
+            left.reset(seed);
+            right
+                .reset_to(&mirrored(&left.coordinates(), coordinates))
+                .unwrap();
+            let mut rng = stream(seed, "actions", 0);
+            for _ in 0..50 {
+                let action = random_action(&*left, &mut rng);
+                left.step(&action).unwrap();
+                right.step(&mirrored(&action, actions)).unwrap();
+                let expected = mirrored(&left.coordinates(), coordinates);
+                for (a, b) in expected.iter().zip(right.coordinates()) {
+                    // Full turns count as none.
+                    let gap = (a - b).abs() % std::f32::consts::TAU;
+                    assert!(
+                        gap.min(std::f32::consts::TAU - gap) < 1e-3,
+                        "{name} {a} {b}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn scenes_hold_finite_shapes_and_move() {
     for_each_world(|factory| {

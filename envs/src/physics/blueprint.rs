@@ -36,6 +36,8 @@ pub struct Blueprint {
     pub(super) coordinates: Vec<Coordinate>,
     pub(super) mechanisms: Vec<Mechanism>,
     pub(super) actuators: Vec<Motor>,
+    /// Whether forces must follow the bodies' motion within a control period.
+    pub(super) turning: bool,
     /// Bodies that actuators push.
     pub(super) driven: Vec<RigidBodyHandle>,
     pub(super) hinges: Vec<Hinge>,

@@ -14,7 +14,9 @@ use super::blueprint::{
 };
 use super::shape::{collision_shape, mass_properties, vector};
 use super::snapshot::Parts;
-use crate::model::{Actuator, Body, Free, FrictionRule, Joint, Model, Softness, WORLD};
+use crate::model::{
+    Actuator, Body, Frame, Free, FrictionRule, Joint, Model, Point, Shape, Softness, WORLD,
+};
 
 /// Axes of rapier's joints in two dimensions.
 const LINEAR_X: usize = 0;
@@ -67,11 +69,25 @@ impl Blueprint {
             coordinates: builder.coordinates,
             mechanisms,
             actuators,
+            turning: turning(model),
             driven,
             hinges: builder.hinges,
             model: model.clone(),
         })
     }
+}
+
+/// Whether an actuator's force turns with a body.
+fn turning(model: &Model) -> bool {
+    model.actuators.iter().any(|actuator| match actuator {
+        Actuator::Torque(_) => false,
+        Actuator::Force(a) => model
+            .joints
+            .iter()
+            .any(|j| j.name() == a.joint && j.parent() != WORLD),
+        // Off the centre of mass, the torque turns even if the force does not.
+        Actuator::Thrust(a) => a.frame == Frame::Body || a.point != Point::default(),
+    })
 }
 
 fn parameters(model: &Model) -> IntegrationParameters {
@@ -155,6 +171,11 @@ impl<'a> Builder<'a> {
                 if !free.rotates {
                     builder = builder.lock_rotations();
                 }
+                if body.collides {
+                    // Contacts foreseen over a whole step, so that walls stop fast bodies in time.
+                    let reach = free.speed_limit_m_s * self.model.dt_s;
+                    builder = builder.soft_ccd_prediction(reach as f32);
+                }
             }
             let handle = self.parts.bodies.insert(builder);
             if body.collides {
@@ -186,7 +207,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn point(&self, owner: &str, point: &crate::model::Point) -> Vector {
+    fn point(&self, owner: &str, point: &Point) -> Vector {
         vector(self.model.locate(owner, point).expect("checked"))
     }
 
@@ -311,7 +332,6 @@ impl<'a> Builder<'a> {
             .iter()
             .position(|b| b.name == j.child)
             .expect("checked");
-        use crate::model::Shape;
         let radius = match &self.bodies[child].shape {
             Shape::Rod { radius_m, .. } | Shape::Capsule { radius_m, .. } => *radius_m,
             Shape::Circle { radius_m } => radius_m / 4.0,

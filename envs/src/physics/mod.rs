@@ -142,8 +142,10 @@ impl Physics {
 
     /// Advances one control period under `command` (`[actuators]`, saturated to the bounds).
     pub fn step(&mut self, command: &[f32]) -> Result<(), Diverged> {
-        for _ in 0..self.blueprint.steps_per_control {
-            self.push(command);
+        for i in 0..self.blueprint.steps_per_control {
+            if i == 0 || self.blueprint.turning {
+                self.push(command);
+            }
             self.bare_step();
             self.read_and_limit()?;
         }
@@ -172,8 +174,9 @@ impl Physics {
         );
     }
 
-    /// Turns commands into forces and torques on bodies.
-    fn push(&mut self, command: &[f32]) {
+    /// Turns commands into forces and torques on bodies; they last until the next call.
+    #[doc(hidden)]
+    pub fn push(&mut self, command: &[f32]) {
         let bodies = &mut self.parts.bodies;
         // Forces persist in rapier until they are reset.
         for &body in &self.blueprint.driven {
