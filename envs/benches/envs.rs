@@ -10,7 +10,7 @@ use costate_envs::model::{Model, parse};
 use costate_envs::physics::{Blueprint, Physics};
 use costate_envs::registry::names;
 use costate_envs::rng::stream;
-use costate_envs::{End, Env, EnvConfig, EnvFactory};
+use costate_envs::{End, EnvConfig, EnvFactory};
 use criterion::Criterion;
 use rand::RngExt;
 

@@ -28,6 +28,7 @@ pub struct Step {
 
 /// What an environment refuses.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum EnvError {
     /// An action with the wrong number of entries.
     #[error("{env}: the action has {got} entries, expected {expected}")]

@@ -2,6 +2,8 @@
 //!
 //! Nothing in this crate knows libtorch: it runs in worker threads, servers and bindings alike.
 
+#![warn(missing_docs)]
+
 pub mod actor;
 pub mod env;
 mod hash;
@@ -15,6 +17,7 @@ pub mod rollout;
 pub mod scene;
 pub mod spec;
 pub mod task;
+#[allow(missing_docs)]
 pub mod trajectory;
 pub mod worlds;
 

@@ -17,6 +17,7 @@ use crate::worlds::lq::{Lq, LqModel};
 
 /// What can be wrong with a request for an environment.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ModelError {
     /// No environment of that name.
     #[error("unknown environment `{name}`{}; `costate envs` lists them", suggest(.nearest))]

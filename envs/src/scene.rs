@@ -25,13 +25,24 @@ pub enum Role {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Shape {
     /// A disc.
-    Circle { centre: [f32; 2], radius: f32 },
+    Circle {
+        /// Its middle.
+        centre: [f32; 2],
+        /// Its radius.
+        radius: f32,
+    },
     /// A closed polygon.
-    Polygon { points: Vec<[f32; 2]> },
+    Polygon {
+        /// Its corners, in order.
+        points: Vec<[f32; 2]>,
+    },
     /// A thick line with round ends.
     Capsule {
+        /// Centre of one end.
         from: [f32; 2],
+        /// Centre of the other end.
         to: [f32; 2],
+        /// Half the thickness.
         radius: f32,
     },
 }

@@ -110,8 +110,8 @@ impl Task for PointMass {
                 wall(blueprint, "top_wall", 1, -1.0)?,
             ],
         ];
-        for axis in 0..2 {
-            let [low, high] = [arena[0][axis], arena[1][axis]].map(f64::from);
+        for (axis, (low, high)) in std::iter::zip(arena[0], arena[1]).enumerate() {
+            let (low, high) = (f64::from(low), f64::from(high));
             Checks::ordered("scenery: the space between the walls", [low, high])?;
             let ends = [-1.0, 1.0].map(|s| p.start_m[axis] + s * p.start_spread_m[axis]);
             if !(low < ends[0] && ends[1] < high) {
