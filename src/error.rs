@@ -65,5 +65,8 @@ impl Error {
 
 /// Whether a dataset error comes from naming the wrong folder.
 fn is_misuse(error: &DatasetError) -> bool {
-    matches!(error, DatasetError::OutputExists(_) | DatasetError::Missing(_))
+    matches!(
+        error,
+        DatasetError::OutputExists(_) | DatasetError::Missing(_)
+    )
 }

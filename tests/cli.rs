@@ -14,9 +14,16 @@ fn json(text: &str) -> Value {
 #[test]
 fn every_command_has_help_with_an_example() {
     let folder = tempfile::tempdir().unwrap();
-    for command in
-        ["demo", "envs", "record", "demos info", "demos check", "train", "evaluate", "report"]
-    {
+    for command in [
+        "demo",
+        "envs",
+        "record",
+        "demos info",
+        "demos check",
+        "train",
+        "evaluate",
+        "report",
+    ] {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("--help");
         let help = succeed(folder.path(), &args);
@@ -29,8 +36,19 @@ fn every_command_has_help_with_an_example() {
 fn envs_tells_spaces_units_and_experts() {
     let folder = tempfile::tempdir().unwrap();
     let all = json(&succeed(folder.path(), &["envs", "--json"]));
-    let names: Vec<&str> = all.as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap()).collect();
-    for name in ["cart_pole", "cart_pole_swing_up", "lq", "pendulum", "point_mass"] {
+    let names: Vec<&str> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["name"].as_str().unwrap())
+        .collect();
+    for name in [
+        "cart_pole",
+        "cart_pole_swing_up",
+        "lq",
+        "pendulum",
+        "point_mass",
+    ] {
         assert!(names.contains(&name), "{names:?}");
     }
     for env in all.as_array().unwrap() {
@@ -44,12 +62,13 @@ fn envs_tells_spaces_units_and_experts() {
             }
         }
     }
-    let one = json(&succeed(folder.path(), &["envs", "pendulum", "--json", "--set", "env.rod.mass_kg=2"]));
-    let mass = one["parameters"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|p| p[0].as_str().unwrap().contains("rod") && p[0].as_str().unwrap().contains("mass_kg"));
+    let one = json(&succeed(
+        folder.path(),
+        &["envs", "pendulum", "--json", "--set", "env.rod.mass_kg=2"],
+    ));
+    let mass = one["parameters"].as_array().unwrap().iter().find(|p| {
+        p[0].as_str().unwrap().contains("rod") && p[0].as_str().unwrap().contains("mass_kg")
+    });
     assert_eq!(mass.unwrap()[1], 2.0);
     assert!(succeed(folder.path(), &["envs"]).contains("pendulum"));
 }
@@ -62,23 +81,49 @@ fn record_train_evaluate_report() {
     let info = json(&succeed(at, &["demos", "info", "demos", "--json"]));
     assert!(info.to_string().contains("pendulum"));
     let check = succeed(at, &["demos", "check", "demos", "--json"]);
-    assert!(check.contains("exact"), "the replay reproduces the recording: {check}");
+    assert!(
+        check.contains("exact"),
+        "the replay reproduces the recording: {check}"
+    );
 
-    let trained = json(&succeed(at, &train_args(&["--set", "iterations=3", "-o", "run", "--json"])));
+    let trained = json(&succeed(
+        at,
+        &train_args(&["--set", "iterations=3", "-o", "run", "--json"]),
+    ));
     assert_eq!(trained["iterations"], 3);
     assert_eq!(trained["finished"], true);
     assert_eq!(trained["env_steps"], 3 * 8 * 40);
     let run_folder = at.join("run");
-    for file in ["config.json", "metrics.jsonl", "policy.safetensors", "cost.safetensors"] {
+    for file in [
+        "config.json",
+        "metrics.jsonl",
+        "policy.safetensors",
+        "cost.safetensors",
+    ] {
         assert!(run_folder.join(file).exists(), "{file}");
     }
-    assert!(run_folder.join("checkpoints/000003/state.safetensors").exists());
-    assert!(fs::read_dir(run_folder.join("tensorboard")).unwrap().count() == 1);
+    assert!(
+        run_folder
+            .join("checkpoints/000003/state.safetensors")
+            .exists()
+    );
+    assert!(
+        fs::read_dir(run_folder.join("tensorboard"))
+            .unwrap()
+            .count()
+            == 1
+    );
     let metrics = fs::read_to_string(run_folder.join("metrics.jsonl")).unwrap();
     let last = json(metrics.lines().last().unwrap());
-    for field in
-        ["iteration", "true_return", "discriminator_accuracy", "ess", "log_z", "entropy", "env_steps"]
-    {
+    for field in [
+        "iteration",
+        "true_return",
+        "discriminator_accuracy",
+        "ess",
+        "log_z",
+        "entropy",
+        "env_steps",
+    ] {
         assert!(last[field].is_number(), "{field}: {last}");
     }
 
@@ -99,23 +144,46 @@ fn record_train_evaluate_report() {
     assert_eq!(e["algo"], "gan-gcl");
     assert_eq!(e["episodes"], 4);
     assert!(e["return"]["mean"].is_number() && e["return"]["ci95"].as_array().unwrap().len() == 2);
-    let policies: Vec<&str> =
-        e["rows"].as_array().unwrap().iter().map(|r| r["policy"].as_str().unwrap()).collect();
+    let policies: Vec<&str> = e["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["policy"].as_str().unwrap())
+        .collect();
     assert_eq!(policies, ["expert", "random", "bc", "gan-gcl"]);
     // Evaluation repeats to the bit.
-    assert_eq!(e, json(&succeed(at, &["evaluate", "run", "-n", "4", "--json", "--workers", "1"])));
+    assert_eq!(
+        e,
+        json(&succeed(
+            at,
+            &["evaluate", "run", "-n", "4", "--json", "--workers", "1"]
+        ))
+    );
 
     succeed(at, &["report", "run", "--quiet", "--pictures", "pictures"]);
     let page = fs::read_to_string(run_folder.join("report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("gan-gcl"));
-    assert!(!page.contains("http://") || !page.contains("src=\"http"), "the page is self-contained");
+    assert!(
+        !page.contains("http://") || !page.contains("src=\"http"),
+        "the page is self-contained"
+    );
     assert!(fs::read_dir(at.join("pictures")).unwrap().count() >= 3);
 
     // A moved run still evaluates, once it is told where its demonstrations are.
     fs::create_dir(at.join("elsewhere")).unwrap();
     fs::rename(&run_folder, at.join("elsewhere/run")).unwrap();
     fs::rename(at.join("demos"), at.join("elsewhere/demos")).unwrap();
-    succeed(at, &["evaluate", "elsewhere/run", "-n", "4", "--demos", "elsewhere/demos"]);
+    succeed(
+        at,
+        &[
+            "evaluate",
+            "elsewhere/run",
+            "-n",
+            "4",
+            "--demos",
+            "elsewhere/demos",
+        ],
+    );
 }
 
 #[test]
@@ -123,7 +191,17 @@ fn cloning_imitates_and_says_how_well() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     small_dataset(at);
-    let args = ["train", "demos", "--algo", "bc", "--set", "iterations=20", "-o", "bc", "--quiet"];
+    let args = [
+        "train",
+        "demos",
+        "--algo",
+        "bc",
+        "--set",
+        "iterations=20",
+        "-o",
+        "bc",
+        "--quiet",
+    ];
     succeed(at, &args);
     let e = json(&succeed(at, &["evaluate", "bc", "-n", "4", "--json"]));
     assert!(e["normalized_score"].is_number());

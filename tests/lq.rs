@@ -21,7 +21,11 @@ fn environment() -> (EnvFactory, Lq, LqModel) {
 
 fn demonstrations(factory: &EnvFactory, episodes: usize) -> Vec<Episode> {
     let expert = ExpertDesign::new(factory, Some("maxent"), None).unwrap();
-    let plan = Plan { episodes, seed: 3, workers: 2 };
+    let plan = Plan {
+        episodes,
+        seed: 3,
+        workers: 2,
+    };
     let mut all = Vec::new();
     let never = std::sync::atomic::AtomicBool::new(false);
     record(factory, &expert, plan, &never, |e| {
@@ -41,25 +45,42 @@ fn the_exact_policy_makes_log_z_a_function_of_the_start() {
     for e in &episodes {
         let log_q: f64 = e.trajectory.log_densities().unwrap().iter().sum();
         let score = e.true_return() - log_q;
-        let start: Vec<f64> = e.trajectory.observation(0).iter().map(|&s| f64::from(s)).collect();
+        let start: Vec<f64> = e
+            .trajectory
+            .observation(0)
+            .iter()
+            .map(|&s| f64::from(s))
+            .collect();
         let log_z = lq.log_z(&start);
         assert!((score - log_z).abs() < 1e-3, "{score} is not {log_z}");
         spread.push(log_z);
     }
-    let (low, high) = spread.iter().fold((f64::MAX, f64::MIN), |(l, h), &z| (l.min(z), h.max(z)));
-    assert!(high - low > 1.0, "one scalar log Z would have done: {low} … {high}");
+    let (low, high) = spread
+        .iter()
+        .fold((f64::MAX, f64::MIN), |(l, h), &z| (l.min(z), h.max(z)));
+    assert!(
+        high - low > 1.0,
+        "one scalar log Z would have done: {low} … {high}"
+    );
 }
 
 #[test]
 fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
     tch::set_num_threads(1);
     let (factory, lq, model) = environment();
-    let trajectories: Vec<_> =
-        demonstrations(&factory, 100).into_iter().map(|e| e.trajectory).collect();
+    let trajectories: Vec<_> = demonstrations(&factory, 100)
+        .into_iter()
+        .map(|e| e.trajectory)
+        .collect();
     let Algo::GanGcl(settings) = settings::resolve("gan-gcl", "lq", None, &[]).unwrap() else {
         panic!("another algorithm");
     };
-    let task = Task { factory: &factory, demonstrations: &trajectories, seed: 0, workers: 2 };
+    let task = Task {
+        factory: &factory,
+        demonstrations: &trajectories,
+        seed: 0,
+        workers: 2,
+    };
     let mut learner = GanGcl::new(&settings, &task).unwrap();
     for k in 0..settings.iterations {
         learner.iterate(k).unwrap();
@@ -79,11 +100,18 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
         for (i, m) in mean.iter().enumerate() {
             let gain = at_zero[i] - m;
             let exact = lq.solution().gain[(i, j)];
-            assert!((gain - exact).abs() < 0.05, "K[{i},{j}] is {gain}, exactly {exact}");
+            assert!(
+                (gain - exact).abs() < 0.05,
+                "K[{i},{j}] is {gain}, exactly {exact}"
+            );
         }
     }
     let exact_std = lq.solution().action_curvature[(0, 0)].powf(-0.5);
-    assert!((std[0] / exact_std - 1.0).abs() < 0.05, "σ is {}, exactly {exact_std}", std[0]);
+    assert!(
+        (std[0] / exact_std - 1.0).abs() < 0.05,
+        "σ is {}, exactly {exact_std}",
+        std[0]
+    );
 
     // log Z(s_0) = V(s_0) + b against the closed form for the cost that was learned.
     let energy = learner.energy_model().unwrap();
@@ -124,15 +152,28 @@ impl SoftRiccati {
         for _ in 0..model.horizon {
             let h = &cost.hessian + step.transpose() * &p * &step;
             let g = &cost.gradient + step.transpose() * &l;
-            let (xx, ux, uu) = (h.view((0, 0), (n, n)), h.view((n, 0), (m, n)), h.view((n, n), (m, m)));
-            let inverse = uu.into_owned().cholesky().expect("the learned cost is convex in u").inverse();
+            let (xx, ux, uu) = (
+                h.view((0, 0), (n, n)),
+                h.view((n, 0), (m, n)),
+                h.view((n, n), (m, m)),
+            );
+            let inverse = uu
+                .into_owned()
+                .cholesky()
+                .expect("the learned cost is convex in u")
+                .inverse();
             let (gx, gu) = (g.rows(0, n), g.rows(n, m));
-            k += cost.constant - 0.5 * (gu.transpose() * &inverse * gu)[0]
+            k += cost.constant
+                - 0.5 * (gu.transpose() * &inverse * gu)[0]
                 - 0.5 * (m as f64 * std::f64::consts::TAU.ln() + inverse.determinant().ln());
             l = gx - ux.transpose() * &inverse * gu;
             p = xx - ux.transpose() * &inverse * ux;
         }
-        Self { quadratic: p, linear: l, constant: k }
+        Self {
+            quadratic: p,
+            linear: l,
+            constant: k,
+        }
     }
 
     fn log_z(&self, x: &DVector<f64>) -> f64 {
@@ -159,6 +200,10 @@ impl Quadratic {
         let hessian = DMatrix::from_fn(dim, dim, |i, j| {
             at(&[(i, 1.0), (j, 1.0)]) - at(&[(i, 1.0)]) - at(&[(j, 1.0)]) + constant
         });
-        Self { hessian, gradient, constant }
+        Self {
+            hessian,
+            gradient,
+            constant,
+        }
     }
 }

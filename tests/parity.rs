@@ -20,12 +20,19 @@ fn policy(seed: u64, o: usize, a: usize, std_form: StdForm, hidden: Vec<usize>) 
         centre: (0..a).map(|_| draw(-1.0, 1.0)).collect(),
         half_range: (0..a).map(|_| draw(0.5, 5.0)).collect(),
     };
-    let settings = PolicySettings { hidden, std_form, std_floor: 0.02, std_initial: 0.4 };
+    let settings = PolicySettings {
+        hidden,
+        std_form,
+        std_floor: 0.02,
+        std_initial: 0.4,
+    };
     let policy = GaussianPolicy::new("test", &settings, normalizer, scale, &mut rng);
     // Move away from the start, where the mean is nearly zero.
     tch::no_grad(|| {
         for mut p in policy.parameters() {
-            let noise: Vec<f32> = (0..p.numel()).map(|_| rng.random_range(-0.3..0.3)).collect();
+            let noise: Vec<f32> = (0..p.numel())
+                .map(|_| rng.random_range(-0.3..0.3))
+                .collect();
             let _ = p.g_add_(&tch::Tensor::from_slice(&noise).view_as(&p));
         }
     });
@@ -86,16 +93,24 @@ fn a_saved_policy_acts_as_before() {
 fn damaged_policies_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.safetensors");
-    let good = policy(4, 3, 2, StdForm::Constant, vec![16]).to_bytes().unwrap();
+    let good = policy(4, 3, 2, StdForm::Constant, vec![16])
+        .to_bytes()
+        .unwrap();
     let refused = |bytes: &[u8], part: &str| {
         std::fs::write(&file, bytes).unwrap();
         let message = GaussianPolicy::read(&file).unwrap_err().to_string();
-        assert!(message.contains("policy.safetensors") && message.contains(part), "{message}");
+        assert!(
+            message.contains("policy.safetensors") && message.contains(part),
+            "{message}"
+        );
     };
     refused(b"", "not a Costate safetensors file");
     refused(&good[..good.len() / 2], "not a Costate safetensors file");
     let text = String::from_utf8_lossy(&good);
-    let at = text.find(r#"\"format\":1"#).expect("the header names its format") + r#"\"format\":"#.len();
+    let at = text
+        .find(r#"\"format\":1"#)
+        .expect("the header names its format")
+        + r#"\"format\":"#.len();
     let mut newer = good.clone();
     newer[at] = b'9';
     refused(&newer, "newer");
@@ -110,7 +125,9 @@ fn the_policy_density_integrates_to_one() {
     let policy = policy(9, 2, 1, StdForm::Network, vec![8]);
     let state = [0.3_f32, -0.8];
     let n = 4001;
-    let grid: Vec<f32> = (0..n).map(|k| -60.0 + 120.0 * k as f32 / (n - 1) as f32).collect();
+    let grid: Vec<f32> = (0..n)
+        .map(|k| -60.0 + 120.0 * k as f32 / (n - 1) as f32)
+        .collect();
     let states = matrix(&state.repeat(n), 2);
     let density = to_f64(&policy.log_density(&states, &matrix(&grid, 1)).exp());
     let integral: f64 = density.iter().sum::<f64>() * 120.0 / (n - 1) as f64;

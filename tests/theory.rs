@@ -42,7 +42,13 @@ impl Batch {
         let (expert, policy) = (features(n_p, 0.3), features(n_q, -0.2));
         let log_q_expert = Tensor::from_slice(&normals(&mut rng, n_p, -1.0, 2.0));
         let log_q_policy = Tensor::from_slice(&normals(&mut rng, n_q, 0.5, 2.0));
-        Self { cost, expert, policy, log_q_expert, log_q_policy }
+        Self {
+            cost,
+            expert,
+            policy,
+            log_q_expert,
+            log_q_policy,
+        }
     }
 
     fn energies(&self) -> (Tensor, Tensor) {
@@ -75,9 +81,19 @@ struct Numbers {
 impl Numbers {
     fn log_z(&self) -> f64 {
         let score = |g: usize| -> Vec<f64> {
-            self.energy[g].iter().zip(&self.log_q[g]).map(|(c, q)| -c - q).collect()
+            self.energy[g]
+                .iter()
+                .zip(&self.log_q[g])
+                .map(|(c, q)| -c - q)
+                .collect()
         };
-        density::solve_log_z(Scores { expert: &score(0), policy: &score(1) }, 1.0)
+        density::solve_log_z(
+            Scores {
+                expert: &score(0),
+                policy: &score(1),
+            },
+            1.0,
+        )
     }
 
     /// log of exp(−c)/μ̃ for each group.
@@ -103,7 +119,10 @@ fn discriminator_gradient(batch: &Batch, log_z: f64) -> Vec<f64> {
 }
 
 fn flat_gradient(loss: &Tensor, cost: &Mlp) -> Vec<f64> {
-    Tensor::run_backward(&[loss], &cost.parameters(), false, false).iter().flat_map(to_f64).collect()
+    Tensor::run_backward(&[loss], &cost.parameters(), false, false)
+        .iter()
+        .flat_map(to_f64)
+        .collect()
 }
 
 /// E_P[∂c] − E_μ[exp(−c)/(Z μ̃) ∂c] with E_μ = `share` E_P + (1 − `share`) E_Q.
@@ -111,7 +130,12 @@ fn max_ent_gradient(batch: &Batch, log_z: f64, share: f64) -> Vec<f64> {
     let weights = batch.numbers().log_ratios(log_z);
     let (c_p, c_q) = batch.energies();
     let weight = |g: usize| {
-        Tensor::from_slice(&weights[g].iter().map(|l| (l - log_z).exp()).collect::<Vec<_>>())
+        Tensor::from_slice(
+            &weights[g]
+                .iter()
+                .map(|l| (l - log_z).exp())
+                .collect::<Vec<_>>(),
+        )
     };
     let mean = |x: Tensor| x.mean(Kind::Double);
     let surrogate = c_p.mean(Kind::Double)
@@ -226,5 +250,8 @@ fn loss_survives_saturation() {
     assert!(loss.double_value(&[]).is_finite());
     let gradient = to_f64(&Tensor::run_backward(&[loss], &[&x], false, false)[0]);
     assert!(gradient.iter().all(|g| g.is_finite()));
-    assert!((gradient[2] - 0.0).abs() < 1e-12, "the two groups cancel at 0: {gradient:?}");
+    assert!(
+        (gradient[2] - 0.0).abs() < 1e-12,
+        "the two groups cancel at 0: {gradient:?}"
+    );
 }

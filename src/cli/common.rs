@@ -23,7 +23,11 @@ pub struct Output {
 
 impl Output {
     /// Prints a result: JSON, or the text that `human` makes.
-    pub fn result(self, value: &impl Serialize, human: impl FnOnce() -> String) -> Result<(), Error> {
+    pub fn result(
+        self,
+        value: &impl Serialize,
+        human: impl FnOnce() -> String,
+    ) -> Result<(), Error> {
         use std::io::Write;
         let text = if self.json {
             serde_json::to_string_pretty(value).map_err(|e| Error::Failure(e.to_string()))?
@@ -49,9 +53,10 @@ impl Output {
 /// Parses `KEY=VALUE`.
 pub fn parse_override(text: &str) -> Result<Override, String> {
     match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => {
-            Ok(Override { key: key.trim().into(), value: value.trim().into() })
-        }
+        Some((key, value)) if !key.trim().is_empty() => Ok(Override {
+            key: key.trim().into(),
+            value: value.trim().into(),
+        }),
         _ => Err("expected KEY=VALUE".into()),
     }
 }
@@ -105,14 +110,22 @@ impl Demonstrations {
 
     /// The trajectories, which is all that a learner may see.
     pub fn trajectories(&self) -> Vec<Trajectory> {
-        self.dataset.episodes().iter().map(|e| e.trajectory.clone()).collect()
+        self.dataset
+            .episodes()
+            .iter()
+            .map(|e| e.trajectory.clone())
+            .collect()
     }
 
     /// A digest of the data files: equal data, equal fingerprint.
     pub fn fingerprint(&self) -> String {
         use sha2::Digest;
         let mut hash = sha2::Sha256::new();
-        self.dataset.meta().episodes.iter().for_each(|e| hash.update(e.sha256.as_bytes()));
+        self.dataset
+            .meta()
+            .episodes
+            .iter()
+            .for_each(|e| hash.update(e.sha256.as_bytes()));
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 }

@@ -75,9 +75,21 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     files::create_output_folder(&folder)?;
     let step = |n: usize, text: String| output.remark(&format!("[{n}/4] {text}"));
 
-    step(1, format!("record {} episodes of {} by `{}`", args.episodes, args.env, expert.name()));
+    step(
+        1,
+        format!(
+            "record {} episodes of {} by `{}`",
+            args.episodes,
+            args.env,
+            expert.name()
+        ),
+    );
     let demos = folder.join("demonstrations");
-    let plan = Plan { episodes: args.episodes, seed: args.seed, workers };
+    let plan = Plan {
+        episodes: args.episodes,
+        seed: args.seed,
+        workers,
+    };
     let meta = record::record(&demos, &factory, &expert, plan, &interrupt, output)?;
     if meta.episodes.len() < args.episodes {
         return Err(Error::Failure("interrupted while recording".into()));
@@ -146,7 +158,9 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 }
 
 fn in_words(s: &Summary, evaluation: Option<&Evaluation>, folder: &Path) -> String {
-    let mut text = evaluation.map(|e| format!("\n{}\n", describe(e))).unwrap_or_default();
+    let mut text = evaluation
+        .map(|e| format!("\n{}\n", describe(e)))
+        .unwrap_or_default();
     for r in &s.results {
         text += &format!(
             "{:8} normalised score {:.3} ({:.3} … {:.3}), learned in {} s\n",
@@ -179,5 +193,8 @@ fn free_folder() -> PathBuf {
     if !taken(&first) {
         return first;
     }
-    (2..).map(|n| PathBuf::from(format!("runs/demo-{n}"))).find(|p| !taken(p)).unwrap_or(first)
+    (2..)
+        .map(|n| PathBuf::from(format!("runs/demo-{n}")))
+        .find(|p| !taken(p))
+        .unwrap_or(first)
 }

@@ -50,7 +50,12 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 fn describe(info: &Info) -> String {
     let returns = info.demonstration_return;
     let random = info.random_return.map_or("–".into(), |r| number(r.mean));
-    let noise: Vec<String> = info.expert.action_noise_std.iter().map(|s| number(*s)).collect();
+    let noise: Vec<String> = info
+        .expert
+        .action_noise_std
+        .iter()
+        .map(|s| number(*s))
+        .collect();
     let channels = |channels: &[ChannelInfo]| {
         let rows: Vec<Vec<String>> = channels
             .iter()
@@ -66,7 +71,10 @@ fn describe(info: &Info) -> String {
                 ]
             })
             .collect();
-        table(&["", "unit", "min", "mean", "max", "bounds", "beyond"], &rows)
+        table(
+            &["", "unit", "min", "mean", "max", "bounds", "beyond"],
+            &rows,
+        )
     };
     format!(
         "{}: {} episodes of {} ({})\nexpert `{}`, action noise σ {}, seed {}\n{} steps, {} s simulated, \
@@ -94,13 +102,19 @@ fn describe(info: &Info) -> String {
 }
 
 fn describe_check(report: &CheckReport) -> String {
-    let replay = report.replay.as_ref().map_or("no sound episode".into(), ToString::to_string);
+    let replay = report
+        .replay
+        .as_ref()
+        .map_or("no sound episode".into(), ToString::to_string);
     let mut text = format!(
         "{}: {} of {} episodes sound\nreplay: {replay}\n",
         report.path.display(),
         report.sound,
         report.episodes
     );
-    report.problems.iter().for_each(|p| text += &format!("fault: {p}\n"));
+    report
+        .problems
+        .iter()
+        .for_each(|p| text += &format!("fault: {p}\n"));
     text
 }

@@ -75,7 +75,10 @@ fn info(name: &str, args: &EnvArgs, with_parameters: bool) -> Result<EnvInfo, Er
         control_period_s: spec.control_period_s,
         observation: SpaceInfo::of(&spec.observation),
         action: SpaceInfo::of(&spec.action),
-        experts: costate_demos::experts::experts_for(name).iter().map(|e| (*e).to_owned()).collect(),
+        experts: costate_demos::experts::experts_for(name)
+            .iter()
+            .map(|e| (*e).to_owned())
+            .collect(),
         parameters: with_parameters.then(|| factory.config().parameters()),
     })
 }
@@ -87,9 +90,12 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             let info = info(name, &args.env_args, true)?;
             output.result(&info, || one(&info))
         }
-        None if args.env_args.model.is_some() || !args.env_args.set.is_empty() => Err(Error::Misuse(
-            "--model and --set need an environment: `costate envs ENV --set env.KEY=VALUE`".into(),
-        )),
+        None if args.env_args.model.is_some() || !args.env_args.set.is_empty() => {
+            Err(Error::Misuse(
+                "--model and --set need an environment: `costate envs ENV --set env.KEY=VALUE`"
+                    .into(),
+            ))
+        }
         None => {
             let all = registry::names()
                 .iter()
@@ -115,8 +121,18 @@ fn many(all: &[EnvInfo]) -> String {
             ]
         })
         .collect();
-    table(&["environment", "obs", "act", "horizon", "period/s", "experts", "task"], &rows)
-        + "\n`costate envs NAME` shows one with units, bounds and parameters.\n"
+    table(
+        &[
+            "environment",
+            "obs",
+            "act",
+            "horizon",
+            "period/s",
+            "experts",
+            "task",
+        ],
+        &rows,
+    ) + "\n`costate envs NAME` shows one with units, bounds and parameters.\n"
 }
 
 fn one(e: &EnvInfo) -> String {

@@ -42,15 +42,25 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
     if args.episodes < 2 {
-        return Err(Error::Misuse(format!("--episodes is {}, expected at least 2", args.episodes)));
+        return Err(Error::Misuse(format!(
+            "--episodes is {}, expected at least 2",
+            args.episodes
+        )));
     }
     let run = RunFolder::open(&args.run)?;
-    let demos = args.demos.clone().unwrap_or(run.config().demonstrations.path.clone());
+    let demos = args
+        .demos
+        .clone()
+        .unwrap_or(run.config().demonstrations.path.clone());
     let demonstrations = open_demonstrations(&run, &demos)?;
     let options = Options {
         episodes: args.episodes,
         seed: args.seed,
-        choice: if args.deterministic { ActionChoice::Mean } else { ActionChoice::Sample },
+        choice: if args.deterministic {
+            ActionChoice::Mean
+        } else {
+            ActionChoice::Sample
+        },
         pool: RolloutPool::new(workers(args.workers)?),
     };
     let evaluation = evaluate_run(&run, &demonstrations, options, output)?;
@@ -135,7 +145,9 @@ fn cloned_baseline(
         return Ok(GaussianPolicy::read(&file)?);
     }
     let Algo::Bc(settings) = settings::resolve("bc", &run.config().env.name, None, &[])? else {
-        return Err(Error::Failure("the settings of bc are not those of bc".into()));
+        return Err(Error::Failure(
+            "the settings of bc are not those of bc".into(),
+        ));
     };
     let trajectories = demonstrations.trajectories();
     let task = Task {
@@ -170,7 +182,10 @@ pub fn describe(e: &Evaluation) -> String {
                 number(r.mean_return),
                 interval(r.ci95),
                 format!("{:.3}", r.normalized_score),
-                format!("{:.3} … {:.3}", r.normalized_score_ci95[0], r.normalized_score_ci95[1]),
+                format!(
+                    "{:.3} … {:.3}",
+                    r.normalized_score_ci95[0], r.normalized_score_ci95[1]
+                ),
             ]
         })
         .collect();
@@ -181,9 +196,13 @@ pub fn describe(e: &Evaluation) -> String {
         e.seed,
         e.episodes,
         e.actions,
-        table(&["policy", "episodes", "return", "95 %", "score", "95 %"], &rows)
+        table(
+            &["policy", "episodes", "return", "95 %", "score", "95 %"],
+            &rows
+        )
     );
-    text += "\nscore = (return − random) / (expert − random); 95 % bootstrap intervals over episodes\n";
+    text +=
+        "\nscore = (return − random) / (expert − random); 95 % bootstrap intervals over episodes\n";
     if let Some(c) = &e.cost {
         let figure = |v: Option<f64>| v.map_or("– (constant)".into(), |v| format!("{v:.3}"));
         text += &format!(

@@ -62,7 +62,10 @@ enum Command {
 /// Parses arguments, runs the command, prints the error if there is one.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let output = Output { json: cli.json, quiet: cli.quiet };
+    let output = Output {
+        json: cli.json,
+        quiet: cli.quiet,
+    };
     let result = match cli.command {
         Command::Demo(args) => demo::run(args, output),
         Command::Envs(args) => envs::run(args, output),
@@ -82,5 +85,9 @@ pub fn main() -> ExitCode {
 }
 
 fn one_line(error: &Error) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    error
+        .to_string()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -49,7 +49,11 @@ pub struct Args {
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let factory = args.env_args.config(&args.env)?.factory()?;
     let expert = ExpertDesign::new(&factory, args.expert.as_deref(), args.noise)?;
-    let plan = Plan { episodes: args.episodes, seed: args.seed, workers: workers(args.workers)? };
+    let plan = Plan {
+        episodes: args.episodes,
+        seed: args.seed,
+        workers: workers(args.workers)?,
+    };
     let folder = args
         .output
         .unwrap_or_else(|| Path::new("datasets").join(format!("{}-{}", args.env, expert.name())));

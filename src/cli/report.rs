@@ -35,7 +35,11 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
-    let runs = args.runs.iter().map(|path| RunFolder::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let runs = args
+        .runs
+        .iter()
+        .map(|path| RunFolder::open(path))
+        .collect::<Result<Vec<_>, _>>()?;
     let file = args.output.unwrap_or_else(|| runs[0].file("report.html"));
     let pages = collect(&runs, output)?;
     files::write_atomic(&file, html(&pages).as_bytes())?;
@@ -51,7 +55,10 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             };
             write(format!("{}-curve.svg", page.title), curves_svg(page))?;
             for motion in &page.motions {
-                write(format!("{}-{}.svg", page.title, motion.label), strip_svg(motion))?;
+                write(
+                    format!("{}-{}.svg", page.title, motion.label),
+                    strip_svg(motion),
+                )?;
             }
         }
     }
@@ -70,11 +77,22 @@ pub fn collect(runs: &[RunFolder], output: Output) -> Result<Vec<RunReport>, Err
                     run.path().display()
                 ));
             }
-            let title = run.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let title = run
+                .path()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             let config: Value = serde_json::to_value(run.config())
                 .map_err(|e| Error::Failure(format!("{}: {e}", run.path().display())))?;
             let metrics = run.metrics()?;
-            Ok(RunReport { title, config, metrics, evaluation, motions: motions(run, output)? })
+            Ok(RunReport {
+                title,
+                config,
+                metrics,
+                evaluation,
+                motions: motions(run, output)?,
+            })
         })
         .collect()
 }
@@ -112,5 +130,9 @@ fn film(
 ) -> Result<Motion, Error> {
     let mut scenes = Vec::with_capacity(episode.trajectory.len() + 1);
     replay(factory, episode, |_, env| scenes.push(env.scene()))?;
-    Ok(Motion { label: label.into(), control_period_s: factory.spec().control_period_s, scenes })
+    Ok(Motion {
+        label: label.into(),
+        control_period_s: factory.spec().control_period_s,
+        scenes,
+    })
 }

@@ -54,7 +54,11 @@ pub struct Args {
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let workers = workers(args.workers)?;
     let interrupt = interrupt_flag()?;
-    let (run, demonstrations) = if args.resume { reopen(&args)? } else { create(&args)? };
+    let (run, demonstrations) = if args.resume {
+        reopen(&args)?
+    } else {
+        create(&args)?
+    };
     let progress = work(&run, &demonstrations, workers, &interrupt, output)?;
     let path = run.path().display();
     let summary = json!({
@@ -131,7 +135,9 @@ fn create(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
         )));
     };
     if args.checkpoint_every == 0 {
-        return Err(Error::Misuse("--checkpoint-every is 0, expected at least 1".into()));
+        return Err(Error::Misuse(
+            "--checkpoint-every is 0, expected at least 1".into(),
+        ));
     }
     if let Some(o) = args.set.iter().find(|o| o.key.starts_with("env.")) {
         return Err(Error::Misuse(format!(
@@ -150,8 +156,13 @@ fn create(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
         .output
         .clone()
         .unwrap_or_else(|| Path::new("runs").join(format!("{env}-{}-{seed}", algo.name())));
-    let request =
-        Request { demos, algo, folder: &folder, seed, checkpoint_every: args.checkpoint_every };
+    let request = Request {
+        demos,
+        algo,
+        folder: &folder,
+        seed,
+        checkpoint_every: args.checkpoint_every,
+    };
     Ok((new_run(request, &demonstrations)?, demonstrations))
 }
 
@@ -160,7 +171,9 @@ fn reopen(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
     let run = RunFolder::open(folder)?;
     let own = run.config();
     if args.config.is_some() || !args.set.is_empty() {
-        return Err(Error::Misuse("a resumed run keeps its settings; leave out --set and --config".into()));
+        return Err(Error::Misuse(
+            "a resumed run keeps its settings; leave out --set and --config".into(),
+        ));
     }
     if args.algo.as_deref().is_some_and(|a| a != own.algo.name())
         || args.seed.is_some_and(|s| s != own.seed)
@@ -217,12 +230,22 @@ pub fn work(
     }
     let mut counter = Counter::new(output, run.config().algo.name(), learner.iterations());
     let outcome = train(run, learner.as_mut(), from, interrupt, &mut |line| {
-        let done = line.get("iteration").and_then(serde_json::Value::as_u64).unwrap_or(0) + 1;
+        let done = line
+            .get("iteration")
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or(0)
+            + 1;
         counter.at(done as usize, &describe_metrics(line));
     })?;
     counter.finish();
     Ok(match outcome {
-        Outcome::Finished(done) => Worked { finished: true, done },
-        Outcome::Interrupted(done) => Worked { finished: false, done },
+        Outcome::Finished(done) => Worked {
+            finished: true,
+            done,
+        },
+        Outcome::Interrupted(done) => Worked {
+            finished: false,
+            done,
+        },
     })
 }

@@ -11,13 +11,23 @@ use super::common::Output;
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |text: &str| text.chars().count();
     let widths: Vec<usize> = (0..header.len())
-        .map(|i| rows.iter().map(|r| width(&r[i])).chain([width(header[i])]).max().unwrap_or(0))
+        .map(|i| {
+            rows.iter()
+                .map(|r| width(&r[i]))
+                .chain([width(header[i])])
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let line = |cells: &[String]| {
         let mut out = String::new();
         for (i, cell) in cells.iter().enumerate() {
             let pad = " ".repeat(widths[i] - width(cell));
-            out += &if i == 0 { format!("{cell}{pad}") } else { format!("  {pad}{cell}") };
+            out += &if i == 0 {
+                format!("{cell}{pad}")
+            } else {
+                format!("  {pad}{cell}")
+            };
         }
         out.trim_end().to_owned() + "\n"
     };
@@ -67,7 +77,12 @@ impl Counter {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(250));
-        Self { bar, lines, what: what.into(), last: Instant::now() }
+        Self {
+            bar,
+            lines,
+            what: what.into(),
+            last: Instant::now(),
+        }
     }
 
     /// `done` of them are done.

@@ -46,25 +46,19 @@ pub struct Bc {
 
 impl Learner for Bc {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
-        let mut order: Vec<i64> = (0..self.train.steps() as i64).collect();
-        order.shuffle(&mut stream(self.seed, "bc_order", k as u64));
-        let (mut total, mut count) = (0.0, 0);
-        for indices in order.chunks(self.settings.minibatch.max(1)) {
-            let pick = |t: &Tensor| t.index_select(0, &Tensor::from_slice(indices));
-            let log_density = self
-                .current
-                .log_density(&pick(&self.train.observations), &pick(&self.train.actions));
-            let loss = -log_density.mean(Kind::Double);
-            total += loss.double_value(&[]);
-            count += 1;
-            self.optimizer.step(&loss);
-        }
+        let train_loss = clone_pass(
+            &self.current,
+            &mut self.optimizer,
+            &self.train,
+            self.settings.minibatch,
+            self.seed,
+            k,
+        );
         if !self.current.is_finite() {
             return Err(Error::Failure(format!(
                 "cloning diverged in pass {k}: a weight is not finite; lower learning_rate"
             )));
         }
-        let train_loss = total / f64::from(count.max(1));
         let held_out_loss = match &self.held_out {
             Some(batch) => negative_log_likelihood(&self.current, batch),
             None => f64::NEG_INFINITY,
@@ -159,6 +153,30 @@ impl Bc {
             best_loss: f64::MAX,
         })
     }
+}
+
+/// One pass of maximum likelihood over the steps of a batch, in an order of its own for every `k`.
+/// Returns the mean −log π(a | s) seen.
+pub fn clone_pass(
+    policy: &GaussianPolicy,
+    optimizer: &mut Adam,
+    batch: &TrajectoryBatch,
+    minibatch: usize,
+    seed: u64,
+    k: usize,
+) -> f64 {
+    let mut order: Vec<i64> = (0..batch.steps() as i64).collect();
+    order.shuffle(&mut stream(seed, "bc_order", k as u64));
+    let (mut total, mut count) = (0.0, 0);
+    for indices in order.chunks(minibatch.max(1)) {
+        let pick = |t: &Tensor| t.index_select(0, &Tensor::from_slice(indices));
+        let log_density = policy.log_density(&pick(&batch.observations), &pick(&batch.actions));
+        let loss = -log_density.mean(Kind::Double);
+        total += loss.double_value(&[]);
+        count += 1;
+        optimizer.step(&loss);
+    }
+    total / f64::from(count.max(1))
 }
 
 /// −E[log π(a | s)] over all steps.

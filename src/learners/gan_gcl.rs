@@ -13,6 +13,7 @@ use costate_envs::rng::stream;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::bc::clone_pass;
 use super::collect::Collector;
 use super::{Learner, Report, Task};
 use crate::batch::TrajectoryBatch;
@@ -30,6 +31,8 @@ use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 pub struct GanGclSettings {
     /// Iterations: each samples, updates the discriminator, improves the policy.
     pub iterations: usize,
+    /// Passes of behaviour cloning that the policy starts with; 0 starts from nothing.
+    pub warm_start: usize,
     /// Trajectories sampled an iteration.
     pub trajectories: usize,
     /// Divisor β of the logit; null means the horizon T, 1 is the paper's form.
@@ -192,12 +195,14 @@ impl GanGcl {
             &mut stream(seed, "critic_weights", 0),
         );
         let beta = settings.beta.unwrap_or(spec.horizon as f64);
+        let demonstrations = batch(task.demonstrations)?;
+        warm_start(settings, &policy, &demonstrations, seed);
         Ok(Self {
             settings: settings.clone(),
             seed,
             beta,
             collector,
-            demonstrations: batch(task.demonstrations)?,
+            demonstrations,
             cost_optimizer: Adam::new(adam, model.parameters()),
             policy,
             model,
@@ -271,6 +276,23 @@ impl Diagnosis {
             ess: density::gradient_ess(&p, &q),
             saturation: saturated as f64 / (p.len() + q.len()) as f64,
         }
+    }
+}
+
+/// Clones the demonstrations into `policy` for `settings.warm_start` passes.
+fn warm_start(
+    settings: &GanGclSettings,
+    policy: &GaussianPolicy,
+    demonstrations: &TrajectoryBatch,
+    seed: u64,
+) {
+    let adam = AdamSettings {
+        learning_rate: 1e-3,
+        max_gradient_norm: None,
+    };
+    let mut optimizer = Adam::new(adam, policy.parameters());
+    for pass in 0..settings.warm_start {
+        clone_pass(policy, &mut optimizer, demonstrations, 256, seed, pass);
     }
 }
 

@@ -29,10 +29,17 @@ pub fn succeed(folder: &Path, args: &[&str]) -> String {
 pub fn fail(folder: &Path, args: &[&str], code: i32, parts: &[&str]) -> String {
     let output = run(folder, args);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "costate {args:?}: {error}");
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "costate {args:?}: {error}"
+    );
     let message = error.lines().last().unwrap_or_default().to_owned();
     for part in parts {
-        assert!(message.contains(part), "costate {args:?}: `{part}` is not in: {error}");
+        assert!(
+            message.contains(part),
+            "costate {args:?}: `{part}` is not in: {error}"
+        );
     }
     assert!(!error.contains("panicked"), "{error}");
     message
@@ -40,8 +47,17 @@ pub fn fail(folder: &Path, args: &[&str], code: i32, parts: &[&str]) -> String {
 
 /// A small dataset `demos` of 4 pendulum episodes of 40 steps.
 pub fn small_dataset(folder: &Path) {
-    let args =
-        ["record", "pendulum", "-n", "4", "--set", "env.task.horizon=40", "-o", "demos", "--quiet"];
+    let args = [
+        "record",
+        "pendulum",
+        "-n",
+        "4",
+        "--set",
+        "env.task.horizon=40",
+        "-o",
+        "demos",
+        "--quiet",
+    ];
     succeed(folder, &args);
 }
 
