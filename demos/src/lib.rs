@@ -5,10 +5,12 @@
 
 pub mod dataset;
 pub mod experts;
+pub mod inspect;
 mod parallel;
 pub mod record;
 
 pub use dataset::{Dataset, DatasetError, DatasetWriter};
 pub use experts::{Expert, ExpertDesign, ExpertError, experts_for};
+pub use inspect::{check, info};
 pub use parallel::default_workers;
 pub use record::{Plan, RecordError, random_return, record, record_dataset};

@@ -81,7 +81,7 @@ mod tests {
             |job, square| {
                 assert_eq!(square, job * job);
                 seen.push(job);
-                cancel.store(seen.len() == cancel_at, Ordering::Relaxed);
+                cancel.fetch_or(seen.len() == cancel_at, Ordering::Relaxed);
                 Ok(())
             },
         );

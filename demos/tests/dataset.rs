@@ -322,6 +322,10 @@ fn descriptions_that_cannot_be_trusted_are_refused() {
         &["`total_steps` is 3", "have 15"],
     );
     refused(
+        &|m| m["demonstration_return"]["mean"] = json!(0.0),
+        &["`demonstration_return`"],
+    );
+    refused(
         &|m| m["episodes"][1]["file"] = json!("../../etc/passwd"),
         &["`episodes[1]`", "expected `data/1/part-0.parquet`"],
     );

@@ -263,6 +263,10 @@ impl Meta {
                 self.total_steps
             ));
         }
+        let returns: Vec<f64> = self.episodes.iter().map(|e| e.true_return).collect();
+        if self.demonstration_return != ReturnStatistics::of(&returns) {
+            return Err("`demonstration_return` does not follow from the episodes' returns".into());
+        }
         Ok(())
     }
 }

@@ -38,13 +38,14 @@ pub use meta::{
     EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Meta, ReturnStatistics, Status,
 };
 pub use reader::Dataset;
+pub(crate) use reader::{load_episode, read_meta};
 pub use writer::DatasetWriter;
 
 /// Name of the description file in a dataset folder.
 pub const META_FILE: &str = "meta.json";
 
 /// Folder of the data files within a dataset folder.
-const DATA_FOLDER: &str = "data";
+pub(crate) const DATA_FOLDER: &str = "data";
 
 /// Path of episode `id`'s data file relative to the dataset folder.
 fn episode_file(id: usize) -> String {

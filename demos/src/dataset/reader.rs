@@ -190,6 +190,17 @@ pub(crate) fn load_episode(
             ),
         });
     }
+    if episode.true_return() != entry.true_return {
+        return Err(DatasetError::Column {
+            path,
+            column: "true_cost".into(),
+            reason: format!(
+                "the return is {}, but meta.json says {}",
+                episode.true_return(),
+                entry.true_return
+            ),
+        });
+    }
     if digest != entry.sha256 {
         let short = |digest: &str| digest.chars().take(12).collect::<String>();
         return Err(DatasetError::Changed {

@@ -33,25 +33,26 @@ pub struct EnergyParameters {
 }
 
 impl EnergyParameters {
-    fn for_env(env: &str) -> Option<Self> {
+    /// Settings chosen for a registered environment.
+    pub fn for_env(env: &str) -> Option<Self> {
         match env {
             "pendulum" => Some(Self {
-                energy_gain: 10.0,
-                energy_target: 0.0,
-                softness: 0.1,
+                energy_gain: 15.0,
+                energy_target: 0.08,
+                softness: 0.07,
                 cart_stiffness_1_s2: 0.0,
                 cart_damping_1_s: 0.0,
-                handover_share: 1.5,
-                handover_cos: 0.7,
+                handover_share: 5.3,
+                handover_cos: 0.4,
             }),
             "cart_pole_swing_up" => Some(Self {
-                energy_gain: 5.0,
-                energy_target: 0.0,
-                softness: 0.1,
-                cart_stiffness_1_s2: 2.0,
-                cart_damping_1_s: 1.0,
-                handover_share: 1.0,
-                handover_cos: 0.85,
+                energy_gain: 11.5,
+                energy_target: -0.065,
+                softness: 0.13,
+                cart_stiffness_1_s2: 2.05,
+                cart_damping_1_s: 2.2,
+                handover_share: 3.95,
+                handover_cos: 0.68,
             }),
             _ => None,
         }
@@ -81,11 +82,14 @@ pub struct EnergyDesign {
 }
 
 impl EnergyDesign {
-    /// Identifies the pendulum from the simulator; for `pendulum` and `cart_pole_swing_up`.
-    pub fn new(factory: &EnvFactory, margins: Margins) -> Result<Self, ExpertError> {
+    /// Identifies the pendulum from the simulator, whose coordinates are either the angle and its
+    /// speed or cart, angle and their speeds.
+    pub fn new(
+        factory: &EnvFactory,
+        parameters: EnergyParameters,
+        margins: Margins,
+    ) -> Result<Self, ExpertError> {
         let spec = factory.spec();
-        let no = || ExpertError::NoEquilibrium(spec.name.clone());
-        let parameters = EnergyParameters::for_env(&spec.name).ok_or_else(no)?;
         let lqr = LqrExpert::new(factory)?;
         let (a, b, dt) = (&lqr.model().a, &lqr.model().b, spec.control_period_s);
         let pump = match a.nrows() {

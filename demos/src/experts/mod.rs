@@ -29,8 +29,15 @@ pub use noise::ActionNoise;
 
 use crate::dataset::ExpertInfo;
 
-/// Default noise: standard deviation as a share of each action's range.
-pub const DEFAULT_NOISE: f64 = 0.05;
+/// Default noise for an environment: standard deviation as a share of each action's range.
+pub fn default_noise(env: &str) -> f64 {
+    match env {
+        // Its bounds are far beyond what any policy uses; this is about the noise of `maxent`.
+        "lq" => 0.0005,
+        "pendulum" => 0.0375,
+        _ => 0.05,
+    }
+}
 
 /// A controller with access to the simulator.
 pub trait Expert: Send {
@@ -112,7 +119,7 @@ pub fn experts_for(env: &str) -> &'static [&'static str] {
 /// A designed expert with its noise; cheap to clone and to send to threads.
 #[derive(Clone)]
 pub struct ExpertDesign {
-    name: &'static str,
+    name: String,
     parameters: Value,
     noise: ActionNoise,
     build: Arc<dyn Fn() -> Box<dyn Expert> + Send + Sync>,
@@ -131,7 +138,7 @@ impl std::fmt::Debug for ExpertDesign {
 impl ExpertDesign {
     /// Designs the expert `name` (the environment's best one if `None`) for the environment of
     /// `factory`. `noise` is the standard deviation of the action noise as a share of the action
-    /// range ([`DEFAULT_NOISE`] if `None`).
+    /// range ([`default_noise`] if `None`).
     pub fn new(
         factory: &EnvFactory,
         name: Option<&str>,
@@ -146,7 +153,7 @@ impl ExpertDesign {
             known,
         };
         let name = *known.iter().find(|k| **k == asked).ok_or_else(unknown)?;
-        let level = noise.unwrap_or(DEFAULT_NOISE);
+        let level = noise.unwrap_or_else(|| default_noise(&spec.name));
         let gaussian =
             ActionNoise::fraction_of_range(level, &spec.action).ok_or(ExpertError::Noise(level))?;
         let margins = Margins::new(factory, &gaussian);
@@ -169,7 +176,9 @@ impl ExpertDesign {
                 Self::of(name, parameters, gaussian, move || expert.clone())
             }
             "energy" => {
-                let expert = EnergyDesign::new(factory, margins)?;
+                let settings = EnergyParameters::for_env(&spec.name)
+                    .ok_or_else(|| ExpertError::NoEquilibrium(spec.name.clone()))?;
+                let expert = EnergyDesign::new(factory, settings, margins)?;
                 let (parameters, factory) = (expert.parameters(), factory.clone());
                 let build = move || EnergyExpert::new(expert.clone(), &factory);
                 Self::of(name, parameters, gaussian, build)
@@ -185,14 +194,16 @@ impl ExpertDesign {
         })
     }
 
-    fn of<E: Expert + 'static>(
-        name: &'static str,
+    /// An expert of one's own: its name, a description for the dataset, its noise, and how to make
+    /// one for a thread.
+    pub fn of<E: Expert + 'static>(
+        name: &str,
         parameters: Value,
         noise: ActionNoise,
         build: impl Fn() -> E + Send + Sync + 'static,
     ) -> Self {
         Self {
-            name,
+            name: name.into(),
             parameters,
             noise,
             build: Arc::new(move || Box::new(build())),
@@ -200,8 +211,8 @@ impl ExpertDesign {
     }
 
     /// Its registered name.
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its action noise.
@@ -218,7 +229,7 @@ impl ExpertDesign {
     pub fn info(&self) -> ExpertInfo {
         let std = self.noise.std();
         ExpertInfo {
-            name: self.name.into(),
+            name: self.name.clone(),
             parameters: self.parameters.clone(),
             log_density_known: std.iter().any(|s| *s > 0.0),
             action_noise_std: std,
@@ -237,12 +248,12 @@ pub struct Margins {
 }
 
 impl Margins {
-    /// Two standard deviations from each bound, at most a quarter of the range.
+    /// One standard deviation from each bound, at most a quarter of the range.
     pub fn new(factory: &EnvFactory, noise: &ActionNoise) -> Self {
         let channels = &factory.spec().action.0;
         let bounds = channels.iter().zip(noise.std()).map(|(channel, std)| {
             let (low, high) = (f64::from(channel.low), f64::from(channel.high));
-            let margin = (2.0 * std).min(0.25 * (high - low));
+            let margin = std.min(0.25 * (high - low));
             (low + margin, high - margin)
         });
         let (low, high) = bounds.unzip();

@@ -6,6 +6,10 @@
 //! mean, weighted by exp(−cost/λ). The true cost contains the action's, so the paper's extra control
 //! term is left out. The temperature λ is a share of the spread of the sampled costs, so that it
 //! needs no scale. Perturbations are correlated in time (AR(1)): independent ones average out.
+//!
+//! The mean action depends on the plan carried over from earlier steps and on the sampled
+//! perturbations, not on the state alone; the recorded log-density is that of the command given
+//! this mean.
 
 use costate_envs::rng::stream;
 use costate_envs::{End, Env, EnvError, EnvFactory, SavedState};
@@ -35,24 +39,24 @@ pub struct MppiParameters {
 }
 
 impl MppiParameters {
-    /// Settings chosen for a registered environment; the ones for any other.
+    /// Settings chosen for a registered environment, or those for any other.
     pub fn for_env(env: &str) -> Self {
         let base = Self {
             samples: 48,
-            horizon_steps: 25,
+            horizon_steps: 35,
             iterations: 1,
             first_iterations: 8,
-            relative_temperature: 0.2,
+            relative_temperature: 0.1,
             noise_share: 0.2,
-            noise_correlation: 0.7,
+            noise_correlation: 0.9,
         };
         match env {
-            "pendulum" => Self {
-                horizon_steps: 30,
-                ..base
-            },
-            "cart_pole_swing_up" => Self {
-                horizon_steps: 60,
+            // 1.2 s ahead is enough to see round the obstacle.
+            "point_mass" => Self {
+                samples: 32,
+                horizon_steps: 12,
+                noise_share: 0.15,
+                noise_correlation: 0.8,
                 ..base
             },
             _ => base,
