@@ -188,7 +188,9 @@ impl Env for Lq {
         let mut cost = self.cost(action);
         let a = DVector::from_iterator(
             action.len(),
-            action.iter().map(|&v| f64::from(v.clamp(-ACTION_BOUND, ACTION_BOUND))),
+            action
+                .iter()
+                .map(|&v| f64::from(v.clamp(-ACTION_BOUND, ACTION_BOUND))),
         );
         self.state = &self.a * &self.state + &self.b * a;
         self.state
