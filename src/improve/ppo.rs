@@ -238,6 +238,12 @@ impl Ppo {
         (targets, value_error)
     }
 
+    /// Changes the step size of policy and critic.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.policy_optimizer.set_learning_rate(learning_rate);
+        self.critic_optimizer.set_learning_rate(learning_rate);
+    }
+
     /// Adds critic and optimisers to `state`.
     pub fn save(&self, state: &mut StateDict) {
         state.extend(self.critic.named("critic."));

@@ -41,6 +41,8 @@ pub struct GanGclSettings {
     pub discriminator_steps: usize,
     /// Adam's step size for the cost and the soft value.
     pub cost_learning_rate: f64,
+    /// Share of all step sizes that is left in the last iteration; they fall linearly.
+    pub learning_rate_left: f64,
     /// The cost and the soft value.
     pub cost: CostSettings,
     /// The policy.
@@ -64,6 +66,10 @@ pub struct GanGcl {
 
 impl Learner for GanGcl {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
+        let left = self.learning_rate_share(k);
+        self.cost_optimizer.set_learning_rate(self.settings.cost_learning_rate * left);
+        self.ppo.set_learning_rate(self.settings.ppo.learning_rate * left);
+
         // τ ~ q, with log q(τ) recorded by the actor that drew it.
         let (samples, audit) =
             self.collector
@@ -208,6 +214,12 @@ impl GanGcl {
             model,
             ppo,
         })
+    }
+
+    /// Falls linearly from 1 to `learning_rate_left` over the run.
+    fn learning_rate_share(&self, k: usize) -> f64 {
+        let last = self.settings.iterations.saturating_sub(1).max(1) as f64;
+        1.0 - (1.0 - self.settings.learning_rate_left) * (k as f64 / last)
     }
 
     /// logit(τ) = (−E(τ) − V(s_0) − b − log q(τ)) / β of demonstrations and samples, `[N_P]` and
