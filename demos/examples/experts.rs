@@ -66,6 +66,8 @@ fn solved(env: &str, episode: &Episode) -> bool {
         // Within 20 degrees of upright.
         "cart_pole" | "cart_pole_swing_up" => all(&|s| s[2] > 0.94),
         "pendulum" => all(&|s| s[0] > 0.94),
+        "point_mass" => all(&|s| (s[0] - 2.2).hypot(s[1]) < 0.3),
+        // Three standard deviations or so of the stationary state.
         "lq" => all(&|s| s.iter().all(|v| v.abs() < 6.0)),
         _ => true,
     }

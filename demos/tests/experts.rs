@@ -166,6 +166,12 @@ fn recordings_depend_on_the_seed_alone() {
             "{env}: fewer episodes"
         );
         assert_ne!(one[0], one[1], "{env}: episodes");
+        // −½z² up to a constant: equal where two episodes share their noise.
+        let density = |e: &Episode| e.trajectory.log_densities().unwrap()[0];
+        assert!(
+            (density(&one[0]) - density(&one[1])).abs() > 1e-3,
+            "{env}: noise"
+        );
         let other = Plan {
             seed: 4,
             ..plan(1, 1)

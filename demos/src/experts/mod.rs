@@ -7,6 +7,19 @@
 //! | `cart_pole_swing_up`, `pendulum` | `energy`, `mppi` |
 //! | `point_mass` and any other | `mppi` |
 //!
+//! Measured on the shipped models with the default noise, 100 episodes, seed 0
+//! (`cargo run --release -p costate-demos --example experts`): return as mean ± standard deviation,
+//! and the share of episodes whose last tenth is where the task wants it (pole within 20° of
+//! upright; puck within 0.3 m of the goal).
+//!
+//! | environment | expert | return | solved | random actions |
+//! | --- | --- | --- | --- | --- |
+//! | `cart_pole` | `lqr` | −0.8 ± 0.7 | 100 % | −567 ± 101 |
+//! | `cart_pole_swing_up` | `energy` | −38.7 ± 3.8 | 100 % | −223 ± 21 |
+//! | `pendulum` | `energy` | −153 ± 95 | 100 % | −1235 ± 278 |
+//! | `point_mass` | `mppi` | −65.7 ± 4.4 | 100 % | −216 ± 21 |
+//! | `lq` | `maxent` | −28.1 ± 9.9 | | −940 ± 365 |
+//!
 //! An expert gives the mean action; [`ActionNoise`] makes the Gaussian policy that demonstrates.
 
 mod energy;
@@ -32,8 +45,6 @@ use crate::dataset::ExpertInfo;
 /// Default noise for an environment: standard deviation as a share of each action's range.
 pub fn default_noise(env: &str) -> f64 {
     match env {
-        // Its bounds are far beyond what any policy uses; this is about the noise of `maxent`.
-        "lq" => 0.0005,
         "pendulum" => 0.0375,
         _ => 0.05,
     }
