@@ -1,17 +1,21 @@
-//! How fast the worlds are: environment steps (with observation and cost) and resets beside the
-//! bare rapier steps of the same control period. Ends with a table of ratios.
+//! How fast the worlds are: environment steps (with observation and cost), rollout steps (with a
+//! 64-64 tanh actor, on one and on all cores) and resets beside the bare rapier steps of the same
+//! control period. Ends with a table of rates and of ratios to the bare step.
 
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use costate_envs::actor::{Actor, ActorParts, Dense, LogStd};
 use costate_envs::model::{Model, parse};
 use costate_envs::physics::{Blueprint, Physics};
 use costate_envs::registry::names;
 use costate_envs::rng::stream;
+use costate_envs::rollout::{ActionChoice, GROUP, Job, RolloutPool};
 use costate_envs::{End, EnvConfig, EnvFactory};
 use criterion::Criterion;
+use nalgebra::{DMatrix, DVector};
 use rand::RngExt;
 
 /// Least time seen of one kind of step, seconds: the least over episodes, which are short enough
@@ -53,6 +57,8 @@ struct Row {
     name: &'static str,
     bare: Best,
     env: Best,
+    rollout_one: Best,
+    rollout_all: Best,
     reset: Best,
 }
 
@@ -78,6 +84,8 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
         name,
         bare: Best(f64::MAX),
         env: Best(f64::MAX),
+        rollout_one: Best(f64::MAX),
+        rollout_all: Best(f64::MAX),
         reset: Best(f64::MAX),
     });
     let mut group = criterion.benchmark_group(name);
@@ -137,6 +145,37 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
         });
     });
 
+    let actor = Arc::new(actor(&factory));
+    let jobs: Vec<Job> = (0..4 * GROUP as u64).map(|seed| Job { seed }).collect();
+    let steps = jobs.len() as u64 * horizon;
+    for (label, pool) in [
+        ("rollout_one", RolloutPool::new(1)),
+        ("rollout_all", RolloutPool::all_cores()),
+    ] {
+        group.bench_function(label, |b| {
+            b.iter_custom(|count| {
+                let start = Instant::now();
+                for _ in 0..count {
+                    let began = Instant::now();
+                    let episodes = pool
+                        .collect(&factory, &actor, ActionChoice::Sample, &jobs)
+                        .expect("a random actor's actions are finite");
+                    black_box(episodes);
+                    let step = began.elapsed().as_secs_f64() / steps as f64;
+                    let mut row = row.borrow_mut();
+                    let best = if pool.workers() == 1 {
+                        &mut row.rollout_one
+                    } else {
+                        &mut row.rollout_all
+                    };
+                    best.0 = best.0.min(step);
+                }
+                // Criterion's figure is a step, too, not a batch of episodes.
+                start.elapsed() / steps as u32
+            });
+        });
+    }
+
     group.bench_function("reset", |b| {
         let mut env = factory.build();
         b.iter_custom(|count| {
@@ -151,9 +190,9 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
 
 fn main() {
     let mut criterion = Criterion::default()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(900))
-        .sample_size(20)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(600))
+        .sample_size(10)
         .without_plots()
         .configure_from_args();
     let rows: Vec<Row> = names()
@@ -161,31 +200,66 @@ fn main() {
         .map(|name| bench(&mut criterion, name))
         .collect();
 
-    println!("\nbest of all samples, one core; a step is one control period");
     println!(
-        "{:<20} {:>12} {:>12} {:>16} {:>12}",
-        "world", "bare (µs)", "env (µs)", "env / bare", "reset (µs)"
+        "\nsteps a second (best of all samples), and as a share of the bare rapier rate on one core"
     );
-    let shown = |best: Best| {
-        if best.0 == f64::MAX {
-            "-".into()
-        } else {
-            format!("{:.2}", best.0 * 1e6)
-        }
-    };
+    println!(
+        "a step is one control period; rollouts run a 64-64 tanh actor, {} cores",
+        cores()
+    );
+    println!(
+        "{:<20} {:>10} {:>16} {:>16} {:>16} {:>11}",
+        "world", "bare", "environment", "rollout, 1 core", "rollout, all", "reset (µs)"
+    );
     for row in rows {
-        let ratio = if row.bare.0 < f64::MAX && row.env.0 < f64::MAX {
-            format!("{:.2}", row.env.0 / row.bare.0)
-        } else {
-            "-".into()
+        let rate = |best: Best| {
+            if best.0 == f64::MAX {
+                "-".into()
+            } else if row.bare.0 == f64::MAX {
+                format!("{:.0}", 1.0 / best.0)
+            } else {
+                format!("{:.0} ({:.2})", 1.0 / best.0, row.bare.0 / best.0)
+            }
         };
         println!(
-            "{:<20} {:>12} {:>12} {:>16} {:>12}",
+            "{:<20} {:>10} {:>16} {:>16} {:>16} {:>11.2}",
             row.name,
-            shown(row.bare),
-            shown(row.env),
-            ratio,
-            shown(row.reset)
+            if row.bare.0 == f64::MAX {
+                "-".into()
+            } else {
+                format!("{:.0}", 1.0 / row.bare.0)
+            },
+            rate(row.env),
+            rate(row.rollout_one),
+            rate(row.rollout_all),
+            row.reset.0 * 1e6
         );
     }
+}
+
+fn cores() -> usize {
+    RolloutPool::all_cores().workers()
+}
+
+/// A 64-64 tanh actor with small weights.
+fn actor(factory: &EnvFactory) -> Actor {
+    let spec = factory.spec();
+    let (o, a) = (spec.observation.dim(), spec.action.dim());
+    let mut rng = stream(1, "bench", 0);
+    let layers = [(64, o), (64, 64), (a, 64)]
+        .map(|(rows, columns)| Dense {
+            weight: DMatrix::from_fn(rows, columns, |_, _| rng.random_range(-0.2..0.2)),
+            bias: DVector::zeros(rows),
+        })
+        .to_vec();
+    Actor::new(ActorParts {
+        observation_mean: vec![0.0; o],
+        observation_std: vec![1.0; o],
+        observation_clip: 10.0,
+        layers,
+        action_centre: vec![0.0; a],
+        action_scale: vec![1.0; a],
+        log_std: LogStd::Constant(vec![-1.0; a]),
+    })
+    .expect("the parts fit")
 }

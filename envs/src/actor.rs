@@ -218,6 +218,7 @@ fn softplus(x: f32) -> f32 {
 /// The minimax coefficients are those published with the Eigen library's float tanh (MPL-2.0,
 /// `GenericPacketMathFunctions.h`).
 #[inline]
+#[allow(clippy::excessive_precision)] // as published
 pub fn tanh(x: f32) -> f32 {
     const ODD: [f32; 7] = [
         -2.760_768_5e-16,

@@ -67,8 +67,10 @@ pub struct GanGcl {
 impl Learner for GanGcl {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let left = self.learning_rate_share(k);
-        self.cost_optimizer.set_learning_rate(self.settings.cost_learning_rate * left);
-        self.ppo.set_learning_rate(self.settings.ppo.learning_rate * left);
+        self.cost_optimizer
+            .set_learning_rate(self.settings.cost_learning_rate * left);
+        self.ppo
+            .set_learning_rate(self.settings.ppo.learning_rate * left);
 
         // τ ~ q, with log q(τ) recorded by the actor that drew it.
         let (samples, audit) =

@@ -214,7 +214,12 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             bounds.push(at_least_one("discriminator_steps", s.discriminator_steps));
             bounds.push(positive("cost_learning_rate", s.cost_learning_rate));
             let left = s.learning_rate_left;
-            bounds.push(bound("learning_rate_left", left, left > 0.0 && left <= 1.0, "in (0, 1]"));
+            bounds.push(bound(
+                "learning_rate_left",
+                left,
+                left > 0.0 && left <= 1.0,
+                "in (0, 1]",
+            ));
             bounds.extend(cost.hidden.iter().map(|&n| at_least_one("cost.hidden", n)));
             bounds.extend(policy(&s.policy));
             let share = |v: f64| v > 0.0 && v <= 1.0;
