@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use costate_envs::model::{Model, parse};
-use costate_envs::physics::{Blueprint, Physics};
+use costate_envs::physics::{Blueprint, Physics, Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
 fn blueprint(model: &Value) -> Arc<Blueprint> {
@@ -290,6 +290,41 @@ fn joints_keep_their_limits_and_their_friction() {
 }
 
 #[test]
+fn a_reset_moves_bodies_and_what_they_touch() {
+    // A rod hanging from the origin, and a wall that it meets at 45 degrees.
+    let model = json!({
+        "gravity_m_s2": [0, 0], "dt_s": 0.02, "solver_iterations": 8,
+        "bodies": [{
+            "name": "rod", "shape": {"kind": "rod", "length_m": 1.0, "radius_m": 0.05}, "mass_kg": 1.0
+        }],
+        "joints": [{ "kind": "revolute", "name": "hinge", "child": "rod", "child_point": "end" }],
+        "actuators": [{ "kind": "torque", "name": "t", "joint": "hinge", "low": -1, "high": 1 }],
+        "scenery": [{
+            "name": "wall", "shape": {"kind": "box", "width_m": 1.0, "height_m": 4.0},
+            "position_m": [1.25711, 0.0]
+        }],
+        "task": {}
+    });
+    let mut physics = physics(&model);
+    let angle = std::f32::consts::FRAC_PI_4;
+    physics.reset(&[angle, 4.0]);
+    let rod = physics.blueprint().body("rod").unwrap();
+    let centre = physics.pose(rod).translation;
+    let expected = 0.5 * angle.sin();
+    assert!(
+        (centre.x - expected).abs() < 1e-6 && (centre.y + expected).abs() < 1e-6,
+        "{centre}"
+    );
+    physics.step(&[0.0]).unwrap();
+    // Unhindered it would have turned by 0.08.
+    assert!(
+        physics.positions()[0] - angle < 0.01,
+        "{:?}",
+        physics.coordinates()
+    );
+}
+
+#[test]
 fn armature_adds_to_the_inertia() {
     let mut model = jackknife();
     model["joints"] = json!([
@@ -328,4 +363,32 @@ fn speeds_are_cut_and_runaway_is_reported() {
     model["actuators"][0]["high"] = json!(1e6);
     let mut wild = physics(&model);
     assert!((0..1000).any(|_| wild.step(&[1e6]).is_err()));
+}
+
+#[test]
+fn snapshots_of_another_version_or_damaged_ones_are_refused() {
+    let mut physics = physics(&jackknife());
+    for steps in [0, 3] {
+        run(&mut physics, &[0.5], steps);
+        let saved = physics.save();
+        let before = physics.coordinates().to_vec();
+        let edited = |edit: fn(&mut Value)| {
+            let mut value = serde_json::to_value(&saved).unwrap();
+            edit(&mut value);
+            serde_json::from_value::<Snapshot>(value).unwrap()
+        };
+        let old = edited(|v| v["rapier"] = json!("rapier2d 0.35.0"));
+        let error = physics.load(&old).unwrap_err();
+        assert!(matches!(error, SnapshotError::Version(_)));
+        assert!(error.to_string().contains("rapier2d 0.35.0"), "{error}");
+        let foreign = edited(|v| v["model"] = json!(7));
+        assert_eq!(physics.load(&foreign), Err(SnapshotError::Model));
+        if steps == 0 {
+            let short = edited(|v| v["state"]["Start"] = json!([0.0]));
+            assert_eq!(physics.load(&short), Err(SnapshotError::Damaged));
+        }
+        assert_eq!(physics.coordinates(), before);
+        physics.load(&saved).unwrap();
+        assert_eq!(physics.coordinates(), before);
+    }
 }

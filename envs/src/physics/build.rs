@@ -9,18 +9,11 @@ use std::collections::HashMap;
 
 use rapier2d::prelude::*;
 
-use super::blueprint::{
-    Blueprint, BodyId, Coordinate, Drive, Hinge, JointId, Mechanism, Motor, Part, Source,
-};
+use super::blueprint::{Blueprint, Coordinate, Drive, Hinge, JointId, Motor, Part};
+use super::joints::Resistance;
 use super::shape::{collision_shape, mass_properties, vector};
 use super::snapshot::Parts;
-use crate::model::{
-    Actuator, Body, Frame, Free, FrictionRule, Joint, Model, Point, Shape, Softness, WORLD,
-};
-
-/// Axes of rapier's joints in two dimensions.
-const LINEAR_X: usize = 0;
-const ANGLE: usize = 2;
+use crate::model::{Actuator, Frame, Free, FrictionRule, Joint, Model, Point, Softness, WORLD};
 
 impl Blueprint {
     /// Checks a model and builds it.
@@ -30,7 +23,7 @@ impl Blueprint {
             model,
             parts: Parts::new(),
             handles: HashMap::new(),
-            damping: Vec::new(),
+            resistances: Vec::new(),
             bodies: Vec::new(),
             joints: Vec::new(),
             coordinates: Vec::new(),
@@ -103,16 +96,16 @@ fn parameters(model: &Model) -> IntegrationParameters {
     }
 }
 
-struct Builder<'a> {
-    model: &'a Model,
-    parts: Parts,
-    handles: HashMap<&'a str, RigidBodyHandle>,
-    /// Per coordinate: damping, armature, dry friction; set once the layout is final.
-    damping: Vec<[f32; 3]>,
-    bodies: Vec<Part>,
-    joints: Vec<(String, JointId)>,
-    coordinates: Vec<Coordinate>,
-    hinges: Vec<Hinge>,
+pub(super) struct Builder<'a> {
+    pub model: &'a Model,
+    pub parts: Parts,
+    pub handles: HashMap<&'a str, RigidBodyHandle>,
+    pub bodies: Vec<Part>,
+    pub joints: Vec<(String, JointId)>,
+    pub coordinates: Vec<Coordinate>,
+    /// Per coordinate; given to rapier once the layout is final.
+    pub resistances: Vec<Resistance>,
+    pub hinges: Vec<Hinge>,
 }
 
 impl<'a> Builder<'a> {
@@ -164,7 +157,7 @@ impl<'a> Builder<'a> {
             let mut builder = RigidBodyBuilder::dynamic()
                 .can_sleep(false)
                 .additional_mass_properties(mass);
-            if let Some(free) = self.plain(body) {
+            if let Some(free) = self.plain(&body.name) {
                 builder = builder
                     .linear_damping(free.damping_n_s_m as f32 / mass.mass())
                     .angular_damping(free.angular_damping_n_m_s as f32 / mass.principal_inertia());
@@ -199,203 +192,17 @@ impl<'a> Builder<'a> {
     }
 
     /// The free joint of a body without further joints: it needs no multibody.
-    fn plain(&self, body: &Body) -> Option<&'a Free> {
-        let alone = self.model.joints.iter().all(|j| j.parent() != body.name);
+    pub fn plain(&self, body: &str) -> Option<&'a Free> {
+        let alone = self.model.joints.iter().all(|j| j.parent() != body);
         self.model.joints.iter().find_map(|j| match j {
-            Joint::Free(free) if alone && free.child == body.name => Some(free),
+            Joint::Free(free) if alone && free.child == body => Some(free),
             _ => None,
         })
     }
 
-    fn point(&self, owner: &str, point: &Point) -> Vector {
+    /// Where a point that the check has found lies in its owner's frame.
+    pub fn point(&self, owner: &str, point: &Point) -> Vector {
         vector(self.model.locate(owner, point).expect("checked"))
-    }
-
-    fn add_joint(&mut self, joint: &'a Joint) -> Result<(), String> {
-        let child = self.handles[joint.child()];
-        let index = self.coordinates.len();
-        let (data, axes): (GenericJoint, Vec<Axis>) = match joint {
-            Joint::Revolute(j) => {
-                let mut data = GenericJointBuilder::new(JointAxesMask::LOCKED_REVOLUTE_AXES)
-                    .local_frame1(Pose::new(
-                        self.point(&j.parent, &j.parent_point),
-                        j.zero_angle_rad as f32,
-                    ))
-                    .local_frame2(Pose::from_translation(self.point(&j.child, &j.child_point)));
-                if let Some(limits) = j.limits_rad {
-                    data = data.limits(JointAxis::AngX, limits.map(|v| v as f32));
-                }
-                self.mark_hinge(joint);
-                let axis = Axis {
-                    axis: ANGLE,
-                    speed_limit: j.speed_limit_rad_s,
-                    resistance: [j.damping_n_m_s, j.armature_kg_m2, j.friction_n_m],
-                };
-                (data.build(), vec![axis])
-            }
-            Joint::Prismatic(j) => {
-                let slope = (j.axis[1]).atan2(j.axis[0]);
-                let mut data = GenericJointBuilder::new(JointAxesMask::LOCKED_PRISMATIC_AXES)
-                    .local_frame1(Pose::new(
-                        self.point(&j.parent, &j.parent_point),
-                        slope as f32,
-                    ))
-                    .local_frame2(Pose::new(
-                        self.point(&j.child, &j.child_point),
-                        (slope - j.zero_angle_rad) as f32,
-                    ));
-                if let Some(limits) = j.limits_m {
-                    data = data.limits(JointAxis::LinX, limits.map(|v| v as f32));
-                }
-                let axis = Axis {
-                    axis: LINEAR_X,
-                    speed_limit: j.speed_limit_m_s,
-                    resistance: [j.damping_n_s_m, j.armature_kg, j.friction_n],
-                };
-                (data.build(), vec![axis])
-            }
-            Joint::Free(j) => {
-                let axis = |axis| Axis {
-                    axis,
-                    speed_limit: if axis == ANGLE {
-                        j.angular_speed_limit_rad_s
-                    } else {
-                        j.speed_limit_m_s
-                    },
-                    resistance: if axis == ANGLE {
-                        [j.angular_damping_n_m_s, 0.0, 0.0]
-                    } else {
-                        [j.damping_n_s_m, 0.0, 0.0]
-                    },
-                };
-                let axes: Vec<Axis> = (0..if j.rotates { 3 } else { 2 }).map(axis).collect();
-                let locked = if j.rotates {
-                    JointAxesMask::empty()
-                } else {
-                    JointAxesMask::ANG_X
-                };
-                (GenericJoint::new(locked), axes)
-            }
-        };
-        let limits = match joint {
-            Joint::Revolute(j) => j.limits_rad,
-            Joint::Prismatic(j) => j.limits_m,
-            Joint::Free(_) => None,
-        };
-        self.joints.push((
-            joint.name().into(),
-            JointId {
-                index,
-                dofs: axes.len(),
-                limits: limits.map(|l| l.map(|v| v as f32)),
-                speed_limit: axes[0].speed_limit as f32,
-            },
-        ));
-        let body = self
-            .model
-            .bodies
-            .iter()
-            .find(|b| b.name == joint.child())
-            .expect("checked");
-        let plain = self.plain(body).is_some();
-        if !plain {
-            let mut data = data;
-            data.set_contacts_enabled(false);
-            let parent = match joint.parent() {
-                // Each mechanism has a root of its own, without colliders.
-                WORLD => self.parts.bodies.insert(RigidBodyBuilder::fixed()),
-                name => self.handles[name],
-            };
-            self.parts
-                .multibody_joints
-                .insert(parent, child, data, true)
-                .ok_or_else(|| format!("joints.{}: it closes a loop", joint.name()))?;
-        }
-        for axis in axes {
-            // Places within a multibody are only known once all joints are in: see `settle`.
-            self.coordinates.push(Coordinate {
-                source: Source::Plain {
-                    body: child,
-                    axis: axis.axis,
-                },
-                speed_limit: axis.speed_limit as f32,
-            });
-            self.damping.push(axis.resistance.map(|v| v as f32));
-        }
-        Ok(())
-    }
-
-    fn mark_hinge(&mut self, joint: &Joint) {
-        let Joint::Revolute(j) = joint else { return };
-        let child = self
-            .bodies
-            .iter()
-            .position(|b| b.name == j.child)
-            .expect("checked");
-        let radius = match &self.bodies[child].shape {
-            Shape::Rod { radius_m, .. } | Shape::Capsule { radius_m, .. } => *radius_m,
-            Shape::Circle { radius_m } => radius_m / 4.0,
-            Shape::Box { width_m, height_m } => width_m.min(*height_m) / 4.0,
-            Shape::Polygon { .. } => 0.02,
-        };
-        self.hinges.push(Hinge {
-            child: BodyId(child),
-            point: self.point(&j.child, &j.child_point),
-            radius: 0.6 * radius as f32,
-        });
-    }
-
-    /// Fixes the multibodies' layout, finds every coordinate's place in it and sets damping,
-    /// armature and dry friction.
-    fn settle(&mut self) -> Vec<Mechanism> {
-        let mut mechanisms: Vec<Mechanism> = Vec::new();
-        let parts = &mut self.parts;
-        for (_, joint) in &self.joints {
-            let Source::Plain { body, .. } = self.coordinates[joint.index].source else {
-                continue;
-            };
-            let Some(id) = parts.multibody_joints.rigid_body_link(body).copied() else {
-                continue;
-            };
-            let multibody = parts
-                .multibody_joints
-                .get_multibody_mut(id.multibody)
-                .expect("just inserted");
-            let at = match mechanisms.iter().position(|m| m.index == id.multibody) {
-                Some(at) => at,
-                None => {
-                    multibody.forward_kinematics(&parts.bodies, true);
-                    multibody.update_rigid_bodies(&mut parts.bodies, true);
-                    multibody.damping_mut().fill(0.0);
-                    multibody.set_self_contacts_enabled(false);
-                    mechanisms.push(Mechanism {
-                        index: id.multibody,
-                        dofs: Vec::new(),
-                    });
-                    mechanisms.len() - 1
-                }
-            };
-            let first = multibody.link(id.id).expect("just inserted").assembly_id();
-            for offset in 0..joint.dofs {
-                let (place, assembly) = (joint.index + offset, first + offset);
-                let coordinate = &mut self.coordinates[place];
-                let Source::Plain { axis, .. } = coordinate.source else {
-                    continue;
-                };
-                coordinate.source = Source::Link {
-                    multibody: id.multibody,
-                    link: id.id,
-                    axis,
-                    assembly,
-                };
-                let [damping, armature, friction] = self.damping[place];
-                multibody.damping_mut()[assembly] = damping;
-                multibody.armature_mut()[assembly] = armature;
-                multibody.frictions_mut()[assembly] = friction;
-                mechanisms[at].dofs.push((place, assembly));
-            }
-        }
-        mechanisms
     }
 
     fn motor(&self, actuator: &Actuator) -> Motor {
@@ -444,12 +251,4 @@ impl<'a> Builder<'a> {
             drive,
         }
     }
-}
-
-/// One free axis of a joint.
-struct Axis {
-    axis: usize,
-    speed_limit: f64,
-    /// Damping, armature, dry friction.
-    resistance: [f64; 3],
 }

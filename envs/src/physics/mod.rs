@@ -7,6 +7,7 @@
 mod blueprint;
 mod build;
 mod draw;
+mod joints;
 mod shape;
 mod snapshot;
 
