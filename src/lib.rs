@@ -3,6 +3,8 @@
 //! The library behind the `costate` command. Environments live in [`costate_envs`], experts and
 //! datasets in [`costate_demos`]; everything here may use libtorch.
 
+#![warn(missing_docs)]
+
 pub mod batch;
 pub mod cli;
 pub mod cost;

@@ -213,7 +213,7 @@ fn softplus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-/// tanh in f32 as an odd rational function that compilers vectorise; within 4e-7 of the exact value.
+/// tanh in f32 as an odd rational function that compilers vectorise; within 6e-7 of the exact value.
 ///
 /// The minimax coefficients are those published with the Eigen library's float tanh (MPL-2.0,
 /// `GenericPacketMathFunctions.h`).
@@ -247,7 +247,7 @@ mod tests {
         for i in -200_000..=200_000_i32 {
             let x = i as f32 * 1e-4;
             let error = f64::from(tanh(x)) - f64::from(x).tanh();
-            assert!(error.abs() < 4e-7, "tanh({x}) is off by {error:e}");
+            assert!(error.abs() < 6e-7, "tanh({x}) is off by {error:e}");
         }
     }
 

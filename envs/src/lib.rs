@@ -17,7 +17,6 @@ pub mod rollout;
 pub mod scene;
 pub mod spec;
 pub mod task;
-#[allow(missing_docs)]
 pub mod trajectory;
 pub mod worlds;
 

@@ -1,4 +1,4 @@
-//! Parallel rollouts: job(index, seed) → slot[index].
+//! Parallel rollouts: `job(index, seed) → slot[index]`.
 //!
 //! Jobs are cut into groups of [`GROUP`] consecutive indices. A worker takes whole groups and runs
 //! the frozen actor on all worlds of a group as one matrix product, so the arithmetic of an episode

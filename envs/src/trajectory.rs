@@ -8,17 +8,25 @@ pub enum TrajectoryError {
     /// Array lengths that do not fit together.
     #[error("{field} has {got} values, expected {expected} ({why})")]
     Length {
+        /// The array.
         field: &'static str,
+        /// Its length.
         got: usize,
+        /// The length it should have.
         expected: usize,
+        /// What that follows from.
         why: String,
     },
     /// NaN or infinity.
     #[error("{field} at step {step}, entry {entry} is {value}, expected a finite number")]
     NotFinite {
+        /// The array.
         field: &'static str,
+        /// Step t.
         step: usize,
+        /// Entry within the step.
         entry: usize,
+        /// The value found.
         value: f64,
     },
     /// No steps, or a zero dimension.
