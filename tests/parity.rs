@@ -106,11 +106,12 @@ fn damaged_policies_are_refused() {
     };
     refused(b"", "not a Costate safetensors file");
     refused(&good[..good.len() / 2], "not a Costate safetensors file");
-    let text = String::from_utf8_lossy(&good);
-    let at = text
-        .find(r#"\"format\":1"#)
-        .expect("the header names its format")
-        + r#"\"format\":"#.len();
+    let field = br#"\"format\":"#;
+    let at = good
+        .windows(field.len())
+        .position(|w| w == field)
+        .expect("a format")
+        + field.len();
     let mut newer = good.clone();
     newer[at] = b'9';
     refused(&newer, "newer");

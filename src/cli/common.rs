@@ -103,8 +103,14 @@ impl Demonstrations {
     /// Opens and checks a dataset.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let dataset = Dataset::open(path)?;
-        let factory = dataset.meta().env.factory()?;
+        let factory = dataset.meta().env.factory().map_err(|e| {
+            Error::Failure(format!(
+                "{}: the environment in its meta.json: {e}",
+                path.display()
+            ))
+        })?;
         dataset.check_env(factory.spec())?;
+        tracing::debug!("{}: {} episodes", path.display(), dataset.episodes().len());
         Ok(Self { dataset, factory })
     }
 

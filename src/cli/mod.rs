@@ -27,6 +27,9 @@ struct Cli {
     /// No progress and no remarks on standard error; errors still show.
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Also tell on standard error what happens inside: files, checkpoints, worker threads.
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -62,6 +65,17 @@ enum Command {
 /// Parses arguments, runs the command, prints the error if there is one.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => tracing::Level::ERROR,
+        (_, true) => tracing::Level::DEBUG,
+        _ => tracing::Level::WARN,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
     let output = Output {
         json: cli.json,
         quiet: cli.quiet,

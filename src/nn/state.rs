@@ -17,17 +17,27 @@ pub enum StateError {
     /// A tensor of another shape or kind.
     #[error("tensor `{name}` is {got}, expected {expected}")]
     Mismatch {
+        /// The tensor.
         name: String,
+        /// Its kind and shape.
         got: String,
+        /// What they should be.
         expected: String,
     },
     /// Not a safetensors file, or one of something else.
     #[error("{file}: not a Costate safetensors file: {reason}")]
-    Foreign { file: String, reason: String },
+    Foreign {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The operating system's refusal.
     #[error("{file}: {source}")]
     Io {
+        /// The file.
         file: String,
+        /// The reason.
         source: std::io::Error,
     },
 }

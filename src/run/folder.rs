@@ -133,6 +133,7 @@ impl RunFolder {
         if let Some(model) = learner.energy_model() {
             files::write_atomic(&self.file("cost.safetensors"), &model.to_bytes()?)?;
         }
+        tracing::debug!("{}: complete", place.display());
         Ok(())
     }
 
