@@ -69,7 +69,7 @@ pub struct Scores<'a> {
 /// Solves ∂L_disc/∂b = 0 for b = log Z, where
 /// L_disc(b) = E_P[softplus(−(s − b)/β)] + E_Q[softplus((s − b)/β)].
 ///
-/// At the solution E_P[1 − D] = E_Q[D], and at β = 1 Z = E_μ[exp(−c)/μ̃] is the importance-sampling
+/// At the solution `E_P[1 − D] = E_Q[D]`, and at β = 1 `Z = E_μ[exp(−c)/μ̃]` is the importance-sampling
 /// estimate of the partition function. L_disc is convex in b, so Newton's method inside a shrinking
 /// bracket finds its one minimiser. Both groups must be non-empty.
 pub fn solve_log_z(scores: Scores, beta: f64) -> f64 {
