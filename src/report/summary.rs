@@ -62,7 +62,9 @@ fn verdict(score: Estimate) -> &'static str {
     let certainly = |test: fn([f64; 2]) -> bool| score.ci95.is_some_and(test);
     match score.mean {
         _ if certainly(|[low, _]| low > 1.0) => "does better than the expert’s demonstrations",
-        s if s >= 0.95 => "is as good as the expert",
+        // Honest to the interval: one that lies below 1 says that something is missing.
+        s if s >= 0.95 && !certainly(|[_, high]| high < 1.0) => "is as good as the expert",
+        s if s >= 0.95 => "is nearly as good as the expert",
         s if s >= 0.8 => "comes close to the expert",
         s if s >= 0.5 => "goes more than half of the way from random actions to the expert",
         s if s >= 0.1 => "is better than random actions but far from the expert",

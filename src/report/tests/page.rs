@@ -194,7 +194,8 @@ fn an_unevaluated_run_says_what_to_do() {
 fn words_follow_the_score() {
     for (score, words) in [
         (1.2, "better than the expert"),
-        (0.98, "as good as the expert"),
+        (0.98, "is as good as the expert"),
+        (0.96, "nearly as good as the expert"),
         (0.85, "close to the expert"),
         (0.6, "more than half of the way"),
         (0.2, "far from the expert"),
