@@ -55,6 +55,8 @@ fn envs_tells_spaces_units_and_experts() {
         assert!(env["horizon"].as_u64().unwrap() > 0);
         assert!(env["control_period_s"].as_f64().unwrap() > 0.0);
         assert!(!env["experts"].as_array().unwrap().is_empty());
+        let figure = |name: &str| env[name].as_f64().unwrap();
+        assert!(figure("expert_return") > figure("random_return"));
         for space in ["observation", "action"] {
             let width = env[space]["names"].as_array().unwrap().len();
             for field in ["units", "low", "high"] {
@@ -66,6 +68,10 @@ fn envs_tells_spaces_units_and_experts() {
         folder.path(),
         &["envs", "pendulum", "--json", "--set", "env.rod.mass_kg=2"],
     ));
+    assert!(
+        one["expert_return"].is_null(),
+        "the shipped figure is not the changed model's"
+    );
     let mass = one["parameters"].as_array().unwrap().iter().find(|p| {
         p[0].as_str().unwrap().contains("rod") && p[0].as_str().unwrap().contains("mass_kg")
     });

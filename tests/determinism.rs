@@ -1,4 +1,5 @@
-//! Same seed, same bits: for any number of workers, and across a kill and a resume.
+//! Same seed, same bits: for any number of workers, and across a kill and a resume. (The latter was
+//! seen to fail with the optimiser's step count left out of the checkpoint.)
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! The libtorch policy and its frozen actor are the same function.
+//! The libtorch policy and its frozen actor are the same function. (Agreement and normalisation were
+//! seen to fail with −Σ log σ left out of the policy's density.)
 
 use costate::nn::{matrix, to_f64};
 use costate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings, StdForm};

@@ -27,6 +27,10 @@ struct EnvInfo {
     observation: SpaceInfo,
     action: SpaceInfo,
     experts: Vec<String>,
+    /// Mean true return of the best expert; none for a changed model.
+    expert_return: Option<f64>,
+    /// Mean true return of random actions; none for a changed model.
+    random_return: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Vec<(String, Value)>>,
 }
@@ -64,8 +68,17 @@ impl SpaceInfo {
     }
 }
 
+/// Returns measured with the shipped models.
+fn measured(name: &str, figure: &str) -> Option<f64> {
+    let figures: Value =
+        serde_json::from_str(include_str!("../../assets/returns.json")).unwrap_or_default();
+    figures[name][figure].as_f64()
+}
+
 fn info(name: &str, args: &EnvArgs, with_parameters: bool) -> Result<EnvInfo, Error> {
     let config: EnvConfig = args.config(name)?;
+    let as_shipped = config == EnvConfig::named(name)?;
+    let measured = |figure| measured(name, figure).filter(|_| as_shipped);
     let factory = config.factory()?;
     let spec = factory.spec();
     Ok(EnvInfo {
@@ -79,6 +92,8 @@ fn info(name: &str, args: &EnvArgs, with_parameters: bool) -> Result<EnvInfo, Er
             .iter()
             .map(|e| (*e).to_owned())
             .collect(),
+        expert_return: measured("expert_return"),
+        random_return: measured("random_return"),
         parameters: with_parameters.then(|| factory.config().parameters()),
     })
 }
@@ -117,22 +132,24 @@ fn many(all: &[EnvInfo]) -> String {
                 e.horizon.to_string(),
                 number(e.control_period_s),
                 e.experts.join(", "),
+                e.expert_return.map_or("–".into(), number),
+                e.random_return.map_or("–".into(), number),
                 e.summary.clone(),
             ]
         })
         .collect();
-    table(
-        &[
-            "environment",
-            "obs",
-            "act",
-            "horizon",
-            "period/s",
-            "experts",
-            "task",
-        ],
-        &rows,
-    ) + "\n`costate envs NAME` shows one with units, bounds and parameters.\n"
+    let header = [
+        "environment",
+        "obs",
+        "act",
+        "horizon",
+        "period/s",
+        "experts",
+        "expert's return",
+        "random",
+        "task",
+    ];
+    table(&header, &rows) + "\n`costate envs NAME` shows one with units, bounds and parameters.\n"
 }
 
 fn one(e: &EnvInfo) -> String {
@@ -144,13 +161,16 @@ fn one(e: &EnvInfo) -> String {
         .collect();
     let header = ["", "unit", "low", "high"];
     format!(
-        "{}: {}\nhorizon {} steps of {} s; experts, best first: {}\n\nobservation\n{}\naction (bounds: \
+        "{}: {}\nhorizon {} steps of {} s; experts, best first: {}\nmean return: expert {}, random actions \
+         {}\n\nobservation\n{}\naction (bounds: \
          where a command saturates)\n{}\nparameters, for --set\n{}",
         e.name,
         e.summary,
         e.horizon,
         number(e.control_period_s),
         e.experts.join(", "),
+        e.expert_return.map_or("– (changed model)".into(), number),
+        e.random_return.map_or("– (changed model)".into(), number),
         table(&header, &e.observation.rows()),
         table(&header, &e.action.rows()),
         table(&["", "value"], &parameters)
