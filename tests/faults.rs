@@ -262,6 +262,13 @@ fn runs_that_cannot_be_read_say_why() {
     let mut args = vec!["train", "demos", "--algo", "bc", "--quiet", "-o", "run"];
     args.extend(["--set", "iterations=2"]);
     succeed(at, &args);
+    succeed(at, &["record", "lq", "-n", "1", "-o", "other", "--quiet"]);
+    fail(
+        at,
+        &["evaluate", "run", "--demos", "other"],
+        2,
+        &["other", "of lq", "trained on pendulum"],
+    );
     let config = at.join("run/config.json");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replacen("\"format\": 1", "\"format\": 7", 1)).unwrap();
