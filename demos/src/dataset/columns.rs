@@ -1,5 +1,6 @@
 //! An episode as Parquet columns, both ways. The layout is in the module above.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use costate_envs::{End, EnvSpec, Episode, Space, Trajectory};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::properties::WriterProperties;
 
 use super::error::{DatasetError, one_line};
@@ -92,6 +95,43 @@ fn schema(observation_dim: usize, action_dim: usize) -> Arc<Schema> {
     ]))
 }
 
+/// The columns of a Parquet file that may be damaged.
+///
+/// The decoder trusts a footer it could parse and panics on some that are damaged. Those it is known
+/// to fall over are refused before; any other panic becomes an error as well.
+fn read_parquet(bytes: Vec<u8>) -> Result<(Arc<Schema>, Vec<RecordBatch>), String> {
+    let length = bytes.len() as u64;
+    let read = || -> parquet::errors::Result<(Arc<Schema>, Vec<RecordBatch>)> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))?;
+        for group in builder.metadata().row_groups() {
+            if let Some(chunk) = group.columns().iter().find(|c| !lies_within(c, length)) {
+                return Err(ParquetError::General(format!(
+                    "its footer places column `{}` outside the file",
+                    chunk.column_path()
+                )));
+            }
+        }
+        let schema = builder.schema().clone();
+        let batches = builder.build()?.collect::<Result<_, _>>()?;
+        Ok((schema, batches))
+    };
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(one_line),
+        Err(_) => Err("its contents are damaged: the Parquet decoder gave up".into()),
+    }
+}
+
+/// Whether a column's pages lie within a file of `length` bytes.
+fn lies_within(chunk: &ColumnChunkMetaData, length: u64) -> bool {
+    let start = chunk
+        .dictionary_page_offset()
+        .unwrap_or(chunk.data_page_offset());
+    match (u64::try_from(start), u64::try_from(chunk.compressed_size())) {
+        (Ok(start), Ok(size)) => start.checked_add(size).is_some_and(|end| end <= length),
+        _ => false,
+    }
+}
+
 /// Reads episode `id` from the bytes of `path`; every value is checked against `spec`.
 pub(crate) fn decode(
     path: &Path,
@@ -104,13 +144,7 @@ pub(crate) fn decode(
         path: path.to_owned(),
         reason,
     };
-    let read = || -> parquet::errors::Result<(Arc<Schema>, Vec<RecordBatch>)> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))?;
-        let schema = builder.schema().clone();
-        let batches = builder.build()?.collect::<Result<_, _>>()?;
-        Ok((schema, batches))
-    };
-    let (schema, batches) = read().map_err(|e| unreadable(one_line(e)))?;
+    let (schema, batches) = read_parquet(bytes).map_err(unreadable)?;
     let reader = Columns {
         path,
         schema: &schema,
