@@ -150,14 +150,17 @@ pub fn random_return(factory: &EnvFactory, plan: Plan) -> Result<ReturnStatistic
     Ok(ReturnStatistics::of(&returns))
 }
 
-fn uniform(space: &Space, rng: &mut Stream, out: &mut [f32]) {
+/// Draws a command uniformly within the bounds of `space`.
+pub fn uniform(space: &Space, rng: &mut Stream, out: &mut [f32]) {
     for (value, channel) in out.iter_mut().zip(&space.0) {
         *value = rng.random_range(channel.low..=channel.high);
     }
 }
 
 /// Plays one episode under `act`, which writes the command and returns its log-density.
-fn play(
+///
+/// `episode` is the number that errors name.
+pub fn play(
     env: &mut dyn Env,
     episode: usize,
     seed: u64,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use costate_demos::Dataset;
+use costate_demos::dataset::disk;
 use costate_envs::{EnvConfig, EnvFactory, Trajectory};
 use serde::Serialize;
 
@@ -125,14 +126,13 @@ impl Demonstrations {
 
     /// A digest of the data files: equal data, equal fingerprint.
     pub fn fingerprint(&self) -> String {
-        use sha2::Digest;
-        let mut hash = sha2::Sha256::new();
-        self.dataset
+        let digests = self
+            .dataset
             .meta()
             .episodes
             .iter()
-            .for_each(|e| hash.update(e.sha256.as_bytes()));
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+            .map(|e| e.sha256.as_str());
+        disk::sha256(digests.collect::<String>().as_bytes())
     }
 }
 
@@ -141,7 +141,7 @@ pub fn workers(asked: Option<usize>) -> Result<usize, Error> {
     match asked {
         Some(0) => Err(Error::Misuse("--workers is 0, expected at least 1".into())),
         Some(n) => Ok(n),
-        None => Ok(std::thread::available_parallelism().map_or(1, |n| n.get())),
+        None => Ok(costate_demos::default_workers()),
     }
 }
 

@@ -10,7 +10,7 @@ use costate_envs::rollout::{ActionChoice, RolloutPool};
 use serde::Serialize;
 
 use super::common::{Demonstrations, Output, interrupt_flag, workers};
-use super::evaluate::{describe, evaluate_run};
+use super::evaluate::{adopt_baseline, describe, evaluate_run};
 use super::train::{Request, new_run, work};
 use super::ui::number;
 use super::{record, report};
@@ -115,6 +115,9 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
                 "interrupted while training; go on with `costate train --resume -o {}`",
                 path.display()
             )));
+        }
+        if let Some((clone, ..)) = runs.first() {
+            adopt_baseline(&run, clone)?;
         }
         runs.push((run, worked.done.seconds, worked.done.env_steps));
     }

@@ -112,9 +112,9 @@ pub fn evaluate_run(
         Algo::Bc(_) => None,
         _ => Some(cloned_baseline(run, demonstrations, output)?),
     };
-    let horizon = demonstrations.factory.spec().horizon as f64;
+    let horizon = demonstrations.factory.spec().horizon;
     let beta = match &run.config().algo {
-        Algo::GanGcl(s) => s.beta.unwrap_or(horizon),
+        Algo::GanGcl(s) => s.beta_for(horizon),
         Algo::Bc(_) => 1.0,
     };
     output.remark("evaluating …");
@@ -133,6 +133,22 @@ pub fn evaluate_run(
     Ok(evaluation)
 }
 
+/// Where a run keeps its cloned yardstick.
+const BASELINE: &str = "baseline/bc.safetensors";
+
+/// Makes the policy of `clone`, a default `bc` run on the same demonstrations with the same seed, the
+/// cloned yardstick of `run`, which would otherwise train the same again.
+pub fn adopt_baseline(run: &RunFolder, clone: &RunFolder) -> Result<(), Error> {
+    let policy = GaussianPolicy::read(&clone.file("policy.safetensors"))?;
+    keep_baseline(run, &policy)
+}
+
+fn keep_baseline(run: &RunFolder, policy: &GaussianPolicy) -> Result<(), Error> {
+    let folder = run.file("baseline");
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    files::write_atomic(&run.file(BASELINE), &policy.to_bytes()?)
+}
+
 /// Behaviour cloning on the same demonstrations with default settings: the yardstick in every table.
 /// Trained once a run and kept in `baseline/bc.safetensors`.
 fn cloned_baseline(
@@ -140,7 +156,7 @@ fn cloned_baseline(
     demonstrations: &Demonstrations,
     output: Output,
 ) -> Result<GaussianPolicy, Error> {
-    let file = run.file("baseline/bc.safetensors");
+    let file = run.file(BASELINE);
     if file.exists() {
         return Ok(GaussianPolicy::read(&file)?);
     }
@@ -163,9 +179,7 @@ fn cloned_baseline(
         counter.at(k + 1, "baseline: behaviour cloning");
     }
     counter.finish();
-    let folder = run.file("baseline");
-    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    files::write_atomic(&file, &learner.policy().to_bytes()?)?;
+    keep_baseline(run, learner.policy())?;
     // Read back: what is evaluated now is what a later evaluation will find.
     Ok(GaussianPolicy::read(&file)?)
 }

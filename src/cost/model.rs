@@ -172,17 +172,11 @@ impl EnergyModel {
 
     /// Reads a `cost.safetensors` file.
     pub fn read(file: &Path) -> Result<Self, StateError> {
-        let (state, header): (_, Header) = StateDict::read(file)?;
+        let (state, header): (_, Header) = StateDict::read_format(file, FORMAT)?;
         let foreign = |reason: String| StateError::Foreign {
             file: file.display().to_string(),
             reason,
         };
-        if header.format > FORMAT {
-            return Err(foreign(format!(
-                "format {} is newer than {FORMAT}, the newest that this build reads; update Costate",
-                header.format
-            )));
-        }
         let mut rng = costate_envs::rng::stream(0, "discarded", 0);
         let Header {
             env,

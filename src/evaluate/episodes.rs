@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use costate_demos::record::{RecordError, play, uniform};
 use costate_envs::actor::Actor;
 use costate_envs::rng::{derive_seed, stream};
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
-use costate_envs::{Channel, End, EnvError, EnvFactory, Episode, Trajectory};
+use costate_envs::{EnvError, EnvFactory, Episode};
 use nalgebra::DMatrix;
 use rand::RngExt;
 
@@ -39,55 +40,25 @@ pub fn degraded(
     random_share: f64,
     count: usize,
     seed: u64,
-) -> Result<Vec<Episode>, EnvError> {
+) -> Result<Vec<Episode>, RecordError> {
     let jobs = jobs(count, seed);
-    let run = |_: &mut (), i: usize| degraded_episode(factory, actor, random_share, jobs[i].seed);
-    pool.map(count, || (), run).into_iter().collect()
-}
-
-fn degraded_episode(
-    factory: &EnvFactory,
-    actor: &Actor,
-    random_share: f64,
-    seed: u64,
-) -> Result<Episode, EnvError> {
-    let mut env = factory.build();
-    let (o, a) = (actor.observation_dim(), actor.action_dim());
-    let bounds: Vec<Channel> = factory.spec().action.0.clone();
-    let mut rng = stream(seed, "degraded", random_share.to_bits());
-    let mut scratch = actor.scratch(1);
-    let mut now = DMatrix::zeros(o, 1);
-    let (mut observations, mut actions, mut costs) = (Vec::new(), Vec::new(), Vec::new());
-    env.reset(seed);
-    let end = loop {
-        env.observe(now.as_mut_slice());
-        observations.extend_from_slice(now.as_slice());
-        if rng.random_bool(random_share) {
-            actions.extend(bounds.iter().map(|c| rng.random_range(c.low..=c.high)));
-        } else {
-            actor.forward(&now, &mut scratch);
-            actions.extend(scratch.mean.iter());
-        }
-        let step = env.step(&actions[actions.len() - a..])?;
-        costs.push(step.cost);
-        if step.end != End::Running {
-            break step.end;
-        }
+    let run = |_: &mut (), i: usize| {
+        let mut env = factory.build();
+        let mut rng = stream(jobs[i].seed, "degraded", random_share.to_bits());
+        let mut scratch = actor.scratch(1);
+        let mut now = DMatrix::zeros(actor.observation_dim(), 1);
+        play(env.as_mut(), i, jobs[i].seed, |env, action| {
+            if rng.random_bool(random_share) {
+                uniform(&env.spec().action, &mut rng, action);
+            } else {
+                env.observe(now.as_mut_slice());
+                actor.forward(&now, &mut scratch);
+                action.copy_from_slice(scratch.mean.as_slice());
+            }
+            Ok(None)
+        })
     };
-    env.observe(now.as_mut_slice());
-    observations.extend_from_slice(now.as_slice());
-    let steps = costs.len();
-    let trajectory = Trajectory::new(o, a, observations, actions, None, end).map_err(|_| {
-        EnvError::Diverged {
-            env: factory.spec().name.clone(),
-            step: steps,
-        }
-    })?;
-    Ok(Episode {
-        seed,
-        trajectory,
-        costs,
-    })
+    pool.map(count, || (), run).into_iter().collect()
 }
 
 /// Replays an episode's actions from its seed and calls `visit` in every state s_0 … s_T.

@@ -51,6 +51,13 @@ pub struct GanGclSettings {
     pub ppo: PpoSettings,
 }
 
+impl GanGclSettings {
+    /// β for episodes of `horizon` steps.
+    pub fn beta_for(&self, horizon: usize) -> f64 {
+        self.beta.unwrap_or(horizon as f64)
+    }
+}
+
 /// The learner.
 pub struct GanGcl {
     settings: GanGclSettings,
@@ -202,7 +209,7 @@ impl GanGcl {
             &policy,
             &mut stream(seed, "critic_weights", 0),
         );
-        let beta = settings.beta.unwrap_or(spec.horizon as f64);
+        let beta = settings.beta_for(spec.horizon);
         let demonstrations = batch(task.demonstrations)?;
         warm_start(settings, &policy, &demonstrations, seed);
         Ok(Self {

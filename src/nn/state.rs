@@ -159,6 +159,28 @@ impl StateDict {
         safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))
     }
 
+    /// Reads a safetensors file whose metadata has a field `format`, at most `newest`.
+    pub fn read_format<M: DeserializeOwned>(
+        file: &Path,
+        newest: u32,
+    ) -> Result<(Self, M), StateError> {
+        let (state, metadata): (_, serde_json::Value) = Self::read(file)?;
+        let foreign = |reason: String| StateError::Foreign {
+            file: file.display().to_string(),
+            reason,
+        };
+        match metadata["format"].as_u64() {
+            Some(format) if format > u64::from(newest) => Err(foreign(format!(
+                "format {format} is newer than {newest}, the newest that this build reads; update \
+                 Costate"
+            ))),
+            _ => Ok((
+                state,
+                serde_json::from_value(metadata).map_err(|e| foreign(e.to_string()))?,
+            )),
+        }
+    }
+
     /// Reads a safetensors file and its metadata.
     pub fn read<M: DeserializeOwned>(file: &Path) -> Result<(Self, M), StateError> {
         let name = file.display().to_string();

@@ -1,39 +1,15 @@
 //! Files that are complete or absent.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
+
+use costate_demos::dataset::disk;
 
 use crate::error::Error;
 
-/// Writes `bytes` beside `path`, syncs, and renames: readers see the old file or the new one.
+/// Replaces `path` by a file of `bytes`: readers see the old file or the new one.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = File::create(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    });
-    if written.is_err() {
-        // Best effort: the error that matters is the first.
-        let _ = fs::remove_file(&beside);
-    }
-    written.map_err(Error::io(path))?;
-    sync_folder(folder)
-}
-
-/// Makes renames and new files in `folder` durable.
-pub fn sync_folder(folder: &Path) -> Result<(), Error> {
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    File::open(folder)
-        .and_then(|f| f.sync_all())
-        .map_err(Error::io(folder))
+    Ok(disk::replace(path, bytes)?)
 }
 
 /// Creates a folder for a command's output, and refuses one that holds anything.

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use costate_demos::dataset::disk;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -124,8 +125,7 @@ impl RunFolder {
         if place.exists() {
             fs::remove_dir_all(&place).map_err(Error::io(&place))?;
         }
-        fs::rename(&beside, &place).map_err(Error::io(&place))?;
-        files::sync_folder(&root)?;
+        disk::rename(&beside, &place)?;
         files::write_atomic(
             &self.file("policy.safetensors"),
             &learner.policy().to_bytes()?,

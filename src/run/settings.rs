@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use costate_envs::model::nearest;
 use costate_envs::parameters::{self, SetError};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -35,7 +36,7 @@ pub fn resolve(
         "bc" => include_str!("../../assets/settings/bc.json"),
         "gan-gcl" => include_str!("../../assets/settings/gan-gcl.json"),
         other => {
-            let hint = suggestion(nearest(other, &Algo::NAMES));
+            let hint = suggestion(nearest(other, Algo::NAMES));
             return Err(Error::Misuse(format!(
                 "unknown algorithm `{other}`{hint}; there are {}",
                 Algo::NAMES.join(", ")
@@ -84,10 +85,9 @@ fn merge(target: &mut Value, source: &Value, path: &str) -> Result<(), String> {
         };
         let known: Vec<String> = target.keys().cloned().collect();
         let Some(slot) = target.get_mut(key) else {
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
             return Err(format!(
                 "unknown setting `{path}`{}",
-                suggestion(nearest(key, &known))
+                suggestion(nearest(key, known.iter().map(String::as_str)))
             ));
         };
         match slot {
@@ -127,16 +127,6 @@ pub fn suggestion(nearest: Option<&str>) -> String {
     nearest
         .map(|n| format!(", did you mean `{n}`?"))
         .unwrap_or_default()
-}
-
-/// The name most like `wanted`, if any is like it.
-pub fn nearest<'a>(wanted: &str, names: &[&'a str]) -> Option<&'a str> {
-    names
-        .iter()
-        .map(|n| (strsim::jaro_winkler(wanted, n), *n))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, n)| n)
 }
 
 /// A bound that a setting must respect.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::DatasetError;
 
 /// SHA-256 in hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .map(|b| format!("{b:02x}"))
@@ -17,7 +17,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Writes and syncs a new file.
-pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
+pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
     let mut file = File::create(path).map_err(DatasetError::io("create", path))?;
     file.write_all(bytes)
         .and_then(|()| file.sync_all())
@@ -25,7 +25,7 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DatasetError
 }
 
 /// Replaces `path` by a file of `bytes`: readers see the old or the new contents, never a part.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
     let beside = path.with_added_extension("tmp");
     write_synced(&beside, bytes)
         .and_then(|()| rename(&beside, path))
@@ -35,13 +35,13 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
 }
 
 /// Renames a file or folder and syncs the folder that holds it.
-pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), DatasetError> {
+pub fn rename(from: &Path, to: &Path) -> Result<(), DatasetError> {
     fs::rename(from, to).map_err(DatasetError::io("write", to))?;
     to.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Makes the entries of a folder durable; a no-op where folders cannot be synced.
-pub(crate) fn sync_folder(path: &Path) -> Result<(), DatasetError> {
+pub fn sync_folder(path: &Path) -> Result<(), DatasetError> {
     if cfg!(unix) {
         File::open(path)
             .and_then(|folder| folder.sync_all())
@@ -51,6 +51,6 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), DatasetError> {
 }
 
 /// Reads a whole file.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DatasetError> {
+pub fn read(path: &Path) -> Result<Vec<u8>, DatasetError> {
     fs::read(path).map_err(DatasetError::io("read", path))
 }

@@ -26,7 +26,7 @@
 //! any other with the episodes that were acknowledged.
 
 mod columns;
-mod disk;
+pub mod disk;
 mod error;
 mod meta;
 mod minari;

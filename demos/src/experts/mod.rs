@@ -30,6 +30,7 @@ mod noise;
 
 use std::sync::Arc;
 
+use costate_envs::model::nearest;
 use costate_envs::riccati::RiccatiError;
 use costate_envs::{Env, EnvError, EnvFactory};
 use serde_json::Value;
@@ -107,14 +108,9 @@ pub enum ExpertError {
 }
 
 fn suggestion(name: &str, known: &[&str]) -> String {
-    let nearest = known
-        .iter()
-        .map(|k| (strsim::jaro_winkler(name, k), k))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((likeness, nearest)) if likeness > 0.7 => format!(", did you mean `{nearest}`?"),
-        _ => String::new(),
-    }
+    nearest(name, known.iter().copied())
+        .map(|n| format!(", did you mean `{n}`?"))
+        .unwrap_or_default()
 }
 
 /// Names of the experts for an environment, best first.

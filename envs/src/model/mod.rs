@@ -19,8 +19,7 @@ use crate::scene::Role;
 pub use actuator::{Actuator, Force, Frame, Thrust, Torque};
 pub use check::Checks;
 pub use joint::{Free, Joint, Prismatic, Revolute};
-pub(crate) use parse::nearest;
-pub use parse::parse;
+pub use parse::{nearest, parse};
 pub use shape::{Point, PointName, Shape};
 
 /// Name that joints use for the immovable parent.
