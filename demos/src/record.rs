@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use costate_envs::rng::{Stream, derive_seed, stream};
-use costate_envs::{End, Env, EnvError, EnvFactory, Episode, Space, Trajectory, TrajectoryError};
+use costate_envs::{
+    End, Env, EnvError, EnvFactory, Episode, Space, Success, Trajectory, TrajectoryError,
+};
 use rand::RngExt;
 
 use crate::dataset::{DatasetError, DatasetWriter, EpisodeEntry, Header, Meta, ReturnStatistics};
@@ -173,6 +175,8 @@ pub fn play(
     env.reset(seed);
     env.observe(&mut observation);
     observations.extend_from_slice(&observation);
+    let mut success = Success::default();
+    success.see(env.solved());
     let end = loop {
         let failed = |source| RecordError::Env {
             episode,
@@ -184,6 +188,7 @@ pub fn play(
         env.observe(&mut observation);
         observations.extend_from_slice(&observation);
         actions.extend_from_slice(&action);
+        success.see(env.solved());
         costs.push(step.cost);
         log_densities.extend(log_density);
         if step.end != End::Running {
@@ -197,5 +202,6 @@ pub fn play(
         seed,
         trajectory,
         costs,
+        success: success.verdict(),
     })
 }

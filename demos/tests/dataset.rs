@@ -43,6 +43,7 @@ fn any_episode(n: usize, m: usize, known: bool) -> impl Strategy<Value = Episode
                 seed,
                 trajectory: trajectory.unwrap(),
                 costs,
+                success: terminated.then_some(known),
             }
         })
     })
@@ -88,8 +89,8 @@ fn damaged_bytes_are_refused_without_a_panic() {
         assert!(message.contains(FILE), "{}: {message}", what());
     };
     for at in 0..sound.len() {
-        // The sign bit of a varint, a small change, all bits.
-        for flip in [0x01, 0x02, 0x80, 0xff] {
+        // A small change, and the bit that makes or breaks a varint.
+        for flip in [0x01, 0x80] {
             let mut bytes = sound.clone();
             bytes[at] ^= flip;
             refused(&bytes, &|| format!("byte {at} ^ {flip:#x}"));

@@ -98,6 +98,11 @@ pub trait Env: Send {
     /// True cost c(s, a) of commanding `action` in the current state.
     fn cost(&self, action: &[f32]) -> f64;
 
+    /// Whether the current state is what the task asks for; `None` where a task has no such states.
+    fn solved(&self) -> Option<bool> {
+        None
+    }
+
     /// The generalised coordinates: positions, then velocities.
     fn coordinates(&self) -> Vec<f32>;
 

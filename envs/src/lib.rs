@@ -18,10 +18,12 @@ pub mod scene;
 pub mod spec;
 pub mod task;
 pub mod trajectory;
+mod variant;
 pub mod worlds;
 
 pub use env::{End, Env, EnvError, SavedState, Step};
 pub use registry::{EnvConfig, EnvFactory, ModelError, World};
 pub use spec::{Channel, EnvSpec, Space};
 pub use task::{PhysicsEnv, Task};
-pub use trajectory::{Episode, Trajectory, TrajectoryError};
+pub use trajectory::{Episode, Success, Trajectory, TrajectoryError};
+pub use variant::Variant;

@@ -12,6 +12,7 @@ use crate::parameters::{self, SetError};
 use crate::physics::Blueprint;
 use crate::spec::EnvSpec;
 use crate::task::{PhysicsEnv, Task, spec_of};
+use crate::variant::{self, Variant};
 use crate::worlds;
 use crate::worlds::lq::{Lq, LqModel};
 
@@ -42,6 +43,14 @@ pub enum ModelError {
         key: String,
         candidates: Vec<String>,
     },
+    /// No variant of that name.
+    #[error("{env} has no variant `{name}`{}; {}", suggest(.nearest), offer(.known))]
+    UnknownVariant {
+        env: String,
+        name: String,
+        nearest: Option<String>,
+        known: Vec<String>,
+    },
     /// A second world of the same name.
     #[error("an environment named `{name}` is already registered; choose another name")]
     Taken { name: String },
@@ -57,6 +66,13 @@ fn suggest(nearest: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
+fn offer(known: &[String]) -> String {
+    match known {
+        [] => "it has none".into(),
+        _ => format!("it has {}", known.join(", ")),
+    }
+}
+
 /// An environment that can be asked for by name.
 #[derive(Clone, Copy)]
 pub struct World {
@@ -66,6 +82,8 @@ pub struct World {
     pub summary: &'static str,
     /// Its shipped model, as JSON.
     pub model: &'static str,
+    /// Its variants, as JSON.
+    variants: &'static str,
     prepare: Prepare,
 }
 
@@ -89,8 +107,14 @@ impl World {
             name,
             summary,
             model,
+            variants: "{}",
             prepare: prepare_task::<T>,
         }
+    }
+
+    /// Adds named parameter sets: `{ "NAME": { "summary": "…", "set": { "KEY": VALUE } } }`.
+    pub const fn with_variants(self, variants: &'static str) -> Self {
+        Self { variants, ..self }
     }
 
     /// The linear-quadratic system, which needs no physics.
@@ -103,6 +127,7 @@ impl World {
             name,
             summary,
             model,
+            variants: "{}",
             prepare: prepare_lq,
         }
     }
@@ -158,6 +183,10 @@ pub fn register(world: World) -> Result<(), ModelError> {
         world.model,
         &format!("shipped model of {}", world.name),
     )?;
+    variant::read(world.variants).map_err(|reason| ModelError::Invalid {
+        source_name: format!("variants of {}", world.name),
+        reason,
+    })?;
     let mut added = ADDED.write().unwrap_or_else(PoisonError::into_inner);
     let taken = worlds::ALL.iter().chain(added.iter());
     if taken.into_iter().any(|w| w.name == world.name) {
@@ -225,6 +254,33 @@ impl EnvConfig {
             name: world.name.into(),
             model: prepared.model,
         })
+    }
+
+    /// The variants of the registered environment `name`.
+    pub fn variants(name: &str) -> Result<Vec<Variant>, ModelError> {
+        let world = find(name)?;
+        variant::read(world.variants).map_err(|reason| ModelError::Invalid {
+            source_name: format!("variants of {name}"),
+            reason,
+        })
+    }
+
+    /// Sets what the variant `name` sets.
+    pub fn apply_variant(&mut self, name: &str) -> Result<(), ModelError> {
+        let variants = Self::variants(&self.name)?;
+        let names = || variants.iter().map(|v| v.name.as_str());
+        let Some(variant) = variants.iter().find(|v| v.name == name) else {
+            return Err(ModelError::UnknownVariant {
+                env: self.name.clone(),
+                name: name.into(),
+                nearest: nearest(name, names()).map(str::to_owned),
+                known: names().map(str::to_owned).collect(),
+            });
+        };
+        for (key, value) in &variant.set {
+            self.set(key, &value.to_string())?;
+        }
+        Ok(())
     }
 
     /// Every parameter with its path, as [`EnvConfig::set`] takes it.

@@ -15,7 +15,7 @@ use crate::actor::{Actor, Scratch, gaussian_log_density};
 use crate::env::{End, Env, EnvError};
 use crate::registry::EnvFactory;
 use crate::rng::{Stream, stream};
-use crate::trajectory::{Episode, Trajectory};
+use crate::trajectory::{Episode, Success, Trajectory};
 
 /// Worlds that a worker steps together.
 pub const GROUP: usize = 16;
@@ -137,6 +137,7 @@ struct Recording {
     actions: Vec<f32>,
     log_densities: Vec<f64>,
     costs: Vec<f64>,
+    success: Success,
     end: End,
 }
 
@@ -163,6 +164,7 @@ impl Group {
                 actions: Vec::with_capacity(t * a),
                 log_densities: Vec::with_capacity(t),
                 costs: Vec::with_capacity(t),
+                success: Success::default(),
                 end: End::Running,
             });
         }
@@ -174,6 +176,7 @@ impl Group {
                     let column = &mut self.observations.as_mut_slice()[j * o..(j + 1) * o];
                     env.observe(column);
                     r.observations.extend_from_slice(column);
+                    r.success.see(env.solved());
                 }
             }
             self.actor.forward(&self.observations, &mut self.scratch);
@@ -208,6 +211,7 @@ impl Group {
                     let last = r.observations.len();
                     r.observations.resize(last + o, 0.0);
                     env.observe(&mut r.observations[last..]);
+                    r.success.see(env.solved());
                 }
             }
         }
@@ -221,6 +225,7 @@ impl Group {
                         seed: job.seed,
                         trajectory,
                         costs: r.costs,
+                        success: r.success.verdict(),
                     })
                     // Actions are checked by the environment: only its own state can be at fault.
                     .map_err(|_| EnvError::Diverged {

@@ -40,6 +40,11 @@ pub trait Task: Clone + Send + Sync + 'static {
         false
     }
 
+    /// Whether the current state is what the task asks for; `None` if it asks for no such states.
+    fn solved(&self, _physics: &Physics) -> Option<bool> {
+        None
+    }
+
     /// Lower-left and upper-right corner of the picture, metres.
     fn view(&self, physics: &Physics) -> [[f32; 2]; 2];
 
@@ -172,6 +177,10 @@ impl<T: Task> Env for PhysicsEnv<T> {
 
     fn cost(&self, action: &[f32]) -> f64 {
         self.task.cost(&self.physics, action)
+    }
+
+    fn solved(&self) -> Option<bool> {
+        self.task.solved(&self.physics)
     }
 
     fn coordinates(&self) -> Vec<f32> {

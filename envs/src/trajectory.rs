@@ -200,11 +200,65 @@ pub struct Episode {
     pub trajectory: Trajectory,
     /// True cost of each step, `[T]`.
     pub costs: Vec<f64>,
+    /// Whether the task was solved, as [`Success`] judges; `None` where the task does not say.
+    pub success: Option<bool>,
+}
+
+/// Judges an episode while it is played: a success if every state of its last tenth (s_t with
+/// t ≥ 0.9 T, the final one included) is solved.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Success {
+    seen: usize,
+    /// Number of states up to the last unsolved one.
+    failing: usize,
+    known: bool,
+}
+
+impl Success {
+    /// Takes the next state, s_0 first: what [`Env::solved`](crate::Env::solved) says of it.
+    pub fn see(&mut self, solved: Option<bool>) {
+        self.seen += 1;
+        self.known |= solved.is_some();
+        if solved != Some(true) {
+            self.failing = self.seen;
+        }
+    }
+
+    /// The judgement after the final state.
+    pub fn verdict(self) -> Option<bool> {
+        let steps = self.seen.saturating_sub(1);
+        self.known.then_some(10 * self.failing < 9 * steps + 10)
+    }
 }
 
 impl Episode {
     /// The true return, −Σ_t c(s_t, a_t).
     pub fn true_return(&self) -> f64 {
         -self.costs.iter().sum::<f64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(states: &[bool]) -> Option<bool> {
+        let mut success = Success::default();
+        states.iter().for_each(|s| success.see(Some(*s)));
+        success.verdict()
+    }
+
+    #[test]
+    fn success_is_the_last_tenth_solved() {
+        let mut states = [false; 21];
+        states[18..].fill(true);
+        assert_eq!(verdict(&states), Some(true));
+        states[18] = false;
+        assert_eq!(verdict(&states), Some(false));
+        assert_eq!(verdict(&[true; 4]), Some(true));
+        assert_eq!(verdict(&[true, true, true, false]), Some(false));
+        let mut silent = Success::default();
+        silent.see(None);
+        assert_eq!(silent.verdict(), None);
     }
 }

@@ -343,3 +343,33 @@ fn scenes_hold_finite_shapes_and_move() {
         assert_ne!(before, env.scene());
     });
 }
+
+#[test]
+fn variants_change_the_model_and_stay_sound() {
+    for name in names() {
+        for variant in EnvConfig::variants(name).unwrap() {
+            let mut config = EnvConfig::named(name).unwrap();
+            config.apply_variant(&variant.name).unwrap();
+            assert_ne!(config, EnvConfig::named(name).unwrap(), "{}", variant.name);
+            assert!(!variant.summary.is_empty());
+            let factory = config.factory().unwrap();
+            let mut env = factory.build();
+            env.reset(0);
+            let mut rng = stream(0, "actions", 0);
+            for _ in 0..factory.spec().horizon.min(200) {
+                let action = random_action(&*env, &mut rng);
+                if env.step(&action).unwrap().end != End::Running {
+                    break;
+                }
+                let now = observation(&*env);
+                assert!(factory.spec().observation.contains(&now), "{now:?}");
+            }
+        }
+    }
+    let error = EnvConfig::named("cart_pole")
+        .unwrap()
+        .apply_variant("long_pool")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("did you mean `long_pole`?"), "{error}");
+}

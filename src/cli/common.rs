@@ -63,11 +63,14 @@ pub fn parse_override(text: &str) -> Result<Override, String> {
 }
 
 /// Which environment, with which parameters.
-#[derive(Args, Debug, Clone)]
+#[derive(Args, Debug, Clone, Default, PartialEq)]
 pub struct EnvArgs {
     /// A JSON model file instead of the environment's own.
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// A named set of parameters; `costate envs ENV` lists them. Several apply in order.
+    #[arg(long, value_name = "NAME")]
+    pub variant: Vec<String>,
     /// Change a physical or task parameter; `costate envs ENV` lists them.
     #[arg(long = "set", value_name = "env.KEY=VALUE", value_parser = parse_override)]
     pub set: Vec<Override>,
@@ -79,6 +82,9 @@ impl EnvArgs {
         let mut config = EnvConfig::named(name)?;
         if let Some(file) = &self.model {
             config = config.with_model_file(file)?;
+        }
+        for variant in &self.variant {
+            config.apply_variant(variant)?;
         }
         for Override { key, value } in &self.set {
             let Some(key) = key.strip_prefix("env.") else {

@@ -1,6 +1,6 @@
 //! `costate envs`.
 
-use costate_envs::{EnvConfig, Space, registry};
+use costate_envs::{EnvConfig, Space, Variant, registry};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -31,8 +31,15 @@ struct EnvInfo {
     expert_return: Option<f64>,
     /// Mean true return of random actions; none for a changed model.
     random_return: Option<f64>,
+    variants: Vec<VariantInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Vec<(String, Value)>>,
+}
+
+#[derive(Serialize)]
+struct VariantInfo {
+    name: String,
+    summary: String,
 }
 
 #[derive(Serialize)]
@@ -94,6 +101,10 @@ fn info(name: &str, args: &EnvArgs, with_parameters: bool) -> Result<EnvInfo, Er
             .collect(),
         expert_return: measured("expert_return"),
         random_return: measured("random_return"),
+        variants: EnvConfig::variants(name)?
+            .into_iter()
+            .map(|Variant { name, summary, .. }| VariantInfo { name, summary })
+            .collect(),
         parameters: with_parameters.then(|| factory.config().parameters()),
     })
 }
@@ -105,12 +116,11 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             let info = info(name, &args.env_args, true)?;
             output.result(&info, || one(&info))
         }
-        None if args.env_args.model.is_some() || !args.env_args.set.is_empty() => {
-            Err(Error::Misuse(
-                "--model and --set need an environment: `costate envs ENV --set env.KEY=VALUE`"
-                    .into(),
-            ))
-        }
+        None if args.env_args != EnvArgs::default() => Err(Error::Misuse(
+            "--model, --variant and --set need an environment: `costate envs ENV --set \
+             env.KEY=VALUE`"
+                .into(),
+        )),
         None => {
             let all = registry::names()
                 .iter()
@@ -159,11 +169,24 @@ fn one(e: &EnvInfo) -> String {
         .flatten()
         .map(|(path, value)| vec![format!("env.{path}"), value.to_string()])
         .collect();
+    let variants: Vec<Vec<String>> = e
+        .variants
+        .iter()
+        .map(|v| vec![v.name.clone(), v.summary.clone()])
+        .collect();
+    let variants = if variants.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "variants, for --variant\n{}\n",
+            table(&["", "what differs"], &variants)
+        )
+    };
     let header = ["", "unit", "low", "high"];
     format!(
         "{}: {}\nhorizon {} steps of {} s; experts, best first: {}\nmean return: expert {}, random actions \
          {}\n\nobservation\n{}\naction (bounds: \
-         where a command saturates)\n{}\nparameters, for --set\n{}",
+         where a command saturates)\n{}\n{variants}parameters, for --set\n{}",
         e.name,
         e.summary,
         e.horizon,

@@ -181,6 +181,7 @@ pub(crate) fn decode(
         seed,
         trajectory,
         costs,
+        success: None,
     })
 }
 

@@ -78,6 +78,9 @@ pub struct EpisodeEntry {
     pub seed: u64,
     /// −Σ true cost.
     pub true_return: f64,
+    /// Whether the task was solved in the last tenth of the episode; absent where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<bool>,
     /// Data file, relative to the dataset folder.
     pub file: String,
     /// Its length in bytes.
@@ -166,6 +169,13 @@ impl Meta {
         self.demonstration_return = ReturnStatistics::of(&returns);
         self.total_steps = episodes.iter().map(|e| e.total_steps).sum();
         self.episodes = episodes;
+    }
+
+    /// Share of episodes that solved the task; `None` where they do not say.
+    pub fn success_rate(&self) -> Option<f64> {
+        let known: Vec<bool> = self.episodes.iter().filter_map(|e| e.success).collect();
+        let solved = known.iter().filter(|s| **s).count();
+        (!known.is_empty()).then(|| solved as f64 / known.len() as f64)
     }
 
     /// Pretty-printed JSON with a final newline.

@@ -209,5 +209,8 @@ pub(crate) fn load_episode(
             expected: short(&entry.sha256),
         });
     }
-    Ok(episode)
+    Ok(Episode {
+        success: entry.success,
+        ..episode
+    })
 }

@@ -66,6 +66,7 @@ impl DatasetWriter {
             total_steps: episode.trajectory.len(),
             seed: episode.seed,
             true_return: episode.true_return(),
+            success: episode.success,
             file,
             bytes: bytes.len() as u64,
             sha256: disk::sha256(&bytes),

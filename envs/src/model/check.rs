@@ -174,6 +174,7 @@ impl Model {
                 if let Some(limits) = j.limits_rad {
                     Checks::ordered(&at("limits_rad"), limits)?;
                 }
+                Checks::not_negative(&at("stiffness_n_m"), j.stiffness_n_m)?;
                 Checks::not_negative(&at("damping_n_m_s"), j.damping_n_m_s)?;
                 Checks::not_negative(&at("friction_n_m"), j.friction_n_m)?;
                 Checks::not_negative(&at("armature_kg_m2"), j.armature_kg_m2)?;
@@ -280,6 +281,9 @@ impl Body {
             return Err(format!("{path}.name: \"world\" is taken"));
         }
         self.shape.check(&format!("{path}.shape"))?;
+        if matches!(self.shape, Shape::Terrain { .. }) {
+            return Err(format!("{path}.shape: terrain is for scenery, bodies move"));
+        }
         match (self.mass_kg, self.density_kg_m2) {
             (Some(mass), None) => Checks::positive(&format!("{path}.mass_kg"), mass)?,
             (None, Some(density)) => Checks::positive(&format!("{path}.density_kg_m2"), density)?,
@@ -307,6 +311,44 @@ impl Shape {
                 positive("radius_m", *radius_m)
             }
             Shape::Circle { radius_m } => positive("radius_m", *radius_m),
+            Shape::Compound { parts } => {
+                if parts.is_empty() {
+                    return Err(format!("{path}.parts is empty, expected at least one"));
+                }
+                for (i, part) in parts.iter().enumerate() {
+                    let path = format!("{path}.parts.{i}");
+                    if matches!(part.shape, Shape::Compound { .. } | Shape::Terrain { .. }) {
+                        return Err(format!(
+                            "{path}.shape: a part cannot be a compound or terrain"
+                        ));
+                    }
+                    part.shape.check(&format!("{path}.shape"))?;
+                    Checks::finite(&format!("{path}.position_m"), part.position_m[0])?;
+                    Checks::finite(&format!("{path}.position_m"), part.position_m[1])?;
+                    Checks::finite(&format!("{path}.angle_rad"), part.angle_rad)?;
+                }
+                Ok(())
+            }
+            Shape::Terrain {
+                spacing_m,
+                heights_m,
+                depth_m,
+            } => {
+                positive("spacing_m", *spacing_m)?;
+                positive("depth_m", *depth_m)?;
+                if heights_m.len() < 2 {
+                    return Err(format!("{path}.heights_m: expected at least 2 heights"));
+                }
+                for height in heights_m {
+                    Checks::finite(&format!("{path}.heights_m"), *height)?;
+                    if *height <= -depth_m {
+                        return Err(format!(
+                            "{path}.heights_m: {height} lies below the terrain's bottom at -{depth_m}"
+                        ));
+                    }
+                }
+                Ok(())
+            }
             Shape::Polygon { points_m } => {
                 for value in points_m.iter().flatten() {
                     Checks::finite(&format!("{path}.points_m"), *value)?;

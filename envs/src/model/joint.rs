@@ -68,6 +68,9 @@ pub struct Revolute {
     /// Least and greatest coordinate.
     #[serde(default)]
     pub limits_rad: Option<[f64; 2]>,
+    /// Spring towards coordinate zero (N m/rad).
+    #[serde(default)]
+    pub stiffness_n_m: f64,
     /// Viscous torque a speed (N m s/rad).
     #[serde(default)]
     pub damping_n_m_s: f64,

@@ -20,7 +20,7 @@ pub use actuator::{Actuator, Force, Frame, Thrust, Torque};
 pub use check::Checks;
 pub use joint::{Free, Joint, Prismatic, Revolute};
 pub use parse::{nearest, parse};
-pub use shape::{Point, PointName, Shape};
+pub use shape::{Part, Point, PointName, Shape};
 
 /// Name that joints use for the immovable parent.
 pub const WORLD: &str = "world";

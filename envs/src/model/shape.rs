@@ -33,11 +33,39 @@ pub enum Shape {
         /// Its radius.
         radius_m: f64,
     },
+    /// Several shapes that move as one; the frame is the file's own, not the centre of mass.
+    Compound {
+        /// The shapes; not compounds themselves.
+        parts: Vec<Part>,
+    },
+    /// Solid ground under straight pieces between heights, the first at the frame's origin, the
+    /// others to the right of it. For scenery.
+    Terrain {
+        /// Horizontal distance of neighbouring heights.
+        spacing_m: f64,
+        /// Height of the surface over the frame.
+        heights_m: Vec<f64>,
+        /// How far the ground reaches below the frame.
+        depth_m: f64,
+    },
     /// A convex polygon.
     Polygon {
         /// Its corners, counter-clockwise.
         points_m: Vec<[f64; 2]>,
     },
+}
+
+/// A shape within a [`Shape::Compound`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Outline.
+    pub shape: Shape,
+    /// Where its centre is in the compound's frame.
+    pub position_m: [f64; 2],
+    /// Its orientation, counter-clockwise.
+    #[serde(default)]
+    pub angle_rad: f64,
 }
 
 impl Shape {

@@ -41,6 +41,8 @@ pub struct Blueprint {
     /// Bodies that actuators push.
     pub(super) driven: Vec<RigidBodyHandle>,
     pub(super) hinges: Vec<Hinge>,
+    /// Solid scenery: what rays meet.
+    pub(super) surroundings: Vec<(Pose, SharedShape)>,
 }
 
 /// A moving body.
@@ -49,6 +51,8 @@ pub(super) struct Part {
     pub handle: RigidBodyHandle,
     pub shape: Shape,
     pub role: Role,
+    /// If it collides.
+    pub collider: Option<ColliderHandle>,
 }
 
 /// One generalised coordinate.

@@ -28,6 +28,7 @@ impl Blueprint {
             joints: Vec::new(),
             coordinates: Vec::new(),
             hinges: Vec::new(),
+            surroundings: Vec::new(),
         };
         builder.add_scenery()?;
         builder.add_bodies()?;
@@ -65,6 +66,7 @@ impl Blueprint {
             turning: turning(model),
             driven,
             hinges: builder.hinges,
+            surroundings: builder.surroundings,
             model: model.clone(),
         })
     }
@@ -106,6 +108,7 @@ pub(super) struct Builder<'a> {
     /// Per coordinate; given to rapier once the layout is final.
     pub resistances: Vec<Resistance>,
     pub hinges: Vec<Hinge>,
+    pub surroundings: Vec<(Pose, SharedShape)>,
 }
 
 impl<'a> Builder<'a> {
@@ -132,6 +135,7 @@ impl<'a> Builder<'a> {
             let shape = collision_shape(&item.shape)
                 .map_err(|e| format!("scenery.{}.shape.{e}", item.name))?;
             let pose = Pose::new(vector(item.position_m), item.angle_rad as f32);
+            self.surroundings.push((pose, shape.clone()));
             let collider = self.collider(shape, item.friction, item.restitution);
             let body = self
                 .parts
@@ -171,12 +175,12 @@ impl<'a> Builder<'a> {
                 }
             }
             let handle = self.parts.bodies.insert(builder);
+            let mut collider = None;
             if body.collides {
                 let shape = collision_shape(&body.shape).map_err(place)?;
-                let collider = self.collider(shape, body.friction, body.restitution);
-                self.parts
-                    .colliders
-                    .insert_with_parent(collider, handle, &mut self.parts.bodies);
+                let built = self.collider(shape, body.friction, body.restitution);
+                let (colliders, bodies) = (&mut self.parts.colliders, &mut self.parts.bodies);
+                collider = Some(colliders.insert_with_parent(built, handle, bodies));
             }
             self.parts.bodies[handle]
                 .recompute_mass_properties_from_colliders(&self.parts.colliders);
@@ -186,6 +190,7 @@ impl<'a> Builder<'a> {
                 handle,
                 shape: body.shape.clone(),
                 role: body.role,
+                collider,
             });
         }
         Ok(())

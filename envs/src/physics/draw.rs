@@ -12,17 +12,11 @@ impl Physics {
         let blueprint = self.blueprint();
         for item in &blueprint.model.scenery {
             let pose = Pose::new(vector(item.position_m), item.angle_rad as f32);
-            items.push(Item {
-                role: item.role,
-                shape: drawn(&item.shape, &pose),
-            });
+            push(items, item.role, drawn(&item.shape, &pose));
         }
         for body in &blueprint.bodies {
             let pose = self.parts.bodies[body.handle].position();
-            items.push(Item {
-                role: body.role,
-                shape: drawn(&body.shape, pose),
-            });
+            push(items, body.role, drawn(&body.shape, pose));
         }
         for hinge in &blueprint.hinges {
             let centre = self.pose(hinge.child).transform_point(hinge.point);
@@ -35,4 +29,8 @@ impl Physics {
             });
         }
     }
+}
+
+fn push(items: &mut Vec<Item>, role: Role, shapes: Vec<Shape>) {
+    items.extend(shapes.into_iter().map(|shape| Item { role, shape }));
 }

@@ -78,6 +78,11 @@ impl<'a> Builder<'a> {
         if let Some(limits) = j.limits_rad {
             data.set_limits(JointAxis::AngX, limits.map(|v| v as f32));
         }
+        if j.stiffness_n_m > 0.0 {
+            // A motor without speed target is a spring that the solver integrates implicitly.
+            data.set_motor_model(JointAxis::AngX, MotorModel::ForceBased)
+                .set_motor_position(JointAxis::AngX, 0.0, j.stiffness_n_m as f32, 0.0);
+        }
         self.mark_hinge(&j.child, child_point);
         let axis = Axis {
             axis: ANGLE,
@@ -124,7 +129,7 @@ impl<'a> Builder<'a> {
             Shape::Rod { radius_m, .. } | Shape::Capsule { radius_m, .. } => *radius_m,
             Shape::Circle { radius_m } => radius_m / 4.0,
             Shape::Box { width_m, height_m } => width_m.min(*height_m) / 4.0,
-            Shape::Polygon { .. } => 0.02,
+            Shape::Polygon { .. } | Shape::Compound { .. } | Shape::Terrain { .. } => 0.02,
         };
         self.hinges.push(Hinge {
             child: BodyId(child),

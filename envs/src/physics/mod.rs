@@ -8,6 +8,7 @@ mod blueprint;
 mod build;
 mod draw;
 mod joints;
+mod sense;
 mod shape;
 mod snapshot;
 

@@ -2,7 +2,7 @@
 
 use rapier2d::prelude::*;
 
-use crate::model::{Body, Shape};
+use crate::model::{Body, Part, Shape};
 use crate::scene;
 
 pub(super) fn vector([x, y]: [f64; 2]) -> Vector {
@@ -19,11 +19,47 @@ pub(super) fn collision_shape(shape: &Shape) -> Result<SharedShape, String> {
             SharedShape::capsule_y(*length_m as f32 / 2.0, *radius_m as f32)
         }
         Shape::Circle { radius_m } => SharedShape::ball(*radius_m as f32),
-        Shape::Polygon { points_m } => {
-            let points = points_m.iter().map(|p| vector(*p)).collect();
-            SharedShape::convex_polyline(points)
-                .ok_or("points_m: the corners are too close to a line")?
+        Shape::Polygon { points_m } => convex(points_m)?,
+        Shape::Compound { parts } => {
+            let part = |part: &Part| Ok((pose(part), collision_shape(&part.shape)?));
+            SharedShape::compound(parts.iter().map(part).collect::<Result<_, String>>()?)
         }
+        Shape::Terrain { .. } => {
+            let piece = |corners: [[f64; 2]; 4]| Ok((Pose::IDENTITY, convex(&corners)?));
+            let pieces = terrain_pieces(shape).map(piece);
+            SharedShape::compound(pieces.collect::<Result<_, String>>()?)
+        }
+    })
+}
+
+fn convex(corners: &[[f64; 2]]) -> Result<SharedShape, String> {
+    let points = corners.iter().map(|p| vector(*p)).collect();
+    SharedShape::convex_polyline(points)
+        .ok_or_else(|| "points_m: the corners are too close to a line".into())
+}
+
+fn pose(part: &Part) -> Pose {
+    Pose::new(vector(part.position_m), part.angle_rad as f32)
+}
+
+/// The trapezes between the heights of a terrain, counter-clockwise.
+fn terrain_pieces(shape: &Shape) -> impl Iterator<Item = [[f64; 2]; 4]> {
+    let (spacing, heights, bottom) = match shape {
+        Shape::Terrain {
+            spacing_m,
+            heights_m,
+            depth_m,
+        } => (*spacing_m, heights_m.as_slice(), -depth_m),
+        _ => (1.0, [].as_slice(), 0.0),
+    };
+    heights.windows(2).enumerate().map(move |(i, pair)| {
+        let (left, right) = (i as f64 * spacing, (i + 1) as f64 * spacing);
+        [
+            [left, bottom],
+            [right, bottom],
+            [right, pair[1]],
+            [left, pair[0]],
+        ]
     })
 }
 
@@ -49,20 +85,21 @@ pub(super) fn mass_properties(body: &Body) -> Result<MassProperties, String> {
 }
 
 /// The outline at a pose, for pictures.
-pub(super) fn drawn(shape: &Shape, pose: &Pose) -> scene::Shape {
-    let at = |x: f32, y: f32| {
-        let p = pose.transform_point(Vector::new(x, y));
+pub(super) fn drawn(shape: &Shape, pose: &Pose) -> Vec<scene::Shape> {
+    let at = |x: f64, y: f64| {
+        let p = pose.transform_point(vector([x, y]));
         [p.x, p.y]
     };
-    match shape {
+    let polygon = |corners: &[[f64; 2]]| scene::Shape::Polygon {
+        points: corners.iter().map(|p| at(p[0], p[1])).collect(),
+    };
+    vec![match shape {
         Shape::Box { width_m, height_m } => {
-            let (x, y) = (*width_m as f32 / 2.0, *height_m as f32 / 2.0);
-            scene::Shape::Polygon {
-                points: vec![at(-x, -y), at(x, -y), at(x, y), at(-x, y)],
-            }
+            let (x, y) = (width_m / 2.0, height_m / 2.0);
+            polygon(&[[-x, -y], [x, -y], [x, y], [-x, y]])
         }
         Shape::Rod { length_m, radius_m } | Shape::Capsule { length_m, radius_m } => {
-            let y = *length_m as f32 / 2.0;
+            let y = length_m / 2.0;
             scene::Shape::Capsule {
                 from: at(0.0, -y),
                 to: at(0.0, y),
@@ -73,11 +110,23 @@ pub(super) fn drawn(shape: &Shape, pose: &Pose) -> scene::Shape {
             centre: at(0.0, 0.0),
             radius: *radius_m as f32,
         },
-        Shape::Polygon { points_m } => scene::Shape::Polygon {
-            points: points_m
-                .iter()
-                .map(|p| at(p[0] as f32, p[1] as f32))
-                .collect(),
-        },
-    }
+        Shape::Polygon { points_m } => polygon(points_m),
+        Shape::Compound { parts } => {
+            let part = |part: &Part| drawn(&part.shape, &(*pose * self::pose(part)));
+            return parts.iter().flat_map(part).collect();
+        }
+        Shape::Terrain {
+            spacing_m,
+            heights_m,
+            depth_m,
+        } => {
+            let surface = heights_m.iter().enumerate().rev();
+            let mut corners: Vec<[f64; 2]> = surface
+                .map(|(i, height)| [i as f64 * spacing_m, *height])
+                .collect();
+            corners.push([0.0, -depth_m]);
+            corners.push([(heights_m.len() - 1) as f64 * spacing_m, -depth_m]);
+            polygon(&corners)
+        }
+    }]
 }

@@ -13,12 +13,12 @@
 //!
 //! Cost of a step: w_θ (1 − cos θ) + w_x x² + w_ẋ ẋ² + w_θ̇ θ̇² + w_u u², with the weights of the
 //! model's `task`. Start: uniform round `start_angle_rad`, at rest but for the stated spreads.
-//! End: after `horizon` steps (truncated).
+//! End: after `horizon` steps (truncated). Solved: pole within 20° of upright.
 
 use nalgebra::ComplexField;
 use serde::{Deserialize, Serialize};
 
-use super::spread;
+use super::{UPRIGHT_COS, spread};
 use crate::model::Checks;
 use crate::physics::{Blueprint, JointId, Physics};
 use crate::registry::World;
@@ -31,7 +31,8 @@ pub(crate) const WORLD: World = World::of::<CartPole>(
     "cart_pole",
     "keep a pole upright on a cart pushed along a track",
     include_str!("../../../assets/models/cart_pole.json"),
-);
+)
+.with_variants(include_str!("../../../assets/variants/cart_pole.json"));
 
 /// The `task` object of the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,6 +158,11 @@ impl Task for CartPole {
             + p.velocity_weight_s2_m2 * square(v[self.slider.index])
             + p.angular_velocity_weight_s2 * square(v[self.hinge.index])
             + p.action_weight * square(action[0])
+    }
+
+    fn solved(&self, physics: &Physics) -> Option<bool> {
+        let theta = physics.positions()[self.hinge.index];
+        Some(ComplexField::cos(theta) > UPRIGHT_COS)
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {

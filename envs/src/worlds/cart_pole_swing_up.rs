@@ -21,4 +21,7 @@ pub(crate) const WORLD: World = World::of::<CartPole>(
     "cart_pole_swing_up",
     "swing a hanging pole up on a cart and hold it",
     include_str!("../../../assets/models/cart_pole_swing_up.json"),
-);
+)
+.with_variants(include_str!(
+    "../../../assets/variants/cart_pole_swing_up.json"
+));

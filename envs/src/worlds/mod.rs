@@ -22,6 +22,9 @@ pub(crate) const ALL: &[World] = &[
     lq::WORLD,
 ];
 
+/// Cosine of the 20° round upright in which a pole counts as balanced.
+const UPRIGHT_COS: f32 = 0.939_692_6;
+
 /// Uniform on ±`half_width`.
 fn spread(rng: &mut Stream, half_width: f64) -> f64 {
     half_width * (2.0 * rng.random::<f64>() - 1.0)

@@ -10,14 +10,15 @@
 //! | `angular_velocity` θ̇ | rad/s | speed limit | | | | |
 //!
 //! Cost of a step: w_θ θ² + w_θ̇ θ̇² + w_u u² with θ wrapped to ±π; the weights of the model's `task`
-//! are 1, 0.1 and 0.001. Start: θ and θ̇ uniform. End: after `horizon` steps (truncated).
+//! are 1, 0.1 and 0.001. Start: θ and θ̇ uniform. End: after `horizon` steps (truncated). Solved: within
+//! 20° of upright.
 
 use std::f64::consts::PI;
 
 use nalgebra::ComplexField;
 use serde::{Deserialize, Serialize};
 
-use super::{spread, wrap};
+use super::{UPRIGHT_COS, spread, wrap};
 use crate::model::Checks;
 use crate::physics::{Blueprint, JointId, Physics};
 use crate::registry::World;
@@ -30,7 +31,8 @@ pub(crate) const WORLD: World = World::of::<Pendulum>(
     "pendulum",
     "swing a rod up with a weak motor and hold it",
     include_str!("../../../assets/models/pendulum.json"),
-);
+)
+.with_variants(include_str!("../../../assets/variants/pendulum.json"));
 
 /// The `task` object of the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,6 +120,11 @@ impl Task for Pendulum {
         p.angle_weight_1_rad2 * theta * theta
             + p.angular_velocity_weight_s2_rad2 * speed * speed
             + p.action_weight * torque * torque
+    }
+
+    fn solved(&self, physics: &Physics) -> Option<bool> {
+        let theta = physics.positions()[self.hinge.index];
+        Some(ComplexField::cos(theta) > UPRIGHT_COS)
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {

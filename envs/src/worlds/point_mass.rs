@@ -30,7 +30,8 @@ pub(crate) const WORLD: World = World::of::<PointMass>(
     "point_mass",
     "push a puck to a goal, round a soft obstacle",
     include_str!("../../../assets/models/point_mass.json"),
-);
+)
+.with_variants(include_str!("../../../assets/variants/point_mass.json"));
 
 /// The `task` object of the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -173,6 +174,12 @@ impl Task for PointMass {
         p.goal_weight_1_m * distance
             + p.obstacle_weight * (-2.0 * depth).exp()
             + p.action_weight * effort
+    }
+
+    fn solved(&self, physics: &Physics) -> Option<bool> {
+        let [x, y] = [0, 1].map(|i| f64::from(physics.positions()[self.float.index + i]));
+        let [goal_x, goal_y] = self.parameters.goal_m;
+        Some((x - goal_x).hypot(y - goal_y) < 0.3)
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {
