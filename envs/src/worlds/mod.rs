@@ -1,10 +1,15 @@
 //! The environments, one file each, and the list of them.
 
+pub mod bipedal_walker;
 pub mod cart_pole;
 pub mod cart_pole_swing_up;
+pub mod half_cheetah;
+pub mod hopper;
 pub mod lq;
 pub mod pendulum;
 pub mod point_mass;
+pub mod runner;
+pub mod walker;
 
 use std::f64::consts::TAU;
 
@@ -19,6 +24,10 @@ pub(crate) const ALL: &[World] = &[
     cart_pole_swing_up::WORLD,
     pendulum::WORLD,
     point_mass::WORLD,
+    hopper::WORLD,
+    walker::WORLD,
+    half_cheetah::WORLD,
+    bipedal_walker::WORLD,
     lq::WORLD,
 ];
 
