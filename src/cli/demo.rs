@@ -95,6 +95,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         return Err(Error::Failure("interrupted while recording".into()));
     }
     let demonstrations = Demonstrations::open(&demos)?;
+    let trajectories = demonstrations.trajectories();
 
     let mut runs: Vec<(RunFolder, f64, u64)> = Vec::new();
     for name in ["bc", "gan-gcl"] {
@@ -109,7 +110,8 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             checkpoint_every: 10,
         };
         let run = new_run(request, &demonstrations)?;
-        let worked = work(&run, &demonstrations, workers, &interrupt, output)?;
+        let factory = &demonstrations.factory;
+        let worked = work(&run, factory, &trajectories, workers, &interrupt, output)?;
         if !worked.finished {
             return Err(Error::Failure(format!(
                 "interrupted while training; go on with `costate train --resume -o {}`",

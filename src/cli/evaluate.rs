@@ -48,10 +48,8 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         )));
     }
     let run = RunFolder::open(&args.run)?;
-    let demos = args
-        .demos
-        .clone()
-        .unwrap_or(run.config().demonstrations.path.clone());
+    let imitated = run.config().imitated()?;
+    let demos = args.demos.clone().unwrap_or(imitated.path.clone());
     let demonstrations = open_demonstrations(&run, &demos)?;
     let options = Options {
         episodes: args.episodes,
@@ -69,7 +67,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 
 /// The demonstrations of a run, recognised by their fingerprint.
 pub fn open_demonstrations(run: &RunFolder, path: &Path) -> Result<Demonstrations, Error> {
-    let own = &run.config().demonstrations;
+    let own = run.config().imitated()?;
     if !path.exists() {
         return Err(Error::Misuse(format!(
             "{}: the demonstrations of this run are not there; say where they are with --demos DIR",
@@ -109,13 +107,13 @@ pub fn evaluate_run(
         _ => None,
     };
     let clone = match run.config().algo {
-        Algo::Bc(_) => None,
+        Algo::Bc(_) | Algo::Ppo(_) => None,
         _ => Some(cloned_baseline(run, demonstrations, output)?),
     };
     let horizon = demonstrations.factory.spec().horizon;
     let beta = match &run.config().algo {
         Algo::GanGcl(s) => s.beta_for(horizon),
-        Algo::Bc(_) => 1.0,
+        Algo::Bc(_) | Algo::Ppo(_) => 1.0,
     };
     output.remark("evaluating …");
     let subject = Subject {

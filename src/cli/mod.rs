@@ -5,6 +5,7 @@ mod demo;
 mod demos;
 mod envs;
 mod evaluate;
+mod expert;
 mod record;
 mod report;
 mod train;
@@ -49,6 +50,8 @@ enum Command {
     Demo(demo::Args),
     /// List environments, or show one with its spaces, units, parameters and experts.
     Envs(envs::Args),
+    /// Train an expert on the true cost, to record demonstrations with.
+    Expert(expert::Args),
     /// Record demonstrations of an expert.
     Record(record::Args),
     /// Look into demonstration datasets.
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Envs(args) => envs::run(args, output),
         Command::Record(args) => record::run(args, output),
         Command::Demos(args) => demos::run(args, output),
+        Command::Expert(args) => expert::run(args, output),
         Command::Train(args) => train::run(args, output),
         Command::Evaluate(args) => evaluate::run(args, output),
         Command::Report(args) => report::run(args, output),

@@ -103,7 +103,8 @@ fn motions(run: &RunFolder, output: Output) -> Result<Vec<Motion>, Error> {
     let label = run.config().algo.name();
     let mut motions = Vec::new();
     let mut seed = 0;
-    match open_demonstrations(run, &run.config().demonstrations.path) {
+    let imitated = run.config().imitated();
+    match imitated.and_then(|d| open_demonstrations(run, &d.path)) {
         Ok(demonstrations) => {
             if let Some(episode) = demonstrations.dataset.episodes().first() {
                 seed = episode.seed;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use costate_envs::{EnvFactory, Trajectory};
 use serde_json::json;
 
 use super::common::{Demonstrations, Output, interrupt_flag, parse_override, workers};
@@ -59,7 +60,9 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     } else {
         create(&args)?
     };
-    let progress = work(&run, &demonstrations, workers, &interrupt, output)?;
+    let trajectories = demonstrations.trajectories();
+    let factory = &demonstrations.factory;
+    let progress = work(&run, factory, &trajectories, workers, &interrupt, output)?;
     let path = run.path().display();
     let summary = json!({
         "run": run.path(),
@@ -113,13 +116,13 @@ pub fn new_run(request: Request, demonstrations: &Demonstrations) -> Result<RunF
             format: config::FORMAT,
             costate_version: env!("CARGO_PKG_VERSION").into(),
             env: meta.env.clone(),
-            demonstrations: DemonstrationsRef {
+            demonstrations: Some(DemonstrationsRef {
                 path,
                 fingerprint: demonstrations.fingerprint(),
                 episodes: meta.episodes.len(),
                 expert_return: meta.demonstration_return.mean,
                 expert: meta.expert.name.clone(),
-            },
+            }),
             algo: request.algo,
             seed: request.seed,
             checkpoint_every: request.checkpoint_every,
@@ -134,6 +137,12 @@ fn create(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
             Algo::NAMES.join(", ")
         )));
     };
+    if algo == "ppo" {
+        return Err(Error::Misuse(
+            "--algo ppo learns from the true cost, not from demonstrations; use `costate expert ENV`"
+                .into(),
+        ));
+    }
     if args.checkpoint_every == 0 {
         return Err(Error::Misuse(
             "--checkpoint-every is 0, expected at least 1".into(),
@@ -185,9 +194,10 @@ fn reopen(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
             own.seed
         )));
     }
-    let demos = args.demos.as_deref().unwrap_or(&own.demonstrations.path);
+    let imitated = own.imitated()?;
+    let demos = args.demos.as_deref().unwrap_or(&imitated.path);
     let demonstrations = Demonstrations::open(demos)?;
-    if demonstrations.fingerprint() != own.demonstrations.fingerprint {
+    if demonstrations.fingerprint() != imitated.fingerprint {
         return Err(Error::Failure(format!(
             "{}: not the demonstrations that {} was started with; name their folder, or start a new run",
             demos.display(),
@@ -205,19 +215,19 @@ pub struct Worked {
     pub done: Progress,
 }
 
-/// Trains from the last checkpoint (or the start) with progress; `demo` uses it too.
+/// Trains from the last checkpoint (or the start) with progress; `demo` and `expert` use it too.
 pub fn work(
     run: &RunFolder,
-    demonstrations: &Demonstrations,
+    factory: &EnvFactory,
+    demonstrations: &[Trajectory],
     workers: usize,
     interrupt: &AtomicBool,
     output: Output,
 ) -> Result<Worked, Error> {
     tch::set_num_threads(1);
-    let trajectories = demonstrations.trajectories();
     let task = Task {
-        factory: &demonstrations.factory,
-        demonstrations: &trajectories,
+        factory,
+        demonstrations,
         seed: run.config().seed,
         workers,
     };

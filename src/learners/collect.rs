@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use costate_envs::rng::derive_seed;
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
-use costate_envs::{EnvFactory, Trajectory};
+use costate_envs::{EnvFactory, Episode, Trajectory};
 
 use crate::error::Error;
 use crate::policy::GaussianPolicy;
@@ -14,6 +14,11 @@ use crate::policy::GaussianPolicy;
 pub struct Audit(Vec<f64>);
 
 impl Audit {
+    /// The true returns of `episodes`.
+    pub(crate) fn of(episodes: &[Episode]) -> Self {
+        Self(episodes.iter().map(Episode::true_return).collect())
+    }
+
     /// The true returns.
     pub(crate) fn true_returns(&self) -> &[f64] {
         &self.0
@@ -55,7 +60,7 @@ impl Collector {
         let episodes = self
             .pool
             .collect(&self.factory, &actor, ActionChoice::Sample, &jobs)?;
-        let audit = Audit(episodes.iter().map(|e| e.true_return()).collect());
+        let audit = Audit::of(&episodes);
         Ok((episodes.into_iter().map(|e| e.trajectory).collect(), audit))
     }
 }

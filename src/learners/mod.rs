@@ -3,6 +3,7 @@
 pub mod bc;
 pub mod collect;
 pub mod gan_gcl;
+pub mod ppo;
 
 use costate_envs::{EnvFactory, Trajectory};
 

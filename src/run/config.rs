@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::learners::bc::{Bc, BcSettings};
 use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
+use crate::learners::ppo::{PpoExpert, PpoExpertSettings};
 use crate::learners::{Learner, Task};
 
 /// Version of the run folder's layout that this build writes and the newest that it reads.
@@ -21,10 +22,12 @@ pub enum Algo {
     Bc(BcSettings),
     /// Trajectory-level guided cost learning as a GAN.
     GanGcl(GanGclSettings),
+    /// Reinforcement learning on the true cost: makes experts, imitates nobody.
+    Ppo(PpoExpertSettings),
 }
 
 impl Algo {
-    /// Names that `--algo` accepts.
+    /// Names of the imitation learners, which `--algo` accepts.
     pub const NAMES: [&'static str; 2] = ["gan-gcl", "bc"];
 
     /// Its name.
@@ -32,6 +35,7 @@ impl Algo {
         match self {
             Self::Bc(_) => "bc",
             Self::GanGcl(_) => "gan-gcl",
+            Self::Ppo(_) => "ppo",
         }
     }
 
@@ -40,6 +44,7 @@ impl Algo {
         Ok(match self {
             Self::Bc(settings) => Box::new(Bc::new(settings, task)?),
             Self::GanGcl(settings) => Box::new(GanGcl::new(settings, task)?),
+            Self::Ppo(settings) => Box::new(PpoExpert::new(settings, task)?),
         })
     }
 }
@@ -70,8 +75,9 @@ pub struct RunConfig {
     pub costate_version: String,
     /// The environment with all its parameters.
     pub env: EnvConfig,
-    /// The demonstrations.
-    pub demonstrations: DemonstrationsRef,
+    /// The demonstrations; none for an expert, which learns from the true cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demonstrations: Option<DemonstrationsRef>,
     /// The algorithm with all its settings.
     pub algo: Algo,
     /// Seed of every stream.
@@ -81,6 +87,17 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
+    /// The demonstrations that a run imitates; an error for an expert's run.
+    pub fn imitated(&self) -> Result<&DemonstrationsRef, Error> {
+        self.demonstrations.as_ref().ok_or_else(|| {
+            Error::Misuse(
+                "this run of `costate expert` imitates no demonstrations; record with it: \
+                 `costate record ENV --expert RUN`"
+                    .into(),
+            )
+        })
+    }
+
     /// Reads `config.json` of a run folder.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let file = folder.join("config.json");

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::config::Algo;
 use crate::error::Error;
+use crate::improve::PpoSettings;
 use crate::learners::bc::BcSettings;
 use crate::learners::gan_gcl::GanGclSettings;
 
@@ -35,6 +36,7 @@ pub fn resolve(
     let text = match algo {
         "bc" => include_str!("../../assets/settings/bc.json"),
         "gan-gcl" => include_str!("../../assets/settings/gan-gcl.json"),
+        "ppo" => include_str!("../../assets/settings/ppo.json"),
         other => {
             let hint = suggestion(nearest(other, Algo::NAMES));
             return Err(Error::Misuse(format!(
@@ -66,6 +68,7 @@ pub fn resolve(
     }
     let algo = match algo {
         "bc" => Algo::Bc(parse(algo, settings)?),
+        "ppo" => Algo::Ppo(parse(algo, settings)?),
         _ => Algo::GanGcl(parse(algo, settings)?),
     };
     validate(&algo)?;
@@ -146,9 +149,43 @@ fn bound<'a>(name: &'a str, value: f64, holds: bool, expected: &'a str) -> Bound
     }
 }
 
+fn at_least_one(name: &str, v: usize) -> Bound<'_> {
+    bound(name, v as f64, v >= 1, "at least 1")
+}
+
+fn positive(name: &str, v: f64) -> Bound<'_> {
+    bound(name, v, v.is_finite() && v > 0.0, "a positive number")
+}
+
+fn ppo_bounds(ppo: &PpoSettings) -> Vec<Bound<'static>> {
+    let share = |v: f64| v > 0.0 && v <= 1.0;
+    let (lambda, clip) = (ppo.gae_lambda, ppo.clip);
+    let mut bounds = vec![
+        bound(
+            "ppo.discount",
+            ppo.discount,
+            share(ppo.discount),
+            "in (0, 1]",
+        ),
+        bound(
+            "ppo.gae_lambda",
+            lambda,
+            (0.0..=1.0).contains(&lambda),
+            "in [0, 1]",
+        ),
+        bound("ppo.clip", clip, clip > 0.0 && clip < 1.0, "in (0, 1)"),
+        at_least_one("ppo.epochs", ppo.epochs),
+        at_least_one("ppo.minibatch", ppo.minibatch),
+        positive("ppo.learning_rate", ppo.learning_rate),
+        positive("ppo.kl_stop", ppo.kl_stop),
+        positive("ppo.max_gradient_norm", ppo.max_gradient_norm),
+    ];
+    let layers = ppo.critic_hidden.iter();
+    bounds.extend(layers.map(|&n| at_least_one("ppo.critic_hidden", n)));
+    bounds
+}
+
 fn validate(algo: &Algo) -> Result<(), Error> {
-    let at_least_one = |name, v: usize| bound(name, v as f64, v >= 1, "at least 1");
-    let positive = |name, v: f64| bound(name, v, v.is_finite() && v > 0.0, "a positive number");
     let policy = |p: &crate::policy::PolicySettings| {
         let layers = p.hidden.iter().map(|&n| at_least_one("policy.hidden", n));
         let (floor, initial) = (p.std_floor, p.std_initial);
@@ -212,36 +249,32 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             ));
             bounds.extend(cost.hidden.iter().map(|&n| at_least_one("cost.hidden", n)));
             bounds.extend(policy(&s.policy));
-            let share = |v: f64| v > 0.0 && v <= 1.0;
+            bounds.extend(ppo_bounds(ppo));
+        }
+        Algo::Ppo(s) => {
+            bounds.push(at_least_one("iterations", s.iterations));
+            bounds.push(at_least_one("trajectories", s.trajectories));
+            bounds.extend(s.horizon.map(|h| at_least_one("horizon", h)));
+            for (name, v) in [
+                ("terminal_cost", s.terminal_cost),
+                ("temperature", s.temperature),
+            ] {
+                bounds.push(bound(
+                    name,
+                    v,
+                    v.is_finite() && v >= 0.0,
+                    "a number of at least 0",
+                ));
+            }
+            let left = s.learning_rate_left;
             bounds.push(bound(
-                "ppo.discount",
-                ppo.discount,
-                share(ppo.discount),
+                "learning_rate_left",
+                left,
+                left > 0.0 && left <= 1.0,
                 "in (0, 1]",
             ));
-            let lambda = ppo.gae_lambda;
-            bounds.push(bound(
-                "ppo.gae_lambda",
-                lambda,
-                (0.0..=1.0).contains(&lambda),
-                "in [0, 1]",
-            ));
-            bounds.push(bound(
-                "ppo.clip",
-                ppo.clip,
-                ppo.clip > 0.0 && ppo.clip < 1.0,
-                "in (0, 1)",
-            ));
-            bounds.push(at_least_one("ppo.epochs", ppo.epochs));
-            bounds.push(at_least_one("ppo.minibatch", ppo.minibatch));
-            bounds.push(positive("ppo.learning_rate", ppo.learning_rate));
-            bounds.push(positive("ppo.kl_stop", ppo.kl_stop));
-            bounds.push(positive("ppo.max_gradient_norm", ppo.max_gradient_norm));
-            bounds.extend(
-                ppo.critic_hidden
-                    .iter()
-                    .map(|&n| at_least_one("ppo.critic_hidden", n)),
-            );
+            bounds.extend(policy(&s.policy));
+            bounds.extend(ppo_bounds(&s.ppo));
         }
     }
     match bounds.iter().find(|b| !b.holds) {

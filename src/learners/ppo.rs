@@ -1,0 +1,191 @@
+//! Reinforcement learning on the true cost: how policies become experts.
+//!
+//! The one learner that sees true costs. It makes demonstrators for worlds without an analytic
+//! controller (`costate expert`); imitation learners never use it.
+
+use std::sync::Arc;
+
+use costate_envs::rng::{derive_seed, stream};
+use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
+use costate_envs::{End, EnvFactory, Episode, Trajectory};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::collect::Audit;
+use super::{Learner, Report, Task};
+use crate::batch::TrajectoryBatch;
+use crate::cost::EnergyModel;
+use crate::error::Error;
+use crate::improve::{Ppo, PpoSettings};
+use crate::nn::{StateDict, StateError};
+use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
+
+/// Settings of [`PpoExpert`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PpoExpertSettings {
+    /// Rounds of rollout and improvement.
+    pub iterations: usize,
+    /// Episodes an iteration.
+    pub trajectories: usize,
+    /// Variant of the environment to train in, e.g. one that ends when a robot falls.
+    pub variant: Option<String>,
+    /// Control steps in a training episode; the environment's own horizon if null.
+    pub horizon: Option<usize>,
+    /// Cost of every step after a terminal state, for ever: γ c/(1 − γ) is added to the last step.
+    /// Without it, ending early would be the cheapest thing to do.
+    pub terminal_cost: f64,
+    /// Temperature α: the policy minimises E[Σ c + α log π].
+    pub temperature: f64,
+    /// Share of the learning rate left in the last iteration; it falls linearly.
+    pub learning_rate_left: f64,
+    /// The policy.
+    pub policy: PolicySettings,
+    /// Policy improvement.
+    pub ppo: PpoSettings,
+}
+
+/// The learner.
+pub struct PpoExpert {
+    settings: PpoExpertSettings,
+    seed: u64,
+    factory: EnvFactory,
+    pool: RolloutPool,
+    policy: GaussianPolicy,
+    ppo: Ppo,
+}
+
+impl Learner for PpoExpert {
+    fn iterate(&mut self, k: usize) -> Result<Report, Error> {
+        let s = &self.settings;
+        let done = k as f64 / s.iterations.saturating_sub(1).max(1) as f64;
+        let left = 1.0 - (1.0 - s.learning_rate_left) * done;
+        self.ppo.set_learning_rate(s.ppo.learning_rate * left);
+
+        let episodes = self.collect("rollout", k, s.trajectories)?;
+        let batch = TrajectoryBatch::new(episodes.iter().map(|e| &e.trajectory))
+            .ok_or_else(|| Error::Failure("no episodes were collected".into()))?;
+        let behaviour = batch.behaviour.clone().unwrap_or_default();
+        let after = s.ppo.discount * s.terminal_cost / (1.0 - s.ppo.discount).max(1e-3);
+        let costs = episodes.iter().flat_map(|e| {
+            let last = e.costs.len() - 1;
+            let fell = e.trajectory.end() == End::Terminated;
+            let extra = move |t| if fell && t == last { after } else { 0.0 };
+            e.costs.iter().enumerate().map(move |(t, c)| c + extra(t))
+        });
+        let soft_cost: Vec<f64> = costs
+            .zip(&behaviour)
+            .map(|(cost, log_density)| cost + s.temperature * log_density)
+            .collect();
+        let behaviour = Tensor::from_slice(&behaviour);
+        let report = self
+            .ppo
+            .improve(&self.policy, &batch, &soft_cost, &behaviour, self.seed, k);
+        if !self.policy.is_finite() {
+            return Err(Error::Failure(format!(
+                "training diverged in iteration {k}: a weight is not finite; lower ppo.learning_rate"
+            )));
+        }
+        let successes = episodes.iter().filter(|e| e.success == Some(true)).count();
+        let steps = batch.steps() as f64;
+        let cost: f64 = episodes.iter().flat_map(|e| &e.costs).sum();
+        Ok(Report {
+            diagnostics: vec![
+                ("step_cost", cost / steps),
+                ("episode_steps", steps / episodes.len() as f64),
+                ("success", successes as f64 / episodes.len() as f64),
+                ("entropy", report.entropy),
+                ("policy_std", self.policy.mean_std(&batch.starts)),
+                ("kl", report.kl),
+                ("ppo_epochs", report.epochs as f64),
+                ("policy_gradient_norm", report.gradient_norm),
+                ("value_error", report.value_error),
+            ],
+            env_steps: batch.steps() as u64,
+            audit: Some(Audit::of(&episodes)),
+        })
+    }
+
+    fn iterations(&self) -> usize {
+        self.settings.iterations
+    }
+
+    fn policy(&self) -> &GaussianPolicy {
+        &self.policy
+    }
+
+    fn energy_model(&self) -> Option<&EnergyModel> {
+        None
+    }
+
+    fn save(&self) -> StateDict {
+        let mut state = StateDict::default();
+        self.policy.save(&mut state);
+        self.ppo.save(&mut state);
+        state
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.policy.load(state)?;
+        self.ppo.load(state)
+    }
+}
+
+impl PpoExpert {
+    /// A learner at its start: weights from the seed, scales from the untrained policy's rollouts.
+    pub fn new(settings: &PpoExpertSettings, task: &Task) -> Result<Self, Error> {
+        let seed = task.seed;
+        let mut config = task.factory.config().clone();
+        if let Some(variant) = &settings.variant {
+            config.apply_variant(variant)?;
+        }
+        if let Some(horizon) = settings.horizon {
+            config.set("task.horizon", &horizon.to_string())?;
+        }
+        let factory = config.factory()?;
+        let spec = factory.spec();
+        let new_policy = |normalizer: Normalizer| {
+            let mut rng = stream(seed, "policy_weights", 0);
+            let scale = ActionScale::of(spec);
+            GaussianPolicy::new(&spec.name, &settings.policy, normalizer, scale, &mut rng)
+        };
+        let dim = spec.observation.dim();
+        let naive = new_policy(Normalizer::identity(dim));
+        let mut learner = Self {
+            settings: settings.clone(),
+            seed,
+            pool: RolloutPool::new(task.workers),
+            ppo: Ppo::new(
+                &settings.ppo,
+                &naive,
+                &mut stream(seed, "critic_weights", 0),
+            ),
+            policy: naive,
+            factory: factory.clone(),
+        };
+        let first: Vec<Trajectory> = learner
+            .collect("normalizer", 0, settings.trajectories)?
+            .into_iter()
+            .map(|e| e.trajectory)
+            .collect();
+        learner.policy = new_policy(Normalizer::fit(dim, &[&first]));
+        learner.ppo = Ppo::new(
+            &settings.ppo,
+            &learner.policy,
+            &mut stream(seed, "critic_weights", 0),
+        );
+        Ok(learner)
+    }
+
+    fn collect(&self, name: &str, batch: usize, count: usize) -> Result<Vec<Episode>, Error> {
+        let jobs: Vec<Job> = (0..count)
+            .map(|i| Job {
+                seed: derive_seed(self.seed, name, (batch * count + i) as u64),
+            })
+            .collect();
+        let actor = Arc::new(self.policy.freeze());
+        Ok(self
+            .pool
+            .collect(&self.factory, &actor, ActionChoice::Sample, &jobs)?)
+    }
+}
