@@ -50,6 +50,8 @@ pub struct Info {
     pub return_range: Range,
     /// True returns of random actions, where measured.
     pub random_return: Option<ReturnStatistics>,
+    /// Share of episodes that solved the task, where it says.
+    pub success_rate: Option<f64>,
     /// What was seen, channel by channel.
     pub observations: Vec<ChannelInfo>,
     /// What was commanded, channel by channel.
@@ -137,6 +139,7 @@ pub fn info(dataset: &Dataset) -> Info {
         demonstration_return: meta.demonstration_return,
         return_range: Range::of(episodes.iter().map(Episode::true_return)),
         random_return: meta.random_return,
+        success_rate: meta.success_rate(),
         observations: channels(&meta.spec.observation, |e| e.trajectory.observations()),
         actions: channels(&meta.spec.action, |e| e.trajectory.actions()),
     }

@@ -23,8 +23,8 @@ Examples:
 pub struct Args {
     /// Environment; `costate envs` lists them.
     env: String,
-    /// Expert; the environment's best one by default.
-    #[arg(long, value_name = "NAME")]
+    /// Expert: a name, a run of `costate expert`, or a policy.safetensors; the best one by default.
+    #[arg(long, value_name = "NAME|RUN")]
     expert: Option<String>,
     /// Episodes to record.
     #[arg(short = 'n', long, default_value_t = 25)]
@@ -70,11 +70,12 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         "steps": meta.total_steps,
         "expert_return": returns.mean,
         "random_return": meta.random_return.map(|r| r.mean),
+        "success_rate": meta.success_rate(),
     });
     output.result(&summary, || {
         let dataset = folder.display();
         format!(
-            "{} episodes of {} by `{}`, {} steps: return {} ± {} (random actions: {})\n\
+            "{} episodes of {} by `{}`, {} steps: return {} ± {} (random actions: {}){}\n\
              dataset: {dataset}\nnext:    costate train {dataset} --algo gan-gcl",
             meta.episodes.len(),
             args.env,
@@ -83,6 +84,9 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             number(returns.mean),
             number(returns.std),
             meta.random_return.map_or("–".into(), |r| number(r.mean)),
+            meta.success_rate()
+                .map(|s| format!(", {} % solved", number(100.0 * s)))
+                .unwrap_or_default(),
         )
     })?;
     if meta.episodes.len() < args.episodes {

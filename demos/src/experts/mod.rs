@@ -27,7 +27,9 @@ mod lqr;
 mod maxent;
 mod mppi;
 mod noise;
+mod policy;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use costate_envs::model::nearest;
@@ -40,6 +42,7 @@ pub use lqr::{Equilibrium, LinearModel, LqrExpert, equilibrium};
 pub use maxent::MaxEntExpert;
 pub use mppi::{MppiExpert, MppiParameters};
 pub use noise::ActionNoise;
+pub use policy::PolicyExpert;
 
 use crate::dataset::ExpertInfo;
 
@@ -47,6 +50,7 @@ use crate::dataset::ExpertInfo;
 pub fn default_noise(env: &str) -> f64 {
     match env {
         "pendulum" => 0.0375,
+        "hopper" | "walker" | "half_cheetah" | "bipedal_walker" => 0.025,
         _ => 0.05,
     }
 }
@@ -102,6 +106,9 @@ pub enum ExpertError {
         /// Why.
         reason: String,
     },
+    /// A policy file that cannot act here.
+    #[error("expert {0}")]
+    Policy(String),
     /// The simulator failed while the expert was designed.
     #[error("the expert cannot be designed: {0}")]
     Env(#[from] EnvError),
@@ -119,7 +126,23 @@ pub fn experts_for(env: &str) -> &'static [&'static str] {
         "lq" => &["maxent", "lqr"],
         "cart_pole" => &["lqr", "mppi"],
         "cart_pole_swing_up" | "pendulum" => &["energy", "mppi"],
+        "hopper" | "walker" | "half_cheetah" | "bipedal_walker" => &["trained", "mppi"],
         _ => &["mppi"],
+    }
+}
+
+/// The shipped weights of `trained`, made by `costate expert ENV`.
+fn trained_policy(env: &str) -> Option<&'static [u8]> {
+    match env {
+        "hopper" => Some(include_bytes!("../../../assets/experts/hopper.safetensors")),
+        "walker" => Some(include_bytes!("../../../assets/experts/walker.safetensors")),
+        "half_cheetah" => Some(include_bytes!(
+            "../../../assets/experts/half_cheetah.safetensors"
+        )),
+        "bipedal_walker" => Some(include_bytes!(
+            "../../../assets/experts/bipedal_walker.safetensors"
+        )),
+        _ => None,
     }
 }
 
@@ -144,7 +167,8 @@ impl std::fmt::Debug for ExpertDesign {
 
 impl ExpertDesign {
     /// Designs the expert `name` (the environment's best one if `None`) for the environment of
-    /// `factory`. `noise` is the standard deviation of the action noise as a share of the action
+    /// `factory`. `name` may also be a path: a run folder of `costate expert`, or any
+    /// `policy.safetensors`. `noise` is the standard deviation of the action noise as a share of the action
     /// range ([`default_noise`] if `None`).
     pub fn new(
         factory: &EnvFactory,
@@ -154,6 +178,11 @@ impl ExpertDesign {
         let spec = factory.spec();
         let known = experts_for(&spec.name);
         let asked = name.unwrap_or(known[0]);
+        let path = Path::new(asked);
+        if !known.contains(&asked) && path.exists() {
+            let expert = PolicyExpert::read(path, spec).map_err(ExpertError::Policy)?;
+            return Self::trained(factory, "trained", expert, noise);
+        }
         let unknown = || ExpertError::Unknown {
             env: spec.name.clone(),
             name: asked.into(),
@@ -190,6 +219,11 @@ impl ExpertDesign {
                 let build = move || EnergyExpert::new(expert.clone(), &factory);
                 Self::of(name, parameters, gaussian, build)
             }
+            "trained" => {
+                let bytes = trained_policy(&spec.name).ok_or_else(unknown)?;
+                let expert = PolicyExpert::from_bytes(bytes, spec).map_err(ExpertError::Policy)?;
+                return Self::trained(factory, name, expert, noise);
+            }
             "mppi" => {
                 let settings = MppiParameters::for_env(&spec.name);
                 let parameters = settings.describe();
@@ -199,6 +233,21 @@ impl ExpertDesign {
             }
             _ => return Err(unknown()),
         })
+    }
+
+    /// A trained policy as an expert called `name`.
+    fn trained(
+        factory: &EnvFactory,
+        name: &str,
+        expert: PolicyExpert,
+        noise: Option<f64>,
+    ) -> Result<Self, ExpertError> {
+        let spec = factory.spec();
+        let level = noise.unwrap_or_else(|| default_noise(&spec.name));
+        let gaussian =
+            ActionNoise::fraction_of_range(level, &spec.action).ok_or(ExpertError::Noise(level))?;
+        let parameters = expert.describe();
+        Ok(Self::of(name, parameters, gaussian, move || expert.clone()))
     }
 
     /// An expert of one's own: its name, a description for the dataset, its noise, and how to make

@@ -23,6 +23,15 @@ impl Physics {
         self.contact_force(body) > 0.0
     }
 
+    /// Depth of the deepest contact in the last simulator step, metres; 0 without contacts.
+    pub fn penetration(&self) -> f32 {
+        let pairs = self.parts.narrow_phase.contact_pairs();
+        pairs
+            .filter_map(|pair| pair.find_deepest_contact())
+            .map(|(_, contact)| -contact.dist)
+            .fold(0.0, f32::max)
+    }
+
     /// Distance from `origin` along the unit vector `direction` to the nearest solid scenery,
     /// metres; `reach` where there is none nearer.
     pub fn distance_to_scenery(&self, origin: [f32; 2], direction: [f32; 2], reach: f32) -> f32 {
