@@ -15,6 +15,8 @@ const TRAIL_S: f64 = 2.5;
 const SHADES: u32 = 12;
 /// Opacities of the earlier poses in a still, oldest first.
 const GHOSTS: [f32; 6] = [0.10, 0.13, 0.16, 0.20, 0.25, 0.32];
+/// Least distance between them, in lengths of the view's longer side: closer ones are a blur.
+const GHOST_SPACING: f64 = 0.03;
 /// How far back a still's trail reaches, in lengths of the view's longer side.
 const STILL_REACH: f64 = 1.5;
 /// How much wider than its view a still under a moving camera may be.
@@ -181,13 +183,15 @@ impl<'a> Stage<'a> {
         )
     }
 
-    /// Earlier steps to show faintly: about equally far apart along the trail.
+    /// Earlier steps to show faintly: about equally far apart along the trail, none where another
+    /// would be drawn over it.
     fn poses(&self, from: usize, step: usize) -> Vec<(usize, f32)> {
         let Some(trail) = &self.trail else {
             return Vec::new();
         };
+        let least = GHOST_SPACING * self.extent[0].max(self.extent[1]);
         let apart = trail.length(from, step) / GHOSTS.len() as f64;
-        let mut poses = Vec::new();
+        let mut poses: Vec<(usize, f32)> = Vec::new();
         let mut gone = 0.0;
         let mut t = from;
         for (i, &opacity) in GHOSTS.iter().enumerate() {
@@ -195,7 +199,8 @@ impl<'a> Stage<'a> {
                 t += 1;
                 gone += trail.length(t - 1, t);
             }
-            if t < step && poses.last().is_none_or(|&(last, _)| last < t) {
+            let near = |other: usize| trail.distance(t, other) < least;
+            if !near(step) && !poses.iter().any(|&(other, _)| near(other)) {
                 poses.push((t, opacity));
             }
         }

@@ -44,6 +44,11 @@ impl Trail {
         }))
     }
 
+    /// Metres between scenes `a` and `b`, as the crow flies.
+    pub(super) fn distance(&self, a: usize, b: usize) -> f64 {
+        length(&[self.points[a], self.points[b]])
+    }
+
     /// Metres gone from scene `from` to scene `to`.
     pub(super) fn length(&self, from: usize, to: usize) -> f64 {
         length(&self.points[from..=to])
