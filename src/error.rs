@@ -6,6 +6,7 @@ use costate_demos::record::RecordError;
 use costate_envs::{EnvError, ModelError};
 
 use crate::nn::StateError;
+use crate::picture::PictureError;
 
 /// Anything that can go wrong in a command.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,9 @@ pub enum Error {
     /// A weights file that cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A picture that cannot be made.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
     /// A file that the operating system refused.
     #[error("{path}: {source}; nothing was left half-written")]
     Io {
@@ -51,6 +55,7 @@ impl Error {
             Self::Misuse(_) | Self::Model(_) => 2,
             Self::Dataset(e) | Self::Record(RecordError::Dataset(e)) if is_misuse(e) => 2,
             Self::Record(RecordError::NoEpisodes) => 2,
+            Self::Picture(e) if !matches!(e, PictureError::Encoding(_)) => 2,
             Self::Expert(e) if !matches!(e, ExpertError::Env(_)) => 2,
             _ => 1,
         }

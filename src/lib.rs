@@ -15,6 +15,7 @@ pub mod evaluate;
 pub mod improve;
 pub mod learners;
 pub mod nn;
+pub mod picture;
 pub mod policy;
 pub mod report;
 pub mod run;

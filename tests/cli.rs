@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{run, small_dataset, succeed, train_args};
+use common::{fail, run, small_dataset, succeed, train_args};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {
@@ -23,6 +23,7 @@ fn every_command_has_help_with_an_example() {
         "train",
         "evaluate",
         "report",
+        "view",
     ] {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("--help");
@@ -212,6 +213,159 @@ fn cloning_imitates_and_says_how_well() {
     let e = json(&succeed(at, &["evaluate", "bc", "-n", "4", "--json"]));
     assert!(e["normalized_score"].is_number());
     assert!(e.get("spearman").is_none(), "cloning learns no cost");
+}
+
+/// Width and height of a PNG or GIF, from its head.
+fn size_of(file: &std::path::Path) -> (u64, u64) {
+    let bytes = fs::read(file).unwrap();
+    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        let at = |i: usize| u64::from(u32::from_be_bytes(bytes[i..i + 4].try_into().unwrap()));
+        (at(16), at(20))
+    } else {
+        assert!(bytes.starts_with(b"GIF89a"), "{}", file.display());
+        let at = |i: usize| u64::from(u16::from_le_bytes(bytes[i..i + 2].try_into().unwrap()));
+        (at(6), at(8))
+    }
+}
+
+#[test]
+fn view_pictures_environments_datasets_and_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_dataset(at);
+    let train = [
+        "train",
+        "demos",
+        "--algo",
+        "bc",
+        "--set",
+        "iterations=1",
+        "-o",
+        "run",
+        "--quiet",
+    ];
+    succeed(at, &train);
+    let view = |args: &[&str]| {
+        let mut all = vec!["view"];
+        all.extend(args);
+        all.extend(["--size", "96", "--json", "--quiet"]);
+        let told = json(&succeed(at, &all));
+        let file = at.join(told["file"].as_str().unwrap());
+        let (width, height) = size_of(&file);
+        assert_eq!(width.max(height), 96);
+        assert_eq!(told["width"], width);
+        assert_eq!(told["height"], height);
+        assert_eq!(told["bytes"], fs::metadata(&file).unwrap().len());
+        assert_eq!(told["env"], "pendulum");
+        told
+    };
+    // What the recording's seed gives, filmed anew, and the recording itself are one episode.
+    let horizon = ["--set", "env.task.horizon=40"];
+    let mut expert = vec!["pendulum", "--gif", "expert.gif"];
+    expert.extend(horizon);
+    let expert = view(&expert);
+    let recorded = view(&["demos", "--gif", "recorded.gif"]);
+    assert_eq!(expert["frames"], 41);
+    assert_eq!(
+        expert["seconds"], 3.0,
+        "40 steps of 0.05 s and a second's rest"
+    );
+    assert_eq!(expert["return"], recorded["return"]);
+    let bytes = |name: &str| fs::read(at.join(name)).unwrap();
+    assert_eq!(bytes("expert.gif"), bytes("recorded.gif"));
+    let other = view(&["./demos", "--episode", "3", "--gif", "recorded.gif"]);
+    assert_ne!(other["return"], recorded["return"]);
+    assert_ne!(bytes("expert.gif"), bytes("recorded.gif"), "overwritten");
+
+    let still = view(&["demos", "--png", "still.png", "--at", "20"]);
+    assert_eq!((&still["frames"], &still["at"]), (&1.into(), &20.into()));
+    let learned = view(&["run", "--gif", "learned.gif", "--steps", "10"]);
+    assert_eq!(
+        (&learned["steps"], &learned["frames"]),
+        (&10.into(), &11.into())
+    );
+    let sampled = view(&[
+        "run",
+        "--gif",
+        "sampled.gif",
+        "--steps",
+        "10",
+        "--stochastic",
+    ]);
+    assert_ne!(learned["return"], sampled["return"]);
+    let again = view(&[
+        "run",
+        "--gif",
+        "sampled.gif",
+        "--steps",
+        "10",
+        "--seed",
+        "1",
+    ]);
+    assert_ne!(learned["return"], again["return"]);
+    let random = view(&["pendulum", "--random", "--png", "r.png", "--steps", "5"]);
+    assert_eq!(random["steps"], 5);
+    view(&[
+        "pendulum", "--expert", "mppi", "--png", "m.png", "--steps", "1",
+    ]);
+    assert_eq!(
+        fs::read_dir(at).unwrap().count(),
+        2 + 7,
+        "nothing is left beside the pictures"
+    );
+}
+
+#[test]
+fn view_refuses_what_it_cannot_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_dataset(at);
+    fs::create_dir(at.join("other")).unwrap();
+    let png = ["--png", "x.png"];
+    let refuse = |subject: &str, more: &[&str], parts: &[&str]| {
+        let mut args = vec!["view", subject];
+        args.extend(more);
+        fail(at, &args, 2, parts);
+    };
+    refuse("lq", &[], &["--gif FILE", "--png FILE"]);
+    refuse("pendulm", &png, &["pendulm", "did you mean `pendulum`"]);
+    refuse("no/where", &png, &["no/where", "no such folder"]);
+    refuse("other", &png, &["other", "meta.json", "config.json"]);
+    let with = |more: &[&'static str]| [&png, more].concat();
+    refuse("lq", &with(&["--steps", "0"]), &["--steps"]);
+    refuse("lq", &with(&["--size", "9"]), &["9 pixels", "64 to 4096"]);
+    refuse("lq", &with(&["--at", "41"]), &["step 41", "40 steps"]);
+    refuse(
+        "lq",
+        &with(&["--episode", "0"]),
+        &["--episode", "an environment"],
+    );
+    refuse("lq", &with(&["--expert", "mpi"]), &["mpi", "maxent"]);
+    refuse("demos", &with(&["--seed", "1"]), &["--seed", "a dataset"]);
+    refuse("run-of-none", &with(&["--variant", "x"]), &["run-of-none"]);
+    refuse(
+        "demos",
+        &with(&["--variant", "x"]),
+        &["--variant", "a dataset"],
+    );
+    refuse("demos", &with(&["--random"]), &["--random", "a dataset"]);
+    refuse(
+        "demos",
+        &with(&["--episode", "4"]),
+        &["4 episodes", "0 to 3"],
+    );
+    refuse(
+        "lq",
+        &["--gif", "x.gif", "--speed", "0"],
+        &["--speed", "0.01"],
+    );
+    refuse(
+        "lq",
+        &["--png", "not/there/x.png"],
+        &["not/there", "no folder"],
+    );
+    refuse("lq", &["--png", "other"], &["other", "is a folder"]);
+    assert_eq!(fs::read_dir(at).unwrap().count(), 2, "no picture was begun");
 }
 
 #[test]

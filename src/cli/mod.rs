@@ -10,6 +10,7 @@ mod record;
 mod report;
 mod train;
 mod ui;
+mod view;
 
 use std::process::ExitCode;
 
@@ -42,7 +43,8 @@ Example:
   costate record pendulum -n 25 -o swing
   costate train swing --algo gan-gcl -o swing-run
   costate evaluate swing-run
-  costate report swing-run";
+  costate report swing-run
+  costate view swing-run --gif swing.gif";
 
 #[derive(Subcommand)]
 enum Command {
@@ -63,6 +65,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Write one self-contained HTML page about runs.
     Report(report::Args),
+    /// Picture an episode of an environment's expert, of a dataset or of a run's policy.
+    View(view::Args),
 }
 
 /// Parses arguments, runs the command, prints the error if there is one.
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args, output),
         Command::Evaluate(args) => evaluate::run(args, output),
         Command::Report(args) => report::run(args, output),
+        Command::View(args) => view::run(args, output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

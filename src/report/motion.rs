@@ -2,7 +2,7 @@
 
 use super::facts::{Kind, algo_title};
 use super::group::Group;
-use super::picture::Camera;
+use super::picture;
 use super::text::escape;
 use super::{Motion, player, strip};
 
@@ -18,7 +18,7 @@ pub(super) fn html(groups: &[Group]) -> Option<String> {
             continue;
         }
         let motions: Vec<&Motion> = shown.iter().map(|(_, m)| *m).collect();
-        let camera = Camera::of(&motions);
+        let camera = picture::camera(&motions);
         let times = strip::pose_times(&motions);
         out += &group.heading();
         out += &player::html(&shown, camera, limit);

@@ -47,7 +47,7 @@ pub(super) fn html(motions: &[(String, &Motion)], camera: Camera, limit: usize) 
         let label = escape(label);
         stages += &format!(
             r#"<figure><svg class="scene stage" viewBox="{}" role="img" aria-label="Animation of {label}">{}{}<g class="live">{}</g></svg><figcaption>{label}</figcaption></figure>"#,
-            camera.view(first).view_box(),
+            picture::view_box(&camera.view(first)),
             picture::draw(&first.items[..still]),
             picture::track(motion, motion.scenes.len()),
             picture::draw(&first.items[still..]),
@@ -82,7 +82,7 @@ fn encode(motion: &Motion, still: usize, camera: Camera, limit: usize) -> Value 
         Camera::Fixed(_) => Vec::new(),
         Camera::Follow(_) => kept
             .iter()
-            .map(|&i| camera.view(&motion.scenes[i]).mm())
+            .map(|&i| picture::view_mm(&camera.view(&motion.scenes[i])))
             .collect(),
     };
     let seconds = |v: f64| (v * 1e6).round() / 1e6;

@@ -105,7 +105,7 @@ fn panel(motion: &Motion, camera: Camera, previous: f64, time: f64) -> (String, 
         }
     }
     content += &picture::draw(scene.items.iter().skip(still));
-    (camera.view(scene).view_box(), content)
+    (picture::view_box(&camera.view(scene)), content)
 }
 
 /// The time of the scene that is shown.
@@ -143,7 +143,7 @@ pub(super) fn standalone(motion: &Motion) -> String {
     if motion.scenes.is_empty() {
         return frame::standalone(960.0, 80.0, &motion.label, "");
     }
-    let camera = Camera::of(&[motion]);
+    let camera = picture::camera(&[motion]);
     let aspect = camera.aspect().clamp(0.2, 6.0);
     let times = pose_times(&[motion]);
     let columns = if aspect > BROAD { POSES / 2 } else { POSES };

@@ -37,7 +37,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
 /// Renames a file or folder and syncs the folder that holds it.
 pub fn rename(from: &Path, to: &Path) -> Result<(), DatasetError> {
     fs::rename(from, to).map_err(DatasetError::io("write", to))?;
-    to.parent().map_or(Ok(()), sync_folder)
+    match to.parent() {
+        // A bare file name lies in the current folder.
+        Some(folder) if folder == Path::new("") => sync_folder(Path::new(".")),
+        Some(folder) => sync_folder(folder),
+        None => Ok(()),
+    }
 }
 
 /// Makes the entries of a folder durable; a no-op where folders cannot be synced.

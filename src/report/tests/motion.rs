@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use super::parse;
 use super::samples::{cart_pole, pendulum};
-use crate::report::picture::Camera;
+use crate::report::picture::{self, Camera};
 use crate::report::{Motion, RunReport, html, player, strip, strip_svg};
 
 #[test]
 fn the_player_holds_the_motion_to_the_millimetre() {
     let motion = pendulum("expert", 1.0);
-    let camera = Camera::of(&[&motion]);
+    let camera = picture::camera(&[&motion]);
     let page = player::html(&[("expert".into(), &motion)], camera, 60);
     let data = page
         .split("application/json\">")
@@ -155,7 +155,7 @@ fn a_moving_view_is_followed() {
         control_period_s: 0.1,
         scenes,
     };
-    assert!(matches!(Camera::of(&[&motion]), Camera::Follow(_)));
+    assert!(matches!(picture::camera(&[&motion]), Camera::Follow(_)));
     let svg = strip_svg(&motion);
     assert!(svg.contains("viewBox=\"-1000 -1000 2000 2000\""));
     assert!(svg.contains("viewBox=\"3900 -1000 2000 2000\""));

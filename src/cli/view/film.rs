@@ -1,0 +1,185 @@
+//! Episodes as films: of experts, of datasets, of learned policies.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use costate_demos::experts::{ExpertDesign, Margins};
+use costate_demos::inspect::{self, Replay};
+use costate_demos::record::uniform;
+use costate_envs::rng::{derive_seed, stream};
+use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
+use costate_envs::{End, Env, EnvError, EnvFactory, Episode};
+
+use super::super::common::{Demonstrations, Output};
+use super::super::ui::Counter;
+use super::{Args, Subject};
+use crate::error::Error;
+use crate::evaluate::episodes::replay;
+use crate::picture::Film;
+use crate::policy::GaussianPolicy;
+use crate::run::RunFolder;
+
+/// A film and what it shows.
+pub struct Shot {
+    /// The environment's name.
+    pub env: String,
+    /// Who acts.
+    pub acts: String,
+    /// The episode.
+    pub film: Film,
+}
+
+/// Films the subject.
+pub fn take(subject: Subject, args: &Args, output: Output) -> Result<Shot, Error> {
+    let seed = args.seed.unwrap_or(0);
+    match subject {
+        Subject::Env(name) => of_env(name, args, seed, output),
+        Subject::Dataset(path) => of_dataset(path, args, output),
+        Subject::Run(path) => of_run(path, args, seed),
+    }
+}
+
+/// The first episode that `costate record` records with this seed, or the first random one behind
+/// its scores.
+fn of_env(name: &str, args: &Args, seed: u64, output: Output) -> Result<Shot, Error> {
+    let factory = args.env_args.config(name)?.factory()?;
+    let steps = limit(args, &factory);
+    let (acts, film) = if args.random {
+        let start = derive_seed(seed, "random-policy", 0);
+        let mut actions = stream(seed, "random-actions", 0);
+        let film = play(&factory, start, steps, output, |env, action| {
+            uniform(&env.spec().action, &mut actions, action);
+            Ok(())
+        })?;
+        ("random actions".to_owned(), film)
+    } else {
+        let design = ExpertDesign::new(&factory, args.expert.as_deref(), None)?;
+        let margins = Margins::new(&factory, design.noise());
+        let start = derive_seed(seed, "demonstration", 0);
+        let mut noise = stream(seed, "action-noise", 0);
+        let mut controller = design.build();
+        controller.begin(start);
+        let mut mean = vec![0.0; factory.spec().action.dim()];
+        let film = play(&factory, start, steps, output, |env, action| {
+            controller.mean(env, &mut mean)?;
+            margins.clamp(&mut mean);
+            design.noise().command(&mean, &mut noise, action);
+            Ok(())
+        })?;
+        (format!("expert {}", design.name()), film)
+    };
+    Ok(Shot {
+        env: name.into(),
+        acts,
+        film,
+    })
+}
+
+fn of_dataset(path: &Path, args: &Args, output: Output) -> Result<Shot, Error> {
+    let Demonstrations { dataset, factory } = Demonstrations::open(path)?;
+    let number = args.episode.unwrap_or(0);
+    let episodes = dataset.episodes();
+    let Some(episode) = episodes.get(number) else {
+        return Err(Error::Misuse(format!(
+            "--episode {number}: {} holds {} episodes, numbered 0 to {}",
+            path.display(),
+            episodes.len(),
+            episodes.len() - 1
+        )));
+    };
+    let meta = dataset.meta();
+    let check = inspect::replay(meta, meta.episodes[number].id, episode);
+    if !matches!(check, Replay::Exact { .. }) {
+        output.remark(&format!(
+            "{}: the picture shows a replay, which is not what was recorded: the replay {check}",
+            path.display()
+        ));
+    }
+    Ok(Shot {
+        env: meta.env.name.clone(),
+        acts: format!("{}, episode {number}", meta.expert.name),
+        film: of_episode(&factory, episode, limit(args, &factory))?,
+    })
+}
+
+/// The first episode of an evaluation with this seed.
+fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
+    let run = RunFolder::open(path)?;
+    let weights = run.file("policy.safetensors");
+    if !weights.exists() {
+        return Err(Error::Failure(format!(
+            "{}: the run has no policy yet; `costate train --resume -o {}` goes on",
+            weights.display(),
+            path.display()
+        )));
+    }
+    let factory = run.config().env.factory()?;
+    let policy = GaussianPolicy::read(&weights)?;
+    if policy.env() != run.config().env.name {
+        return Err(Error::Failure(format!(
+            "{}: a policy for {}, but the run's config.json says {}",
+            weights.display(),
+            policy.env(),
+            run.config().env.name
+        )));
+    }
+    let choice = if args.stochastic {
+        ActionChoice::Sample
+    } else {
+        ActionChoice::Mean
+    };
+    let job = Job {
+        seed: derive_seed(seed, "evaluation", 0),
+    };
+    let actor = Arc::new(policy.freeze());
+    let episodes = RolloutPool::new(1).collect(&factory, &actor, choice, &[job])?;
+    let how = if args.stochastic { "sampled" } else { "mean" };
+    Ok(Shot {
+        env: run.config().env.name.clone(),
+        acts: format!("{} policy, {how} actions", run.config().algo.name()),
+        film: of_episode(&factory, &episodes[0], limit(args, &factory))?,
+    })
+}
+
+/// Steps to film at most.
+fn limit(args: &Args, factory: &EnvFactory) -> usize {
+    let horizon = factory.spec().horizon;
+    args.steps.map_or(horizon, |steps| steps.min(horizon))
+}
+
+/// Films an episode's replay.
+fn of_episode(factory: &EnvFactory, episode: &Episode, steps: usize) -> Result<Film, Error> {
+    let mut film: Option<Film> = None;
+    replay(factory, episode, |t, env| match &mut film {
+        None => film = Some(Film::new(env.scene(), factory.spec().control_period_s)),
+        Some(film) if t <= steps => film.push(episode.costs[t - 1], env.scene()),
+        Some(_) => {}
+    })?;
+    film.ok_or_else(|| Error::Failure("the episode has no states".into()))
+}
+
+/// Films an episode as `act` plays it.
+fn play(
+    factory: &EnvFactory,
+    seed: u64,
+    steps: usize,
+    output: Output,
+    mut act: impl FnMut(&dyn Env, &mut [f32]) -> Result<(), EnvError>,
+) -> Result<Film, Error> {
+    let mut env = factory.build();
+    let mut action = vec![0.0; env.spec().action.dim()];
+    env.reset(seed);
+    let mut film = Film::new(env.scene(), env.spec().control_period_s);
+    let mut counter = Counter::new(output, "play", steps);
+    while film.steps() < steps {
+        act(env.as_ref(), &mut action)?;
+        let step = env.step(&action)?;
+        film.push(step.cost, env.scene());
+        counter.at(film.steps(), "");
+        if step.end != End::Running {
+            break;
+        }
+    }
+    counter.finish();
+    Ok(film)
+}

@@ -1,0 +1,93 @@
+//! Below the scene: how much of the film has passed; time, step and cost so far.
+
+use super::Film;
+use super::canvas::{Canvas, TextSize};
+use super::colours;
+
+/// The caption of a film's pictures.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caption {
+    text: TextSize,
+    /// Height of the bar that grows with time, pixels.
+    bar: u32,
+    /// Characters of the longest time, step and cost.
+    widest: [usize; 3],
+}
+
+impl Caption {
+    /// A caption for pictures whose longer side has `size` pixels.
+    pub(super) fn new(film: &Film, size: u32) -> Self {
+        let end = film.steps();
+        let costs = (0..=end).map(|t| cost_text(film, t).len());
+        Self {
+            text: TextSize::of(size),
+            bar: (size / 150).clamp(2, 8),
+            widest: [
+                time_text(film, end).len(),
+                steps_text(end).len(),
+                costs.max().unwrap_or(0),
+            ],
+        }
+    }
+
+    /// Its height, pixels.
+    pub(super) fn height(&self) -> u32 {
+        self.text.height() + 2 * self.bar
+    }
+
+    /// Draws it at the foot of a picture of `width` × `height` pixels.
+    pub(super) fn draw(&self, canvas: &mut Canvas, film: &Film, step: usize, size: [u32; 2]) {
+        let [width, height] = size;
+        let top = height - self.height();
+        let mut fill = |width: u32, height: u32, colour| {
+            let [top, width, height] = [top, width, height].map(i64::from);
+            canvas.rectangle(0, top, width, height, colour);
+        };
+        fill(width, self.height(), colours::PAPER);
+        fill(width, self.bar, colours::RULE);
+        let passed = step as f64 / film.steps().max(1) as f64;
+        fill((f64::from(width) * passed) as u32, self.bar, colours::INK);
+
+        let character = self.text.char_width();
+        let room = (width / character).saturating_sub(2) as usize;
+        // What fits at its widest, so that nothing comes and goes on the way.
+        let [time, steps, cost] = self.widest;
+        let mut left = String::new();
+        let mut right = String::new();
+        if time <= room {
+            left = time_text(film, step);
+        }
+        if time + 2 + cost <= room {
+            right = cost_text(film, step);
+        }
+        if time + 2 + steps + 2 + cost <= room {
+            left = format!("{left}  {}", steps_text(step));
+        }
+        let y = top + self.bar + self.bar / 2;
+        canvas.text(character, y, &left, self.text, colours::INK);
+        let x = width.saturating_sub(character * (1 + right.len() as u32));
+        canvas.text(x, y, &right, self.text, colours::INK);
+    }
+}
+
+fn time_text(film: &Film, step: usize) -> String {
+    format!("{:.2} s", film.time(step))
+}
+
+fn steps_text(step: usize) -> String {
+    format!("step {step}")
+}
+
+/// The cost so far, with as many decimals as suit the film's greatest.
+fn cost_text(film: &Film, step: usize) -> String {
+    let cost = film.total_cost(step);
+    // Costs mostly add up: the last is about the greatest.
+    let most = film.total_cost(film.steps()).abs();
+    match most {
+        _ if !most.is_finite() || most >= 1e7 => format!("cost {cost:.2e}"),
+        _ if most >= 1000.0 => format!("cost {cost:.0}"),
+        _ if most >= 100.0 => format!("cost {cost:.1}"),
+        _ if most >= 1.0 => format!("cost {cost:.2}"),
+        _ => format!("cost {cost:.4}"),
+    }
+}
