@@ -1,8 +1,10 @@
 //! The environments, one file each, and the list of them.
 
+pub mod acrobot;
 pub mod cart_pole;
 pub mod cart_pole_swing_up;
 pub mod lq;
+pub mod lunar_lander;
 pub mod pendulum;
 pub mod point_mass;
 
@@ -18,7 +20,9 @@ pub(crate) const ALL: &[World] = &[
     cart_pole::WORLD,
     cart_pole_swing_up::WORLD,
     pendulum::WORLD,
+    acrobot::WORLD,
     point_mass::WORLD,
+    lunar_lander::WORLD,
     lq::WORLD,
 ];
 
