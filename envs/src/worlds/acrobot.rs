@@ -143,8 +143,7 @@ impl Task for Acrobot {
         let (positions, velocities) = coordinates.split_at_mut(2);
         for (joint, rest) in [(self.shoulder, PI), (self.elbow, 0.0)] {
             positions[joint.index] = (rest + spread(rng, p.start_angle_spread_rad)) as f32;
-            velocities[joint.index] =
-                spread(rng, p.start_angular_velocity_spread_rad_s) as f32;
+            velocities[joint.index] = spread(rng, p.start_angular_velocity_spread_rad_s) as f32;
         }
     }
 

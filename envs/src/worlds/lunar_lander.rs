@@ -121,7 +121,11 @@ impl Foot {
             return None;
         };
         let (sin, cos) = ComplexField::sin_cos(part.angle_rad);
-        let lower = if cos > 0.0 { -length_m / 2.0 } else { length_m / 2.0 };
+        let lower = if cos > 0.0 {
+            -length_m / 2.0
+        } else {
+            length_m / 2.0
+        };
         let [x, y] = part.position_m;
         Some(Self {
             centre: [(x - sin * lower) as f32, (y + cos * lower) as f32],
@@ -201,7 +205,12 @@ impl Task for LunarLander {
             return Err("actuators: the task needs two, the main and the side engine".into());
         }
         let lander = blueprint.body("lander")?;
-        let mut feet = match model.bodies.iter().find(|b| b.name == "lander").map(|b| &b.shape) {
+        let mut feet = match model
+            .bodies
+            .iter()
+            .find(|b| b.name == "lander")
+            .map(|b| &b.shape)
+        {
             Some(Outline::Compound { parts }) => parts.iter().filter_map(Foot::of).collect(),
             _ => Vec::new(),
         };
@@ -220,7 +229,10 @@ impl Task for LunarLander {
                 shape: Outline::Box { width_m, height_m },
                 position_m: [x, y],
                 ..
-            } => ([*x as f32, (y + height_m / 2.0) as f32], *width_m as f32 / 2.0),
+            } => (
+                [*x as f32, (y + height_m / 2.0) as f32],
+                *width_m as f32 / 2.0,
+            ),
             _ => return Err("scenery.pad.shape: the task needs a box".into()),
         };
         let ground = match blueprint.scenery("ground")? {
@@ -240,7 +252,10 @@ impl Task for LunarLander {
             [wall(blueprint, "left_wall", 0, 1.0)?, pad[1]],
             [wall(blueprint, "right_wall", 0, -1.0)?, ceiling],
         ];
-        let names = ["scenery: the space between the walls", "scenery: the space under the ceiling"];
+        let names = [
+            "scenery: the space between the walls",
+            "scenery: the space under the ceiling",
+        ];
         for (axis, name) in names.into_iter().enumerate() {
             let (low, high) = (f64::from(arena[0][axis]), f64::from(arena[1][axis]));
             Checks::ordered(name, [low, high])?;
@@ -284,7 +299,12 @@ impl Task for LunarLander {
         let [x, y] = self.pad;
         Space(vec![
             Channel::new("position_x", "m", left - x, right - x),
-            Channel::new("height", "m", floor - y - self.standing, ceiling - y - self.standing),
+            Channel::new(
+                "height",
+                "m",
+                floor - y - self.standing,
+                ceiling - y - self.standing,
+            ),
             Channel::new("velocity_x", "m/s", -v, v),
             Channel::new("velocity_y", "m/s", -v, v),
             Channel::new("sin", "1", -1.0, 1.0),
@@ -300,8 +320,7 @@ impl Task for LunarLander {
         let i = self.float.index;
         let n = coordinates.len() / 2;
         for axis in 0..2 {
-            coordinates[i + axis] =
-                (p.start_m[axis] + spread(rng, p.start_spread_m[axis])) as f32;
+            coordinates[i + axis] = (p.start_m[axis] + spread(rng, p.start_spread_m[axis])) as f32;
             coordinates[n + i + axis] = spread(rng, p.start_velocity_spread_m_s[axis]) as f32;
         }
         coordinates[i + 2] = spread(rng, p.start_angle_spread_rad) as f32;
@@ -346,7 +365,10 @@ impl Task for LunarLander {
             return false;
         }
         let pose = self.pose(physics);
-        let stands = self.feet.iter().any(|&foot| self.touches(physics, &pose, foot));
+        let stands = self
+            .feet
+            .iter()
+            .any(|&foot| self.touches(physics, &pose, foot));
         !stands || pose.cos < TIPPED_COS
     }
 
@@ -357,7 +379,10 @@ impl Task for LunarLander {
             self.from_pad(&pose)[0].abs() < self.pad_half_width
                 && pose.cos > LEVEL_COS
                 && v[..3].iter().all(|v| v.abs() < RESTING)
-                && self.feet.iter().all(|&foot| self.touches(physics, &pose, foot)),
+                && self
+                    .feet
+                    .iter()
+                    .all(|&foot| self.touches(physics, &pose, foot)),
         )
     }
 
