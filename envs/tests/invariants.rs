@@ -291,11 +291,17 @@ fn states_of_other_worlds_and_models_are_refused() {
 }
 
 /// Signs that mirror coordinates and actions of the symmetric worlds.
-const MIRRORS: [(&str, &[f32], &[f32]); 4] = [
+const MIRRORS: [(&str, &[f32], &[f32]); 6] = [
     ("cart_pole", &[-1.0; 4], &[-1.0]),
     ("cart_pole_swing_up", &[-1.0; 4], &[-1.0]),
     ("pendulum", &[-1.0; 2], &[-1.0]),
+    ("acrobot", &[-1.0; 4], &[-1.0]),
     ("point_mass", &[1.0, -1.0, 1.0, -1.0], &[1.0, -1.0]),
+    (
+        "lunar_lander",
+        &[-1.0, 1.0, -1.0, -1.0, 1.0, -1.0],
+        &[1.0, -1.0],
+    ),
 ];
 
 #[test]

@@ -41,6 +41,8 @@ pub fn equilibrium(env: &str) -> Option<Equilibrium> {
         "cart_pole" | "cart_pole_swing_up" => Some(upright(&[1])),
         // angle from upright and its rate
         "pendulum" => Some(upright(&[0])),
+        // angle of the upper link from upright, angle of the elbow, and their rates
+        "acrobot" => Some(upright(&[0, 1])),
         "lq" => Some(upright(&[])),
         _ => None,
     }

@@ -22,7 +22,12 @@
 //!
 //! An expert gives the mean action; [`ActionNoise`] makes the Gaussian policy that demonstrates.
 
+mod acrobot;
+mod box_quadratic;
 mod energy;
+mod expansion;
+mod ilqr;
+mod lander;
 mod lqr;
 mod maxent;
 mod mppi;
@@ -35,9 +40,12 @@ use std::sync::Arc;
 use costate_envs::model::nearest;
 use costate_envs::riccati::RiccatiError;
 use costate_envs::{Env, EnvError, EnvFactory};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+pub use acrobot::{AcrobotDesign, AcrobotExpert, AcrobotParameters};
 pub use energy::{EnergyDesign, EnergyExpert, EnergyParameters};
+pub use ilqr::{IlqrExpert, IlqrParameters, IlqrPlan};
+pub use lander::{LanderExpert, LanderParameters};
 pub use lqr::{Equilibrium, LinearModel, LqrExpert, equilibrium};
 pub use maxent::MaxEntExpert;
 pub use mppi::{MppiExpert, MppiParameters};
@@ -51,6 +59,8 @@ pub fn default_noise(env: &str) -> f64 {
     match env {
         "pendulum" => 0.0375,
         "hopper" | "walker" | "half_cheetah" | "bipedal_walker" => 0.025,
+        // A step of full torque turns the light forearm by 1.5 rad/s.
+        "acrobot" => 0.01,
         _ => 0.05,
     }
 }
@@ -109,6 +119,14 @@ pub enum ExpertError {
     /// A policy file that cannot act here.
     #[error("expert {0}")]
     Policy(String),
+    /// The model has not the form that an expert's formulas describe.
+    #[error("{env}: this expert knows no other form of the model: {reason}; use expert `mppi`")]
+    NoFormula {
+        /// The environment.
+        env: String,
+        /// What does not fit.
+        reason: String,
+    },
     /// The simulator failed while the expert was designed.
     #[error("the expert cannot be designed: {0}")]
     Env(#[from] EnvError),
@@ -123,9 +141,11 @@ fn suggestion(name: &str, known: &[&str]) -> String {
 /// Names of the experts for an environment, best first.
 pub fn experts_for(env: &str) -> &'static [&'static str] {
     match env {
-        "lq" => &["maxent", "lqr"],
-        "cart_pole" => &["lqr", "mppi"],
-        "cart_pole_swing_up" | "pendulum" => &["energy", "mppi"],
+        "lq" => &["maxent", "lqr", "ilqr"],
+        "cart_pole" => &["lqr", "ilqr", "mppi"],
+        "cart_pole_swing_up" | "pendulum" => &["energy", "ilqr", "mppi"],
+        "lunar_lander" => &["guidance", "mppi"],
+        "acrobot" => &["energy", "ilqr", "mppi"],
         "hopper" | "walker" | "half_cheetah" | "bipedal_walker" => &["trained", "mppi"],
         _ => &["mppi"],
     }
@@ -211,6 +231,12 @@ impl ExpertDesign {
                 let parameters = expert.parameters();
                 Self::of(name, parameters, gaussian, move || expert.clone())
             }
+            "energy" if spec.name == "acrobot" => {
+                let expert = AcrobotDesign::new(factory, AcrobotParameters::default(), margins)?;
+                let (parameters, factory) = (expert.parameters(), factory.clone());
+                let build = move || AcrobotExpert::new(expert.clone(), &factory);
+                Self::of(name, parameters, gaussian, build)
+            }
             "energy" => {
                 let settings = EnergyParameters::for_env(&spec.name)
                     .ok_or_else(|| ExpertError::NoEquilibrium(spec.name.clone()))?;
@@ -223,6 +249,28 @@ impl ExpertDesign {
                 let bytes = trained_policy(&spec.name).ok_or_else(unknown)?;
                 let expert = PolicyExpert::from_bytes(bytes, spec).map_err(ExpertError::Policy)?;
                 return Self::trained(factory, name, expert, noise);
+            }
+            "guidance" => {
+                let expert = LanderExpert::new(factory, LanderParameters::default())?;
+                let parameters = expert.parameters();
+                Self::of(name, parameters, gaussian, move || expert.clone())
+            }
+            "ilqr" => {
+                let settings = IlqrParameters::for_env(&spec.name);
+                // Far from an optimum there are poor local ones: zero actions lead there.
+                let feedback = known.iter().find(|k| ["energy", "lqr"].contains(k));
+                let guide = feedback.map(|name| Self::new(factory, Some(name), noise));
+                let guide = guide.transpose()?;
+                let parameters = json!({
+                    "optimiser": settings,
+                    "guide": guide.as_ref().map(|g| json!({ "name": g.name, "parameters": g.parameters })),
+                });
+                let factory = factory.clone();
+                let build = move || {
+                    let guide = guide.as_ref().map(Self::build);
+                    IlqrExpert::new(&factory, settings, margins.clone(), guide)
+                };
+                Self::of(name, parameters, gaussian, build)
             }
             "mppi" => {
                 let settings = MppiParameters::for_env(&spec.name);

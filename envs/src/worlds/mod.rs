@@ -1,11 +1,13 @@
 //! The environments, one file each, and the list of them.
 
+pub mod acrobot;
 pub mod bipedal_walker;
 pub mod cart_pole;
 pub mod cart_pole_swing_up;
 pub mod half_cheetah;
 pub mod hopper;
 pub mod lq;
+pub mod lunar_lander;
 pub mod pendulum;
 pub mod point_mass;
 pub mod runner;
@@ -23,11 +25,13 @@ pub(crate) const ALL: &[World] = &[
     cart_pole::WORLD,
     cart_pole_swing_up::WORLD,
     pendulum::WORLD,
+    acrobot::WORLD,
     point_mass::WORLD,
     hopper::WORLD,
     walker::WORLD,
     half_cheetah::WORLD,
     bipedal_walker::WORLD,
+    lunar_lander::WORLD,
     lq::WORLD,
 ];
 

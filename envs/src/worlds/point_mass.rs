@@ -200,7 +200,12 @@ impl Task for PointMass {
 }
 
 /// Where the inner face of a wall is along an axis; `side` points inwards.
-fn wall(blueprint: &Blueprint, name: &str, axis: usize, side: f64) -> Result<f32, String> {
+pub(super) fn wall(
+    blueprint: &Blueprint,
+    name: &str,
+    axis: usize,
+    side: f64,
+) -> Result<f32, String> {
     let wall = blueprint.scenery(name)?;
     match wall.shape {
         Outline::Box { width_m, height_m } => {

@@ -1,0 +1,394 @@
+//! Trajectory optimisation by the iterative linear-quadratic regulator.
+//!
+//! Tassa, Erez and Todorov, "Synthesis and stabilization of complex behaviors through online
+//! trajectory optimization", IROS 2012: about the current trajectory the simulator and the true cost
+//! are expanded by finite differences, a Riccati recursion with regularised state curvature gives
+//! a step and a feedback, and a backtracking line search on the simulator keeps what lowers the
+//! cost. Bounds on actions are respected within the recursion (Tassa, Mansard and Todorov,
+//! "Control-limited differential dynamic programming", ICRA 2014). For environments that are
+//! smooth, i.e. free of contacts.
+//!
+//! The plan is made once, from the first state of the episode and, in tasks with poor local optima,
+//! from what a feedback expert would do there. It is executed as time-varying feedback
+//! a = ā_t + K_t (s − s̄_t); it is made anew where the state has left it.
+
+use costate_envs::{End, Env, EnvError, EnvFactory, SavedState};
+use nalgebra::{DMatrix, DVector, SymmetricEigen};
+use serde::Serialize;
+
+use super::box_quadratic::minimise;
+use super::expansion::{Expansion, place};
+use super::{Expert, Margins};
+
+/// Settings of the optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct IlqrParameters {
+    /// Greatest number of expansions for a plan.
+    pub iterations: usize,
+    /// A plan is final when an iteration lowers its cost by less than this share.
+    pub tolerance: f64,
+    /// Distance from the plan, the greatest over all coordinates, at which it is made anew.
+    pub replan_distance: f64,
+}
+
+impl IlqrParameters {
+    /// Settings chosen for a registered environment, or those for any other.
+    pub fn for_env(env: &str) -> Self {
+        let base = Self {
+            iterations: 40,
+            tolerance: 1e-3,
+            replan_distance: 0.5,
+        };
+        match env {
+            // Long plans of a costly simulation: most of the gain comes early.
+            "acrobot" => Self {
+                iterations: 12,
+                ..base
+            },
+            _ => base,
+        }
+    }
+}
+
+/// Backtracking: the shares of a full step that are tried.
+const STEP_SHARES: [f64; 8] = [1.0, 0.6, 0.36, 0.2, 0.1, 0.05, 0.02, 0.005];
+/// Least share of the predicted improvement that a step must bring.
+const LEAST_GAIN: f64 = 1e-4;
+/// Regularisation: least value that is not zero, greatest value, and factor of change.
+const REGULARISATION: (f64, f64, f64) = (1e-6, 1e8, 2.0);
+
+/// A trajectory with the feedback round it.
+#[derive(Debug, Clone)]
+pub struct IlqrPlan {
+    /// Control step of the episode at which it begins.
+    first: usize,
+    /// Coordinates s̄_t, one more than actions.
+    states: Vec<Vec<f32>>,
+    /// Mean actions ā_t.
+    actions: Vec<DVector<f64>>,
+    /// Gains K_t, `[m, n]`.
+    gains: Vec<DMatrix<f64>>,
+    /// True cost of the rest of the episode.
+    cost: f64,
+}
+
+impl IlqrPlan {
+    /// True cost of the plan, Σ c(s̄_t, ā_t).
+    pub fn cost(&self) -> f64 {
+        self.cost
+    }
+
+    /// Mean actions, `[steps][m]`.
+    pub fn actions(&self) -> &[DVector<f64>] {
+        &self.actions
+    }
+}
+
+/// The step and the feedback that a backward pass proposes.
+struct Proposal {
+    steps: Vec<DVector<f64>>,
+    gains: Vec<DMatrix<f64>>,
+    /// Predicted change of cost: linear and quadratic in the share of the step.
+    change: [f64; 2],
+}
+
+/// How fast regularisation changes: it grows ever faster over failures, and shrinks so over successes.
+struct Regularisation {
+    value: f64,
+    factor: f64,
+}
+
+impl Regularisation {
+    fn new() -> Self {
+        Self {
+            value: 0.0,
+            factor: 1.0,
+        }
+    }
+
+    fn grow(&mut self) -> bool {
+        let (least, most, base) = REGULARISATION;
+        self.factor = base.max(self.factor * base);
+        self.value = least.max(self.value * self.factor);
+        self.value <= most
+    }
+
+    fn shrink(&mut self) {
+        let (least, _, base) = REGULARISATION;
+        self.factor = (1.0 / base).min(self.factor / base);
+        self.value *= self.factor;
+        if self.value < least {
+            self.value = 0.0;
+        }
+    }
+}
+
+/// The optimiser; it holds its own copy of the environment.
+pub struct IlqrExpert {
+    parameters: IlqrParameters,
+    margins: Margins,
+    /// Whose episode the optimisation starts from; zero actions where there is none.
+    guide: Option<Box<dyn Expert>>,
+    copy: Box<dyn Env>,
+    plan: Option<IlqrPlan>,
+}
+
+impl IlqrExpert {
+    /// An optimiser for the environment of `factory` whose mean actions stay within `margins`,
+    /// starting from what `guide` would do.
+    pub fn new(
+        factory: &EnvFactory,
+        parameters: IlqrParameters,
+        margins: Margins,
+        guide: Option<Box<dyn Expert>>,
+    ) -> Self {
+        Self {
+            guide,
+            copy: factory.build(),
+            plan: None,
+            parameters,
+            margins,
+        }
+    }
+
+    /// Optimises the rest of an episode from `state`, starting from `guess` (zero beyond its end).
+    pub fn optimise(
+        &mut self,
+        state: &SavedState,
+        guess: &[DVector<f64>],
+    ) -> Result<IlqrPlan, EnvError> {
+        // Takes over what the episode remembers beyond coordinates.
+        self.copy.load(state)?;
+        let start = self.copy.coordinates();
+        let length = self.copy.spec().horizon.saturating_sub(state.step).max(1);
+        let (n, m) = (start.len(), self.margins.low.len());
+        let zero = DVector::zeros(m);
+        let mut plan = IlqrPlan {
+            first: state.step,
+            states: Vec::new(),
+            actions: (0..length)
+                .map(|t| guess.get(t).unwrap_or(&zero).clone())
+                .collect(),
+            gains: vec![DMatrix::zeros(m, n); length],
+            cost: f64::INFINITY,
+        };
+        plan.states = vec![start; length + 1];
+        plan = self.follow(&plan, None)?;
+        let mut regularisation = Regularisation::new();
+        for _ in 0..self.parameters.iterations {
+            let expansions = self.expand(&plan)?;
+            let Some((better, final_)) = self.improve(&plan, &expansions, &mut regularisation)?
+            else {
+                break;
+            };
+            plan = better;
+            if final_ {
+                break;
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The actions that optimisation starts from: the guide's, else the rest of the last plan.
+    fn guess(&mut self, state: &SavedState) -> Result<Vec<DVector<f64>>, EnvError> {
+        let Some(guide) = &mut self.guide else {
+            let done = |plan: &IlqrPlan| state.step.saturating_sub(plan.first);
+            let rest = self
+                .plan
+                .iter()
+                .flat_map(|p| p.actions.iter().skip(done(p)));
+            return Ok(rest.cloned().collect());
+        };
+        self.copy.load(state)?;
+        guide.begin(0);
+        let mut actions = Vec::new();
+        loop {
+            let mut mean = DVector::zeros(self.margins.low.len());
+            guide.mean(&*self.copy, mean.as_mut_slice())?;
+            self.margins.clamp(mean.as_mut_slice());
+            let action: Vec<f32> = mean.iter().map(|a| *a as f32).collect();
+            actions.push(mean);
+            if self.copy.step(&action)?.end != End::Running {
+                return Ok(actions);
+            }
+        }
+    }
+
+    fn expand(&mut self, plan: &IlqrPlan) -> Result<Vec<Expansion>, EnvError> {
+        let point = |(t, action): (usize, &DVector<f64>)| {
+            let action: Vec<f32> = action.iter().map(|a| *a as f32).collect();
+            Expansion::of(&mut *self.copy, &plan.states[t], &action, plan.first + t)
+        };
+        plan.actions.iter().enumerate().map(point).collect()
+    }
+
+    /// The next plan, and whether it is final; `None` if none is better.
+    fn improve(
+        &mut self,
+        plan: &IlqrPlan,
+        expansions: &[Expansion],
+        regularisation: &mut Regularisation,
+    ) -> Result<Option<(IlqrPlan, bool)>, EnvError> {
+        loop {
+            let proposal = self.backward(plan, expansions, regularisation.value);
+            if let Some(proposal) = &proposal {
+                let [linear, quadratic] = proposal.change;
+                if -(linear + quadratic) <= self.parameters.tolerance * plan.cost.abs() {
+                    let mut plan = plan.clone();
+                    plan.gains.clone_from(&proposal.gains);
+                    return Ok(Some((plan, true)));
+                }
+                for share in STEP_SHARES {
+                    let expected = -(share * linear + share * share * quadratic);
+                    let next = self.follow(plan, Some((proposal, share)))?;
+                    let gained = plan.cost - next.cost;
+                    if gained.is_finite() && gained >= 0.0 && gained >= LEAST_GAIN * expected {
+                        regularisation.shrink();
+                        let small = self.parameters.tolerance * plan.cost.abs();
+                        return Ok(Some((next, gained <= small)));
+                    }
+                }
+            }
+            if !regularisation.grow() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Simulates the plan with its step and feedback; the result keeps the feedback.
+    fn follow(
+        &mut self,
+        plan: &IlqrPlan,
+        proposal: Option<(&Proposal, f64)>,
+    ) -> Result<IlqrPlan, EnvError> {
+        let mut next = plan.clone();
+        next.cost = 0.0;
+        place(&mut *self.copy, &plan.states[0], plan.first)?;
+        for t in 0..plan.actions.len() {
+            next.states[t] = self.copy.coordinates();
+            if let Some((proposal, share)) = proposal {
+                let off = difference(&next.states[t], &plan.states[t]);
+                next.actions[t] += &proposal.steps[t] * share + &proposal.gains[t] * off;
+                next.gains[t] = proposal.gains[t].clone();
+            }
+            self.margins.clamp(next.actions[t].as_mut_slice());
+            let action: Vec<f32> = next.actions[t].iter().map(|a| *a as f32).collect();
+            match self.copy.step(&action) {
+                Ok(step) => next.cost += step.cost,
+                // A step too far: the line search takes a smaller one.
+                Err(EnvError::Diverged { .. }) => {
+                    next.cost = f64::INFINITY;
+                    return Ok(next);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let last = self.copy.coordinates();
+        if let Some(state) = next.states.last_mut() {
+            *state = last;
+        }
+        Ok(next)
+    }
+
+    /// The Riccati recursion; `None` where an action's curvature is not positive.
+    fn backward(
+        &self,
+        plan: &IlqrPlan,
+        expansions: &[Expansion],
+        regularisation: f64,
+    ) -> Option<Proposal> {
+        let n = plan.states[0].len();
+        let m = self.margins.low.len();
+        // The cost of an episode's end is part of its last step's.
+        let mut slope = DVector::zeros(n);
+        let mut curvature = DMatrix::zeros(n, n);
+        let mut steps = Vec::with_capacity(expansions.len());
+        let mut gains = Vec::with_capacity(expansions.len());
+        let mut change = [0.0; 2];
+        for (expansion, action) in expansions.iter().zip(&plan.actions).rev() {
+            let f = &expansion.dynamics;
+            let q = &expansion.gradient + f.transpose() * &slope;
+            let cost = convex(&expansion.curvature);
+            let qq = &cost + f.transpose() * &curvature * f;
+            // Regularised as if states, not actions, were held back (Tassa et al. 2012, eq. 10).
+            let held = &curvature + DMatrix::identity(n, n) * regularisation;
+            let rq = &cost + f.transpose() * &held * f;
+            let (qa, qs) = (q.rows(n, m).into_owned(), q.rows(0, n).into_owned());
+            let qaa: DMatrix<f64> = qq.view((n, n), (m, m)).into();
+            let qas: DMatrix<f64> = qq.view((n, 0), (m, n)).into();
+            let qss: DMatrix<f64> = qq.view((0, 0), (n, n)).into();
+            let room = |bounds: &[f64]| DVector::from_fn(m, |i, _| bounds[i] - action[i]);
+            let least = minimise(
+                &rq.view((n, n), (m, m)).into(),
+                &qa,
+                &room(&self.margins.low),
+                &room(&self.margins.high),
+            )?;
+            let step = least.point.clone();
+            let gain = -least.solve(&rq.view((n, 0), (m, n)).into());
+            change[0] += step.dot(&qa);
+            change[1] += 0.5 * step.dot(&(&qaa * &step));
+            slope = qs + gain.transpose() * (&qaa * &step + &qa) + qas.transpose() * &step;
+            curvature = qss
+                + gain.transpose() * &qaa * &gain
+                + gain.transpose() * &qas
+                + qas.transpose() * &gain;
+            curvature = (&curvature + curvature.transpose()) * 0.5;
+            steps.push(step);
+            gains.push(gain);
+        }
+        steps.reverse();
+        gains.reverse();
+        Some(Proposal {
+            steps,
+            gains,
+            change,
+        })
+    }
+}
+
+/// a − b in f64.
+fn difference(a: &[f32], b: &[f32]) -> DVector<f64> {
+    DVector::from_iterator(
+        a.len(),
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) - f64::from(*b)),
+    )
+}
+
+/// The nearest positive semidefinite matrix: costs may be concave far from their minimum.
+fn convex(matrix: &DMatrix<f64>) -> DMatrix<f64> {
+    let mut eigen = SymmetricEigen::new(matrix.clone());
+    if eigen.eigenvalues.min() >= 0.0 {
+        return matrix.clone();
+    }
+    eigen.eigenvalues.apply(|v| *v = v.max(0.0));
+    eigen.recompose()
+}
+
+impl Expert for IlqrExpert {
+    fn begin(&mut self, _seed: u64) {
+        self.plan = None;
+    }
+
+    fn mean(&mut self, env: &dyn Env, out: &mut [f64]) -> Result<(), EnvError> {
+        let state = env.save();
+        let coordinates = env.coordinates();
+        let distance = |plan: &IlqrPlan| {
+            let planned = plan.states.get(state.step.checked_sub(plan.first)?)?;
+            Some(difference(&coordinates, planned).amax())
+        };
+        let far = self.plan.as_ref().and_then(distance);
+        if far.is_none_or(|far| far > self.parameters.replan_distance) {
+            let guess = self.guess(&state)?;
+            self.plan = Some(self.optimise(&state, &guess)?);
+        }
+        if let Some(plan) = &self.plan {
+            let t = state.step - plan.first;
+            if let Some(action) = plan.actions.get(t) {
+                let off = difference(&coordinates, &plan.states[t]);
+                out.copy_from_slice((action + &plan.gains[t] * off).as_slice());
+            }
+        }
+        Ok(())
+    }
+}
