@@ -31,6 +31,10 @@ struct EnvInfo {
     expert_return: Option<f64>,
     /// Mean true return of random actions; none for a changed model.
     random_return: Option<f64>,
+    /// Share of the best expert's episodes that solve the task; none where it does not say.
+    expert_success: Option<f64>,
+    /// A still of the best expert in the project's folder; none for worlds of one's own.
+    picture: Option<String>,
     variants: Vec<VariantInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Vec<(String, Value)>>,
@@ -75,17 +79,15 @@ impl SpaceInfo {
     }
 }
 
-/// Returns measured with the shipped models.
-fn measured(name: &str, figure: &str) -> Option<f64> {
-    let figures: Value =
-        serde_json::from_str(include_str!("../../assets/returns.json")).unwrap_or_default();
-    figures[name][figure].as_f64()
+/// What was measured with the shipped models.
+fn figures() -> Value {
+    serde_json::from_str(include_str!("../../assets/returns.json")).unwrap_or_default()
 }
 
 fn info(name: &str, args: &EnvArgs, with_parameters: bool) -> Result<EnvInfo, Error> {
     let config: EnvConfig = args.config(name)?;
     let as_shipped = config == EnvConfig::named(name)?;
-    let measured = |figure| measured(name, figure).filter(|_| as_shipped);
+    let measured = |figure| figures()[name][figure].as_f64().filter(|_| as_shipped);
     let factory = config.factory()?;
     let spec = factory.spec();
     Ok(EnvInfo {
@@ -101,6 +103,8 @@ fn info(name: &str, args: &EnvArgs, with_parameters: bool) -> Result<EnvInfo, Er
             .collect(),
         expert_return: measured("expert_return"),
         random_return: measured("random_return"),
+        expert_success: measured("expert_success"),
+        picture: figures()[name]["picture"].as_str().map(str::to_owned),
         variants: EnvConfig::variants(name)?
             .into_iter()
             .map(|Variant { name, summary, .. }| VariantInfo { name, summary })
@@ -144,6 +148,7 @@ fn many(all: &[EnvInfo]) -> String {
                 e.experts.join(", "),
                 e.expert_return.map_or("–".into(), number),
                 e.random_return.map_or("–".into(), number),
+                percent(e.expert_success),
                 e.summary.clone(),
             ]
         })
@@ -157,9 +162,14 @@ fn many(all: &[EnvInfo]) -> String {
         "experts",
         "expert's return",
         "random",
+        "solved",
         "task",
     ];
     table(&header, &rows) + "\n`costate envs NAME` shows one with units, bounds and parameters.\n"
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or("–".into(), |s| format!("{} %", number(100.0 * s)))
 }
 
 fn one(e: &EnvInfo) -> String {
@@ -174,6 +184,10 @@ fn one(e: &EnvInfo) -> String {
         .iter()
         .map(|v| vec![v.name.clone(), v.summary.clone()])
         .collect();
+    let picture = match &e.picture {
+        Some(file) => format!("{file}; "),
+        None => String::new(),
+    };
     let variants = if variants.is_empty() {
         String::new()
     } else {
@@ -185,7 +199,7 @@ fn one(e: &EnvInfo) -> String {
     let header = ["", "unit", "low", "high"];
     format!(
         "{}: {}\nhorizon {} steps of {} s; experts, best first: {}\nmean return: expert {}, random actions \
-         {}\n\nobservation\n{}\naction (bounds: \
+         {}; expert solves {}\npicture: {picture}costate view {} --gif FILE\n\nobservation\n{}\naction (bounds: \
          where a command saturates)\n{}\n{variants}parameters, for --set\n{}",
         e.name,
         e.summary,
@@ -194,6 +208,8 @@ fn one(e: &EnvInfo) -> String {
         e.experts.join(", "),
         e.expert_return.map_or("– (changed model)".into(), number),
         e.random_return.map_or("– (changed model)".into(), number),
+        percent(e.expert_success),
+        e.name,
         table(&header, &e.observation.rows()),
         table(&header, &e.action.rows()),
         table(&["", "value"], &parameters)

@@ -60,7 +60,7 @@ pub fn episode(n: usize, m: usize, steps: usize, known: bool, end: End) -> Episo
         seed: u64::MAX - steps as u64,
         trajectory,
         costs: (0..steps).map(|t| 0.5 + t as f64 / 3.0).collect(),
-        success: Some(steps % 2 == 0),
+        success: Some(steps.is_multiple_of(2)),
     }
 }
 

@@ -153,7 +153,7 @@ impl LunarLander {
     }
 
     /// x and height of the feet when upright, from the middle of the pad.
-    fn from_pad(&self, pose: &Pose) -> [f32; 2] {
+    fn relative_to_pad(&self, pose: &Pose) -> [f32; 2] {
         [
             pose.at[0] - self.pad[0],
             pose.at[1] - self.standing - self.pad[1],
@@ -349,7 +349,7 @@ impl Task for LunarLander {
         let pose = self.pose(physics);
         let square = |x: f32| f64::from(x) * f64::from(x);
         let v = &physics.velocities()[self.float.index..];
-        let [x, h] = self.from_pad(&pose);
+        let [x, h] = self.relative_to_pad(&pose);
         let softness = p.distance_softness_m;
         let distance = (square(x) + square(h) + softness * softness).sqrt() - softness;
         p.distance_weight_1_m * distance
@@ -376,7 +376,7 @@ impl Task for LunarLander {
         let pose = self.pose(physics);
         let v = &physics.velocities()[self.float.index..];
         Some(
-            self.from_pad(&pose)[0].abs() < self.pad_half_width
+            self.relative_to_pad(&pose)[0].abs() < self.pad_half_width
                 && pose.cos > LEVEL_COS
                 && v[..3].iter().all(|v| v.abs() < RESTING)
                 && self
