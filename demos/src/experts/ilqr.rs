@@ -159,7 +159,7 @@ impl IlqrExpert {
     fn guess(&mut self, state: &SavedState) -> Result<Vec<DVector<f64>>, EnvError> {
         let mut best = (f64::INFINITY, Vec::new());
         if let Some(plan) = self.plan.take() {
-            best = self.play(state, &mut |env, out| {
+            best = self.play(state, |env, out| {
                 if let Some(action) = plan.action(env.save().step, &env.coordinates()) {
                     out.copy_from_slice(action.as_slice());
                 }
@@ -168,7 +168,7 @@ impl IlqrExpert {
         }
         if let Some(mut guide) = self.guide.take() {
             guide.begin(0);
-            let guided = self.play(state, &mut |env, out| guide.mean(env, out));
+            let guided = self.play(state, |env, out| guide.mean(env, out));
             self.guide = Some(guide);
             let guided = guided?;
             if guided.0 < best.0 {
@@ -182,7 +182,7 @@ impl IlqrExpert {
     fn play(
         &mut self,
         state: &SavedState,
-        act: &mut dyn FnMut(&dyn Env, &mut [f64]) -> Result<(), EnvError>,
+        mut act: impl FnMut(&dyn Env, &mut [f64]) -> Result<(), EnvError>,
     ) -> Result<(f64, Vec<DVector<f64>>), EnvError> {
         self.copy.load(state)?;
         let (mut cost, mut actions) = (0.0, Vec::new());
