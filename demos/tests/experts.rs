@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use costate_demos::dataset::{Header, Status};
-use costate_demos::experts::{LqrExpert, Margins};
+use costate_demos::experts::{IlqrExpert, IlqrParameters, LqrExpert, Margins};
 use costate_demos::inspect::Replay;
 use costate_demos::{
     Dataset, DatasetWriter, ExpertDesign, Plan, RecordError, check, info, random_return, record,
@@ -214,6 +214,82 @@ fn experts_solve_their_tasks() {
     assert!(successes("cart_pole_swing_up", 20, |s| s[2] > 0.94) >= 19);
     let near_goal = |s: &[f32]| (s[0] - 2.2).hypot(s[1]) < 0.3;
     assert_eq!(successes("point_mass", 5, near_goal), 5);
+    // Both links within 20 degrees of upright; feet down on the pad.
+    let upright = |s: &[f32]| s[0] > 0.94 && s[0] * s[2] - s[1] * s[3] > 0.94;
+    assert_eq!(successes("acrobot", 3, upright), 3);
+    let landed = |s: &[f32]| s[0].abs() < 2.0 && s[5] > 0.98 && s[7] + s[8] == 2.0;
+    assert_eq!(successes("lunar_lander", 20, landed), 20);
+}
+
+/// An optimiser whose actions stay within the environment's bounds.
+fn ilqr(factory: &EnvFactory, parameters: IlqrParameters) -> IlqrExpert {
+    let bounds = factory.spec().action.0.iter();
+    let margins = Margins {
+        low: bounds.clone().map(|c| f64::from(c.low)).collect(),
+        high: bounds.map(|c| f64::from(c.high)).collect(),
+    };
+    IlqrExpert::new(factory, parameters, margins, None)
+}
+
+#[test]
+fn ilqr_finds_the_optimum_of_the_linear_quadratic_system() {
+    let factory = factory("lq");
+    let model: LqModel = serde_json::from_value(factory.config().model.clone()).unwrap();
+    let solution = Lq::new(&model).unwrap().solution().clone();
+    let mut optimiser = ilqr(&factory, IlqrParameters::for_env("lq"));
+    let mut env = factory.build();
+    for seed in 0..5 {
+        env.reset(seed);
+        let state = DVector::from_iterator(2, env.coordinates().into_iter().map(f64::from));
+        let optimum = 0.5 * state.dot(&(&solution.cost_to_go * &state));
+        let plan = optimiser.optimise(&env.save(), &[]).unwrap();
+        let excess = plan.cost() / optimum - 1.0;
+        assert!(excess.abs() < 1e-3, "{excess}");
+        let first = -(&solution.gain * &state)[0];
+        assert!((plan.actions()[0][0] - first).abs() < 1e-2 * first.abs().max(0.1));
+    }
+}
+
+#[test]
+fn ilqr_respects_bounds_and_improves_what_it_starts_from() {
+    // Held down by tight bounds, the optimum of the linear-quadratic system saturates.
+    let factory = self::factory("lq");
+    let mut env = factory.build();
+    env.reset_to(&[4.0, 3.0]).unwrap();
+    let margins = Margins {
+        low: vec![-0.5],
+        high: vec![0.5],
+    };
+    let parameters = IlqrParameters::for_env("lq");
+    let mut optimiser = IlqrExpert::new(&factory, parameters, margins, None);
+    let best = optimiser.optimise(&env.save(), &[]).unwrap();
+    let actions: Vec<f64> = best.actions().iter().map(|a| a[0]).collect();
+    assert!(actions.iter().all(|a| a.abs() <= 0.5));
+    assert!(actions.iter().any(|a| a.abs() == 0.5) && actions.iter().any(|a| a.abs() < 0.4));
+    // No action of its own can be better: the problem is convex.
+    let cost = |actions: &[f64]| {
+        let mut env = factory.build();
+        env.reset_to(&[4.0, 3.0]).unwrap();
+        actions
+            .iter()
+            .map(|a| env.step(&[*a as f32]).unwrap().cost)
+            .sum::<f64>()
+    };
+    assert!((cost(&actions) / best.cost() - 1.0).abs() < 1e-6);
+    for t in 0..actions.len() {
+        for by in [-0.05, 0.05] {
+            let mut other = actions.clone();
+            other[t] = (other[t] + by).clamp(-0.5, 0.5);
+            assert!(cost(&other) > best.cost() * (1.0 - 1e-5), "step {t}");
+        }
+    }
+
+    let factory = self::factory("cart_pole_swing_up");
+    let energy = ExpertDesign::new(&factory, Some("energy"), Some(0.0)).unwrap();
+    let refined = ExpertDesign::new(&factory, Some("ilqr"), Some(0.0)).unwrap();
+    let [before, after] =
+        [energy, refined].map(|d| recorded(&factory, &d, plan(1, 1))[0].true_return());
+    assert!(after > 0.9 * before, "{after} against {before}");
 }
 
 #[test]
@@ -248,14 +324,14 @@ fn requests_that_make_no_sense_are_refused() {
         None,
         &[
             "pendulum has no expert `enrgy`, did you mean `energy`?",
-            "energy, mppi",
+            "energy, ilqr, mppi",
         ],
     );
     refused(
         "pendulum",
         Some("quux"),
         None,
-        &["its experts: energy, mppi"],
+        &["its experts: energy, ilqr, mppi"],
     );
     refused("pendulum", None, Some(-0.1), &["noise is -0.1"]);
     refused("pendulum", None, Some(f64::NAN), &["noise is NaN"]);

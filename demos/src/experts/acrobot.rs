@@ -8,7 +8,7 @@
 //! straight and slow. The regulator takes over where a simulated copy under it reaches the top with
 //! the torque there is, so the command is a function of the state alone.
 
-use costate_envs::model::{Model, Shape};
+use costate_envs::model::{Joint, Model, Shape};
 use costate_envs::{Env, EnvError, EnvFactory};
 use nalgebra::DVector;
 use serde::Serialize;
@@ -67,6 +67,8 @@ struct Rods {
     a3: f64,
     g1: f64,
     g2: f64,
+    /// Viscous friction of shoulder and elbow, N m s.
+    friction: [f64; 2],
 }
 
 impl Rods {
@@ -86,12 +88,17 @@ impl Rods {
         };
         let ((m1, l1), (m2, l2)) = (rod("upper")?, rod("lower")?);
         let g = -model.gravity_m_s2[1];
+        let friction = |name: &str| match model.joints.iter().find(|j| j.name() == name) {
+            Some(Joint::Revolute(joint)) => Ok(joint.damping_n_m_s),
+            _ => Err(refused(format!("joints.{name} is no revolute joint"))),
+        };
         Ok(Self {
             a1: m1 * l1 * l1 / 3.0 + m2 * l1 * l1,
             a2: m2 * l2 * l2 / 3.0,
             a3: m2 * l1 * l2 / 2.0,
             g1: (m1 / 2.0 + m2) * l1 * g,
             g2: m2 * l2 / 2.0 * g,
+            friction: [friction("shoulder")?, friction("elbow")?],
         })
     }
 
@@ -110,7 +117,15 @@ impl Rods {
         (self.a1 + self.a2 + 2.0 * self.a3 * c2) * state[2] + (self.a2 + self.a3 * c2) * state[3]
     }
 
-    /// The torque under which the elbow accelerates by `wanted`, rad/s²; friction is left out.
+    /// Energy that friction in the shoulder takes from the straight arm on its way up from θ₁, where
+    /// its speed is 2λ sin(θ₁/2).
+    fn loss(&self, state: &[f64]) -> f64 {
+        let inertia = self.a1 + self.a2 + 2.0 * self.a3;
+        let rate = ((self.g1 + self.g2) / inertia).sqrt();
+        self.friction[0] * 4.0 * rate * (1.0 - (state[0] / 2.0).cos())
+    }
+
+    /// The torque under which the elbow accelerates by `wanted`, rad/s².
     fn torque(&self, state: &[f64], wanted: f64) -> f64 {
         let (w1, w2) = (state[2], state[3]);
         let (s2, c2) = state[1].sin_cos();
@@ -119,8 +134,9 @@ impl Rods {
             self.a2 + self.a3 * c2,
         );
         let lower = self.g2 * (state[0] + state[1]).sin();
-        let rest1 = -self.a3 * s2 * (2.0 * w1 + w2) * w2 - self.g1 * state[0].sin() - lower;
-        let rest2 = self.a3 * s2 * w1 * w1 - lower;
+        let [drag1, drag2] = [self.friction[0] * w1, self.friction[1] * w2];
+        let rest1 = drag1 - self.a3 * s2 * (2.0 * w1 + w2) * w2 - self.g1 * state[0].sin() - lower;
+        let rest2 = drag2 + self.a3 * s2 * w1 * w1 - lower;
         (self.a2 - m12 * m12 / m11) * wanted + rest2 - m12 / m11 * rest1
     }
 }
@@ -164,7 +180,8 @@ impl AcrobotDesign {
     fn swing(&self, state: &[f64]) -> f64 {
         let p = &self.parameters;
         let scale = 2.0 * (self.rods.g1 + self.rods.g2);
-        let missing = p.energy_gain * (p.energy_surplus - self.rods.energy(state) / scale);
+        let wanted = self.rods.loss(state) - self.rods.energy(state);
+        let missing = p.energy_gain * (p.energy_surplus + wanted / scale);
         let bend = p.bend_rad
             * missing.clamp(-1.0, 1.0)
             * (self.rods.momentum(state) / p.softness_kg_m2_s).tanh();

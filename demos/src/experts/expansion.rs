@@ -4,9 +4,7 @@
 use costate_envs::{Env, EnvError};
 use nalgebra::{DMatrix, DVector};
 
-/// Half width of every central difference, in the coordinate's unit: in f32 the best compromise
-/// between rounding and curvature.
-pub(super) const EPSILON: f32 = 1e-2;
+use super::lqr::EPSILON;
 
 /// s' = s̄' + A δs + B δa and c = c̄ + gᵀδ + ½ δᵀHδ with δ = (δs, δa); n coordinates, m actions.
 #[derive(Debug, Clone)]

@@ -13,10 +13,10 @@
 //! a = ā_t + K_t (s − s̄_t); it is made anew where the state has left it.
 
 use costate_envs::{End, Env, EnvError, EnvFactory, SavedState};
-use nalgebra::{DMatrix, DVector, SymmetricEigen};
+use nalgebra::{DMatrix, DVector};
 use serde::Serialize;
 
-use super::box_quadratic::minimise;
+use super::backward::{Proposal, Regularisation};
 use super::expansion::{Expansion, place};
 use super::{Expert, Margins};
 
@@ -37,12 +37,12 @@ impl IlqrParameters {
         let base = Self {
             iterations: 40,
             tolerance: 1e-3,
-            replan_distance: 0.5,
+            replan_distance: 1.0,
         };
         match env {
             // Long plans of a costly simulation: most of the gain comes early.
             "acrobot" => Self {
-                iterations: 12,
+                iterations: 5,
                 ..base
             },
             _ => base,
@@ -54,9 +54,6 @@ impl IlqrParameters {
 const STEP_SHARES: [f64; 8] = [1.0, 0.6, 0.36, 0.2, 0.1, 0.05, 0.02, 0.005];
 /// Least share of the predicted improvement that a step must bring.
 const LEAST_GAIN: f64 = 1e-4;
-/// Regularisation: least value that is not zero, greatest value, and factor of change.
-const REGULARISATION: (f64, f64, f64) = (1e-6, 1e8, 2.0);
-
 /// A trajectory with the feedback round it.
 #[derive(Debug, Clone)]
 pub struct IlqrPlan {
@@ -82,44 +79,12 @@ impl IlqrPlan {
     pub fn actions(&self) -> &[DVector<f64>] {
         &self.actions
     }
-}
 
-/// The step and the feedback that a backward pass proposes.
-struct Proposal {
-    steps: Vec<DVector<f64>>,
-    gains: Vec<DMatrix<f64>>,
-    /// Predicted change of cost: linear and quadratic in the share of the step.
-    change: [f64; 2],
-}
-
-/// How fast regularisation changes: it grows ever faster over failures, and shrinks so over successes.
-struct Regularisation {
-    value: f64,
-    factor: f64,
-}
-
-impl Regularisation {
-    fn new() -> Self {
-        Self {
-            value: 0.0,
-            factor: 1.0,
-        }
-    }
-
-    fn grow(&mut self) -> bool {
-        let (least, most, base) = REGULARISATION;
-        self.factor = base.max(self.factor * base);
-        self.value = least.max(self.value * self.factor);
-        self.value <= most
-    }
-
-    fn shrink(&mut self) {
-        let (least, _, base) = REGULARISATION;
-        self.factor = (1.0 / base).min(self.factor / base);
-        self.value *= self.factor;
-        if self.value < least {
-            self.value = 0.0;
-        }
+    /// ā_t + K_t (s − s̄_t) at control step `step` of the episode, if the plan covers it.
+    fn action(&self, step: usize, coordinates: &[f32]) -> Option<DVector<f64>> {
+        let t = step.checked_sub(self.first)?;
+        let off = difference(coordinates, self.states.get(t)?);
+        Some(self.actions.get(t)? + self.gains.get(t)? * off)
     }
 }
 
@@ -189,27 +154,48 @@ impl IlqrExpert {
         Ok(plan)
     }
 
-    /// The actions that optimisation starts from: the guide's, else the rest of the last plan.
+    /// The actions that optimisation starts from: the cheaper of the last plan's, held to it by its
+    /// feedback, and the guide's.
     fn guess(&mut self, state: &SavedState) -> Result<Vec<DVector<f64>>, EnvError> {
-        let Some(guide) = &mut self.guide else {
-            let done = |plan: &IlqrPlan| state.step.saturating_sub(plan.first);
-            let rest = self
-                .plan
-                .iter()
-                .flat_map(|p| p.actions.iter().skip(done(p)));
-            return Ok(rest.cloned().collect());
-        };
+        let mut best = (f64::INFINITY, Vec::new());
+        if let Some(plan) = self.plan.take() {
+            best = self.play(state, |env, out| {
+                if let Some(action) = plan.action(env.save().step, &env.coordinates()) {
+                    out.copy_from_slice(action.as_slice());
+                }
+                Ok(())
+            })?;
+        }
+        if let Some(mut guide) = self.guide.take() {
+            guide.begin(0);
+            let guided = self.play(state, |env, out| guide.mean(env, out));
+            self.guide = Some(guide);
+            let guided = guided?;
+            if guided.0 < best.0 {
+                best = guided;
+            }
+        }
+        Ok(best.1)
+    }
+
+    /// Plays the rest of the episode; its cost and actions.
+    fn play(
+        &mut self,
+        state: &SavedState,
+        mut act: impl FnMut(&dyn Env, &mut [f64]) -> Result<(), EnvError>,
+    ) -> Result<(f64, Vec<DVector<f64>>), EnvError> {
         self.copy.load(state)?;
-        guide.begin(0);
-        let mut actions = Vec::new();
+        let (mut cost, mut actions) = (0.0, Vec::new());
         loop {
             let mut mean = DVector::zeros(self.margins.low.len());
-            guide.mean(&*self.copy, mean.as_mut_slice())?;
+            act(&*self.copy, mean.as_mut_slice())?;
             self.margins.clamp(mean.as_mut_slice());
             let action: Vec<f32> = mean.iter().map(|a| *a as f32).collect();
             actions.push(mean);
-            if self.copy.step(&action)?.end != End::Running {
-                return Ok(actions);
+            let step = self.copy.step(&action)?;
+            cost += step.cost;
+            if step.end != End::Running {
+                return Ok((cost, actions));
             }
         }
     }
@@ -230,7 +216,12 @@ impl IlqrExpert {
         regularisation: &mut Regularisation,
     ) -> Result<Option<(IlqrPlan, bool)>, EnvError> {
         loop {
-            let proposal = self.backward(plan, expansions, regularisation.value);
+            let proposal = Proposal::of(
+                &plan.actions,
+                expansions,
+                &self.margins,
+                regularisation.value(),
+            );
             if let Some(proposal) = &proposal {
                 let [linear, quadratic] = proposal.change;
                 if -(linear + quadratic) <= self.parameters.tolerance * plan.cost.abs() {
@@ -289,62 +280,6 @@ impl IlqrExpert {
         }
         Ok(next)
     }
-
-    /// The Riccati recursion; `None` where an action's curvature is not positive.
-    fn backward(
-        &self,
-        plan: &IlqrPlan,
-        expansions: &[Expansion],
-        regularisation: f64,
-    ) -> Option<Proposal> {
-        let n = plan.states[0].len();
-        let m = self.margins.low.len();
-        // The cost of an episode's end is part of its last step's.
-        let mut slope = DVector::zeros(n);
-        let mut curvature = DMatrix::zeros(n, n);
-        let mut steps = Vec::with_capacity(expansions.len());
-        let mut gains = Vec::with_capacity(expansions.len());
-        let mut change = [0.0; 2];
-        for (expansion, action) in expansions.iter().zip(&plan.actions).rev() {
-            let f = &expansion.dynamics;
-            let q = &expansion.gradient + f.transpose() * &slope;
-            let cost = convex(&expansion.curvature);
-            let qq = &cost + f.transpose() * &curvature * f;
-            // Regularised as if states, not actions, were held back (Tassa et al. 2012, eq. 10).
-            let held = &curvature + DMatrix::identity(n, n) * regularisation;
-            let rq = &cost + f.transpose() * &held * f;
-            let (qa, qs) = (q.rows(n, m).into_owned(), q.rows(0, n).into_owned());
-            let qaa: DMatrix<f64> = qq.view((n, n), (m, m)).into();
-            let qas: DMatrix<f64> = qq.view((n, 0), (m, n)).into();
-            let qss: DMatrix<f64> = qq.view((0, 0), (n, n)).into();
-            let room = |bounds: &[f64]| DVector::from_fn(m, |i, _| bounds[i] - action[i]);
-            let least = minimise(
-                &rq.view((n, n), (m, m)).into(),
-                &qa,
-                &room(&self.margins.low),
-                &room(&self.margins.high),
-            )?;
-            let step = least.point.clone();
-            let gain = -least.solve(&rq.view((n, 0), (m, n)).into());
-            change[0] += step.dot(&qa);
-            change[1] += 0.5 * step.dot(&(&qaa * &step));
-            slope = qs + gain.transpose() * (&qaa * &step + &qa) + qas.transpose() * &step;
-            curvature = qss
-                + gain.transpose() * &qaa * &gain
-                + gain.transpose() * &qas
-                + qas.transpose() * &gain;
-            curvature = (&curvature + curvature.transpose()) * 0.5;
-            steps.push(step);
-            gains.push(gain);
-        }
-        steps.reverse();
-        gains.reverse();
-        Some(Proposal {
-            steps,
-            gains,
-            change,
-        })
-    }
 }
 
 /// a − b in f64.
@@ -355,16 +290,6 @@ fn difference(a: &[f32], b: &[f32]) -> DVector<f64> {
     )
 }
 
-/// The nearest positive semidefinite matrix: costs may be concave far from their minimum.
-fn convex(matrix: &DMatrix<f64>) -> DMatrix<f64> {
-    let mut eigen = SymmetricEigen::new(matrix.clone());
-    if eigen.eigenvalues.min() >= 0.0 {
-        return matrix.clone();
-    }
-    eigen.eigenvalues.apply(|v| *v = v.max(0.0));
-    eigen.recompose()
-}
-
 impl Expert for IlqrExpert {
     fn begin(&mut self, _seed: u64) {
         self.plan = None;
@@ -373,21 +298,17 @@ impl Expert for IlqrExpert {
     fn mean(&mut self, env: &dyn Env, out: &mut [f64]) -> Result<(), EnvError> {
         let state = env.save();
         let coordinates = env.coordinates();
-        let distance = |plan: &IlqrPlan| {
+        let far = self.plan.as_ref().and_then(|plan| {
             let planned = plan.states.get(state.step.checked_sub(plan.first)?)?;
             Some(difference(&coordinates, planned).amax())
-        };
-        let far = self.plan.as_ref().and_then(distance);
+        });
         if far.is_none_or(|far| far > self.parameters.replan_distance) {
             let guess = self.guess(&state)?;
             self.plan = Some(self.optimise(&state, &guess)?);
         }
-        if let Some(plan) = &self.plan {
-            let t = state.step - plan.first;
-            if let Some(action) = plan.actions.get(t) {
-                let off = difference(&coordinates, &plan.states[t]);
-                out.copy_from_slice((action + &plan.gains[t] * off).as_slice());
-            }
+        let plan = self.plan.as_ref();
+        if let Some(action) = plan.and_then(|plan| plan.action(state.step, &coordinates)) {
+            out.copy_from_slice(action.as_slice());
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use super::{Expert, ExpertError};
 
 /// Half width of every central difference, in the coordinate's unit: in f32 the best compromise
 /// between rounding and curvature.
-const EPSILON: f32 = 1e-2;
+pub(super) const EPSILON: f32 = 1e-2;
 
 /// Least curvature of the expanded cost relative to its greatest: costs that ignore a coordinate
 /// would leave the Riccati equation without a stabilising solution.

@@ -2,27 +2,31 @@
 //!
 //! | environment | experts, best first |
 //! | --- | --- |
-//! | `lq` | `maxent`, `lqr` |
-//! | `cart_pole` | `lqr`, `mppi` |
-//! | `cart_pole_swing_up`, `pendulum` | `energy`, `mppi` |
+//! | `lq` | `maxent`, `lqr`, `ilqr` |
+//! | `cart_pole` | `lqr`, `ilqr`, `mppi` |
+//! | `cart_pole_swing_up`, `pendulum`, `acrobot` | `energy`, `ilqr`, `mppi` |
+//! | `lunar_lander` | `guidance`, `mppi` |
 //! | `point_mass` and any other | `mppi` |
 //!
 //! Measured on the shipped models with the default noise, 100 episodes, seed 0
 //! (`cargo run --release -p costate-demos --example experts`): return as mean ± standard deviation,
-//! and the share of episodes whose last tenth is where the task wants it (pole within 20° of
-//! upright; puck within 0.3 m of the goal).
+//! and the share of episodes whose last tenth is where the task wants it (pole and links within 20° of
+//! upright; puck within 0.3 m of the goal; lander at rest on the pad).
 //!
 //! | environment | expert | return | solved | random actions |
 //! | --- | --- | --- | --- | --- |
 //! | `cart_pole` | `lqr` | −0.8 ± 0.7 | 100 % | −567 ± 101 |
 //! | `cart_pole_swing_up` | `energy` | −38.7 ± 3.8 | 100 % | −223 ± 21 |
 //! | `pendulum` | `energy` | −153 ± 95 | 100 % | −1235 ± 278 |
+//! | `acrobot` | `energy` | −198 ± 65 | 99 % | −705 ± 34 |
+//! | `lunar_lander` | `guidance` | −90.7 ± 13.4 | 100 % | −362 ± 63 |
 //! | `point_mass` | `mppi` | −65.7 ± 4.4 | 100 % | −216 ± 21 |
 //! | `lq` | `maxent` | −28.1 ± 9.9 | | −940 ± 365 |
 //!
 //! An expert gives the mean action; [`ActionNoise`] makes the Gaussian policy that demonstrates.
 
 mod acrobot;
+mod backward;
 mod box_quadratic;
 mod energy;
 mod expansion;

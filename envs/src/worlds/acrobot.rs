@@ -1,14 +1,14 @@
 //! `acrobot`: swing a two-link pendulum up with a torque at the elbow only, and balance it.
 //!
 //! Spong, "The swing up control problem for the acrobot", IEEE Control Systems 15(1), 1995. Two
-//! uniform rods of 1 m and 1 kg with a viscous friction of 0.05 N m s in both joints, as in the
-//! DeepMind control suite; the torque reaches ±10 N m instead of its ±2, so that the swing-up takes
-//! seconds and balancing forgives noise. Angles are counter-clockwise: the upper link's from
-//! upright, the elbow's from the straight arm (relative to the upper link).
+//! uniform rods of 1 m and 1 kg on joints without friction, g = 9.81 m/s²: lengths and masses as in
+//! the DeepMind control suite and the classic task. The torque reaches ±20 N m instead of the suite's
+//! ±2, so that balancing forgives noise; lifting both rods takes 39 J. Angles are counter-clockwise:
+//! the upper link's from upright, the elbow's from the straight arm (relative to the upper link).
 //!
 //! | observation | unit | bounds | | action | unit | bounds |
 //! | --- | --- | --- | --- | --- | --- | --- |
-//! | `upper_cos` cos θ₁ | 1 | ±1 | | `torque` u | N m | ±10 |
+//! | `upper_cos` cos θ₁ | 1 | ±1 | | `torque` u | N m | ±20 |
 //! | `upper_sin` sin θ₁ | 1 | ±1 | | | | |
 //! | `elbow_cos` cos θ₂ | 1 | ±1 | | | | |
 //! | `elbow_sin` sin θ₂ | 1 | ±1 | | | | |
