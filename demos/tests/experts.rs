@@ -293,6 +293,53 @@ fn ilqr_respects_bounds_and_improves_what_it_starts_from() {
 }
 
 #[test]
+fn arms_mazes_and_contacts_are_mastered() {
+    for (env, variant, episodes) in [
+        ("reacher", None, 10),
+        ("reacher3", None, 10),
+        ("reacher", Some("long_forearm"), 5),
+        ("point_maze", None, 10),
+        ("point_maze", Some("wall_right"), 10),
+        ("peg_insertion", None, 10),
+        ("peg_insertion", Some("slot_shifted"), 5),
+        ("push_t", None, 2),
+        ("push_t", Some("turned_goal"), 2),
+    ] {
+        let mut config = EnvConfig::named(env).unwrap();
+        if let Some(variant) = variant {
+            config.apply_variant(variant).unwrap();
+        }
+        let factory = config.factory().unwrap();
+        let design = ExpertDesign::new(&factory, None, None).unwrap();
+        let episodes = recorded(&factory, &design, plan(episodes, 2));
+        let solved = episodes.iter().filter(|e| e.success == Some(true)).count();
+        assert_eq!(solved, episodes.len(), "{env} {variant:?}");
+    }
+}
+
+#[test]
+fn experts_say_which_models_they_cannot_control() {
+    for (env, key, value, what) in [
+        ("point_maze", "puck.shape.kind", "box", "round"),
+        ("push_t", "push_x.direction", "[0, 1]", "two thrusts"),
+    ] {
+        let mut config = EnvConfig::named(env).unwrap();
+        if key == "puck.shape.kind" {
+            config.model["bodies"][0]["shape"] =
+                serde_json::json!({ "kind": value, "width_m": 0.2, "height_m": 0.2 });
+        } else {
+            config.set(key, value).unwrap();
+        }
+        let error = ExpertDesign::new(&config.factory().unwrap(), None, None).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains(what) && message.contains("use expert `mppi`"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn changed_parameters_change_the_expert() {
     let mut config = EnvConfig::named("cart_pole").unwrap();
     config.set("pole.shape.length_m", "1.6").unwrap();

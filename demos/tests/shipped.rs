@@ -19,7 +19,13 @@ fn folder(env: &str) -> PathBuf {
 fn size(path: &Path) -> u64 {
     let entries = fs::read_dir(path).unwrap().map(|e| e.unwrap().path());
     entries
-        .map(|p| if p.is_dir() { size(&p) } else { p.metadata().unwrap().len() })
+        .map(|p| {
+            if p.is_dir() {
+                size(&p)
+            } else {
+                p.metadata().unwrap().len()
+            }
+        })
         .sum()
 }
 
@@ -36,7 +42,10 @@ fn every_world_has_25_sound_episodes_of_its_best_expert() {
         assert_eq!(meta.expert, expert.info(), "{env}: record again");
         let random = meta.random_return.unwrap().mean;
         let returns = meta.demonstration_return;
-        assert!(returns.mean - returns.std > random, "{env}: {returns:?}, {random}");
+        assert!(
+            returns.mean - returns.std > random,
+            "{env}: {returns:?}, {random}"
+        );
     }
     assert!(size(&folder("")) < LARGEST);
 }
@@ -53,10 +62,16 @@ fn cheap_ones_are_recreated_bit_for_bit() {
             workers: default_workers(),
         };
         let mut episodes = Vec::new();
-        record(&factory, &expert, plan, &AtomicBool::new(false), |episode| {
-            episodes.push(episode);
-            Ok(())
-        })
+        record(
+            &factory,
+            &expert,
+            plan,
+            &AtomicBool::new(false),
+            |episode| {
+                episodes.push(episode);
+                Ok(())
+            },
+        )
         .unwrap();
         assert!(episodes == shipped.episodes(), "{env}");
     }

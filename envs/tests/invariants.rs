@@ -188,7 +188,9 @@ fn start_coordinates_reproduce_an_episode() {
         let mut env = factory.build();
         env.reset(31);
         let coordinates = env.coordinates();
+        // What a task draws beyond coordinates (a target) stays from the last reset.
         let mut other = factory.build();
+        episode_bits(&mut *other, 31);
         other.reset_to(&coordinates).unwrap();
         assert_eq!(other.coordinates(), coordinates);
         let nearly = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
@@ -291,7 +293,7 @@ fn states_of_other_worlds_and_models_are_refused() {
 }
 
 /// Signs that mirror coordinates and actions of the symmetric worlds.
-const MIRRORS: [(&str, &[f32], &[f32]); 6] = [
+const MIRRORS: [(&str, &[f32], &[f32]); 9] = [
     ("cart_pole", &[-1.0; 4], &[-1.0]),
     ("cart_pole_swing_up", &[-1.0; 4], &[-1.0]),
     ("pendulum", &[-1.0; 2], &[-1.0]),
@@ -302,6 +304,13 @@ const MIRRORS: [(&str, &[f32], &[f32]); 6] = [
         &[-1.0, 1.0, -1.0, -1.0, 1.0, -1.0],
         &[1.0, -1.0],
     ),
+    (
+        "push_t",
+        &[-1.0, 1.0, -1.0, 1.0, -1.0, -1.0, 1.0, -1.0, 1.0, -1.0],
+        &[-1.0, 1.0],
+    ),
+    ("reacher", &[-1.0; 4], &[-1.0; 2]),
+    ("reacher3", &[-1.0; 6], &[-1.0; 3]),
 ];
 
 #[test]

@@ -392,3 +392,26 @@ fn snapshots_of_another_version_or_damaged_ones_are_refused() {
         assert_eq!(physics.coordinates(), before);
     }
 }
+
+#[test]
+fn an_edge_lets_go_of_what_slides_off_it_unless_contacts_are_reused() {
+    let body = json!({
+        "name": "body", "shape": { "kind": "box", "width_m": 0.04, "height_m": 0.04 },
+        "mass_kg": 1.0, "friction": 0.0
+    });
+    let mut model = floating(body, [0.0, -9.81], ground(0.0, 0.0));
+    model["joints"][0]["rotates"] = json!(false);
+    model["scenery"][0]["shape"] = json!({ "kind": "box", "width_m": 1.0, "height_m": 1.0 });
+    model["scenery"][0]["position_m"] = json!([0.0, -0.5]);
+    let mut fallen = |reuse: f64| {
+        model["contact"] = json!({ "reuse_m": reuse });
+        let mut physics = physics(&model);
+        // 3 mm of the box are still on the ground.
+        physics.reset(&[0.517, 0.02, 0.2, 0.0]);
+        run(&mut physics, &[0.0], 8);
+        assert!(physics.positions()[0] > 0.54);
+        0.02 - physics.positions()[1]
+    };
+    assert!(fallen(0.0) > 0.04, "{}", fallen(0.0));
+    assert!(fallen(0.05) < 0.01, "{}", fallen(0.05));
+}

@@ -6,12 +6,16 @@
 //! | `cart_pole` | `lqr`, `ilqr`, `mppi` |
 //! | `cart_pole_swing_up`, `pendulum`, `acrobot` | `energy`, `ilqr`, `mppi` |
 //! | `lunar_lander` | `guidance`, `mppi` |
+//! | `reacher`, `reacher3` | `reach`, `mppi` |
+//! | `point_maze` | `path`, `mppi` |
+//! | `peg_insertion` | `impedance`, `mppi` |
+//! | `push_t` | `push`, `mppi` |
 //! | `point_mass` and any other | `mppi` |
 //!
 //! Measured on the shipped models with the default noise, 100 episodes, seed 0
 //! (`cargo run --release -p costate-demos --example experts`): return as mean ± standard deviation,
 //! and the share of episodes whose last tenth is where the task wants it (pole and links within 20° of
-//! upright; puck within 0.3 m of the goal; lander at rest on the pad).
+//! upright; puck within 0.3 m of the goal; lander at rest on the pad; for others see the worlds).
 //!
 //! | environment | expert | return | solved | random actions |
 //! | --- | --- | --- | --- | --- |
@@ -21,6 +25,11 @@
 //! | `acrobot` | `energy` | −198 ± 65 | 99 % | −705 ± 34 |
 //! | `lunar_lander` | `guidance` | −90.7 ± 13.4 | 100 % | −362 ± 63 |
 //! | `point_mass` | `mppi` | −65.7 ± 4.4 | 100 % | −216 ± 21 |
+//! | `reacher` | `reach` | −21.7 ± 12.6 | 99 % | −109 ± 33 |
+//! | `reacher3` | `reach` | −22.6 ± 14.0 | 100 % | −109 ± 33 |
+//! | `point_maze` | `path` | −30.6 ± 5.6 | 100 % | −119 ± 18 |
+//! | `peg_insertion` | `impedance` | −23.5 ± 6.7 | 100 % | −229 ± 140 |
+//! | `push_t` | `push` | −14.7 ± 4.7 | 98 % | −72 ± 14 |
 //! | `lq` | `maxent` | −28.1 ± 9.9 | | −940 ± 365 |
 //!
 //! An expert gives the mean action; [`ActionNoise`] makes the Gaussian policy that demonstrates.
@@ -31,13 +40,21 @@ mod box_quadratic;
 mod energy;
 mod expansion;
 mod ilqr;
+mod impedance;
 mod lander;
 mod lqr;
 mod maxent;
 mod mppi;
 mod noise;
+mod outline;
+mod path;
 mod policy;
+mod puck;
+mod push;
+mod push_design;
+mod reach;
 
+use std::f64::consts::TAU;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,12 +66,17 @@ use serde_json::{Value, json};
 pub use acrobot::{AcrobotDesign, AcrobotExpert, AcrobotParameters};
 pub use energy::{EnergyDesign, EnergyExpert, EnergyParameters};
 pub use ilqr::{IlqrExpert, IlqrParameters, IlqrPlan};
+pub use impedance::{ImpedanceExpert, ImpedanceParameters};
 pub use lander::{LanderExpert, LanderParameters};
 pub use lqr::{Equilibrium, LinearModel, LqrExpert, equilibrium};
 pub use maxent::MaxEntExpert;
 pub use mppi::{MppiExpert, MppiParameters};
 pub use noise::ActionNoise;
+pub use path::{PathExpert, PathParameters};
 pub use policy::PolicyExpert;
+pub use push::PushExpert;
+pub use push_design::{PushDesign, PushParameters};
+pub use reach::{ReachExpert, ReachParameters};
 
 use crate::dataset::ExpertInfo;
 
@@ -151,6 +173,10 @@ pub fn experts_for(env: &str) -> &'static [&'static str] {
         "lunar_lander" => &["guidance", "mppi"],
         "acrobot" => &["energy", "ilqr", "mppi"],
         "hopper" | "walker" | "half_cheetah" | "bipedal_walker" => &["trained", "mppi"],
+        "peg_insertion" => &["impedance", "mppi"],
+        "point_maze" => &["path", "mppi"],
+        "push_t" => &["push", "mppi"],
+        "reacher" | "reacher3" => &["reach", "mppi"],
         _ => &["mppi"],
     }
 }
@@ -276,6 +302,33 @@ impl ExpertDesign {
                 };
                 Self::of(name, parameters, gaussian, build)
             }
+            "impedance" => {
+                let settings = ImpedanceParameters::for_env(&spec.name).ok_or_else(unknown)?;
+                let expert = ImpedanceExpert::new(factory, settings, margins)?;
+                let parameters = expert.parameters();
+                Self::of(name, parameters, gaussian, move || expert.clone())
+            }
+            "push" => {
+                let settings = PushParameters::for_env(&spec.name).ok_or_else(unknown)?;
+                let expert = PushDesign::new(factory, settings, margins)?;
+                let (parameters, factory) = (expert.parameters(), factory.clone());
+                let build = move || PushExpert::new(expert.clone(), &factory);
+                Self::of(name, parameters, gaussian, build)
+            }
+            "path" => {
+                let settings = PathParameters::for_env(&spec.name).ok_or_else(unknown)?;
+                let expert = PathExpert::new(factory, settings, margins)?;
+                let parameters = expert.parameters();
+                Self::of(name, parameters, gaussian, move || expert.clone())
+            }
+            "reach" => {
+                let settings = ReachParameters::for_env(&spec.name).ok_or_else(unknown)?;
+                let arm = ReachExpert::arm(factory)?;
+                let (parameters, factory) = (ReachExpert::describe(&settings), factory.clone());
+                let build =
+                    move || ReachExpert::new(&factory, arm.clone(), settings, margins.clone());
+                Self::of(name, parameters, gaussian, build)
+            }
             "mppi" => {
                 let settings = MppiParameters::for_env(&spec.name);
                 let parameters = settings.describe();
@@ -374,4 +427,9 @@ impl Margins {
             *a = a.clamp(*low, *high);
         }
     }
+}
+
+/// The angle within ±π.
+fn wrap(angle: f64) -> f64 {
+    angle - TAU * (angle / TAU).round()
 }

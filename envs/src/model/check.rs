@@ -99,6 +99,7 @@ impl Model {
         self.contact
             .between_bodies
             .check("contact.between_bodies")?;
+        Checks::not_negative("contact.reuse_m", self.contact.reuse_m)?;
         unique("bodies", self.bodies.iter().map(|b| b.name.as_str()))?;
         unique("joints", self.joints.iter().map(Joint::name))?;
         unique("actuators", self.actuators.iter().map(Actuator::name))?;

@@ -72,6 +72,10 @@ pub struct Contact {
     pub between_bodies: Softness,
     /// How the friction coefficients of two surfaces combine.
     pub friction_rule: FrictionRule,
+    /// Relative motion of two shapes up to which their contacts are reused, not found again; 0 finds
+    /// them at every step. Reuse is cheap on level ground, but an edge or the mouth of a slot holds
+    /// what has slid off it by less than this.
+    pub reuse_m: f64,
 }
 
 impl Default for Contact {
@@ -85,6 +89,7 @@ impl Default for Contact {
             with_scenery: softness(60.0),
             between_bodies: softness(30.0),
             friction_rule: FrictionRule::Average,
+            reuse_m: 0.05,
         }
     }
 }

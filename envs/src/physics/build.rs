@@ -94,6 +94,8 @@ fn parameters(model: &Model) -> IntegrationParameters {
         contact_softness: spring(&model.contact.between_bodies),
         static_contact_softness: spring(&model.contact.with_scenery),
         max_ccd_substeps: 0,
+        contact_recycling: model.contact.reuse_m > 0.0,
+        normalized_contact_recycle_distance: model.contact.reuse_m as f32,
         ..IntegrationParameters::default()
     }
 }

@@ -1,6 +1,7 @@
 //! The environments, one file each, and the list of them.
 
 pub mod acrobot;
+pub mod arm;
 pub mod bipedal_walker;
 pub mod cart_pole;
 pub mod cart_pole_swing_up;
@@ -8,10 +9,15 @@ pub mod half_cheetah;
 pub mod hopper;
 pub mod lq;
 pub mod lunar_lander;
+pub mod peg_insertion;
 pub mod pendulum;
 pub mod point_mass;
+pub mod point_maze;
+pub mod push_t;
+pub mod reacher;
 pub mod runner;
 pub mod walker;
+pub mod walls;
 
 use std::f64::consts::TAU;
 
@@ -24,6 +30,7 @@ use crate::rng::Stream;
 pub(crate) const ALL: &[World] = &[
     cart_pole::WORLD,
     cart_pole_swing_up::WORLD,
+    peg_insertion::WORLD,
     pendulum::WORLD,
     acrobot::WORLD,
     point_mass::WORLD,
@@ -32,6 +39,10 @@ pub(crate) const ALL: &[World] = &[
     half_cheetah::WORLD,
     bipedal_walker::WORLD,
     lunar_lander::WORLD,
+    point_maze::WORLD,
+    push_t::WORLD,
+    reacher::WORLD,
+    reacher::WORLD_3,
     lq::WORLD,
 ];
 

@@ -1,0 +1,174 @@
+//! `point_maze`: push a puck to a goal behind a solid wall that leaves a gap on one side.
+//!
+//! The task that tells a cost from a habit (Fu, Luo and Levine, "Learning robust rewards with
+//! adversarial inverse reinforcement learning", 2018): a cost is learned with the wall on one side and
+//! optimised again with the wall on the other (variant `wall_right`). The true cost knows nothing of
+//! the wall, so it is right on both sides: the way round has to be planned. It is therefore the plain
+//! distance to the goal and not the length of the path.
+//!
+//! | observation | unit | bounds | | action | unit | bounds |
+//! | --- | --- | --- | --- | --- | --- | --- |
+//! | `position_x` | m | outer walls | | `push_x` | 1 (times the gear, 4 N) | ±1 |
+//! | `position_y` | m | outer walls | | `push_y` | 1 (times the gear, 4 N) | ±1 |
+//! | `velocity_x` | m/s | speed limit | | | | |
+//! | `velocity_y` | m/s | speed limit | | | | |
+//!
+//! Cost of a step: w_g (√(d² + s²) − s) + w_u |u|², with d the distance to the goal and s its softness.
+//! Start: position uniform round `start_m`, at rest. End: after `horizon` steps (truncated). Solved:
+//! within 0.25 m of the goal.
+
+use serde::{Deserialize, Serialize};
+
+use super::spread;
+use super::walls::{arena, corners, inside};
+use crate::model::Checks;
+use crate::physics::{Blueprint, JointId, Physics};
+use crate::registry::World;
+use crate::rng::Stream;
+use crate::scene::{Item, Role, Shape};
+use crate::spec::{Channel, Space};
+use crate::task::Task;
+
+pub(crate) const WORLD: World = World::of::<PointMaze>(
+    "point_maze",
+    "push a puck to a goal behind a wall with a gap on one side",
+    include_str!("../../../assets/models/point_maze.json"),
+)
+.with_variants(include_str!("../../../assets/variants/point_maze.json"));
+
+/// Distance of puck and goal within which the task is solved, metres.
+const SOLVED_M: f64 = 0.25;
+
+/// The `task` object of the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameters {
+    /// Control steps in an episode.
+    pub horizon: usize,
+    /// Centre of the start positions.
+    pub start_m: [f64; 2],
+    /// Half widths of the uniform start position.
+    pub start_spread_m: [f64; 2],
+    /// Where the puck should go.
+    pub goal_m: [f64; 2],
+    /// Distance below which the cost of distance turns from linear to quadratic.
+    pub goal_softness_m: f64,
+    /// Cost of the distance to the goal.
+    pub goal_weight_1_m: f64,
+    /// Cost of |u|².
+    pub action_weight: f64,
+}
+
+/// The task of `point_maze`.
+#[derive(Clone)]
+pub struct PointMaze {
+    parameters: Parameters,
+    float: JointId,
+    arena: [[f32; 2]; 2],
+}
+
+impl PointMaze {
+    /// From puck to goal, metres.
+    fn distance(&self, physics: &Physics) -> f64 {
+        let [x, y] = [0, 1].map(|i| {
+            f64::from(physics.positions()[self.float.index + i]) - self.parameters.goal_m[i]
+        });
+        x.hypot(y)
+    }
+}
+
+impl Task for PointMaze {
+    type Parameters = Parameters;
+
+    fn new(parameters: Parameters, blueprint: &Blueprint) -> Result<Self, String> {
+        let p = &parameters;
+        Checks::horizon(p.horizon)?;
+        Checks::positive("task.goal_softness_m", p.goal_softness_m)?;
+        for (name, value) in [
+            ("start_spread_m", p.start_spread_m[0]),
+            ("start_spread_m", p.start_spread_m[1]),
+            ("goal_weight_1_m", p.goal_weight_1_m),
+            ("action_weight", p.action_weight),
+        ] {
+            Checks::not_negative(&format!("task.{name}"), value)?;
+        }
+        if blueprint.model().actuators.len() != 2 {
+            return Err("actuators: the task needs two, along x and y".into());
+        }
+        let wall = corners(blueprint.scenery("wall")?)?;
+        let arena = arena(blueprint)?;
+        let starts = [-1.0, 1.0].map(|s| [0, 1].map(|i| p.start_m[i] + s * p.start_spread_m[i]));
+        if !starts.iter().all(|place| inside(arena, *place)) {
+            return Err("task.start_m and task.start_spread_m reach beyond the walls".into());
+        }
+        if !inside(arena, p.goal_m) {
+            return Err("task.goal_m is beyond the walls".into());
+        }
+        if (0..2).all(|i| starts[0][i] <= wall[1][i] && wall[0][i] <= starts[1][i]) {
+            return Err("task.start_m and task.start_spread_m reach into scenery.wall".into());
+        }
+        Ok(Self {
+            float: blueprint.joint("float")?,
+            arena: arena.map(|corner| corner.map(|v| v as f32)),
+            parameters,
+        })
+    }
+
+    fn horizon(&self) -> usize {
+        self.parameters.horizon
+    }
+
+    fn observation(&self) -> Space {
+        let ([low, high], v) = (self.arena, self.float.speed_limit);
+        Space(vec![
+            Channel::new("position_x", "m", low[0], high[0]),
+            Channel::new("position_y", "m", low[1], high[1]),
+            Channel::new("velocity_x", "m/s", -v, v),
+            Channel::new("velocity_y", "m/s", -v, v),
+        ])
+    }
+
+    fn start(&mut self, rng: &mut Stream, coordinates: &mut [f32]) {
+        let p = &self.parameters;
+        for axis in 0..2 {
+            coordinates[self.float.index + axis] =
+                (p.start_m[axis] + spread(rng, p.start_spread_m[axis])) as f32;
+        }
+    }
+
+    fn observe(&self, physics: &Physics, out: &mut [f32]) {
+        let [low, high] = self.arena;
+        for axis in 0..2 {
+            let at = self.float.index + axis;
+            out[axis] = physics.positions()[at].clamp(low[axis], high[axis]);
+            out[2 + axis] = physics.velocities()[at];
+        }
+    }
+
+    fn cost(&self, physics: &Physics, action: &[f32]) -> f64 {
+        let p = &self.parameters;
+        let (d, s) = (self.distance(physics), p.goal_softness_m);
+        let effort: f64 = action.iter().map(|&u| f64::from(u).powi(2)).sum();
+        p.goal_weight_1_m * ((d * d + s * s).sqrt() - s) + p.action_weight * effort
+    }
+
+    fn solved(&self, physics: &Physics) -> Option<bool> {
+        Some(self.distance(physics) < SOLVED_M)
+    }
+
+    fn view(&self, _: &Physics) -> [[f32; 2]; 2] {
+        let [low, high] = self.arena;
+        let margin = 0.1;
+        [low.map(|v| v - margin), high.map(|v| v + margin)]
+    }
+
+    fn backdrop(&self, items: &mut Vec<Item>) {
+        items.push(Item {
+            role: Role::Target,
+            shape: Shape::Circle {
+                centre: self.parameters.goal_m.map(|v| v as f32),
+                radius: 0.15,
+            },
+        });
+    }
+}

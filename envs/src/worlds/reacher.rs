@@ -1,0 +1,262 @@
+//! `reacher`: move the tip of a two-link arm to a target.
+//!
+//! The arm lies in a horizontal plane, so nothing pulls it down; its motors are torques. The target
+//! is drawn with the start state and stays for the episode. `reacher3` is the same task for three
+//! links. Angles are counter-clockwise, zero along +y for the first link, along the link before for
+//! the others.
+//!
+//! | observation | unit | bounds | | action | unit | bounds |
+//! | --- | --- | --- | --- | --- | --- | --- |
+//! | `JOINT_cos`, `JOINT_sin` of each joint's angle | 1 | ±1 | | one torque for each joint | 1 (times its gear) | ±1 |
+//! | `JOINT_angular_velocity` | rad/s | speed limit | | | | |
+//! | `target_x`, `target_y` | m | ± outer target radius | | | | |
+//! | `to_target_x`, `to_target_y`: target − tip | m | ± (reach + outer target radius) | | | | |
+//!
+//! First come all cosines and sines, joint by joint, then all angular velocities. Coordinates are
+//! relative to the first joint.
+//!
+//! Cost of a step: w_d (√(d² + s²) − s) + w_p ln(1 + d²/p²) + w_q̇ |q̇|² + w_u |u|², with d the distance
+//! of the tip to the target, s the softness and p the precision that the second term asks for. Start: joint
+//! angles and speeds uniform within their spreads; target uniform over the ring `target_radius_m`.
+//! End: after `horizon` steps (truncated). Solved: tip within 3 cm of the target.
+
+use std::f64::consts::TAU;
+
+use nalgebra::ComplexField;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::arm::{Arm, norm};
+use super::spread;
+use crate::model::Checks;
+use crate::physics::{Blueprint, JointId, Physics};
+use crate::registry::World;
+use crate::rng::Stream;
+use crate::scene::{Item, Role, Shape};
+use crate::spec::{Channel, Space};
+use crate::task::Task;
+
+pub(crate) const WORLD: World = World::of::<Reacher>(
+    "reacher",
+    "move the tip of a two-link arm to a target",
+    include_str!("../../../assets/models/reacher.json"),
+)
+.with_variants(include_str!("../../../assets/variants/reacher.json"));
+
+pub(crate) const WORLD_3: World = World::of::<Reacher>(
+    "reacher3",
+    "move the tip of a three-link arm to a target",
+    include_str!("../../../assets/models/reacher3.json"),
+)
+.with_variants(include_str!("../../../assets/variants/reacher3.json"));
+
+/// Distance of tip and target within which the task is solved, metres.
+const SOLVED_M: f64 = 0.03;
+
+/// The `task` object of the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameters {
+    /// Control steps in an episode.
+    pub horizon: usize,
+    /// Half width of each joint's uniform start angle.
+    pub start_angle_spread_rad: Vec<f64>,
+    /// Half width of each joint's uniform start speed.
+    pub start_angular_velocity_spread_rad_s: f64,
+    /// Inner and outer radius of the ring of targets.
+    pub target_radius_m: [f64; 2],
+    /// Distance below which the cost of distance turns from linear to quadratic.
+    pub distance_softness_m: f64,
+    /// Cost of the distance.
+    pub distance_weight_1_m: f64,
+    /// Distance at which the logarithmic cost starts to level off.
+    pub precision_m: f64,
+    /// Weight of the logarithmic cost.
+    pub precision_weight: f64,
+    /// Cost of |q̇|².
+    pub angular_velocity_weight_s2: f64,
+    /// Cost of |u|².
+    pub action_weight: f64,
+}
+
+/// The task of `reacher` and `reacher3`.
+#[derive(Clone)]
+pub struct Reacher {
+    parameters: Parameters,
+    arm: Arm,
+    joints: Vec<(String, JointId)>,
+    target: [f64; 2],
+}
+
+impl Reacher {
+    /// From tip to target.
+    fn to_target(&self, physics: &Physics) -> [f64; 2] {
+        let (tip, base) = (self.arm.pose(physics.positions()).tip, self.arm.base());
+        [0, 1].map(|i| base[i] + self.target[i] - tip[i])
+    }
+}
+
+impl Task for Reacher {
+    type Parameters = Parameters;
+
+    fn new(parameters: Parameters, blueprint: &Blueprint) -> Result<Self, String> {
+        let p = &parameters;
+        let arm = Arm::new(blueprint.model())?;
+        Checks::horizon(p.horizon)?;
+        Checks::positive("task.distance_softness_m", p.distance_softness_m)?;
+        Checks::positive("task.precision_m", p.precision_m)?;
+        if p.start_angle_spread_rad.len() != arm.joints() {
+            return Err(format!(
+                "task.start_angle_spread_rad has {} entries, expected one for each of {} joints",
+                p.start_angle_spread_rad.len(),
+                arm.joints()
+            ));
+        }
+        let spreads = p.start_angle_spread_rad.iter();
+        for (name, &value) in spreads.map(|v| ("start_angle_spread_rad", v)).chain([
+            (
+                "start_angular_velocity_spread_rad_s",
+                &p.start_angular_velocity_spread_rad_s,
+            ),
+            ("target_radius_m", &p.target_radius_m[0]),
+            ("distance_weight_1_m", &p.distance_weight_1_m),
+            ("precision_weight", &p.precision_weight),
+            ("angular_velocity_weight_s2", &p.angular_velocity_weight_s2),
+            ("action_weight", &p.action_weight),
+        ]) {
+            Checks::not_negative(&format!("task.{name}"), value)?;
+        }
+        Checks::ordered("task.target_radius_m", p.target_radius_m)?;
+        if p.target_radius_m[1] > arm.reach() {
+            return Err(format!(
+                "task.target_radius_m: {} is beyond the arm's reach of {}",
+                p.target_radius_m[1],
+                arm.reach()
+            ));
+        }
+        let mut joints = Vec::new();
+        for joint in &blueprint.model().joints {
+            let id = blueprint.joint(joint.name())?;
+            let spread = p.start_angle_spread_rad[joints.len()] as f32;
+            if id
+                .limits
+                .is_some_and(|[low, high]| -spread < low || spread > high)
+            {
+                return Err(format!(
+                    "task.start_angle_spread_rad: {spread} is beyond joints.{}.limits_rad",
+                    joint.name()
+                ));
+            }
+            joints.push((joint.name().to_owned(), id));
+        }
+        Ok(Self {
+            target: [p.target_radius_m[1], 0.0],
+            arm,
+            joints,
+            parameters,
+        })
+    }
+
+    fn horizon(&self) -> usize {
+        self.parameters.horizon
+    }
+
+    fn observation(&self) -> Space {
+        let mut channels = Vec::new();
+        for (name, _) in &self.joints {
+            for function in ["cos", "sin"] {
+                channels.push(Channel::new(&format!("{name}_{function}"), "1", -1.0, 1.0));
+            }
+        }
+        for (name, joint) in &self.joints {
+            let (name, limit) = (format!("{name}_angular_velocity"), joint.speed_limit);
+            channels.push(Channel::new(&name, "rad/s", -limit, limit));
+        }
+        let target = self.parameters.target_radius_m[1] as f32;
+        // A hair more than the sum, for rounding.
+        let far = 1.001 * (self.arm.reach() as f32 + target);
+        for (name, bound) in [("target", target), ("to_target", far)] {
+            for axis in ["x", "y"] {
+                let name = format!("{name}_{axis}");
+                channels.push(Channel::new(&name, "m", -bound, bound));
+            }
+        }
+        Space(channels)
+    }
+
+    fn start(&mut self, rng: &mut Stream, coordinates: &mut [f32]) {
+        let p = &self.parameters;
+        let (positions, velocities) = coordinates.split_at_mut(self.joints.len());
+        for (q, &half_width) in positions.iter_mut().zip(&p.start_angle_spread_rad) {
+            *q = spread(rng, half_width) as f32;
+        }
+        for v in velocities {
+            *v = spread(rng, p.start_angular_velocity_spread_rad_s) as f32;
+        }
+        // Uniform over the area.
+        let [inner, outer] = p.target_radius_m.map(|r| r * r);
+        let radius = (inner + (outer - inner) * rng.random::<f64>()).sqrt();
+        let (sin, cos) = ComplexField::sin_cos(TAU * rng.random::<f64>());
+        self.target = [radius * cos, radius * sin];
+    }
+
+    fn observe(&self, physics: &Physics, out: &mut [f32]) {
+        let n = self.joints.len();
+        let (angles, rest) = out.split_at_mut(2 * n);
+        let (speeds, places) = rest.split_at_mut(n);
+        for (pair, &q) in angles.chunks_exact_mut(2).zip(physics.positions()) {
+            (pair[1], pair[0]) = ComplexField::sin_cos(q);
+        }
+        speeds.copy_from_slice(physics.velocities());
+        let to_target = self.to_target(physics);
+        for (place, value) in places.iter_mut().zip(self.target.iter().chain(&to_target)) {
+            *place = *value as f32;
+        }
+    }
+
+    fn cost(&self, physics: &Physics, action: &[f32]) -> f64 {
+        let p = &self.parameters;
+        let squares =
+            |values: &[f32]| -> f64 { values.iter().map(|&v| f64::from(v).powi(2)).sum() };
+        let (d, s) = (norm(self.to_target(physics)), p.distance_softness_m);
+        p.distance_weight_1_m * ((d * d + s * s).sqrt() - s)
+            + p.precision_weight * (d / p.precision_m).powi(2).ln_1p()
+            + p.angular_velocity_weight_s2 * squares(physics.velocities())
+            + p.action_weight * squares(action)
+    }
+
+    fn solved(&self, physics: &Physics) -> Option<bool> {
+        Some(norm(self.to_target(physics)) < SOLVED_M)
+    }
+
+    fn view(&self, _: &Physics) -> [[f32; 2]; 2] {
+        let ([x, y], half) = (self.arm.base(), 1.08 * self.arm.reach());
+        let corner = |sign: f64| [(x + sign * half) as f32, (y + sign * half) as f32];
+        [corner(-1.0), corner(1.0)]
+    }
+
+    fn backdrop(&self, items: &mut Vec<Item>) {
+        let base = self.arm.base();
+        items.push(Item {
+            role: Role::Target,
+            shape: Shape::Circle {
+                centre: [0, 1].map(|i| (base[i] + self.target[i]) as f32),
+                radius: SOLVED_M as f32,
+            },
+        });
+    }
+
+    fn memory(&self) -> Vec<f64> {
+        self.target.to_vec()
+    }
+
+    fn recall(&mut self, memory: &[f64]) -> bool {
+        match *memory {
+            [x, y] if x.hypot(y) <= 1.001 * self.parameters.target_radius_m[1] => {
+                self.target = [x, y];
+                true
+            }
+            _ => false,
+        }
+    }
+}
