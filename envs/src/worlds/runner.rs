@@ -18,7 +18,7 @@
 //!
 //! Actions are the hinges' torques in units of their gears, ±1. Cost of a step:
 //!
-//! w_v clamp(1 − v_x/v*, 0, 2) + w_f [fallen] + w_u |u|²
+//! w_v clamp(1 − v_x/v*, 0, 2) + w_f 1(fallen) + w_u |u|²
 //!
 //! with the target speed v*; running faster earns nothing more. Fallen: the trunk is lower than
 //! `least_clearance_m` or tilted by more than `most_pitch_rad`. Start: the drawing pose with small
