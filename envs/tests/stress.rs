@@ -20,8 +20,8 @@ fn depth_bound(world: &str) -> f32 {
         // Robots of up to 18 kg fall from 1 m onto a capsule's end.
         "hopper" | "walker" | "half_cheetah" => 0.06,
         "bipedal_walker" => 0.12,
-        // At 5 m/s it moves half a metre in a simulator step.
-        "point_mass" => 0.04,
+        // At 4 or 5 m/s they move about half a metre in a simulator step.
+        "point_mass" | "point_maze" => 0.04,
         _ => 0.02,
     }
 }
