@@ -19,7 +19,10 @@ fn depth_bound(world: &str) -> f32 {
     match world {
         // Robots of up to 18 kg fall from 1 m onto a capsule's end.
         "hopper" | "walker" | "half_cheetah" => 0.06,
-        "bipedal_walker" => 0.12,
+        // Its feet are corners of light, strong boxes.
+        "bipedal_walker" => 0.25,
+        // It crashes at 10 m/s and more.
+        "lunar_lander" => 0.2,
         // At 4 or 5 m/s they move about half a metre in a simulator step.
         "point_mass" | "point_maze" => 0.04,
         _ => 0.02,
