@@ -15,7 +15,7 @@ use tch::{Kind, Tensor};
 
 use super::bc::clone_pass;
 use super::collect::Collector;
-use super::{Learner, Report, Task};
+use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel};
 use crate::density::{self, Scores};
@@ -73,7 +73,11 @@ pub struct GanGcl {
 
 impl Learner for GanGcl {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
-        let left = self.learning_rate_share(k);
+        let left = learning_rate_share(
+            self.settings.learning_rate_left,
+            k,
+            self.settings.iterations,
+        );
         self.cost_optimizer
             .set_learning_rate(self.settings.cost_learning_rate * left);
         self.ppo
@@ -223,12 +227,6 @@ impl GanGcl {
             model,
             ppo,
         })
-    }
-
-    /// Falls linearly from 1 to `learning_rate_left` over the run.
-    fn learning_rate_share(&self, k: usize) -> f64 {
-        let last = self.settings.iterations.saturating_sub(1).max(1) as f64;
-        1.0 - (1.0 - self.settings.learning_rate_left) * (k as f64 / last)
     }
 
     /// logit(τ) = (−E(τ) − V(s_0) − b − log q(τ)) / β of demonstrations and samples, `[N_P]` and

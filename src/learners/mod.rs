@@ -36,6 +36,12 @@ pub struct Report {
     pub audit: Option<Audit>,
 }
 
+/// Share of the learning rate in iteration `k`: falls linearly from 1 to `left` in the last one.
+fn learning_rate_share(left: f64, k: usize, iterations: usize) -> f64 {
+    let last = iterations.saturating_sub(1).max(1) as f64;
+    1.0 - (1.0 - left) * (k as f64 / last)
+}
+
 /// An algorithm in the middle of its work. `iterate(k)` depends only on the state after iteration
 /// k − 1 and on k, so a run can be interrupted and resumed without changing its result.
 pub trait Learner {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::collect::Audit;
-use super::{Learner, Report, Task};
+use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::error::Error;
@@ -58,8 +58,7 @@ pub struct PpoExpert {
 impl Learner for PpoExpert {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let s = &self.settings;
-        let done = k as f64 / s.iterations.saturating_sub(1).max(1) as f64;
-        let left = 1.0 - (1.0 - s.learning_rate_left) * done;
+        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
         self.ppo.set_learning_rate(s.ppo.learning_rate * left);
 
         let episodes = self.collect("rollout", k, s.trajectories)?;

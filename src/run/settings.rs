@@ -157,16 +157,14 @@ fn positive(name: &str, v: f64) -> Bound<'_> {
     bound(name, v, v.is_finite() && v > 0.0, "a positive number")
 }
 
+fn share(name: &str, v: f64) -> Bound<'_> {
+    bound(name, v, v > 0.0 && v <= 1.0, "in (0, 1]")
+}
+
 fn ppo_bounds(ppo: &PpoSettings) -> Vec<Bound<'static>> {
-    let share = |v: f64| v > 0.0 && v <= 1.0;
     let (lambda, clip) = (ppo.gae_lambda, ppo.clip);
     let mut bounds = vec![
-        bound(
-            "ppo.discount",
-            ppo.discount,
-            share(ppo.discount),
-            "in (0, 1]",
-        ),
+        share("ppo.discount", ppo.discount),
         bound(
             "ppo.gae_lambda",
             lambda,
@@ -240,13 +238,7 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             }));
             bounds.push(at_least_one("discriminator_steps", s.discriminator_steps));
             bounds.push(positive("cost_learning_rate", s.cost_learning_rate));
-            let left = s.learning_rate_left;
-            bounds.push(bound(
-                "learning_rate_left",
-                left,
-                left > 0.0 && left <= 1.0,
-                "in (0, 1]",
-            ));
+            bounds.push(share("learning_rate_left", s.learning_rate_left));
             bounds.extend(cost.hidden.iter().map(|&n| at_least_one("cost.hidden", n)));
             bounds.extend(policy(&s.policy));
             bounds.extend(ppo_bounds(ppo));
@@ -266,13 +258,7 @@ fn validate(algo: &Algo) -> Result<(), Error> {
                     "a number of at least 0",
                 ));
             }
-            let left = s.learning_rate_left;
-            bounds.push(bound(
-                "learning_rate_left",
-                left,
-                left > 0.0 && left <= 1.0,
-                "in (0, 1]",
-            ));
+            bounds.push(share("learning_rate_left", s.learning_rate_left));
             bounds.extend(policy(&s.policy));
             bounds.extend(ppo_bounds(&s.ppo));
         }

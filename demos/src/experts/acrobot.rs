@@ -73,10 +73,7 @@ struct Rods {
 
 impl Rods {
     fn of(factory: &EnvFactory) -> Result<Self, ExpertError> {
-        let refused = |reason: String| ExpertError::NoFormula {
-            env: factory.spec().name.clone(),
-            reason,
-        };
+        let refused = ExpertError::no_formula(factory);
         let model: Model = serde_json::from_value(factory.config().model.clone())
             .map_err(|e| refused(e.to_string()))?;
         let rod = |name: &str| {

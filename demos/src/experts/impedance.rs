@@ -139,12 +139,8 @@ impl ImpedanceExpert {
         parameters: ImpedanceParameters,
         margins: Margins,
     ) -> Result<Self, ExpertError> {
-        Self::of_model(&factory.config().model, parameters, margins).map_err(|reason| {
-            ExpertError::NoFormula {
-                env: factory.spec().name.clone(),
-                reason,
-            }
-        })
+        Self::of_model(&factory.config().model, parameters, margins)
+            .map_err(ExpertError::no_formula(factory))
     }
 
     fn of_model(

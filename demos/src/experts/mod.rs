@@ -162,6 +162,17 @@ pub enum ExpertError {
     Env(#[from] EnvError),
 }
 
+impl ExpertError {
+    /// Makes a [`ExpertError::NoFormula`] of a reason.
+    fn no_formula(factory: &EnvFactory) -> impl Fn(String) -> Self {
+        let env = factory.spec().name.clone();
+        move |reason| Self::NoFormula {
+            env: env.clone(),
+            reason,
+        }
+    }
+}
+
 fn suggestion(name: &str, known: &[&str]) -> String {
     nearest(name, known.iter().copied())
         .map(|n| format!(", did you mean `{n}`?"))
@@ -232,10 +243,14 @@ impl ExpertDesign {
         let spec = factory.spec();
         let known = experts_for(&spec.name);
         let asked = name.unwrap_or(known[0]);
+        let gaussian = || {
+            let level = noise.unwrap_or_else(|| default_noise(&spec.name));
+            ActionNoise::fraction_of_range(level, &spec.action).ok_or(ExpertError::Noise(level))
+        };
         let path = Path::new(asked);
         if !known.contains(&asked) && path.exists() {
             let expert = PolicyExpert::read(path, spec).map_err(ExpertError::Policy)?;
-            return Self::trained(factory, "trained", expert, noise);
+            return Ok(Self::trained(expert, gaussian()?));
         }
         let unknown = || ExpertError::Unknown {
             env: spec.name.clone(),
@@ -243,9 +258,7 @@ impl ExpertDesign {
             known,
         };
         let name = *known.iter().find(|k| **k == asked).ok_or_else(unknown)?;
-        let level = noise.unwrap_or_else(|| default_noise(&spec.name));
-        let gaussian =
-            ActionNoise::fraction_of_range(level, &spec.action).ok_or(ExpertError::Noise(level))?;
+        let gaussian = gaussian()?;
         let margins = Margins::new(factory, &gaussian);
         Ok(match name {
             "maxent" => {
@@ -282,7 +295,7 @@ impl ExpertDesign {
             "trained" => {
                 let bytes = trained_policy(&spec.name).ok_or_else(unknown)?;
                 let expert = PolicyExpert::from_bytes(bytes, spec).map_err(ExpertError::Policy)?;
-                return Self::trained(factory, name, expert, noise);
+                Self::trained(expert, gaussian)
             }
             "guidance" => {
                 let expert = LanderExpert::new(factory, LanderParameters::default())?;
@@ -344,19 +357,10 @@ impl ExpertDesign {
         })
     }
 
-    /// A trained policy as an expert called `name`.
-    fn trained(
-        factory: &EnvFactory,
-        name: &str,
-        expert: PolicyExpert,
-        noise: Option<f64>,
-    ) -> Result<Self, ExpertError> {
-        let spec = factory.spec();
-        let level = noise.unwrap_or_else(|| default_noise(&spec.name));
-        let gaussian =
-            ActionNoise::fraction_of_range(level, &spec.action).ok_or(ExpertError::Noise(level))?;
+    /// A trained policy as an expert.
+    fn trained(expert: PolicyExpert, noise: ActionNoise) -> Self {
         let parameters = expert.describe();
-        Ok(Self::of(name, parameters, gaussian, move || expert.clone()))
+        Self::of("trained", parameters, noise, move || expert.clone())
     }
 
     /// An expert of one's own: its name, a description for the dataset, its noise, and how to make

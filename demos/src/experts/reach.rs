@@ -71,10 +71,7 @@ impl ReachExpert {
             Ok(_) => Err("it needs one actuator for each joint".to_owned()),
             Err(reason) => Err(reason),
         }
-        .map_err(|reason| ExpertError::NoFormula {
-            env: factory.spec().name.clone(),
-            reason,
-        })
+        .map_err(ExpertError::no_formula(factory))
     }
 
     /// The controller for the environment of `factory`, whose arm is `arm`.
