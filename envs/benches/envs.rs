@@ -2,7 +2,7 @@
 //! 64-64 tanh actor, on one and on all cores) and resets beside the bare rapier steps of the same
 //! control period. Ends with a table of rates and of ratios to the bare step.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,10 +18,13 @@ use criterion::Criterion;
 use nalgebra::{DMatrix, DVector};
 use rand::RngExt;
 
-/// Least time seen of one kind of step, seconds: the least over episodes, which are short enough
-/// to run undisturbed now and then on a busy machine.
-#[derive(Clone, Copy)]
-struct Best(f64);
+/// Steps that are timed together.
+const BLOCK: u64 = 10;
+
+/// Least time seen of each block of an episode's steps, seconds. Episodes repeat exactly, so the sum
+/// of the least times is an episode undisturbed, also on a busy machine.
+#[derive(Clone, Default)]
+struct Best(Vec<f64>);
 
 impl Best {
     /// Times `count` calls of `step`, leaving out `restart`, which runs before every `episode` of
@@ -33,23 +36,43 @@ impl Best {
         mut restart: impl FnMut(),
         mut step: impl FnMut(),
     ) -> Duration {
+        let blocks = episode.div_ceil(BLOCK);
+        self.0.resize(blocks as usize, f64::MAX);
         let mut total = Duration::ZERO;
         let mut left = count;
         while left > 0 {
-            let steps = left.min(episode);
             restart();
-            let start = Instant::now();
-            for _ in 0..steps {
-                step();
+            for (i, best) in self.0.iter_mut().enumerate() {
+                let whole = BLOCK.min(episode - i as u64 * BLOCK);
+                let steps = left.min(whole);
+                if steps == 0 {
+                    break;
+                }
+                let start = Instant::now();
+                for _ in 0..steps {
+                    step();
+                }
+                let elapsed = start.elapsed();
+                if steps == whole {
+                    *best = best.min(elapsed.as_secs_f64() / steps as f64);
+                }
+                total += elapsed;
+                left -= steps;
             }
-            let elapsed = start.elapsed();
-            if steps == episode {
-                self.0 = self.0.min(elapsed.as_secs_f64() / steps as f64);
-            }
-            total += elapsed;
-            left -= steps;
         }
         total
+    }
+
+    /// Takes a time of its own, seconds a step.
+    fn saw(&mut self, step: f64) {
+        self.0.resize(1, f64::MAX);
+        self.0[0] = self.0[0].min(step);
+    }
+
+    /// Seconds a step; `None` before every block was timed.
+    fn step(&self) -> Option<f64> {
+        let mean = self.0.iter().sum::<f64>() / self.0.len() as f64;
+        (mean < f64::MAX / self.0.len().max(1) as f64).then_some(mean)
     }
 }
 
@@ -60,6 +83,13 @@ struct Row {
     rollout_one: Best,
     rollout_all: Best,
     reset: Best,
+}
+
+/// Periods that a command lasts.
+const HOLD: usize = 10;
+
+fn held(commands: &[Vec<f32>], period: usize) -> &[f32] {
+    &commands[period / HOLD % commands.len()]
 }
 
 fn commands(factory: &EnvFactory) -> Vec<Vec<f32>> {
@@ -82,11 +112,11 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
     let commands = commands(&factory);
     let row = RefCell::new(Row {
         name,
-        bare: Best(f64::MAX),
-        env: Best(f64::MAX),
-        rollout_one: Best(f64::MAX),
-        rollout_all: Best(f64::MAX),
-        reset: Best(f64::MAX),
+        bare: Best::default(),
+        env: Best::default(),
+        rollout_one: Best::default(),
+        rollout_all: Best::default(),
+        reset: Best::default(),
     });
     let mut group = criterion.benchmark_group(name);
 
@@ -99,19 +129,22 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
         group.bench_function("bare", |b| {
             b.iter_custom(|count| {
                 let physics = RefCell::new(Physics::new(blueprint.clone()));
-                let mut period = 0;
-                let mut best = row.borrow().bare;
+                let period = Cell::new(0);
+                let mut best = row.borrow().bare.clone();
                 let elapsed = best.timed(
                     count,
                     horizon,
-                    || physics.borrow_mut().reset(&start),
+                    || {
+                        physics.borrow_mut().reset(&start);
+                        period.set(0);
+                    },
                     || {
                         let mut physics = physics.borrow_mut();
-                        // Forces change now and then, so that the world moves as it does in use.
-                        if period % 10 == 0 {
-                            physics.push(&commands[period % commands.len()]);
+                        // The same forces as below, set once for as long as they last.
+                        if period.get().is_multiple_of(HOLD) {
+                            physics.push(held(&commands, period.get()));
                         }
-                        period += 1;
+                        period.set(period.get() + 1);
                         for _ in 0..model.steps_per_control {
                             physics.bare_step();
                         }
@@ -127,16 +160,20 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
         b.iter_custom(|count| {
             let env = RefCell::new(factory.build());
             let mut observation = vec![0.0; factory.spec().observation.dim()];
-            let mut next = commands.iter().cycle();
-            let mut best = row.borrow().env;
+            let period = Cell::new(0);
+            let mut best = row.borrow().env.clone();
             let elapsed = best.timed(
                 count,
                 horizon,
-                || env.borrow_mut().reset(0),
+                || {
+                    env.borrow_mut().reset(0);
+                    period.set(0);
+                },
                 || {
                     let mut env = env.borrow_mut();
                     env.observe(black_box(&mut observation));
-                    let step = env.step(next.next().expect("endless")).expect("valid");
+                    let step = env.step(held(&commands, period.get())).expect("valid");
+                    period.set(period.get() + 1);
                     assert!(step.cost.is_finite() && step.end != End::Terminated);
                 },
             );
@@ -168,7 +205,7 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
                     } else {
                         &mut row.rollout_all
                     };
-                    best.0 = best.0.min(step);
+                    best.saw(step);
                 }
                 // Criterion's figure is a step, too, not a batch of episodes.
                 start.elapsed() / steps as u32
@@ -201,7 +238,7 @@ fn main() {
         .collect();
 
     println!(
-        "\nsteps a second (best of all samples), and as a share of the bare rapier rate on one core"
+        "\nsteps a second (least times of all samples), and as a share of the bare rapier rate on one core"
     );
     println!(
         "a step is one control period; rollouts run a 64-64 tanh actor, {} cores",
@@ -212,27 +249,22 @@ fn main() {
         "world", "bare", "environment", "rollout, 1 core", "rollout, all", "reset (µs)"
     );
     for row in rows {
-        let rate = |best: Best| {
-            if best.0 == f64::MAX {
-                "-".into()
-            } else if row.bare.0 == f64::MAX {
-                format!("{:.0}", 1.0 / best.0)
-            } else {
-                format!("{:.0} ({:.2})", 1.0 / best.0, row.bare.0 / best.0)
-            }
+        let bare = row.bare.step();
+        let rate = |best: &Best| match (best.step(), bare) {
+            (None, _) => "-".into(),
+            (Some(step), None) => format!("{:.0}", 1.0 / step),
+            (Some(step), Some(bare)) => format!("{:.0} ({:.2})", 1.0 / step, bare / step),
         };
         println!(
-            "{:<20} {:>10} {:>16} {:>16} {:>16} {:>11.2}",
+            "{:<20} {:>10} {:>16} {:>16} {:>16} {:>11}",
             row.name,
-            if row.bare.0 == f64::MAX {
-                "-".into()
-            } else {
-                format!("{:.0}", 1.0 / row.bare.0)
-            },
-            rate(row.env),
-            rate(row.rollout_one),
-            rate(row.rollout_all),
-            row.reset.0 * 1e6
+            bare.map_or("-".into(), |step| format!("{:.0}", 1.0 / step)),
+            rate(&row.env),
+            rate(&row.rollout_one),
+            rate(&row.rollout_all),
+            row.reset
+                .step()
+                .map_or("-".into(), |step| format!("{:.2}", step * 1e6)),
         );
     }
 }

@@ -1,6 +1,7 @@
 //! The environment interface: everything Costate simulates is an [`Env`].
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::scene::Scene;
 use crate::spec::EnvSpec;
@@ -73,6 +74,9 @@ pub struct SavedState {
     pub task: Vec<f64>,
     /// Physics, where there is any.
     pub physics: Option<crate::physics::Snapshot>,
+    /// Parameters drawn for the episode, where they vary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drawn: Vec<Value>,
 }
 
 /// A simulated control task over f32 slices.

@@ -19,6 +19,7 @@ pub mod spec;
 pub mod task;
 pub mod trajectory;
 mod variant;
+mod vary;
 pub mod worlds;
 
 pub use env::{End, Env, EnvError, SavedState, Step};
@@ -27,3 +28,4 @@ pub use spec::{Channel, EnvSpec, Space};
 pub use task::{PhysicsEnv, Task};
 pub use trajectory::{Episode, Success, Trajectory, TrajectoryError};
 pub use variant::Variant;
+pub use vary::Range;

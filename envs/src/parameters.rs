@@ -79,27 +79,32 @@ pub enum SetError {
     },
 }
 
-/// Sets the parameter that `key` addresses to `text`, read as JSON, or else as a string.
-pub fn set(model: &mut Value, key: &str, text: &str) -> Result<(), SetError> {
-    if let Some(slot) = entry_by_path(model, key) {
-        return assign(slot, key, text);
+/// Sets the parameter that `key` addresses to `text`, read as JSON, or else as a string. Returns its
+/// full path.
+pub fn set(model: &mut Value, key: &str, text: &str) -> Result<String, SetError> {
+    let path = find(model, key)?;
+    let slot = entry_by_path(model, &path).ok_or(SetError::Unknown(None))?;
+    assign(slot, &path, text)?;
+    Ok(path)
+}
+
+/// Full path of the parameter that `key` addresses.
+pub(crate) fn find(model: &mut Value, key: &str) -> Result<String, SetError> {
+    if entry_by_path(model, key).is_some() {
+        return Ok(key.into());
     }
     let paths = addresses(model);
     let wanted: Vec<&str> = key.split('.').collect();
     let fitting: Vec<&String> = paths.iter().filter(|p| fits(p, &wanted)).collect();
     match fitting[..] {
-        [path] => {
-            let path = path.clone();
-            let slot = entry_by_path(model, &path).ok_or(SetError::Unknown(None))?;
-            assign(slot, &path, text)
-        }
+        [path] => Ok(path.clone()),
         [] => Err(SetError::Unknown(nearest_path(&paths, &wanted))),
         _ => Err(SetError::Ambiguous(fitting.into_iter().cloned().collect())),
     }
 }
 
 /// The parameter at an exact path, entries by name or index.
-fn entry_by_path<'a>(model: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+pub(crate) fn entry_by_path<'a>(model: &'a mut Value, path: &str) -> Option<&'a mut Value> {
     let mut here = model;
     for segment in path.split('.') {
         here = match here {

@@ -1,5 +1,6 @@
 //! From a name, a model file and overrides to a ready environment.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,6 +14,7 @@ use crate::physics::Blueprint;
 use crate::spec::EnvSpec;
 use crate::task::{PhysicsEnv, Task, spec_of};
 use crate::variant::{self, Variant};
+use crate::vary::{self, Range, Varied};
 use crate::worlds;
 use crate::worlds::lq::{Lq, LqModel};
 
@@ -222,6 +224,9 @@ pub struct EnvConfig {
     pub name: String,
     /// The full model, as JSON with units in field names.
     pub model: Value,
+    /// Ranges of the parameters that are drawn afresh for every episode, by full path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vary: BTreeMap<String, Range>,
 }
 
 impl EnvConfig {
@@ -253,6 +258,7 @@ impl EnvConfig {
         Ok(Self {
             name: world.name.into(),
             model: prepared.model,
+            vary: BTreeMap::new(),
         })
     }
 
@@ -265,7 +271,7 @@ impl EnvConfig {
         })
     }
 
-    /// Sets what the variant `name` sets.
+    /// Sets and varies what the variant `name` does.
     pub fn apply_variant(&mut self, name: &str) -> Result<(), ModelError> {
         let variants = Self::variants(&self.name)?;
         let names = || variants.iter().map(|v| v.name.as_str());
@@ -280,6 +286,9 @@ impl EnvConfig {
         for (key, value) in &variant.set {
             self.set(key, &value.to_string())?;
         }
+        for (key, range) in &variant.vary {
+            self.vary(key, range.clone())?;
+        }
         Ok(())
     }
 
@@ -290,10 +299,40 @@ impl EnvConfig {
 
     /// Sets one parameter, as in `--set env.KEY=VALUE` (`key` without the `env.`). The key is a path
     /// of [`EnvConfig::parameters`] or any unambiguous subsequence of one that keeps its last name.
-    /// Types are checked here, values by [`EnvConfig::factory`], when all are set.
+    /// Types are checked here, values by [`EnvConfig::factory`], when all are set. A parameter that
+    /// varied no longer does. `LOW..HIGH` with two numbers makes it vary: see [`EnvConfig::vary`].
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ModelError> {
         find(&self.name)?;
-        parameters::set(&mut self.model, key, value).map_err(|error| match error {
+        if let Some((low, high)) = value.split_once("..")
+            && let (Ok(low), Ok(high)) = (low.parse::<f64>(), high.parse::<f64>())
+        {
+            return self.vary(key, Range(low.into(), high.into()));
+        }
+        let set = parameters::set(&mut self.model, key, value);
+        let path = set.map_err(|error| self.explain(key, &format!("={value}"), error))?;
+        self.vary.remove(&path);
+        Ok(())
+    }
+
+    /// Draws a parameter uniformly from a range, afresh for every episode. Spaces, horizon and
+    /// control period must not depend on it.
+    pub fn vary(&mut self, key: &str, range: Range) -> Result<(), ModelError> {
+        find(&self.name)?;
+        let found = parameters::find(&mut self.model, key);
+        let path = found.map_err(|error| self.explain(key, "", error))?;
+        let nominal = parameters::entry_by_path(&mut self.model, &path);
+        range
+            .fits(nominal.as_deref().unwrap_or(&Value::Null))
+            .map_err(|expected| {
+                let path = path.clone();
+                self.explain(key, "", SetError::Type { path, expected })
+            })?;
+        self.vary.insert(path, range);
+        Ok(())
+    }
+
+    fn explain(&self, key: &str, value: &str, error: SetError) -> ModelError {
+        match error {
             SetError::Unknown(nearest) => ModelError::UnknownKey {
                 env: self.name.clone(),
                 key: key.into(),
@@ -305,27 +344,42 @@ impl EnvConfig {
                 candidates,
             },
             SetError::Type { path, expected } => ModelError::Invalid {
-                source_name: format!("env.{key}={value}"),
+                source_name: format!("env.{key}{value}"),
                 reason: format!("expected {expected} for {path}"),
             },
-        })
+        }
     }
 
     /// Checks everything and makes a factory whose builds cannot fail.
     pub fn factory(&self) -> Result<EnvFactory, ModelError> {
         let world = find(&self.name)?;
-        let prepared =
-            (world.prepare)(&world, &self.model).map_err(|reason| ModelError::Invalid {
-                source_name: format!("model of {}", self.name),
-                reason,
-            })?;
+        let invalid = |reason| ModelError::Invalid {
+            source_name: format!("model of {}", self.name),
+            reason,
+        };
+        let prepared = (world.prepare)(&world, &self.model).map_err(invalid)?;
+        let (spec, mut build) = (prepared.spec, prepared.build);
+        if !self.vary.is_empty() {
+            let build_one: vary::Build =
+                Arc::new(move |model| Ok(((world.prepare)(&world, model)?.build)()));
+            vary::check(&prepared.model, &self.vary, &spec, &build_one).map_err(invalid)?;
+            let (model, ranges) = (prepared.model.clone().into(), Arc::new(self.vary.clone()));
+            build = Arc::new(move || {
+                Box::new(Varied::new(
+                    Arc::clone(&model),
+                    ranges.clone(),
+                    build_one.clone(),
+                ))
+            });
+        }
         Ok(EnvFactory {
             config: Arc::new(Self {
                 name: self.name.clone(),
                 model: prepared.model,
+                vary: self.vary.clone(),
             }),
-            spec: prepared.spec,
-            build: prepared.build,
+            spec,
+            build,
         })
     }
 }

@@ -205,6 +205,7 @@ impl<T: Task> Env for PhysicsEnv<T> {
             end: self.end,
             task: self.task.memory(),
             physics: Some(self.physics.save()),
+            drawn: Vec::new(),
         }
     }
 

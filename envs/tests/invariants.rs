@@ -388,3 +388,102 @@ fn variants_change_the_model_and_stay_sound() {
         .to_string();
     assert!(error.contains("did you mean `long_pole`?"), "{error}");
 }
+
+fn varied() -> EnvFactory {
+    let mut config = EnvConfig::named("bipedal_walker").unwrap();
+    config.apply_variant("random_ground").unwrap();
+    config.set("hull.mass_kg", "5.0..7.0").unwrap();
+    assert_eq!(config.vary.len(), 2);
+    config.factory().unwrap()
+}
+
+#[test]
+fn varied_parameters_are_drawn_by_the_seed_alone_and_saved_with_the_state() {
+    let factory = varied();
+    let (mut env, mut other) = (factory.build(), factory.build());
+    let first = episode_bits(&mut *env, 5);
+    assert_ne!(first, episode_bits(&mut *env, 6));
+    assert_eq!(first, episode_bits(&mut *other, 5), "after another episode");
+
+    // The drawn hull and ground differ from the nominal ones, which a fresh build has.
+    let nominal = factory.build().coordinates();
+    env.reset(5);
+    other.reset(6);
+    for env in [&mut env, &mut other] {
+        env.reset_to(&nominal).unwrap();
+    }
+    let scenery = |env: &dyn Env| serde_json::to_string(&env.scene()).unwrap();
+    assert_ne!(scenery(&*env), scenery(&*factory.build()));
+    assert_ne!(scenery(&*env), scenery(&*other));
+
+    let state: SavedState = {
+        env.reset(7);
+        let action = vec![0.3; factory.spec().action.dim()];
+        env.step(&action).unwrap();
+        serde_json::from_str(&serde_json::to_string(&env.save()).unwrap()).unwrap()
+    };
+    let rest = rest_bits(&mut *env, 1);
+    other.load(&state).unwrap();
+    assert_eq!(rest, rest_bits(&mut *other, 1));
+    let mut damaged = state.clone();
+    damaged.drawn.truncate(1);
+    assert!(matches!(
+        other.load(&damaged),
+        Err(EnvError::BadState { .. })
+    ));
+}
+
+#[test]
+fn draws_stay_within_their_ranges_and_cover_them() {
+    let mut config = EnvConfig::named("cart_pole").unwrap();
+    config.set("pole.mass_kg", "0.1..0.3").unwrap();
+    let factory = config.factory().unwrap();
+    let mut env = factory.build();
+    let drawn: Vec<f64> = (0..200)
+        .map(|seed| {
+            env.reset(seed);
+            env.save().drawn[0].as_f64().unwrap()
+        })
+        .collect();
+    assert!(drawn.iter().all(|m| (0.1..=0.3).contains(m)));
+    assert!(drawn.iter().any(|m| *m < 0.12) && drawn.iter().any(|m| *m > 0.28));
+    let mean = drawn.iter().sum::<f64>() / 200.0;
+    // Its standard deviation is 0.2 / √12 / √200 = 0.004.
+    assert!((mean - 0.2).abs() < 0.015, "{mean}");
+    // A fixed value ends the variation.
+    config.set("pole.mass_kg", "0.2").unwrap();
+    assert!(config.vary.is_empty());
+}
+
+#[test]
+fn ranges_that_cannot_work_are_refused() {
+    let refuse = |env: &str, key: &str, value: &str| {
+        let mut config = EnvConfig::named(env).unwrap();
+        match config.set(key, value) {
+            Err(error) => error.to_string(),
+            Ok(()) => config.factory().unwrap_err().to_string(),
+        }
+    };
+    for (env, key, value, says) in [
+        (
+            "cart_pole",
+            "pole.mass_kg",
+            "0.3..0.1",
+            "the lower one first",
+        ),
+        (
+            "cart_pole",
+            "pole.mass_kg",
+            "-1..1",
+            "bodies.pole.mass_kg is -1",
+        ),
+        ("cart_pole", "horizon", "100..200", "floating point"),
+        ("cart_pole", "pole.masss_kg", "1..2", "did you mean"),
+        ("cart_pole", "dt_s", "0.01..0.02", "must stay the same"),
+        ("cart_pole", "push.low", "-10..-5", "must stay the same"),
+        ("bipedal_walker", "heights_m", "0..1", "two arrays"),
+    ] {
+        let message = refuse(env, key, value);
+        assert!(message.contains(says), "{key}={value}: {message}");
+    }
+}

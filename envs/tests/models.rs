@@ -482,6 +482,7 @@ fn a_stored_configuration_is_checked_again() {
     stored["extra"] = json!(1);
     assert!(serde_json::from_value::<EnvConfig>(stored).is_err());
     let unknown = EnvConfig {
+        vary: Default::default(),
         name: "nothing".into(),
         model: json!({}),
     };

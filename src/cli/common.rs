@@ -71,7 +71,8 @@ pub struct EnvArgs {
     /// A named set of parameters; `costate envs ENV` lists them. Several apply in order.
     #[arg(long, value_name = "NAME")]
     pub variant: Vec<String>,
-    /// Change a physical or task parameter; `costate envs ENV` lists them.
+    /// Change a physical or task parameter; `costate envs ENV` lists them. LOW..HIGH draws it afresh
+    /// for every episode.
     #[arg(long = "set", value_name = "env.KEY=VALUE", value_parser = parse_override)]
     pub set: Vec<Override>,
 }

@@ -1,6 +1,8 @@
 //! `costate envs`.
 
-use costate_envs::{EnvConfig, Space, Variant, registry};
+use std::collections::BTreeMap;
+
+use costate_envs::{EnvConfig, Range, Space, Variant, registry};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -38,6 +40,9 @@ struct EnvInfo {
     variants: Vec<VariantInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Vec<(String, Value)>>,
+    /// Least and greatest value of the parameters that are drawn afresh for every episode.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    vary: BTreeMap<String, Range>,
 }
 
 #[derive(Serialize)]
@@ -110,6 +115,7 @@ fn info(name: &str, args: &EnvArgs, with_parameters: bool) -> Result<EnvInfo, Er
             .map(|Variant { name, summary, .. }| VariantInfo { name, summary })
             .collect(),
         parameters: with_parameters.then(|| factory.config().parameters()),
+        vary: factory.config().vary.clone(),
     })
 }
 
@@ -177,7 +183,13 @@ fn one(e: &EnvInfo) -> String {
         .parameters
         .iter()
         .flatten()
-        .map(|(path, value)| vec![format!("env.{path}"), value.to_string()])
+        .map(|(path, value)| {
+            let value = match e.vary.get(path) {
+                Some(Range(low, high)) => format!("{low} .. {high}, drawn for every episode"),
+                None => value.to_string(),
+            };
+            vec![format!("env.{path}"), value]
+        })
         .collect();
     let variants: Vec<Vec<String>> = e
         .variants

@@ -1,7 +1,9 @@
 //! The learned cost against the true one.
 
+use std::collections::BTreeMap;
+
 use costate_envs::rng::stream;
-use costate_envs::{EnvFactory, Episode};
+use costate_envs::{EnvFactory, Episode, SavedState};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -127,9 +129,9 @@ pub(super) fn report(
     })
 }
 
-/// A transition drawn from the groups: coordinates for the true cost, observations for the learned.
+/// A transition drawn from the groups: states for the true cost, observations for the learned.
 struct Transition {
-    coordinates: [Vec<f32>; 2],
+    states: [SavedState; 2],
     observations: [Vec<f32>; 2],
     action: Vec<f32>,
 }
@@ -158,11 +160,11 @@ fn epic_distance(
     let mut learned = truth.clone();
     for t in &transitions {
         let mut means = [0.0; 2];
-        for (mean, coordinates) in means.iter_mut().zip(&t.coordinates) {
-            env.reset_to(coordinates)?;
+        for (mean, state) in means.iter_mut().zip(&t.states) {
+            env.load(state)?;
             *mean = actions.iter().map(|a| env.cost(a)).sum::<f64>() / ACTIONS as f64;
         }
-        env.reset_to(&t.coordinates[0])?;
+        env.load(&t.states[0])?;
         truth.at.push(env.cost(&t.action));
         truth.state_mean.push(means[0]);
         truth.next_mean.push(means[1]);
@@ -198,12 +200,14 @@ fn draw_transitions(
         let times: Vec<usize> = (0..per_episode)
             .map(|_| rng.random_range(0..tau.len()))
             .collect();
-        let mut coordinates = Vec::with_capacity(tau.len() + 1);
-        replay(factory, episode, |_, env| {
-            coordinates.push(env.coordinates())
+        let mut states = BTreeMap::new();
+        replay(factory, episode, |t, env| {
+            if times.iter().any(|&time| t == time || t == time + 1) {
+                states.insert(t, env.save());
+            }
         })?;
         transitions.extend(times.into_iter().map(|t| Transition {
-            coordinates: [coordinates[t].clone(), coordinates[t + 1].clone()],
+            states: [states[&t].clone(), states[&(t + 1)].clone()],
             observations: [tau.observation(t).to_vec(), tau.observation(t + 1).to_vec()],
             action: tau.action(t).to_vec(),
         }));

@@ -23,6 +23,7 @@ pub fn header(n: usize, m: usize, log_density_known: bool) -> Header {
     };
     Header {
         env: EnvConfig {
+            vary: Default::default(),
             name: "lq".into(),
             model: json!({ "mass_kg": 1.5 }),
         },

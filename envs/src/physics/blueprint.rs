@@ -35,6 +35,7 @@ pub struct Blueprint {
     pub(super) joints: Vec<(String, JointId)>,
     pub(super) coordinates: Vec<Coordinate>,
     pub(super) mechanisms: Vec<Mechanism>,
+    pub(super) stops: Vec<Stop>,
     pub(super) actuators: Vec<Motor>,
     /// Whether forces must follow the bodies' motion within a control period.
     pub(super) turning: bool,
@@ -80,6 +81,17 @@ pub(super) struct Mechanism {
     pub index: MultibodyIndex,
     /// Pairs (coordinate, place among the multibody's generalised velocities).
     pub dofs: Vec<(usize, usize)>,
+}
+
+/// A limited joint of a multibody. Rapier solves for every limit at every substep, in reach or not;
+/// a limit is switched on only while its coordinate is outside of `clear`.
+pub(super) struct Stop {
+    pub multibody: MultibodyIndex,
+    pub link: usize,
+    pub axis: JointAxesMask,
+    pub coordinate: usize,
+    /// Coordinates that cannot get to a limit within one step.
+    pub clear: [f32; 2],
 }
 
 /// An actuator in f32.

@@ -11,7 +11,7 @@ use rapier2d::prelude::*;
 
 use super::blueprint::{Blueprint, Coordinate, Drive, Hinge, JointId, Motor, Part};
 use super::joints::Resistance;
-use super::shape::{collision_shape, mass_properties, vector};
+use super::shape::{collision_shape, mass_properties, surface, vector};
 use super::snapshot::Parts;
 use crate::model::{Actuator, Frame, Free, FrictionRule, Joint, Model, Point, Softness, WORLD};
 
@@ -35,7 +35,7 @@ impl Blueprint {
         for joint in &model.joints {
             builder.add_joint(joint)?;
         }
-        let mechanisms = builder.settle();
+        let (mechanisms, stops) = builder.settle();
         let actuators: Vec<Motor> = model.actuators.iter().map(|a| builder.motor(a)).collect();
         let mut driven: Vec<RigidBodyHandle> = Vec::new();
         for motor in &actuators {
@@ -62,6 +62,7 @@ impl Blueprint {
             joints: builder.joints,
             coordinates: builder.coordinates,
             mechanisms,
+            stops,
             actuators,
             turning: turning(model),
             driven,
@@ -137,7 +138,10 @@ impl<'a> Builder<'a> {
             let shape = collision_shape(&item.shape)
                 .map_err(|e| format!("scenery.{}.shape.{e}", item.name))?;
             let pose = Pose::new(vector(item.position_m), item.angle_rad as f32);
-            self.surroundings.push((pose, shape.clone()));
+            self.surroundings.push(match surface(&item.shape) {
+                Some((shift, surface)) => (pose * shift, surface),
+                None => (pose, shape.clone()),
+            });
             let collider = self.collider(shape, item.friction, item.restitution);
             let body = self
                 .parts

@@ -2,7 +2,7 @@
 
 use rapier2d::prelude::*;
 
-use super::blueprint::{BodyId, Coordinate, Hinge, JointId, Mechanism, Source};
+use super::blueprint::{BodyId, Coordinate, Hinge, JointId, Mechanism, Source, Stop};
 use super::build::Builder;
 use crate::model::{Free, Joint, Prismatic, Revolute, Shape, WORLD};
 
@@ -21,6 +21,7 @@ pub(super) struct Axis {
 /// What resists a joint's motion.
 #[derive(Clone, Copy)]
 pub(super) struct Resistance {
+    stiffness: f64,
     damping: f64,
     armature: f64,
     dry_friction: f64,
@@ -43,7 +44,11 @@ impl<'a> Builder<'a> {
             },
         ));
         let child = self.handles[joint.child()];
-        if self.plain(joint.child()).is_none() {
+        let floating = match joint {
+            Joint::Free(j) if self.plain(&j.child).is_none() => self.floating_root(j),
+            _ => false,
+        };
+        if self.plain(joint.child()).is_none() && !floating {
             data.set_contacts_enabled(false);
             let parent = match joint.parent() {
                 // Each mechanism has a root of its own, without colliders.
@@ -69,6 +74,13 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Whether the joint needs no link of its own: a dynamic body at a multibody's root moves freely.
+    /// Rapier reckons a root's motion at its origin, so the centre of mass must lie there.
+    fn floating_root(&self, joint: &Free) -> bool {
+        let body = &self.parts.bodies[self.handles[&*joint.child]];
+        joint.rotates && body.mass_properties().local_mprops.local_com == Vector::ZERO
+    }
+
     fn revolute(&mut self, j: &Revolute) -> (GenericJoint, Vec<Axis>, Option<[f64; 2]>) {
         let parent_point = self.point(&j.parent, &j.parent_point);
         let child_point = self.point(&j.child, &j.child_point);
@@ -78,17 +90,13 @@ impl<'a> Builder<'a> {
         if let Some(limits) = j.limits_rad {
             data.set_limits(JointAxis::AngX, limits.map(|v| v as f32));
         }
-        if j.stiffness_n_m > 0.0 {
-            // A motor without speed target is a spring that the solver integrates implicitly.
-            data.set_motor_model(JointAxis::AngX, MotorModel::ForceBased)
-                .set_motor_position(JointAxis::AngX, 0.0, j.stiffness_n_m as f32, 0.0);
-        }
         self.mark_hinge(&j.child, child_point);
         let axis = Axis {
             axis: ANGLE,
             speed_limit: j.speed_limit_rad_s,
             resistance: Resistance {
                 damping: j.damping_n_m_s,
+                stiffness: j.stiffness_n_m,
                 armature: j.armature_kg_m2,
                 dry_friction: j.friction_n_m,
             },
@@ -111,6 +119,7 @@ impl<'a> Builder<'a> {
             axis: LINEAR_X,
             speed_limit: j.speed_limit_m_s,
             resistance: Resistance {
+                stiffness: 0.0,
                 damping: j.damping_n_s_m,
                 armature: j.armature_kg,
                 dry_friction: j.friction_n,
@@ -138,10 +147,11 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// Fixes the multibodies' layout, finds every coordinate's place in it and sets damping,
+    /// Fixes the multibodies' layout, finds every coordinate's place in it and sets springs, damping,
     /// armature and dry friction.
-    pub(super) fn settle(&mut self) -> Vec<Mechanism> {
+    pub(super) fn settle(&mut self) -> (Vec<Mechanism>, Vec<Stop>) {
         let mut mechanisms: Vec<Mechanism> = Vec::new();
+        let mut stops = Vec::new();
         let parts = &mut self.parts;
         for (_, joint) in &self.joints {
             let Source::Plain { body, .. } = self.coordinates[joint.index].source else {
@@ -185,10 +195,24 @@ impl<'a> Builder<'a> {
                 multibody.damping_mut()[assembly] = resistance.damping as f32;
                 multibody.armature_mut()[assembly] = resistance.armature as f32;
                 multibody.frictions_mut()[assembly] = resistance.dry_friction as f32;
+                let link = multibody.link_mut(id.id).expect("just inserted");
+                link.joint
+                    .set_spring(axis, resistance.stiffness as f32, 0.0);
                 mechanism.dofs.push((place, assembly));
+                if let (0, Some([low, high])) = (offset, joint.limits) {
+                    // Speeds are cut after a step only: half as much again for what they reach in it.
+                    let reach = 1.5 * joint.speed_limit * self.model.dt_s as f32;
+                    stops.push(Stop {
+                        multibody: id.multibody,
+                        link: id.id,
+                        axis: link.joint.data.limit_axes,
+                        coordinate: place,
+                        clear: [low + reach, high - reach],
+                    });
+                }
             }
         }
-        mechanisms
+        (mechanisms, stops)
     }
 }
 
@@ -202,6 +226,7 @@ fn free(j: &Free) -> (GenericJoint, Vec<Axis>, Option<[f64; 2]>) {
             axis,
             speed_limit,
             resistance: Resistance {
+                stiffness: 0.0,
                 damping,
                 armature: 0.0,
                 dry_friction: 0.0,

@@ -116,9 +116,11 @@ impl Physics {
             multibody.apply_displacements(&displacement);
             multibody.forward_kinematics(&self.parts.bodies, false);
             // Through the bodies' own setter, so that colliders and broad phase follow.
-            for link in multibody.links().skip(1) {
+            for link in multibody.links() {
                 let body = &mut self.parts.bodies[link.rigid_body_handle()];
-                body.set_position(*link.local_to_world(), false);
+                if body.is_dynamic() {
+                    body.set_position(*link.local_to_world(), false);
+                }
             }
         }
         for (i, coordinate) in self.blueprint.coordinates.iter().enumerate() {
@@ -148,10 +150,30 @@ impl Physics {
             if i == 0 || self.blueprint.turning {
                 self.push(command);
             }
+            self.arm_stops();
             self.bare_step();
             self.read_and_limit()?;
         }
         Ok(())
+    }
+
+    /// Switches on the joint limits that a coordinate may reach in the next step, and no others.
+    fn arm_stops(&mut self) {
+        for stop in &self.blueprint.stops {
+            let [low, high] = stop.clear;
+            let position = self.coordinates[stop.coordinate];
+            let link = self
+                .parts
+                .multibody_joints
+                .get_multibody_mut(stop.multibody)
+                .and_then(|multibody| multibody.link_mut(stop.link))
+                .expect("built with the blueprint");
+            link.joint.data.limit_axes = if low < position && position < high {
+                JointAxesMask::empty()
+            } else {
+                stop.axis
+            };
+        }
     }
 
     /// One rapier step and nothing else: what benchmarks compare with.
@@ -350,5 +372,72 @@ impl Physics {
             .copied()
             .chain(contacts)
             .map(|v| u64::from(v.to_bits()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Model, Shape, parse};
+    use crate::registry::EnvConfig;
+    use crate::rng::stream;
+    use rand::RngExt;
+    use rapier2d::parry::query::Ray;
+
+    /// Coordinates after 2000 steps of random commands, a new one every few steps.
+    fn run(blueprint: Blueprint) -> Vec<f32> {
+        let mut physics = Physics::new(Arc::new(blueprint));
+        let mut rng = stream(3, "test", 0);
+        let mut command = vec![0.0; physics.blueprint().model().actuators.len()];
+        let mut start = physics.coordinates().to_vec();
+        start[1] = 1.3;
+        physics.reset(&start);
+        for step in 0..2000 {
+            if step % 7 == 0 {
+                command.fill_with(|| rng.random_range(-1.0..=1.0));
+            }
+            physics.step(&command).unwrap();
+        }
+        physics.coordinates().to_vec()
+    }
+
+    #[test]
+    fn limits_out_of_reach_change_no_bit_by_being_switched_off() {
+        for world in ["hopper", "half_cheetah"] {
+            let config = EnvConfig::named(world).unwrap();
+            let model: Model = parse(&config.model, "").unwrap();
+            let armed = Blueprint::new(&model).unwrap();
+            assert!(!armed.stops.is_empty());
+            let mut always = Blueprint::new(&model).unwrap();
+            always.stops.clear();
+            let (armed, always) = (run(armed), run(always));
+            assert!(armed.iter().any(|q| *q != 0.0));
+            assert_eq!(armed, always, "{world}");
+        }
+    }
+
+    #[test]
+    fn rays_meet_a_terrain_where_its_pieces_are() {
+        let mut rng = stream(4, "test", 0);
+        let terrain = Shape::Terrain {
+            spacing_m: 0.7,
+            heights_m: (0..30).map(|_| rng.random_range(-0.3..0.3)).collect(),
+            depth_m: 2.0,
+        };
+        let pieces = shape::collision_shape(&terrain).unwrap();
+        let (shift, surface) = shape::surface(&terrain).unwrap();
+        for _ in 0..1000 {
+            let origin = Vector::new(rng.random_range(1.0..19.0), rng.random_range(0.4..2.0));
+            let angle: f32 = rng.random_range(-1.5..1.5);
+            let ray = Ray::new(origin, Vector::new(angle.sin(), -angle.cos()));
+            let reach = rng.random_range(0.5..5.0);
+            let near = |hit: Option<f32>| hit.unwrap_or(reach).min(reach);
+            let expected = near(pieces.cast_ray(&Pose::IDENTITY, &ray, reach, true));
+            let got = near(surface.cast_ray(&shift, &ray, reach, true));
+            assert!(
+                (expected - got).abs() < 1e-4,
+                "{ray:?}: {expected} and {got}"
+            );
+        }
     }
 }

@@ -238,6 +238,7 @@ impl Env for Lq {
             end: self.end,
             task: self.state.iter().copied().collect(),
             physics: None,
+            drawn: Vec::new(),
         }
     }
 

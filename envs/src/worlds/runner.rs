@@ -275,7 +275,7 @@ impl Task for Runner {
 }
 
 impl Runner {
-    /// Height of the trunk's centre over the ground below it, metres.
+    /// Height of the trunk's centre over the ground below it, metres; at most `REACH`.
     fn clearance(&self, physics: &Physics) -> f32 {
         let pose = physics.pose(self.trunk);
         physics.distance_to_scenery(pose.translation.into(), [0.0, -1.0], REACH)
