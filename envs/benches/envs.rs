@@ -129,7 +129,7 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
         group.bench_function("bare", |b| {
             b.iter_custom(|count| {
                 let physics = RefCell::new(Physics::new(blueprint.clone()));
-                let period = Cell::new(0);
+                let period = Cell::new(0_usize);
                 let mut best = row.borrow().bare.clone();
                 let elapsed = best.timed(
                     count,
@@ -160,7 +160,7 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
         b.iter_custom(|count| {
             let env = RefCell::new(factory.build());
             let mut observation = vec![0.0; factory.spec().observation.dim()];
-            let period = Cell::new(0);
+            let period = Cell::new(0_usize);
             let mut best = row.borrow().env.clone();
             let elapsed = best.timed(
                 count,
