@@ -57,6 +57,58 @@ impl TrajectoryBatch {
         })
     }
 
+    /// The same batch, sharing its tensors.
+    pub fn shallow_clone(&self) -> Self {
+        Self {
+            observations: self.observations.shallow_clone(),
+            actions: self.actions.shallow_clone(),
+            starts: self.starts.shallow_clone(),
+            finals: self.finals.shallow_clone(),
+            lengths: self.lengths.clone(),
+            ends: self.ends.clone(),
+            behaviour: self.behaviour.clone(),
+            owner: self.owner.shallow_clone(),
+        }
+    }
+
+    /// The same steps cut into windows of at most `steps`, each a trajectory of its own: what the
+    /// discriminator compares. `None` leaves whole trajectories; 1 gives single transitions.
+    pub fn windows(&self, steps: Option<usize>) -> Self {
+        let Some(steps) = steps else {
+            return self.shallow_clone();
+        };
+        let steps = steps.max(1);
+        let (mut lengths, mut ends, mut owner) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        let mut from = 0;
+        for (&len, &end) in self.lengths.iter().zip(&self.ends) {
+            for begin in (0..len).step_by(steps) {
+                let count = steps.min(len - begin);
+                owner.extend(std::iter::repeat_n(lengths.len() as i64, count));
+                first.push((from + begin) as i64);
+                last.push((from + begin + count - 1) as i64);
+                lengths.push(count);
+                ends.push(match begin + count == len {
+                    true => end,
+                    // It goes on in the next window.
+                    false => End::Truncated,
+                });
+            }
+            from += len;
+        }
+        let pick = |t: &Tensor, rows: &[i64]| t.index_select(0, &Tensor::from_slice(rows));
+        Self {
+            observations: self.observations.shallow_clone(),
+            actions: self.actions.shallow_clone(),
+            starts: pick(&self.observations, &first),
+            finals: pick(&self.next_observations(), &last),
+            lengths,
+            ends,
+            behaviour: self.behaviour.clone(),
+            owner: Tensor::from_slice(&owner),
+        }
+    }
+
     /// Number of trajectories N.
     #[allow(clippy::len_without_is_empty)] // a batch has at least one trajectory
     pub fn len(&self) -> usize {
@@ -129,5 +181,39 @@ mod tests {
             [1.5, 1.0]
         );
         assert!(TrajectoryBatch::new([]).is_none());
+    }
+
+    #[test]
+    fn windows_keep_the_steps_and_know_their_ends() {
+        let mut pair = [trajectory(5, 0.0), trajectory(2, 10.0)];
+        pair[1] = Trajectory::new(
+            1,
+            1,
+            vec![10.0, 11.0, 12.0],
+            vec![0.0, -1.0],
+            None,
+            End::Terminated,
+        )
+        .unwrap();
+        let batch = TrajectoryBatch::new(&pair).unwrap();
+        let windows = batch.windows(Some(2));
+        assert_eq!(windows.lengths, [2, 2, 1, 2]);
+        assert_eq!(nn::to_f64(&windows.starts), [0.0, 2.0, 4.0, 10.0]);
+        assert_eq!(nn::to_f64(&windows.finals), [2.0, 4.0, 5.0, 12.0]);
+        assert_eq!(
+            windows.ends,
+            [
+                End::Truncated,
+                End::Truncated,
+                End::Truncated,
+                End::Terminated
+            ]
+        );
+        let sums = windows.sum_over_time(&windows.observations.squeeze_dim(1));
+        assert_eq!(nn::to_f64(&sums), [1.0, 5.0, 4.0, 21.0]);
+        let next = nn::to_f64(&batch.next_observations());
+        assert_eq!(nn::to_f64(&windows.next_observations()), next);
+        assert_eq!(nn::to_f64(&batch.windows(Some(1)).finals), next);
+        assert_eq!(batch.windows(None).lengths, batch.lengths);
     }
 }

@@ -8,7 +8,7 @@ use super::common::{Demonstrations, Output, workers};
 use super::ui::{Counter, interval, number, table};
 use crate::cost::EnergyModel;
 use crate::error::Error;
-use crate::evaluate::{Evaluation, Options, Subject, evaluate};
+use crate::evaluate::{Comparison, Evaluation, Options, Subject, evaluate};
 use crate::learners::{Learner, Task, bc::Bc};
 use crate::policy::GaussianPolicy;
 use crate::run::{Algo, RunFolder, files, settings};
@@ -111,9 +111,17 @@ pub fn evaluate_run(
         _ => Some(cloned_baseline(run, demonstrations, output)?),
     };
     let horizon = demonstrations.factory.spec().horizon;
-    let beta = match &run.config().algo {
-        Algo::GanGcl(s) => s.beta_for(horizon),
-        Algo::Bc(_) | Algo::Ppo(_) => 1.0,
+    let comparison = match &run.config().algo {
+        Algo::GanGcl(s) => Some(Comparison {
+            window: s.window,
+            beta: s.beta_for(horizon),
+        }),
+        Algo::Gcl(s) => Some(Comparison {
+            window: None,
+            beta: s.beta_for(horizon),
+        }),
+        // AIRL's shaping is discounted, GAIL's c_θ is no energy.
+        Algo::Airl(_) | Algo::Gail(_) | Algo::Bc(_) | Algo::Ppo(_) => None,
     };
     output.remark("evaluating …");
     let subject = Subject {
@@ -122,7 +130,7 @@ pub fn evaluate_run(
         run_seed: run.config().seed,
         policy: &policy,
         model: model.as_ref(),
-        beta,
+        comparison,
         demonstrations: demonstrations.dataset.episodes(),
         clone: clone.as_ref(),
     };
@@ -219,15 +227,20 @@ pub fn describe(e: &Evaluation) -> String {
         let figure = |v: Option<f64>| v.map_or("– (constant)".into(), |v| format!("{v:.3}"));
         text += &format!(
             "\nlearned cost: Spearman {} with the true cost over {} trajectories (1 is best); EPIC distance \
-             {} (0 is best)\ndiscriminator: accuracy {:.3} (0.5 when demonstrations and policy cannot be told \
-             apart), ESS {:.2} of the batch, log Z {}\n",
+             {} (0 is best)\n",
             figure(c.spearman),
             c.cost_scatter.len(),
             figure(c.epic),
-            c.discriminator_accuracy,
-            c.ess,
-            number(c.log_z)
         );
+        if let Some(d) = &c.discriminator {
+            text += &format!(
+                "discriminator: accuracy {:.3} (0.5 when demonstrations and policy cannot be told apart), \
+                 ESS {:.2} of the batch, log Z {}\n",
+                d.discriminator_accuracy,
+                d.ess,
+                number(d.log_z)
+            );
+        }
     }
     text
 }

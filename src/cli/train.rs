@@ -25,7 +25,7 @@ pub struct Args {
     /// Dataset folder; with --resume the run's own by default.
     #[arg(required_unless_present = "resume")]
     demos: Option<PathBuf>,
-    /// Algorithm: gan-gcl or bc.
+    /// Algorithm: gan-gcl, gcl, airl, gail or bc.
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
     /// Run folder to create [default: runs/ENV-ALGO-SEED].

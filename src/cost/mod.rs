@@ -1,7 +1,9 @@
 //! Learned costs c_θ(s, a) and the energy-based model p_θ(τ | s_0) that they define.
 
 mod model;
+pub mod regularizers;
 mod scalar;
 
 pub use model::{CostForm, CostSettings, EnergyModel};
+pub use regularizers::Regularizers;
 pub use scalar::ScalarFunction;

@@ -17,6 +17,8 @@ use crate::policy::{ActionScale, Normalizer};
 pub enum CostForm {
     /// tanh networks.
     Neural,
+    /// A quadratic in learned features, so that no cost is negative; V is a tanh network.
+    Features,
     /// Quadratics in (s, a), for linear-quadratic systems.
     Quadratic,
 }
@@ -31,6 +33,10 @@ pub struct CostSettings {
     pub hidden: Vec<usize>,
     /// Whether log Z depends on the start: log Z(s_0) = V(s_0) + b. Otherwise log Z = b.
     pub start_value: bool,
+    /// Whether the cost sees the state alone: it transfers better to other dynamics (Fu, Luo and
+    /// Levine 2018, section 5).
+    #[serde(default)]
+    pub state_only: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,12 +84,17 @@ impl EnergyModel {
         };
         let o = header.normalizer.mean.len();
         let a = header.action_scale.half_range.len();
-        let mut function = |dim: usize| match settings.form {
-            CostForm::Neural => ScalarFunction::neural(dim, &settings.hidden, rng),
-            CostForm::Quadratic => ScalarFunction::quadratic(dim),
+        let hidden = &settings.hidden;
+        let inputs = if settings.state_only { o } else { o + a };
+        let cost = match settings.form {
+            CostForm::Neural => ScalarFunction::neural(inputs, hidden, rng),
+            CostForm::Features => ScalarFunction::features(inputs, hidden, rng),
+            CostForm::Quadratic => ScalarFunction::quadratic(inputs),
         };
-        let cost = function(o + a);
-        let value = settings.start_value.then(|| function(o));
+        let value = settings.start_value.then(|| match settings.form {
+            CostForm::Neural | CostForm::Features => ScalarFunction::neural(o, hidden, rng),
+            CostForm::Quadratic => ScalarFunction::quadratic(o),
+        });
         Self {
             header,
             cost,
@@ -98,9 +109,22 @@ impl EnergyModel {
 
     /// c_θ(s, a), `[N, observation_dim]`, `[N, action_dim] → [N]`, nats.
     pub fn cost(&self, observations: &Tensor, actions: &Tensor) -> Tensor {
+        self.cost_of(&self.inputs(observations, actions))
+    }
+
+    /// What the cost's function sees of (s, a): normalised, and the state alone for a state-only cost,
+    /// `[N, inputs]`.
+    pub fn inputs(&self, observations: &Tensor, actions: &Tensor) -> Tensor {
         let s = self.header.normalizer.apply(observations);
-        let a = self.header.action_scale.apply(actions);
-        self.cost.forward(&Tensor::cat(&[s, a], 1))
+        if self.header.settings.state_only {
+            return s;
+        }
+        Tensor::cat(&[s, self.header.action_scale.apply(actions)], 1)
+    }
+
+    /// c_θ of rows of [`EnergyModel::inputs`], `[N]`.
+    pub fn cost_of(&self, inputs: &Tensor) -> Tensor {
+        self.cost.forward(inputs)
     }
 
     /// V(s), `[N, observation_dim] → [N]`; zero without a start-dependent log Z.

@@ -1,4 +1,4 @@
-//! Scalar functions of a vector: neural or quadratic.
+//! Scalar functions of a vector: neural, quadratic in learned features, or quadratic.
 
 use costate_envs::rng::Stream;
 use tch::{Kind, Tensor};
@@ -10,6 +10,9 @@ use crate::nn::Mlp;
 pub enum ScalarFunction {
     /// A tanh network with one output.
     Neural(Mlp),
+    /// ‖Ay(x) + b‖² with features y of a tanh network: a quadratic in learned features, never negative
+    /// (Finn, Levine and Abbeel 2016, arXiv 1603.00448, equation 4).
+    Features(Mlp),
     /// ½ xᵀMx + wᵀx with symmetric M; exact for linear-quadratic systems.
     Quadratic {
         /// M is (raw + rawᵀ) / 2, `[dim, dim]`.
@@ -29,6 +32,16 @@ impl ScalarFunction {
         Self::Neural(Mlp::new(&sizes, 0.1, Kind::Float, rng))
     }
 
+    /// A quadratic in as many learned features as the last hidden layer has units.
+    pub fn features(dim: usize, hidden: &[usize], rng: &mut Stream) -> Self {
+        let outputs = hidden.last().copied().unwrap_or(dim);
+        let sizes: Vec<usize> = std::iter::once(dim)
+            .chain(hidden.iter().copied())
+            .chain([outputs])
+            .collect();
+        Self::Features(Mlp::new(&sizes, 0.1, Kind::Float, rng))
+    }
+
     /// The zero quadratic.
     pub fn quadratic(dim: usize) -> Self {
         let zeros = |shape: &[i64]| {
@@ -44,6 +57,10 @@ impl ScalarFunction {
     pub fn forward(&self, x: &Tensor) -> Tensor {
         match self {
             Self::Neural(network) => network.forward(x).squeeze_dim(1),
+            Self::Features(network) => {
+                let features = network.forward(x);
+                (&features * &features).sum_dim_intlist([1_i64].as_slice(), false, x.kind())
+            }
             Self::Quadratic { raw, linear } => {
                 let symmetric = (raw + raw.tr()) * 0.5;
                 let half: Tensor = x.matmul(&symmetric) * x * 0.5 + x * linear;
@@ -55,7 +72,7 @@ impl ScalarFunction {
     /// Trainable tensors with names beginning with `prefix`.
     pub fn named(&self, prefix: &str) -> Vec<(String, Tensor)> {
         match self {
-            Self::Neural(network) => network.named(prefix),
+            Self::Neural(network) | Self::Features(network) => network.named(prefix),
             Self::Quadratic { raw, linear } => vec![
                 (format!("{prefix}quadratic"), raw.shallow_clone()),
                 (format!("{prefix}linear"), linear.shallow_clone()),

@@ -11,7 +11,7 @@ use tch::Tensor;
 use super::epic::{self, Coverage};
 use super::episodes::replay;
 use super::statistics::spearman;
-use super::{Options, Subject};
+use super::{Comparison, Options, Subject};
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::density::{self, Scores};
@@ -40,6 +40,16 @@ pub struct CostReport {
     /// EPIC distance to the true cost, on their transitions: 0 equal up to shaping and scale, 1
     /// opposite.
     pub epic: Option<f64>,
+    /// Of a cost that is an energy against the policy's density.
+    #[serde(flatten)]
+    pub discriminator: Option<DiscriminatorFigures>,
+    /// The trajectories.
+    pub cost_scatter: Vec<CostPoint>,
+}
+
+/// Figures about demonstrations told apart from fresh samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DiscriminatorFigures {
     /// Effective sample size of the discriminator's gradient weights, as a share of the batch.
     pub ess: f64,
     /// log Z (its constant part), solved on demonstrations and fresh samples.
@@ -47,8 +57,6 @@ pub struct CostReport {
     /// Share of demonstrations and fresh samples that the discriminator tells apart; 0.5 is a
     /// perfect imitation.
     pub discriminator_accuracy: f64,
-    /// The trajectories.
-    pub cost_scatter: Vec<CostPoint>,
 }
 
 /// Transitions of the EPIC estimate.
@@ -87,45 +95,52 @@ pub(super) fn report(
     let learned: Vec<f64> = cost_scatter.iter().map(|p| p.learned).collect();
     let truth: Vec<f64> = cost_scatter.iter().map(|p| p.truth).collect();
 
-    let logits = |episodes: &[Episode]| -> Option<(TrajectoryBatch, Vec<f64>)> {
-        let batch = TrajectoryBatch::new(episodes.iter().map(|e| &e.trajectory))?;
-        let scores = tch::no_grad(|| {
-            let log_density = subject
-                .policy
-                .log_density(&batch.observations, &batch.actions);
-            let log_q = batch.sum_over_time(&log_density);
-            nn::to_f64(&(-model.energy(&batch) - model.start_value(&batch) - log_q))
-        });
-        Some((batch, scores))
+    let discriminator = match subject.comparison {
+        Some(comparison) => Some(discriminate(subject, model, groups, comparison)?),
+        None => None,
     };
-    let (Some((_, p)), Some((_, q))) = (logits(&groups[0].1), logits(&groups[1].1)) else {
-        return Err(Error::Misuse(
-            "evaluation needs at least one episode".into(),
-        ));
-    };
-    let log_z = density::solve_log_z(
-        Scores {
-            expert: &p,
-            policy: &q,
-        },
-        subject.beta,
-    );
-    let scaled = |s: &[f64]| {
-        s.iter()
-            .map(|s| (s - log_z) / subject.beta)
-            .collect::<Vec<_>>()
-    };
-    let (p, q) = (scaled(&p), scaled(&q));
     Ok(CostReport {
         spearman: spearman(&learned, &truth),
         epic: epic_distance(subject.factory, model, groups, options.seed)?,
+        discriminator,
+        cost_scatter,
+    })
+}
+
+/// Tells demonstrations (the first group) from the policy's episodes (the second).
+fn discriminate(
+    subject: &Subject,
+    model: &EnergyModel,
+    groups: &[(&str, Vec<Episode>)],
+    Comparison { window, beta }: Comparison,
+) -> Result<DiscriminatorFigures, Error> {
+    let scores = |episodes: &[Episode]| -> Result<Vec<f64>, Error> {
+        let batch = TrajectoryBatch::new(episodes.iter().map(|e| &e.trajectory))
+            .ok_or_else(|| Error::Misuse("evaluation needs at least one episode".into()))?;
+        Ok(tch::no_grad(|| {
+            let log_density = subject
+                .policy
+                .log_density(&batch.observations, &batch.actions);
+            let rows = batch.windows(window);
+            let log_q = rows.sum_over_time(&log_density);
+            nn::to_f64(&(-model.energy(&rows) - model.start_value(&rows) - log_q))
+        }))
+    };
+    let (p, q) = (scores(&groups[0].1)?, scores(&groups[1].1)?);
+    let both = Scores {
+        expert: &p,
+        policy: &q,
+    };
+    let log_z = density::solve_log_z(both, beta);
+    let scaled = |s: &[f64]| -> Vec<f64> { s.iter().map(|s| (s - log_z) / beta).collect() };
+    let (p, q) = (scaled(&p), scaled(&q));
+    Ok(DiscriminatorFigures {
         ess: density::gradient_ess(&p, &q),
         log_z,
         discriminator_accuracy: discriminator::accuracy(
             &Tensor::from_slice(&p),
             &Tensor::from_slice(&q),
         ),
-        cost_scatter,
     })
 }
 

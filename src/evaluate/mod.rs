@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::policy::GaussianPolicy;
-pub use cost::{CostPoint, CostReport};
+pub use cost::{CostPoint, CostReport, DiscriminatorFigures};
 use statistics::{Estimate, bootstrap};
 
 /// One line of the table.
@@ -82,12 +82,21 @@ pub struct Subject<'a> {
     pub policy: &'a GaussianPolicy,
     /// The learned cost.
     pub model: Option<&'a EnergyModel>,
-    /// The divisor β that the cost was learned with.
-    pub beta: f64,
+    /// How the cost's energies compare with log-densities; none for a cost that is no energy.
+    pub comparison: Option<Comparison>,
     /// The demonstrations.
     pub demonstrations: &'a [Episode],
     /// A cloned policy for comparison, unless the run's own is one.
     pub clone: Option<&'a GaussianPolicy>,
+}
+
+/// How energies are told from log-densities: logit = (−E − log Z − log q) / β.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Comparison {
+    /// Steps of a row; none for whole trajectories.
+    pub window: Option<usize>,
+    /// The divisor β.
+    pub beta: f64,
 }
 
 /// How to evaluate.

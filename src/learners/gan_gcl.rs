@@ -1,29 +1,46 @@
-//! Trajectory-level GAN-GCL: guided cost learning as a GAN.
+//! GAN-GCL: guided cost learning as a GAN, over whole trajectories, windows or transitions.
 //!
 //! Finn, Christiano, Abbeel and Levine 2016 (arXiv 1611.03852). The discriminator is
-//! D(τ) = p_θ(τ) / (p_θ(τ) + q(τ)) with p_θ(τ | s_0) = exp(−E_θ(τ)) / Z(s_0) and q(τ) the policy's
-//! own density; the generator minimises E_q[E_θ(τ) + log q(τ)].
+//! D(τ) = p_θ(τ) / (p_θ(τ) + μ(τ)) with p_θ(τ | s_0) = exp(−E_θ(τ)) / Z(s_0) and μ(τ) the policy's
+//! own density q(τ), or the mixture of the last policies'; the generator minimises
+//! E_q[E_θ(τ) + log q(τ)].
 //!
 //! Three things differ from the paper's form, each measured to be needed or to help (docs/experiments.md):
 //! log Z is solved instead of learned; it may depend on the start, log Z(s_0) = V(s_0) + b; and the
 //! logit is divided by β, which keeps the fixed point q = p while trajectories of T steps stop
 //! saturating D. At β ≠ 1 b is no importance-sampling estimate any more.
+//!
+//! With `window` H a row of the discriminator is H consecutive steps, from s_i to s_{i+H}:
+//! logit = (−Σ c + V(s_{i+H}) − V(s_i) − b − Σ log π) / β. H = 1 is AIRL's form (Fu, Luo and Levine
+//! 2018) at γ = 1.
 
 use costate_envs::rng::stream;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::bc::clone_pass;
-use super::collect::Collector;
-use super::{Learner, Report, Task, learning_rate_share};
+use super::background::{Background, log_policy};
+use super::generator::{Generator, GeneratorSettings, Sampled};
+use super::report::DiscriminatorReport;
+use super::{Learner, Report, Task, diverged, learning_rate_share};
 use crate::batch::TrajectoryBatch;
-use crate::cost::{CostSettings, EnergyModel};
+use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::density::{self, Scores};
 use crate::discriminator;
 use crate::error::Error;
-use crate::improve::{Ppo, PpoSettings};
+use crate::improve::PpoSettings;
 use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
-use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
+use crate::policy::{GaussianPolicy, PolicySettings};
+
+/// How log Z is found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogZ {
+    /// At its optimum in every step, constant in the gradient.
+    #[default]
+    Solved,
+    /// A weight like the others.
+    Learned,
+}
 
 /// Settings of [`GanGcl`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,8 +52,17 @@ pub struct GanGclSettings {
     pub warm_start: usize,
     /// Trajectories sampled an iteration.
     pub trajectories: usize,
-    /// Divisor β of the logit; null means the horizon T, 1 is the paper's form.
+    /// Steps of the discriminator's rows: null for whole trajectories, 1 for transitions.
+    #[serde(default)]
+    pub window: Option<usize>,
+    /// Divisor β of the logit; null means the steps of a row, 1 is the paper's form.
     pub beta: Option<f64>,
+    /// How log Z is found.
+    #[serde(default)]
+    pub log_z: LogZ,
+    /// Past policies in the background μ besides the current one.
+    #[serde(default)]
+    pub past_policies: usize,
     /// Discriminator steps an iteration.
     pub discriminator_steps: usize,
     /// Adam's step size for the cost and the soft value.
@@ -45,6 +71,9 @@ pub struct GanGclSettings {
     pub learning_rate_left: f64,
     /// The cost and the soft value.
     pub cost: CostSettings,
+    /// Penalties on the cost.
+    #[serde(default)]
+    pub regularizers: Regularizers,
     /// The policy.
     pub policy: PolicySettings,
     /// Policy improvement.
@@ -54,7 +83,8 @@ pub struct GanGclSettings {
 impl GanGclSettings {
     /// β for episodes of `horizon` steps.
     pub fn beta_for(&self, horizon: usize) -> f64 {
-        self.beta.unwrap_or(horizon as f64)
+        let steps = self.window.map_or(horizon, |window| window.min(horizon));
+        self.beta.unwrap_or(steps as f64)
     }
 }
 
@@ -63,81 +93,83 @@ pub struct GanGcl {
     settings: GanGclSettings,
     seed: u64,
     beta: f64,
-    collector: Collector,
+    /// Cut into windows.
     demonstrations: TrajectoryBatch,
-    policy: GaussianPolicy,
+    whole_demonstrations: TrajectoryBatch,
+    generator: Generator,
+    background: Background,
     model: EnergyModel,
+    /// b as a weight, where it is learned.
+    learned_log_z: Tensor,
     cost_optimizer: Adam,
-    ppo: Ppo,
 }
 
 impl Learner for GanGcl {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
-        let left = learning_rate_share(
-            self.settings.learning_rate_left,
-            k,
-            self.settings.iterations,
-        );
+        let s = &self.settings;
+        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
         self.cost_optimizer
-            .set_learning_rate(self.settings.cost_learning_rate * left);
-        self.ppo
-            .set_learning_rate(self.settings.ppo.learning_rate * left);
+            .set_learning_rate(s.cost_learning_rate * left);
 
-        // τ ~ q, with log q(τ) recorded by the actor that drew it.
-        let (samples, audit) =
-            self.collector
-                .collect(&self.policy, "rollout", k, self.settings.trajectories)?;
-        let samples = batch(&samples)?;
-        let demonstrations = &self.demonstrations;
-        let log_q_samples = known(samples.behaviour_log_density());
-        // log q of a demonstration changes whenever the policy does.
-        let log_q_demonstrations = tch::no_grad(|| {
-            let d = demonstrations;
-            d.sum_over_time(&self.policy.log_density(&d.observations, &d.actions))
-        });
+        // τ ~ q, with log q(τ) recorded by the actor that drew it; μ is evaluated on every τ.
+        let samples = self.generator.sample(&self.generator.policy, k)?;
+        let groups = self.groups(&samples);
 
-        // θ: descend L_disc, with b = log Z solved at every step and constant in the gradient.
+        // θ: descend L_disc, at the b = log Z that minimises it.
         let mut gradient_norm = 0.0;
-        for _ in 0..self.settings.discriminator_steps {
-            let (p, q) = self.logits(&samples, &log_q_demonstrations, &log_q_samples);
-            gradient_norm = self.cost_optimizer.step(&discriminator::loss(&p, &q));
+        let mut penalty_rng = stream(self.seed, "gradient_penalty", k as u64);
+        for _ in 0..s.discriminator_steps {
+            let (p, q) = Self::logits(
+                &mut self.model,
+                &self.learned_log_z,
+                &self.settings,
+                self.beta,
+                &groups,
+            );
+            let mut loss = discriminator::loss(&p, &q);
+            if let Some(penalty) = self.settings.regularizers.penalty(
+                &self.model,
+                &self.whole_demonstrations,
+                &samples.batch,
+                &mut penalty_rng,
+            ) {
+                loss += penalty;
+            }
+            gradient_norm = self.cost_optimizer.step(&loss);
         }
         let no_graph = tch::no_grad_guard();
-        let (p, q) = self.logits(&samples, &log_q_demonstrations, &log_q_samples);
-        let diagnosis = Diagnosis::of(&p, &q);
+        let (p, q) = Self::logits(
+            &mut self.model,
+            &self.learned_log_z,
+            &self.settings,
+            self.beta,
+            &groups,
+        );
+        let diagnosis = DiscriminatorReport::of(&p, &q);
         drop(no_graph);
 
         // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
-        let behaviour = Tensor::from_slice(known(samples.behaviour.as_deref()));
         let soft_cost = tch::no_grad(|| {
-            let cost = self.model.cost(&samples.observations, &samples.actions);
-            let value = self.model.value(&samples.observations);
-            let next_value = self.model.value(&samples.next_observations());
-            nn::to_f64(&((cost - next_value + value).to_kind(Kind::Double) + &behaviour))
+            let batch = &samples.batch;
+            let cost = self.model.cost(&batch.observations, &batch.actions);
+            let value = self.model.value(&batch.observations);
+            let next_value = self.model.value(&batch.next_observations());
+            nn::to_f64(&((cost - next_value + value).to_kind(Kind::Double) + &samples.log_density))
         });
-        let ppo = self
-            .ppo
-            .improve(&self.policy, &samples, &soft_cost, &behaviour, self.seed, k);
-        if !(self.policy.is_finite() && self.model.is_finite()) {
+        let windows = samples.batch.windows(self.settings.window);
+        self.background.push(k, &self.generator.policy, windows);
+        let ppo = self.generator.improve(&samples, &soft_cost, left, k);
+        if !(self.generator.policy.is_finite() && self.model.is_finite()) {
             return Err(diverged(k));
         }
+        let mut diagnostics = diagnosis.diagnostics().to_vec();
+        diagnostics.push(("log_z", self.model.log_z()));
+        diagnostics.push(("cost_gradient_norm", gradient_norm));
+        diagnostics.extend(self.generator.diagnostics(&samples, &ppo));
         Ok(Report {
-            diagnostics: vec![
-                ("discriminator_accuracy", diagnosis.accuracy),
-                ("discriminator_loss", diagnosis.loss),
-                ("ess", diagnosis.ess),
-                ("saturation", diagnosis.saturation),
-                ("log_z", self.model.log_z()),
-                ("cost_gradient_norm", gradient_norm),
-                ("entropy", ppo.entropy),
-                ("policy_std", self.policy.mean_std(&samples.starts)),
-                ("kl", ppo.kl),
-                ("ppo_epochs", ppo.epochs as f64),
-                ("policy_gradient_norm", ppo.gradient_norm),
-                ("value_error", ppo.value_error),
-            ],
-            env_steps: samples.steps() as u64,
-            audit: Some(audit),
+            diagnostics,
+            env_steps: samples.batch.steps() as u64,
+            audit: Some(samples.audit),
         })
     }
 
@@ -146,7 +178,7 @@ impl Learner for GanGcl {
     }
 
     fn policy(&self) -> &GaussianPolicy {
-        &self.policy
+        &self.generator.policy
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {
@@ -155,178 +187,154 @@ impl Learner for GanGcl {
 
     fn save(&self) -> StateDict {
         let mut state = StateDict::default();
-        self.policy.save(&mut state);
+        self.generator.save(&mut state);
+        self.background.save(&mut state);
         self.model.save(&mut state);
+        state.insert("learned_log_z", &self.learned_log_z);
         self.cost_optimizer.save("cost_adam.", &mut state);
-        self.ppo.save(&mut state);
         state
     }
 
     fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
-        self.policy.load(state)?;
+        self.generator.load(state)?;
+        self.background.load(state, &self.generator)?;
         self.model.load(state)?;
-        self.cost_optimizer.load("cost_adam.", state)?;
-        self.ppo.load(state)
+        state.copy_all(vec![(
+            "learned_log_z".into(),
+            self.learned_log_z.shallow_clone(),
+        )])?;
+        self.cost_optimizer.load("cost_adam.", state)
     }
 }
 
+/// Rows of the discriminator with log μ of each, `[N]` in f64.
+struct Group {
+    rows: TrajectoryBatch,
+    log_density: Tensor,
+}
+
+/// Demonstrations, and samples of every policy in the background.
+struct Groups {
+    expert: Group,
+    policy: Vec<Group>,
+}
+
 impl GanGcl {
-    /// A learner at its start: weights from the seed, scales from the demonstrations and from the
-    /// untrained policy's own rollouts.
+    /// A learner at its start.
     pub fn new(settings: &GanGclSettings, task: &Task) -> Result<Self, Error> {
-        let spec = task.factory.spec();
-        let seed = task.seed;
-        let collector = Collector::new(task.factory, task.workers, seed);
-        let scale = ActionScale::of(spec);
-        let new_policy = |normalizer: Normalizer| {
-            let mut rng = stream(seed, "policy_weights", 0);
-            GaussianPolicy::new(
-                &spec.name,
-                &settings.policy,
-                normalizer,
-                scale.clone(),
-                &mut rng,
-            )
+        let generator_settings = GeneratorSettings {
+            trajectories: settings.trajectories,
+            warm_start: settings.warm_start,
+            policy: &settings.policy,
+            ppo: &settings.ppo,
         };
-        let naive = new_policy(Normalizer::identity(spec.observation.dim()));
-        let (first, _) =
-            collector.collect(&naive, "normalizer", 0, settings.trajectories.min(32))?;
-        let normalizer = Normalizer::fit(
-            spec.observation.dim(),
-            &[task.demonstrations, first.as_slice()],
-        );
-        let policy = new_policy(normalizer.clone());
-        let mut rng = stream(seed, "cost_weights", 0);
-        let model = EnergyModel::new(
-            &spec.name,
-            &settings.cost,
-            normalizer,
-            scale.clone(),
-            &mut rng,
-        );
+        let (generator, demonstrations) = Generator::new(generator_settings, task)?;
+        let model = generator.energy_model(&settings.cost);
         let adam = AdamSettings {
             learning_rate: settings.cost_learning_rate,
             max_gradient_norm: None,
         };
-        let ppo = Ppo::new(
-            &settings.ppo,
-            &policy,
-            &mut stream(seed, "critic_weights", 0),
-        );
-        let beta = settings.beta_for(spec.horizon);
-        let demonstrations = batch(task.demonstrations)?;
-        warm_start(settings, &policy, &demonstrations, seed);
+        let learned_log_z =
+            Tensor::zeros([1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
+        let mut weights = model.parameters();
+        if settings.log_z == LogZ::Learned {
+            weights.push(learned_log_z.shallow_clone());
+        }
         Ok(Self {
+            beta: settings.beta_for(task.factory.spec().horizon),
             settings: settings.clone(),
-            seed,
-            beta,
-            collector,
-            demonstrations,
-            cost_optimizer: Adam::new(adam, model.parameters()),
-            policy,
+            seed: task.seed,
+            demonstrations: demonstrations.windows(settings.window),
+            whole_demonstrations: demonstrations,
+            generator,
+            background: Background::new(settings.past_policies, settings.window),
+            cost_optimizer: Adam::new(adam, weights),
+            learned_log_z,
             model,
-            ppo,
         })
     }
 
-    /// logit(τ) = (−E(τ) − V(s_0) − b − log q(τ)) / β of demonstrations and samples, `[N_P]` and
-    /// `[N_Q]`, at the b that minimises L_disc.
-    fn logits(
-        &mut self,
-        samples: &TrajectoryBatch,
-        log_q_demonstrations: &Tensor,
-        log_q_samples: &Tensor,
-    ) -> (Tensor, Tensor) {
-        let p = TrajectoryEnergy::of(&self.model, &self.demonstrations, log_q_demonstrations);
-        let q = TrajectoryEnergy::of(&self.model, samples, log_q_samples);
-        let scores = Scores {
-            expert: &p.score,
-            policy: &q.score,
+    /// The discriminator's rows. log q of a demonstration changes whenever the policy does.
+    fn groups(&self, samples: &Sampled) -> Groups {
+        let policy = &self.generator.policy;
+        let rows = samples.batch.windows(self.settings.window);
+        let count = rows.len();
+        let recorded = rows.sum_over_time(&samples.log_density);
+        let mixed = |rows: &TrajectoryBatch, log_q: &Tensor| {
+            self.background.log_density(rows, log_q, count)
         };
-        self.model
-            .set_log_z(density::solve_log_z(scores, self.beta));
-        let logit = |t: &TrajectoryEnergy| {
-            let log_z = &t.start_value + self.model.log_z();
-            discriminator::logit(&t.energy, &log_z, &t.log_q, self.beta)
+        let mut groups = vec![Group {
+            log_density: mixed(&rows, &recorded),
+            rows,
+        }];
+        groups.extend(self.background.samples().map(|past| Group {
+            log_density: mixed(past, &log_policy(policy, past)),
+            rows: past.shallow_clone(),
+        }));
+        let demonstrations = &self.demonstrations;
+        Groups {
+            expert: Group {
+                rows: demonstrations.shallow_clone(),
+                log_density: mixed(demonstrations, &log_policy(policy, demonstrations)),
+            },
+            policy: groups,
+        }
+    }
+
+    /// logit(τ) = (−E(τ) − V(s_0) − b − log μ(τ)) / β of demonstrations and samples, `[N_P]` and
+    /// `[N_Q]`, at the b that minimises L_disc, or at the learned one.
+    fn logits(
+        model: &mut EnergyModel,
+        learned_log_z: &Tensor,
+        settings: &GanGclSettings,
+        beta: f64,
+        groups: &Groups,
+    ) -> (Tensor, Tensor) {
+        let p = RowEnergy::of(model, std::slice::from_ref(&groups.expert));
+        let q = RowEnergy::of(model, &groups.policy);
+        let b = match settings.log_z {
+            LogZ::Solved => {
+                let scores = Scores {
+                    expert: &p.score(),
+                    policy: &q.score(),
+                };
+                let b = density::solve_log_z(scores, beta);
+                model.set_log_z(b);
+                Tensor::from_slice(&[b])
+            }
+            LogZ::Learned => {
+                model.set_log_z(learned_log_z.double_value(&[0]));
+                learned_log_z.to_kind(Kind::Double)
+            }
+        };
+        let logit = |t: &RowEnergy| {
+            discriminator::logit(&t.energy, &(&t.start_value + &b), &t.log_density, beta)
         };
         (logit(&p), logit(&q))
     }
 }
 
-/// What the discriminator knows of a group of trajectories, `[N]` each, in f64.
-struct TrajectoryEnergy {
+/// What the discriminator knows of its rows, `[N]` each, in f64.
+struct RowEnergy {
     energy: Tensor,
     start_value: Tensor,
-    log_q: Tensor,
-    /// −E(τ) − V(s_0) − log q(τ).
-    score: Vec<f64>,
+    log_density: Tensor,
 }
 
-impl TrajectoryEnergy {
-    fn of(model: &EnergyModel, batch: &TrajectoryBatch, log_q: &Tensor) -> Self {
-        let energy = model.energy(batch);
-        let start_value = model.start_value(batch);
-        let score = nn::to_f64(&(-&energy - &start_value - log_q));
+impl RowEnergy {
+    fn of(model: &EnergyModel, groups: &[Group]) -> Self {
+        let all = |f: &dyn Fn(&Group) -> Tensor| {
+            Tensor::cat(&groups.iter().map(f).collect::<Vec<_>>(), 0)
+        };
         Self {
-            energy,
-            start_value,
-            log_q: log_q.shallow_clone(),
-            score,
+            energy: all(&|g| model.energy(&g.rows)),
+            start_value: all(&|g| model.start_value(&g.rows)),
+            log_density: all(&|g| g.log_density.shallow_clone()),
         }
     }
-}
 
-/// The state of the discriminator after its steps.
-struct Diagnosis {
-    accuracy: f64,
-    loss: f64,
-    ess: f64,
-    saturation: f64,
-}
-
-impl Diagnosis {
-    fn of(expert: &Tensor, policy: &Tensor) -> Self {
-        let (p, q) = (nn::to_f64(expert), nn::to_f64(policy));
-        // |logit| > 5: D within 0.7 % of 0 or 1.
-        let saturated = p.iter().chain(&q).filter(|x| x.abs() > 5.0).count();
-        Self {
-            accuracy: discriminator::accuracy(expert, policy),
-            loss: discriminator::loss(expert, policy).double_value(&[]),
-            ess: density::gradient_ess(&p, &q),
-            saturation: saturated as f64 / (p.len() + q.len()) as f64,
-        }
+    /// −E(τ) − V(s_0) − log μ(τ).
+    fn score(&self) -> Vec<f64> {
+        nn::to_f64(&(-&self.energy - &self.start_value - &self.log_density))
     }
-}
-
-/// Clones the demonstrations into `policy` for `settings.warm_start` passes.
-fn warm_start(
-    settings: &GanGclSettings,
-    policy: &GaussianPolicy,
-    demonstrations: &TrajectoryBatch,
-    seed: u64,
-) {
-    let adam = AdamSettings {
-        learning_rate: 1e-3,
-        max_gradient_norm: None,
-    };
-    let mut optimizer = Adam::new(adam, policy.parameters());
-    for pass in 0..settings.warm_start {
-        clone_pass(policy, &mut optimizer, demonstrations, 256, seed, pass);
-    }
-}
-
-fn batch(trajectories: &[costate_envs::Trajectory]) -> Result<TrajectoryBatch, Error> {
-    TrajectoryBatch::new(trajectories)
-        .ok_or_else(|| Error::Misuse("no trajectories to learn from".into()))
-}
-
-fn known<T>(density: Option<T>) -> T {
-    density.expect("sampled trajectories carry their density")
-}
-
-fn diverged(k: usize) -> Error {
-    Error::Failure(format!(
-        "learning diverged in iteration {k}: a weight is not finite; lower cost_learning_rate or \
-         ppo.learning_rate and resume from the last checkpoint"
-    ))
 }

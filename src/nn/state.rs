@@ -32,6 +32,9 @@ pub enum StateError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A checkpoint whose rollouts cannot be repeated.
+    #[error("rollouts of past policies cannot be repeated: {0}")]
+    Replay(String),
     /// The operating system's refusal.
     #[error("{file}: {source}")]
     Io {

@@ -126,6 +126,23 @@ impl GaussianPolicy {
         }
     }
 
+    /// A copy with weights of its own.
+    pub fn copy(&self) -> Self {
+        let mut rng = costate_envs::rng::stream(0, "discarded", 0);
+        let h = &self.header;
+        let mut copy = Self::new(
+            &h.env,
+            &h.settings,
+            h.normalizer.clone(),
+            h.action_scale.clone(),
+            &mut rng,
+        );
+        let mut state = StateDict::default();
+        self.save(&mut state);
+        copy.load(&state).expect("the same architecture");
+        copy
+    }
+
     /// Name of the environment it acts in.
     pub fn env(&self) -> &str {
         &self.header.env

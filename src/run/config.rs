@@ -6,8 +6,11 @@ use costate_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::learners::airl::{Airl, AirlSettings};
 use crate::learners::bc::{Bc, BcSettings};
+use crate::learners::gail::{Gail, GailSettings};
 use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
+use crate::learners::gcl::{Gcl, GclSettings};
 use crate::learners::ppo::{PpoExpert, PpoExpertSettings};
 use crate::learners::{Learner, Task};
 
@@ -20,21 +23,30 @@ pub const FORMAT: u32 = 1;
 pub enum Algo {
     /// Behaviour cloning.
     Bc(BcSettings),
-    /// Trajectory-level guided cost learning as a GAN.
+    /// Guided cost learning as a GAN, over trajectories, windows or transitions.
     GanGcl(GanGclSettings),
+    /// Guided cost learning by importance sampling.
+    Gcl(GclSettings),
+    /// Adversarial inverse reinforcement learning.
+    Airl(AirlSettings),
+    /// Generative adversarial imitation learning.
+    Gail(GailSettings),
     /// Reinforcement learning on the true cost: makes experts, imitates nobody.
     Ppo(PpoExpertSettings),
 }
 
 impl Algo {
     /// Names of the imitation learners, which `--algo` accepts.
-    pub const NAMES: [&'static str; 2] = ["gan-gcl", "bc"];
+    pub const NAMES: [&'static str; 5] = ["gan-gcl", "gcl", "airl", "gail", "bc"];
 
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Bc(_) => "bc",
             Self::GanGcl(_) => "gan-gcl",
+            Self::Gcl(_) => "gcl",
+            Self::Airl(_) => "airl",
+            Self::Gail(_) => "gail",
             Self::Ppo(_) => "ppo",
         }
     }
@@ -44,6 +56,9 @@ impl Algo {
         Ok(match self {
             Self::Bc(settings) => Box::new(Bc::new(settings, task)?),
             Self::GanGcl(settings) => Box::new(GanGcl::new(settings, task)?),
+            Self::Gcl(settings) => Box::new(Gcl::new(settings, task)?),
+            Self::Airl(settings) => Box::new(Airl::new(settings, task)?),
+            Self::Gail(settings) => Box::new(Gail::new(settings, task)?),
             Self::Ppo(settings) => Box::new(PpoExpert::new(settings, task)?),
         })
     }

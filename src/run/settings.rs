@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::config::Algo;
+use crate::cost::{CostSettings, Regularizers};
 use crate::error::Error;
 use crate::improve::PpoSettings;
 use crate::learners::bc::BcSettings;
-use crate::learners::gan_gcl::GanGclSettings;
 
 /// One `--set KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,9 @@ pub fn resolve(
     let text = match algo {
         "bc" => include_str!("../../assets/settings/bc.json"),
         "gan-gcl" => include_str!("../../assets/settings/gan-gcl.json"),
+        "gcl" => include_str!("../../assets/settings/gcl.json"),
+        "airl" => include_str!("../../assets/settings/airl.json"),
+        "gail" => include_str!("../../assets/settings/gail.json"),
         "ppo" => include_str!("../../assets/settings/ppo.json"),
         other => {
             let hint = suggestion(nearest(other, Algo::NAMES));
@@ -69,6 +72,9 @@ pub fn resolve(
     let algo = match algo {
         "bc" => Algo::Bc(parse(algo, settings)?),
         "ppo" => Algo::Ppo(parse(algo, settings)?),
+        "gcl" => Algo::Gcl(parse(algo, settings)?),
+        "airl" => Algo::Airl(parse(algo, settings)?),
+        "gail" => Algo::Gail(parse(algo, settings)?),
         _ => Algo::GanGcl(parse(algo, settings)?),
     };
     validate(&algo)?;
@@ -161,6 +167,54 @@ fn share(name: &str, v: f64) -> Bound<'_> {
     bound(name, v, v > 0.0 && v <= 1.0, "in (0, 1]")
 }
 
+fn not_negative(name: &str, v: f64) -> Bound<'_> {
+    bound(name, v, v.is_finite() && v >= 0.0, "a number of at least 0")
+}
+
+/// What all adversarial learners can be told wrongly.
+struct Adversarial<'a> {
+    iterations: usize,
+    trajectories: usize,
+    steps: (&'static str, usize),
+    cost_learning_rate: f64,
+    learning_rate_left: f64,
+    cost: &'a CostSettings,
+    regularizers: &'a Regularizers,
+}
+
+fn adversarial_bounds(s: &Adversarial) -> Vec<Bound<'static>> {
+    let r = s.regularizers;
+    let mut bounds = vec![
+        at_least_one("iterations", s.iterations),
+        bound(
+            "trajectories",
+            s.trajectories as f64,
+            s.trajectories >= 2,
+            "at least 2",
+        ),
+        at_least_one(s.steps.0, s.steps.1),
+        positive("cost_learning_rate", s.cost_learning_rate),
+        share("learning_rate_left", s.learning_rate_left),
+        not_negative("regularizers.gradient_penalty", r.gradient_penalty),
+        not_negative("regularizers.local_constant_rate", r.local_constant_rate),
+        not_negative("regularizers.monotonic", r.monotonic),
+    ];
+    let layers = s.cost.hidden.iter();
+    bounds.extend(layers.map(|&n| at_least_one("cost.hidden", n)));
+    bounds
+}
+
+fn beta_bound(beta: Option<f64>) -> Option<Bound<'static>> {
+    beta.map(|b| {
+        bound(
+            "beta",
+            b,
+            b.is_finite() && b >= 1.0,
+            "at least 1, or null for the steps that are compared",
+        )
+    })
+}
+
 fn ppo_bounds(ppo: &PpoSettings) -> Vec<Bound<'static>> {
     let (lambda, clip) = (ppo.gae_lambda, ppo.clip);
     let mut bounds = vec![
@@ -220,44 +274,70 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             bounds.extend(policy(p));
         }
         Algo::GanGcl(s) => {
-            let GanGclSettings { ppo, cost, .. } = s;
-            bounds.push(at_least_one("iterations", s.iterations));
-            bounds.push(bound(
-                "trajectories",
-                s.trajectories as f64,
-                s.trajectories >= 2,
-                "at least 2",
-            ));
-            bounds.extend(s.beta.map(|b| {
-                bound(
-                    "beta",
-                    b,
-                    b.is_finite() && b >= 1.0,
-                    "at least 1, or null for the horizon",
-                )
+            bounds.extend(beta_bound(s.beta));
+            bounds.extend(s.window.map(|w| at_least_one("window", w)));
+            bounds.extend(adversarial_bounds(&Adversarial {
+                iterations: s.iterations,
+                trajectories: s.trajectories,
+                steps: ("discriminator_steps", s.discriminator_steps),
+                cost_learning_rate: s.cost_learning_rate,
+                learning_rate_left: s.learning_rate_left,
+                cost: &s.cost,
+                regularizers: &s.regularizers,
             }));
-            bounds.push(at_least_one("discriminator_steps", s.discriminator_steps));
-            bounds.push(positive("cost_learning_rate", s.cost_learning_rate));
-            bounds.push(share("learning_rate_left", s.learning_rate_left));
-            bounds.extend(cost.hidden.iter().map(|&n| at_least_one("cost.hidden", n)));
             bounds.extend(policy(&s.policy));
-            bounds.extend(ppo_bounds(ppo));
+            bounds.extend(ppo_bounds(&s.ppo));
+        }
+        Algo::Gcl(s) => {
+            bounds.extend(beta_bound(s.beta));
+            bounds.push(at_least_one("density_passes", s.density_passes));
+            bounds.extend(adversarial_bounds(&Adversarial {
+                iterations: s.iterations,
+                trajectories: s.trajectories,
+                steps: ("cost_steps", s.cost_steps),
+                cost_learning_rate: s.cost_learning_rate,
+                learning_rate_left: s.learning_rate_left,
+                cost: &s.cost,
+                regularizers: &s.regularizers,
+            }));
+            bounds.extend(policy(&s.policy));
+            bounds.extend(ppo_bounds(&s.ppo));
+        }
+        Algo::Airl(s) => {
+            bounds.push(at_least_one("minibatch", s.minibatch));
+            bounds.extend(adversarial_bounds(&Adversarial {
+                iterations: s.iterations,
+                trajectories: s.trajectories,
+                steps: ("discriminator_steps", s.discriminator_steps),
+                cost_learning_rate: s.cost_learning_rate,
+                learning_rate_left: s.learning_rate_left,
+                cost: &s.cost,
+                regularizers: &s.regularizers,
+            }));
+            bounds.extend(policy(&s.policy));
+            bounds.extend(ppo_bounds(&s.ppo));
+        }
+        Algo::Gail(s) => {
+            bounds.push(at_least_one("minibatch", s.minibatch));
+            bounds.push(not_negative("entropy_weight", s.entropy_weight));
+            bounds.extend(adversarial_bounds(&Adversarial {
+                iterations: s.iterations,
+                trajectories: s.trajectories,
+                steps: ("discriminator_steps", s.discriminator_steps),
+                cost_learning_rate: s.cost_learning_rate,
+                learning_rate_left: s.learning_rate_left,
+                cost: &s.cost,
+                regularizers: &s.regularizers,
+            }));
+            bounds.extend(policy(&s.policy));
+            bounds.extend(ppo_bounds(&s.ppo));
         }
         Algo::Ppo(s) => {
             bounds.push(at_least_one("iterations", s.iterations));
             bounds.push(at_least_one("trajectories", s.trajectories));
             bounds.extend(s.horizon.map(|h| at_least_one("horizon", h)));
-            for (name, v) in [
-                ("terminal_cost", s.terminal_cost),
-                ("temperature", s.temperature),
-            ] {
-                bounds.push(bound(
-                    name,
-                    v,
-                    v.is_finite() && v >= 0.0,
-                    "a number of at least 0",
-                ));
-            }
+            bounds.push(not_negative("terminal_cost", s.terminal_cost));
+            bounds.push(not_negative("temperature", s.temperature));
             bounds.push(share("learning_rate_left", s.learning_rate_left));
             bounds.extend(policy(&s.policy));
             bounds.extend(ppo_bounds(&s.ppo));

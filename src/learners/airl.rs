@@ -1,0 +1,172 @@
+//! AIRL: adversarial inverse reinforcement learning.
+//!
+//! Fu, Luo and Levine 2018 (arXiv 1710.11248), section 4. The discriminator of single transitions is
+//! D(s, a, s') = exp f / (exp f + π(a | s)) with f = −c_θ(s, a) + γ V(s') − V(s); the policy maximises
+//! log D − log(1 − D) = f − log π. With a cost of the state alone (`cost.state_only`) the shaping γV(s') −
+//! V(s) takes up what depends on the dynamics, and −c_θ is the disentangled reward of section 5.
+
+use costate_envs::rng::stream;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::background::log_policy_steps;
+use super::generator::{Generator, GeneratorSettings};
+use super::report::DiscriminatorReport;
+use super::transitions::Transitions;
+use super::{Learner, Report, Task, diverged, learning_rate_share};
+use crate::batch::TrajectoryBatch;
+use crate::cost::{CostSettings, EnergyModel, Regularizers};
+use crate::discriminator;
+use crate::error::Error;
+use crate::improve::PpoSettings;
+use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
+use crate::policy::{GaussianPolicy, PolicySettings};
+
+/// Settings of [`Airl`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AirlSettings {
+    /// Iterations: each samples, updates the discriminator, improves the policy.
+    pub iterations: usize,
+    /// Passes of behaviour cloning that the policy starts with; 0 starts from nothing.
+    pub warm_start: usize,
+    /// Trajectories sampled an iteration.
+    pub trajectories: usize,
+    /// Discriminator steps an iteration.
+    pub discriminator_steps: usize,
+    /// Transitions of each group in a discriminator step.
+    pub minibatch: usize,
+    /// Adam's step size for the cost and the shaping.
+    pub cost_learning_rate: f64,
+    /// Share of all step sizes that is left in the last iteration; they fall linearly.
+    pub learning_rate_left: f64,
+    /// The cost c_θ and the shaping V (`start_value`).
+    pub cost: CostSettings,
+    /// Penalties on the cost.
+    pub regularizers: Regularizers,
+    /// The policy.
+    pub policy: PolicySettings,
+    /// Policy improvement; its discount is the shaping's γ.
+    pub ppo: PpoSettings,
+}
+
+/// The learner.
+pub struct Airl {
+    settings: AirlSettings,
+    seed: u64,
+    demonstrations: TrajectoryBatch,
+    generator: Generator,
+    model: EnergyModel,
+    optimizer: Adam,
+}
+
+impl Learner for Airl {
+    fn iterate(&mut self, k: usize) -> Result<Report, Error> {
+        let s = &self.settings;
+        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
+        self.optimizer
+            .set_learning_rate(s.cost_learning_rate * left);
+
+        let samples = self.generator.sample(&self.generator.policy, k)?;
+        let log_density = log_policy_steps(&self.generator.policy, &self.demonstrations);
+        let expert = Transitions::of(&self.demonstrations, &log_density);
+        let policy = Transitions::of(&samples.batch, &samples.log_density);
+
+        // θ: descend the logistic loss on logit = f − log π.
+        let mut rng = stream(self.seed, "transitions", k as u64);
+        let mut gradient_norm = 0.0;
+        for _ in 0..s.discriminator_steps {
+            let p = self.logit(&expert.draw(s.minibatch, &mut rng));
+            let q = self.logit(&policy.draw(s.minibatch, &mut rng));
+            let mut loss = discriminator::loss(&p, &q);
+            let penalty =
+                s.regularizers
+                    .penalty(&self.model, &self.demonstrations, &samples.batch, &mut rng);
+            if let Some(penalty) = penalty {
+                loss += penalty;
+            }
+            gradient_norm = self.optimizer.step(&loss);
+        }
+
+        // φ: maximise E_q[f − log π].
+        let (logits, diagnosis) = tch::no_grad(|| {
+            let (p, q) = (self.logit(&expert), self.logit(&policy));
+            (nn::to_f64(&q), DiscriminatorReport::of(&p, &q))
+        });
+        let soft_cost: Vec<f64> = logits.iter().map(|logit| -logit).collect();
+        let ppo = self.generator.improve(&samples, &soft_cost, left, k);
+        if !(self.generator.policy.is_finite() && self.model.is_finite()) {
+            return Err(diverged(k));
+        }
+        let mut diagnostics = diagnosis.diagnostics().to_vec();
+        diagnostics.push(("cost_gradient_norm", gradient_norm));
+        diagnostics.extend(self.generator.diagnostics(&samples, &ppo));
+        Ok(Report {
+            diagnostics,
+            env_steps: samples.batch.steps() as u64,
+            audit: Some(samples.audit),
+        })
+    }
+
+    fn iterations(&self) -> usize {
+        self.settings.iterations
+    }
+
+    fn policy(&self) -> &GaussianPolicy {
+        &self.generator.policy
+    }
+
+    fn energy_model(&self) -> Option<&EnergyModel> {
+        Some(&self.model)
+    }
+
+    fn save(&self) -> StateDict {
+        let mut state = StateDict::default();
+        self.generator.save(&mut state);
+        self.model.save(&mut state);
+        self.optimizer.save("cost_adam.", &mut state);
+        state
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.generator.load(state)?;
+        self.model.load(state)?;
+        self.optimizer.load("cost_adam.", state)
+    }
+}
+
+impl Airl {
+    /// A learner at its start.
+    pub fn new(settings: &AirlSettings, task: &Task) -> Result<Self, Error> {
+        let generator_settings = GeneratorSettings {
+            trajectories: settings.trajectories,
+            warm_start: settings.warm_start,
+            policy: &settings.policy,
+            ppo: &settings.ppo,
+        };
+        let (generator, demonstrations) = Generator::new(generator_settings, task)?;
+        let model = generator.energy_model(&settings.cost);
+        let adam = AdamSettings {
+            learning_rate: settings.cost_learning_rate,
+            max_gradient_norm: None,
+        };
+        Ok(Self {
+            settings: settings.clone(),
+            seed: task.seed,
+            demonstrations,
+            generator,
+            optimizer: Adam::new(adam, model.parameters()),
+            model,
+        })
+    }
+
+    /// f(s, a, s') − log π(a | s), `[N]`. Nothing follows a terminal s'.
+    fn logit(&self, t: &Transitions) -> Tensor {
+        let double = |x: Tensor| x.to_kind(Kind::Double);
+        let cost = double(self.model.cost(&t.observations, &t.actions));
+        let value = double(self.model.value(&t.observations));
+        let next_value = double(self.model.value(&t.next_observations) * &t.alive);
+        let energy = cost - next_value * self.settings.ppo.discount;
+        discriminator::logit(&energy, &value, &t.log_density, 1.0)
+    }
+}

@@ -1,0 +1,275 @@
+//! GCL: guided cost learning with a neural policy.
+//!
+//! Finn, Levine and Abbeel 2016 (arXiv 1603.00448), algorithm 2: descend
+//! L_IOC(θ) = E_P[c_θ] + log E_μ[exp(−c_θ(τ)) / μ(τ)], the partition function estimated by importance
+//! sampling from demonstrations and the samples of the last policies together, μ(τ) = Σ_k (n_k/N) q_k(τ).
+//! The demonstrations' own density, which nobody knows, is that of a cloned policy.
+//!
+//! Two things differ from the paper, as in [`gan_gcl`](super::gan_gcl): log Z may depend on the start, E
+//! = Σ c − V(s_T) + V(s_0) in place of Σ c; and the log-mean-exp is tempered, β log E_μ[exp(−(E + log μ)/β)],
+//! which keeps the fixed point and lets more than one trajectory carry the gradient. The policy is a
+//! network improved by PPO instead of a linear-Gaussian controller.
+
+use costate_envs::rng::stream;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::background::{Background, log_policy};
+use super::bc::clone_pass;
+use super::generator::{Generator, GeneratorSettings, Sampled};
+use super::{Learner, Report, Task, diverged, learning_rate_share};
+use crate::batch::TrajectoryBatch;
+use crate::cost::{CostSettings, EnergyModel, Regularizers};
+use crate::density::{effective_sample_size, log_add_exp};
+use crate::error::Error;
+use crate::improve::PpoSettings;
+use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
+use crate::policy::{GaussianPolicy, PolicySettings};
+
+/// Settings of [`Gcl`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GclSettings {
+    /// Iterations: each samples, updates the cost, improves the policy.
+    pub iterations: usize,
+    /// Passes of behaviour cloning that the policy starts with; 0 starts from nothing.
+    pub warm_start: usize,
+    /// Trajectories sampled an iteration.
+    pub trajectories: usize,
+    /// Divisor β in the partition function; null means the horizon T, 1 is the paper's form.
+    pub beta: Option<f64>,
+    /// Past policies in the background μ besides the current one.
+    pub past_policies: usize,
+    /// Passes of cloning behind the demonstrations' density.
+    pub density_passes: usize,
+    /// Steps on the cost an iteration.
+    pub cost_steps: usize,
+    /// Adam's step size for the cost and the soft value.
+    pub cost_learning_rate: f64,
+    /// Share of all step sizes that is left in the last iteration; they fall linearly.
+    pub learning_rate_left: f64,
+    /// The cost and the soft value.
+    pub cost: CostSettings,
+    /// Penalties on the cost.
+    pub regularizers: Regularizers,
+    /// The policy.
+    pub policy: PolicySettings,
+    /// Policy improvement.
+    pub ppo: PpoSettings,
+}
+
+impl GclSettings {
+    /// β for episodes of `horizon` steps.
+    pub fn beta_for(&self, horizon: usize) -> f64 {
+        self.beta.unwrap_or(horizon as f64)
+    }
+}
+
+/// The learner.
+pub struct Gcl {
+    settings: GclSettings,
+    seed: u64,
+    beta: f64,
+    demonstrations: TrajectoryBatch,
+    /// The clone whose density stands for the demonstrations'.
+    demonstrator: GaussianPolicy,
+    generator: Generator,
+    background: Background,
+    model: EnergyModel,
+    optimizer: Adam,
+}
+
+impl Learner for Gcl {
+    fn iterate(&mut self, k: usize) -> Result<Report, Error> {
+        let s = &self.settings;
+        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
+        self.optimizer
+            .set_learning_rate(s.cost_learning_rate * left);
+
+        // τ ~ q; the partition function is estimated from all that the background holds.
+        let samples = self.generator.sample(&self.generator.policy, k)?;
+        let pool = self.pool(&samples);
+
+        // θ: descend L_IOC.
+        let mut rng = stream(self.seed, "gradient_penalty", k as u64);
+        let mut gradient_norm = 0.0;
+        for _ in 0..s.cost_steps {
+            let mut loss = self.loss(&pool).value;
+            let penalty =
+                s.regularizers
+                    .penalty(&self.model, &self.demonstrations, &samples.batch, &mut rng);
+            if let Some(penalty) = penalty {
+                loss += penalty;
+            }
+            gradient_norm = self.optimizer.step(&loss);
+        }
+        let found = tch::no_grad(|| self.loss(&pool));
+        self.model.set_log_z(found.log_z);
+
+        // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
+        let soft_cost = tch::no_grad(|| {
+            let batch = &samples.batch;
+            let cost = self.model.cost(&batch.observations, &batch.actions);
+            let value = self.model.value(&batch.observations);
+            let next_value = self.model.value(&batch.next_observations());
+            nn::to_f64(&((cost - next_value + value).to_kind(Kind::Double) + &samples.log_density))
+        });
+        let current = samples.batch.shallow_clone();
+        self.background.push(k, &self.generator.policy, current);
+        let ppo = self.generator.improve(&samples, &soft_cost, left, k);
+        if !(self.generator.policy.is_finite() && self.model.is_finite()) {
+            return Err(diverged(k));
+        }
+        let mut diagnostics = vec![
+            ("ioc_loss", found.value.double_value(&[])),
+            ("ess", found.ess),
+            ("log_z", found.log_z),
+            ("cost_gradient_norm", gradient_norm),
+        ];
+        diagnostics.extend(self.generator.diagnostics(&samples, &ppo));
+        Ok(Report {
+            diagnostics,
+            env_steps: samples.batch.steps() as u64,
+            audit: Some(samples.audit),
+        })
+    }
+
+    fn iterations(&self) -> usize {
+        self.settings.iterations
+    }
+
+    fn policy(&self) -> &GaussianPolicy {
+        &self.generator.policy
+    }
+
+    fn energy_model(&self) -> Option<&EnergyModel> {
+        Some(&self.model)
+    }
+
+    fn save(&self) -> StateDict {
+        let mut state = StateDict::default();
+        self.generator.save(&mut state);
+        self.background.save(&mut state);
+        self.model.save(&mut state);
+        self.optimizer.save("cost_adam.", &mut state);
+        state
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.generator.load(state)?;
+        self.background.load(state, &self.generator)?;
+        self.model.load(state)?;
+        self.optimizer.load("cost_adam.", state)
+    }
+}
+
+/// Everything that the partition function is estimated from: demonstrations first, then samples.
+struct Pool {
+    batches: Vec<TrajectoryBatch>,
+    /// log μ(τ) of every trajectory, `[N]`.
+    log_density: Tensor,
+}
+
+/// L_IOC and what it says.
+struct Ioc {
+    /// The loss, a scalar.
+    value: Tensor,
+    /// log E_μ[exp(−E)/μ], tempered.
+    log_z: f64,
+    /// Effective sample size of the weights, as a share of the pool.
+    ess: f64,
+}
+
+impl Gcl {
+    /// A learner at its start.
+    pub fn new(settings: &GclSettings, task: &Task) -> Result<Self, Error> {
+        let generator_settings = GeneratorSettings {
+            trajectories: settings.trajectories,
+            warm_start: settings.warm_start,
+            policy: &settings.policy,
+            ppo: &settings.ppo,
+        };
+        let (generator, demonstrations) = Generator::new(generator_settings, task)?;
+        let model = generator.energy_model(&settings.cost);
+        let adam = |learning_rate| AdamSettings {
+            learning_rate,
+            max_gradient_norm: None,
+        };
+        let demonstrator = generator.policy.copy();
+        let mut optimizer = Adam::new(adam(1e-3), demonstrator.parameters());
+        for pass in 0..settings.density_passes {
+            clone_pass(
+                &demonstrator,
+                &mut optimizer,
+                &demonstrations,
+                256,
+                task.seed,
+                pass,
+            );
+        }
+        Ok(Self {
+            beta: settings.beta_for(task.factory.spec().horizon),
+            settings: settings.clone(),
+            seed: task.seed,
+            demonstrations,
+            demonstrator,
+            generator,
+            background: Background::new(settings.past_policies, None),
+            optimizer: Adam::new(adam(settings.cost_learning_rate), model.parameters()),
+            model,
+        })
+    }
+
+    fn pool(&self, samples: &Sampled) -> Pool {
+        let batch = &samples.batch;
+        let count = batch.len();
+        let mut batches = vec![self.demonstrations.shallow_clone(), batch.shallow_clone()];
+        batches.extend(
+            self.background
+                .samples()
+                .map(TrajectoryBatch::shallow_clone),
+        );
+        let total: usize = batches.iter().map(TrajectoryBatch::len).sum();
+        let share = self.demonstrations.len() as f64 / total as f64;
+        let (log_share, log_rest) = (share.ln(), (-share).ln_1p());
+        let log_density: Vec<f64> = batches
+            .iter()
+            .enumerate()
+            .flat_map(|(i, batch)| {
+                let current = match i {
+                    1 => batch.sum_over_time(&samples.log_density),
+                    _ => log_policy(&self.generator.policy, batch),
+                };
+                let policies = nn::to_f64(&self.background.log_density(batch, &current, count));
+                let expert = nn::to_f64(&log_policy(&self.demonstrator, batch));
+                policies
+                    .into_iter()
+                    .zip(expert)
+                    .map(|(q, p)| log_add_exp(log_rest + q, log_share + p))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        Pool {
+            batches,
+            log_density: Tensor::from_slice(&log_density),
+        }
+    }
+
+    /// L_IOC(θ) = E_P[E_θ] + β log E_μ[exp(−(E_θ + log μ)/β)].
+    fn loss(&self, pool: &Pool) -> Ioc {
+        let energies: Vec<Tensor> = pool
+            .batches
+            .iter()
+            .map(|b| self.model.energy(b) + self.model.start_value(b))
+            .collect();
+        let expert = energies[0].mean(Kind::Double);
+        let log_weights = -(Tensor::cat(&energies, 0) + &pool.log_density) / self.beta;
+        let count = log_weights.size()[0] as f64;
+        let log_mean = (log_weights.logsumexp([0_i64].as_slice(), false) - count.ln()) * self.beta;
+        Ioc {
+            log_z: log_mean.double_value(&[]),
+            ess: effective_sample_size(&nn::to_f64(&log_weights)) / count,
+            value: expert + log_mean,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What an adversarial learner reports of its discriminator.
+
+use tch::Tensor;
+
+use crate::density;
+use crate::discriminator;
+use crate::nn;
+
+/// The state of the discriminator after its steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DiscriminatorReport {
+    /// Share of rows told apart rightly, averaged over the two groups.
+    pub accuracy: f64,
+    /// L_disc.
+    pub loss: f64,
+    /// Effective sample size of the gradient's weights, as a share of the batch.
+    pub ess: f64,
+    /// Share of rows with D within 0.7 % of 0 or 1.
+    pub saturation: f64,
+}
+
+impl DiscriminatorReport {
+    /// From the logits of demonstrations `[N_P]` and samples `[N_Q]`.
+    pub fn of(expert: &Tensor, policy: &Tensor) -> Self {
+        let (p, q) = (nn::to_f64(expert), nn::to_f64(policy));
+        // σ(5) = 0.993.
+        let saturated = p.iter().chain(&q).filter(|x| x.abs() > 5.0).count();
+        Self {
+            accuracy: discriminator::accuracy(expert, policy),
+            loss: discriminator::loss(expert, policy).double_value(&[]),
+            ess: density::gradient_ess(&p, &q),
+            saturation: saturated as f64 / (p.len() + q.len()) as f64,
+        }
+    }
+
+    /// Named, in order of interest.
+    pub fn diagnostics(&self) -> [(&'static str, f64); 4] {
+        [
+            ("discriminator_accuracy", self.accuracy),
+            ("discriminator_loss", self.loss),
+            ("ess", self.ess),
+            ("saturation", self.saturation),
+        ]
+    }
+}

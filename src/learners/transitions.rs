@@ -1,0 +1,67 @@
+//! Single transitions, drawn in minibatches: what AIRL and GAIL tell apart.
+
+use costate_envs::End;
+use costate_envs::rng::Stream;
+use rand::RngExt;
+use tch::{Kind, Tensor};
+
+use crate::batch::TrajectoryBatch;
+
+/// Rows (s, a, s') with log π(a | s).
+pub struct Transitions {
+    /// s, `[N, observation_dim]`.
+    pub observations: Tensor,
+    /// a, `[N, action_dim]`.
+    pub actions: Tensor,
+    /// s', `[N, observation_dim]`.
+    pub next_observations: Tensor,
+    /// 1 where s' has a future, 0 where it is terminal, `[N]`.
+    pub alive: Tensor,
+    /// log π(a | s) of the current policy, `[N]` in f64.
+    pub log_density: Tensor,
+}
+
+impl Transitions {
+    /// All steps of a batch; `log_density` is log π(a_t | s_t), `[S]` in f64.
+    pub fn of(batch: &TrajectoryBatch, log_density: &Tensor) -> Self {
+        let mut alive = vec![1.0_f32; batch.steps()];
+        let mut from = 0;
+        for (len, end) in batch.lengths.iter().zip(&batch.ends) {
+            from += len;
+            if *end == End::Terminated {
+                alive[from - 1] = 0.0;
+            }
+        }
+        Self {
+            observations: batch.observations.shallow_clone(),
+            actions: batch.actions.shallow_clone(),
+            next_observations: batch.next_observations(),
+            alive: Tensor::from_slice(&alive),
+            log_density: log_density.to_kind(Kind::Double),
+        }
+    }
+
+    /// `count` rows drawn with replacement; all of them, in order, if there are no more.
+    pub fn draw(&self, count: usize, rng: &mut Stream) -> Self {
+        let rows = self.observations.size()[0];
+        if rows <= count as i64 {
+            return Self {
+                observations: self.observations.shallow_clone(),
+                actions: self.actions.shallow_clone(),
+                next_observations: self.next_observations.shallow_clone(),
+                alive: self.alive.shallow_clone(),
+                log_density: self.log_density.shallow_clone(),
+            };
+        }
+        let rows: Vec<i64> = (0..count).map(|_| rng.random_range(0..rows)).collect();
+        let rows = Tensor::from_slice(&rows);
+        let pick = |t: &Tensor| t.index_select(0, &rows);
+        Self {
+            observations: pick(&self.observations),
+            actions: pick(&self.actions),
+            next_observations: pick(&self.next_observations),
+            alive: pick(&self.alive),
+            log_density: pick(&self.log_density),
+        }
+    }
+}

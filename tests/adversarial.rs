@@ -1,0 +1,233 @@
+//! The adversarial learners: their identities at every granularity, their densities, their state.
+//!
+//! Seen to fail: `log_q_of_demonstrations_is_the_current_policys` with the densities of the first iteration
+//! kept, `the_background_mixes_by_share_after_summing_over_time` with equal weights,
+//! `windows_telescope_to_the_trajectory` with the sign of V(s_{i+H}) flipped,
+//! `every_learner_goes_on_where_it_was` without the past policies in the checkpoint.
+
+use costate::batch::TrajectoryBatch;
+use costate::cost::{CostForm, CostSettings, EnergyModel};
+use costate::density::{self, Scores, log_sum_exp};
+use costate::learners::background::{Background, log_policy, log_policy_steps};
+use costate::learners::collect::Collector;
+use costate::learners::{Learner, Task};
+use costate::nn::to_f64;
+use costate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings, StdForm};
+use costate::run::settings::Override;
+use costate::run::{Algo, settings};
+use costate_demos::dataset::Dataset;
+use costate_envs::rng::{Stream, stream};
+use costate_envs::{End, EnvConfig, EnvFactory, Trajectory};
+use proptest::prelude::*;
+use rand::RngExt;
+use tch::Tensor;
+
+fn random_trajectory(rng: &mut Stream, len: usize) -> Trajectory {
+    let mut values = |n: usize| (0..n).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let (observations, actions) = (values(2 * (len + 1)), values(len));
+    Trajectory::new(2, 1, observations, actions, None, End::Truncated).unwrap()
+}
+
+fn scale() -> ActionScale {
+    ActionScale {
+        centre: vec![0.0],
+        half_range: vec![1.0],
+    }
+}
+
+fn energy_model(rng: &mut Stream) -> EnergyModel {
+    let settings = CostSettings {
+        form: CostForm::Neural,
+        hidden: vec![8],
+        start_value: true,
+        state_only: false,
+    };
+    EnergyModel::new("x", &settings, Normalizer::identity(2), scale(), rng)
+}
+
+fn policy(rng: &mut Stream, std_initial: f64) -> GaussianPolicy {
+    let settings = PolicySettings {
+        hidden: vec![8],
+        std_form: StdForm::Constant,
+        std_floor: 0.02,
+        std_initial,
+    };
+    GaussianPolicy::new("x", &settings, Normalizer::identity(2), scale(), rng)
+}
+
+/// −E(τ) − V(s_0) − log q(τ) of every row.
+fn scores(model: &EnergyModel, rows: &TrajectoryBatch, log_q: &Tensor) -> Vec<f64> {
+    to_f64(&(-model.energy(rows) - model.start_value(rows) - rows.sum_over_time(log_q)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Σ over windows of −Σ c + V(s_{i+H}) − V(s_i) − Σ log π is the trajectory's score for any H.
+    #[test]
+    fn windows_telescope_to_the_trajectory(seed in 0u64..1000, len in 1usize..40, window in 1usize..50) {
+        let mut rng = stream(seed, "windows", 0);
+        let (model, policy) = (energy_model(&mut rng), policy(&mut rng, 0.5));
+        let batch = TrajectoryBatch::new(&[random_trajectory(&mut rng, len)]).unwrap();
+        let log_q = log_policy_steps(&policy, &batch);
+        let whole = scores(&model, &batch, &log_q);
+        let parts = scores(&model, &batch.windows(Some(window)), &log_q);
+        prop_assert_eq!(parts.len(), len.div_ceil(window));
+        let sum: f64 = parts.iter().sum();
+        // Values of shared states are f32.
+        prop_assert!((sum - whole[0]).abs() < 1e-4 * (1.0 + whole[0].abs()), "{} {}", sum, whole[0]);
+    }
+
+    #[test]
+    fn the_background_mixes_by_share_after_summing_over_time(seed in 0u64..1000, past in 1usize..4) {
+        let mut rng = stream(seed, "background", 0);
+        let mut batch = |n: usize| {
+            let all: Vec<_> = (0..n).map(|_| random_trajectory(&mut rng, 3)).collect();
+            TrajectoryBatch::new(&all).unwrap()
+        };
+        let (current, samples) = (batch(5), [batch(2), batch(7), batch(1)]);
+        let policies: Vec<_> = (0..4)
+            .map(|i| policy(&mut stream(seed, "policy", i), 0.2 + 0.3 * i as f64))
+            .collect();
+        let mut background = Background::new(past, None);
+        // One more than it keeps: the oldest is forgotten.
+        background.push(0, &policies[3], batch(9));
+        for (i, samples) in samples.iter().take(past).enumerate() {
+            background.push(1 + i, &policies[i], samples.shallow_clone());
+        }
+        let log_q = log_policy(&policies[3], &current);
+        let got = to_f64(&background.log_density(&current, &log_q, current.len()));
+
+        let counts: Vec<usize> = samples.iter().take(past).map(TrajectoryBatch::len).collect();
+        let total = (counts.iter().sum::<usize>() + current.len()) as f64;
+        let own = to_f64(&log_q);
+        for (i, got) in got.iter().enumerate() {
+            let mut terms = vec![own[i] + (current.len() as f64 / total).ln()];
+            for (count, policy) in counts.iter().zip(&policies) {
+                terms.push(to_f64(&log_policy(policy, &current))[i] + (*count as f64 / total).ln());
+            }
+            prop_assert!((got - log_sum_exp(&terms)).abs() < 1e-9);
+        }
+    }
+}
+
+fn demonstrations(count: usize) -> (EnvFactory, Vec<Trajectory>) {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("demos/data/point_mass");
+    let dataset = Dataset::open(&root).unwrap();
+    let episodes = dataset.episodes().iter().take(count);
+    let trajectories = episodes.map(|e| e.trajectory.clone());
+    let factory = EnvConfig::named("point_mass").unwrap().factory().unwrap();
+    (factory, trajectories.collect())
+}
+
+fn small(algo: &str, more: &[(&str, &str)]) -> Algo {
+    let overrides: Vec<Override> = [("iterations", "4"), ("trajectories", "4")]
+        .iter()
+        .filter(|(key, _)| algo != "bc" || *key == "iterations")
+        .chain(more)
+        .map(|(key, value)| Override {
+            key: (*key).into(),
+            value: (*value).into(),
+        })
+        .collect();
+    settings::resolve(algo, "point_mass", None, &overrides).unwrap()
+}
+
+/// After iteration k, b must be the optimum for the policy of iteration k, not for an older one.
+#[test]
+fn log_q_of_demonstrations_is_the_current_policys() {
+    tch::set_num_threads(1);
+    let (factory, trajectories) = demonstrations(5);
+    for window in ["null", "10", "1"] {
+        let algo = small("gan-gcl", &[("window", window)]);
+        let task = Task {
+            factory: &factory,
+            demonstrations: &trajectories,
+            seed: 1,
+            workers: 1,
+        };
+        let Algo::GanGcl(own) = &algo else {
+            panic!("another algorithm");
+        };
+        let beta = own.beta_for(factory.spec().horizon);
+        let mut learner = algo.learner(&task).unwrap();
+        for k in 0..3 {
+            let policy = learner.policy().copy();
+            learner.iterate(k).unwrap();
+            let model = learner.energy_model().unwrap();
+            let window = window.parse().ok();
+            let score = |trajectories: &[Trajectory]| {
+                let batch = TrajectoryBatch::new(trajectories).unwrap();
+                let log_q = log_policy_steps(&policy, &batch);
+                scores(model, &batch.windows(window), &log_q)
+            };
+            let collector = Collector::new(&factory, 1, 1);
+            let (samples, _) = collector.collect(&policy, "rollout", k, 4).unwrap();
+            let b = density::solve_log_z(
+                Scores {
+                    expert: &score(&trajectories),
+                    policy: &score(&samples),
+                },
+                beta,
+            );
+            let got = model.log_z();
+            assert!(
+                (got - b).abs() < 1e-3 * b.abs().max(1.0),
+                "{window:?} {k}: {got} {b}"
+            );
+        }
+    }
+}
+
+/// Two iterations, a checkpoint, two more in a new process: the same weights as four at once.
+#[test]
+fn every_learner_goes_on_where_it_was() {
+    tch::set_num_threads(1);
+    let (factory, trajectories) = demonstrations(5);
+    let task = Task {
+        factory: &factory,
+        demonstrations: &trajectories,
+        seed: 2,
+        workers: 1,
+    };
+    let penalised = [
+        ("regularizers.gradient_penalty", "0.1"),
+        ("regularizers.local_constant_rate", "0.1"),
+        ("regularizers.monotonic", "0.1"),
+    ];
+    let mixed = [penalised.as_slice(), &[("past_policies", "2")]].concat();
+    let learned = [("log_z", "learned"), ("cost.form", "features")];
+    for (algo, more) in [
+        ("gan-gcl", mixed.as_slice()),
+        ("gan-gcl", &learned),
+        ("gcl", &mixed),
+        ("airl", &[("cost.state_only", "true")]),
+        ("gail", &penalised),
+        ("bc", &[]),
+    ] {
+        let algo = small(algo, more);
+        let weights = |learner: &dyn Learner| {
+            let cost = learner.energy_model().map(|m| m.to_bytes().unwrap());
+            (learner.policy().to_bytes().unwrap(), cost)
+        };
+        let mut whole = algo.learner(&task).unwrap();
+        let mut first = algo.learner(&task).unwrap();
+        for k in 0..4 {
+            whole.iterate(k).unwrap();
+            if k < 2 {
+                first.iterate(k).unwrap();
+            }
+        }
+        let mut second = algo.learner(&task).unwrap();
+        second.load(&first.save()).unwrap();
+        for k in 2..4 {
+            second.iterate(k).unwrap();
+        }
+        assert!(
+            weights(whole.as_ref()) == weights(second.as_ref()),
+            "{}",
+            algo.name()
+        );
+        assert!(weights(whole.as_ref()) != weights(first.as_ref()));
+    }
+}
