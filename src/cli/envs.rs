@@ -171,7 +171,9 @@ fn many(all: &[EnvInfo]) -> String {
         "solved",
         "task",
     ];
-    table(&header, &rows) + "\n`costate envs NAME` shows one with units, bounds and parameters.\n"
+    table(&header, &rows)
+        + "\n`costate envs NAME` shows one with units, bounds and parameters; assets/pictures/NAME.png is a still of \
+           each expert,\n`costate view NAME --gif FILE` animates it.\n"
 }
 
 fn percent(share: Option<f64>) -> String {
