@@ -155,9 +155,22 @@ impl Bc {
     }
 }
 
+/// `passes` of maximum likelihood with usual settings: how other learners warm a policy up, or fit the
+/// demonstrations' density.
+pub fn clone(policy: &GaussianPolicy, batch: &TrajectoryBatch, passes: usize, seed: u64) {
+    let adam = AdamSettings {
+        learning_rate: 1e-3,
+        max_gradient_norm: None,
+    };
+    let mut optimizer = Adam::new(adam, policy.parameters());
+    for pass in 0..passes {
+        clone_pass(policy, &mut optimizer, batch, 256, seed, pass);
+    }
+}
+
 /// One pass of maximum likelihood over the steps of a batch, in an order of its own for every `k`.
 /// Returns the mean −log π(a | s) seen.
-pub fn clone_pass(
+fn clone_pass(
     policy: &GaussianPolicy,
     optimizer: &mut Adam,
     batch: &TrajectoryBatch,

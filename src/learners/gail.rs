@@ -9,17 +9,18 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::background::log_policy_steps;
+use super::cost_side::{CostSide, CostSideSettings};
 use super::generator::{Generator, GeneratorSettings};
 use super::report::DiscriminatorReport;
 use super::transitions::Transitions;
-use super::{Learner, Report, Task, diverged, learning_rate_share};
+use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::density::softplus;
 use crate::discriminator;
 use crate::error::Error;
 use crate::improve::PpoSettings;
-use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
+use crate::nn::{self, StateDict, StateError};
 use crate::policy::{GaussianPolicy, PolicySettings};
 
 /// What the policy is paid for a step that D gives `logit`. Where episodes end early, all but the first
@@ -85,16 +86,14 @@ pub struct Gail {
     seed: u64,
     demonstrations: TrajectoryBatch,
     generator: Generator,
-    model: EnergyModel,
-    optimizer: Adam,
+    cost: CostSide,
 }
 
 impl Learner for Gail {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
-        let s = &self.settings;
+        let s = self.settings.clone();
         let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
-        self.optimizer
-            .set_learning_rate(s.cost_learning_rate * left);
+        self.cost.slow_down(left);
 
         let samples = self.generator.sample(&self.generator.policy, k)?;
         let log_density = log_policy_steps(&self.generator.policy, &self.demonstrations);
@@ -107,18 +106,12 @@ impl Learner for Gail {
         for _ in 0..s.discriminator_steps {
             let p = self.logit(&expert.draw(s.minibatch, &mut rng));
             let q = self.logit(&policy.draw(s.minibatch, &mut rng));
-            let mut loss = discriminator::loss(&p, &q);
-            let penalty =
-                s.regularizers
-                    .penalty(&self.model, &self.demonstrations, &samples.batch, &mut rng);
-            if let Some(penalty) = penalty {
-                loss += penalty;
-            }
-            gradient_norm = self.optimizer.step(&loss);
+            let loss = discriminator::loss(&p, &q);
+            gradient_norm = self.cost.descend(loss, &samples.batch, &mut rng);
         }
 
         // φ: maximise E_q[r(D) − λ log π].
-        let (logits, diagnosis) = tch::no_grad(|| {
+        let (logits, found) = tch::no_grad(|| {
             let (p, q) = (self.logit(&expert), self.logit(&policy));
             (nn::to_f64(&q), DiscriminatorReport::of(&p, &q))
         });
@@ -128,18 +121,10 @@ impl Learner for Gail {
             .zip(&log_density)
             .map(|(&logit, log_density)| s.entropy_weight * log_density - s.reward.reward(logit))
             .collect();
-        let ppo = self.generator.improve(&samples, &soft_cost, left, k);
-        if !(self.generator.policy.is_finite() && self.model.is_finite()) {
-            return Err(diverged(k));
-        }
-        let mut diagnostics = diagnosis.diagnostics().to_vec();
+        let mut diagnostics = found.diagnostics().to_vec();
         diagnostics.push(("cost_gradient_norm", gradient_norm));
-        diagnostics.extend(self.generator.diagnostics(&samples, &ppo));
-        Ok(Report {
-            diagnostics,
-            env_steps: samples.batch.steps() as u64,
-            audit: Some(samples.audit),
-        })
+        self.generator
+            .improve(samples, &soft_cost, left, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {
@@ -151,21 +136,19 @@ impl Learner for Gail {
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {
-        Some(&self.model)
+        Some(&self.cost.model)
     }
 
     fn save(&self) -> StateDict {
         let mut state = StateDict::default();
         self.generator.save(&mut state);
-        self.model.save(&mut state);
-        self.optimizer.save("cost_adam.", &mut state);
+        self.cost.save(&mut state);
         state
     }
 
     fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.generator.load(state)?;
-        self.model.load(state)?;
-        self.optimizer.load("cost_adam.", state)
+        self.cost.load(state)
     }
 }
 
@@ -179,24 +162,24 @@ impl Gail {
             ppo: &settings.ppo,
         };
         let (generator, demonstrations) = Generator::new(generator_settings, task)?;
-        let model = generator.energy_model(&settings.cost);
-        let adam = AdamSettings {
+        let cost_settings = CostSideSettings {
+            cost: &settings.cost,
+            regularizers: &settings.regularizers,
             learning_rate: settings.cost_learning_rate,
-            max_gradient_norm: None,
         };
         Ok(Self {
             settings: settings.clone(),
             seed: task.seed,
+            cost: CostSide::new(cost_settings, &generator, &demonstrations, Vec::new()),
             demonstrations,
             generator,
-            optimizer: Adam::new(adam, model.parameters()),
-            model,
         })
     }
 
     /// −c_θ(s, a), `[N]` in f64: the log-odds of D.
     fn logit(&self, t: &Transitions) -> Tensor {
         -self
+            .cost
             .model
             .cost(&t.observations, &t.actions)
             .to_kind(Kind::Double)

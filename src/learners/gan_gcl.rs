@@ -19,16 +19,17 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::background::{Background, log_policy};
+use super::cost_side::{CostSide, CostSideSettings};
 use super::generator::{Generator, GeneratorSettings, Sampled};
 use super::report::DiscriminatorReport;
-use super::{Learner, Report, Task, diverged, learning_rate_share};
+use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::density::{self, Scores};
 use crate::discriminator;
 use crate::error::Error;
 use crate::improve::PpoSettings;
-use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
+use crate::nn::{self, StateDict, StateError};
 use crate::policy::{GaussianPolicy, PolicySettings};
 
 /// How log Z is found.
@@ -95,21 +96,18 @@ pub struct GanGcl {
     beta: f64,
     /// Cut into windows.
     demonstrations: TrajectoryBatch,
-    whole_demonstrations: TrajectoryBatch,
     generator: Generator,
     background: Background,
-    model: EnergyModel,
+    cost: CostSide,
     /// b as a weight, where it is learned.
     learned_log_z: Tensor,
-    cost_optimizer: Adam,
 }
 
 impl Learner for GanGcl {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
-        let s = &self.settings;
+        let s = self.settings.clone();
         let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
-        self.cost_optimizer
-            .set_learning_rate(s.cost_learning_rate * left);
+        self.cost.slow_down(left);
 
         // τ ~ q, with log q(τ) recorded by the actor that drew it; μ is evaluated on every τ.
         let samples = self.generator.sample(&self.generator.policy, k)?;
@@ -119,58 +117,28 @@ impl Learner for GanGcl {
         let mut gradient_norm = 0.0;
         let mut penalty_rng = stream(self.seed, "gradient_penalty", k as u64);
         for _ in 0..s.discriminator_steps {
-            let (p, q) = Self::logits(
-                &mut self.model,
-                &self.learned_log_z,
-                &self.settings,
-                self.beta,
-                &groups,
-            );
-            let mut loss = discriminator::loss(&p, &q);
-            if let Some(penalty) = self.settings.regularizers.penalty(
-                &self.model,
-                &self.whole_demonstrations,
-                &samples.batch,
-                &mut penalty_rng,
-            ) {
-                loss += penalty;
-            }
-            gradient_norm = self.cost_optimizer.step(&loss);
+            let (p, q) = self.logits(&groups);
+            let loss = discriminator::loss(&p, &q);
+            gradient_norm = self.cost.descend(loss, &samples.batch, &mut penalty_rng);
         }
-        let no_graph = tch::no_grad_guard();
-        let (p, q) = Self::logits(
-            &mut self.model,
-            &self.learned_log_z,
-            &self.settings,
-            self.beta,
-            &groups,
-        );
-        let diagnosis = DiscriminatorReport::of(&p, &q);
-        drop(no_graph);
+        let (p, q) = tch::no_grad(|| self.logits(&groups));
+        let found = DiscriminatorReport::of(&p, &q);
 
         // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
         let soft_cost = tch::no_grad(|| {
             let batch = &samples.batch;
-            let cost = self.model.cost(&batch.observations, &batch.actions);
-            let value = self.model.value(&batch.observations);
-            let next_value = self.model.value(&batch.next_observations());
+            let cost = self.cost.model.cost(&batch.observations, &batch.actions);
+            let value = self.cost.model.value(&batch.observations);
+            let next_value = self.cost.model.value(&batch.next_observations());
             nn::to_f64(&((cost - next_value + value).to_kind(Kind::Double) + &samples.log_density))
         });
         let windows = samples.batch.windows(self.settings.window);
         self.background.push(k, &self.generator.policy, windows);
-        let ppo = self.generator.improve(&samples, &soft_cost, left, k);
-        if !(self.generator.policy.is_finite() && self.model.is_finite()) {
-            return Err(diverged(k));
-        }
-        let mut diagnostics = diagnosis.diagnostics().to_vec();
-        diagnostics.push(("log_z", self.model.log_z()));
+        let mut diagnostics = found.diagnostics().to_vec();
+        diagnostics.push(("log_z", self.cost.model.log_z()));
         diagnostics.push(("cost_gradient_norm", gradient_norm));
-        diagnostics.extend(self.generator.diagnostics(&samples, &ppo));
-        Ok(Report {
-            diagnostics,
-            env_steps: samples.batch.steps() as u64,
-            audit: Some(samples.audit),
-        })
+        self.generator
+            .improve(samples, &soft_cost, left, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {
@@ -182,28 +150,26 @@ impl Learner for GanGcl {
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {
-        Some(&self.model)
+        Some(&self.cost.model)
     }
 
     fn save(&self) -> StateDict {
         let mut state = StateDict::default();
         self.generator.save(&mut state);
         self.background.save(&mut state);
-        self.model.save(&mut state);
+        self.cost.save(&mut state);
         state.insert("learned_log_z", &self.learned_log_z);
-        self.cost_optimizer.save("cost_adam.", &mut state);
         state
     }
 
     fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.generator.load(state)?;
         self.background.load(state, &self.generator)?;
-        self.model.load(state)?;
+        self.cost.load(state)?;
         state.copy_all(vec![(
             "learned_log_z".into(),
             self.learned_log_z.shallow_clone(),
-        )])?;
-        self.cost_optimizer.load("cost_adam.", state)
+        )])
     }
 }
 
@@ -229,28 +195,26 @@ impl GanGcl {
             ppo: &settings.ppo,
         };
         let (generator, demonstrations) = Generator::new(generator_settings, task)?;
-        let model = generator.energy_model(&settings.cost);
-        let adam = AdamSettings {
-            learning_rate: settings.cost_learning_rate,
-            max_gradient_norm: None,
-        };
         let learned_log_z =
             Tensor::zeros([1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
-        let mut weights = model.parameters();
-        if settings.log_z == LogZ::Learned {
-            weights.push(learned_log_z.shallow_clone());
-        }
+        let more = match settings.log_z {
+            LogZ::Solved => Vec::new(),
+            LogZ::Learned => vec![learned_log_z.shallow_clone()],
+        };
+        let cost_settings = CostSideSettings {
+            cost: &settings.cost,
+            regularizers: &settings.regularizers,
+            learning_rate: settings.cost_learning_rate,
+        };
         Ok(Self {
             beta: settings.beta_for(task.factory.spec().horizon),
             settings: settings.clone(),
             seed: task.seed,
             demonstrations: demonstrations.windows(settings.window),
-            whole_demonstrations: demonstrations,
+            cost: CostSide::new(cost_settings, &generator, &demonstrations, more),
             generator,
             background: Background::new(settings.past_policies, settings.window),
-            cost_optimizer: Adam::new(adam, weights),
             learned_log_z,
-            model,
         })
     }
 
@@ -283,16 +247,12 @@ impl GanGcl {
 
     /// logit(τ) = (−E(τ) − V(s_0) − b − log μ(τ)) / β of demonstrations and samples, `[N_P]` and
     /// `[N_Q]`, at the b that minimises L_disc, or at the learned one.
-    fn logits(
-        model: &mut EnergyModel,
-        learned_log_z: &Tensor,
-        settings: &GanGclSettings,
-        beta: f64,
-        groups: &Groups,
-    ) -> (Tensor, Tensor) {
+    fn logits(&mut self, groups: &Groups) -> (Tensor, Tensor) {
+        let beta = self.beta;
+        let model = &mut self.cost.model;
         let p = RowEnergy::of(model, std::slice::from_ref(&groups.expert));
         let q = RowEnergy::of(model, &groups.policy);
-        let b = match settings.log_z {
+        let b = match self.settings.log_z {
             LogZ::Solved => {
                 let scores = Scores {
                     expert: &p.score(),
@@ -303,8 +263,8 @@ impl GanGcl {
                 Tensor::from_slice(&[b])
             }
             LogZ::Learned => {
-                model.set_log_z(learned_log_z.double_value(&[0]));
-                learned_log_z.to_kind(Kind::Double)
+                model.set_log_z(self.learned_log_z.double_value(&[0]));
+                self.learned_log_z.to_kind(Kind::Double)
             }
         };
         let logit = |t: &RowEnergy| {

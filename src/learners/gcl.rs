@@ -15,15 +15,16 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::background::{Background, log_policy};
-use super::bc::clone_pass;
+use super::bc::clone;
+use super::cost_side::{CostSide, CostSideSettings};
 use super::generator::{Generator, GeneratorSettings, Sampled};
-use super::{Learner, Report, Task, diverged, learning_rate_share};
+use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::density::{effective_sample_size, log_add_exp};
 use crate::error::Error;
 use crate::improve::PpoSettings;
-use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
+use crate::nn::{self, StateDict, StateError};
 use crate::policy::{GaussianPolicy, PolicySettings};
 
 /// Settings of [`Gcl`].
@@ -75,16 +76,14 @@ pub struct Gcl {
     demonstrator: GaussianPolicy,
     generator: Generator,
     background: Background,
-    model: EnergyModel,
-    optimizer: Adam,
+    cost: CostSide,
 }
 
 impl Learner for Gcl {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
-        let s = &self.settings;
+        let s = self.settings.clone();
         let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
-        self.optimizer
-            .set_learning_rate(s.cost_learning_rate * left);
+        self.cost.slow_down(left);
 
         // τ ~ q; the partition function is estimated from all that the background holds.
         let samples = self.generator.sample(&self.generator.policy, k)?;
@@ -94,44 +93,30 @@ impl Learner for Gcl {
         let mut rng = stream(self.seed, "gradient_penalty", k as u64);
         let mut gradient_norm = 0.0;
         for _ in 0..s.cost_steps {
-            let mut loss = self.loss(&pool).value;
-            let penalty =
-                s.regularizers
-                    .penalty(&self.model, &self.demonstrations, &samples.batch, &mut rng);
-            if let Some(penalty) = penalty {
-                loss += penalty;
-            }
-            gradient_norm = self.optimizer.step(&loss);
+            let loss = self.loss(&pool).value;
+            gradient_norm = self.cost.descend(loss, &samples.batch, &mut rng);
         }
         let found = tch::no_grad(|| self.loss(&pool));
-        self.model.set_log_z(found.log_z);
+        self.cost.model.set_log_z(found.log_z);
 
         // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
         let soft_cost = tch::no_grad(|| {
             let batch = &samples.batch;
-            let cost = self.model.cost(&batch.observations, &batch.actions);
-            let value = self.model.value(&batch.observations);
-            let next_value = self.model.value(&batch.next_observations());
+            let cost = self.cost.model.cost(&batch.observations, &batch.actions);
+            let value = self.cost.model.value(&batch.observations);
+            let next_value = self.cost.model.value(&batch.next_observations());
             nn::to_f64(&((cost - next_value + value).to_kind(Kind::Double) + &samples.log_density))
         });
         let current = samples.batch.shallow_clone();
         self.background.push(k, &self.generator.policy, current);
-        let ppo = self.generator.improve(&samples, &soft_cost, left, k);
-        if !(self.generator.policy.is_finite() && self.model.is_finite()) {
-            return Err(diverged(k));
-        }
-        let mut diagnostics = vec![
+        let diagnostics = vec![
             ("ioc_loss", found.value.double_value(&[])),
             ("ess", found.ess),
             ("log_z", found.log_z),
             ("cost_gradient_norm", gradient_norm),
         ];
-        diagnostics.extend(self.generator.diagnostics(&samples, &ppo));
-        Ok(Report {
-            diagnostics,
-            env_steps: samples.batch.steps() as u64,
-            audit: Some(samples.audit),
-        })
+        self.generator
+            .improve(samples, &soft_cost, left, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {
@@ -143,23 +128,21 @@ impl Learner for Gcl {
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {
-        Some(&self.model)
+        Some(&self.cost.model)
     }
 
     fn save(&self) -> StateDict {
         let mut state = StateDict::default();
         self.generator.save(&mut state);
         self.background.save(&mut state);
-        self.model.save(&mut state);
-        self.optimizer.save("cost_adam.", &mut state);
+        self.cost.save(&mut state);
         state
     }
 
     fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.generator.load(state)?;
         self.background.load(state, &self.generator)?;
-        self.model.load(state)?;
-        self.optimizer.load("cost_adam.", state)
+        self.cost.load(state)
     }
 }
 
@@ -190,33 +173,27 @@ impl Gcl {
             ppo: &settings.ppo,
         };
         let (generator, demonstrations) = Generator::new(generator_settings, task)?;
-        let model = generator.energy_model(&settings.cost);
-        let adam = |learning_rate| AdamSettings {
-            learning_rate,
-            max_gradient_norm: None,
+        let cost_settings = CostSideSettings {
+            cost: &settings.cost,
+            regularizers: &settings.regularizers,
+            learning_rate: settings.cost_learning_rate,
         };
         let demonstrator = generator.policy.copy();
-        let mut optimizer = Adam::new(adam(1e-3), demonstrator.parameters());
-        for pass in 0..settings.density_passes {
-            clone_pass(
-                &demonstrator,
-                &mut optimizer,
-                &demonstrations,
-                256,
-                task.seed,
-                pass,
-            );
-        }
+        clone(
+            &demonstrator,
+            &demonstrations,
+            settings.density_passes,
+            task.seed,
+        );
         Ok(Self {
             beta: settings.beta_for(task.factory.spec().horizon),
             settings: settings.clone(),
             seed: task.seed,
+            cost: CostSide::new(cost_settings, &generator, &demonstrations, Vec::new()),
             demonstrations,
             demonstrator,
             generator,
             background: Background::new(settings.past_policies, None),
-            optimizer: Adam::new(adam(settings.cost_learning_rate), model.parameters()),
-            model,
         })
     }
 
@@ -260,7 +237,7 @@ impl Gcl {
         let energies: Vec<Tensor> = pool
             .batches
             .iter()
-            .map(|b| self.model.energy(b) + self.model.start_value(b))
+            .map(|b| self.cost.model.energy(b) + self.cost.model.start_value(b))
             .collect();
         let expert = energies[0].mean(Kind::Double);
         let log_weights = -(Tensor::cat(&energies, 0) + &pool.log_density) / self.beta;

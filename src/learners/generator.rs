@@ -4,14 +4,14 @@ use costate_envs::Trajectory;
 use costate_envs::rng::stream;
 use tch::Tensor;
 
-use super::Task;
-use super::bc::clone_pass;
+use super::bc::clone;
 use super::collect::{Audit, Collector};
+use super::{Report, Task};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel};
 use crate::error::Error;
-use crate::improve::{Ppo, PpoReport, PpoSettings};
-use crate::nn::{Adam, AdamSettings, StateDict, StateError};
+use crate::improve::{Ppo, PpoSettings};
+use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 
 /// How a [`Generator`] starts and learns.
@@ -31,8 +31,7 @@ pub struct GeneratorSettings<'a> {
 pub struct Generator {
     /// The policy so far.
     pub policy: GaussianPolicy,
-    /// The improvement of its last steps.
-    pub ppo: Ppo,
+    ppo: Ppo,
     collector: Collector,
     learning_rate: f64,
     trajectories: usize,
@@ -79,14 +78,7 @@ impl Generator {
             &mut stream(seed, "critic_weights", 0),
         );
         let demonstrations = batch(task.demonstrations)?;
-        let adam = AdamSettings {
-            learning_rate: 1e-3,
-            max_gradient_norm: None,
-        };
-        let mut optimizer = Adam::new(adam, policy.parameters());
-        for pass in 0..settings.warm_start {
-            clone_pass(&policy, &mut optimizer, &demonstrations, 256, seed, pass);
-        }
+        clone(&policy, &demonstrations, settings.warm_start, seed);
         let generator = Self {
             policy,
             ppo,
@@ -125,36 +117,46 @@ impl Generator {
         })
     }
 
-    /// Minimises E_q[Σ c + log π]: `soft_cost` is c(s_t, a_t) + log π(a_t | s_t) of every step of
-    /// `samples`, `[S]`. `rate` is the share of the learning rate.
+    /// Minimises E_q[Σ c + log π] and reports the iteration: `soft_cost` is c(s_t, a_t) + log π(a_t |
+    /// s_t) of every step of `samples`, `[S]`; `share` is that of the learning rate; `diagnostics` are
+    /// the cost's, which go first.
     pub fn improve(
         &mut self,
-        samples: &Sampled,
+        samples: Sampled,
         soft_cost: &[f64],
-        rate: f64,
+        share: f64,
         k: usize,
-    ) -> PpoReport {
-        self.ppo.set_learning_rate(self.learning_rate * rate);
-        self.ppo.improve(
+        mut diagnostics: Vec<(&'static str, f64)>,
+    ) -> Result<Report, Error> {
+        self.ppo.set_learning_rate(self.learning_rate * share);
+        let ppo = self.ppo.improve(
             &self.policy,
             &samples.batch,
             soft_cost,
             &samples.log_density,
             self.seed,
             k,
-        )
-    }
-
-    /// What people want to know of an iteration's improvement.
-    pub fn diagnostics(&self, samples: &Sampled, report: &PpoReport) -> [(&'static str, f64); 6] {
-        [
-            ("entropy", report.entropy),
+        );
+        // A broken cost shows in what it charges.
+        if !self.policy.is_finite() || soft_cost.iter().any(|c| !c.is_finite()) {
+            return Err(Error::Failure(format!(
+                "learning diverged in iteration {k}: a weight is not finite; lower \
+                 cost_learning_rate or ppo.learning_rate and resume from the last checkpoint"
+            )));
+        }
+        diagnostics.extend([
+            ("entropy", ppo.entropy),
             ("policy_std", self.policy.mean_std(&samples.batch.starts)),
-            ("kl", report.kl),
-            ("ppo_epochs", report.epochs as f64),
-            ("policy_gradient_norm", report.gradient_norm),
-            ("value_error", report.value_error),
-        ]
+            ("kl", ppo.kl),
+            ("ppo_epochs", ppo.epochs as f64),
+            ("policy_gradient_norm", ppo.gradient_norm),
+            ("value_error", ppo.value_error),
+        ]);
+        Ok(Report {
+            diagnostics,
+            env_steps: samples.batch.steps() as u64,
+            audit: Some(samples.audit),
+        })
     }
 
     /// Adds policy, critic and optimisers to `state`.

@@ -4,6 +4,7 @@ pub mod airl;
 pub mod background;
 pub mod bc;
 pub mod collect;
+mod cost_side;
 pub mod gail;
 pub mod gan_gcl;
 pub mod gcl;
@@ -47,13 +48,6 @@ pub struct Report {
 fn learning_rate_share(left: f64, k: usize, iterations: usize) -> f64 {
     let last = iterations.saturating_sub(1).max(1) as f64;
     1.0 - (1.0 - left) * (k as f64 / last)
-}
-
-fn diverged(k: usize) -> Error {
-    Error::Failure(format!(
-        "learning diverged in iteration {k}: a weight is not finite; lower cost_learning_rate or \
-         ppo.learning_rate and resume from the last checkpoint"
-    ))
 }
 
 /// An algorithm in the middle of its work. `iterate(k)` depends only on the state after iteration
