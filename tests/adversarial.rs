@@ -123,7 +123,7 @@ fn demonstrations(count: usize) -> (EnvFactory, Vec<Trajectory>) {
 fn small(algo: &str, more: &[(&str, &str)]) -> Algo {
     let overrides: Vec<Override> = [("iterations", "4"), ("trajectories", "4")]
         .iter()
-        .filter(|(key, _)| algo != "bc" || *key == "iterations")
+        .filter(|(key, _)| !["bc", "dagger"].contains(&algo) || *key == "iterations")
         .chain(more)
         .map(|(key, value)| Override {
             key: (*key).into(),
@@ -143,6 +143,7 @@ fn log_q_of_demonstrations_is_the_current_policys() {
         let task = Task {
             factory: &factory,
             demonstrations: &trajectories,
+            expert: "mppi",
             seed: 1,
             workers: 1,
         };
@@ -187,6 +188,7 @@ fn every_learner_goes_on_where_it_was() {
     let task = Task {
         factory: &factory,
         demonstrations: &trajectories,
+        expert: "mppi",
         seed: 2,
         workers: 1,
     };
@@ -203,6 +205,7 @@ fn every_learner_goes_on_where_it_was() {
         ("gcl", &mixed),
         ("airl", &[("cost.state_only", "true")]),
         ("gail", &penalised),
+        ("dagger", &[("episodes", "2"), ("passes", "2")]),
         ("bc", &[]),
     ] {
         let algo = small(algo, more);

@@ -81,6 +81,7 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
     let task = Task {
         factory: &factory,
         demonstrations: &trajectories,
+        expert: "maxent",
         seed: 0,
         workers: 2,
     };

@@ -121,7 +121,7 @@ pub fn evaluate_run(
             beta: s.beta_for(horizon),
         }),
         // AIRL's shaping is discounted, GAIL's c_θ is no energy.
-        Algo::Airl(_) | Algo::Gail(_) | Algo::Bc(_) | Algo::Ppo(_) => None,
+        Algo::Airl(_) | Algo::Gail(_) | Algo::Dagger(_) | Algo::Bc(_) | Algo::Ppo(_) => None,
     };
     output.remark("evaluating …");
     let subject = Subject {
@@ -175,6 +175,7 @@ fn cloned_baseline(
     let task = Task {
         factory: &demonstrations.factory,
         demonstrations: &trajectories,
+        expert: "",
         seed: run.config().seed,
         workers: 1,
     };

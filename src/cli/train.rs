@@ -25,7 +25,7 @@ pub struct Args {
     /// Dataset folder; with --resume the run's own by default.
     #[arg(required_unless_present = "resume")]
     demos: Option<PathBuf>,
-    /// Algorithm: gan-gcl, gcl, airl, gail or bc.
+    /// Algorithm: gan-gcl, gcl, airl, gail, dagger or bc.
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
     /// Run folder to create [default: runs/ENV-ALGO-SEED].
@@ -228,6 +228,11 @@ pub fn work(
     let task = Task {
         factory,
         demonstrations,
+        expert: run
+            .config()
+            .demonstrations
+            .as_ref()
+            .map_or("", |d| d.expert.as_str()),
         seed: run.config().seed,
         workers,
     };

@@ -170,7 +170,7 @@ pub fn clone(policy: &GaussianPolicy, batch: &TrajectoryBatch, passes: usize, se
 
 /// One pass of maximum likelihood over the steps of a batch, in an order of its own for every `k`.
 /// Returns the mean −log π(a | s) seen.
-fn clone_pass(
+pub(super) fn clone_pass(
     policy: &GaussianPolicy,
     optimizer: &mut Adam,
     batch: &TrajectoryBatch,

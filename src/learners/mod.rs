@@ -5,6 +5,7 @@ pub mod background;
 pub mod bc;
 pub mod collect;
 mod cost_side;
+pub mod dagger;
 pub mod gail;
 pub mod gan_gcl;
 pub mod gcl;
@@ -27,6 +28,8 @@ pub struct Task<'a> {
     pub factory: &'a EnvFactory,
     /// Demonstrations, without their true costs.
     pub demonstrations: &'a [Trajectory],
+    /// Name of the expert that demonstrated, for learners that ask it.
+    pub expert: &'a str,
     /// Seed of every stream.
     pub seed: u64,
     /// Worker threads for rollouts; results do not depend on it.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::learners::airl::{Airl, AirlSettings};
 use crate::learners::bc::{Bc, BcSettings};
+use crate::learners::dagger::{Dagger, DaggerSettings};
 use crate::learners::gail::{Gail, GailSettings};
 use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
 use crate::learners::gcl::{Gcl, GclSettings};
@@ -21,6 +22,8 @@ pub const FORMAT: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", content = "settings", rename_all = "kebab-case")]
 pub enum Algo {
+    /// Dataset aggregation with an expert to ask.
+    Dagger(DaggerSettings),
     /// Behaviour cloning.
     Bc(BcSettings),
     /// Guided cost learning as a GAN, over trajectories, windows or transitions.
@@ -37,7 +40,7 @@ pub enum Algo {
 
 impl Algo {
     /// Names of the imitation learners, which `--algo` accepts.
-    pub const NAMES: [&'static str; 5] = ["gan-gcl", "gcl", "airl", "gail", "bc"];
+    pub const NAMES: [&'static str; 6] = ["gan-gcl", "gcl", "airl", "gail", "dagger", "bc"];
 
     /// Its name.
     pub fn name(&self) -> &'static str {
@@ -47,6 +50,7 @@ impl Algo {
             Self::Gcl(_) => "gcl",
             Self::Airl(_) => "airl",
             Self::Gail(_) => "gail",
+            Self::Dagger(_) => "dagger",
             Self::Ppo(_) => "ppo",
         }
     }
@@ -59,6 +63,7 @@ impl Algo {
             Self::Gcl(settings) => Box::new(Gcl::new(settings, task)?),
             Self::Airl(settings) => Box::new(Airl::new(settings, task)?),
             Self::Gail(settings) => Box::new(Gail::new(settings, task)?),
+            Self::Dagger(settings) => Box::new(Dagger::new(settings, task)?),
             Self::Ppo(settings) => Box::new(PpoExpert::new(settings, task)?),
         })
     }

@@ -39,6 +39,7 @@ pub fn resolve(
         "gcl" => include_str!("../../assets/settings/gcl.json"),
         "airl" => include_str!("../../assets/settings/airl.json"),
         "gail" => include_str!("../../assets/settings/gail.json"),
+        "dagger" => include_str!("../../assets/settings/dagger.json"),
         "ppo" => include_str!("../../assets/settings/ppo.json"),
         other => {
             let hint = suggestion(nearest(other, Algo::NAMES));
@@ -75,6 +76,7 @@ pub fn resolve(
         "gcl" => Algo::Gcl(parse(algo, settings)?),
         "airl" => Algo::Airl(parse(algo, settings)?),
         "gail" => Algo::Gail(parse(algo, settings)?),
+        "dagger" => Algo::Dagger(parse(algo, settings)?),
         _ => Algo::GanGcl(parse(algo, settings)?),
     };
     validate(&algo)?;
@@ -331,6 +333,21 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             }));
             bounds.extend(policy(&s.policy));
             bounds.extend(ppo_bounds(&s.ppo));
+        }
+        Algo::Dagger(s) => {
+            bounds.push(at_least_one("iterations", s.iterations));
+            bounds.push(at_least_one("episodes", s.episodes));
+            bounds.push(at_least_one("passes", s.passes));
+            bounds.push(at_least_one("minibatch", s.minibatch));
+            bounds.push(positive("learning_rate", s.learning_rate));
+            let acts = s.expert_share;
+            bounds.push(bound(
+                "expert_share",
+                acts,
+                (0.0..=1.0).contains(&acts),
+                "in [0, 1]",
+            ));
+            bounds.extend(policy(&s.policy));
         }
         Algo::Ppo(s) => {
             bounds.push(at_least_one("iterations", s.iterations));

@@ -1,0 +1,294 @@
+//! DAgger: dataset aggregation, imitation with an expert to ask.
+//!
+//! Ross, Gordon and Bagnell 2011 (arXiv 1011.0686), algorithm 3.1: act with π_k = β_k π* + (1 − β_k) π̂_k,
+//! β_k = p^k, have the expert label every state that was visited, add that to all earlier data, clone the
+//! whole. Unlike the other learners it needs the expert itself, not only its demonstrations.
+
+use costate_demos::experts::{ExpertDesign, Margins};
+use costate_demos::record::play;
+use costate_envs::actor::Actor;
+use costate_envs::rng::{derive_seed, stream};
+use costate_envs::rollout::RolloutPool;
+use costate_envs::{End, EnvFactory, Trajectory};
+use nalgebra::DMatrix;
+use rand::RngExt;
+use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
+
+use super::bc::clone_pass;
+use super::collect::Audit;
+use super::{Learner, Report, Task};
+use crate::batch::TrajectoryBatch;
+use crate::cost::EnergyModel;
+use crate::error::Error;
+use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
+use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
+
+/// Settings of [`Dagger`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DaggerSettings {
+    /// Rounds of acting, labelling and cloning.
+    pub iterations: usize,
+    /// Episodes acted and labelled a round.
+    pub episodes: usize,
+    /// The expert to ask: a name or a path as `costate record --expert` takes it; null for the
+    /// demonstrations' own.
+    pub expert: Option<String>,
+    /// p: the expert acts in a share p^k of round k's steps.
+    pub expert_share: f64,
+    /// Passes over all data a round.
+    pub passes: usize,
+    /// Steps in a minibatch.
+    pub minibatch: usize,
+    /// Adam's step size.
+    pub learning_rate: f64,
+    /// The policy.
+    pub policy: PolicySettings,
+}
+
+/// The learner.
+pub struct Dagger {
+    settings: DaggerSettings,
+    seed: u64,
+    factory: EnvFactory,
+    pool: RolloutPool,
+    expert: ExpertDesign,
+    /// The demonstrations, then every labelled episode.
+    data: Vec<Trajectory>,
+    demonstrations: usize,
+    policy: GaussianPolicy,
+    optimizer: Adam,
+}
+
+impl Learner for Dagger {
+    fn iterate(&mut self, k: usize) -> Result<Report, Error> {
+        // Round 0 clones the demonstrations: the policy has not learned anything to be labelled.
+        let (labelled, audit) = match k {
+            0 => (Vec::new(), None),
+            _ => {
+                let (labelled, audit) = self.act_and_label(k)?;
+                (labelled, Some(audit))
+            }
+        };
+        let env_steps = labelled.iter().map(Trajectory::len).sum::<usize>() as u64;
+        self.data.extend(labelled);
+
+        let all = batch(&self.data)?;
+        let s = &self.settings;
+        let mut loss = 0.0;
+        for pass in k * s.passes..(k + 1) * s.passes {
+            let optimizer = &mut self.optimizer;
+            loss = clone_pass(&self.policy, optimizer, &all, s.minibatch, self.seed, pass);
+        }
+        if !self.policy.is_finite() {
+            return Err(Error::Failure(format!(
+                "cloning diverged in round {k}: a weight is not finite; lower learning_rate"
+            )));
+        }
+        Ok(Report {
+            diagnostics: vec![
+                ("loss", loss),
+                ("labelled_steps", all.steps() as f64),
+                ("policy_std", self.policy.mean_std(&all.starts)),
+            ],
+            env_steps,
+            audit,
+        })
+    }
+
+    fn iterations(&self) -> usize {
+        self.settings.iterations
+    }
+
+    fn policy(&self) -> &GaussianPolicy {
+        &self.policy
+    }
+
+    fn energy_model(&self) -> Option<&EnergyModel> {
+        None
+    }
+
+    fn save(&self) -> StateDict {
+        let mut state = StateDict::default();
+        self.policy.save(&mut state);
+        self.optimizer.save("adam.", &mut state);
+        let own = &self.data[self.demonstrations..];
+        state.insert_numbers("labelled.count", &[own.len() as f64]);
+        if let Some(first) = own.first() {
+            let rows = |f: fn(&Trajectory) -> &[f32], dim| {
+                let values: Vec<f32> = own.iter().flat_map(f).copied().collect();
+                nn::matrix(&values, dim)
+            };
+            let (o, a) = (first.observation_dim(), first.action_dim());
+            state.insert("labelled.observations", &rows(Trajectory::observations, o));
+            state.insert("labelled.actions", &rows(Trajectory::actions, a));
+            let numbers = |f: fn(&Trajectory) -> f64| own.iter().map(f).collect::<Vec<_>>();
+            state.insert_numbers("labelled.lengths", &numbers(|t| t.len() as f64));
+            let terminated = |t: &Trajectory| f64::from(u8::from(t.end() == End::Terminated));
+            state.insert_numbers("labelled.terminated", &numbers(terminated));
+        }
+        state
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.policy.load(state)?;
+        self.optimizer.load("adam.", state)?;
+        self.data.truncate(self.demonstrations);
+        let count = state.scalar("labelled.count")? as usize;
+        if count == 0 {
+            return Ok(());
+        }
+        let observations = nn::to_f32(state.get("labelled.observations")?);
+        let actions = nn::to_f32(state.get("labelled.actions")?);
+        let lengths = state.numbers("labelled.lengths", count)?;
+        let terminated = state.numbers("labelled.terminated", count)?;
+        let spec = self.factory.spec();
+        let (o, a) = (spec.observation.dim(), spec.action.dim());
+        let (mut seen, mut done) = (0, 0);
+        for (len, terminated) in lengths.iter().zip(terminated) {
+            let len = *len as usize;
+            let end = match terminated {
+                1.0 => End::Terminated,
+                _ => End::Truncated,
+            };
+            let part = |values: &[f32], from: usize, count: usize, dim: usize| {
+                let range = from * dim..(from + count) * dim;
+                values.get(range).map(<[f32]>::to_vec).unwrap_or_default()
+            };
+            let trajectory = Trajectory::new(
+                o,
+                a,
+                part(&observations, seen, len + 1, o),
+                part(&actions, done, len, a),
+                None,
+                end,
+            )
+            .map_err(|e| StateError::Replay(e.to_string()))?;
+            self.data.push(trajectory);
+            seen += len + 1;
+            done += len;
+        }
+        Ok(())
+    }
+}
+
+impl Dagger {
+    /// A learner at its start.
+    pub fn new(settings: &DaggerSettings, task: &Task) -> Result<Self, Error> {
+        let spec = task.factory.spec();
+        let name = settings.expert.as_deref().unwrap_or(task.expert);
+        let expert = ExpertDesign::new(task.factory, Some(name), None).map_err(|e| {
+            Error::Misuse(format!(
+                "DAgger needs an expert to ask: {e}; name one with --set expert=NAME"
+            ))
+        })?;
+        let policy = GaussianPolicy::new(
+            &spec.name,
+            &settings.policy,
+            Normalizer::fit(spec.observation.dim(), &[task.demonstrations]),
+            ActionScale::of(spec),
+            &mut stream(task.seed, "policy_weights", 0),
+        );
+        let adam = AdamSettings {
+            learning_rate: settings.learning_rate,
+            max_gradient_norm: None,
+        };
+        Ok(Self {
+            settings: settings.clone(),
+            seed: task.seed,
+            factory: task.factory.clone(),
+            pool: RolloutPool::new(task.workers),
+            expert,
+            data: task.demonstrations.to_vec(),
+            demonstrations: task.demonstrations.len(),
+            optimizer: Adam::new(adam, policy.parameters()),
+            policy,
+        })
+    }
+
+    /// Episodes of π_k with the expert's command at every state in place of what was done.
+    fn act_and_label(&self, k: usize) -> Result<(Vec<Trajectory>, Audit), Error> {
+        let actor = self.policy.freeze();
+        let expert_acts = self.settings.expert_share.powi(k as i32);
+        let margins = Margins::new(&self.factory, self.expert.noise());
+        let count = self.settings.episodes;
+        let (factory, design, seed) = (&self.factory, &self.expert, self.seed);
+        let episodes = self.pool.map(
+            count,
+            || (factory.build(), design.build()),
+            |(env, expert), i| {
+                let index = (k * count + i) as u64;
+                let start = derive_seed(seed, "dagger", index);
+                expert.begin(start);
+                let mut noise = stream(seed, "dagger-label", index);
+                let mut rng = stream(seed, "dagger-act", index);
+                let mut learner = Acting::new(&actor);
+                let mut mean = vec![0.0; actor.action_dim()];
+                let mut labels = Vec::new();
+                let episode = play(env.as_mut(), i, start, |env, action| {
+                    expert.mean(env, &mut mean)?;
+                    margins.clamp(&mut mean);
+                    design.noise().command(&mean, &mut noise, action);
+                    labels.extend_from_slice(action);
+                    if !rng.random_bool(expert_acts) {
+                        env.observe(learner.observation.as_mut_slice());
+                        learner.sample(&mut rng, action);
+                    }
+                    Ok(None)
+                });
+                episode.map(|episode| (episode, labels))
+            },
+        );
+        let (mut labelled, mut acted) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for outcome in episodes {
+            let (episode, labels) = outcome?;
+            let t = &episode.trajectory;
+            labelled.push(
+                Trajectory::new(
+                    t.observation_dim(),
+                    t.action_dim(),
+                    t.observations().to_vec(),
+                    labels,
+                    None,
+                    t.end(),
+                )
+                .map_err(|e| Error::Failure(format!("the expert's labels: {e}")))?,
+            );
+            acted.push(episode);
+        }
+        Ok((labelled, Audit::of(&acted)))
+    }
+}
+
+/// An actor that sees one world.
+struct Acting<'a> {
+    actor: &'a Actor,
+    scratch: costate_envs::actor::Scratch,
+    observation: DMatrix<f32>,
+}
+
+impl<'a> Acting<'a> {
+    fn new(actor: &'a Actor) -> Self {
+        Self {
+            scratch: actor.scratch(1),
+            observation: DMatrix::zeros(actor.observation_dim(), 1),
+            actor,
+        }
+    }
+
+    /// a ~ π̂(· | observation).
+    fn sample(&mut self, rng: &mut costate_envs::rng::Stream, action: &mut [f32]) {
+        self.actor.forward(&self.observation, &mut self.scratch);
+        let parts = self.scratch.mean.iter().zip(self.scratch.log_std.iter());
+        for (out, (mean, log_std)) in action.iter_mut().zip(parts) {
+            let z: f32 = StandardNormal.sample(&mut *rng);
+            *out = mean + log_std.exp() * z;
+        }
+    }
+}
+
+fn batch(trajectories: &[Trajectory]) -> Result<TrajectoryBatch, Error> {
+    TrajectoryBatch::new(trajectories)
+        .ok_or_else(|| Error::Misuse("no demonstrations to start from".into()))
+}
