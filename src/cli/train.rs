@@ -7,7 +7,7 @@ use costate_envs::{EnvFactory, Trajectory};
 use serde_json::json;
 
 use super::common::{Demonstrations, Output, interrupt_flag, parse_override, workers};
-use super::ui::{Counter, describe_metrics, number};
+use super::ui::{Counter, describe_metrics, number, table};
 use crate::error::Error;
 use crate::learners::Task;
 use crate::run::settings::{self, Override};
@@ -19,11 +19,12 @@ use crate::run::{Algo, DemonstrationsRef, Progress, RunConfig, RunFolder, config
 #[command(after_help = "\
 Examples:
   costate train datasets/pendulum-energy --algo gan-gcl
+  costate train swing --algo airl --print-config
   costate train swing --algo gan-gcl --set iterations=40 --set ppo.clip=0.1 --seed 2 -o swing-run
   costate train --resume -o swing-run")]
 pub struct Args {
     /// Dataset folder; with --resume the run's own by default.
-    #[arg(required_unless_present = "resume")]
+    #[arg(required_unless_present_any = ["resume", "print_config"])]
     demos: Option<PathBuf>,
     /// Algorithm: gan-gcl, gcl, airl, gail, dagger or bc.
     #[arg(long, value_name = "NAME")]
@@ -46,6 +47,10 @@ pub struct Args {
     /// Iterations between checkpoints.
     #[arg(long, value_name = "N", default_value_t = 10)]
     checkpoint_every: usize,
+    /// Print every setting with its value and its meaning, and stop. With demonstrations these are
+    /// the settings for their environment.
+    #[arg(long, requires = "algo", conflicts_with = "resume")]
+    print_config: bool,
     /// Go on from the last checkpoint of the run given with -o.
     #[arg(long, requires = "output")]
     resume: bool,
@@ -53,6 +58,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
+    if args.print_config {
+        return print_config(&args, output);
+    }
     let workers = workers(args.workers)?;
     let interrupt = interrupt_flag()?;
     let (run, demonstrations) = if args.resume {
@@ -90,6 +98,23 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             progress.done.iterations
         )))
     }
+}
+
+fn print_config(args: &Args, output: Output) -> Result<(), Error> {
+    let env = match &args.demos {
+        Some(demos) => Demonstrations::open(demos)?.factory.spec().name.clone(),
+        None => String::new(),
+    };
+    let name = args.algo.as_deref().unwrap_or_default();
+    let algo = settings::resolve(name, &env, args.config.as_deref(), &args.set)?;
+    let all = settings::explained(&algo)?;
+    output.result(&all, || {
+        let rows: Vec<Vec<String>> = all
+            .iter()
+            .map(|s| vec![s.key.clone(), s.value.to_string(), s.meaning.clone()])
+            .collect();
+        table(&["setting", "value", "meaning"], &rows)
+    })
 }
 
 /// What a new run is made from.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::common::Output;
 
-/// A table with right-aligned columns after the first.
+/// A table: columns of figures to the right, of words to the left.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |text: &str| text.chars().count();
     let widths: Vec<usize> = (0..header.len())
@@ -19,14 +19,23 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
                 .unwrap_or(0)
         })
         .collect();
+    // Figures to the right, words to the left.
+    let figure = |cell: &str| {
+        let first = cell.chars().next();
+        first.is_none_or(|c| c.is_ascii_digit() || "-+−–.∞".contains(c))
+    };
+    let right: Vec<bool> = (0..header.len())
+        .map(|i| i > 0 && rows.iter().all(|r| figure(&r[i])))
+        .collect();
     let line = |cells: &[String]| {
         let mut out = String::new();
         for (i, cell) in cells.iter().enumerate() {
             let pad = " ".repeat(widths[i] - width(cell));
-            out += &if i == 0 {
-                format!("{cell}{pad}")
+            out += if i > 0 { "  " } else { "" };
+            out += &if right[i] {
+                format!("{pad}{cell}")
             } else {
-                format!("  {pad}{cell}")
+                format!("{cell}{pad}")
             };
         }
         out.trim_end().to_owned() + "\n"

@@ -3,10 +3,12 @@
 //! Defaults are data: `assets/settings/ALGO.json` holds a complete `default` and, by environment, what
 //! differs from it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use costate_envs::model::nearest;
 use costate_envs::parameters::{self, SetError};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -81,6 +83,33 @@ pub fn resolve(
     };
     validate(&algo)?;
     Ok(algo)
+}
+
+/// A setting with its value and what it means.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explained {
+    /// Dotted path, as `--set` takes it.
+    pub key: String,
+    /// Its value.
+    pub value: Value,
+    /// What it does, in a line.
+    pub meaning: String,
+}
+
+/// Every setting of an algorithm.
+pub fn explained(algo: &Algo) -> Result<Vec<Explained>, Error> {
+    let broken = |e: serde_json::Error| Error::Failure(format!("settings cannot be shown: {e}"));
+    let whole = serde_json::to_value(algo).map_err(broken)?;
+    let meanings: BTreeMap<String, String> =
+        serde_json::from_str(include_str!("../../assets/settings/meanings.json"))
+            .map_err(broken)?;
+    let explain = |(key, value): (String, Value)| Explained {
+        meaning: meanings.get(&key).cloned().unwrap_or_default(),
+        key,
+        value,
+    };
+    let all = parameters::list(&whole["settings"]);
+    Ok(all.into_iter().map(explain).collect())
 }
 
 /// Overwrites `target` with the entries of `source`, object by object; unknown keys are errors.
@@ -390,6 +419,20 @@ mod tests {
                 resolve(algo, env, None, &[]).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn every_setting_has_a_meaning_and_every_meaning_a_setting() {
+        let mut known = std::collections::BTreeSet::new();
+        for algo in Algo::NAMES.iter().chain(&["ppo"]) {
+            for setting in explained(&resolve(algo, "", None, &[]).unwrap()).unwrap() {
+                assert!(!setting.meaning.is_empty(), "{algo}: {}", setting.key);
+                known.insert(setting.key);
+            }
+        }
+        let meanings: BTreeMap<String, String> =
+            serde_json::from_str(include_str!("../../assets/settings/meanings.json")).unwrap();
+        assert_eq!(known, meanings.into_keys().collect());
     }
 
     #[test]
