@@ -9,6 +9,7 @@ pub mod batch;
 pub mod cli;
 pub mod cost;
 pub mod density;
+pub mod diagnose;
 pub mod discriminator;
 pub mod error;
 pub mod evaluate;

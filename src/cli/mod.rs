@@ -3,6 +3,7 @@
 mod common;
 mod demo;
 mod demos;
+mod diagnose;
 mod envs;
 mod evaluate;
 mod expert;
@@ -63,6 +64,8 @@ enum Command {
     Train(train::Args),
     /// Evaluate a run's policy and cost.
     Evaluate(evaluate::Args),
+    /// Say what keeps a run from succeeding, and what to change.
+    Diagnose(diagnose::Args),
     /// Write one self-contained HTML page about runs.
     Report(report::Args),
     /// Picture an episode of an environment's expert, of a dataset or of a run's policy.
@@ -95,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Expert(args) => expert::run(args, output),
         Command::Train(args) => train::run(args, output),
         Command::Evaluate(args) => evaluate::run(args, output),
+        Command::Diagnose(args) => diagnose::run(args, output),
         Command::Report(args) => report::run(args, output),
         Command::View(args) => view::run(args, output),
     };

@@ -7,6 +7,7 @@ use costate_envs::{EnvFactory, Trajectory};
 use serde_json::json;
 
 use super::common::{Demonstrations, Output, interrupt_flag, parse_override, workers};
+use super::diagnose;
 use super::ui::{Counter, describe_metrics, number, table};
 use crate::error::Error;
 use crate::learners::Task;
@@ -72,6 +73,10 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let factory = &demonstrations.factory;
     let progress = work(&run, factory, &trajectories, workers, &interrupt, output)?;
     let path = run.path().display();
+    let findings = match progress.finished {
+        true => diagnose::of(&run)?,
+        false => Vec::new(),
+    };
     let summary = json!({
         "run": run.path(),
         "env": run.config().env.name,
@@ -81,10 +86,15 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         "iterations": progress.done.iterations,
         "env_steps": progress.done.env_steps,
         "seconds": progress.done.seconds,
+        "findings": findings,
     });
     output.result(&summary, || {
+        let found = match findings.is_empty() {
+            true => String::new(),
+            false => diagnose::describe(&findings),
+        };
         format!(
-            "{} iterations in {} s, {} environment steps\nrun:  {path}\nnext: costate evaluate {path}",
+            "{} iterations in {} s, {} environment steps\n{found}run:  {path}\nnext: costate evaluate {path}",
             progress.done.iterations,
             number(progress.done.seconds),
             progress.done.env_steps
@@ -147,6 +157,8 @@ pub fn new_run(request: Request, demonstrations: &Demonstrations) -> Result<RunF
                 episodes: meta.episodes.len(),
                 expert_return: meta.demonstration_return.mean,
                 expert: meta.expert.name.clone(),
+                noise_known: Some(meta.expert.log_density_known),
+                success_rate: meta.success_rate(),
             }),
             algo: request.algo,
             seed: request.seed,

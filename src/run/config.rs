@@ -83,6 +83,12 @@ pub struct DemonstrationsRef {
     pub expert_return: f64,
     /// Name of the expert.
     pub expert: String,
+    /// Whether the expert's actions carried noise of known density.
+    #[serde(default)]
+    pub noise_known: Option<bool>,
+    /// Share of the demonstrations that end solved, where the task says.
+    #[serde(default)]
+    pub success_rate: Option<f64>,
 }
 
 /// The complete resolved configuration of a run.

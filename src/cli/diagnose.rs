@@ -1,0 +1,51 @@
+//! `costate diagnose`.
+
+use std::path::PathBuf;
+
+use super::common::Output;
+use crate::diagnose::{Finding, diagnose};
+use crate::error::Error;
+use crate::run::RunFolder;
+
+/// Arguments of `costate diagnose`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  costate diagnose runs/pendulum-gan-gcl-0
+  costate diagnose runs/pendulum-gan-gcl-0 --json")]
+pub struct Args {
+    /// Run folder.
+    run: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: Args, output: Output) -> Result<(), Error> {
+    let findings = of(&RunFolder::open(&args.run)?)?;
+    output.result(&findings, || describe(&findings))
+}
+
+/// What there is to find about a run.
+pub fn of(run: &RunFolder) -> Result<Vec<Finding>, Error> {
+    let metrics = run.metrics()?;
+    if metrics.is_empty() {
+        return Err(Error::Failure(format!(
+            "{}: the run has no iterations yet; train it first",
+            run.path().display()
+        )));
+    }
+    Ok(diagnose(run.config(), &metrics))
+}
+
+/// Findings in words.
+pub fn describe(findings: &[Finding]) -> String {
+    if findings.is_empty() {
+        return "nothing found that is known to make a run fail\n".into();
+    }
+    let one = |f: &Finding| {
+        format!(
+            "{}: {}\n  {}\n  to change: {}\n",
+            f.name, f.seen, f.means, f.change
+        )
+    };
+    findings.iter().map(one).collect()
+}
