@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::common::Output;
 use super::evaluate::open_demonstrations;
+use crate::diagnose::diagnose;
 use crate::error::Error;
 use crate::evaluate::episodes::replay;
 use crate::policy::GaussianPolicy;
@@ -88,6 +89,7 @@ pub fn collect(runs: &[RunFolder], output: Output) -> Result<Vec<RunReport>, Err
             let metrics = run.metrics()?;
             Ok(RunReport {
                 title,
+                findings: diagnose(run.config(), &metrics),
                 config,
                 metrics,
                 evaluation,

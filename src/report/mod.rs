@@ -11,7 +11,7 @@
 //! | `axis`, `frame`, `chart`, `scatter` | SVG plots |
 //! | `diagnostics` | what each recorded quantity means and how to read it |
 //! | `picture`, `strip`, `player` | poses, film strips, animations |
-//! | `summary`, `motion`, `table`, `curves`, `cost`, `settings` | the page's sections |
+//! | `summary`, `findings`, `motion`, `table`, `curves`, `cost`, `settings` | the page's sections |
 //! | `page` | the page around them |
 
 mod axis;
@@ -20,6 +20,7 @@ mod cost;
 mod curves;
 mod diagnostics;
 mod facts;
+mod findings;
 mod frame;
 mod group;
 mod motion;
@@ -39,6 +40,8 @@ mod tests;
 use costate_envs::scene::Scene;
 use serde_json::{Map, Value};
 
+use crate::diagnose::Finding;
+
 /// What a report tells about one run.
 #[derive(Debug, Clone, Default)]
 pub struct RunReport {
@@ -50,6 +53,8 @@ pub struct RunReport {
     pub metrics: Vec<Map<String, Value>>,
     /// The contents of `evaluation.json`, once the run has been evaluated.
     pub evaluation: Option<Value>,
+    /// What `costate diagnose` says; empty for a run without trouble.
+    pub findings: Vec<Finding>,
     /// Episodes to show, e.g. one of the expert and one of the learned policy from the same start.
     pub motions: Vec<Motion>,
 }

@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use super::group::{Group, by_environment, labels};
 use super::text::escape;
-use super::{RunReport, cost, curves, motion, settings, summary, table};
+use super::{RunReport, cost, curves, findings, motion, settings, summary, table};
 
 const STYLE: &str = include_str!("../../assets/report/style.css");
 const SCRIPTS: [&str; 2] = [
@@ -32,6 +32,7 @@ pub(super) fn html(reports: &[RunReport]) -> String {
     };
     let sections = [
         ("Summary", "summary", Some(summary::html(&runs, &groups))),
+        ("Findings", "findings", findings::html(&runs, &labels)),
         ("Motion", "motion", motion::html(&groups)),
         ("Evaluation", "evaluation", evaluation(&runs, &groups)),
         ("Learning curve", "learning", curves::learning(&groups)),

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::parse;
 use super::samples::{cart_pole, cart_pole_run, metrics, pendulum, run};
+use crate::diagnose::Finding;
 use crate::report::facts::Facts;
 use crate::report::group::{by_environment, labels};
 use crate::report::{RunReport, curves_svg, html, strip_svg};
@@ -44,6 +45,22 @@ fn pages_are_well_formed_and_hold_every_section() {
     }
     parse(&strip_svg(&pendulum("expert", 1.0)));
     parse(&curves_svg(&runs[0]));
+}
+
+#[test]
+fn findings_have_a_section_of_their_own() {
+    let mut runs = full();
+    assert!(!html(&runs).contains("id=\"findings\""));
+    runs[1].findings = vec![Finding {
+        name: "entropy runaway",
+        seen: "σ is 3 > 2".into(),
+        means: "It stays random.",
+        change: "raise iterations",
+    }];
+    let text = parse(&html(&runs));
+    for words in ["Entropy runaway", "σ is 3 > 2", "raise iterations"] {
+        assert!(text.contains(words), "{words}");
+    }
 }
 
 #[test]
@@ -124,6 +141,7 @@ fn absent_and_broken_values_leave_gaps_not_errors() {
         for evaluation in [None, Some(Value::Null), Some(evaluation.clone())] {
             for lines in [vec![], holes.clone()] {
                 let report = RunReport {
+                    findings: Vec::new(),
                     title: String::new(),
                     config: config.clone(),
                     metrics: lines,

@@ -225,6 +225,7 @@ pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
         }
     }
     RunReport {
+        findings: Vec::new(),
         title: format!("pendulum-{algo}-{seed}"),
         config: config("pendulum", algo, seed),
         metrics,
@@ -239,6 +240,7 @@ pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
 /// A complete run on a cart-pole.
 pub(crate) fn cart_pole_run(seed: u64) -> RunReport {
     RunReport {
+        findings: Vec::new(),
         title: format!("cart_pole-{seed}"),
         config: config("cart_pole", "gan-gcl", seed),
         metrics: metrics(60, seed),

@@ -1,0 +1,34 @@
+//! What keeps a run from succeeding, and what to change.
+
+use super::facts::Facts;
+use super::text::escape;
+
+/// The findings of every run that has some; `None` without any.
+pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
+    let mut out = String::new();
+    for (run, label) in runs.iter().zip(labels) {
+        let findings = &run.run.findings;
+        if findings.is_empty() {
+            continue;
+        }
+        if runs.len() > 1 {
+            out += &format!("<h3>{}</h3>", escape(label));
+        }
+        for f in findings {
+            out += &format!(
+                "<p><strong>{}</strong>: {}. {} <em>To change:</em> {}.</p>",
+                escape(&capital(f.name)),
+                escape(&f.seen),
+                escape(f.means),
+                escape(f.change)
+            );
+        }
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
+}
