@@ -100,13 +100,7 @@ impl Learner for Gcl {
         self.cost.model.set_log_z(found.log_z);
 
         // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
-        let soft_cost = tch::no_grad(|| {
-            let batch = &samples.batch;
-            let cost = self.cost.model.cost(&batch.observations, &batch.actions);
-            let value = self.cost.model.value(&batch.observations);
-            let next_value = self.cost.model.value(&batch.next_observations());
-            nn::to_f64(&((cost - next_value + value).to_kind(Kind::Double) + &samples.log_density))
-        });
+        let soft_cost = self.cost.soft_cost(&samples);
         let current = samples.batch.shallow_clone();
         self.background.push(k, &self.generator.policy, current);
         let diagnostics = vec![

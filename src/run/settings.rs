@@ -17,6 +17,7 @@ use crate::cost::{CostSettings, Regularizers};
 use crate::error::Error;
 use crate::improve::PpoSettings;
 use crate::learners::bc::BcSettings;
+use crate::policy::PolicySettings;
 
 /// One `--set KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
@@ -211,28 +212,52 @@ struct Adversarial<'a> {
     learning_rate_left: f64,
     cost: &'a CostSettings,
     regularizers: &'a Regularizers,
+    policy: &'a PolicySettings,
+    ppo: &'a PpoSettings,
 }
 
-fn adversarial_bounds(s: &Adversarial) -> Vec<Bound<'static>> {
-    let r = s.regularizers;
-    let mut bounds = vec![
-        at_least_one("iterations", s.iterations),
-        bound(
-            "trajectories",
-            s.trajectories as f64,
-            s.trajectories >= 2,
-            "at least 2",
-        ),
-        at_least_one(s.steps.0, s.steps.1),
-        positive("cost_learning_rate", s.cost_learning_rate),
-        share("learning_rate_left", s.learning_rate_left),
-        not_negative("regularizers.gradient_penalty", r.gradient_penalty),
-        not_negative("regularizers.local_constant_rate", r.local_constant_rate),
-        not_negative("regularizers.monotonic", r.monotonic),
-    ];
-    let layers = s.cost.hidden.iter();
-    bounds.extend(layers.map(|&n| at_least_one("cost.hidden", n)));
-    bounds
+/// The settings that the adversarial learners share, of one of them; the second is its name for steps on
+/// the cost.
+macro_rules! adversarial {
+    ($settings:expr, $steps:ident) => {
+        Adversarial {
+            iterations: $settings.iterations,
+            trajectories: $settings.trajectories,
+            steps: (stringify!($steps), $settings.$steps),
+            cost_learning_rate: $settings.cost_learning_rate,
+            learning_rate_left: $settings.learning_rate_left,
+            cost: &$settings.cost,
+            regularizers: &$settings.regularizers,
+            policy: &$settings.policy,
+            ppo: &$settings.ppo,
+        }
+    };
+}
+
+impl Adversarial<'_> {
+    fn bounds(&self) -> Vec<Bound<'static>> {
+        let r = self.regularizers;
+        let mut bounds = vec![
+            at_least_one("iterations", self.iterations),
+            bound(
+                "trajectories",
+                self.trajectories as f64,
+                self.trajectories >= 2,
+                "at least 2",
+            ),
+            at_least_one(self.steps.0, self.steps.1),
+            positive("cost_learning_rate", self.cost_learning_rate),
+            share("learning_rate_left", self.learning_rate_left),
+            not_negative("regularizers.gradient_penalty", r.gradient_penalty),
+            not_negative("regularizers.local_constant_rate", r.local_constant_rate),
+            not_negative("regularizers.monotonic", r.monotonic),
+        ];
+        let layers = self.cost.hidden.iter();
+        bounds.extend(layers.map(|&n| at_least_one("cost.hidden", n)));
+        bounds.extend(policy_bounds(self.policy));
+        bounds.extend(ppo_bounds(self.ppo));
+        bounds
+    }
 }
 
 fn beta_bound(beta: Option<f64>) -> Option<Bound<'static>> {
@@ -268,22 +293,24 @@ fn ppo_bounds(ppo: &PpoSettings) -> Vec<Bound<'static>> {
     bounds
 }
 
+fn policy_bounds(policy: &PolicySettings) -> Vec<Bound<'static>> {
+    let (floor, initial) = (policy.std_floor, policy.std_initial);
+    let layers = policy.hidden.iter();
+    layers
+        .map(|&n| at_least_one("policy.hidden", n))
+        .chain([
+            positive("policy.std_floor", floor),
+            bound(
+                "policy.std_initial",
+                initial,
+                initial.is_finite() && initial > floor,
+                "a number above policy.std_floor",
+            ),
+        ])
+        .collect()
+}
+
 fn validate(algo: &Algo) -> Result<(), Error> {
-    let policy = |p: &crate::policy::PolicySettings| {
-        let layers = p.hidden.iter().map(|&n| at_least_one("policy.hidden", n));
-        let (floor, initial) = (p.std_floor, p.std_initial);
-        layers
-            .chain([
-                positive("policy.std_floor", floor),
-                bound(
-                    "policy.std_initial",
-                    initial,
-                    initial.is_finite() && initial > floor,
-                    "a number above policy.std_floor",
-                ),
-            ])
-            .collect::<Vec<_>>()
-    };
     let mut bounds = Vec::new();
     match algo {
         Algo::Bc(BcSettings {
@@ -302,66 +329,26 @@ fn validate(algo: &Algo) -> Result<(), Error> {
                 (0.0..1.0).contains(held_out),
                 "in [0, 1)",
             ));
-            bounds.extend(policy(p));
+            bounds.extend(policy_bounds(p));
         }
         Algo::GanGcl(s) => {
             bounds.extend(beta_bound(s.beta));
             bounds.extend(s.window.map(|w| at_least_one("window", w)));
-            bounds.extend(adversarial_bounds(&Adversarial {
-                iterations: s.iterations,
-                trajectories: s.trajectories,
-                steps: ("discriminator_steps", s.discriminator_steps),
-                cost_learning_rate: s.cost_learning_rate,
-                learning_rate_left: s.learning_rate_left,
-                cost: &s.cost,
-                regularizers: &s.regularizers,
-            }));
-            bounds.extend(policy(&s.policy));
-            bounds.extend(ppo_bounds(&s.ppo));
+            bounds.extend(adversarial!(s, discriminator_steps).bounds());
         }
         Algo::Gcl(s) => {
             bounds.extend(beta_bound(s.beta));
             bounds.push(at_least_one("density_passes", s.density_passes));
-            bounds.extend(adversarial_bounds(&Adversarial {
-                iterations: s.iterations,
-                trajectories: s.trajectories,
-                steps: ("cost_steps", s.cost_steps),
-                cost_learning_rate: s.cost_learning_rate,
-                learning_rate_left: s.learning_rate_left,
-                cost: &s.cost,
-                regularizers: &s.regularizers,
-            }));
-            bounds.extend(policy(&s.policy));
-            bounds.extend(ppo_bounds(&s.ppo));
+            bounds.extend(adversarial!(s, cost_steps).bounds());
         }
         Algo::Airl(s) => {
             bounds.push(at_least_one("minibatch", s.minibatch));
-            bounds.extend(adversarial_bounds(&Adversarial {
-                iterations: s.iterations,
-                trajectories: s.trajectories,
-                steps: ("discriminator_steps", s.discriminator_steps),
-                cost_learning_rate: s.cost_learning_rate,
-                learning_rate_left: s.learning_rate_left,
-                cost: &s.cost,
-                regularizers: &s.regularizers,
-            }));
-            bounds.extend(policy(&s.policy));
-            bounds.extend(ppo_bounds(&s.ppo));
+            bounds.extend(adversarial!(s, discriminator_steps).bounds());
         }
         Algo::Gail(s) => {
             bounds.push(at_least_one("minibatch", s.minibatch));
             bounds.push(not_negative("entropy_weight", s.entropy_weight));
-            bounds.extend(adversarial_bounds(&Adversarial {
-                iterations: s.iterations,
-                trajectories: s.trajectories,
-                steps: ("discriminator_steps", s.discriminator_steps),
-                cost_learning_rate: s.cost_learning_rate,
-                learning_rate_left: s.learning_rate_left,
-                cost: &s.cost,
-                regularizers: &s.regularizers,
-            }));
-            bounds.extend(policy(&s.policy));
-            bounds.extend(ppo_bounds(&s.ppo));
+            bounds.extend(adversarial!(s, discriminator_steps).bounds());
         }
         Algo::Dagger(s) => {
             bounds.push(at_least_one("iterations", s.iterations));
@@ -376,7 +363,7 @@ fn validate(algo: &Algo) -> Result<(), Error> {
                 (0.0..=1.0).contains(&acts),
                 "in [0, 1]",
             ));
-            bounds.extend(policy(&s.policy));
+            bounds.extend(policy_bounds(&s.policy));
         }
         Algo::Ppo(s) => {
             bounds.push(at_least_one("iterations", s.iterations));
@@ -385,7 +372,7 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             bounds.push(not_negative("terminal_cost", s.terminal_cost));
             bounds.push(not_negative("temperature", s.temperature));
             bounds.push(share("learning_rate_left", s.learning_rate_left));
-            bounds.extend(policy(&s.policy));
+            bounds.extend(policy_bounds(&s.policy));
             bounds.extend(ppo_bounds(&s.ppo));
         }
     }
