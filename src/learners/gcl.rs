@@ -1,7 +1,7 @@
 //! GCL: guided cost learning with a neural policy.
 //!
 //! Finn, Levine and Abbeel 2016 (arXiv 1603.00448), algorithm 2: descend
-//! L_IOC(θ) = E_P[c_θ] + log E_μ[exp(−c_θ(τ)) / μ(τ)], the partition function estimated by importance
+//! `L_IOC(θ) = E_P[c_θ] + log E_μ[exp(−c_θ(τ)) / μ(τ)]`, the partition function estimated by importance
 //! sampling from demonstrations and the samples of the last policies together, μ(τ) = Σ_k (n_k/N) q_k(τ).
 //! The demonstrations' own density, which nobody knows, is that of a cloned policy.
 //!
