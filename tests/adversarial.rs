@@ -91,9 +91,9 @@ proptest! {
             .collect();
         let mut background = Background::new(past, None);
         // One more than it keeps: the oldest is forgotten.
-        background.push(0, &policies[3], batch(9));
+        background.push(0, &policies[3], &batch(9));
         for (i, samples) in samples.iter().take(past).enumerate() {
-            background.push(1 + i, &policies[i], samples.shallow_clone());
+            background.push(1 + i, &policies[i], samples);
         }
         let log_q = log_policy(&policies[3], &current);
         let got = to_f64(&background.log_density(&current, &log_q, current.len()));

@@ -90,7 +90,7 @@ impl Learner for Airl {
         let mut diagnostics = found.diagnostics().to_vec();
         diagnostics.push(("cost_gradient_norm", gradient_norm));
         self.generator
-            .improve(samples, &soft_cost, left, k, diagnostics)
+            .improve(&self.cost.model, samples, &soft_cost, left, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {

@@ -37,7 +37,7 @@ impl Background {
     }
 
     /// Remembers the policy of iteration `k` and its samples, forgets the oldest.
-    pub fn push(&mut self, k: usize, policy: &GaussianPolicy, samples: TrajectoryBatch) {
+    pub fn push(&mut self, k: usize, policy: &GaussianPolicy, samples: &TrajectoryBatch) {
         if self.keep == 0 {
             return;
         }
@@ -47,7 +47,7 @@ impl Background {
         self.members.push_back(Member {
             iteration: k,
             policy: policy.copy(),
-            samples,
+            samples: samples.windows(self.window),
         });
     }
 

@@ -126,13 +126,13 @@ impl Learner for GanGcl {
 
         // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
         let soft_cost = self.cost.soft_cost(&samples);
-        let windows = samples.batch.windows(self.settings.window);
-        self.background.push(k, &self.generator.policy, windows);
+        self.background
+            .push(k, &self.generator.policy, &samples.batch);
         let mut diagnostics = found.diagnostics().to_vec();
         diagnostics.push(("log_z", self.cost.model.log_z()));
         diagnostics.push(("cost_gradient_norm", gradient_norm));
         self.generator
-            .improve(samples, &soft_cost, left, k, diagnostics)
+            .improve(&self.cost.model, samples, &soft_cost, left, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {

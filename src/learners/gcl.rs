@@ -101,8 +101,8 @@ impl Learner for Gcl {
 
         // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
         let soft_cost = self.cost.soft_cost(&samples);
-        let current = samples.batch.shallow_clone();
-        self.background.push(k, &self.generator.policy, current);
+        self.background
+            .push(k, &self.generator.policy, &samples.batch);
         let diagnostics = vec![
             ("ioc_loss", found.value.double_value(&[])),
             ("ess", found.ess),
@@ -110,7 +110,7 @@ impl Learner for Gcl {
             ("cost_gradient_norm", gradient_norm),
         ];
         self.generator
-            .improve(samples, &soft_cost, left, k, diagnostics)
+            .improve(&self.cost.model, samples, &soft_cost, left, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {

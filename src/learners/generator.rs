@@ -119,9 +119,10 @@ impl Generator {
 
     /// Minimises E_q[Σ c + log π] and reports the iteration: `soft_cost` is c(s_t, a_t) + log π(a_t |
     /// s_t) of every step of `samples`, `[S]`; `share` is that of the learning rate; `diagnostics` are
-    /// the cost's, which go first.
+    /// those of `cost`, the model behind it, and go first.
     pub fn improve(
         &mut self,
+        cost: &EnergyModel,
         samples: Sampled,
         soft_cost: &[f64],
         share: f64,
@@ -137,8 +138,7 @@ impl Generator {
             self.seed,
             k,
         );
-        // A broken cost shows in what it charges.
-        if !self.policy.is_finite() || soft_cost.iter().any(|c| !c.is_finite()) {
+        if !(self.policy.is_finite() && cost.is_finite()) {
             return Err(Error::Failure(format!(
                 "learning diverged in iteration {k}: a weight is not finite; lower \
                  cost_learning_rate or ppo.learning_rate and resume from the last checkpoint"

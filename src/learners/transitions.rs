@@ -45,23 +45,20 @@ impl Transitions {
     pub fn draw(&self, count: usize, rng: &mut Stream) -> Self {
         let rows = self.observations.size()[0];
         if rows <= count as i64 {
-            return Self {
-                observations: self.observations.shallow_clone(),
-                actions: self.actions.shallow_clone(),
-                next_observations: self.next_observations.shallow_clone(),
-                alive: self.alive.shallow_clone(),
-                log_density: self.log_density.shallow_clone(),
-            };
+            return self.map(Tensor::shallow_clone);
         }
-        let rows: Vec<i64> = (0..count).map(|_| rng.random_range(0..rows)).collect();
-        let rows = Tensor::from_slice(&rows);
-        let pick = |t: &Tensor| t.index_select(0, &rows);
+        let drawn: Vec<i64> = (0..count).map(|_| rng.random_range(0..rows)).collect();
+        let drawn = Tensor::from_slice(&drawn);
+        self.map(|t| t.index_select(0, &drawn))
+    }
+
+    fn map(&self, f: impl Fn(&Tensor) -> Tensor) -> Self {
         Self {
-            observations: pick(&self.observations),
-            actions: pick(&self.actions),
-            next_observations: pick(&self.next_observations),
-            alive: pick(&self.alive),
-            log_density: pick(&self.log_density),
+            observations: f(&self.observations),
+            actions: f(&self.actions),
+            next_observations: f(&self.next_observations),
+            alive: f(&self.alive),
+            log_density: f(&self.log_density),
         }
     }
 }
