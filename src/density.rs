@@ -113,6 +113,41 @@ pub fn solve_log_z(scores: Scores, beta: f64) -> f64 {
     b
 }
 
+/// Half the width of a 95 % interval for the solved b = log Z, by the delta method: b is the root of
+/// g(b) = `E_P[1 − D] − E_Q[D]`, so Var b = (Var_P(D)/N_P + Var_Q(D)/N_Q) / g'(b)², where g' = E_P[D(1 −
+/// D)]/β + E_Q[D(1 − D)]/β. The logits are those at the solution.
+pub fn log_z_half_width(expert_logits: &[f64], policy_logits: &[f64], beta: f64) -> f64 {
+    let (mut variance, mut slope) = (0.0, 0.0);
+    for logits in [expert_logits, policy_logits] {
+        let n = logits.len() as f64;
+        let d: Vec<f64> = logits.iter().map(|&x| sigmoid(x)).collect();
+        let mean = d.iter().sum::<f64>() / n;
+        variance += d.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n * n);
+        slope += d.iter().map(|d| d * (1.0 - d)).sum::<f64>() / (n * beta);
+    }
+    1.96 * variance.sqrt() / slope
+}
+
+/// Expected calibration error of D = σ(logit) as the probability of being a demonstration, both groups
+/// weighing the same: the mean over ten equal bins of |mean D − share of demonstrations| (Guo et al.
+/// 2017, arXiv 1706.04599, equation 3). 0 is calibrated.
+pub fn calibration_error(expert_logits: &[f64], policy_logits: &[f64]) -> f64 {
+    const BINS: usize = 10;
+    // Per bin: weight of demonstrations, weight of all, weighted sum of D.
+    let mut bins = [[0.0; 3]; BINS];
+    for (logits, is_expert) in [(expert_logits, 1.0), (policy_logits, 0.0)] {
+        let weight = 0.5 / logits.len() as f64;
+        for &logit in logits {
+            let d = sigmoid(logit);
+            let bin = &mut bins[((d * BINS as f64) as usize).min(BINS - 1)];
+            bin[0] += weight * is_expert;
+            bin[1] += weight;
+            bin[2] += weight * d;
+        }
+    }
+    bins.iter().map(|[expert, _, d]| (d - expert).abs()).sum()
+}
+
 /// Effective sample sizes of the weights that the discriminator's gradient puts on trajectories, as
 /// shares of their group: D on policy samples, 1 − D on demonstrations. The lesser of the two.
 /// Below 0.1 training is about to fail: too few trajectories carry the gradient.
@@ -140,6 +175,43 @@ mod tests {
         let got = log_mixture(&[vec![0.5_f64.ln(), -800.0], vec![0.25_f64.ln(), -801.0]]);
         assert!((got[0] - 0.375_f64.ln()).abs() < 1e-12);
         assert!((got[1] - (-800.0 + ((1.0 + (-1.0_f64).exp()) / 2.0).ln())).abs() < 1e-12);
+    }
+
+    #[test]
+    fn calibration_counts_bins_by_their_weight() {
+        // A discriminator that guesses is calibrated; one that is sure and wrong half the time is not.
+        assert!(calibration_error(&[0.0; 3], &[0.0; 9]) < 1e-12);
+        let sure = calibration_error(&[30.0, -30.0], &[30.0, -30.0]);
+        assert!((sure - 0.5).abs() < 1e-9);
+        assert!(calibration_error(&[30.0; 2], &[-30.0; 5]) < 1e-9);
+    }
+
+    #[test]
+    fn the_interval_of_log_z_is_that_of_repeated_samples() {
+        let mut rng = costate_envs::rng::stream(0, "log_z", 0);
+        let mut draw = |n: usize, mean: f64| -> Vec<f64> {
+            use rand_distr::{Distribution, Normal};
+            let normal = Normal::new(mean, 2.0).unwrap();
+            (0..n).map(|_| normal.sample(&mut rng)).collect()
+        };
+        let (mut solutions, mut width) = (Vec::new(), 0.0);
+        for _ in 0..400 {
+            let (expert, policy) = (draw(60, 1.0), draw(90, -1.0));
+            let scores = Scores {
+                expert: &expert,
+                policy: &policy,
+            };
+            let b = solve_log_z(scores, 1.5);
+            let logits = |x: &[f64]| x.iter().map(|s| (s - b) / 1.5).collect::<Vec<_>>();
+            solutions.push(b);
+            width += log_z_half_width(&logits(&expert), &logits(&policy), 1.5) / 400.0;
+        }
+        let mean = solutions.iter().sum::<f64>() / 400.0;
+        let covered = solutions
+            .iter()
+            .filter(|b| (*b - mean).abs() <= width)
+            .count();
+        assert!((370..=390).contains(&covered), "{covered} of 400");
     }
 
     proptest! {

@@ -25,6 +25,12 @@ pub struct Finding {
 const LEAST_ESS: f64 = 0.2;
 /// The same for GCL, whose weights run over demonstrations and samples together.
 const LEAST_POOL_ESS: f64 = 0.1;
+/// The same where it started as a clone, whose σ should not grow beyond this multiple.
+const MOST_GROWTH: f64 = 1.5;
+/// How far Adam may move a weight of the cost in the whole run, at least.
+const LEAST_REACH: f64 = 0.02;
+/// Discriminator loss in the last quarter below which the policy has not matched the expert.
+const LEAST_MATCHED_LOSS: f64 = 0.5;
 /// Share of its first σ that a policy should have lost by the end.
 const LEAST_SHRINKAGE: f64 = 0.2;
 /// Accuracy that a discriminator should reach against an untrained policy.
@@ -98,9 +104,19 @@ fn demonstrations(config: &RunConfig) -> Vec<Finding> {
 
 fn discriminator(algo: &Algo, course: &Course) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if let Some(accuracy) = course
+    let Some(start) = Start::of(algo) else {
+        return findings;
+    };
+    if start.reach < LEAST_REACH {
+        findings.push(Finding {
+            name: "starved discriminator",
+            seen: format!("Adam can move a weight of the cost by {:.1e} at most in the whole run", start.reach),
+            means: "The cost stays what it was before it saw a demonstration, so it teaches nothing.",
+            change: "raise cost_learning_rate, discriminator_steps or iterations",
+        });
+    } else if let Some(accuracy) = course
         .median("discriminator_accuracy", 0.2)
-        .filter(|a| *a < LEAST_EARLY_ACCURACY)
+        .filter(|a| !start.cloned && *a < LEAST_EARLY_ACCURACY)
     {
         findings.push(Finding {
             name: "starved discriminator",
@@ -118,6 +134,16 @@ fn discriminator(algo: &Algo, course: &Course) -> Vec<Finding> {
             seen: format!("loss {loss:.3} in the last quarter, guessing is 1.39"),
             means: "It tells everything apart: its gradient has vanished, and so has what the policy can learn.",
             change: "raise regularizers.gradient_penalty or beta, lower discriminator_steps",
+        });
+    } else if let Some(loss) = course
+        .median("discriminator_loss", -0.25)
+        .filter(|l| *l < LEAST_MATCHED_LOSS)
+    {
+        findings.push(Finding {
+            name: "not matched",
+            seen: format!("discriminator loss {loss:.2} in the last quarter, 1.39 when policy and expert are alike"),
+            means: "The policy is still told from the expert: it has not learned to behave like it.",
+            change: "raise iterations or record more demonstrations; where the return falls, lower ppo.learning_rate",
         });
     }
     let least = match algo {
@@ -137,25 +163,56 @@ fn discriminator(algo: &Algo, course: &Course) -> Vec<Finding> {
     findings
 }
 
+/// Where an adversarial run starts, and how far its cost can come.
+struct Start {
+    /// Whether the policy starts as a clone.
+    cloned: bool,
+    /// σ of a policy that starts from nothing.
+    std_initial: f64,
+    /// Sum of Adam's step sizes on the cost: no weight moves further.
+    reach: f64,
+}
+
+impl Start {
+    fn of(algo: &Algo) -> Option<Self> {
+        macro_rules! of {
+            ($s:expr, $steps:ident, $cloned:expr) => {{
+                let steps = ($s.iterations * $s.$steps) as f64;
+                Some(Self {
+                    cloned: $cloned,
+                    std_initial: $s.policy.std_initial,
+                    reach: $s.cost_learning_rate * steps * 0.5 * (1.0 + $s.learning_rate_left),
+                })
+            }};
+        }
+        match algo {
+            Algo::GanGcl(s) => of!(s, discriminator_steps, s.base_steps + s.warm_start > 0),
+            Algo::Gcl(s) => of!(s, cost_steps, s.warm_start > 0),
+            Algo::Airl(s) => of!(s, discriminator_steps, s.warm_start > 0),
+            Algo::Gail(s) => of!(s, discriminator_steps, s.warm_start > 0),
+            Algo::Dagger(_) | Algo::Bc(_) | Algo::Ppo(_) => None,
+        }
+    }
+}
+
 fn policy(algo: &Algo, course: &Course) -> Vec<Finding> {
-    let settings = match algo {
-        Algo::GanGcl(s) => &s.policy,
-        Algo::Gcl(s) => &s.policy,
-        Algo::Airl(s) => &s.policy,
-        Algo::Gail(s) => &s.policy,
-        Algo::Dagger(_) | Algo::Bc(_) | Algo::Ppo(_) => return Vec::new(),
+    let Some(start) = Start::of(algo) else {
+        return Vec::new();
     };
     let mut findings = Vec::new();
-    let most = (1.0 - LEAST_SHRINKAGE) * settings.std_initial;
+    let (first, most) = match (start.cloned, course.values("policy_std").first()) {
+        (true, Some(&clone)) => (clone, MOST_GROWTH * clone),
+        _ => (
+            start.std_initial,
+            (1.0 - LEAST_SHRINKAGE) * start.std_initial,
+        ),
+    };
     if let Some(std) = course.median("policy_std", -0.1).filter(|s| *s > most) {
         findings.push(Finding {
             name: "entropy runaway",
-            seen: format!(
-                "σ is {std:.2} of half the action range at the end, {:.2} at the start",
-                settings.std_initial
-            ),
+            seen: format!("σ is {std:.2} of half the action range at the end, {first:.2} at the start"),
             means: "The cost is too flat against the entropy that the policy is paid for: it stays random.",
-            change: "raise iterations, cost_learning_rate or discriminator_steps, or start with warm_start",
+            change: "raise iterations, cost_learning_rate or discriminator_steps, or start from a base policy (base_steps)",
         });
     }
     if let Some(error) = course
@@ -194,9 +251,21 @@ mod tests {
                 noise_known: Some(true),
                 success_rate: Some(1.0),
             }),
-            algo: settings::resolve(algo, "pendulum", None, &[]).unwrap(),
+            algo: settings::resolve(algo, "pendulum", None, &from_nothing(algo)).unwrap(),
             seed: 0,
             checkpoint_every: 10,
+        }
+    }
+
+    fn from_nothing(algo: &str) -> Vec<settings::Override> {
+        let set = settings::Override {
+            key: "base_steps".into(),
+            value: "0".into(),
+        };
+        if algo == "gan-gcl" {
+            vec![set]
+        } else {
+            Vec::new()
         }
     }
 
@@ -241,9 +310,32 @@ mod tests {
         ] {
             assert_eq!(names("gan-gcl", quantity, from, to), [finding]);
         }
+        assert_eq!(
+            names("gan-gcl", "discriminator_loss", 0.2, 0.3),
+            ["not matched"]
+        );
         assert!(names("gail", "ess", 0.5, 0.05).is_empty());
         // What cloning logs under these names is not what is meant.
         assert!(names("bc", "ess", 0.5, 0.05).is_empty());
+    }
+
+    #[test]
+    fn a_cloned_start_is_judged_by_its_own_noise() {
+        let mut cloned = config("gan-gcl");
+        cloned.algo = settings::resolve("gan-gcl", "pendulum", None, &[]).unwrap();
+        let found = |config: &RunConfig, name: &str, from: f64, to: f64| -> Vec<&'static str> {
+            let all = diagnose(config, &course(name, from, to));
+            all.iter().map(|f| f.name).collect()
+        };
+        // A good clone cannot be told apart at once, and its σ has no reason to shrink.
+        assert!(found(&cloned, "discriminator_accuracy", 0.5, 0.55).is_empty());
+        assert!(found(&cloned, "policy_std", 0.1, 0.11).is_empty());
+        assert_eq!(found(&cloned, "policy_std", 0.1, 0.2), ["entropy runaway"]);
+        let Algo::GanGcl(s) = &mut cloned.algo else {
+            panic!("another algorithm");
+        };
+        s.cost_learning_rate = 1e-6;
+        assert_eq!(found(&cloned, "kl", 0.1, 0.1), ["starved discriminator"]);
     }
 
     #[test]

@@ -24,6 +24,33 @@ pub fn loss(expert_logit: &Tensor, policy_logit: &Tensor) -> Tensor {
     softplus(&-expert_logit).mean(kind) + softplus(policy_logit).mean(kind)
 }
 
+/// Guided cost learning's loss, and the partition function that it estimates.
+pub struct IocLoss {
+    /// `L_IOC(θ) = E_P[c_θ] + β log E_μ[exp(−(c_θ + log μ)/β)]`, a scalar.
+    pub value: Tensor,
+    /// The second term, log Z at β = 1, a scalar.
+    pub log_z: Tensor,
+    /// Logarithms of the samples' weights, up to a constant, `[N]`.
+    pub log_weights: Tensor,
+}
+
+/// The importance-sampled maximum-entropy objective of Finn, Levine and Abbeel 2016 (arXiv 1603.00448,
+/// equation 2): `L_IOC(θ) = E_P[c_θ] + log E_μ[exp(−c_θ)/μ]`, tempered by β.
+///
+/// Shapes: expert_energy `[N_P]`; energy and log_mu `[N]` of everything that was drawn from μ. At β = 1 the
+/// gradient is `E_P[∂c] − Σ_i w_i ∂c_i` with w_i ∝ exp(−c_i)/μ_i; β > 1 evens the weights out and keeps the
+/// fixed point.
+pub fn ioc_loss(expert_energy: &Tensor, energy: &Tensor, log_mu: &Tensor, beta: f64) -> IocLoss {
+    let log_weights = -(energy + log_mu) / beta;
+    let count = log_weights.size()[0] as f64;
+    let log_z = (log_weights.logsumexp([0_i64].as_slice(), false) - count.ln()) * beta;
+    IocLoss {
+        value: expert_energy.mean(expert_energy.kind()) + &log_z,
+        log_z,
+        log_weights,
+    }
+}
+
 /// log(1 + eˣ), without the linear cut-off of libtorch's softplus.
 fn softplus(x: &Tensor) -> Tensor {
     x.logaddexp(&x.zeros_like())

@@ -111,6 +111,96 @@ proptest! {
     }
 }
 
+/// A cost relative to π_0 is c_θ − log π_0, also when it is read back; with c_θ = V = 0 and the policy π_0 the
+/// discriminator has nothing to go by.
+#[test]
+fn a_cost_relative_to_a_base_policy_adds_its_density_once() {
+    let mut rng = stream(3, "base", 0);
+    let (plain, base) = (energy_model(&mut rng), policy(&mut rng, 0.3));
+    let trajectories: Vec<_> = (0..3).map(|_| random_trajectory(&mut rng, 6)).collect();
+    let batch = TrajectoryBatch::new(&trajectories).unwrap();
+    let log_base = log_policy_steps(&base, &batch);
+    let costs = |m: &EnergyModel| to_f64(&m.cost(&batch.observations, &batch.actions));
+    let learned = costs(&plain);
+
+    let relative = plain.with_base(base.copy());
+    let expected: Vec<f64> = learned
+        .iter()
+        .zip(to_f64(&log_base))
+        .map(|(c, l)| c - l)
+        .collect();
+    let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+    assert!(close(&costs(&relative), &expected));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cost.safetensors");
+    std::fs::write(&file, relative.to_bytes().unwrap()).unwrap();
+    assert_eq!(costs(&EnergyModel::read(&file).unwrap()), costs(&relative));
+
+    for weight in relative.parameters() {
+        let _ = tch::no_grad(|| weight.shallow_clone().zero_());
+    }
+    assert!(
+        scores(&relative, &batch, &log_base)
+            .iter()
+            .all(|s| s.abs() < 1e-4)
+    );
+    // Soft cost: c_θ + log π − log π_0.
+    assert!(
+        relative
+            .soft_cost(&batch, &log_base)
+            .iter()
+            .all(|c| c.abs() < 1e-5)
+    );
+}
+
+/// With a base policy and no rollouts yet, the learner starts as the clone that was the most likely on held-out
+/// demonstrations, and its σ is not the overfitted one.
+#[test]
+fn the_base_policy_is_the_start_and_its_noise_is_honest() {
+    tch::set_num_threads(1);
+    let (factory, trajectories) = demonstrations(5);
+    let task = task(&factory, &trajectories, 1);
+    let start = |passes: &str, warm: &str| {
+        let algo = small("gan-gcl", &[("base_steps", passes), ("warm_start", warm)]);
+        algo.learner(&task).unwrap()
+    };
+    let learner = start("1000", "0");
+    let batch = TrajectoryBatch::new(&trajectories).unwrap();
+    let model = learner.energy_model().unwrap();
+    let own = log_policy_steps(learner.policy(), &batch);
+    let soft_cost = model.soft_cost(&batch, &own);
+    let unlearned = to_f64(&model.cost_of(&model.inputs(&batch.observations, &batch.actions)));
+    let value =
+        to_f64(&(model.value(&batch.observations) - model.value(&batch.next_observations())));
+    for ((got, c), v) in soft_cost.iter().zip(unlearned).zip(value) {
+        assert!((got - c - v).abs() < 1e-4, "{got} {c} {v}");
+    }
+    // On demonstrations that neither has seen.
+    let (_, all) = demonstrations(25);
+    let unseen = TrajectoryBatch::new(&all[5..]).unwrap();
+    let likelihood = |learner: &dyn Learner| {
+        let steps = to_f64(&log_policy_steps(learner.policy(), &unseen));
+        steps.iter().sum::<f64>() / steps.len() as f64
+    };
+    let (honest, overfitted) = (
+        likelihood(learner.as_ref()),
+        likelihood(start("0", "400").as_ref()),
+    );
+    assert!(honest > overfitted + 0.2, "{honest} {overfitted}");
+}
+
+fn task<'a>(factory: &'a EnvFactory, demonstrations: &'a [Trajectory], seed: u64) -> Task<'a> {
+    Task {
+        factory,
+        demonstrations,
+        starts: &[],
+        expert: "mppi",
+        seed,
+        workers: 1,
+    }
+}
+
 fn demonstrations(count: usize) -> (EnvFactory, Vec<Trajectory>) {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("demos/data/point_mass");
     let dataset = Dataset::open(&root).unwrap();
@@ -140,13 +230,7 @@ fn log_q_of_demonstrations_is_the_current_policys() {
     let (factory, trajectories) = demonstrations(5);
     for window in ["null", "10", "1"] {
         let algo = small("gan-gcl", &[("window", window)]);
-        let task = Task {
-            factory: &factory,
-            demonstrations: &trajectories,
-            expert: "mppi",
-            seed: 1,
-            workers: 1,
-        };
+        let task = task(&factory, &trajectories, 1);
         let Algo::GanGcl(own) = &algo else {
             panic!("another algorithm");
         };
@@ -185,13 +269,7 @@ fn log_q_of_demonstrations_is_the_current_policys() {
 fn every_learner_goes_on_where_it_was() {
     tch::set_num_threads(1);
     let (factory, trajectories) = demonstrations(5);
-    let task = Task {
-        factory: &factory,
-        demonstrations: &trajectories,
-        expert: "mppi",
-        seed: 2,
-        workers: 1,
-    };
+    let task = task(&factory, &trajectories, 2);
     let penalised = [
         ("regularizers.gradient_penalty", "0.1"),
         ("regularizers.local_constant_rate", "0.1"),

@@ -79,6 +79,7 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
         panic!("another algorithm");
     };
     let task = Task {
+        starts: &[],
         factory: &factory,
         demonstrations: &trajectories,
         expert: "maxent",

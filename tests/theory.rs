@@ -1,5 +1,6 @@
 //! The three statements of Finn, Christiano, Abbeel and Levine 2016 (arXiv 1611.03852, section 3) as
-//! property tests in f64: autograd on one side, the formula on the other.
+//! property tests in f64, for transitions, windows and trajectories alike: autograd on one side, the
+//! formula on the other. Beside them the gradient of guided cost learning (arXiv 1603.00448).
 //!
 //! Each was seen to fail with the code broken on purpose: a flipped sign of log q in
 //! `discriminator::logit`, the sum instead of the mean of one group in `discriminator::loss`, and a
@@ -14,9 +15,11 @@ use proptest::prelude::*;
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
-/// A finite batch: demonstrations P and samples Q as feature vectors, a network for c_θ, and log q.
+/// A finite batch: demonstrations P and samples Q as rows of `steps` feature vectors each, a network for c_θ,
+/// and log q. One step a row is a transition (or a plain vector), several are a window or a trajectory.
 struct Batch {
     cost: Mlp,
+    steps: usize,
     expert: Tensor,
     policy: Tensor,
     log_q_expert: Tensor,
@@ -34,16 +37,20 @@ fn normals(rng: &mut Stream, count: usize, mean: f64, std: f64) -> Vec<f64> {
 
 impl Batch {
     fn random(seed: u64, n_p: usize, n_q: usize, dim: usize, scale: f64) -> Self {
+        // Every granularity comes up.
+        let steps = [1, 1, 2, 5, 20][(seed % 5) as usize];
         let mut rng = stream(seed, "theory", 0);
         let cost = Mlp::new(&[dim, 8, 1], scale, Kind::Double, &mut rng);
         let mut features = |n: usize, mean: f64| {
-            Tensor::from_slice(&normals(&mut rng, n * dim, mean, 1.0)).view([n as i64, dim as i64])
+            let values = normals(&mut rng, n * steps * dim, mean, 1.0);
+            Tensor::from_slice(&values).view([(n * steps) as i64, dim as i64])
         };
         let (expert, policy) = (features(n_p, 0.3), features(n_q, -0.2));
         let log_q_expert = Tensor::from_slice(&normals(&mut rng, n_p, -1.0, 2.0));
         let log_q_policy = Tensor::from_slice(&normals(&mut rng, n_q, 0.5, 2.0));
         Self {
             cost,
+            steps,
             expert,
             policy,
             log_q_expert,
@@ -52,7 +59,10 @@ impl Batch {
     }
 
     fn energies(&self) -> (Tensor, Tensor) {
-        let energy = |x: &Tensor| self.cost.forward(x).squeeze_dim(1);
+        let energy = |x: &Tensor| {
+            let per_step = self.cost.forward(x).view([-1, self.steps as i64]);
+            per_step.sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)
+        };
         (energy(&self.expert), energy(&self.policy))
     }
 
@@ -120,6 +130,14 @@ fn discriminator_gradient(batch: &Batch, log_z: f64) -> Vec<f64> {
 
 fn flat_gradient(loss: &Tensor, cost: &Mlp) -> Vec<f64> {
     Tensor::run_backward(&[loss], &cost.parameters(), false, false)
+        .iter()
+        .flat_map(to_f64)
+        .collect()
+}
+
+/// The same, with the graph kept for another loss.
+fn flat_gradient_kept(loss: &Tensor, cost: &Mlp) -> Vec<f64> {
+    Tensor::run_backward(&[loss], &cost.parameters(), true, false)
         .iter()
         .flat_map(to_f64)
         .collect()
@@ -194,6 +212,33 @@ proptest! {
         let gan = (log_not_d - log_d).mean(Kind::Double).double_value(&[]);
         let soft = log_z + (&c + &batch.log_q_policy).mean(Kind::Double).double_value(&[]);
         prop_assert!(close(gan, soft, soft.abs()), "{gan} is not {soft}");
+    }
+
+    /// Guided cost learning: ∂L_IOC = E_P[∂c] − Σ w ∂c with w ∝ exp(−c)/μ over demonstrations and samples, and at
+    /// β = 1 its second term is the importance-sampling estimate of log Z.
+    #[test]
+    fn ioc_gradient_is_the_importance_sampled_one(
+        seed in any::<u64>(), n_p in 1..30_usize, n_q in 1..30_usize, dim in 1..5_usize,
+        beta in prop::sample::select(vec![1.0, 1.0, 30.0]),
+    ) {
+        let batch = Batch::random(seed, n_p, n_q, dim, 1.0);
+        let (c_p, c_q) = batch.energies();
+        let all = Tensor::cat(&[&c_p, &c_q], 0);
+        let log_mu = Tensor::cat(&[&batch.log_q_expert, &batch.log_q_policy], 0);
+        let found = discriminator::ioc_loss(&c_p, &all, &log_mu, beta);
+
+        let scores: Vec<f64> = to_f64(&all).iter().zip(to_f64(&log_mu)).map(|(c, m)| (-c - m) / beta).collect();
+        let log_z = log_mean_exp(&scores) * beta;
+        prop_assert!(close(found.log_z.double_value(&[]), log_z, log_z.abs()));
+        let weights: Vec<f64> = scores
+            .iter()
+            .map(|s| (s - log_z / beta).exp() / scores.len() as f64)
+            .collect();
+        prop_assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        let formula = c_p.mean(Kind::Double) - (Tensor::from_slice(&weights) * &all).sum(Kind::Double);
+        let formula = flat_gradient_kept(&formula, &batch.cost);
+        let (error, size) = distance(&flat_gradient(&found.value, &batch.cost), &formula);
+        prop_assert!(error <= 1e-9 * size.max(1.0), "{error:e} of {size}");
     }
 
     /// Tempering keeps the fixed point: where p_θ = q the gradient of L_disc vanishes for every β.

@@ -183,7 +183,7 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
     });
 
     let actor = Arc::new(actor(&factory));
-    let jobs: Vec<Job> = (0..4 * GROUP as u64).map(|seed| Job { seed }).collect();
+    let jobs: Vec<Job> = (0..4 * GROUP as u64).map(Job::new).collect();
     let steps = jobs.len() as u64 * horizon;
     for (label, pool) in [
         ("rollout_one", RolloutPool::new(1)),

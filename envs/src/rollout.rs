@@ -29,11 +29,25 @@ pub enum ActionChoice {
     Mean,
 }
 
-/// One episode to roll out: its start state and its action noise come from `seed`.
+/// One episode to roll out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Job {
-    /// Seed of the start state and of the action noise.
+    /// Seed of the action noise.
     pub seed: u64,
+    /// Seed of the start state.
+    pub start: u64,
+}
+
+impl Job {
+    /// An episode whose start state and action noise come from one seed.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, start: seed }
+    }
+
+    /// The same, from the start state of another seed.
+    pub fn starting_at(self, start: u64) -> Self {
+        Self { start, ..self }
+    }
 }
 
 /// A fixed number of worker threads.
@@ -157,7 +171,7 @@ impl Group {
         let t = self.horizon;
         let mut recordings: Vec<Recording> = Vec::with_capacity(jobs.len());
         for (env, job) in self.envs.iter_mut().zip(jobs) {
-            env.reset(job.seed);
+            env.reset(job.start);
             recordings.push(Recording {
                 noise: stream(job.seed, "action", 0),
                 observations: Vec::with_capacity((t + 1) * o),
@@ -222,7 +236,7 @@ impl Group {
                 let log_densities = (choice == ActionChoice::Sample).then_some(r.log_densities);
                 Trajectory::new(o, a, r.observations, r.actions, log_densities, r.end)
                     .map(|trajectory| Episode {
-                        seed: job.seed,
+                        seed: job.start,
                         trajectory,
                         costs: r.costs,
                         success: r.success.verdict(),

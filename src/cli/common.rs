@@ -122,13 +122,10 @@ impl Demonstrations {
         Ok(Self { dataset, factory })
     }
 
-    /// The trajectories, which is all that a learner may see.
-    pub fn trajectories(&self) -> Vec<Trajectory> {
-        self.dataset
-            .episodes()
-            .iter()
-            .map(|e| e.trajectory.clone())
-            .collect()
+    /// The first `count` trajectories, which is all that a learner may see, and the seeds of their starts.
+    pub fn first(&self, count: usize) -> (Vec<Trajectory>, Vec<u64>) {
+        let episodes = self.dataset.episodes().iter().take(count);
+        episodes.map(|e| (e.trajectory.clone(), e.seed)).unzip()
     }
 
     /// A digest of the data files: equal data, equal fingerprint.

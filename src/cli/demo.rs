@@ -95,7 +95,6 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         return Err(Error::Failure("interrupted while recording".into()));
     }
     let demonstrations = Demonstrations::open(&demos)?;
-    let trajectories = demonstrations.trajectories();
 
     let mut runs: Vec<(RunFolder, f64, u64)> = Vec::new();
     for name in ["bc", "gan-gcl"] {
@@ -104,6 +103,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         let path = folder.join(name);
         let request = Request {
             demos: &demos,
+            demonstrations: None,
             algo,
             folder: &path,
             seed: args.seed,
@@ -111,7 +111,14 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         };
         let run = new_run(request, &demonstrations)?;
         let factory = &demonstrations.factory;
-        let worked = work(&run, factory, &trajectories, workers, &interrupt, output)?;
+        let worked = work(
+            &run,
+            factory,
+            Some(&demonstrations),
+            workers,
+            &interrupt,
+            output,
+        )?;
         if !worked.finished {
             return Err(Error::Failure(format!(
                 "interrupted while training; go on with `costate train --resume -o {}`",

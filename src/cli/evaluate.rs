@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 
-use super::common::{Demonstrations, Output, workers};
+use super::common::{Demonstrations, Output, interrupt_flag, workers};
 use super::ui::{Counter, interval, number, table};
+use super::validate;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::{Comparison, Evaluation, Options, Subject, evaluate};
@@ -34,6 +35,9 @@ pub struct Args {
     /// Act by the policy's mean instead of sampling.
     #[arg(long)]
     deterministic: bool,
+    /// Train fresh policies on the frozen cost first, where that has not been done (minutes).
+    #[arg(long)]
+    reoptimize: bool,
     /// Worker threads; results do not depend on it [default: one a core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
@@ -61,6 +65,25 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         },
         pool: RolloutPool::new(workers(args.workers)?),
     };
+    if args.reoptimize {
+        let settings = settings::validation(&run.config().env.name)?;
+        let interrupt = interrupt_flag()?;
+        let workers = options.pool.workers();
+        let found = validate::validate(
+            &run,
+            &demonstrations,
+            &settings,
+            workers,
+            &interrupt,
+            output,
+        )?;
+        if found.is_none() {
+            return Err(Error::Failure(
+                "interrupted; the same command goes on with the fresh policies that are missing"
+                    .into(),
+            ));
+        }
+    }
     let evaluation = evaluate_run(&run, &demonstrations, options, output)?;
     output.result(&evaluation, || describe(&evaluation))
 }
@@ -110,6 +133,10 @@ pub fn evaluate_run(
         Algo::Bc(_) | Algo::Ppo(_) => None,
         _ => Some(cloned_baseline(run, demonstrations, output)?),
     };
+    let fresh = match run.file(validate::FRESH_POLICY) {
+        file if file.exists() => Some(GaussianPolicy::read(&file)?),
+        _ => None,
+    };
     let horizon = demonstrations.factory.spec().horizon;
     let comparison = match &run.config().algo {
         Algo::GanGcl(s) => Some(Comparison {
@@ -133,8 +160,10 @@ pub fn evaluate_run(
         comparison,
         demonstrations: demonstrations.dataset.episodes(),
         clone: clone.as_ref(),
+        fresh: fresh.as_ref(),
     };
-    let evaluation = evaluate(&subject, options)?;
+    let mut evaluation = evaluate(&subject, options)?;
+    evaluation.frozen = validate::read(run)?;
     run.write_json("evaluation.json", &evaluation)?;
     Ok(evaluation)
 }
@@ -171,8 +200,9 @@ fn cloned_baseline(
             "the settings of bc are not those of bc".into(),
         ));
     };
-    let trajectories = demonstrations.trajectories();
+    let (trajectories, starts) = demonstrations.first(run.config().imitated()?.episodes);
     let task = Task {
+        starts: &starts,
         factory: &demonstrations.factory,
         demonstrations: &trajectories,
         expert: "",
@@ -242,6 +272,9 @@ pub fn describe(e: &Evaluation) -> String {
                 number(d.log_z)
             );
         }
+    }
+    if let Some(frozen) = &e.frozen {
+        text += &format!("\n{}", validate::describe(frozen));
     }
     text
 }

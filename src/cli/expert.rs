@@ -67,7 +67,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         )));
     }
     let factory = run.config().env.factory()?;
-    let Worked { finished, done } = work(&run, &factory, &[], workers, &interrupt, output)?;
+    let Worked { finished, done } = work(&run, &factory, None, workers, &interrupt, output)?;
     let (path, env) = (run.path().display(), &run.config().env.name);
     let summary = json!({
         "run": run.path(),

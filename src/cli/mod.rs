@@ -1,5 +1,6 @@
 //! The command line: one file, one command.
 
+mod bench;
 mod common;
 mod demo;
 mod demos;
@@ -11,6 +12,7 @@ mod record;
 mod report;
 mod train;
 mod ui;
+mod validate;
 mod view;
 
 use std::process::ExitCode;
@@ -68,6 +70,8 @@ enum Command {
     Diagnose(diagnose::Args),
     /// Write one self-contained HTML page about runs.
     Report(report::Args),
+    /// Reproduce the published tables.
+    Bench(bench::Args),
     /// Picture an episode of an environment's expert, of a dataset or of a run's policy.
     View(view::Args),
 }
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(args, output),
         Command::Diagnose(args) => diagnose::run(args, output),
         Command::Report(args) => report::run(args, output),
+        Command::Bench(args) => bench::run(args, output),
         Command::View(args) => view::run(args, output),
     };
     match result {

@@ -118,7 +118,7 @@ fn motions(run: &RunFolder, output: Output) -> Result<Vec<Motion>, Error> {
     let policy = run.file("policy.safetensors");
     if policy.exists() {
         let actor = Arc::new(GaussianPolicy::read(&policy)?.freeze());
-        let job = costate_envs::rollout::Job { seed };
+        let job = costate_envs::rollout::Job::new(seed);
         let pool = RolloutPool::new(1);
         let episode = pool.collect(&factory, &actor, ActionChoice::Mean, &[job])?;
         motions.push(film(&factory, label, &episode[0])?);

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
-use costate_envs::{EnvFactory, Trajectory};
+use costate_envs::EnvFactory;
 use serde_json::json;
 
 use super::common::{Demonstrations, Output, interrupt_flag, parse_override, workers};
 use super::diagnose;
 use super::ui::{Counter, describe_metrics, number, table};
+use super::validate::{describe, validate};
 use crate::error::Error;
 use crate::learners::Task;
 use crate::run::settings::{self, Override};
@@ -30,6 +32,9 @@ pub struct Args {
     /// Algorithm: gan-gcl, gcl, airl, gail, dagger or bc.
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
+    /// Learn from the first N demonstrations only [default: all].
+    #[arg(short = 'n', long, value_name = "N")]
+    demonstrations: Option<usize>,
     /// Run folder to create [default: runs/ENV-ALGO-SEED].
     #[arg(short = 'o', long, value_name = "RUN")]
     output: Option<PathBuf>,
@@ -69,14 +74,29 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     } else {
         create(&args)?
     };
-    let trajectories = demonstrations.trajectories();
     let factory = &demonstrations.factory;
-    let progress = work(&run, factory, &trajectories, workers, &interrupt, output)?;
+    let imitated = Some(&demonstrations);
+    let mut progress = work(&run, factory, imitated, workers, &interrupt, output)?;
     let path = run.path().display();
     let findings = match progress.finished {
         true => diagnose::of(&run)?,
         false => Vec::new(),
     };
+    let learned = progress.finished;
+    let mut frozen = None;
+    if let Algo::GanGcl(s) = &run.config().algo
+        && progress.finished
+    {
+        frozen = validate(
+            &run,
+            &demonstrations,
+            &s.validation,
+            workers,
+            &interrupt,
+            output,
+        )?;
+        progress.finished = frozen.is_some() || s.validation.plan().is_empty();
+    }
     let summary = json!({
         "run": run.path(),
         "env": run.config().env.name,
@@ -87,14 +107,16 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         "env_steps": progress.done.env_steps,
         "seconds": progress.done.seconds,
         "findings": findings,
+        "frozen": frozen,
     });
     output.result(&summary, || {
         let found = match findings.is_empty() {
             true => String::new(),
             false => diagnose::describe(&findings),
         };
+        let validation = frozen.as_ref().map_or_else(String::new, describe);
         format!(
-            "{} iterations in {} s, {} environment steps\n{found}run:  {path}\nnext: costate evaluate {path}",
+            "{} iterations in {} s, {} environment steps\n{found}{validation}run:  {path}\nnext: costate evaluate {path}",
             progress.done.iterations,
             number(progress.done.seconds),
             progress.done.env_steps
@@ -104,8 +126,12 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         Ok(())
     } else {
         Err(Error::Failure(format!(
-            "interrupted after {} iterations; go on with `costate train --resume -o {path}`",
-            progress.done.iterations
+            "interrupted after {} iterations{}; go on with `costate train --resume -o {path}`",
+            progress.done.iterations,
+            match learned {
+                true => ", while fresh policies were trained on the cost",
+                false => "",
+            }
         )))
     }
 }
@@ -131,6 +157,8 @@ fn print_config(args: &Args, output: Output) -> Result<(), Error> {
 pub struct Request<'a> {
     /// Where the demonstrations are.
     pub demos: &'a Path,
+    /// How many of them to learn from, the first ones; all by default.
+    pub demonstrations: Option<usize>,
     /// Algorithm with its settings.
     pub algo: Algo,
     /// Run folder to create.
@@ -154,7 +182,7 @@ pub fn new_run(request: Request, demonstrations: &Demonstrations) -> Result<RunF
             demonstrations: Some(DemonstrationsRef {
                 path,
                 fingerprint: demonstrations.fingerprint(),
-                episodes: meta.episodes.len(),
+                episodes: request.demonstrations.unwrap_or(meta.episodes.len()),
                 expert_return: meta.demonstration_return.mean,
                 expert: meta.expert.name.clone(),
                 noise_known: Some(meta.expert.log_density_known),
@@ -195,6 +223,15 @@ fn create(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
     // Settings first: a misspelt name should not wait for a large dataset.
     settings::resolve(algo, "", args.config.as_deref(), &args.set)?;
     let demonstrations = Demonstrations::open(demos)?;
+    let there = demonstrations.dataset.episodes().len();
+    if let Some(asked) = args.demonstrations
+        && !(1..=there).contains(&asked)
+    {
+        return Err(Error::Misuse(format!(
+            "--demonstrations is {asked}, expected 1 to {there}, as many as {} holds",
+            demos.display()
+        )));
+    }
     let env = demonstrations.factory.spec().name.clone();
     let algo = settings::resolve(algo, &env, args.config.as_deref(), &args.set)?;
     let seed = args.seed.unwrap_or(0);
@@ -204,6 +241,7 @@ fn create(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
         .unwrap_or_else(|| Path::new("runs").join(format!("{env}-{}-{seed}", algo.name())));
     let request = Request {
         demos,
+        demonstrations: args.demonstrations,
         algo,
         folder: &folder,
         seed,
@@ -216,9 +254,10 @@ fn reopen(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
     let folder = args.output.as_deref().unwrap_or(Path::new(""));
     let run = RunFolder::open(folder)?;
     let own = run.config();
-    if args.config.is_some() || !args.set.is_empty() {
+    if args.config.is_some() || !args.set.is_empty() || args.demonstrations.is_some() {
         return Err(Error::Misuse(
-            "a resumed run keeps its settings; leave out --set and --config".into(),
+            "a resumed run keeps its settings; leave out --set, --config and --demonstrations"
+                .into(),
         ));
     }
     if args.algo.as_deref().is_some_and(|a| a != own.algo.name())
@@ -256,15 +295,22 @@ pub struct Worked {
 pub fn work(
     run: &RunFolder,
     factory: &EnvFactory,
-    demonstrations: &[Trajectory],
+    demonstrations: Option<&Demonstrations>,
     workers: usize,
     interrupt: &AtomicBool,
     output: Output,
 ) -> Result<Worked, Error> {
     tch::set_num_threads(1);
+    let count = run
+        .config()
+        .demonstrations
+        .as_ref()
+        .map_or(0, |d| d.episodes);
+    let (trajectories, starts) = demonstrations.map(|d| d.first(count)).unwrap_or_default();
     let task = Task {
         factory,
-        demonstrations,
+        demonstrations: &trajectories,
+        starts: &starts,
         expert: run
             .config()
             .demonstrations
@@ -273,8 +319,13 @@ pub fn work(
         seed: run.config().seed,
         workers,
     };
+    let began = Instant::now();
     let mut learner = run.config().algo.learner(&task)?;
-    let mut from = Progress::default();
+    // What a learner does before its first iteration, such as cloning, is learning, too.
+    let mut from = Progress {
+        seconds: began.elapsed().as_secs_f64(),
+        ..Progress::default()
+    };
     if let Some((state, progress)) = run.latest_checkpoint()? {
         learner.load(&state)?;
         run.rewind_metrics(progress.iterations)?;

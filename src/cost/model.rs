@@ -8,8 +8,8 @@ use tch::{Kind, Tensor};
 
 use super::scalar::ScalarFunction;
 use crate::batch::TrajectoryBatch;
-use crate::nn::{StateDict, StateError};
-use crate::policy::{ActionScale, Normalizer};
+use crate::nn::{self, StateDict, StateError};
+use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 
 /// The family of c_θ and of the soft value V.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ struct Header {
     normalizer: Normalizer,
     action_scale: ActionScale,
     log_z: f64,
+    /// The base policy's settings, where the cost has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base: Option<PolicySettings>,
 }
 
 /// Version of the cost file.
@@ -62,6 +65,7 @@ pub struct EnergyModel {
     header: Header,
     cost: ScalarFunction,
     value: Option<ScalarFunction>,
+    base: Option<GaussianPolicy>,
 }
 
 impl EnergyModel {
@@ -81,6 +85,7 @@ impl EnergyModel {
             normalizer,
             action_scale,
             log_z: 0.0,
+            base: None,
         };
         let o = header.normalizer.mean.len();
         let a = header.action_scale.half_range.len();
@@ -99,7 +104,16 @@ impl EnergyModel {
             header,
             cost,
             value,
+            base: None,
         }
+    }
+
+    /// The same model relative to a base policy π_0: c(s, a) = c_θ(s, a) − log π_0(a | s), so that p_θ(τ) ∝
+    /// q_0(τ) exp(−Σ c_θ). The base policy is fixed.
+    pub fn with_base(mut self, base: GaussianPolicy) -> Self {
+        self.header.base = Some(base.settings().clone());
+        self.base = Some(base);
+        self
     }
 
     /// Name of the environment it belongs to.
@@ -109,7 +123,14 @@ impl EnergyModel {
 
     /// c_θ(s, a), `[N, observation_dim]`, `[N, action_dim] → [N]`, nats.
     pub fn cost(&self, observations: &Tensor, actions: &Tensor) -> Tensor {
-        self.cost_of(&self.inputs(observations, actions))
+        let learned = self.cost_of(&self.inputs(observations, actions));
+        match &self.base {
+            None => learned,
+            Some(base) => {
+                let log_density = tch::no_grad(|| base.log_density(observations, actions));
+                learned - log_density.to_kind(Kind::Float)
+            }
+        }
     }
 
     /// What the cost's function sees of (s, a): normalised, and the state alone for a state-only cost,
@@ -146,6 +167,18 @@ impl EnergyModel {
         self.value(&batch.starts).to_kind(Kind::Double)
     }
 
+    /// c(s_t, a_t) − V(s_{t+1}) + V(s_t) + log π(a_t | s_t) of every step, `[S]`: the cost that a policy of
+    /// maximum entropy minimises, shaped by the soft value, which changes no trajectory's rank.
+    /// `log_density` is log π(a_t | s_t), `[S]`.
+    pub fn soft_cost(&self, batch: &TrajectoryBatch, log_density: &Tensor) -> Vec<f64> {
+        tch::no_grad(|| {
+            let cost = self.cost(&batch.observations, &batch.actions);
+            let value = self.value(&batch.observations);
+            let next_value = self.value(&batch.next_observations());
+            nn::to_f64(&((cost - next_value + value).to_kind(Kind::Double) + log_density))
+        })
+    }
+
     /// b, the constant part of log Z(s_0), as last solved.
     pub fn log_z(&self) -> f64 {
         self.header.log_z
@@ -178,12 +211,21 @@ impl EnergyModel {
     pub fn save(&self, state: &mut StateDict) {
         state.extend(self.named());
         state.insert_numbers("log_z", &[self.header.log_z]);
+        if let Some(base) = &self.base {
+            let mut weights = StateDict::default();
+            base.save(&mut weights);
+            let named = weights.into_iter();
+            state.extend(named.map(|(name, t)| (format!("base.{name}"), t)));
+        }
     }
 
     /// Restores weights of the same architecture, and b.
     pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         state.copy_all(self.named())?;
         self.header.log_z = state.scalar("log_z")?;
+        if let Some(base) = &mut self.base {
+            base.load(&state.below("base."))?;
+        }
         Ok(())
     }
 
@@ -216,6 +258,12 @@ impl EnergyModel {
             action_scale.clone(),
             &mut rng,
         );
+        if let Some(settings) = &header.base {
+            let (normalizer, scale) = (normalizer.clone(), action_scale.clone());
+            model = model.with_base(GaussianPolicy::new(
+                env, settings, normalizer, scale, &mut rng,
+            ));
+        }
         model.load(&state).map_err(|e| foreign(e.to_string()))?;
         Ok(model)
     }

@@ -25,9 +25,7 @@ pub fn of_actor(
 /// Starts shared by everything that is compared.
 fn jobs(count: usize, seed: u64) -> Vec<Job> {
     (0..count)
-        .map(|i| Job {
-            seed: derive_seed(seed, "evaluation", i as u64),
-        })
+        .map(|i| Job::new(derive_seed(seed, "evaluation", i as u64)))
         .collect()
 }
 

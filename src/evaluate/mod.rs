@@ -3,6 +3,7 @@
 mod cost;
 pub mod epic;
 pub mod episodes;
+pub mod frozen;
 pub mod statistics;
 
 use std::sync::Arc;
@@ -15,12 +16,16 @@ use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::policy::GaussianPolicy;
 pub use cost::{CostPoint, CostReport, DiscriminatorFigures};
+pub use frozen::Frozen;
 use statistics::{Estimate, bootstrap};
+
+/// Name of the kept fresh policy's row.
+pub const FRESH: &str = "fresh, on the frozen cost";
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// `expert`, `random`, `bc` or the algorithm's name.
+    /// `expert`, `random`, `bc`, the algorithm's name or [`FRESH`].
     pub policy: String,
     /// Episodes behind it.
     pub episodes: usize,
@@ -65,6 +70,9 @@ pub struct Evaluation {
     pub normalized_score_ci95: [f64; 2],
     /// The table.
     pub rows: Vec<Row>,
+    /// Fresh policies on the frozen cost, where they were trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Frozen>,
     /// About the learned cost, where there is one.
     #[serde(flatten)]
     pub cost: Option<CostReport>,
@@ -88,6 +96,8 @@ pub struct Subject<'a> {
     pub demonstrations: &'a [Episode],
     /// A cloned policy for comparison, unless the run's own is one.
     pub clone: Option<&'a GaussianPolicy>,
+    /// The kept fresh policy on the frozen cost.
+    pub fresh: Option<&'a GaussianPolicy>,
 }
 
 /// How energies are told from log-densities: logit = (−E − log Z − log q) / β.
@@ -124,15 +134,13 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
     let actor = Arc::new(subject.policy.freeze());
     let learned = episodes::of_actor(factory, pool, &actor, choice, count, seed)?;
     let random = episodes::degraded(factory, pool, &actor, 1.0, count, seed)?;
-    let cloned = match subject.clone {
-        Some(clone) => {
-            let clone = Arc::new(clone.freeze());
-            Some(episodes::of_actor(
-                factory, pool, &clone, choice, count, seed,
-            )?)
-        }
-        None => None,
+    let of_other = |policy: Option<&GaussianPolicy>| {
+        let actor = policy.map(|p| Arc::new(p.freeze()));
+        actor
+            .map(|actor| episodes::of_actor(factory, pool, &actor, choice, count, seed))
+            .transpose()
     };
+    let (cloned, fresh) = (of_other(subject.clone)?, of_other(subject.fresh)?);
     let expert = returns(subject.demonstrations);
     let zero = returns(&random);
     let (expert_return, random_return) = (mean(&expert), mean(&zero));
@@ -165,6 +173,7 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
     rows.extend(cloned.as_deref().map(|episodes| row("bc", episodes)));
     let own = row(subject.algo, &learned);
     rows.push(own.clone());
+    rows.extend(fresh.as_deref().map(|episodes| row(FRESH, episodes)));
     let cost = match subject.model {
         None => None,
         Some(model) => {
@@ -201,6 +210,7 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
         normalized_score: own.normalized_score,
         normalized_score_ci95: own.normalized_score_ci95,
         rows,
+        frozen: None,
         cost,
     })
 }

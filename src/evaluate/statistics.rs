@@ -35,13 +35,46 @@ pub fn bootstrap(groups: &[&[f64]], seed: u64, statistic: impl Fn(&[f64]) -> f64
             statistic(&means)
         })
         .collect();
-    draws.sort_by(f64::total_cmp);
-    let at = |q: f64| draws[((RESAMPLES - 1) as f64 * q).round() as usize];
     let means: Vec<f64> = groups.iter().map(|g| mean(g)).collect();
     Estimate {
         mean: statistic(&means),
-        ci95: [at(0.025), at(0.975)],
+        ci95: percentiles(&mut draws),
     }
+}
+
+/// Mean of the middle half: a quarter of the values, rounded down, is cut off at either end (Agarwal et al.
+/// 2021, arXiv 2108.13264). NaN without values.
+pub fn interquartile_mean(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let cut = sorted.len() / 4;
+    let middle = &sorted[cut..sorted.len() - cut];
+    middle.iter().sum::<f64>() / middle.len() as f64
+}
+
+/// The interquartile mean over all strata together, with a percentile interval of the stratified bootstrap:
+/// each stratum (an environment's seeds) is resampled by itself (the same). No stratum may be empty.
+pub fn stratified_interquartile_mean(strata: &[Vec<f64>], seed: u64) -> Estimate {
+    let mut rng = stream(seed, "bootstrap", 0);
+    let mut draws: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let mut all = Vec::new();
+            for stratum in strata {
+                all.extend((0..stratum.len()).map(|_| stratum[rng.random_range(0..stratum.len())]));
+            }
+            interquartile_mean(&all)
+        })
+        .collect();
+    Estimate {
+        mean: interquartile_mean(&strata.concat()),
+        ci95: percentiles(&mut draws),
+    }
+}
+
+/// The 2.5th and the 97.5th percentile.
+fn percentiles(draws: &mut [f64]) -> [f64; 2] {
+    draws.sort_by(f64::total_cmp);
+    [0.025, 0.975].map(|q| draws[((draws.len() - 1) as f64 * q).round() as usize])
 }
 
 /// Pearson's correlation; `None` where one side is constant.
@@ -91,6 +124,24 @@ mod tests {
         assert!((spearman(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]).unwrap() + 1.0).abs() < 1e-12);
         assert_eq!(ranks(&[5.0, 1.0, 5.0, 7.0]), [1.5, 0.0, 1.5, 3.0]);
         assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);
+    }
+
+    #[test]
+    fn the_middle_half_ignores_outliers() {
+        assert_eq!(interquartile_mean(&[9.0, 1.0, 2.0, -50.0]), 1.5);
+        // A quarter of three, rounded down, is none.
+        assert_eq!(interquartile_mean(&[0.0, 1.0, 5.0]), 2.0);
+        assert!(interquartile_mean(&[]).is_nan());
+    }
+
+    #[test]
+    fn strata_are_resampled_by_themselves() {
+        // Constant strata have no spread, however far apart they lie.
+        let strata: Vec<Vec<f64>> = (0..4).map(|i| vec![f64::from(i); 3]).collect();
+        let e = stratified_interquartile_mean(&strata, 0);
+        assert_eq!((e.mean, e.ci95), (1.5, [1.5, 1.5]));
+        let spread = stratified_interquartile_mean(&[vec![0.0, 1.0, 2.0, 3.0]], 0);
+        assert!(spread.ci95[0] < 1.0 && spread.ci95[1] > 2.0);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Learner, Report, Task};
+use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::error::Error;
@@ -26,10 +26,17 @@ pub struct BcSettings {
     pub minibatch: usize,
     /// Adam's step size.
     pub learning_rate: f64,
+    /// Share of the step size that is left in the last pass; it falls linearly.
+    #[serde(default = "one")]
+    pub learning_rate_left: f64,
     /// Share of the episodes held out to choose the weights; 0 keeps the last ones.
     pub held_out: f64,
     /// The policy.
     pub policy: PolicySettings,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// The learner.
@@ -46,6 +53,9 @@ pub struct Bc {
 
 impl Learner for Bc {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
+        let s = &self.settings;
+        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
+        self.optimizer.set_learning_rate(s.learning_rate * left);
         let train_loss = clone_pass(
             &self.current,
             &mut self.optimizer,
@@ -166,6 +176,61 @@ pub fn clone(policy: &GaussianPolicy, batch: &TrajectoryBatch, passes: usize, se
     for pass in 0..passes {
         clone_pass(policy, &mut optimizer, batch, 256, seed, pass);
     }
+}
+
+/// Maximum likelihood with a fifth of the demonstrations held out, for `steps` steps whose size falls to a
+/// thirtieth; `policy` ends with the weights that were the most likely on the held-out ones, so that its σ is
+/// honest where the demonstrations are few.
+pub fn clone_held_out(
+    policy: &mut GaussianPolicy,
+    demonstrations: &[Trajectory],
+    steps: usize,
+    seed: u64,
+) -> Result<(), StateError> {
+    const MINIBATCH: usize = 256;
+    const LOOK_EVERY: usize = 50;
+    let held = (demonstrations.len() / 5).max(1);
+    let (held_out, train) = match demonstrations.len() {
+        // One demonstration: it has to do for both.
+        1 => (demonstrations, demonstrations),
+        _ => demonstrations.split_at(held),
+    };
+    let (Some(held_out), Some(train)) =
+        (TrajectoryBatch::new(held_out), TrajectoryBatch::new(train))
+    else {
+        return Ok(());
+    };
+    let adam = AdamSettings {
+        learning_rate: 3e-3,
+        max_gradient_norm: None,
+    };
+    let mut optimizer = Adam::new(adam, policy.parameters());
+    let mut best = StateDict::default();
+    policy.save(&mut best);
+    let mut least = negative_log_likelihood(policy, &held_out);
+    let mut order = Vec::new();
+    for step in 0..steps {
+        if order.len() < MINIBATCH {
+            let mut pass: Vec<i64> = (0..train.steps() as i64).collect();
+            pass.shuffle(&mut stream(seed, "base_order", step as u64));
+            order.extend(pass);
+        }
+        let rows: Vec<i64> = order.drain(..MINIBATCH.min(order.len())).collect();
+        let share = 1.0 - step as f64 / steps as f64;
+        optimizer.set_learning_rate(adam.learning_rate * share.max(1.0 / 30.0));
+        let pick = |t: &Tensor| t.index_select(0, &Tensor::from_slice(&rows));
+        let log_density = policy.log_density(&pick(&train.observations), &pick(&train.actions));
+        optimizer.step(&-log_density.mean(Kind::Double));
+        if (step + 1) % LOOK_EVERY == 0 || step + 1 == steps {
+            let loss = negative_log_likelihood(policy, &held_out);
+            if loss < least {
+                least = loss;
+                best = StateDict::default();
+                policy.save(&mut best);
+            }
+        }
+    }
+    policy.load(&best)
 }
 
 /// One pass of maximum likelihood over the steps of a batch, in an order of its own for every `k`.

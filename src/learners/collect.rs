@@ -31,6 +31,8 @@ pub struct Collector {
     factory: EnvFactory,
     pool: RolloutPool,
     seed: u64,
+    starts: Vec<u64>,
+    demonstrated: f64,
 }
 
 impl Collector {
@@ -40,7 +42,17 @@ impl Collector {
             factory: factory.clone(),
             pool: RolloutPool::new(workers),
             seed,
+            starts: Vec::new(),
+            demonstrated: 0.0,
         }
+    }
+
+    /// The same, with the first `share` of every batch started where the demonstrations with these seeds did,
+    /// one after the other.
+    pub fn with_starts(mut self, starts: &[u64], share: f64) -> Self {
+        self.starts = starts.to_vec();
+        self.demonstrated = if starts.is_empty() { 0.0 } else { share };
+        self
     }
 
     /// `count` trajectories of `policy`: batch number `batch` of the stream `name`.
@@ -51,9 +63,18 @@ impl Collector {
         batch: usize,
         count: usize,
     ) -> Result<(Vec<Trajectory>, Audit), Error> {
+        let demonstrated = (self.demonstrated * count as f64).round() as usize;
         let jobs: Vec<Job> = (0..count)
-            .map(|i| Job {
-                seed: derive_seed(self.seed, name, (batch * count + i) as u64),
+            .map(|i| {
+                let index = batch * count + i;
+                let job = Job::new(derive_seed(self.seed, name, index as u64));
+                match i < demonstrated {
+                    true => {
+                        let next = batch * demonstrated + i;
+                        job.starting_at(self.starts[next % self.starts.len()])
+                    }
+                    false => job,
+                }
             })
             .collect();
         let actor = Arc::new(policy.freeze());

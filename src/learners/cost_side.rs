@@ -1,12 +1,12 @@
 //! The side of an adversarial learner that judges: a learned cost, its penalties and how it descends.
 
 use costate_envs::rng::Stream;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::generator::{Generator, Sampled};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
-use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
+use crate::nn::{Adam, AdamSettings, StateDict, StateError};
 
 /// How a [`CostSide`] is made and learns.
 #[derive(Debug, Clone, Copy)]
@@ -70,16 +70,9 @@ impl CostSide {
         self.optimizer.step(&loss)
     }
 
-    /// c(s_t, a_t) − V(s_{t+1}) + V(s_t) + log π(a_t | s_t) of every step, `[S]`: the cost that a policy of
-    /// maximum entropy minimises, shaped by the soft value, which changes no trajectory's rank.
+    /// [`EnergyModel::soft_cost`] of samples.
     pub fn soft_cost(&self, samples: &Sampled) -> Vec<f64> {
-        let batch = &samples.batch;
-        tch::no_grad(|| {
-            let cost = self.model.cost(&batch.observations, &batch.actions);
-            let value = self.model.value(&batch.observations);
-            let next_value = self.model.value(&batch.next_observations());
-            nn::to_f64(&((cost - next_value + value).to_kind(Kind::Double) + &samples.log_density))
-        })
+        self.model.soft_cost(&samples.batch, &samples.log_density)
     }
 
     /// Adds model and optimiser to `state`.

@@ -158,6 +158,8 @@ impl Gail {
         let generator_settings = GeneratorSettings {
             trajectories: settings.trajectories,
             warm_start: settings.warm_start,
+            base_steps: 0,
+            demonstrated_starts: 0.0,
             policy: &settings.policy,
             ppo: &settings.ppo,
         };

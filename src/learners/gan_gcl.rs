@@ -20,6 +20,7 @@ use tch::{Kind, Tensor};
 
 use super::background::{Background, log_policy};
 use super::cost_side::{CostSide, CostSideSettings};
+use super::frozen::ValidationSettings;
 use super::generator::{Generator, GeneratorSettings, Sampled};
 use super::report::DiscriminatorReport;
 use super::{Learner, Report, Task, learning_rate_share};
@@ -51,6 +52,13 @@ pub struct GanGclSettings {
     pub iterations: usize,
     /// Passes of behaviour cloning that the policy starts with; 0 starts from nothing.
     pub warm_start: usize,
+    /// Steps of behaviour cloning behind a base policy π_0 that the cost is relative to: c = c_θ − log π_0;
+    /// the policy starts from it. 0 leaves it out.
+    #[serde(default)]
+    pub base_steps: usize,
+    /// Share of the sampled trajectories that start where a demonstration did.
+    #[serde(default)]
+    pub demonstrated_starts: f64,
     /// Trajectories sampled an iteration.
     pub trajectories: usize,
     /// Steps of the discriminator's rows: null for whole trajectories, 1 for transitions.
@@ -79,6 +87,9 @@ pub struct GanGclSettings {
     pub policy: PolicySettings,
     /// Policy improvement.
     pub ppo: PpoSettings,
+    /// Fresh policies on the frozen cost, once it is learned.
+    #[serde(default)]
+    pub validation: ValidationSettings,
 }
 
 impl GanGclSettings {
@@ -130,6 +141,11 @@ impl Learner for GanGcl {
             .push(k, &self.generator.policy, &samples.batch);
         let mut diagnostics = found.diagnostics().to_vec();
         diagnostics.push(("log_z", self.cost.model.log_z()));
+        if s.log_z == LogZ::Solved {
+            let (p, q) = (nn::to_f64(&p), nn::to_f64(&q));
+            let half_width = density::log_z_half_width(&p, &q, self.beta);
+            diagnostics.push(("log_z_half_width", half_width));
+        }
         diagnostics.push(("cost_gradient_norm", gradient_norm));
         self.generator
             .improve(&self.cost.model, samples, &soft_cost, left, k, diagnostics)
@@ -185,6 +201,8 @@ impl GanGcl {
         let generator_settings = GeneratorSettings {
             trajectories: settings.trajectories,
             warm_start: settings.warm_start,
+            base_steps: settings.base_steps,
+            demonstrated_starts: settings.demonstrated_starts,
             policy: &settings.policy,
             ppo: &settings.ppo,
         };

@@ -12,7 +12,7 @@
 
 use costate_envs::rng::stream;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::background::{Background, log_policy};
 use super::bc::clone;
@@ -22,6 +22,7 @@ use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::density::{effective_sample_size, log_add_exp};
+use crate::discriminator;
 use crate::error::Error;
 use crate::improve::PpoSettings;
 use crate::nn::{self, StateDict, StateError};
@@ -163,6 +164,8 @@ impl Gcl {
         let generator_settings = GeneratorSettings {
             trajectories: settings.trajectories,
             warm_start: settings.warm_start,
+            base_steps: 0,
+            demonstrated_starts: 0.0,
             policy: &settings.policy,
             ppo: &settings.ppo,
         };
@@ -233,14 +236,13 @@ impl Gcl {
             .iter()
             .map(|b| self.cost.model.energy(b) + self.cost.model.start_value(b))
             .collect();
-        let expert = energies[0].mean(Kind::Double);
-        let log_weights = -(Tensor::cat(&energies, 0) + &pool.log_density) / self.beta;
-        let count = log_weights.size()[0] as f64;
-        let log_mean = (log_weights.logsumexp([0_i64].as_slice(), false) - count.ln()) * self.beta;
+        let all = Tensor::cat(&energies, 0);
+        let found = discriminator::ioc_loss(&energies[0], &all, &pool.log_density, self.beta);
+        let log_weights = nn::to_f64(&found.log_weights);
         Ioc {
-            log_z: log_mean.double_value(&[]),
-            ess: effective_sample_size(&nn::to_f64(&log_weights)) / count,
-            value: expert + log_mean,
+            log_z: found.log_z.double_value(&[]),
+            ess: effective_sample_size(&log_weights) / log_weights.len() as f64,
+            value: found.value,
         }
     }
 }

@@ -4,7 +4,7 @@ use costate_envs::Trajectory;
 use costate_envs::rng::stream;
 use tch::Tensor;
 
-use super::bc::clone;
+use super::bc::{clone, clone_held_out};
 use super::collect::{Audit, Collector};
 use super::{Report, Task};
 use crate::batch::TrajectoryBatch;
@@ -21,6 +21,10 @@ pub struct GeneratorSettings<'a> {
     pub trajectories: usize,
     /// Passes of behaviour cloning that the policy starts with.
     pub warm_start: usize,
+    /// Steps of behaviour cloning behind the base policy; 0 leaves it out.
+    pub base_steps: usize,
+    /// Share of the rollouts that start where a demonstration did.
+    pub demonstrated_starts: f64,
     /// The policy.
     pub policy: &'a PolicySettings,
     /// Its improvement.
@@ -32,6 +36,8 @@ pub struct Generator {
     /// The policy so far.
     pub policy: GaussianPolicy,
     ppo: Ppo,
+    /// The base policy π_0 of the cost.
+    base: Option<GaussianPolicy>,
     collector: Collector,
     learning_rate: f64,
     trajectories: usize,
@@ -54,7 +60,8 @@ impl Generator {
     pub fn new(settings: GeneratorSettings, task: &Task) -> Result<(Self, TrajectoryBatch), Error> {
         let spec = task.factory.spec();
         let seed = task.seed;
-        let collector = Collector::new(task.factory, task.workers, seed);
+        let collector = Collector::new(task.factory, task.workers, seed)
+            .with_starts(task.starts, settings.demonstrated_starts);
         let new_policy = |normalizer: Normalizer| {
             let mut rng = stream(seed, "policy_weights", 0);
             GaussianPolicy::new(
@@ -68,7 +75,7 @@ impl Generator {
         let naive = new_policy(Normalizer::identity(spec.observation.dim()));
         let (first, _) =
             collector.collect(&naive, "normalizer", 0, settings.trajectories.min(32))?;
-        let policy = new_policy(Normalizer::fit(
+        let mut policy = new_policy(Normalizer::fit(
             spec.observation.dim(),
             &[task.demonstrations, first.as_slice()],
         ));
@@ -78,9 +85,15 @@ impl Generator {
             &mut stream(seed, "critic_weights", 0),
         );
         let demonstrations = batch(task.demonstrations)?;
+        let mut base = None;
+        if settings.base_steps > 0 {
+            clone_held_out(&mut policy, task.demonstrations, settings.base_steps, seed)?;
+            base = Some(policy.copy());
+        }
         clone(&policy, &demonstrations, settings.warm_start, seed);
         let generator = Self {
             policy,
+            base,
             ppo,
             collector,
             learning_rate: settings.ppo.learning_rate,
@@ -92,13 +105,17 @@ impl Generator {
 
     /// An energy model that sees what the policy sees, with weights from the seed.
     pub fn energy_model(&self, settings: &CostSettings) -> EnergyModel {
-        EnergyModel::new(
+        let model = EnergyModel::new(
             self.policy.env(),
             settings,
             self.policy.normalizer().clone(),
             self.policy.action_scale().clone(),
             &mut stream(self.seed, "cost_weights", 0),
-        )
+        );
+        match &self.base {
+            Some(base) => model.with_base(base.copy()),
+            None => model,
+        }
     }
 
     /// τ ~ q: the trajectories of iteration `k`, the same whenever the policy is.

@@ -6,6 +6,7 @@ pub mod bc;
 pub mod collect;
 mod cost_side;
 pub mod dagger;
+pub mod frozen;
 pub mod gail;
 pub mod gan_gcl;
 pub mod gcl;
@@ -23,11 +24,14 @@ use crate::policy::GaussianPolicy;
 use collect::Audit;
 
 /// What every learner starts from.
+#[derive(Clone, Copy)]
 pub struct Task<'a> {
     /// The environment to roll out in.
     pub factory: &'a EnvFactory,
     /// Demonstrations, without their true costs.
     pub demonstrations: &'a [Trajectory],
+    /// Seeds of the demonstrations' start states, where they can be started from again.
+    pub starts: &'a [u64],
     /// Name of the expert that demonstrated, for learners that ask it.
     pub expert: &'a str,
     /// Seed of every stream.

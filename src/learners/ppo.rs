@@ -178,9 +178,7 @@ impl PpoExpert {
 
     fn collect(&self, name: &str, batch: usize, count: usize) -> Result<Vec<Episode>, Error> {
         let jobs: Vec<Job> = (0..count)
-            .map(|i| Job {
-                seed: derive_seed(self.seed, name, (batch * count + i) as u64),
-            })
+            .map(|i| Job::new(derive_seed(self.seed, name, (batch * count + i) as u64)))
             .collect();
         let actor = Arc::new(self.policy.freeze());
         Ok(self

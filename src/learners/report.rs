@@ -17,6 +17,8 @@ pub struct DiscriminatorReport {
     pub ess: f64,
     /// Share of rows with D within 0.7 % of 0 or 1.
     pub saturation: f64,
+    /// Expected calibration error of D.
+    pub calibration_error: f64,
 }
 
 impl DiscriminatorReport {
@@ -30,16 +32,18 @@ impl DiscriminatorReport {
             loss: discriminator::loss(expert, policy).double_value(&[]),
             ess: density::gradient_ess(&p, &q),
             saturation: saturated as f64 / (p.len() + q.len()) as f64,
+            calibration_error: density::calibration_error(&p, &q),
         }
     }
 
     /// Named, in order of interest.
-    pub fn diagnostics(&self) -> [(&'static str, f64); 4] {
+    pub fn diagnostics(&self) -> [(&'static str, f64); 5] {
         [
             ("discriminator_accuracy", self.accuracy),
             ("discriminator_loss", self.loss),
             ("ess", self.ess),
             ("saturation", self.saturation),
+            ("calibration_error", self.calibration_error),
         ]
     }
 }

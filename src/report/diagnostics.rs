@@ -18,7 +18,7 @@ pub(super) struct Quantity {
 const ELSEWHERE: [&str; 4] = ["iteration", "seconds", "env_steps", "true_return"];
 
 /// name, title, unit, reading
-const KNOWN: [(&str, &str, &str, &str); 16] = [
+const KNOWN: [(&str, &str, &str, &str); 19] = [
     (
         "discriminator_accuracy",
         "Discriminator accuracy",
@@ -48,11 +48,23 @@ const KNOWN: [(&str, &str, &str, &str); 16] = [
          Lower is better.",
     ),
     (
+        "calibration_error",
+        "Calibration error",
+        "share",
+        "How far the discriminator’s probabilities lie from the shares of demonstrations that they stand          for. 0 is honest; with few trajectories 0.1 is noise.",
+    ),
+    (
         "log_z",
         "log Z",
         "nats",
         "Log partition function of the learned model, solved at every step. Its level means nothing; \
          it should drift and settle, not jump.",
+    ),
+    (
+        "log_z_half_width",
+        "Uncertainty of log Z",
+        "± nats",
+        "Half the width of its 95 % interval. Growing while the policy stands still: ever fewer          trajectories decide it.",
     ),
     (
         "cost_gradient_norm",
@@ -103,6 +115,12 @@ const KNOWN: [(&str, &str, &str, &str); 16] = [
          constant; well below 1 its advantages are useful.",
     ),
     (
+        "soft_cost",
+        "Soft cost",
+        "nats a step",
+        "Learned cost plus log-density of the actions: what the policy lowers.",
+    ),
+    (
         "loss",
         "Training loss",
         "nats a step",
@@ -143,8 +161,11 @@ pub(super) fn describe(name: &str) -> Option<Quantity> {
         title: title.into(),
         unit,
         reading,
-        range: matches!(name, "discriminator_accuracy" | "ess" | "saturation")
-            .then_some([0.0, 1.0]),
+        range: matches!(
+            name,
+            "discriminator_accuracy" | "ess" | "saturation" | "calibration_error"
+        )
+        .then_some([0.0, 1.0]),
         level: match name {
             "discriminator_accuracy" => Some((0.5, "chance")),
             "discriminator_loss" => Some((2.0 * std::f64::consts::LN_2, "chance")),

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::learners::airl::{Airl, AirlSettings};
 use crate::learners::bc::{Bc, BcSettings};
 use crate::learners::dagger::{Dagger, DaggerSettings};
+use crate::learners::frozen::FrozenCostSettings;
 use crate::learners::gail::{Gail, GailSettings};
 use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
 use crate::learners::gcl::{Gcl, GclSettings};
@@ -52,6 +53,29 @@ impl Algo {
             Self::Gail(_) => "gail",
             Self::Dagger(_) => "dagger",
             Self::Ppo(_) => "ppo",
+        }
+    }
+
+    /// How a fresh policy is trained on the cost that the algorithm learned: with its own policy settings.
+    /// `None` where no cost is learned.
+    pub fn improvement(&self) -> Option<FrozenCostSettings> {
+        macro_rules! of {
+            ($s:expr) => {
+                Some(FrozenCostSettings {
+                    iterations: $s.iterations,
+                    trajectories: $s.trajectories,
+                    learning_rate_left: $s.learning_rate_left,
+                    policy: $s.policy.clone(),
+                    ppo: $s.ppo.clone(),
+                })
+            };
+        }
+        match self {
+            Self::GanGcl(s) => of!(s),
+            Self::Gcl(s) => of!(s),
+            Self::Airl(s) => of!(s),
+            Self::Gail(s) => of!(s),
+            Self::Dagger(_) | Self::Bc(_) | Self::Ppo(_) => None,
         }
     }
 

@@ -13,10 +13,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::config::Algo;
-use crate::cost::{CostSettings, Regularizers};
+use crate::cost::{CostForm, CostSettings, Regularizers};
 use crate::error::Error;
 use crate::improve::PpoSettings;
 use crate::learners::bc::BcSettings;
+use crate::learners::frozen::ValidationSettings;
 use crate::policy::PolicySettings;
 
 /// One `--set KEY=VALUE`.
@@ -36,6 +37,37 @@ pub fn resolve(
     file: Option<&Path>,
     overrides: &[Override],
 ) -> Result<Algo, Error> {
+    let mut settings = defaults(algo, env)?;
+    if let Some(file) = file {
+        let name = file.display();
+        let text = std::fs::read_to_string(file).map_err(|e| {
+            Error::Misuse(format!(
+                "{name}: {e}; --config takes a JSON file of settings"
+            ))
+        })?;
+        let value: Value =
+            serde_json::from_str(&text).map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
+        merge(&mut settings, &value, "").map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
+    }
+    for Override { key, value } in overrides {
+        parameters::set(&mut settings, key, value)
+            .map_err(|e| Error::Misuse(explain(algo, key, value, e)))?;
+    }
+    typed(algo, settings)
+}
+
+/// How costs are validated in `env`: as GAN-GCL's own.
+pub fn validation(env: &str) -> Result<ValidationSettings, Error> {
+    match typed("gan-gcl", defaults("gan-gcl", env)?)? {
+        Algo::GanGcl(s) => Ok(s.validation),
+        _ => Err(Error::Failure(
+            "the settings of gan-gcl are not its own".into(),
+        )),
+    }
+}
+
+/// The shipped settings of `algo`, with those that `env` has of its own.
+fn defaults(algo: &str, env: &str) -> Result<Value, Error> {
     let text = match algo {
         "bc" => include_str!("../../assets/settings/bc.json"),
         "gan-gcl" => include_str!("../../assets/settings/gan-gcl.json"),
@@ -58,21 +90,19 @@ pub fn resolve(
     if let Some(own) = defaults.get(env) {
         merge(&mut settings, own, "").map_err(Error::Failure)?;
     }
-    if let Some(file) = file {
-        let name = file.display();
-        let text = std::fs::read_to_string(file).map_err(|e| {
-            Error::Misuse(format!(
-                "{name}: {e}; --config takes a JSON file of settings"
-            ))
-        })?;
-        let value: Value =
-            serde_json::from_str(&text).map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
-        merge(&mut settings, &value, "").map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
+    Ok(settings)
+}
+
+/// Resolves the settings of `algo` in `env` with an object of differing ones, as benchmarks hold them.
+pub fn resolve_with(algo: &str, env: &str, differing: &Value) -> Result<Algo, Error> {
+    let mut settings = defaults(algo, env)?;
+    if !differing.is_null() {
+        merge(&mut settings, differing, "").map_err(Error::Failure)?;
     }
-    for Override { key, value } in overrides {
-        parameters::set(&mut settings, key, value)
-            .map_err(|e| Error::Misuse(explain(algo, key, value, e)))?;
-    }
+    typed(algo, settings)
+}
+
+fn typed(algo: &str, settings: Value) -> Result<Algo, Error> {
     let algo = match algo {
         "bc" => Algo::Bc(parse(algo, settings)?),
         "ppo" => Algo::Ppo(parse(algo, settings)?),
@@ -293,6 +323,16 @@ fn ppo_bounds(ppo: &PpoSettings) -> Vec<Bound<'static>> {
     bounds
 }
 
+fn validation_bounds(validation: &ValidationSettings) -> Vec<Bound<'static>> {
+    let mut bounds = vec![
+        at_least_one("validation.iterations", validation.iterations),
+        at_least_one("validation.trajectories", validation.trajectories),
+    ];
+    let discounts = validation.discounts.iter();
+    bounds.extend(discounts.map(|&d| share("validation.discounts", d)));
+    bounds
+}
+
 fn policy_bounds(policy: &PolicySettings) -> Vec<Bound<'static>> {
     let (floor, initial) = (policy.std_floor, policy.std_initial);
     let layers = policy.hidden.iter();
@@ -317,12 +357,14 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             iterations,
             minibatch,
             learning_rate,
+            learning_rate_left,
             held_out,
             policy: p,
         }) => {
             bounds.push(at_least_one("iterations", *iterations));
             bounds.push(at_least_one("minibatch", *minibatch));
             bounds.push(positive("learning_rate", *learning_rate));
+            bounds.push(share("learning_rate_left", *learning_rate_left));
             bounds.push(bound(
                 "held_out",
                 *held_out,
@@ -334,7 +376,27 @@ fn validate(algo: &Algo) -> Result<(), Error> {
         Algo::GanGcl(s) => {
             bounds.extend(beta_bound(s.beta));
             bounds.extend(s.window.map(|w| at_least_one("window", w)));
+            let starts = s.demonstrated_starts;
+            let is_share = (0.0..=1.0).contains(&starts);
+            bounds.push(bound("demonstrated_starts", starts, is_share, "in [0, 1]"));
+            bounds.extend(validation_bounds(&s.validation));
             bounds.extend(adversarial!(s, discriminator_steps).bounds());
+            let own = [
+                (
+                    s.cost.form == CostForm::Quadratic,
+                    "cost.form `quadratic` is an exact family",
+                ),
+                (
+                    s.cost.state_only,
+                    "a cost of the state alone (cost.state_only) sees no actions",
+                ),
+            ];
+            if let Some((_, why)) = own.iter().find(|(set, _)| *set && s.base_steps > 0) {
+                return Err(Error::Misuse(format!(
+                    "settings of gan-gcl: {why}, and a base policy would add its log-density of actions to \
+                     it; set base_steps=0"
+                )));
+            }
         }
         Algo::Gcl(s) => {
             bounds.extend(beta_bound(s.beta));

@@ -62,7 +62,11 @@ pub fn small_dataset(folder: &Path) {
 }
 
 /// Settings that make training a matter of seconds.
-pub const SMALL: [&str; 8] = [
+pub const SMALL: [&str; 12] = [
+    "--set",
+    "validation.policies=0",
+    "--set",
+    "base_steps=20",
     "--set",
     "trajectories=8",
     "--set",

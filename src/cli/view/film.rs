@@ -128,9 +128,7 @@ fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
     } else {
         ActionChoice::Mean
     };
-    let job = Job {
-        seed: derive_seed(seed, "evaluation", 0),
-    };
+    let job = Job::new(derive_seed(seed, "evaluation", 0));
     let actor = Arc::new(policy.freeze());
     let episodes = RolloutPool::new(1).collect(&factory, &actor, choice, &[job])?;
     let how = if args.stochastic { "sampled" } else { "mean" };

@@ -1,0 +1,100 @@
+//! What one cell of a benchmark gave: the raw file behind the tables.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::evaluate::Frozen;
+use crate::run::{Algo, files};
+
+/// When a run first reached a normalised score.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Milestone {
+    /// Environment steps taken by then.
+    pub steps: u64,
+    /// Seconds of learning by then.
+    pub seconds: f64,
+}
+
+/// The result of one training with its evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CellResult {
+    /// Version of this file.
+    pub format: u32,
+    /// Environment.
+    pub env: String,
+    /// Digest of the environment's shipped model.
+    pub env_digest: String,
+    /// Method of the suite.
+    pub method: String,
+    /// Algorithm with all its settings.
+    pub settings: Algo,
+    /// Name of the algorithm.
+    pub algo: String,
+    /// Demonstrations learned from.
+    pub demonstrations: usize,
+    /// Seed of the training.
+    pub seed: u64,
+    /// (return − random) / (expert − random) of the learned policy.
+    pub normalized_score: f64,
+    /// Mean true return of the learned policy.
+    #[serde(rename = "return")]
+    pub mean_return: f64,
+    /// Mean true return of the demonstrations.
+    pub expert_return: f64,
+    /// Mean true return of random actions.
+    pub random_return: f64,
+    /// Seconds of learning.
+    pub seconds: f64,
+    /// Environment steps of learning.
+    pub steps: u64,
+    /// First iteration whose rollouts reached a normalised score of 0.95.
+    pub to_95: Option<Milestone>,
+    /// Fresh policies on the frozen cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Frozen>,
+    /// Spearman's correlation of learned and true cost, where a cost is learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spearman: Option<f64>,
+    /// EPIC distance of learned and true cost, where a cost is learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epic: Option<f64>,
+    /// Worker threads of the training.
+    pub workers: usize,
+    /// Processor it ran on.
+    pub machine: String,
+    /// Version of Costate.
+    pub costate_version: String,
+}
+
+impl CellResult {
+    /// Version that this build writes and reads.
+    pub const FORMAT: u32 = 1;
+
+    /// Reads a result; `None` if there is none.
+    pub fn read(file: &Path) -> Result<Option<Self>, Error> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io(file)(e)),
+        };
+        let bad = |reason: String| {
+            Error::Failure(format!(
+                "{}: {reason}; remove it to have the cell run again",
+                file.display()
+            ))
+        };
+        let result: Self = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
+        match result.format {
+            Self::FORMAT => Ok(Some(result)),
+            other => Err(bad(format!("format {other}, expected {}", Self::FORMAT))),
+        }
+    }
+
+    /// Writes the result: complete or absent.
+    pub fn write(&self, file: &Path) -> Result<(), Error> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::Failure(e.to_string()))?;
+        files::write_atomic(file, (text + "\n").as_bytes())
+    }
+}

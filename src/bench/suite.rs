@@ -1,0 +1,258 @@
+//! A suite: which methods learn from how many demonstrations of which environments.
+//!
+//! Suites are data: `assets/benchmarks/NAME.json`.
+
+use std::path::Path;
+
+use costate_envs::model::nearest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::learners::frozen::ValidationSettings;
+use crate::run::Algo;
+use crate::run::settings::{resolve_with, suggestion, validation};
+
+/// A row of a table: an algorithm with what differs from its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    /// Its name in the table and in file names.
+    pub name: String,
+    /// Its algorithm.
+    pub algo: String,
+    /// Settings that differ from the environment's defaults.
+    #[serde(default)]
+    pub settings: Value,
+}
+
+/// Environments that are learned with the same numbers of demonstrations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    demonstrations: usize,
+    envs: Vec<String>,
+}
+
+/// A suite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suite {
+    /// Its name.
+    #[serde(skip)]
+    pub name: String,
+    /// The table's heading.
+    pub title: String,
+    /// What the table shows.
+    pub about: String,
+    /// Columns of the table.
+    pub methods: Vec<Method>,
+    groups: Vec<Group>,
+    seeds: Vec<u64>,
+    #[serde(default)]
+    validated: Validated,
+}
+
+/// Cells whose cost fresh policies are trained on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Validated {
+    demonstrations: usize,
+    envs: Vec<String>,
+    methods: Vec<String>,
+}
+
+/// One training with its evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell<'a> {
+    /// Environment.
+    pub env: &'a str,
+    /// Method.
+    pub method: &'a Method,
+    /// Demonstrations to learn from.
+    pub demonstrations: usize,
+    /// Seed of the training.
+    pub seed: u64,
+}
+
+impl Suite {
+    /// Names of the shipped suites.
+    pub const NAMES: [&'static str; 2] = ["results", "ablation"];
+
+    /// A shipped suite.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        let text = match name {
+            "results" => include_str!("../../assets/benchmarks/results.json"),
+            "ablation" => include_str!("../../assets/benchmarks/ablation.json"),
+            other => {
+                let hint = suggestion(nearest(other, Self::NAMES));
+                return Err(Error::Misuse(format!(
+                    "unknown benchmark `{other}`{hint}; there are {}",
+                    Self::NAMES.join(", ")
+                )));
+            }
+        };
+        let suite: Self = serde_json::from_str(text)
+            .map_err(|e| Error::Failure(format!("the shipped benchmark {name} is broken: {e}")))?;
+        Ok(Self {
+            name: name.into(),
+            ..suite
+        })
+    }
+
+    /// Numbers of demonstrations, each with its environments, in the table's order.
+    pub fn groups(&self) -> impl Iterator<Item = (usize, &[String])> {
+        self.groups
+            .iter()
+            .map(|g| (g.demonstrations, g.envs.as_slice()))
+    }
+
+    /// Seeds of every cell.
+    pub fn seeds(&self) -> &[u64] {
+        &self.seeds
+    }
+
+    /// How a cell's cost is validated, if it is: as GAN-GCL's own in that environment.
+    pub fn validation(&self, cell: &Cell) -> Result<Option<ValidationSettings>, Error> {
+        let v = &self.validated;
+        let asked = v.demonstrations == cell.demonstrations
+            && v.envs.iter().any(|e| e == cell.env)
+            && v.methods.contains(&cell.method.name);
+        asked.then(|| validation(cell.env)).transpose()
+    }
+
+    /// All cells: seed by seed, so that an interrupted benchmark has every cell with few seeds rather than
+    /// few cells with all.
+    pub fn cells(&self) -> Vec<Cell<'_>> {
+        let mut cells = Vec::new();
+        for &seed in &self.seeds {
+            for group in &self.groups {
+                for env in &group.envs {
+                    cells.extend(self.methods.iter().map(|method| Cell {
+                        env,
+                        method,
+                        demonstrations: group.demonstrations,
+                        seed,
+                    }));
+                }
+            }
+        }
+        cells
+    }
+
+    /// The same suite with some environments, methods or seeds only; empty lists leave all.
+    pub fn restricted(
+        mut self,
+        envs: &[String],
+        methods: &[String],
+        seeds: &[u64],
+    ) -> Result<Self, Error> {
+        let unknown = |what: &str, name: &str, known: Vec<&str>| {
+            Error::Misuse(format!(
+                "benchmark {} has no {what} `{name}`{}; there are {}",
+                self.name,
+                suggestion(nearest(name, known.iter().copied())),
+                known.join(", ")
+            ))
+        };
+        let known: Vec<&str> = self.methods.iter().map(|m| m.name.as_str()).collect();
+        if let Some(name) = methods.iter().find(|m| !known.contains(&m.as_str())) {
+            return Err(unknown("method", name, known));
+        }
+        let mut known: Vec<&str> = Vec::new();
+        for env in self.groups.iter().flat_map(|g| &g.envs) {
+            if !known.contains(&env.as_str()) {
+                known.push(env);
+            }
+        }
+        if let Some(name) = envs.iter().find(|e| !known.contains(&e.as_str())) {
+            return Err(unknown("environment", name, known));
+        }
+        if !methods.is_empty() {
+            self.methods.retain(|m| methods.contains(&m.name));
+        }
+        if !envs.is_empty() {
+            for group in &mut self.groups {
+                group.envs.retain(|e| envs.contains(e));
+            }
+            self.groups.retain(|g| !g.envs.is_empty());
+        }
+        if !seeds.is_empty() {
+            self.seeds = seeds.to_vec();
+        }
+        Ok(self)
+    }
+}
+
+impl Cell<'_> {
+    /// `ENV-METHOD-DEMONSTRATIONS-SEED`: its folder and file.
+    pub fn name(&self) -> String {
+        let Self {
+            env,
+            method,
+            demonstrations,
+            seed,
+        } = self;
+        format!("{env}-{}-{demonstrations}-{seed}", method.name)
+    }
+
+    /// Its algorithm with all settings.
+    pub fn algo(&self) -> Result<Algo, Error> {
+        resolve_with(&self.method.algo, self.env, &self.method.settings)
+    }
+
+    /// Where its result lies below `folder`.
+    pub fn file(&self, folder: &Path) -> std::path::PathBuf {
+        folder.join(format!("{}.json", self.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_suites_resolve_in_every_cell() {
+        for name in Suite::NAMES {
+            let suite = Suite::named(name).unwrap();
+            let cells = suite.cells();
+            assert!(!cells.is_empty());
+            let mut names: Vec<String> = cells.iter().map(Cell::name).collect();
+            for cell in &cells {
+                cell.algo().unwrap();
+                assert!(
+                    costate_envs::registry::names().contains(&cell.env),
+                    "{}",
+                    cell.env
+                );
+            }
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), cells.len(), "{name}: two cells share a file");
+        }
+    }
+
+    #[test]
+    fn restrictions_name_what_is_unknown() {
+        let refuse = |envs: &[&str], methods: &[&str]| {
+            let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+            let suite = Suite::named("results").unwrap();
+            let error = suite
+                .restricted(&own(envs), &own(methods), &[])
+                .unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        assert!(refuse(&["pendulun"], &[]).contains("did you mean `pendulum`?"));
+        assert!(refuse(&[], &["gan_gcl"]).contains("did you mean `gan-gcl`?"));
+        let one = Suite::named("results")
+            .unwrap()
+            .restricted(&["pendulum".into()], &["bc".into()], &[7])
+            .unwrap();
+        assert!(
+            one.cells()
+                .iter()
+                .all(|c| c.env == "pendulum" && c.method.name == "bc" && c.seed == 7)
+        );
+    }
+}

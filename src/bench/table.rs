@@ -1,0 +1,199 @@
+//! A suite's results as Markdown.
+
+use super::result::CellResult;
+use super::suite::{Cell, Suite};
+use crate::evaluate::statistics::{
+    Estimate, bootstrap, interquartile_mean, stratified_interquartile_mean,
+};
+
+/// Results by cell; `None` where a cell has not been run.
+type Results<'a> = &'a [(Cell<'a>, Option<CellResult>)];
+
+/// The suite's tables.
+pub fn markdown(suite: &Suite, results: Results) -> String {
+    let mut text = format!("# {}\n\n{}\n", suite.title, suite.about);
+    for (count, envs) in suite.groups() {
+        text += &format!("\n## {count} demonstrations\n\n");
+        text += &scores(suite, results, count, envs);
+        text += &efficiency(suite, results, count, envs);
+        text += &frozen(suite, results, count, envs);
+    }
+    let missing = results.iter().filter(|(_, r)| r.is_none()).count();
+    if missing > 0 {
+        text += &format!(
+            "\n{missing} of {} cells have not been run yet; `costate bench {}` goes on with them.\n",
+            results.len(),
+            suite.name
+        );
+    }
+    text
+}
+
+/// What is there of one environment and method.
+struct Found<'a> {
+    results: Vec<&'a CellResult>,
+    asked: usize,
+}
+
+fn found<'a>(results: Results<'a>, env: &str, method: &str, count: usize) -> Found<'a> {
+    let cells = results.iter().filter(|(cell, _)| {
+        cell.env == env && cell.method.name == method && cell.demonstrations == count
+    });
+    let (mut there, mut asked) = (Vec::new(), 0);
+    for (_, result) in cells {
+        asked += 1;
+        there.extend(result);
+    }
+    Found {
+        results: there,
+        asked,
+    }
+}
+
+impl Found<'_> {
+    fn values(&self, of: impl Fn(&CellResult) -> Option<f64>) -> Vec<f64> {
+        self.results.iter().filter_map(|r| of(r)).collect()
+    }
+
+    /// `1 of 3 seeds` where some are missing.
+    fn unfinished(&self) -> String {
+        match self.results.len() == self.asked {
+            true => String::new(),
+            false => format!(" ({} of {} seeds)", self.results.len(), self.asked),
+        }
+    }
+}
+
+fn row(cells: impl IntoIterator<Item = String>) -> String {
+    let cells: Vec<String> = cells.into_iter().collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn head(first: &str, columns: &[String]) -> String {
+    let titles = std::iter::once(first.to_owned()).chain(columns.iter().cloned());
+    row(titles)
+        + &row(std::iter::once("---".to_owned()).chain(columns.iter().map(|_| "---:".into())))
+}
+
+fn with_interval(e: Estimate) -> String {
+    format!("{:.3} [{:.2}, {:.2}]", e.mean, e.ci95[0], e.ci95[1])
+}
+
+fn scores(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
+    let names: Vec<String> = suite.methods.iter().map(|m| m.name.clone()).collect();
+    let mut text =
+        String::from("Normalised score: interquartile mean over seeds [95 % interval].\n\n");
+    text += &head("environment", &names);
+    for env in envs {
+        let cells = names.iter().map(|method| {
+            let found = found(results, env, method, count);
+            let scores = found.values(|r| Some(r.normalized_score));
+            match scores.is_empty() {
+                true => "not run".into(),
+                false => {
+                    let e = bootstrap(&[&scores], 0, |m| m[0]);
+                    let mean = interquartile_mean(&scores);
+                    with_interval(Estimate { mean, ..e }) + &found.unfinished()
+                }
+            }
+        });
+        text += &row(std::iter::once(env.clone()).chain(cells));
+    }
+    let all = names.iter().map(|method| {
+        let strata: Vec<Vec<f64>> = envs
+            .iter()
+            .map(|env| found(results, env, method, count).values(|r| Some(r.normalized_score)))
+            .filter(|scores| !scores.is_empty())
+            .collect();
+        match strata.len() == envs.len() {
+            true => with_interval(stratified_interquartile_mean(&strata, 0)),
+            false => "–".into(),
+        }
+    });
+    text + &row(std::iter::once("**all**".to_owned()).chain(all))
+}
+
+fn efficiency(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
+    let names: Vec<String> = suite.methods.iter().map(|m| m.name.clone()).collect();
+    let mut text = String::from(
+        "\nTo a normalised score of 0.95 in the rollouts of training: thousands of environment steps, \
+         seconds (medians over the seeds that reach it; how many do). In brackets: the whole training.\n\n",
+    );
+    text += &head("environment", &names);
+    for env in envs {
+        let cells = names.iter().map(|method| {
+            let found = found(results, env, method, count);
+            if found.results.is_empty() {
+                return "not run".into();
+            }
+            let seconds = found.values(|r| r.to_95.map(|m| m.seconds));
+            let steps = found.values(|r| r.to_95.map(|m| m.steps as f64 / 1e3));
+            let whole = format!(
+                "({:.0} k, {:.0} s)",
+                median(&found.values(|r| Some(r.steps as f64 / 1e3))),
+                median(&found.values(|r| Some(r.seconds)))
+            );
+            match seconds.len() {
+                0 => format!("– {whole}"),
+                n => format!(
+                    "{:.0} k, {:.0} s, {n}/{} {whole}",
+                    median(&steps),
+                    median(&seconds),
+                    found.results.len()
+                ),
+            }
+        });
+        text += &row(std::iter::once(env.clone()).chain(cells));
+    }
+    text
+}
+
+fn frozen(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
+    let tried = |method: &str| {
+        let mut own = results
+            .iter()
+            .filter(|(c, _)| c.method.name == method && c.demonstrations == count);
+        own.any(|(_, r)| r.as_ref().is_some_and(|r| r.frozen.is_some()))
+    };
+    let methods: Vec<String> = suite
+        .methods
+        .iter()
+        .map(|m| m.name.clone())
+        .filter(|m| tried(m))
+        .collect();
+    if methods.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "\nFresh policies on the frozen cost, the one with the highest learned soft value of each seed: \
+         normalised score, by seed; (return − expert's) / |expert's return|; δ a step.\n\n",
+    );
+    text += &head("environment", &methods);
+    for env in envs {
+        let cells = methods.iter().map(|method| {
+            let found = found(results, env, method, count);
+            let best = |of: fn(&crate::evaluate::frozen::FreshPolicy) -> f64, digits: usize| {
+                let values = found.values(|r| r.frozen.as_ref().map(|f| of(f.best())));
+                let texts: Vec<String> = values.iter().map(|v| format!("{v:.digits$}")).collect();
+                texts.join(" ")
+            };
+            match found.values(|r| r.frozen.as_ref().map(|_| 1.0)).is_empty() {
+                true => "–".into(),
+                false => format!(
+                    "{}; {}; δ {}",
+                    best(|p| p.normalized_score, 3),
+                    best(|p| p.relative_return, 2),
+                    best(|p| p.delta, 2)
+                ),
+            }
+        });
+        text += &row(std::iter::once(env.clone()).chain(cells));
+    }
+    text
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,304 @@
+//! `costate bench`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use costate_demos::dataset::disk;
+use costate_demos::experts::ExpertDesign;
+use costate_demos::record::Plan;
+use costate_envs::EnvConfig;
+use costate_envs::rollout::{ActionChoice, RolloutPool};
+
+use super::common::{Demonstrations, Output, interrupt_flag};
+use super::evaluate::evaluate_run;
+use super::record::record;
+use super::train::{Request, new_run, work};
+use super::validate::validate;
+use crate::bench::{Cell, CellResult, Milestone, Suite, markdown};
+use crate::error::Error;
+use crate::evaluate::{Frozen, Options};
+use crate::run::{Algo, RunConfig, RunFolder, files};
+
+/// Arguments of `costate bench`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  costate bench results
+  costate bench results --envs pendulum,point_maze --methods bc,gan-gcl --seeds 0
+  costate bench ablation --jobs 2
+  costate bench results --show")]
+pub struct Args {
+    /// results: every learner on ten worlds; ablation: what each ingredient of GAN-GCL buys.
+    suite: String,
+    /// Environments, with commas between them [default: the suite's].
+    #[arg(long, value_name = "ENV,…", value_delimiter = ',')]
+    envs: Vec<String>,
+    /// Methods, with commas between them [default: the suite's].
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    methods: Vec<String>,
+    /// Seeds, with commas between them [default: the suite's].
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    seeds: Vec<u64>,
+    /// Folder of results, a JSON file a cell, with the table beside them [default: benches/SUITE].
+    #[arg(short = 'o', long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Folder of demonstrations and runs, kept to go on from.
+    #[arg(long, value_name = "DIR", default_value = "runs/bench")]
+    work: PathBuf,
+    /// Cells at a time, each on an equal share of the cores; seconds then say less.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
+    /// Show what is there and run nothing.
+    #[arg(long)]
+    show: bool,
+}
+
+/// Runs the command.
+pub fn run(args: Args, output: Output) -> Result<(), Error> {
+    let whole = Suite::named(&args.suite)?;
+    let folder = args
+        .output
+        .clone()
+        .unwrap_or_else(|| Path::new("benches").join(&args.suite));
+    let asked = whole
+        .clone()
+        .restricted(&args.envs, &args.methods, &args.seeds)?;
+    if !args.show {
+        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        run_cells(&asked, &folder, &args, output)?;
+    }
+    let results = whole
+        .cells()
+        .into_iter()
+        .map(|cell| Ok((cell.clone(), current(&cell, &folder)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let table = markdown(&whole, &results);
+    if !args.show {
+        files::write_atomic(&folder.join("README.md"), table.as_bytes())?;
+    }
+    let there: Vec<CellResult> = results.into_iter().filter_map(|(_, r)| r).collect();
+    output.result(&there, || table)
+}
+
+/// The result of a cell, if it is there and was made with today's settings and model.
+fn current(cell: &Cell, folder: &Path) -> Result<Option<CellResult>, Error> {
+    let Some(result) = CellResult::read(&cell.file(folder))? else {
+        return Ok(None);
+    };
+    let same = result.settings == cell.algo()? && result.env_digest == env_digest(cell.env)?;
+    Ok(same.then_some(result))
+}
+
+/// A digest of an environment's whole shipped model.
+fn env_digest(env: &str) -> Result<String, Error> {
+    let config = EnvConfig::named(env)?;
+    let text = serde_json::to_string(&config).map_err(|e| Error::Failure(e.to_string()))?;
+    Ok(disk::sha256(text.as_bytes()))
+}
+
+fn run_cells(suite: &Suite, folder: &Path, args: &Args, output: Output) -> Result<(), Error> {
+    let interrupt = interrupt_flag()?;
+    let mut cells = Vec::new();
+    for cell in suite.cells() {
+        if current(&cell, folder)?.is_none() {
+            cells.push(cell);
+        }
+    }
+    let workers = (costate_demos::default_workers() / args.jobs as usize).max(1);
+    let most = suite.groups().map(|(count, _)| count).max().unwrap_or(0);
+    let envs: BTreeSet<&str> = cells.iter().map(|c| c.env).collect();
+    for env in envs {
+        demonstrate(env, most, &args.work, &interrupt, output)?;
+    }
+    output.remark(&format!("{} cells to run", cells.len()));
+    let done = Mutex::new(0);
+    let began = Instant::now();
+    let one = |_: &mut (), i: usize| -> Result<(), Error> {
+        if interrupt.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let cell = &cells[i];
+        let Some(result) = run_cell(suite, cell, &args.work, workers, &interrupt)? else {
+            return Ok(());
+        };
+        result.write(&cell.file(folder))?;
+        if let Ok(mut done) = done.lock() {
+            *done += 1;
+            output.remark(&format!(
+                "{done} of {} in {:.0} s: {} score {:.3}, learned in {:.0} s",
+                cells.len(),
+                began.elapsed().as_secs_f64(),
+                cell.name(),
+                result.normalized_score,
+                result.seconds
+            ));
+        }
+        Ok(())
+    };
+    let results = RolloutPool::new(args.jobs.into()).map(cells.len(), || (), one);
+    results.into_iter().collect::<Result<Vec<()>, Error>>()?;
+    match interrupt.load(Ordering::Relaxed) {
+        false => Ok(()),
+        true => Err(Error::Failure(format!(
+            "interrupted; `costate bench {}` goes on where it stopped",
+            args.suite
+        ))),
+    }
+}
+
+fn demonstrations_folder(work: &Path, env: &str) -> PathBuf {
+    work.join("demonstrations").join(env)
+}
+
+/// Records what all cells of an environment learn from: the first episodes of its best expert, seed 0.
+fn demonstrate(
+    env: &str,
+    count: usize,
+    work: &Path,
+    interrupt: &AtomicBool,
+    output: Output,
+) -> Result<(), Error> {
+    let folder = demonstrations_folder(work, env);
+    let factory = EnvConfig::named(env)?.factory()?;
+    if folder.join("meta.json").exists() {
+        let there = Demonstrations::open(&folder)?;
+        let same = there.dataset.meta().env == *factory.config();
+        if same && there.dataset.episodes().len() >= count {
+            return Ok(());
+        }
+        fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
+    }
+    let expert = ExpertDesign::new(&factory, None, None)?;
+    output.remark(&format!("recording {count} demonstrations of {env}"));
+    let plan = Plan {
+        episodes: count,
+        seed: 0,
+        workers: costate_demos::default_workers(),
+    };
+    let meta = record(&folder, &factory, &expert, plan, interrupt, output)?;
+    match meta.episodes.len() == count {
+        true => Ok(()),
+        false => Err(Error::Failure("interrupted while recording".into())),
+    }
+}
+
+/// Trains (or goes on), validates and evaluates; `None` if interrupted.
+fn run_cell(
+    suite: &Suite,
+    cell: &Cell,
+    work_folder: &Path,
+    workers: usize,
+    interrupt: &AtomicBool,
+) -> Result<Option<CellResult>, Error> {
+    let quiet = Output {
+        json: false,
+        quiet: true,
+    };
+    let demos = demonstrations_folder(work_folder, cell.env);
+    let demonstrations = Demonstrations::open(&demos)?;
+    let path = work_folder.join("runs").join(cell.name());
+    let algo = cell.algo()?;
+    let request = Request {
+        demos: &demos,
+        demonstrations: Some(cell.demonstrations),
+        algo: algo.clone(),
+        folder: &path,
+        seed: cell.seed,
+        checkpoint_every: 20,
+    };
+    let run = match RunConfig::read(&path) {
+        Ok(old) if old.algo == algo && old.env == demonstrations.dataset.meta().env => {
+            RunFolder::open(&path)?
+        }
+        _ => {
+            if path.exists() {
+                fs::remove_dir_all(&path).map_err(Error::io(&path))?;
+            }
+            new_run(request, &demonstrations)?
+        }
+    };
+    let factory = &demonstrations.factory;
+    let worked = work(
+        &run,
+        factory,
+        Some(&demonstrations),
+        workers,
+        interrupt,
+        quiet,
+    )?;
+    if !worked.finished {
+        return Ok(None);
+    }
+    let frozen: Option<Frozen> = match suite.validation(cell)? {
+        Some(settings) => {
+            let found = validate(&run, &demonstrations, &settings, workers, interrupt, quiet)?;
+            if found.is_none() {
+                return Ok(None);
+            }
+            found
+        }
+        None => None,
+    };
+    let options = Options {
+        episodes: 100,
+        seed: 1000,
+        choice: ActionChoice::Sample,
+        pool: RolloutPool::new(workers),
+    };
+    let evaluation = evaluate_run(&run, &demonstrations, options, quiet)?;
+    let reached = |x: f64| {
+        let (zero, one) = (evaluation.random_return, evaluation.expert_return);
+        (x - zero) / (one - zero) >= 0.95
+    };
+    let to_95 = match algo {
+        // Cloning acts only once it is done.
+        Algo::Bc(_) => reached(evaluation.policy_return.mean).then_some(Milestone {
+            steps: 0,
+            seconds: worked.done.seconds,
+        }),
+        _ => run.metrics()?.iter().find_map(|line| {
+            let get = |name: &str| line.get(name).and_then(serde_json::Value::as_f64);
+            reached(get("true_return")?).then_some(Milestone {
+                steps: get("env_steps")? as u64,
+                seconds: get("seconds")?,
+            })
+        }),
+    };
+    Ok(Some(CellResult {
+        format: CellResult::FORMAT,
+        env: cell.env.into(),
+        env_digest: env_digest(cell.env)?,
+        method: cell.method.name.clone(),
+        algo: algo.name().into(),
+        settings: algo,
+        demonstrations: cell.demonstrations,
+        seed: cell.seed,
+        normalized_score: evaluation.normalized_score,
+        mean_return: evaluation.policy_return.mean,
+        expert_return: evaluation.expert_return,
+        random_return: evaluation.random_return,
+        seconds: worked.done.seconds,
+        steps: worked.done.env_steps,
+        to_95,
+        frozen,
+        spearman: evaluation.cost.as_ref().and_then(|c| c.spearman),
+        epic: evaluation.cost.as_ref().and_then(|c| c.epic),
+        workers,
+        machine: machine(),
+        costate_version: env!("CARGO_PKG_VERSION").into(),
+    }))
+}
+
+/// The processor's name and the number of cores.
+fn machine() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, name)| name);
+    format!("{name}, {} cores", costate_demos::default_workers())
+}

@@ -1,0 +1,232 @@
+//! Validation of a learned cost: fresh policies trained on it, frozen.
+//!
+//! A cost is worth its name if a policy that knows nothing, trained on it alone, does the task. Several are
+//! trained (seeds × discounts); the one with the least learned soft cost is kept, which needs no true cost.
+//! How far its soft cost lies from the expert's, δ, tells failures apart: far below zero the cost could not
+//! be optimised, far above it was exploited.
+
+use std::time::Instant;
+
+use costate_envs::rng::derive_seed;
+use costate_envs::{Episode, Trajectory};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::batch::TrajectoryBatch;
+use crate::cost::EnergyModel;
+use crate::error::Error;
+use crate::learners::background::log_policy_steps;
+use crate::learners::frozen::{FrozenCost, FrozenCostSettings};
+use crate::learners::{Learner, Task};
+use crate::policy::GaussianPolicy;
+
+/// One fresh policy.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FreshPolicy {
+    /// Number of its streams.
+    pub seed: u64,
+    /// Discount γ that it was trained with.
+    pub discount: f64,
+    /// Mean of −c − log π a step over its own rollouts, nats: what it was trained to raise.
+    pub soft_value: f64,
+    /// δ = [soft value − the expert's] / (c_random − c_expert), a step.
+    pub delta: f64,
+    /// Mean true return, for people; the choice does not look at it.
+    #[serde(rename = "return")]
+    pub mean_return: f64,
+    /// (return − random) / (expert − random).
+    pub normalized_score: f64,
+    /// (return − expert) / |expert|: how much worse than the expert, as a share of the expert's own return.
+    pub relative_return: f64,
+}
+
+/// What δ says of a cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The fresh policy's soft value is the expert's.
+    Sound,
+    /// The fresh policy found what the cost prefers to the expert.
+    Exploited,
+    /// The fresh policy could not reach the expert's soft value.
+    NotOptimisable,
+}
+
+impl Verdict {
+    /// Of δ a step. The window was measured (docs/experiments.md).
+    pub fn of(delta: f64) -> Self {
+        match delta {
+            d if d < -0.06 => Self::NotOptimisable,
+            d if d > 0.15 => Self::Exploited,
+            _ => Self::Sound,
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Sound => "sound: a fresh policy reaches the expert's soft value",
+            Self::Exploited => {
+                "exploited: a fresh policy found behaviour that the cost prefers to the expert's"
+            }
+            Self::NotOptimisable => {
+                "not optimisable: a fresh policy stays short of the expert's soft value"
+            }
+        }
+    }
+}
+
+/// Fresh policies on a frozen cost, and the one that was kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// All of them.
+    pub policies: Vec<FreshPolicy>,
+    /// Index of the kept one.
+    pub kept: usize,
+    /// What its δ says.
+    pub verdict: Verdict,
+    /// Seconds that all of them took.
+    pub seconds: f64,
+    /// Environment steps that all of them took.
+    pub steps: u64,
+}
+
+impl Frozen {
+    /// Keeps the one with the highest learned soft value; `None` without any.
+    pub fn of(policies: Vec<FreshPolicy>, seconds: f64, steps: u64) -> Option<Self> {
+        let kept = (0..policies.len())
+            .max_by(|&i, &j| policies[i].soft_value.total_cmp(&policies[j].soft_value))?;
+        Some(Self {
+            verdict: Verdict::of(policies[kept].delta),
+            policies,
+            kept,
+            seconds,
+            steps,
+        })
+    }
+
+    /// The kept policy.
+    pub fn best(&self) -> &FreshPolicy {
+        &self.policies[self.kept]
+    }
+}
+
+/// A cost under test, and what it is held against.
+pub struct Judged<'a> {
+    /// The frozen cost.
+    pub cost: &'a EnergyModel,
+    /// The policy that was learned with it; its density stands for the expert's where that is unknown.
+    pub policy: &'a GaussianPolicy,
+    /// Environment, demonstrations and the run's seed.
+    pub task: Task<'a>,
+    /// Mean true return of the demonstrations.
+    pub expert_return: f64,
+    /// True returns and trajectories of random actions.
+    pub random: &'a [Episode],
+}
+
+/// What the cost thinks of somebody, per step.
+#[derive(Debug, Clone, Copy)]
+pub struct Opinion {
+    /// Mean of c (shaped by V).
+    pub cost: f64,
+    /// Mean of −c − log π.
+    pub soft_value: f64,
+}
+
+impl Judged<'_> {
+    /// The expert's cost and soft value, and the random policy's cost.
+    pub fn yardsticks(&self) -> Result<(Opinion, f64), Error> {
+        let demonstrations = batch(self.task.demonstrations)?;
+        let log_density = match &demonstrations.behaviour {
+            Some(recorded) => Tensor::from_slice(recorded),
+            None => log_policy_steps(self.policy, &demonstrations),
+        };
+        let expert = self.opinion(&demonstrations, &log_density);
+        let random: Vec<Trajectory> = self.random.iter().map(|e| e.trajectory.clone()).collect();
+        let random = batch(&random)?;
+        let nothing = Tensor::zeros([random.steps() as i64], (Kind::Double, tch::Device::Cpu));
+        Ok((expert, self.opinion(&random, &nothing).cost))
+    }
+
+    fn opinion(&self, batch: &TrajectoryBatch, log_density: &Tensor) -> Opinion {
+        let soft_cost = mean(&self.cost.soft_cost(batch, log_density));
+        Opinion {
+            cost: soft_cost - log_density.mean(Kind::Double).double_value(&[]),
+            soft_value: -soft_cost,
+        }
+    }
+
+    /// Trains one fresh policy and looks at it.
+    pub fn fresh(
+        &self,
+        settings: &FrozenCostSettings,
+        seed: u64,
+        interrupted: &dyn Fn() -> bool,
+        progress: &dyn Fn(),
+    ) -> Result<Option<Fresh>, Error> {
+        let (expert, random_cost) = self.yardsticks()?;
+        let began = Instant::now();
+        let task = Task {
+            seed: derive_seed(self.task.seed, "validation", seed),
+            ..self.task
+        };
+        let mut learner = FrozenCost::new(settings, self.cost, &task)?;
+        let mut steps = 0;
+        for k in 0..settings.iterations {
+            if interrupted() {
+                return Ok(None);
+            }
+            steps += learner.iterate(k)?.env_steps;
+            progress();
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        let samples = learner.sample(settings.iterations)?;
+        let found = self.opinion(&samples.batch, &samples.log_density);
+        let random_return = mean(
+            &self
+                .random
+                .iter()
+                .map(Episode::true_return)
+                .collect::<Vec<_>>(),
+        );
+        let mean_return = mean(samples.audit.true_returns());
+        let expert_return = self.expert_return;
+        Ok(Some(Fresh {
+            report: FreshPolicy {
+                seed,
+                discount: settings.ppo.discount,
+                soft_value: found.soft_value,
+                delta: (found.soft_value - expert.soft_value)
+                    / (random_cost - expert.cost).abs().max(1e-9),
+                mean_return,
+                normalized_score: (mean_return - random_return) / (expert_return - random_return),
+                relative_return: (mean_return - expert_return) / expert_return.abs().max(1e-9),
+            },
+            policy: learner.policy().copy(),
+            seconds,
+            steps,
+        }))
+    }
+}
+
+/// A fresh policy with what it took.
+pub struct Fresh {
+    /// How it did.
+    pub report: FreshPolicy,
+    /// Itself.
+    pub policy: GaussianPolicy,
+    /// Seconds of learning.
+    pub seconds: f64,
+    /// Environment steps of learning.
+    pub steps: u64,
+}
+
+fn batch(trajectories: &[Trajectory]) -> Result<TrajectoryBatch, Error> {
+    TrajectoryBatch::new(trajectories)
+        .ok_or_else(|| Error::Misuse("no demonstrations to validate the cost with".into()))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}

@@ -1,0 +1,125 @@
+//! Reinforcement learning on a frozen learned cost: is it a cost that a fresh policy can be trained on?
+//!
+//! Minimises E_q[Σ c(s_t, a_t) + log π(a_t | s_t)] with c fixed, from a policy that knows nothing: maximum
+//! entropy reinforcement learning (Ziebart 2010) by soft PPO.
+
+use serde::{Deserialize, Serialize};
+
+use super::generator::{Generator, GeneratorSettings, Sampled};
+use super::{Learner, Report, Task, learning_rate_share};
+use crate::cost::EnergyModel;
+use crate::error::Error;
+use crate::improve::PpoSettings;
+use crate::nn::{StateDict, StateError};
+use crate::policy::{GaussianPolicy, PolicySettings};
+
+/// How a cost is validated.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidationSettings {
+    /// Fresh policies for each discount; 0 skips the validation.
+    pub policies: usize,
+    /// Discounts γ that they are trained with.
+    pub discounts: Vec<f64>,
+    /// Iterations of each.
+    pub iterations: usize,
+    /// Trajectories of each in an iteration.
+    pub trajectories: usize,
+}
+
+impl ValidationSettings {
+    /// Seed and discount of every fresh policy.
+    pub fn plan(&self) -> Vec<(u64, f64)> {
+        let seeds = 0..self.policies as u64;
+        seeds
+            .flat_map(|seed| self.discounts.iter().map(move |&discount| (seed, discount)))
+            .collect()
+    }
+}
+
+/// Settings of [`FrozenCost`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrozenCostSettings {
+    /// Iterations: each samples and improves the policy.
+    pub iterations: usize,
+    /// Trajectories sampled an iteration.
+    pub trajectories: usize,
+    /// Share of the step size that is left in the last iteration; it falls linearly.
+    pub learning_rate_left: f64,
+    /// The policy.
+    pub policy: PolicySettings,
+    /// Policy improvement.
+    pub ppo: PpoSettings,
+}
+
+/// The learner.
+pub struct FrozenCost<'a> {
+    settings: FrozenCostSettings,
+    generator: Generator,
+    cost: &'a EnergyModel,
+}
+
+impl Learner for FrozenCost<'_> {
+    fn iterate(&mut self, k: usize) -> Result<Report, Error> {
+        let s = &self.settings;
+        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
+        let samples = self.generator.sample(&self.generator.policy, k)?;
+        let soft_cost = self.cost.soft_cost(&samples.batch, &samples.log_density);
+        let mean = soft_cost.iter().sum::<f64>() / soft_cost.len() as f64;
+        let diagnostics = vec![("soft_cost", mean)];
+        self.generator
+            .improve(self.cost, samples, &soft_cost, left, k, diagnostics)
+    }
+
+    fn iterations(&self) -> usize {
+        self.settings.iterations
+    }
+
+    fn policy(&self) -> &GaussianPolicy {
+        &self.generator.policy
+    }
+
+    fn energy_model(&self) -> Option<&EnergyModel> {
+        Some(self.cost)
+    }
+
+    fn save(&self) -> StateDict {
+        let mut state = StateDict::default();
+        self.generator.save(&mut state);
+        state
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.generator.load(state)
+    }
+}
+
+impl<'a> FrozenCost<'a> {
+    /// Trajectories of the policy so far: those of iteration `k`.
+    pub fn sample(&self, k: usize) -> Result<Sampled, Error> {
+        self.generator.sample(&self.generator.policy, k)
+    }
+
+    /// A learner at its start. The demonstrations set the scales of observations, nothing else.
+    pub fn new(
+        settings: &FrozenCostSettings,
+        cost: &'a EnergyModel,
+        task: &Task,
+    ) -> Result<Self, Error> {
+        let generator_settings = GeneratorSettings {
+            trajectories: settings.trajectories,
+            warm_start: 0,
+            base_steps: 0,
+            demonstrated_starts: 0.0,
+            policy: &settings.policy,
+            ppo: &settings.ppo,
+        };
+        let (generator, _) = Generator::new(generator_settings, task)?;
+        Ok(Self {
+            settings: settings.clone(),
+            generator,
+            cost,
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! The validation stage and the benchmark, as processes.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fail, small_dataset, succeed, train_args};
+use serde_json::Value;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn read(file: &Path) -> Value {
+    json(&fs::read_to_string(file).unwrap())
+}
+
+const VALIDATED: [&str; 8] = [
+    "--set",
+    "iterations=2",
+    "--set",
+    "validation.policies=1",
+    "--set",
+    "validation.iterations=3",
+    "--set",
+    "validation.trajectories=4",
+];
+
+#[test]
+fn fresh_policies_are_trained_kept_and_never_trained_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_dataset(at);
+    let train = |run: &str, workers: &str| {
+        let mut args = train_args(&VALIDATED);
+        args.extend(["-o", run, "--workers", workers, "--json"]);
+        json(&succeed(at, &args))
+    };
+    let trained = train("run", "1");
+    let fresh = trained["frozen"]["policies"].as_array().unwrap();
+    assert_eq!(fresh.len(), 2, "one seed, two discounts");
+    let run = at.join("run");
+    let kept = trained["frozen"]["kept"].as_u64().unwrap() as usize;
+    let soft = |i: usize| fresh[i]["soft_value"].as_f64().unwrap();
+    assert!(
+        soft(kept) >= soft(1 - kept),
+        "the choice goes by the learned soft value"
+    );
+    let discount = fresh[kept]["discount"].as_f64().unwrap();
+    let best = run.join(format!("validation/fresh-0-{discount}.safetensors"));
+    let bytes = |file: &Path| fs::read(file).unwrap();
+    assert_eq!(bytes(&best), bytes(&run.join("fresh_policy.safetensors")));
+    assert_ne!(bytes(&best), bytes(&run.join("policy.safetensors")));
+    let stored = read(&run.join("validation.json"));
+    assert_eq!(stored["frozen"], trained["frozen"]);
+    assert!(stored["files"]["fresh_policy.safetensors"].is_string());
+
+    // The same bits with two workers, each training a policy of its own.
+    let others = train("two", "2");
+    assert_eq!(others["frozen"]["policies"], trained["frozen"]["policies"]);
+    assert_eq!(
+        bytes(&best),
+        bytes(&at.join(format!("two/validation/fresh-0-{discount}.safetensors")))
+    );
+
+    // What a crash took away is trained again, to the same bits; what is there stays.
+    let other = run.join(format!(
+        "validation/fresh-0-{}.safetensors",
+        fresh[1 - kept]["discount"]
+    ));
+    let untouched = fs::metadata(&other).unwrap().modified().unwrap();
+    let old = bytes(&best);
+    fs::remove_file(&best).unwrap();
+    fs::remove_file(run.join("validation.json")).unwrap();
+    succeed(at, &["train", "--resume", "-o", "run", "--quiet"]);
+    assert_eq!(bytes(&best), old);
+    assert_eq!(fs::metadata(&other).unwrap().modified().unwrap(), untouched);
+
+    let e = json(&succeed(at, &["evaluate", "run", "-n", "4", "--json"]));
+    let rows: Vec<&str> = e["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["policy"].as_str().unwrap())
+        .collect();
+    assert_eq!(rows.last(), Some(&"fresh, on the frozen cost"));
+    assert_eq!(e["frozen"]["kept"], kept);
+    let text = succeed(at, &["evaluate", "run", "-n", "4"]);
+    assert!(text.contains("fresh policies on the frozen cost") && text.contains("δ"));
+}
+
+#[test]
+fn few_demonstrations_are_the_first_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_dataset(at);
+    let train = |run: &str, more: &[&str]| {
+        let mut args = vec![
+            "train",
+            "demos",
+            "--algo",
+            "bc",
+            "--set",
+            "iterations=3",
+            "--quiet",
+            "-o",
+            run,
+        ];
+        args.extend(more);
+        succeed(at, &args);
+        fs::read(at.join(run).join("policy.safetensors")).unwrap()
+    };
+    let (two, all) = (train("two", &["-n", "2"]), train("all", &[]));
+    assert_ne!(two, all);
+    assert_eq!(all, train("four", &["--demonstrations", "4"]));
+    assert_eq!(
+        read(&at.join("two/config.json"))["demonstrations"]["episodes"],
+        2
+    );
+    let refused = ["train", "demos", "--algo", "bc", "-n", "5", "-o", "five"];
+    fail(at, &refused, 2, &["--demonstrations is 5", "1 to 4"]);
+}
+
+#[test]
+fn a_benchmark_runs_what_is_missing_and_says_what_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let bench = |more: &[&str]| {
+        let mut args = vec![
+            "bench",
+            "results",
+            "--envs",
+            "lq",
+            "--methods",
+            "bc",
+            "-o",
+            "out",
+            "--work",
+            "work",
+            "--json",
+        ];
+        args.extend(more);
+        json(&succeed(at, &args))
+    };
+    let found = bench(&["--seeds", "0"]);
+    let cells = found.as_array().unwrap();
+    assert_eq!(cells.len(), 2, "25 and 5 demonstrations");
+    for field in [
+        "env",
+        "algo",
+        "demonstrations",
+        "seed",
+        "normalized_score",
+        "seconds",
+        "steps",
+    ] {
+        assert!(!cells[0][field].is_null(), "{field}");
+    }
+    assert!(cells[0]["normalized_score"].as_f64().unwrap() > 0.9);
+    let file = at.join("out/lq-bc-25-0.json");
+    assert_eq!(read(&file), cells[0]);
+    let table = fs::read_to_string(at.join("out/README.md")).unwrap();
+    assert!(
+        table.contains("(1 of 3 seeds)")
+            && table.contains("not run")
+            && table.contains("goes on with them")
+    );
+
+    // Nothing is run twice; a cell of other settings is run again.
+    let first = fs::metadata(&file).unwrap().modified().unwrap();
+    bench(&["--seeds", "0"]);
+    assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), first);
+    let mut other = read(&file);
+    other["settings"]["settings"]["iterations"] = 7.into();
+    fs::write(&file, other.to_string()).unwrap();
+    assert_eq!(
+        bench(&["--show"]).as_array().unwrap().len(),
+        1,
+        "a stale cell does not count"
+    );
+    bench(&["--seeds", "0"]);
+    assert_eq!(read(&file)["settings"], cells[0]["settings"]);
+    assert_eq!(
+        read(&file)["normalized_score"],
+        cells[0]["normalized_score"]
+    );
+
+    fs::write(&file, "{").unwrap();
+    fail(
+        at,
+        &["bench", "results", "--show", "-o", "out"],
+        1,
+        &["lq-bc-25-0.json", "remove it"],
+    );
+    fail(at, &["bench", "result"], 2, &["did you mean `results`?"]);
+    fail(
+        at,
+        &["bench", "results", "--envs", "lqq"],
+        2,
+        &["did you mean `lq`?"],
+    );
+}
