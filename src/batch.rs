@@ -3,7 +3,7 @@
 use costate_envs::{End, Trajectory};
 use tch::{Kind, Tensor};
 
-use crate::nn;
+use crate::nn::{self, StateDict, StateError};
 
 /// N trajectories with S steps in all, flattened.
 #[derive(Debug)]
@@ -69,6 +69,54 @@ impl TrajectoryBatch {
             behaviour: self.behaviour.clone(),
             owner: self.owner.shallow_clone(),
         }
+    }
+
+    /// Adds everything to `state` under `prefix`.
+    pub fn save(&self, prefix: &str, state: &mut StateDict) {
+        for (name, tensor) in [
+            ("observations", &self.observations),
+            ("actions", &self.actions),
+            ("starts", &self.starts),
+            ("finals", &self.finals),
+        ] {
+            state.insert(&format!("{prefix}{name}"), tensor);
+        }
+        let lengths: Vec<f64> = self.lengths.iter().map(|&n| n as f64).collect();
+        let terminated = |e: &End| f64::from(u8::from(*e == End::Terminated));
+        let ends: Vec<f64> = self.ends.iter().map(terminated).collect();
+        state.insert_numbers(&format!("{prefix}lengths"), &lengths);
+        state.insert_numbers(&format!("{prefix}terminated"), &ends);
+        if let Some(behaviour) = &self.behaviour {
+            state.insert_numbers(&format!("{prefix}behaviour"), behaviour);
+        }
+    }
+
+    /// Restores what [`TrajectoryBatch::save`] wrote without a prefix.
+    pub fn load(state: &StateDict) -> Result<Self, StateError> {
+        let lengths = nn::to_f64(state.get("lengths")?);
+        let lengths: Vec<usize> = lengths.iter().map(|&n| n as usize).collect();
+        let ends = state.numbers("terminated", lengths.len())?;
+        let owner: Vec<i64> = lengths
+            .iter()
+            .enumerate()
+            .flat_map(|(i, &len)| std::iter::repeat_n(i as i64, len))
+            .collect();
+        Ok(Self {
+            observations: state.get("observations")?.shallow_clone(),
+            actions: state.get("actions")?.shallow_clone(),
+            starts: state.get("starts")?.shallow_clone(),
+            finals: state.get("finals")?.shallow_clone(),
+            ends: ends
+                .iter()
+                .map(|&t| match t > 0.5 {
+                    true => End::Terminated,
+                    false => End::Truncated,
+                })
+                .collect(),
+            behaviour: state.get("behaviour").ok().map(nn::to_f64),
+            owner: Tensor::from_slice(&owner),
+            lengths,
+        })
     }
 
     /// The same steps cut into windows of at most `steps`, each a trajectory of its own: what the

@@ -277,10 +277,18 @@ fn every_learner_goes_on_where_it_was() {
     ];
     let mixed = [penalised.as_slice(), &[("past_policies", "2")]].concat();
     let learned = [("log_z", "learned"), ("cost.form", "features")];
+    let sac = [
+        ("improvement", "sac"),
+        ("sac.updates", "5"),
+        ("sac.replay", "2"),
+        ("sac.target_entropy", "-0.5"),
+    ];
     for (algo, more) in [
         ("gan-gcl", mixed.as_slice()),
         ("gan-gcl", &learned),
+        ("gan-gcl", &sac),
         ("gcl", &mixed),
+        ("airl", &sac),
         ("airl", &[("cost.state_only", "true")]),
         ("gail", &penalised),
         ("dagger", &[("episodes", "2"), ("passes", "2")]),

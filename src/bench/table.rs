@@ -2,9 +2,8 @@
 
 use super::result::CellResult;
 use super::suite::{Cell, Suite};
-use crate::evaluate::statistics::{
-    Estimate, bootstrap, interquartile_mean, stratified_interquartile_mean,
-};
+use crate::evaluate::frozen::FreshPolicy;
+use crate::evaluate::statistics::{Estimate, stratified_interquartile_mean};
 
 /// Results by cell; `None` where a cell has not been run.
 type Results<'a> = &'a [(Cell<'a>, Option<CellResult>)];
@@ -91,9 +90,12 @@ fn scores(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
             match scores.is_empty() {
                 true => "not run".into(),
                 false => {
-                    let e = bootstrap(&[&scores], 0, |m| m[0]);
-                    let mean = interquartile_mean(&scores);
-                    with_interval(Estimate { mean, ..e }) + &found.unfinished()
+                    let e = stratified_interquartile_mean(std::slice::from_ref(&scores), 0);
+                    let figure = match scores.len() {
+                        1 => format!("{:.3}", e.mean),
+                        _ => with_interval(e),
+                    };
+                    figure + &found.unfinished()
                 }
             }
         });
@@ -149,36 +151,34 @@ fn efficiency(suite: &Suite, results: Results, count: usize, envs: &[String]) ->
 }
 
 fn frozen(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
-    let tried = |method: &str| {
-        let mut own = results
-            .iter()
-            .filter(|(c, _)| c.method.name == method && c.demonstrations == count);
-        own.any(|(_, r)| r.as_ref().is_some_and(|r| r.frozen.is_some()))
+    let has = |env: Option<&str>, method: Option<&str>| {
+        results.iter().any(|(cell, result)| {
+            cell.demonstrations == count
+                && env.is_none_or(|env| env == cell.env)
+                && method.is_none_or(|method| method == cell.method.name)
+                && result.as_ref().is_some_and(|r| r.frozen.is_some())
+        })
     };
-    let methods: Vec<String> = suite
-        .methods
-        .iter()
-        .map(|m| m.name.clone())
-        .filter(|m| tried(m))
-        .collect();
+    let names = suite.methods.iter().map(|m| m.name.clone());
+    let methods: Vec<String> = names.filter(|m| has(None, Some(m))).collect();
     if methods.is_empty() {
         return String::new();
     }
     let mut text = String::from(
         "\nFresh policies on the frozen cost, the one with the highest learned soft value of each seed: \
-         normalised score, by seed; (return − expert's) / |expert's return|; δ a step.\n\n",
+         normalised score; (return − expert's) / |expert's return|; δ a step. One figure a seed.\n\n",
     );
     text += &head("environment", &methods);
-    for env in envs {
+    for env in envs.iter().filter(|env| has(Some(env), None)) {
         let cells = methods.iter().map(|method| {
             let found = found(results, env, method, count);
-            let best = |of: fn(&crate::evaluate::frozen::FreshPolicy) -> f64, digits: usize| {
+            let best = |of: fn(&FreshPolicy) -> f64, digits: usize| {
                 let values = found.values(|r| r.frozen.as_ref().map(|f| of(f.best())));
                 let texts: Vec<String> = values.iter().map(|v| format!("{v:.digits$}")).collect();
                 texts.join(" ")
             };
             match found.values(|r| r.frozen.as_ref().map(|_| 1.0)).is_empty() {
-                true => "–".into(),
+                true => "not run".into(),
                 false => format!(
                     "{}; {}; δ {}",
                     best(|p| p.normalized_score, 3),

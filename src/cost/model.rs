@@ -171,11 +171,18 @@ impl EnergyModel {
     /// maximum entropy minimises, shaped by the soft value, which changes no trajectory's rank.
     /// `log_density` is log π(a_t | s_t), `[S]`.
     pub fn soft_cost(&self, batch: &TrajectoryBatch, log_density: &Tensor) -> Vec<f64> {
+        let log_density = nn::to_f64(log_density);
+        let cost = self.shaped_cost(batch);
+        cost.iter().zip(log_density).map(|(c, l)| c + l).collect()
+    }
+
+    /// c(s_t, a_t) − V(s_{t+1}) + V(s_t) of every step, `[S]`.
+    pub fn shaped_cost(&self, batch: &TrajectoryBatch) -> Vec<f64> {
         tch::no_grad(|| {
             let cost = self.cost(&batch.observations, &batch.actions);
             let value = self.value(&batch.observations);
             let next_value = self.value(&batch.next_observations());
-            nn::to_f64(&((cost - next_value + value).to_kind(Kind::Double) + log_density))
+            nn::to_f64(&(cost - next_value + value))
         })
     }
 

@@ -1,7 +1,131 @@
-//! Policy improvement against a given cost.
+//! Policy improvement against a given cost: minimising E_q[Σ c + α log π].
 
 mod gae;
 mod ppo;
+mod sac;
 
+use costate_envs::rng::stream;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::batch::TrajectoryBatch;
+use crate::nn::{StateDict, StateError};
+use crate::policy::GaussianPolicy;
 pub use gae::{Advantages, advantages};
-pub use ppo::{Ppo, PpoReport, PpoSettings};
+pub use ppo::{Ppo, PpoSettings};
+pub use sac::{Sac, SacSettings};
+
+/// Which algorithm improves the policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Improvement {
+    /// Proximal policy optimisation, on the newest rollouts.
+    #[default]
+    Ppo,
+    /// Soft actor-critic, on replayed rollouts.
+    Sac,
+}
+
+/// What is minimised.
+pub struct Objective<'a> {
+    /// c(s_t, a_t) of every step of a batch, `[S]`, without the entropy's part.
+    pub cost: &'a dyn Fn(&TrajectoryBatch) -> Vec<f64>,
+    /// Weight α of log π.
+    pub entropy_weight: f64,
+}
+
+/// What an improvement step did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ImproveReport {
+    /// Mean KL divergence from the old to the new policy, nats.
+    pub kl: f64,
+    /// Mean entropy of the new policy, nats.
+    pub entropy: f64,
+    /// Share of the variance of the cost to go that the critic did not explain before the step.
+    pub value_error: f64,
+    /// Passes made over the data.
+    pub passes: f64,
+    /// Mean norm of the policy's gradient before clipping.
+    pub gradient_norm: f64,
+    /// Weight of log π that was used.
+    pub temperature: f64,
+}
+
+/// A policy's improver.
+#[derive(Debug)]
+pub enum Improver {
+    /// See [`Ppo`].
+    Ppo(Ppo),
+    /// See [`Sac`].
+    Sac(Sac),
+}
+
+impl Improver {
+    /// The improver that is asked for, with critics from the seed.
+    pub fn new(
+        improvement: Improvement,
+        ppo: &PpoSettings,
+        sac: &SacSettings,
+        policy: &GaussianPolicy,
+        seed: u64,
+    ) -> Self {
+        let mut rng = stream(seed, "critic_weights", 0);
+        match improvement {
+            Improvement::Ppo => Self::Ppo(Ppo::new(ppo, policy, &mut rng)),
+            Improvement::Sac => Self::Sac(Sac::new(sac, policy, &mut rng)),
+        }
+    }
+
+    /// One improvement step after `policy` collected `batch`; `behaviour` is log π(a_t | s_t) of the policy
+    /// before the step, `[S]`.
+    pub fn improve(
+        &mut self,
+        policy: &GaussianPolicy,
+        batch: &TrajectoryBatch,
+        objective: &Objective,
+        behaviour: &Tensor,
+        seed: u64,
+        iteration: usize,
+    ) -> ImproveReport {
+        match self {
+            Self::Ppo(ppo) => {
+                let log_density = crate::nn::to_f64(behaviour);
+                let soft_cost: Vec<f64> = (objective.cost)(batch)
+                    .iter()
+                    .zip(&log_density)
+                    .map(|(cost, log_density)| cost + objective.entropy_weight * log_density)
+                    .collect();
+                let report = ppo.improve(policy, batch, &soft_cost, behaviour, seed, iteration);
+                ImproveReport {
+                    temperature: objective.entropy_weight,
+                    ..report
+                }
+            }
+            Self::Sac(sac) => sac.improve(policy, batch, objective, behaviour, seed, iteration),
+        }
+    }
+
+    /// Sets the share of the step size for the next steps.
+    pub fn slow_down(&mut self, share: f64) {
+        match self {
+            Self::Ppo(ppo) => ppo.slow_down(share),
+            Self::Sac(sac) => sac.slow_down(share),
+        }
+    }
+
+    /// Adds critics and optimisers to `state`.
+    pub fn save(&self, state: &mut StateDict) {
+        match self {
+            Self::Ppo(ppo) => ppo.save(state),
+            Self::Sac(sac) => sac.save(state),
+        }
+    }
+
+    /// Restores what [`Improver::save`] wrote.
+    pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        match self {
+            Self::Ppo(ppo) => ppo.load(state),
+            Self::Sac(sac) => sac.load(state),
+        }
+    }
+}

@@ -5,6 +5,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::ImproveReport;
 use super::gae::{Discount, advantages};
 use crate::batch::TrajectoryBatch;
 use crate::nn::{self, Adam, AdamSettings, Mlp, StateDict, StateError};
@@ -32,21 +33,6 @@ pub struct PpoSettings {
     pub max_gradient_norm: f64,
     /// Units of each hidden layer of the critic.
     pub critic_hidden: Vec<usize>,
-}
-
-/// What an improvement step did.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PpoReport {
-    /// Mean KL divergence from the old to the new policy, nats.
-    pub kl: f64,
-    /// Mean entropy of the new policy, nats.
-    pub entropy: f64,
-    /// Share of the variance of the cost to go that the critic did not explain before the step.
-    pub value_error: f64,
-    /// Passes made before the KL bound stopped them.
-    pub epochs: usize,
-    /// Mean norm of the policy's gradient before clipping.
-    pub gradient_norm: f64,
 }
 
 /// PPO with a critic whose targets are normalised (PopArt, van Hasselt et al. 2016).
@@ -109,7 +95,7 @@ impl Ppo {
         behaviour: &Tensor,
         seed: u64,
         iteration: usize,
-    ) -> PpoReport {
+    ) -> ImproveReport {
         let states = self.normalizer.apply(&batch.observations);
         let (targets, value_error) = self.targets(batch, &states, soft_cost, behaviour);
         let minibatches = |name: &str, epoch: usize| {
@@ -238,8 +224,9 @@ impl Ppo {
         (targets, value_error)
     }
 
-    /// Changes the step size of policy and critic.
-    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+    /// Sets the share of the step size for the next steps.
+    pub fn slow_down(&mut self, share: f64) {
+        let learning_rate = self.settings.learning_rate * share;
         self.policy_optimizer.set_learning_rate(learning_rate);
         self.critic_optimizer.set_learning_rate(learning_rate);
     }
@@ -277,7 +264,7 @@ fn improve_policy(
     batch: &TrajectoryBatch,
     targets: &Targets,
     orders: &[Vec<Tensor>],
-) -> PpoReport {
+) -> ImproveReport {
     let (low, high) = (1.0 - settings.clip, 1.0 + settings.clip);
     let (mut norms, mut updates, mut epochs, mut kl) = (0.0, 0, 0, 0.0);
     for minibatches in orders {
@@ -299,12 +286,13 @@ fn improve_policy(
     let entropy = tch::no_grad(|| policy.distribution(&batch.observations).entropy())
         .mean(Kind::Double)
         .double_value(&[]);
-    PpoReport {
+    ImproveReport {
         kl,
         entropy,
         value_error: f64::NAN,
-        epochs,
+        passes: f64::from(epochs),
         gradient_norm: norms / f64::from(updates.max(1)),
+        temperature: 1.0,
     }
 }
 

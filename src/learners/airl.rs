@@ -19,7 +19,7 @@ use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::discriminator;
 use crate::error::Error;
-use crate::improve::PpoSettings;
+use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
 use crate::policy::{GaussianPolicy, PolicySettings};
 
@@ -47,8 +47,14 @@ pub struct AirlSettings {
     pub regularizers: Regularizers,
     /// The policy.
     pub policy: PolicySettings,
+    /// What improves the policy.
+    #[serde(default)]
+    pub improvement: Improvement,
     /// Policy improvement; its discount is the shaping's γ.
     pub ppo: PpoSettings,
+    /// Policy improvement by SAC.
+    #[serde(default)]
+    pub sac: SacSettings,
 }
 
 /// The learner.
@@ -82,15 +88,20 @@ impl Learner for Airl {
         }
 
         // φ: maximise E_q[f − log π].
-        let (logits, found) = tch::no_grad(|| {
-            let (p, q) = (self.logit(&expert), self.logit(&policy));
-            (nn::to_f64(&q), DiscriminatorReport::of(&p, &q))
-        });
-        let soft_cost: Vec<f64> = logits.iter().map(|logit| -logit).collect();
+        let found =
+            tch::no_grad(|| DiscriminatorReport::of(&self.logit(&expert), &self.logit(&policy)));
         let mut diagnostics = found.diagnostics().to_vec();
         diagnostics.push(("cost_gradient_norm", gradient_norm));
+        let (model, discount) = (&self.cost.model, s.ppo.discount);
+        let objective = Objective {
+            cost: &|batch| {
+                let steps = Transitions::of(batch, &Tensor::zeros([batch.steps() as i64], DOUBLE));
+                tch::no_grad(|| nn::to_f64(&-f(model, &steps, discount)))
+            },
+            entropy_weight: 1.0,
+        };
         self.generator
-            .improve(&self.cost.model, samples, &soft_cost, left, k, diagnostics)
+            .improve(model, samples, &objective, left, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {
@@ -127,7 +138,9 @@ impl Airl {
             base_steps: 0,
             demonstrated_starts: 0.0,
             policy: &settings.policy,
+            improvement: settings.improvement,
             ppo: &settings.ppo,
+            sac: &settings.sac,
         };
         let (generator, demonstrations) = Generator::new(generator_settings, task)?;
         let cost_settings = CostSideSettings {
@@ -144,13 +157,20 @@ impl Airl {
         })
     }
 
-    /// f(s, a, s') − log π(a | s), `[N]`. Nothing follows a terminal s'.
+    /// f(s, a, s') − log π(a | s), `[N]`.
     fn logit(&self, t: &Transitions) -> Tensor {
-        let double = |x: Tensor| x.to_kind(Kind::Double);
-        let cost = double(self.cost.model.cost(&t.observations, &t.actions));
-        let value = double(self.cost.model.value(&t.observations));
-        let next_value = double(self.cost.model.value(&t.next_observations) * &t.alive);
-        let energy = cost - next_value * self.settings.ppo.discount;
-        discriminator::logit(&energy, &value, &t.log_density, 1.0)
+        let energy = -f(&self.cost.model, t, self.settings.ppo.discount);
+        discriminator::logit(&energy, &energy.zeros_like(), &t.log_density, 1.0)
     }
+}
+
+const DOUBLE: (Kind, tch::Device) = (Kind::Double, tch::Device::Cpu);
+
+/// f(s, a, s') = −c_θ(s, a) + γ V(s') − V(s), `[N]` in f64. Nothing follows a terminal s'.
+fn f(model: &EnergyModel, t: &Transitions, discount: f64) -> Tensor {
+    let double = |x: Tensor| x.to_kind(Kind::Double);
+    let cost = double(model.cost(&t.observations, &t.actions));
+    let value = double(model.value(&t.observations));
+    let next_value = double(model.value(&t.next_observations) * &t.alive);
+    next_value * discount - cost - value
 }

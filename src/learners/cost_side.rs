@@ -3,7 +3,7 @@
 use costate_envs::rng::Stream;
 use tch::Tensor;
 
-use super::generator::{Generator, Sampled};
+use super::generator::Generator;
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
@@ -68,11 +68,6 @@ impl CostSide {
             None => loss,
         };
         self.optimizer.step(&loss)
-    }
-
-    /// [`EnergyModel::soft_cost`] of samples.
-    pub fn soft_cost(&self, samples: &Sampled) -> Vec<f64> {
-        self.model.soft_cost(&samples.batch, &samples.log_density)
     }
 
     /// Adds model and optimiser to `state`.

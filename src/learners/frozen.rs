@@ -9,7 +9,7 @@ use super::generator::{Generator, GeneratorSettings, Sampled};
 use super::{Learner, Report, Task, learning_rate_share};
 use crate::cost::EnergyModel;
 use crate::error::Error;
-use crate::improve::PpoSettings;
+use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{StateDict, StateError};
 use crate::policy::{GaussianPolicy, PolicySettings};
 
@@ -49,8 +49,14 @@ pub struct FrozenCostSettings {
     pub learning_rate_left: f64,
     /// The policy.
     pub policy: PolicySettings,
+    /// What improves the policy.
+    #[serde(default)]
+    pub improvement: Improvement,
     /// Policy improvement.
     pub ppo: PpoSettings,
+    /// Policy improvement by SAC.
+    #[serde(default)]
+    pub sac: SacSettings,
 }
 
 /// The learner.
@@ -68,8 +74,12 @@ impl Learner for FrozenCost<'_> {
         let soft_cost = self.cost.soft_cost(&samples.batch, &samples.log_density);
         let mean = soft_cost.iter().sum::<f64>() / soft_cost.len() as f64;
         let diagnostics = vec![("soft_cost", mean)];
+        let objective = Objective {
+            cost: &|batch| self.cost.shaped_cost(batch),
+            entropy_weight: 1.0,
+        };
         self.generator
-            .improve(self.cost, samples, &soft_cost, left, k, diagnostics)
+            .improve(self.cost, samples, &objective, left, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {
@@ -113,7 +123,9 @@ impl<'a> FrozenCost<'a> {
             base_steps: 0,
             demonstrated_starts: 0.0,
             policy: &settings.policy,
+            improvement: settings.improvement,
             ppo: &settings.ppo,
+            sac: &settings.sac,
         };
         let (generator, _) = Generator::new(generator_settings, task)?;
         Ok(Self {

@@ -19,7 +19,7 @@ use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::density::softplus;
 use crate::discriminator;
 use crate::error::Error;
-use crate::improve::PpoSettings;
+use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
 use crate::policy::{GaussianPolicy, PolicySettings};
 
@@ -76,8 +76,14 @@ pub struct GailSettings {
     pub regularizers: Regularizers,
     /// The policy.
     pub policy: PolicySettings,
+    /// What improves the policy.
+    #[serde(default)]
+    pub improvement: Improvement,
     /// Policy improvement.
     pub ppo: PpoSettings,
+    /// Policy improvement by SAC.
+    #[serde(default)]
+    pub sac: SacSettings,
 }
 
 /// The learner.
@@ -111,20 +117,23 @@ impl Learner for Gail {
         }
 
         // φ: maximise E_q[r(D) − λ log π].
-        let (logits, found) = tch::no_grad(|| {
-            let (p, q) = (self.logit(&expert), self.logit(&policy));
-            (nn::to_f64(&q), DiscriminatorReport::of(&p, &q))
-        });
-        let log_density = nn::to_f64(&samples.log_density);
-        let soft_cost: Vec<f64> = logits
-            .iter()
-            .zip(&log_density)
-            .map(|(&logit, log_density)| s.entropy_weight * log_density - s.reward.reward(logit))
-            .collect();
+        let found =
+            tch::no_grad(|| DiscriminatorReport::of(&self.logit(&expert), &self.logit(&policy)));
         let mut diagnostics = found.diagnostics().to_vec();
         diagnostics.push(("cost_gradient_norm", gradient_norm));
+        let model = &self.cost.model;
+        let objective = Objective {
+            cost: &|batch| {
+                let cost = tch::no_grad(|| model.cost(&batch.observations, &batch.actions));
+                nn::to_f64(&cost)
+                    .iter()
+                    .map(|c| -s.reward.reward(-c))
+                    .collect()
+            },
+            entropy_weight: s.entropy_weight,
+        };
         self.generator
-            .improve(&self.cost.model, samples, &soft_cost, left, k, diagnostics)
+            .improve(model, samples, &objective, left, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {
@@ -161,7 +170,9 @@ impl Gail {
             base_steps: 0,
             demonstrated_starts: 0.0,
             policy: &settings.policy,
+            improvement: settings.improvement,
             ppo: &settings.ppo,
+            sac: &settings.sac,
         };
         let (generator, demonstrations) = Generator::new(generator_settings, task)?;
         let cost_settings = CostSideSettings {

@@ -29,7 +29,7 @@ use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::density::{self, Scores};
 use crate::discriminator;
 use crate::error::Error;
-use crate::improve::PpoSettings;
+use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
 use crate::policy::{GaussianPolicy, PolicySettings};
 
@@ -85,8 +85,14 @@ pub struct GanGclSettings {
     pub regularizers: Regularizers,
     /// The policy.
     pub policy: PolicySettings,
+    /// What improves the policy.
+    #[serde(default)]
+    pub improvement: Improvement,
     /// Policy improvement.
     pub ppo: PpoSettings,
+    /// Policy improvement by SAC.
+    #[serde(default)]
+    pub sac: SacSettings,
     /// Fresh policies on the frozen cost, once it is learned.
     #[serde(default)]
     pub validation: ValidationSettings,
@@ -136,7 +142,6 @@ impl Learner for GanGcl {
         let found = DiscriminatorReport::of(&p, &q);
 
         // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
-        let soft_cost = self.cost.soft_cost(&samples);
         self.background
             .push(k, &self.generator.policy, &samples.batch);
         let mut diagnostics = found.diagnostics().to_vec();
@@ -147,8 +152,13 @@ impl Learner for GanGcl {
             diagnostics.push(("log_z_half_width", half_width));
         }
         diagnostics.push(("cost_gradient_norm", gradient_norm));
+        let model = &self.cost.model;
+        let objective = Objective {
+            cost: &|batch| model.shaped_cost(batch),
+            entropy_weight: 1.0,
+        };
         self.generator
-            .improve(&self.cost.model, samples, &soft_cost, left, k, diagnostics)
+            .improve(model, samples, &objective, left, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {
@@ -204,7 +214,9 @@ impl GanGcl {
             base_steps: settings.base_steps,
             demonstrated_starts: settings.demonstrated_starts,
             policy: &settings.policy,
+            improvement: settings.improvement,
             ppo: &settings.ppo,
+            sac: &settings.sac,
         };
         let (generator, demonstrations) = Generator::new(generator_settings, task)?;
         let learned_log_z =

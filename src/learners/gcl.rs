@@ -24,7 +24,7 @@ use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::density::{effective_sample_size, log_add_exp};
 use crate::discriminator;
 use crate::error::Error;
-use crate::improve::PpoSettings;
+use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
 use crate::policy::{GaussianPolicy, PolicySettings};
 
@@ -56,8 +56,14 @@ pub struct GclSettings {
     pub regularizers: Regularizers,
     /// The policy.
     pub policy: PolicySettings,
+    /// What improves the policy.
+    #[serde(default)]
+    pub improvement: Improvement,
     /// Policy improvement.
     pub ppo: PpoSettings,
+    /// Policy improvement by SAC.
+    #[serde(default)]
+    pub sac: SacSettings,
 }
 
 impl GclSettings {
@@ -101,7 +107,6 @@ impl Learner for Gcl {
         self.cost.model.set_log_z(found.log_z);
 
         // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
-        let soft_cost = self.cost.soft_cost(&samples);
         self.background
             .push(k, &self.generator.policy, &samples.batch);
         let diagnostics = vec![
@@ -110,8 +115,13 @@ impl Learner for Gcl {
             ("log_z", found.log_z),
             ("cost_gradient_norm", gradient_norm),
         ];
+        let model = &self.cost.model;
+        let objective = Objective {
+            cost: &|batch| model.shaped_cost(batch),
+            entropy_weight: 1.0,
+        };
         self.generator
-            .improve(&self.cost.model, samples, &soft_cost, left, k, diagnostics)
+            .improve(model, samples, &objective, left, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {
@@ -167,7 +177,9 @@ impl Gcl {
             base_steps: 0,
             demonstrated_starts: 0.0,
             policy: &settings.policy,
+            improvement: settings.improvement,
             ppo: &settings.ppo,
+            sac: &settings.sac,
         };
         let (generator, demonstrations) = Generator::new(generator_settings, task)?;
         let cost_settings = CostSideSettings {

@@ -10,7 +10,7 @@ use super::{Report, Task};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel};
 use crate::error::Error;
-use crate::improve::{Ppo, PpoSettings};
+use crate::improve::{Improvement, Improver, Objective, PpoSettings, SacSettings};
 use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 
@@ -27,19 +27,22 @@ pub struct GeneratorSettings<'a> {
     pub demonstrated_starts: f64,
     /// The policy.
     pub policy: &'a PolicySettings,
-    /// Its improvement.
+    /// What improves it.
+    pub improvement: Improvement,
+    /// PPO, if it does.
     pub ppo: &'a PpoSettings,
+    /// SAC, if it does.
+    pub sac: &'a SacSettings,
 }
 
 /// A policy with its rollouts and its improvement.
 pub struct Generator {
     /// The policy so far.
     pub policy: GaussianPolicy,
-    ppo: Ppo,
+    improver: Improver,
     /// The base policy π_0 of the cost.
     base: Option<GaussianPolicy>,
     collector: Collector,
-    learning_rate: f64,
     trajectories: usize,
     seed: u64,
 }
@@ -79,11 +82,6 @@ impl Generator {
             spec.observation.dim(),
             &[task.demonstrations, first.as_slice()],
         ));
-        let ppo = Ppo::new(
-            settings.ppo,
-            &policy,
-            &mut stream(seed, "critic_weights", 0),
-        );
         let demonstrations = batch(task.demonstrations)?;
         let mut base = None;
         if settings.base_steps > 0 {
@@ -91,12 +89,18 @@ impl Generator {
             base = Some(policy.copy());
         }
         clone(&policy, &demonstrations, settings.warm_start, seed);
+        let GeneratorSettings {
+            improvement,
+            ppo,
+            sac,
+            ..
+        } = settings;
+        let improver = Improver::new(improvement, ppo, sac, &policy, seed);
         let generator = Self {
             policy,
             base,
-            ppo,
+            improver,
             collector,
-            learning_rate: settings.ppo.learning_rate,
             trajectories: settings.trajectories,
             seed,
         };
@@ -134,23 +138,22 @@ impl Generator {
         })
     }
 
-    /// Minimises E_q[Σ c + log π] and reports the iteration: `soft_cost` is c(s_t, a_t) + log π(a_t |
-    /// s_t) of every step of `samples`, `[S]`; `share` is that of the learning rate; `diagnostics` are
-    /// those of `cost`, the model behind it, and go first.
+    /// Minimises the objective and reports the iteration: `share` is that of the learning rate;
+    /// `diagnostics` are those of `cost`, the model behind the objective, and go first.
     pub fn improve(
         &mut self,
         cost: &EnergyModel,
         samples: Sampled,
-        soft_cost: &[f64],
+        objective: &Objective,
         share: f64,
         k: usize,
         mut diagnostics: Vec<(&'static str, f64)>,
     ) -> Result<Report, Error> {
-        self.ppo.set_learning_rate(self.learning_rate * share);
-        let ppo = self.ppo.improve(
+        self.improver.slow_down(share);
+        let found = self.improver.improve(
             &self.policy,
             &samples.batch,
-            soft_cost,
+            objective,
             &samples.log_density,
             self.seed,
             k,
@@ -158,16 +161,17 @@ impl Generator {
         if !(self.policy.is_finite() && cost.is_finite()) {
             return Err(Error::Failure(format!(
                 "learning diverged in iteration {k}: a weight is not finite; lower \
-                 cost_learning_rate or ppo.learning_rate and resume from the last checkpoint"
+                 cost_learning_rate or the policy's learning rate and resume from the last checkpoint"
             )));
         }
         diagnostics.extend([
-            ("entropy", ppo.entropy),
+            ("entropy", found.entropy),
             ("policy_std", self.policy.mean_std(&samples.batch.starts)),
-            ("kl", ppo.kl),
-            ("ppo_epochs", ppo.epochs as f64),
-            ("policy_gradient_norm", ppo.gradient_norm),
-            ("value_error", ppo.value_error),
+            ("kl", found.kl),
+            ("temperature", found.temperature),
+            ("passes", found.passes),
+            ("policy_gradient_norm", found.gradient_norm),
+            ("value_error", found.value_error),
         ]);
         Ok(Report {
             diagnostics,
@@ -179,13 +183,13 @@ impl Generator {
     /// Adds policy, critic and optimisers to `state`.
     pub fn save(&self, state: &mut StateDict) {
         self.policy.save(state);
-        self.ppo.save(state);
+        self.improver.save(state);
     }
 
     /// Restores what [`Generator::save`] wrote.
     pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.policy.load(state)?;
-        self.ppo.load(state)
+        self.improver.load(state)
     }
 }
 

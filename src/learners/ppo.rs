@@ -59,7 +59,7 @@ impl Learner for PpoExpert {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let s = &self.settings;
         let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
-        self.ppo.set_learning_rate(s.ppo.learning_rate * left);
+        self.ppo.slow_down(left);
 
         let episodes = self.collect("rollout", k, s.trajectories)?;
         let batch = TrajectoryBatch::new(episodes.iter().map(|e| &e.trajectory))
@@ -96,7 +96,7 @@ impl Learner for PpoExpert {
                 ("entropy", report.entropy),
                 ("policy_std", self.policy.mean_std(&batch.starts)),
                 ("kl", report.kl),
-                ("ppo_epochs", report.epochs as f64),
+                ("passes", report.passes),
                 ("policy_gradient_norm", report.gradient_norm),
                 ("value_error", report.value_error),
             ],

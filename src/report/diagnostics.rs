@@ -95,7 +95,7 @@ const KNOWN: [(&str, &str, &str, &str); 19] = [
          spikes undo what was learned.",
     ),
     (
-        "ppo_epochs",
+        "passes",
         "Passes over the batch",
         "passes",
         "Passes before the bound on the policy’s change stopped them. Always 1: the policy’s \

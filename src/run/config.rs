@@ -66,7 +66,9 @@ impl Algo {
                     trajectories: $s.trajectories,
                     learning_rate_left: $s.learning_rate_left,
                     policy: $s.policy.clone(),
+                    improvement: $s.improvement,
                     ppo: $s.ppo.clone(),
+                    sac: $s.sac.clone(),
                 })
             };
         }

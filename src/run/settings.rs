@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::config::Algo;
 use crate::cost::{CostForm, CostSettings, Regularizers};
 use crate::error::Error;
-use crate::improve::PpoSettings;
+use crate::improve::{PpoSettings, SacSettings};
 use crate::learners::bc::BcSettings;
 use crate::learners::frozen::ValidationSettings;
 use crate::policy::PolicySettings;
@@ -244,6 +244,7 @@ struct Adversarial<'a> {
     regularizers: &'a Regularizers,
     policy: &'a PolicySettings,
     ppo: &'a PpoSettings,
+    sac: &'a SacSettings,
 }
 
 /// The settings that the adversarial learners share, of one of them; the second is its name for steps on
@@ -260,6 +261,7 @@ macro_rules! adversarial {
             regularizers: &$settings.regularizers,
             policy: &$settings.policy,
             ppo: &$settings.ppo,
+            sac: &$settings.sac,
         }
     };
 }
@@ -286,6 +288,7 @@ impl Adversarial<'_> {
         bounds.extend(layers.map(|&n| at_least_one("cost.hidden", n)));
         bounds.extend(policy_bounds(self.policy));
         bounds.extend(ppo_bounds(self.ppo));
+        bounds.extend(sac_bounds(self.sac));
         bounds
     }
 }
@@ -320,6 +323,30 @@ fn ppo_bounds(ppo: &PpoSettings) -> Vec<Bound<'static>> {
     ];
     let layers = ppo.critic_hidden.iter();
     bounds.extend(layers.map(|&n| at_least_one("ppo.critic_hidden", n)));
+    bounds
+}
+
+fn sac_bounds(sac: &SacSettings) -> Vec<Bound<'static>> {
+    let discount = sac.discount;
+    let mut bounds = vec![
+        bound(
+            "sac.discount",
+            discount,
+            discount > 0.0 && discount < 1.0,
+            "in (0, 1)",
+        ),
+        at_least_one("sac.updates", sac.updates),
+        at_least_one("sac.minibatch", sac.minibatch),
+        positive("sac.learning_rate", sac.learning_rate),
+        share("sac.target_rate", sac.target_rate),
+        at_least_one("sac.replay", sac.replay),
+    ];
+    let layers = sac.critic_hidden.iter();
+    bounds.extend(layers.map(|&n| at_least_one("sac.critic_hidden", n)));
+    bounds.extend(
+        sac.target_entropy
+            .map(|h| bound("sac.target_entropy", h, h.is_finite(), "a number, or null")),
+    );
     bounds
 }
 

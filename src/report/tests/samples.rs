@@ -127,7 +127,7 @@ pub(crate) fn metrics(iterations: usize, seed: u64) -> Vec<Map<String, Value>> {
             "entropy": 0.3 - 0.8 * (1.0 - (-5.0 * t).exp()) + 0.01 * w(7),
             "policy_std": 0.15 + 0.35 * (-5.0 * t).exp(),
             "kl": 0.012 + 0.006 * w(8),
-            "ppo_epochs": 6,
+            "passes": 6,
             "policy_gradient_norm": 0.4 + 0.1 * w(9),
             "value_error": 0.1 + 0.6 * (-8.0 * t).exp(),
         });

@@ -1,0 +1,145 @@
+//! Policy improvement against closed forms: of a single step with cost ½k(a − m)² the policy that minimises
+//! E[c + α log π] is N(m, α/k).
+//!
+//! Seen to fail: PPO and SAC each with the sign of the entropy's part flipped.
+
+use costate::batch::TrajectoryBatch;
+use costate::improve::{Improvement, Improver, Objective, PpoSettings, SacSettings};
+use costate::nn::to_f64;
+use costate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings, StdForm};
+use costate_envs::rng::stream;
+use costate_envs::{End, Trajectory};
+use rand_distr::{Distribution, StandardNormal};
+use tch::Tensor;
+
+const CURVATURE: f64 = 16.0;
+const BEST: f64 = 0.3;
+
+fn policy() -> GaussianPolicy {
+    let settings = PolicySettings {
+        hidden: vec![16],
+        std_form: StdForm::Constant,
+        std_floor: 0.02,
+        std_initial: 0.6,
+    };
+    let scale = ActionScale {
+        centre: vec![0.0],
+        half_range: vec![1.0],
+    };
+    let mut rng = stream(0, "policy", 0);
+    GaussianPolicy::new("x", &settings, Normalizer::identity(1), scale, &mut rng)
+}
+
+fn ppo() -> PpoSettings {
+    PpoSettings {
+        discount: 0.9,
+        gae_lambda: 0.95,
+        clip: 0.2,
+        epochs: 6,
+        minibatch: 128,
+        learning_rate: 3e-3,
+        kl_stop: 0.045,
+        max_gradient_norm: 1.0,
+        critic_hidden: vec![16],
+    }
+}
+
+/// Mean and σ after `iterations` of one-step episodes, and the last temperature.
+fn improved(
+    improvement: Improvement,
+    sac: SacSettings,
+    weight: f64,
+    iterations: usize,
+) -> [f64; 3] {
+    tch::set_num_threads(1);
+    let policy = policy();
+    let mut improver = Improver::new(improvement, &ppo(), &sac, &policy, 0);
+    let cost = |batch: &TrajectoryBatch| -> Vec<f64> {
+        to_f64(&batch.actions)
+            .iter()
+            .map(|a| 0.5 * CURVATURE * (a - BEST).powi(2))
+            .collect()
+    };
+    let objective = Objective {
+        cost: &cost,
+        entropy_weight: weight,
+    };
+    let mut rng = stream(0, "actions", 0);
+    let at = || {
+        let pi = policy.distribution(&Tensor::from_slice(&[0.0_f32]).view([1, 1]));
+        [
+            pi.mean.double_value(&[0, 0]),
+            pi.log_std.exp().double_value(&[0, 0]),
+        ]
+    };
+    let mut temperature = 0.0;
+    for k in 0..iterations {
+        let [mean, std] = at();
+        let episodes: Vec<Trajectory> = (0..256)
+            .map(|_| {
+                let z: f64 = StandardNormal.sample(&mut rng);
+                let action = (mean + std * z) as f32;
+                Trajectory::new(1, 1, vec![0.0; 2], vec![action], None, End::Terminated).unwrap()
+            })
+            .collect();
+        let batch = TrajectoryBatch::new(&episodes).unwrap();
+        let behaviour = tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions));
+        let left = 1.0 - 0.9 * k as f64 / iterations as f64;
+        improver.slow_down(left);
+        temperature = improver
+            .improve(&policy, &batch, &objective, &behaviour, 0, k)
+            .temperature;
+    }
+    let [mean, std] = at();
+    [mean, std, temperature]
+}
+
+fn sac() -> SacSettings {
+    SacSettings {
+        discount: 0.9,
+        updates: 40,
+        minibatch: 128,
+        learning_rate: 3e-3,
+        target_rate: 0.05,
+        replay: 8,
+        critic_hidden: vec![32],
+        target_entropy: None,
+    }
+}
+
+#[test]
+fn both_find_the_mean_and_the_noise_of_the_soft_optimum() {
+    for weight in [1.0, 0.25] {
+        let exact = (weight / CURVATURE).sqrt();
+        for (improvement, iterations) in [(Improvement::Ppo, 150), (Improvement::Sac, 60)] {
+            let [mean, std, temperature] = improved(improvement, sac(), weight, iterations);
+            assert_eq!(temperature, weight);
+            assert!(
+                (mean - BEST).abs() < 0.04,
+                "{improvement:?} at {weight}: mean {mean}"
+            );
+            assert!(
+                (std / exact - 1.0).abs() < 0.15,
+                "{improvement:?} at {weight}: σ {std}, exactly {exact}"
+            );
+        }
+    }
+}
+
+/// With an entropy to hold, σ is that of the entropy, and the temperature the one for which it is optimal.
+#[test]
+fn the_temperature_adapts_to_the_entropy_asked_for() {
+    let std: f64 = 0.2;
+    let entropy = 0.5 * (std::f64::consts::TAU * std::f64::consts::E).ln() + std.ln();
+    let settings = SacSettings {
+        target_entropy: Some(entropy),
+        ..sac()
+    };
+    let [_, found, temperature] = improved(Improvement::Sac, settings, 1.0, 100);
+    let exact = CURVATURE * std * std;
+    assert!((found / std - 1.0).abs() < 0.1, "σ {found}, asked {std}");
+    assert!(
+        (temperature / exact - 1.0).abs() < 0.3,
+        "α {temperature}, exactly {exact}"
+    );
+}
