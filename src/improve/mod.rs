@@ -57,7 +57,7 @@ pub enum Improver {
     /// See [`Ppo`].
     Ppo(Ppo),
     /// See [`Sac`].
-    Sac(Sac),
+    Sac(Box<Sac>),
 }
 
 impl Improver {
@@ -72,7 +72,7 @@ impl Improver {
         let mut rng = stream(seed, "critic_weights", 0);
         match improvement {
             Improvement::Ppo => Self::Ppo(Ppo::new(ppo, policy, &mut rng)),
-            Improvement::Sac => Self::Sac(Sac::new(sac, policy, &mut rng)),
+            Improvement::Sac => Self::Sac(Box::new(Sac::new(sac, policy, &mut rng))),
         }
     }
 
