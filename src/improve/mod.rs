@@ -55,7 +55,7 @@ pub struct ImproveReport {
 #[derive(Debug)]
 pub enum Improver {
     /// See [`Ppo`].
-    Ppo(Ppo),
+    Ppo(Box<Ppo>),
     /// See [`Sac`].
     Sac(Box<Sac>),
 }
@@ -71,7 +71,7 @@ impl Improver {
     ) -> Self {
         let mut rng = stream(seed, "critic_weights", 0);
         match improvement {
-            Improvement::Ppo => Self::Ppo(Ppo::new(ppo, policy, &mut rng)),
+            Improvement::Ppo => Self::Ppo(Box::new(Ppo::new(ppo, policy, &mut rng))),
             Improvement::Sac => Self::Sac(Box::new(Sac::new(sac, policy, &mut rng))),
         }
     }
