@@ -102,6 +102,8 @@ pub fn validate(
         own.iterations = settings.iterations;
         own.trajectories = settings.trajectories;
         own.ppo.discount = discount;
+        own.ppo.learning_rate = settings.learning_rate;
+        own.sac.learning_rate = settings.learning_rate;
         let judged = Judged {
             cost: &EnergyModel::read(&cost)?,
             policy: &GaussianPolicy::read(&policy)?,

@@ -25,6 +25,14 @@ pub struct ValidationSettings {
     pub iterations: usize,
     /// Trajectories of each in an iteration.
     pub trajectories: usize,
+    /// Adam's step size for each: a policy that knows nothing may take larger steps than one that starts as a
+    /// clone.
+    #[serde(default = "usual_learning_rate")]
+    pub learning_rate: f64,
+}
+
+fn usual_learning_rate() -> f64 {
+    3e-3
 }
 
 impl ValidationSettings {

@@ -6,7 +6,7 @@ use super::scatter;
 use super::text::{self, escape};
 
 /// key in `evaluation.json`, name, how to read it
-const FIGURES: [(&str, &str, &str); 5] = [
+const FIGURES: [(&str, &str, &str); 7] = [
     (
         "spearman",
         "Spearman’s ρ",
@@ -17,6 +17,17 @@ const FIGURES: [(&str, &str, &str); 5] = [
         "EPIC distance",
         "Distance from the true cost that shaping and scale do not change: 0 equal, 0.71 unrelated, 1 \
          opposite.",
+    ),
+    (
+        "frozen_score",
+        "Fresh policy’s score",
+        "Of a policy that was trained from nothing on the frozen cost alone: 1 is the expert, 0 random actions.",
+    ),
+    (
+        "frozen_delta",
+        "Fresh policy’s δ",
+        "Its learned soft value against the expert’s: about 0 is sound, below −0.06 the cost could not be \
+         optimised, above 0.15 it was exploited.",
     ),
     (
         "discriminator_accuracy",

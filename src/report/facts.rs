@@ -152,12 +152,18 @@ impl<'a> Facts<'a> {
 
     /// A number of `evaluation.json`.
     pub(super) fn evaluated(&self, name: &str) -> Option<f64> {
-        self.run
-            .evaluation
-            .as_ref()?
-            .get(name)?
-            .as_f64()
-            .filter(|v| drawable(*v))
+        let evaluation = self.run.evaluation.as_ref()?;
+        let kept = |field: &str| {
+            let frozen = evaluation.get("frozen")?;
+            let kept = frozen.get("kept")?.as_u64()? as usize;
+            frozen.get("policies")?.get(kept)?.get(field)
+        };
+        let value = match name {
+            "frozen_score" => kept("normalized_score"),
+            "frozen_delta" => kept("delta"),
+            _ => evaluation.get(name),
+        };
+        value?.as_f64().filter(|v| drawable(*v))
     }
 
     /// The algorithm as the field writes it.

@@ -354,6 +354,7 @@ fn validation_bounds(validation: &ValidationSettings) -> Vec<Bound<'static>> {
     let mut bounds = vec![
         at_least_one("validation.iterations", validation.iterations),
         at_least_one("validation.trajectories", validation.trajectories),
+        positive("validation.learning_rate", validation.learning_rate),
     ];
     let discounts = validation.discounts.iter();
     bounds.extend(discounts.map(|&d| share("validation.discounts", d)));

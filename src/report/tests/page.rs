@@ -209,6 +209,16 @@ fn an_unevaluated_run_says_what_to_do() {
 }
 
 #[test]
+fn the_kept_fresh_policy_is_shown() {
+    let text = parse(&html(&[run("gan-gcl", 0, 0.98)]));
+    assert!(
+        text.contains("Fresh policy’s score") && text.contains("0.937") && text.contains("−0.012")
+    );
+    assert!(!text.contains("0.512"), "the other one was not kept");
+    assert!(!parse(&html(&[run("bc", 0, 0.98)])).contains("Fresh policy"));
+}
+
+#[test]
 fn words_follow_the_score() {
     for (score, words) in [
         (1.2, "better than the expert"),

@@ -193,6 +193,13 @@ fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Value {
         "rows": [row("expert", 1.0, 0.012), row("random", 0.0, 0.03), row("bc", 0.71, 0.06), row(algo, score, 0.02)],
         "spearman": 0.93, "epic": 0.21, "ess": 0.62, "log_z": 41.3, "discriminator_accuracy": 0.63,
         "cost_scatter": scatter,
+        "frozen": {
+            "kept": 1, "verdict": "sound", "seconds": 60.0, "steps": 100,
+            "policies": [
+                { "seed": 0, "discount": 0.97, "soft_value": -1.0, "delta": -0.31, "normalized_score": 0.512 },
+                { "seed": 0, "discount": 0.99, "soft_value": -0.2, "delta": -0.012, "normalized_score": 0.937 },
+            ],
+        },
     })
 }
 
@@ -216,6 +223,7 @@ pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
                 "log_z",
                 "discriminator_accuracy",
                 "cost_scatter",
+                "frozen",
             ] {
                 map.remove(name);
             }
