@@ -3,7 +3,8 @@
 //! Seen to fail: `log_q_of_demonstrations_is_the_current_policys` with the densities of the first iteration
 //! kept, `the_background_mixes_by_share_after_summing_over_time` with equal weights,
 //! `windows_telescope_to_the_trajectory` with the sign of V(s_{i+H}) flipped,
-//! `every_learner_goes_on_where_it_was` without the past policies in the checkpoint.
+//! `every_learner_goes_on_where_it_was` without the past policies in the checkpoint,
+//! `a_cost_relative_to_a_base_policy_adds_its_density_once` with the sign of log π_0 flipped.
 
 use costate::batch::TrajectoryBatch;
 use costate::cost::{CostForm, CostSettings, EnergyModel};
@@ -214,6 +215,7 @@ fn small(algo: &str, more: &[(&str, &str)]) -> Algo {
     let overrides: Vec<Override> = [("iterations", "4"), ("trajectories", "4")]
         .iter()
         .filter(|(key, _)| !["bc", "dagger"].contains(&algo) || *key == "iterations")
+        .chain((algo == "gan-gcl").then_some(&("base_steps", "50")))
         .chain(more)
         .map(|(key, value)| Override {
             key: (*key).into(),
