@@ -175,23 +175,13 @@ struct Start {
 
 impl Start {
     fn of(algo: &Algo) -> Option<Self> {
-        macro_rules! of {
-            ($s:expr, $steps:ident, $cloned:expr) => {{
-                let steps = ($s.iterations * $s.$steps) as f64;
-                Some(Self {
-                    cloned: $cloned,
-                    std_initial: $s.policy.std_initial,
-                    reach: $s.cost_learning_rate * steps * 0.5 * (1.0 + $s.learning_rate_left),
-                })
-            }};
-        }
-        match algo {
-            Algo::GanGcl(s) => of!(s, discriminator_steps, s.base_steps + s.warm_start > 0),
-            Algo::Gcl(s) => of!(s, cost_steps, s.warm_start > 0),
-            Algo::Airl(s) => of!(s, discriminator_steps, s.warm_start > 0),
-            Algo::Gail(s) => of!(s, discriminator_steps, s.warm_start > 0),
-            Algo::Dagger(_) | Algo::Bc(_) | Algo::Ppo(_) => None,
-        }
+        let s = algo.shared()?;
+        let steps = (s.iterations * s.cost_steps) as f64;
+        Some(Self {
+            cloned: s.base_steps + s.warm_start > 0,
+            std_initial: s.policy.std_initial,
+            reach: s.cost_learning_rate * steps * 0.5 * (1.0 + s.learning_rate_left),
+        })
     }
 }
 

@@ -53,7 +53,7 @@ pub fn validate(
     output: Output,
 ) -> Result<Option<Frozen>, Error> {
     let plan = settings.plan();
-    let Some(improvement) = run.config().algo.improvement() else {
+    let Some(shared) = run.config().algo.shared() else {
         return Err(Error::Misuse(format!(
             "{}: {} learns no cost, there is nothing to optimise a fresh policy on",
             run.path().display(),
@@ -98,7 +98,7 @@ pub fn validate(
             return Ok(Some(done));
         }
         let (seed, discount) = plan[i];
-        let mut own = improvement.clone();
+        let mut own = shared.fresh();
         own.iterations = settings.iterations;
         own.trajectories = settings.trajectories;
         own.ppo.discount = discount;

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::background::log_policy_steps;
-use super::cost_side::{CostSide, CostSideSettings};
-use super::generator::{Generator, GeneratorSettings};
+use super::cost_side::CostSide;
+use super::generator::Generator;
 use super::report::DiscriminatorReport;
+use super::sides::{Shared, Sides, shared};
 use super::transitions::Transitions;
 use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
@@ -55,6 +56,13 @@ pub struct AirlSettings {
     /// Policy improvement by SAC.
     #[serde(default)]
     pub sac: SacSettings,
+}
+
+impl AirlSettings {
+    /// What all adversarial learners have.
+    pub fn shared(&self) -> Shared<'_> {
+        shared!(self, discriminator_steps)
+    }
 }
 
 /// The learner.
@@ -132,26 +140,15 @@ impl Learner for Airl {
 impl Airl {
     /// A learner at its start.
     pub fn new(settings: &AirlSettings, task: &Task) -> Result<Self, Error> {
-        let generator_settings = GeneratorSettings {
-            trajectories: settings.trajectories,
-            warm_start: settings.warm_start,
-            base_steps: 0,
-            demonstrated_starts: 0.0,
-            policy: &settings.policy,
-            improvement: settings.improvement,
-            ppo: &settings.ppo,
-            sac: &settings.sac,
-        };
-        let (generator, demonstrations) = Generator::new(generator_settings, task)?;
-        let cost_settings = CostSideSettings {
-            cost: &settings.cost,
-            regularizers: &settings.regularizers,
-            learning_rate: settings.cost_learning_rate,
-        };
+        let Sides {
+            generator,
+            cost,
+            demonstrations,
+        } = Sides::new(settings.shared(), task, Vec::new())?;
         Ok(Self {
             settings: settings.clone(),
             seed: task.seed,
-            cost: CostSide::new(cost_settings, &generator, &demonstrations, Vec::new()),
+            cost,
             demonstrations,
             generator,
         })

@@ -19,10 +19,11 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::background::{Background, log_policy};
-use super::cost_side::{CostSide, CostSideSettings};
+use super::cost_side::CostSide;
 use super::frozen::ValidationSettings;
-use super::generator::{Generator, GeneratorSettings, Sampled};
+use super::generator::{Generator, Sampled};
 use super::report::DiscriminatorReport;
+use super::sides::{Shared, Sides, shared};
 use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
@@ -99,6 +100,15 @@ pub struct GanGclSettings {
 }
 
 impl GanGclSettings {
+    /// What all adversarial learners have.
+    pub fn shared(&self) -> Shared<'_> {
+        Shared {
+            base_steps: self.base_steps,
+            demonstrated_starts: self.demonstrated_starts,
+            ..shared!(self, discriminator_steps)
+        }
+    }
+
     /// β for episodes of `horizon` steps.
     pub fn beta_for(&self, horizon: usize) -> f64 {
         let steps = self.window.map_or(horizon, |window| window.min(horizon));
@@ -208,34 +218,23 @@ struct Groups {
 impl GanGcl {
     /// A learner at its start.
     pub fn new(settings: &GanGclSettings, task: &Task) -> Result<Self, Error> {
-        let generator_settings = GeneratorSettings {
-            trajectories: settings.trajectories,
-            warm_start: settings.warm_start,
-            base_steps: settings.base_steps,
-            demonstrated_starts: settings.demonstrated_starts,
-            policy: &settings.policy,
-            improvement: settings.improvement,
-            ppo: &settings.ppo,
-            sac: &settings.sac,
-        };
-        let (generator, demonstrations) = Generator::new(generator_settings, task)?;
         let learned_log_z =
             Tensor::zeros([1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
         let more = match settings.log_z {
             LogZ::Solved => Vec::new(),
             LogZ::Learned => vec![learned_log_z.shallow_clone()],
         };
-        let cost_settings = CostSideSettings {
-            cost: &settings.cost,
-            regularizers: &settings.regularizers,
-            learning_rate: settings.cost_learning_rate,
-        };
+        let Sides {
+            generator,
+            cost,
+            demonstrations,
+        } = Sides::new(settings.shared(), task, more)?;
         Ok(Self {
             beta: settings.beta_for(task.factory.spec().horizon),
             settings: settings.clone(),
             seed: task.seed,
             demonstrations: demonstrations.windows(settings.window),
-            cost: CostSide::new(cost_settings, &generator, &demonstrations, more),
+            cost,
             generator,
             background: Background::new(settings.past_policies, settings.window),
             learned_log_z,

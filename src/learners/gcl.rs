@@ -16,8 +16,9 @@ use tch::Tensor;
 
 use super::background::{Background, log_policy};
 use super::bc::clone;
-use super::cost_side::{CostSide, CostSideSettings};
-use super::generator::{Generator, GeneratorSettings, Sampled};
+use super::cost_side::CostSide;
+use super::generator::{Generator, Sampled};
+use super::sides::{Shared, Sides, shared};
 use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
@@ -67,6 +68,11 @@ pub struct GclSettings {
 }
 
 impl GclSettings {
+    /// What all adversarial learners have.
+    pub fn shared(&self) -> Shared<'_> {
+        shared!(self, cost_steps)
+    }
+
     /// β for episodes of `horizon` steps.
     pub fn beta_for(&self, horizon: usize) -> f64 {
         self.beta.unwrap_or(horizon as f64)
@@ -171,22 +177,11 @@ struct Ioc {
 impl Gcl {
     /// A learner at its start.
     pub fn new(settings: &GclSettings, task: &Task) -> Result<Self, Error> {
-        let generator_settings = GeneratorSettings {
-            trajectories: settings.trajectories,
-            warm_start: settings.warm_start,
-            base_steps: 0,
-            demonstrated_starts: 0.0,
-            policy: &settings.policy,
-            improvement: settings.improvement,
-            ppo: &settings.ppo,
-            sac: &settings.sac,
-        };
-        let (generator, demonstrations) = Generator::new(generator_settings, task)?;
-        let cost_settings = CostSideSettings {
-            cost: &settings.cost,
-            regularizers: &settings.regularizers,
-            learning_rate: settings.cost_learning_rate,
-        };
+        let Sides {
+            generator,
+            cost,
+            demonstrations,
+        } = Sides::new(settings.shared(), task, Vec::new())?;
         let demonstrator = generator.policy.copy();
         clone(
             &demonstrator,
@@ -198,7 +193,7 @@ impl Gcl {
             beta: settings.beta_for(task.factory.spec().horizon),
             settings: settings.clone(),
             seed: task.seed,
-            cost: CostSide::new(cost_settings, &generator, &demonstrations, Vec::new()),
+            cost,
             demonstrations,
             demonstrator,
             generator,

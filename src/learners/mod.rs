@@ -13,6 +13,7 @@ pub mod gcl;
 pub mod generator;
 pub mod ppo;
 mod report;
+pub mod sides;
 mod transitions;
 
 use costate_envs::{EnvFactory, Trajectory};

@@ -9,11 +9,11 @@ use crate::error::Error;
 use crate::learners::airl::{Airl, AirlSettings};
 use crate::learners::bc::{Bc, BcSettings};
 use crate::learners::dagger::{Dagger, DaggerSettings};
-use crate::learners::frozen::FrozenCostSettings;
 use crate::learners::gail::{Gail, GailSettings};
 use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
 use crate::learners::gcl::{Gcl, GclSettings};
 use crate::learners::ppo::{PpoExpert, PpoExpertSettings};
+use crate::learners::sides::Shared;
 use crate::learners::{Learner, Task};
 
 /// Version of the run folder's layout that this build writes and the newest that it reads.
@@ -56,27 +56,13 @@ impl Algo {
         }
     }
 
-    /// How a fresh policy is trained on the cost that the algorithm learned: with its own policy settings.
-    /// `None` where no cost is learned.
-    pub fn improvement(&self) -> Option<FrozenCostSettings> {
-        macro_rules! of {
-            ($s:expr) => {
-                Some(FrozenCostSettings {
-                    iterations: $s.iterations,
-                    trajectories: $s.trajectories,
-                    learning_rate_left: $s.learning_rate_left,
-                    policy: $s.policy.clone(),
-                    improvement: $s.improvement,
-                    ppo: $s.ppo.clone(),
-                    sac: $s.sac.clone(),
-                })
-            };
-        }
+    /// What all adversarial learners have; `None` for the others, which learn no cost.
+    pub fn shared(&self) -> Option<Shared<'_>> {
         match self {
-            Self::GanGcl(s) => of!(s),
-            Self::Gcl(s) => of!(s),
-            Self::Airl(s) => of!(s),
-            Self::Gail(s) => of!(s),
+            Self::GanGcl(s) => Some(s.shared()),
+            Self::Gcl(s) => Some(s.shared()),
+            Self::Airl(s) => Some(s.shared()),
+            Self::Gail(s) => Some(s.shared()),
             Self::Dagger(_) | Self::Bc(_) | Self::Ppo(_) => None,
         }
     }

@@ -13,11 +13,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::config::Algo;
-use crate::cost::{CostForm, CostSettings, Regularizers};
+use crate::cost::CostForm;
 use crate::error::Error;
 use crate::improve::{PpoSettings, SacSettings};
 use crate::learners::bc::BcSettings;
 use crate::learners::frozen::ValidationSettings;
+use crate::learners::sides::Shared;
 use crate::policy::PolicySettings;
 
 /// One `--set KEY=VALUE`.
@@ -234,63 +235,29 @@ fn not_negative(name: &str, v: f64) -> Bound<'_> {
 }
 
 /// What all adversarial learners can be told wrongly.
-struct Adversarial<'a> {
-    iterations: usize,
-    trajectories: usize,
-    steps: (&'static str, usize),
-    cost_learning_rate: f64,
-    learning_rate_left: f64,
-    cost: &'a CostSettings,
-    regularizers: &'a Regularizers,
-    policy: &'a PolicySettings,
-    ppo: &'a PpoSettings,
-    sac: &'a SacSettings,
-}
-
-/// The settings that the adversarial learners share, of one of them; the second is its name for steps on
-/// the cost.
-macro_rules! adversarial {
-    ($settings:expr, $steps:ident) => {
-        Adversarial {
-            iterations: $settings.iterations,
-            trajectories: $settings.trajectories,
-            steps: (stringify!($steps), $settings.$steps),
-            cost_learning_rate: $settings.cost_learning_rate,
-            learning_rate_left: $settings.learning_rate_left,
-            cost: &$settings.cost,
-            regularizers: &$settings.regularizers,
-            policy: &$settings.policy,
-            ppo: &$settings.ppo,
-            sac: &$settings.sac,
-        }
-    };
-}
-
-impl Adversarial<'_> {
-    fn bounds(&self) -> Vec<Bound<'static>> {
-        let r = self.regularizers;
-        let mut bounds = vec![
-            at_least_one("iterations", self.iterations),
-            bound(
-                "trajectories",
-                self.trajectories as f64,
-                self.trajectories >= 2,
-                "at least 2",
-            ),
-            at_least_one(self.steps.0, self.steps.1),
-            positive("cost_learning_rate", self.cost_learning_rate),
-            share("learning_rate_left", self.learning_rate_left),
-            not_negative("regularizers.gradient_penalty", r.gradient_penalty),
-            not_negative("regularizers.local_constant_rate", r.local_constant_rate),
-            not_negative("regularizers.monotonic", r.monotonic),
-        ];
-        let layers = self.cost.hidden.iter();
-        bounds.extend(layers.map(|&n| at_least_one("cost.hidden", n)));
-        bounds.extend(policy_bounds(self.policy));
-        bounds.extend(ppo_bounds(self.ppo));
-        bounds.extend(sac_bounds(self.sac));
-        bounds
-    }
+fn shared_bounds(s: Shared) -> Vec<Bound<'static>> {
+    let r = s.regularizers;
+    let mut bounds = vec![
+        at_least_one("iterations", s.iterations),
+        bound(
+            "trajectories",
+            s.trajectories as f64,
+            s.trajectories >= 2,
+            "at least 2",
+        ),
+        at_least_one(s.cost_steps_name, s.cost_steps),
+        positive("cost_learning_rate", s.cost_learning_rate),
+        share("learning_rate_left", s.learning_rate_left),
+        not_negative("regularizers.gradient_penalty", r.gradient_penalty),
+        not_negative("regularizers.local_constant_rate", r.local_constant_rate),
+        not_negative("regularizers.monotonic", r.monotonic),
+    ];
+    let layers = s.cost.hidden.iter();
+    bounds.extend(layers.map(|&n| at_least_one("cost.hidden", n)));
+    bounds.extend(policy_bounds(s.policy));
+    bounds.extend(ppo_bounds(s.ppo));
+    bounds.extend(sac_bounds(s.sac));
+    bounds
 }
 
 fn beta_bound(beta: Option<f64>) -> Option<Bound<'static>> {
@@ -408,7 +375,7 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             let is_share = (0.0..=1.0).contains(&starts);
             bounds.push(bound("demonstrated_starts", starts, is_share, "in [0, 1]"));
             bounds.extend(validation_bounds(&s.validation));
-            bounds.extend(adversarial!(s, discriminator_steps).bounds());
+            bounds.extend(shared_bounds(s.shared()));
             let own = [
                 (
                     s.cost.form == CostForm::Quadratic,
@@ -429,16 +396,16 @@ fn validate(algo: &Algo) -> Result<(), Error> {
         Algo::Gcl(s) => {
             bounds.extend(beta_bound(s.beta));
             bounds.push(at_least_one("density_passes", s.density_passes));
-            bounds.extend(adversarial!(s, cost_steps).bounds());
+            bounds.extend(shared_bounds(s.shared()));
         }
         Algo::Airl(s) => {
             bounds.push(at_least_one("minibatch", s.minibatch));
-            bounds.extend(adversarial!(s, discriminator_steps).bounds());
+            bounds.extend(shared_bounds(s.shared()));
         }
         Algo::Gail(s) => {
             bounds.push(at_least_one("minibatch", s.minibatch));
             bounds.push(not_negative("entropy_weight", s.entropy_weight));
-            bounds.extend(adversarial!(s, discriminator_steps).bounds());
+            bounds.extend(shared_bounds(s.shared()));
         }
         Algo::Dagger(s) => {
             bounds.push(at_least_one("iterations", s.iterations));
