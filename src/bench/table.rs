@@ -75,7 +75,7 @@ fn head(first: &str, columns: &[String]) -> String {
 }
 
 fn with_interval(e: Estimate) -> String {
-    format!("{:.3} [{:.2}, {:.2}]", e.mean, e.ci95[0], e.ci95[1])
+    format!("{:.3} [{:.3}, {:.3}]", e.mean, e.ci95[0], e.ci95[1])
 }
 
 fn scores(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
