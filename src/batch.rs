@@ -71,27 +71,27 @@ impl TrajectoryBatch {
         }
     }
 
-    /// Adds everything to `state` under `prefix`.
-    pub fn save(&self, prefix: &str, state: &mut StateDict) {
+    /// Adds everything to `state`.
+    pub fn save(&self, state: &mut StateDict) {
         for (name, tensor) in [
             ("observations", &self.observations),
             ("actions", &self.actions),
             ("starts", &self.starts),
             ("finals", &self.finals),
         ] {
-            state.insert(&format!("{prefix}{name}"), tensor);
+            state.insert(name, tensor);
         }
         let lengths: Vec<f64> = self.lengths.iter().map(|&n| n as f64).collect();
         let terminated = |e: &End| f64::from(u8::from(*e == End::Terminated));
         let ends: Vec<f64> = self.ends.iter().map(terminated).collect();
-        state.insert_numbers(&format!("{prefix}lengths"), &lengths);
-        state.insert_numbers(&format!("{prefix}terminated"), &ends);
+        state.insert_numbers("lengths", &lengths);
+        state.insert_numbers("terminated", &ends);
         if let Some(behaviour) = &self.behaviour {
-            state.insert_numbers(&format!("{prefix}behaviour"), behaviour);
+            state.insert_numbers("behaviour", behaviour);
         }
     }
 
-    /// Restores what [`TrajectoryBatch::save`] wrote without a prefix.
+    /// Restores what [`TrajectoryBatch::save`] wrote.
     pub fn load(state: &StateDict) -> Result<Self, StateError> {
         let lengths = nn::to_f64(state.get("lengths")?);
         let lengths: Vec<usize> = lengths.iter().map(|&n| n as usize).collect();
@@ -172,6 +172,19 @@ impl TrajectoryBatch {
     pub fn sum_over_time(&self, per_step: &Tensor) -> Tensor {
         let zeros = Tensor::zeros([self.len() as i64], (Kind::Double, tch::Device::Cpu));
         zeros.index_add(0, &self.owner, &per_step.to_kind(Kind::Double))
+    }
+
+    /// 1 where s_{t+1} has a future, 0 where it is terminal, `[S]`.
+    pub fn alive(&self) -> Tensor {
+        let mut alive = vec![1.0_f32; self.steps()];
+        let mut from = 0;
+        for (len, end) in self.lengths.iter().zip(&self.ends) {
+            from += len;
+            if *end == End::Terminated {
+                alive[from - 1] = 0.0;
+            }
+        }
+        Tensor::from_slice(&alive)
     }
 
     /// s_{t+1} for every step, `[S, observation_dim]`.

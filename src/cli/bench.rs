@@ -32,7 +32,7 @@ Examples:
   costate bench ablation --jobs 2
   costate bench results --show")]
 pub struct Args {
-    /// results: every learner on ten worlds; ablation: what each ingredient of GAN-GCL buys.
+    /// results: every learner on twelve worlds; ablation: what each ingredient of GAN-GCL buys.
     suite: String,
     /// Environments, with commas between them [default: the suite's].
     #[arg(long, value_name = "ENV,…", value_delimiter = ',')]

@@ -12,7 +12,7 @@ use super::common::{Demonstrations, Output};
 use super::ui::{Counter, number, table};
 use crate::cost::EnergyModel;
 use crate::error::Error;
-use crate::evaluate::frozen::{Fresh, FreshPolicy, Judged, Verdict};
+use crate::evaluate::frozen::{Fresh, FreshPolicy, Judged};
 use crate::evaluate::{Frozen, episodes};
 use crate::learners::Task;
 use crate::learners::frozen::ValidationSettings;
@@ -206,6 +206,6 @@ pub fn describe(frozen: &Frozen) -> String {
         "fresh policies on the frozen cost:\n{}δ {:+.3}: the cost is {}\n",
         table(&header, &rows),
         best.delta,
-        Verdict::of(best.delta).words()
+        frozen.verdict.words()
     )
 }

@@ -221,8 +221,7 @@ impl EnergyModel {
         if let Some(base) = &self.base {
             let mut weights = StateDict::default();
             base.save(&mut weights);
-            let named = weights.into_iter();
-            state.extend(named.map(|(name, t)| (format!("base.{name}"), t)));
+            state.nest("base.", weights);
         }
     }
 

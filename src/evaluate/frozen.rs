@@ -12,6 +12,7 @@ use costate_envs::{Episode, Trajectory};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::{mean, returns};
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::error::Error;
@@ -36,7 +37,7 @@ pub struct FreshPolicy {
     pub mean_return: f64,
     /// (return − random) / (expert − random).
     pub normalized_score: f64,
-    /// (return − expert) / |expert|: how much worse than the expert, as a share of the expert's own return.
+    /// (return − expert) / |expert|: below 0 is worse than the expert, as a share of the expert's own return.
     pub relative_return: f64,
 }
 
@@ -183,13 +184,7 @@ impl Judged<'_> {
         let seconds = began.elapsed().as_secs_f64();
         let samples = learner.sample(settings.iterations)?;
         let found = self.opinion(&samples.batch, &samples.log_density);
-        let random_return = mean(
-            &self
-                .random
-                .iter()
-                .map(Episode::true_return)
-                .collect::<Vec<_>>(),
-        );
+        let random_return = mean(&returns(self.random));
         let mean_return = mean(samples.audit.true_returns());
         let expert_return = self.expert_return;
         Ok(Some(Fresh {
@@ -225,8 +220,4 @@ pub struct Fresh {
 fn batch(trajectories: &[Trajectory]) -> Result<TrajectoryBatch, Error> {
     TrajectoryBatch::new(trajectories)
         .ok_or_else(|| Error::Misuse("no demonstrations to validate the cost with".into()))
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use costate_envs::End;
 use costate_envs::rng::{Stream, stream};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
@@ -211,7 +210,7 @@ impl Sac {
             inputs: self.critic_inputs(&observations, &actions),
             observations,
             next_observations: all(&TrajectoryBatch::next_observations),
-            alive: all(&alive),
+            alive: all(&TrajectoryBatch::alive),
             cost: all(&|b| Tensor::from_slice(&(objective.cost)(b))),
         }
     }
@@ -336,7 +335,7 @@ impl Sac {
         self.critic_optimizer.set_learning_rate(learning_rate);
     }
 
-    /// Adds critics, optimisers and temperature to `state`; what is replayed is drawn again.
+    /// Adds critics, optimisers, temperature and what is replayed to `state`.
     pub fn save(&self, state: &mut StateDict) {
         for (i, (critic, target)) in self.critics.iter().zip(&self.targets).enumerate() {
             state.extend(critic.named(&format!("critic.{i}.")));
@@ -351,7 +350,9 @@ impl Sac {
         self.critic_optimizer.save("critic_adam.", state);
         state.insert_numbers("replay.count", &[self.replay.len() as f64]);
         for (i, batch) in self.replay.iter().enumerate() {
-            batch.save(&format!("replay.{i}."), state);
+            let mut rollouts = StateDict::default();
+            batch.save(&mut rollouts);
+            state.nest(&format!("replay.{i}."), rollouts);
         }
     }
 
@@ -375,19 +376,6 @@ impl Sac {
             .collect::<Result<_, _>>()?;
         Ok(())
     }
-}
-
-/// 1 where s_{t+1} has a future, 0 where it is terminal, `[S]` in f64.
-fn alive(batch: &TrajectoryBatch) -> Tensor {
-    let mut alive = vec![1.0_f64; batch.steps()];
-    let mut from = 0;
-    for (len, end) in batch.lengths.iter().zip(&batch.ends) {
-        from += len;
-        if *end == End::Terminated {
-            alive[from - 1] = 0.0;
-        }
-    }
-    Tensor::from_slice(&alive)
 }
 
 /// target ← (1 − share) target + share network.

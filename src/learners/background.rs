@@ -97,8 +97,7 @@ impl Background {
         for (i, member) in self.members.iter().enumerate() {
             let mut policy = StateDict::default();
             member.policy.save(&mut policy);
-            let named = policy.into_iter();
-            state.extend(named.map(|(name, t)| (format!("past.{i}.{name}"), t)));
+            state.nest(&format!("past.{i}."), policy);
         }
     }
 

@@ -108,10 +108,7 @@ impl Learner for Bc {
         self.current.save(&mut state);
         let mut best = StateDict::default();
         self.best.save(&mut best);
-        state.extend(
-            best.into_iter()
-                .map(|(name, t)| (format!("best.{name}"), t)),
-        );
+        state.nest("best.", best);
         // f64::MAX stands for "none yet": files hold finite numbers only.
         state.insert_numbers("best_loss", &[self.best_loss.clamp(f64::MIN, f64::MAX)]);
         self.optimizer.save("adam.", &mut state);

@@ -1,6 +1,5 @@
 //! Single transitions, drawn in minibatches: what AIRL and GAIL tell apart.
 
-use costate_envs::End;
 use costate_envs::rng::Stream;
 use rand::RngExt;
 use tch::{Kind, Tensor};
@@ -24,19 +23,11 @@ pub struct Transitions {
 impl Transitions {
     /// All steps of a batch; `log_density` is log π(a_t | s_t), `[S]` in f64.
     pub fn of(batch: &TrajectoryBatch, log_density: &Tensor) -> Self {
-        let mut alive = vec![1.0_f32; batch.steps()];
-        let mut from = 0;
-        for (len, end) in batch.lengths.iter().zip(&batch.ends) {
-            from += len;
-            if *end == End::Terminated {
-                alive[from - 1] = 0.0;
-            }
-        }
         Self {
             observations: batch.observations.shallow_clone(),
             actions: batch.actions.shallow_clone(),
             next_observations: batch.next_observations(),
-            alive: Tensor::from_slice(&alive),
+            alive: batch.alive(),
             log_density: log_density.to_kind(Kind::Double),
         }
     }

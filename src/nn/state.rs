@@ -66,6 +66,15 @@ impl StateDict {
             .for_each(|(name, t)| self.insert(&name, &t));
     }
 
+    /// Adds everything of another state, each name after `prefix`; [`StateDict::below`] takes it out again.
+    pub fn nest(&mut self, prefix: &str, inner: Self) {
+        self.extend(
+            inner
+                .into_iter()
+                .map(|(name, t)| (format!("{prefix}{name}"), t)),
+        );
+    }
+
     /// Adds numbers as an f64 vector.
     pub fn insert_numbers(&mut self, name: &str, values: &[f64]) {
         self.insert(name, &Tensor::from_slice(values));
