@@ -77,6 +77,17 @@ fn fresh_policies_are_trained_kept_and_never_trained_twice() {
     assert_eq!(bytes(&best), old);
     assert_eq!(fs::metadata(&other).unwrap().modified().unwrap(), untouched);
 
+    // One that was trained otherwise is trained again.
+    let note = best.with_extension("json");
+    let mut other_settings = read(&note);
+    other_settings["settings"]["iterations"] = 2.into();
+    fs::write(&note, other_settings.to_string()).unwrap();
+    fs::write(&best, "another policy").unwrap();
+    fs::remove_file(run.join("validation.json")).unwrap();
+    succeed(at, &["train", "--resume", "-o", "run", "--quiet"]);
+    assert_eq!(bytes(&best), old);
+    assert_eq!(read(&note)["settings"]["iterations"], 3);
+
     let e = json(&succeed(at, &["evaluate", "run", "-n", "4", "--json"]));
     let rows: Vec<&str> = e["rows"]
         .as_array()
@@ -157,7 +168,18 @@ fn a_benchmark_runs_what_is_missing_and_says_what_is_not_there() {
     ] {
         assert!(!cells[0][field].is_null(), "{field}");
     }
-    assert!(cells[0]["normalized_score"].as_f64().unwrap() > 0.9);
+    let figure = |name: &str| cells[0][name].as_f64().unwrap();
+    assert!(figure("normalized_score") > 0.9);
+    assert_ne!(
+        figure("expert_return"),
+        figure("demonstrations_return"),
+        "the expert is held against the policy in the policy's own episodes"
+    );
+    assert_eq!(
+        figure("normalized_score"),
+        (figure("return") - figure("random_return"))
+            / (figure("expert_return") - figure("random_return"))
+    );
     let file = at.join("out/lq-bc-25-0.json");
     assert_eq!(read(&file), cells[0]);
     let table = fs::read_to_string(at.join("out/README.md")).unwrap();

@@ -69,6 +69,37 @@ pub fn record(
     cancel: &AtomicBool,
     mut sink: impl FnMut(Episode) -> Result<(), DatasetError>,
 ) -> Result<usize, RecordError> {
+    let start = |episode: usize| derive_seed(plan.seed, "demonstration", episode as u64);
+    play_expert(factory, expert, plan, start, cancel, |episode| {
+        sink(episode).map_err(RecordError::from)
+    })
+}
+
+/// Returns of an expert with its noise in episodes of given seeds: held against a policy in the same
+/// episodes, luck with the starts cancels out. `plan` says how many, the noise's seed and the threads.
+pub fn expert_return(
+    factory: &EnvFactory,
+    expert: &ExpertDesign,
+    plan: Plan,
+    start: impl Fn(usize) -> u64 + Sync,
+) -> Result<ReturnStatistics, RecordError> {
+    let mut returns = Vec::with_capacity(plan.episodes);
+    let cancel = AtomicBool::new(false);
+    play_expert(factory, expert, plan, start, &cancel, |episode| {
+        returns.push(episode.true_return());
+        Ok(())
+    })?;
+    Ok(ReturnStatistics::of(&returns))
+}
+
+fn play_expert(
+    factory: &EnvFactory,
+    expert: &ExpertDesign,
+    plan: Plan,
+    start: impl Fn(usize) -> u64 + Sync,
+    cancel: &AtomicBool,
+    mut sink: impl FnMut(Episode) -> Result<(), RecordError>,
+) -> Result<usize, RecordError> {
     if plan.episodes == 0 {
         return Err(RecordError::NoEpisodes);
     }
@@ -79,7 +110,7 @@ pub fn record(
         cancel,
         || (factory.build(), expert.build()),
         |(env, controller), episode| {
-            let seed = derive_seed(plan.seed, "demonstration", episode as u64);
+            let seed = start(episode);
             controller.begin(seed);
             let mut noise = stream(plan.seed, "action-noise", episode as u64);
             let mut mean = vec![0.0; env.spec().action.dim()];
@@ -89,7 +120,7 @@ pub fn record(
                 Ok(expert.noise().command(&mean, &mut noise, action))
             })
         },
-        |_, episode| sink(episode).map_err(RecordError::from),
+        |_, episode| sink(episode),
     )
 }
 

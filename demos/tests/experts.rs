@@ -6,8 +6,8 @@ use costate_demos::dataset::{Header, Status};
 use costate_demos::experts::{IlqrExpert, IlqrParameters, LqrExpert, Margins};
 use costate_demos::inspect::Replay;
 use costate_demos::{
-    Dataset, DatasetWriter, ExpertDesign, Plan, RecordError, check, info, random_return, record,
-    record_dataset,
+    Dataset, DatasetWriter, ExpertDesign, Plan, RecordError, check, expert_return, info,
+    random_return, record, record_dataset,
 };
 use costate_envs::riccati::lqr;
 use costate_envs::worlds::lq::{Lq, LqModel};
@@ -166,6 +166,13 @@ fn recordings_depend_on_the_seed_alone() {
             "{env}: fewer episodes"
         );
         assert_ne!(one[0], one[1], "{env}: episodes");
+        let starts = |i: usize| one[i].seed;
+        let again = expert_return(&factory, &design, plan(3, 2), starts).unwrap();
+        let mean = one.iter().map(Episode::true_return).sum::<f64>() / 3.0;
+        assert!(
+            (again.mean - mean).abs() <= 1e-12 * mean.abs(),
+            "{env}: starts and noise are the recording's, so is the return"
+        );
         // −½z² up to a constant: equal where two episodes share their noise.
         let density = |e: &Episode| e.trajectory.log_densities().unwrap()[0];
         assert!(

@@ -4,6 +4,6 @@ mod result;
 mod suite;
 mod table;
 
-pub use result::{CellResult, Milestone};
+pub use result::{CellResult, FreshResult, Milestone};
 pub use suite::{Cell, Method, Suite};
 pub use table::markdown;

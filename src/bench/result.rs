@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::evaluate::Frozen;
+use crate::evaluate::frozen::Verdict;
+use crate::learners::frozen::ValidationSettings;
 use crate::run::{Algo, files};
 
 /// When a run first reached a normalised score.
@@ -15,6 +16,28 @@ pub struct Milestone {
     pub steps: u64,
     /// Seconds of learning by then.
     pub seconds: f64,
+}
+
+/// What fresh policies on a frozen cost came to, by the one with the highest learned soft value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FreshResult {
+    /// How they were trained.
+    pub settings: ValidationSettings,
+    /// (return − random) / (expert − random), in the episodes of the evaluation.
+    pub normalized_score: f64,
+    /// Mean true return.
+    #[serde(rename = "return")]
+    pub mean_return: f64,
+    /// (return − expert) / |expert|.
+    pub relative_return: f64,
+    /// δ a step.
+    pub delta: f64,
+    /// What δ says.
+    pub verdict: Verdict,
+    /// Seconds that all of them took.
+    pub seconds: f64,
+    /// Environment steps that all of them took.
+    pub steps: u64,
 }
 
 /// The result of one training with its evaluation.
@@ -42,6 +65,8 @@ pub struct CellResult {
     #[serde(rename = "return")]
     pub mean_return: f64,
     /// Mean true return of the demonstrations.
+    pub demonstrations_return: f64,
+    /// Mean true return of the expert that gave them, with its noise, in the episodes of the evaluation.
     pub expert_return: f64,
     /// Mean true return of random actions.
     pub random_return: f64,
@@ -51,9 +76,9 @@ pub struct CellResult {
     pub steps: u64,
     /// First iteration whose rollouts reached a normalised score of 0.95.
     pub to_95: Option<Milestone>,
-    /// Fresh policies on the frozen cost.
+    /// The kept one of the fresh policies on the frozen cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frozen: Option<Frozen>,
+    pub fresh: Option<FreshResult>,
     /// Spearman's correlation of learned and true cost, where a cost is learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spearman: Option<f64>,
@@ -70,7 +95,7 @@ pub struct CellResult {
 
 impl CellResult {
     /// Version that this build writes and reads.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     /// Reads a result; `None` if there is none.
     pub fn read(file: &Path) -> Result<Option<Self>, Error> {

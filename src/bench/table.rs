@@ -1,8 +1,7 @@
 //! A suite's results as Markdown.
 
-use super::result::CellResult;
+use super::result::{CellResult, FreshResult};
 use super::suite::{Cell, Suite};
-use crate::evaluate::frozen::FreshPolicy;
 use crate::evaluate::statistics::{Estimate, stratified_interquartile_mean};
 
 /// Results by cell; `None` where a cell has not been run.
@@ -156,7 +155,7 @@ fn frozen(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
             cell.demonstrations == count
                 && env.is_none_or(|env| env == cell.env)
                 && method.is_none_or(|method| method == cell.method.name)
-                && result.as_ref().is_some_and(|r| r.frozen.is_some())
+                && result.as_ref().is_some_and(|r| r.fresh.is_some())
         })
     };
     let names = suite.methods.iter().map(|m| m.name.clone());
@@ -172,12 +171,12 @@ fn frozen(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
     for env in envs.iter().filter(|env| has(Some(env), None)) {
         let cells = methods.iter().map(|method| {
             let found = found(results, env, method, count);
-            let best = |of: fn(&FreshPolicy) -> f64, digits: usize| {
-                let values = found.values(|r| r.frozen.as_ref().map(|f| of(f.best())));
+            let best = |of: fn(&FreshResult) -> f64, digits: usize| {
+                let values = found.values(|r| r.fresh.as_ref().map(of));
                 let texts: Vec<String> = values.iter().map(|v| format!("{v:.digits$}")).collect();
                 texts.join(" ")
             };
-            match found.values(|r| r.frozen.as_ref().map(|_| 1.0)).is_empty() {
+            match found.values(|r| r.fresh.as_ref().map(|_| 1.0)).is_empty() {
                 true => "not run".into(),
                 false => format!(
                     "{}; {}; δ {}",

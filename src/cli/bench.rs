@@ -18,10 +18,15 @@ use super::evaluate::evaluate_run;
 use super::record::record;
 use super::train::{Request, new_run, work};
 use super::validate::validate;
-use crate::bench::{Cell, CellResult, Milestone, Suite, markdown};
+use crate::bench::{Cell, CellResult, FreshResult, Milestone, Suite, markdown};
 use crate::error::Error;
-use crate::evaluate::{Frozen, Options};
+use crate::evaluate::{FRESH, Options, episodes};
 use crate::run::{Algo, RunConfig, RunFolder, files};
+
+/// Episodes that a learned policy is evaluated in.
+const EPISODES: usize = 100;
+/// Their seed.
+const EVALUATION_SEED: u64 = 1000;
 
 /// Arguments of `costate bench`.
 #[derive(clap::Args)]
@@ -74,7 +79,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let results = whole
         .cells()
         .into_iter()
-        .map(|cell| Ok((cell.clone(), current(&cell, &folder)?)))
+        .map(|cell| Ok((cell.clone(), current(&whole, &cell, &folder)?)))
         .collect::<Result<Vec<_>, Error>>()?;
     let table = markdown(&whole, &results);
     if !args.show {
@@ -85,11 +90,14 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 }
 
 /// The result of a cell, if it is there and was made with today's settings and model.
-fn current(cell: &Cell, folder: &Path) -> Result<Option<CellResult>, Error> {
+fn current(suite: &Suite, cell: &Cell, folder: &Path) -> Result<Option<CellResult>, Error> {
     let Some(result) = CellResult::read(&cell.file(folder))? else {
         return Ok(None);
     };
-    let same = result.settings == cell.algo()? && result.env_digest == env_digest(cell.env)?;
+    let fresh = result.fresh.as_ref().map(|f| &f.settings);
+    let same = result.settings == cell.algo()?
+        && result.env_digest == env_digest(cell.env)?
+        && fresh == suite.validation(cell)?.as_ref();
     Ok(same.then_some(result))
 }
 
@@ -104,7 +112,7 @@ fn run_cells(suite: &Suite, folder: &Path, args: &Args, output: Output) -> Resul
     let interrupt = interrupt_flag()?;
     let mut cells = Vec::new();
     for cell in suite.cells() {
-        if current(&cell, folder)?.is_none() {
+        if current(suite, &cell, folder)?.is_none() {
             cells.push(cell);
         }
     }
@@ -186,6 +194,28 @@ fn demonstrate(
     }
 }
 
+/// Mean true return, in the episodes of the evaluation, of the expert that gave the demonstrations. Their own
+/// mean would make the luck of 25 starts part of every score. Measured once, kept beside them.
+fn expert_return(env: &str, work: &Path) -> Result<f64, Error> {
+    let file = demonstrations_folder(work, env).join("expert_return.json");
+    let read = || -> Option<f64> { serde_json::from_slice(&fs::read(&file).ok()?).ok() };
+    if let Some(mean) = read() {
+        return Ok(mean);
+    }
+    let factory = EnvConfig::named(env)?.factory()?;
+    let expert = ExpertDesign::new(&factory, None, None)?;
+    let plan = Plan {
+        episodes: EPISODES,
+        seed: EVALUATION_SEED,
+        workers: costate_demos::default_workers(),
+    };
+    let start = |i| episodes::start(EVALUATION_SEED, i);
+    let mean = costate_demos::expert_return(&factory, &expert, plan, start)?.mean;
+    let text = serde_json::to_vec(&mean).map_err(|e| Error::Failure(e.to_string()))?;
+    files::write_atomic(&file, &text)?;
+    Ok(mean)
+}
+
 /// Trains (or goes on), validates and evaluates; `None` if interrupted.
 fn run_cell(
     suite: &Suite,
@@ -233,27 +263,39 @@ fn run_cell(
     if !worked.finished {
         return Ok(None);
     }
-    let frozen: Option<Frozen> = match suite.validation(cell)? {
+    let frozen = match suite.validation(cell)? {
         Some(settings) => {
-            let found = validate(&run, &demonstrations, &settings, workers, interrupt, quiet)?;
-            if found.is_none() {
-                return Ok(None);
+            match validate(&run, &demonstrations, &settings, workers, interrupt, quiet)? {
+                Some(found) => Some((settings, found)),
+                None => return Ok(None),
             }
-            found
         }
         None => None,
     };
     let options = Options {
-        episodes: 100,
-        seed: 1000,
+        episodes: EPISODES,
+        seed: EVALUATION_SEED,
         choice: ActionChoice::Sample,
         pool: RolloutPool::new(workers),
     };
     let evaluation = evaluate_run(&run, &demonstrations, options, quiet)?;
-    let reached = |x: f64| {
-        let (zero, one) = (evaluation.random_return, evaluation.expert_return);
-        (x - zero) / (one - zero) >= 0.95
-    };
+    let expert_return = expert_return(cell.env, work_folder)?;
+    let random_return = evaluation.random_return;
+    let score = |x: f64| (x - random_return) / (expert_return - random_return);
+    let reached = |x: f64| score(x) >= 0.95;
+    let fresh_row = evaluation.rows.iter().find(|r| r.policy == FRESH);
+    let fresh = frozen
+        .zip(fresh_row)
+        .map(|((settings, frozen), row)| FreshResult {
+            settings,
+            normalized_score: score(row.mean_return),
+            mean_return: row.mean_return,
+            relative_return: (row.mean_return - expert_return) / expert_return.abs().max(1e-9),
+            delta: frozen.best().delta,
+            verdict: frozen.verdict,
+            seconds: frozen.seconds,
+            steps: frozen.steps,
+        });
     let to_95 = match algo {
         // Cloning acts only once it is done.
         Algo::Bc(_) => reached(evaluation.policy_return.mean).then_some(Milestone {
@@ -277,14 +319,15 @@ fn run_cell(
         settings: algo,
         demonstrations: cell.demonstrations,
         seed: cell.seed,
-        normalized_score: evaluation.normalized_score,
+        normalized_score: score(evaluation.policy_return.mean),
         mean_return: evaluation.policy_return.mean,
-        expert_return: evaluation.expert_return,
-        random_return: evaluation.random_return,
+        demonstrations_return: evaluation.expert_return,
+        expert_return,
+        random_return,
         seconds: worked.done.seconds,
         steps: worked.done.env_steps,
         to_95,
-        frozen,
+        fresh,
         spearman: evaluation.cost.as_ref().and_then(|c| c.spearman),
         epic: evaluation.cost.as_ref().and_then(|c| c.epic),
         workers,

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::evaluate::frozen::{Fresh, FreshPolicy, Judged};
 use crate::evaluate::{Frozen, episodes};
 use crate::learners::Task;
-use crate::learners::frozen::ValidationSettings;
+use crate::learners::frozen::{FrozenCostSettings, ValidationSettings};
 use crate::policy::GaussianPolicy;
 use crate::run::{RunFolder, files};
 
@@ -28,6 +28,7 @@ const RANDOM_EPISODES: usize = 32;
 
 #[derive(Serialize, Deserialize)]
 struct Done {
+    settings: FrozenCostSettings,
     report: FreshPolicy,
     seconds: f64,
     steps: u64,
@@ -90,13 +91,6 @@ pub fn validate(
     // Each on a thread of its own, with models of its own: tensors are not shared between threads.
     let one = |_: &mut (), i: usize| -> Result<Option<Done>, Error> {
         tch::set_num_threads(1);
-        if let Ok(text) = std::fs::read_to_string(file(i, "json"))
-            && let Ok(done) = serde_json::from_str(&text)
-            && file(i, "safetensors").exists()
-        {
-            advance(settings.iterations);
-            return Ok(Some(done));
-        }
         let (seed, discount) = plan[i];
         let mut own = shared.fresh();
         own.iterations = settings.iterations;
@@ -104,6 +98,14 @@ pub fn validate(
         own.ppo.discount = discount;
         own.ppo.learning_rate = settings.learning_rate;
         own.sac.learning_rate = settings.learning_rate;
+        if let Ok(text) = std::fs::read_to_string(file(i, "json"))
+            && let Ok(done) = serde_json::from_str::<Done>(&text)
+            && done.settings == own
+            && file(i, "safetensors").exists()
+        {
+            advance(settings.iterations);
+            return Ok(Some(done));
+        }
         let judged = Judged {
             cost: &EnergyModel::read(&cost)?,
             policy: &GaussianPolicy::read(&policy)?,
@@ -129,6 +131,7 @@ pub fn validate(
             return Ok(None);
         };
         let done = Done {
+            settings: own,
             report,
             seconds,
             steps,

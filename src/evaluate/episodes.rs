@@ -22,11 +22,13 @@ pub fn of_actor(
     pool.collect(factory, actor, choice, &jobs(count, seed))
 }
 
-/// Starts shared by everything that is compared.
+/// Seed of episode `i` of an evaluation, shared by everything that is compared.
+pub fn start(seed: u64, i: usize) -> u64 {
+    derive_seed(seed, "evaluation", i as u64)
+}
+
 fn jobs(count: usize, seed: u64) -> Vec<Job> {
-    (0..count)
-        .map(|i| Job::new(derive_seed(seed, "evaluation", i as u64)))
-        .collect()
+    (0..count).map(|i| Job::new(start(seed, i))).collect()
 }
 
 /// Episodes in which every action is, with probability `random_share`, uniform within the action
