@@ -4,6 +4,6 @@ mod model;
 pub mod regularizers;
 mod scalar;
 
-pub use model::{CostForm, CostSettings, EnergyModel};
+pub use model::{CostForm, CostSettings, EnergyModel, Seen};
 pub use regularizers::Regularizers;
 pub use scalar::ScalarFunction;

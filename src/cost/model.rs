@@ -68,6 +68,15 @@ pub struct EnergyModel {
     base: Option<GaussianPolicy>,
 }
 
+/// Rows of (s, a) as a model's cost sees them.
+#[derive(Debug)]
+pub struct Seen {
+    /// `[N, inputs]`.
+    inputs: Tensor,
+    /// log π_0(a | s), `[N]`, where there is a base policy.
+    base_log_density: Option<Tensor>,
+}
+
 impl EnergyModel {
     /// A model with weights from `rng` on normalised observations and actions.
     pub fn new(
@@ -121,15 +130,28 @@ impl EnergyModel {
         &self.header.env
     }
 
-    /// c_θ(s, a), `[N, observation_dim]`, `[N, action_dim] → [N]`, nats.
+    /// c(s, a), `[N, observation_dim]`, `[N, action_dim] → [N]`, nats.
     pub fn cost(&self, observations: &Tensor, actions: &Tensor) -> Tensor {
-        let learned = self.cost_of(&self.inputs(observations, actions));
-        match &self.base {
+        self.cost_seen(&self.see(observations, actions))
+    }
+
+    /// What of c(s, a) does not depend on the weights, for rows that are asked for again and again.
+    pub fn see(&self, observations: &Tensor, actions: &Tensor) -> Seen {
+        let of = |base: &GaussianPolicy| {
+            tch::no_grad(|| base.log_density(observations, actions)).to_kind(Kind::Float)
+        };
+        Seen {
+            inputs: self.inputs(observations, actions),
+            base_log_density: self.base.as_ref().map(of),
+        }
+    }
+
+    /// c = c_θ − log π_0, `[N]`.
+    fn cost_seen(&self, seen: &Seen) -> Tensor {
+        let learned = self.cost_of(&seen.inputs);
+        match &seen.base_log_density {
             None => learned,
-            Some(base) => {
-                let log_density = tch::no_grad(|| base.log_density(observations, actions));
-                learned - log_density.to_kind(Kind::Float)
-            }
+            Some(log_density) => learned - log_density,
         }
     }
 
@@ -158,7 +180,12 @@ impl EnergyModel {
 
     /// E_θ(τ) = Σ_t c_θ(s_t, a_t) − V(s_T), `[N]` in f64.
     pub fn energy(&self, batch: &TrajectoryBatch) -> Tensor {
-        batch.sum_over_time(&self.cost(&batch.observations, &batch.actions))
+        self.energy_seen(batch, &self.see(&batch.observations, &batch.actions))
+    }
+
+    /// E_θ(τ) of a batch whose steps have been seen, `[N]` in f64.
+    pub fn energy_seen(&self, batch: &TrajectoryBatch, steps: &Seen) -> Tensor {
+        batch.sum_over_time(&self.cost_seen(steps))
             - self.value(&batch.finals).to_kind(Kind::Double)
     }
 

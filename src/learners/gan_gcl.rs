@@ -26,7 +26,7 @@ use super::report::DiscriminatorReport;
 use super::sides::{Shared, Sides, shared};
 use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
-use crate::cost::{CostSettings, EnergyModel, Regularizers};
+use crate::cost::{CostSettings, EnergyModel, Regularizers, Seen};
 use crate::density::{self, Scores};
 use crate::discriminator;
 use crate::error::Error;
@@ -206,6 +206,7 @@ impl Learner for GanGcl {
 /// Rows of the discriminator with log μ of each, `[N]` in f64.
 struct Group {
     rows: TrajectoryBatch,
+    steps: Seen,
     log_density: Tensor,
 }
 
@@ -250,20 +251,16 @@ impl GanGcl {
         let mixed = |rows: &TrajectoryBatch, log_q: &Tensor| {
             self.background.log_density(rows, log_q, count)
         };
-        let mut groups = vec![Group {
-            log_density: mixed(&rows, &recorded),
-            rows,
-        }];
-        groups.extend(self.background.samples().map(|past| Group {
-            log_density: mixed(past, &log_policy(policy, past)),
-            rows: past.shallow_clone(),
-        }));
-        let demonstrations = &self.demonstrations;
+        let group = |rows: &TrajectoryBatch, log_q: &Tensor| Group {
+            steps: self.cost.model.see(&rows.observations, &rows.actions),
+            log_density: mixed(rows, log_q),
+            rows: rows.shallow_clone(),
+        };
+        let of = |rows: &TrajectoryBatch| group(rows, &log_policy(policy, rows));
+        let mut groups = vec![group(&rows, &recorded)];
+        groups.extend(self.background.samples().map(of));
         Groups {
-            expert: Group {
-                rows: demonstrations.shallow_clone(),
-                log_density: mixed(demonstrations, &log_policy(policy, demonstrations)),
-            },
+            expert: of(&self.demonstrations),
             policy: groups,
         }
     }
@@ -310,7 +307,7 @@ impl RowEnergy {
             Tensor::cat(&groups.iter().map(f).collect::<Vec<_>>(), 0)
         };
         Self {
-            energy: all(&|g| model.energy(&g.rows)),
+            energy: all(&|g| model.energy_seen(&g.rows, &g.steps)),
             start_value: all(&|g| model.start_value(&g.rows)),
             log_density: all(&|g| g.log_density.shallow_clone()),
         }

@@ -13,6 +13,13 @@ pub struct Mlp {
     biases: Vec<Tensor>,
 }
 
+/// tanh x = 2 σ(2x) − 1. libtorch's own tanh is the exact one of a vendor's library and four times slower than
+/// its logistic function; the two differ by less than 1e-6.
+fn tanh(x: &Tensor) -> Tensor {
+    let doubled = x.g_mul_scalar(2.0).sigmoid().g_mul_scalar(2.0);
+    doubled.g_sub_scalar(1.0)
+}
+
 impl Mlp {
     /// Layers of the given sizes: Gaussian weights of standard deviation 1/√in (the last layer's
     /// times `last_scale`), zero biases.
@@ -47,7 +54,7 @@ impl Mlp {
         for (i, (w, b)) in self.weights.iter().zip(&self.biases).enumerate() {
             x = x.linear(w, Some(b));
             if i < last {
-                x = x.tanh();
+                x = tanh(&x);
             }
         }
         x
@@ -95,5 +102,21 @@ impl Mlp {
                 let _ = tail.fill_(value);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tanh_and_its_gradient_are_libtorchs() {
+        let points: Vec<f32> = (-3000..=3000).map(|i| i as f32 * 5e-3).collect();
+        let x = Tensor::from_slice(&points).set_requires_grad(true);
+        let difference = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+        let slope = |y: &Tensor| Tensor::run_backward(&[y.sum(Kind::Float)], &[&x], true, false);
+        let (own, exact) = (tanh(&x), x.tanh());
+        assert!(difference(&own, &exact) < 1e-6);
+        assert!(difference(&slope(&own)[0], &slope(&exact)[0]) < 1e-6);
     }
 }
