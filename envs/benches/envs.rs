@@ -1,6 +1,7 @@
 //! How fast the worlds are: environment steps (with observation and cost), rollout steps (with a
 //! 64-64 tanh actor, on one and on all cores) and resets beside the bare rapier steps of the same
-//! control period. Ends with a table of rates and of ratios to the bare step.
+//! control periods: all step through the same episodes. Ends with a table of rates and of ratios to the bare
+//! step.
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
@@ -13,7 +14,7 @@ use costate_envs::physics::{Blueprint, Physics};
 use costate_envs::registry::names;
 use costate_envs::rng::stream;
 use costate_envs::rollout::{ActionChoice, GROUP, Job, RolloutPool};
-use costate_envs::{End, EnvConfig, EnvFactory};
+use costate_envs::{EnvConfig, EnvFactory};
 use criterion::Criterion;
 use nalgebra::{DMatrix, DVector};
 use rand::RngExt;
@@ -21,43 +22,51 @@ use rand::RngExt;
 /// Steps that are timed together.
 const BLOCK: u64 = 10;
 
-/// Least time seen of each block of an episode's steps, seconds. Episodes repeat exactly, so the sum
-/// of the least times is an episode undisturbed, also on a busy machine.
+/// Least time seen of each block of the script's steps, seconds. Episodes repeat exactly, so the sum
+/// of the least times is a script undisturbed, also on a busy machine.
 #[derive(Clone, Default)]
 struct Best(Vec<f64>);
 
 impl Best {
-    /// Times `count` calls of `step`, leaving out `restart`, which runs before every `episode` of
-    /// them.
+    /// Times `count` calls of `step` in episodes of `lengths` steps, over and over, leaving out `restart`,
+    /// which is told the number of the episode that follows.
     fn timed(
         &mut self,
         count: u64,
-        episode: u64,
-        mut restart: impl FnMut(),
+        lengths: &[u64],
+        mut restart: impl FnMut(usize),
         mut step: impl FnMut(),
     ) -> Duration {
-        let blocks = episode.div_ceil(BLOCK);
+        let blocks = lengths.iter().map(|n| n.div_ceil(BLOCK)).sum::<u64>();
         self.0.resize(blocks as usize, f64::MAX);
         let mut total = Duration::ZERO;
         let mut left = count;
         while left > 0 {
-            restart();
-            for (i, best) in self.0.iter_mut().enumerate() {
-                let whole = BLOCK.min(episode - i as u64 * BLOCK);
-                let steps = left.min(whole);
-                if steps == 0 {
+            let mut from = 0;
+            for (episode, &length) in lengths.iter().enumerate() {
+                if left == 0 {
                     break;
                 }
-                let start = Instant::now();
-                for _ in 0..steps {
-                    step();
+                restart(episode);
+                for i in 0..length.div_ceil(BLOCK) {
+                    let whole = BLOCK.min(length - i * BLOCK);
+                    let steps = left.min(whole);
+                    if steps == 0 {
+                        break;
+                    }
+                    let start = Instant::now();
+                    for _ in 0..steps {
+                        step();
+                    }
+                    let elapsed = start.elapsed();
+                    if steps == whole {
+                        let best = &mut self.0[from + i as usize];
+                        *best = best.min(elapsed.as_secs_f64() / steps as f64);
+                    }
+                    total += elapsed;
+                    left -= steps;
                 }
-                let elapsed = start.elapsed();
-                if steps == whole {
-                    *best = best.min(elapsed.as_secs_f64() / steps as f64);
-                }
-                total += elapsed;
-                left -= steps;
+                from += length.div_ceil(BLOCK) as usize;
             }
         }
         total
@@ -85,31 +94,29 @@ struct Row {
     reset: Best,
 }
 
-/// Periods that a command lasts.
-const HOLD: usize = 10;
-
-fn held(commands: &[Vec<f32>], period: usize) -> &[f32] {
-    &commands[period / HOLD % commands.len()]
-}
-
-fn commands(factory: &EnvFactory) -> Vec<Vec<f32>> {
-    let mut rng = stream(0, "bench", 0);
-    (0..1024)
-        .map(|_| {
-            let channels = &factory.spec().action.0;
-            channels
-                .iter()
-                .map(|c| c.low + (c.high - c.low) * rng.random::<f32>())
-                .collect()
-        })
-        .collect()
+/// Episodes that all benchmarks of a world step through: what the rollouts do. Few enough for each step
+/// to be timed several times.
+fn script_length(factory: &EnvFactory) -> u64 {
+    (1000 / factory.spec().horizon as u64).clamp(1, 4)
 }
 
 fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
     let config = EnvConfig::named(name).expect("registered");
     let factory = config.factory().expect("shipped models are valid");
-    let horizon = factory.spec().horizon as u64;
-    let commands = commands(&factory);
+    let actor = Arc::new(actor(&factory));
+    let episodes = script_length(&factory);
+    let jobs: Vec<Job> = (0..episodes).map(Job::new).collect();
+    let script = RolloutPool::all_cores()
+        .collect(&factory, &actor, ActionChoice::Sample, &jobs)
+        .expect("a random actor's actions are finite");
+    let lengths: Vec<u64> = script.iter().map(|e| e.trajectory.len() as u64).collect();
+    // Episode and step that come next.
+    let now = Cell::new((0, 0));
+    let next_action = || {
+        let (episode, t) = now.get();
+        now.set((episode, t + 1));
+        script[episode].trajectory.action(t)
+    };
     let row = RefCell::new(Row {
         name,
         bare: Best::default(),
@@ -124,27 +131,27 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
     if let Ok(model) = parse::<Model>(&config.model, "") {
         let blueprint = Arc::new(Blueprint::new(&model).expect("shipped models are valid"));
         let mut env = factory.build();
-        env.reset(0);
-        let start = env.coordinates();
+        let starts: Vec<_> = script
+            .iter()
+            .map(|e| {
+                env.reset(e.seed);
+                env.coordinates()
+            })
+            .collect();
         group.bench_function("bare", |b| {
             b.iter_custom(|count| {
                 let physics = RefCell::new(Physics::new(blueprint.clone()));
-                let period = Cell::new(0_usize);
                 let mut best = row.borrow().bare.clone();
                 let elapsed = best.timed(
                     count,
-                    horizon,
-                    || {
-                        physics.borrow_mut().reset(&start);
-                        period.set(0);
+                    &lengths,
+                    |episode| {
+                        physics.borrow_mut().reset(&starts[episode]);
+                        now.set((episode, 0));
                     },
                     || {
                         let mut physics = physics.borrow_mut();
-                        // The same forces as below, set once for as long as they last.
-                        if period.get().is_multiple_of(HOLD) {
-                            physics.push(held(&commands, period.get()));
-                        }
-                        period.set(period.get() + 1);
+                        physics.push(next_action());
                         for _ in 0..model.steps_per_control {
                             physics.bare_step();
                         }
@@ -160,21 +167,19 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
         b.iter_custom(|count| {
             let env = RefCell::new(factory.build());
             let mut observation = vec![0.0; factory.spec().observation.dim()];
-            let period = Cell::new(0_usize);
             let mut best = row.borrow().env.clone();
             let elapsed = best.timed(
                 count,
-                horizon,
-                || {
-                    env.borrow_mut().reset(0);
-                    period.set(0);
+                &lengths,
+                |episode| {
+                    env.borrow_mut().reset(script[episode].seed);
+                    now.set((episode, 0));
                 },
                 || {
                     let mut env = env.borrow_mut();
                     env.observe(black_box(&mut observation));
-                    let step = env.step(held(&commands, period.get())).expect("valid");
-                    period.set(period.get() + 1);
-                    assert!(step.cost.is_finite() && step.end != End::Terminated);
+                    let step = env.step(next_action()).expect("valid");
+                    assert!(step.cost.is_finite());
                 },
             );
             row.borrow_mut().env = best;
@@ -182,9 +187,11 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
         });
     });
 
-    let actor = Arc::new(actor(&factory));
-    let jobs: Vec<Job> = (0..4 * GROUP as u64).map(Job::new).collect();
-    let steps = jobs.len() as u64 * horizon;
+    // The same episodes in every place of the groups.
+    let jobs: Vec<Job> = (0..4 * GROUP as u64)
+        .map(|i| Job::new(i % episodes))
+        .collect();
+    let steps = lengths.iter().sum::<u64>() * jobs.len() as u64 / episodes;
     for (label, pool) in [
         ("rollout_one", RolloutPool::new(1)),
         ("rollout_all", RolloutPool::all_cores()),
@@ -218,7 +225,7 @@ fn bench(criterion: &mut Criterion, name: &'static str) -> Row {
         b.iter_custom(|count| {
             row.borrow_mut()
                 .reset
-                .timed(count, 100, || (), || env.reset(black_box(7)))
+                .timed(count, &[100], |_| (), || env.reset(black_box(7)))
         });
     });
     group.finish();
