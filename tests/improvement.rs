@@ -1,7 +1,7 @@
 //! Policy improvement against closed forms: of a single step with cost ½k(a − m)² the policy that minimises
 //! E[c + α log π] is N(m, α/k).
 //!
-//! Seen to fail: PPO and SAC each with the sign of the entropy's part flipped.
+//! Seen to fail: PPO and SAC each with the sign of the entropy's part flipped; PPO without the halving of its step.
 
 use costate::batch::TrajectoryBatch;
 use costate::improve::{Improvement, Improver, Objective, PpoSettings, SacSettings};
@@ -15,12 +15,12 @@ use tch::Tensor;
 const CURVATURE: f64 = 16.0;
 const BEST: f64 = 0.3;
 
-fn policy() -> GaussianPolicy {
+fn policy(std_initial: f64) -> GaussianPolicy {
     let settings = PolicySettings {
         hidden: vec![16],
         std_form: StdForm::Constant,
         std_floor: 0.02,
-        std_initial: 0.6,
+        std_initial,
     };
     let scale = ActionScale {
         centre: vec![0.0],
@@ -52,7 +52,7 @@ fn improved(
     iterations: usize,
 ) -> [f64; 3] {
     tch::set_num_threads(1);
-    let policy = policy();
+    let policy = policy(0.6);
     let mut improver = Improver::new(improvement, &ppo(), &sac, &policy, 0);
     let cost = |batch: &TrajectoryBatch| -> Vec<f64> {
         to_f64(&batch.actions)
@@ -141,5 +141,41 @@ fn the_temperature_adapts_to_the_entropy_asked_for() {
     assert!(
         (temperature / exact - 1.0).abs() < 0.3,
         "α {temperature}, exactly {exact}"
+    );
+}
+
+/// However large Adam's step, one improvement moves the policy by a nat at most, and it still moves.
+#[test]
+fn a_step_of_ppo_is_bounded() {
+    tch::set_num_threads(1);
+    let policy = policy(0.05);
+    let settings = PpoSettings {
+        learning_rate: 0.5,
+        ..ppo()
+    };
+    let mut improver = Improver::new(Improvement::Ppo, &settings, &sac(), &policy, 0);
+    let cost = |batch: &TrajectoryBatch| to_f64(&batch.actions.square());
+    let objective = Objective {
+        cost: &cost,
+        entropy_weight: 1.0,
+    };
+    let episodes: Vec<Trajectory> = (0..64)
+        .map(|k| {
+            let action = 0.1 * (k as f32 / 32.0 - 1.0);
+            Trajectory::new(1, 1, vec![0.0; 2], vec![action], None, End::Terminated).unwrap()
+        })
+        .collect();
+    let batch = TrajectoryBatch::new(&episodes).unwrap();
+    let log_density = || tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions));
+    let before = log_density();
+    let report = improver.improve(&policy, &batch, &objective, &before, 0, 0);
+    let log_ratio = log_density() - before;
+    let kl = (log_ratio.exp() - 1.0 - log_ratio).mean(tch::Kind::Double);
+    let kl = kl.double_value(&[]);
+    assert!(kl > 1e-3 && kl <= 1.0, "moved by {kl} nats");
+    assert!(
+        (kl - report.kl).abs() < 1e-6,
+        "{kl}, reported {}",
+        report.kl
     );
 }

@@ -11,6 +11,12 @@ use crate::batch::TrajectoryBatch;
 use crate::nn::{self, Adam, AdamSettings, Mlp, StateDict, StateError};
 use crate::policy::{GaussianPolicy, Normalizer};
 
+/// No improvement step may move the policy further than this (mean KL divergence, nats). The clip bounds the
+/// gradient, not the step: a narrow policy (σ cloned from demonstrations) can leap in its first pass, before any
+/// check, to where neither clip nor cost teaches it anything.
+const MAX_KL: f64 = 1.0;
+const MAX_HALVINGS: usize = 20;
+
 /// Settings of [`Ppo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -256,7 +262,8 @@ impl Ppo {
     }
 }
 
-/// Minimises E[max(−ρÂ, −clip(ρ, 1 ± ε)Â)] with ρ = π_new / π_old, until the KL bound.
+/// Minimises E[max(−ρÂ, −clip(ρ, 1 ± ε)Â)] with ρ = π_new / π_old, until the KL divergence passes `kl_stop`; a step
+/// beyond [`MAX_KL`] is halved until it is within, as in the line search of TRPO (Schulman et al. 2015, appendix C).
 fn improve_policy(
     settings: &PpoSettings,
     optimizer: &mut Adam,
@@ -266,6 +273,8 @@ fn improve_policy(
     orders: &[Vec<Tensor>],
 ) -> ImproveReport {
     let (low, high) = (1.0 - settings.clip, 1.0 + settings.clip);
+    let before: Vec<Tensor> =
+        tch::no_grad(|| policy.parameters().iter().map(Tensor::copy).collect());
     let (mut norms, mut updates, mut epochs, mut kl) = (0.0, 0, 0, 0.0);
     for minibatches in orders {
         for indices in minibatches {
@@ -283,6 +292,14 @@ fn improve_policy(
             break;
         }
     }
+    // Written so that a KL divergence that is not a number is a step too far.
+    for _ in 0..MAX_HALVINGS {
+        if kl <= MAX_KL {
+            break;
+        }
+        go_back_half(policy, &before);
+        kl = kl_divergence(policy, batch, &targets.old_log_density);
+    }
     let entropy = tch::no_grad(|| policy.distribution(&batch.observations).entropy())
         .mean(Kind::Double)
         .double_value(&[]);
@@ -294,6 +311,15 @@ fn improve_policy(
         gradient_norm: norms / f64::from(updates.max(1)),
         temperature: 1.0,
     }
+}
+
+/// θ ← ½(θ + θ_before).
+fn go_back_half(policy: &GaussianPolicy, before: &[Tensor]) {
+    tch::no_grad(|| {
+        for (mut now, before) in policy.parameters().into_iter().zip(before) {
+            let _ = now.lerp_(before, 0.5);
+        }
+    });
 }
 
 /// KL(old ‖ new) from the old policy's samples: E[ρ − 1 − log ρ], which is never negative.
