@@ -57,7 +57,7 @@ impl Verdict {
     /// Of δ a step. The window was measured (docs/experiments.md).
     pub fn of(delta: f64) -> Self {
         match delta {
-            d if d < -0.06 => Self::NotOptimisable,
+            d if d < -0.02 => Self::NotOptimisable,
             d if d > 0.15 => Self::Exploited,
             _ => Self::Sound,
         }
