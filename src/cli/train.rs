@@ -95,7 +95,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             &interrupt,
             output,
         )?;
-        progress.finished = frozen.is_some() || s.validation.plan(0).is_empty();
+        progress.finished = frozen.is_some() || s.validation.plan().is_empty();
     }
     let summary = json!({
         "run": run.path(),

@@ -12,7 +12,7 @@ use super::common::{Demonstrations, Output};
 use super::ui::{Counter, number, table};
 use crate::cost::EnergyModel;
 use crate::error::Error;
-use crate::evaluate::frozen::{Fresh, FreshPolicy, Judged, Verdict};
+use crate::evaluate::frozen::{Fresh, FreshPolicy, Judged};
 use crate::evaluate::{Frozen, episodes};
 use crate::learners::Task;
 use crate::learners::frozen::{FrozenCostSettings, ValidationSettings};
@@ -23,8 +23,6 @@ use crate::run::{RunFolder, files};
 const FILE: &str = "validation.json";
 /// The kept policy.
 pub const FRESH_POLICY: &str = "fresh_policy.safetensors";
-/// A policy that stays short of the expert may have been unlucky rather than the cost bad: so often are more trained.
-const ROUNDS: usize = 3;
 /// Episodes of random actions that δ is scaled by.
 const RANDOM_EPISODES: usize = 32;
 
@@ -55,6 +53,7 @@ pub fn validate(
     interrupt: &AtomicBool,
     output: Output,
 ) -> Result<Option<Frozen>, Error> {
+    let plan = settings.plan();
     let Some(shared) = run.config().algo.shared() else {
         return Err(Error::Misuse(format!(
             "{}: {} learns no cost, there is nothing to optimise a fresh policy on",
@@ -62,12 +61,13 @@ pub fn validate(
             run.config().algo.name()
         )));
     };
-    if settings.plan(0).is_empty() {
+    if plan.is_empty() {
         return Ok(None);
     }
     let folder = run.file("validation");
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    let file = |(seed, discount): (u64, f64), kind: &str| {
+    let file = |i: usize, kind: &str| {
+        let (seed, discount) = plan[i];
         folder.join(format!("fresh-{seed}-{discount}.{kind}"))
     };
     let cost = run.file("cost.safetensors");
@@ -79,20 +79,29 @@ pub fn validate(
     let imitated = run.config().imitated()?;
     let (trajectories, starts) = demonstrations.first(imitated.episodes);
 
+    let total = plan.len() * settings.iterations;
+    let counter = Mutex::new((Counter::new(output, "validation", total), 0));
+    let advance = |by: usize| {
+        if let Ok(mut counter) = counter.lock() {
+            counter.1 += by;
+            let done = counter.1;
+            counter.0.at(done, "fresh policies on the frozen cost");
+        }
+    };
     // Each on a thread of its own, with models of its own: tensors are not shared between threads.
-    let one = |fresh: (u64, f64), advance: &dyn Fn(usize)| -> Result<Option<Done>, Error> {
+    let one = |_: &mut (), i: usize| -> Result<Option<Done>, Error> {
         tch::set_num_threads(1);
-        let (seed, discount) = fresh;
+        let (seed, discount) = plan[i];
         let mut own = shared.fresh();
         own.iterations = settings.iterations;
         own.trajectories = settings.trajectories;
         own.ppo.discount = discount;
         own.ppo.learning_rate = settings.learning_rate;
         own.sac.learning_rate = settings.learning_rate;
-        if let Ok(text) = std::fs::read_to_string(file(fresh, "json"))
+        if let Ok(text) = std::fs::read_to_string(file(i, "json"))
             && let Ok(done) = serde_json::from_str::<Done>(&text)
             && done.settings == own
-            && file(fresh, "safetensors").exists()
+            && file(i, "safetensors").exists()
         {
             advance(settings.iterations);
             return Ok(Some(done));
@@ -127,47 +136,28 @@ pub fn validate(
             seconds,
             steps,
         };
-        files::write_atomic(&file(fresh, "safetensors"), &policy.to_bytes()?)?;
+        files::write_atomic(&file(i, "safetensors"), &policy.to_bytes()?)?;
         let text =
             serde_json::to_string_pretty(&done).map_err(|e| Error::Failure(e.to_string()))?;
-        files::write_atomic(&file(fresh, "json"), text.as_bytes())?;
+        files::write_atomic(&file(i, "json"), text.as_bytes())?;
         Ok(Some(done))
     };
-    let mut all: Vec<Done> = Vec::new();
-    let mut frozen = None;
-    for round in 0..ROUNDS {
-        let plan = settings.plan(round);
-        let total = plan.len() * settings.iterations;
-        let counter = Mutex::new((Counter::new(output, "validation", total), 0));
-        let advance = |by: usize| {
-            if let Ok(mut counter) = counter.lock() {
-                counter.1 += by;
-                let done = counter.1;
-                counter.0.at(done, "fresh policies on the frozen cost");
-            }
-        };
-        let trained: Vec<Option<Done>> = pool
-            .map(plan.len(), || (), |(), i| one(plan[i], &advance))
-            .into_iter()
-            .collect::<Result<_, _>>()?;
-        if let Ok((counter, _)) = counter.into_inner() {
-            counter.finish();
-        }
-        let Some(trained) = trained.into_iter().collect::<Option<Vec<Done>>>() else {
-            return Ok(None);
-        };
-        all.extend(trained);
-        let seconds = all.iter().map(|d| d.seconds).sum();
-        let steps = all.iter().map(|d| d.steps).sum();
-        frozen = Frozen::of(all.iter().map(|d| d.report).collect(), seconds, steps);
-        if !matches!(&frozen, Some(f) if f.verdict == Verdict::NotOptimisable) {
-            break;
-        }
+    let results: Vec<Option<Done>> = pool
+        .map(plan.len(), || (), one)
+        .into_iter()
+        .collect::<Result<_, _>>()?;
+    if let Ok((counter, _)) = counter.into_inner() {
+        counter.finish();
     }
+    let Some(all) = results.into_iter().collect::<Option<Vec<Done>>>() else {
+        return Ok(None);
+    };
+    let seconds = all.iter().map(|d| d.seconds).sum();
+    let steps = all.iter().map(|d| d.steps).sum();
+    let frozen = Frozen::of(all.iter().map(|d| d.report).collect(), seconds, steps);
     if let Some(frozen) = &frozen {
-        let FreshPolicy { seed, discount, .. } = *frozen.best();
-        let kept = file((seed, discount), "safetensors");
-        let best = std::fs::read(&kept).map_err(Error::io(&kept))?;
+        let best = std::fs::read(file(frozen.kept, "safetensors"))
+            .map_err(Error::io(&file(frozen.kept, "safetensors")))?;
         files::write_atomic(&run.file(FRESH_POLICY), &best)?;
         run.write_json(
             FILE,

@@ -17,8 +17,7 @@ use crate::policy::{GaussianPolicy, PolicySettings};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValidationSettings {
-    /// Fresh policies for each discount; 0 skips the validation. As many again are trained, at most twice, while none
-    /// reaches the expert's soft value.
+    /// Fresh policies for each discount; 0 skips the validation.
     pub policies: usize,
     /// Discounts γ that they are trained with.
     pub discounts: Vec<f64>,
@@ -37,10 +36,9 @@ fn usual_learning_rate() -> f64 {
 }
 
 impl ValidationSettings {
-    /// Seed and discount of every fresh policy of a round, counted from 0.
-    pub fn plan(&self, round: usize) -> Vec<(u64, f64)> {
-        let first = (round * self.policies) as u64;
-        let seeds = first..first + self.policies as u64;
+    /// Seed and discount of every fresh policy.
+    pub fn plan(&self) -> Vec<(u64, f64)> {
+        let seeds = 0..self.policies as u64;
         seeds
             .flat_map(|seed| self.discounts.iter().map(move |&discount| (seed, discount)))
             .collect()
