@@ -88,6 +88,21 @@ pub fn validate(
             counter.0.at(done, "fresh policies on the frozen cost");
         }
     };
+    let judged = Judged {
+        cost: &EnergyModel::read(&cost)?,
+        policy: &GaussianPolicy::read(&policy)?,
+        task: Task {
+            factory,
+            demonstrations: &trajectories,
+            starts: &starts,
+            expert: "",
+            seed: run.config().seed,
+            workers: 1,
+        },
+        expert_return: demonstrations.dataset.meta().demonstration_return.mean,
+        random: &random,
+    };
+    let (expert, _) = judged.yardsticks()?;
     // Each on a thread of its own, with models of its own: tensors are not shared between threads.
     let one = |_: &mut (), i: usize| -> Result<Option<Done>, Error> {
         tch::set_num_threads(1);
@@ -109,16 +124,7 @@ pub fn validate(
         let judged = Judged {
             cost: &EnergyModel::read(&cost)?,
             policy: &GaussianPolicy::read(&policy)?,
-            task: Task {
-                factory,
-                demonstrations: &trajectories,
-                starts: &starts,
-                expert: "",
-                seed: run.config().seed,
-                workers: 1,
-            },
-            expert_return: demonstrations.dataset.meta().demonstration_return.mean,
-            random: &random,
+            ..judged
         };
         let stop = || interrupt.load(Ordering::Relaxed);
         let Some(Fresh {
@@ -154,7 +160,8 @@ pub fn validate(
     };
     let seconds = all.iter().map(|d| d.seconds).sum();
     let steps = all.iter().map(|d| d.steps).sum();
-    let frozen = Frozen::of(all.iter().map(|d| d.report).collect(), seconds, steps);
+    let policies = all.iter().map(|d| d.report).collect();
+    let frozen = Frozen::of(policies, expert.soft_value, seconds, steps);
     if let Some(frozen) = &frozen {
         let best = std::fs::read(file(frozen.kept, "safetensors"))
             .map_err(Error::io(&file(frozen.kept, "safetensors")))?;

@@ -54,12 +54,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Of δ a step. The window was measured (docs/experiments.md).
-    pub fn of(delta: f64) -> Self {
-        match delta {
-            d if d < -0.02 => Self::NotOptimisable,
-            d if d > 0.15 => Self::Exploited,
-            _ => Self::Sound,
+    /// Of δ a step, and of the same difference in nats: where random actions cost very much, a large one hides
+    /// in a small δ. The windows were measured (docs/experiments.md).
+    pub fn of(delta: f64, nats: f64) -> Self {
+        if delta < -0.02 || nats < -1.0 {
+            Self::NotOptimisable
+        } else if delta > 0.15 {
+            Self::Exploited
+        } else {
+            Self::Sound
         }
     }
 
@@ -84,8 +87,11 @@ pub struct Frozen {
     pub policies: Vec<FreshPolicy>,
     /// Index of the kept one.
     pub kept: usize,
-    /// What its δ says.
+    /// What its soft value beside the expert's says.
     pub verdict: Verdict,
+    /// The expert's soft value, nats a step; runs of earlier versions do not have it.
+    #[serde(default)]
+    pub expert_soft_value: Option<f64>,
     /// Seconds that all of them took.
     pub seconds: f64,
     /// Environment steps that all of them took.
@@ -94,11 +100,18 @@ pub struct Frozen {
 
 impl Frozen {
     /// Keeps the one with the highest learned soft value; `None` without any.
-    pub fn of(policies: Vec<FreshPolicy>, seconds: f64, steps: u64) -> Option<Self> {
+    pub fn of(
+        policies: Vec<FreshPolicy>,
+        expert_soft_value: f64,
+        seconds: f64,
+        steps: u64,
+    ) -> Option<Self> {
         let kept = (0..policies.len())
             .max_by(|&i, &j| policies[i].soft_value.total_cmp(&policies[j].soft_value))?;
+        let best = policies[kept];
         Some(Self {
-            verdict: Verdict::of(policies[kept].delta),
+            verdict: Verdict::of(best.delta, best.soft_value - expert_soft_value),
+            expert_soft_value: Some(expert_soft_value),
             policies,
             kept,
             seconds,
@@ -220,4 +233,29 @@ pub struct Fresh {
 fn batch(trajectories: &[Trajectory]) -> Result<TrajectoryBatch, Error> {
     TrajectoryBatch::new(trajectories)
         .ok_or_else(|| Error::Misuse("no demonstrations to validate the cost with".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kept fresh policies of the recorded experiments: δ, nats a step, and whether they did the task.
+    #[test]
+    fn the_verdict_is_that_of_the_recorded_experiments() {
+        for (world, delta, nats, did) in [
+            ("point_mass", 0.035, 0.99, true),
+            ("point_maze", -0.007, -0.68, true),
+            ("lunar_lander", -0.004, -0.45, true),
+            ("cart_pole_swing_up, seed 1", -0.029, -0.61, false),
+            ("hopper", -0.012, -4.23, false),
+        ] {
+            assert_eq!(Verdict::of(delta, nats) == Verdict::Sound, did, "{world}");
+        }
+        assert_eq!(Verdict::of(-0.012, -4.23), Verdict::NotOptimisable);
+        assert_eq!(
+            Verdict::of(18.6, 6.4),
+            Verdict::Exploited,
+            "gail, point_maze"
+        );
+    }
 }

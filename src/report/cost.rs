@@ -26,7 +26,7 @@ const FIGURES: [(&str, &str, &str); 7] = [
     (
         "frozen_delta",
         "Fresh policy’s δ",
-        "Its learned soft value against the expert’s: about 0 is sound, below −0.02 the cost could not be \
+        "Its learned soft value against the expert’s: about 0 is sound, below −0.02 (or a nat a step) the cost could not be \
          optimised, above 0.15 it was exploited.",
     ),
     (
