@@ -5,7 +5,6 @@ use costate::nn::{matrix, to_f64};
 use costate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings, StdForm};
 use costate_envs::actor::gaussian_log_density;
 use costate_envs::rng::stream;
-use nalgebra::DMatrix;
 use proptest::prelude::*;
 use rand::RngExt;
 
@@ -57,11 +56,11 @@ proptest! {
         let exact = policy.distribution(&matrix(&s, o));
         let (mean, log_std) = (to_f64(&exact.mean), to_f64(&exact.log_std));
         let log_density = to_f64(&exact.log_density(&matrix(&actions, a)));
-        let mut scratch = actor.scratch(width);
-        actor.forward(&DMatrix::from_column_slice(o, width, &s), &mut scratch);
+        let mut scratch = actor.scratch();
         for j in 0..width {
+            actor.forward(&s[j * o..(j + 1) * o], &mut scratch);
             for i in 0..a {
-                let (m, l) = (f64::from(scratch.mean[(i, j)]), f64::from(scratch.log_std[(i, j)]));
+                let (m, l) = (f64::from(scratch.mean[i]), f64::from(scratch.log_std[i]));
                 prop_assert!((m - mean[j * a + i]).abs() < 1e-5, "mean {m} is not {}", mean[j * a + i]);
                 prop_assert!((l - log_std[j * a + i]).abs() < 1e-5);
             }
@@ -69,8 +68,8 @@ proptest! {
             // amplifies for actions far in the tail.
             let own = gaussian_log_density(
                 actions[j * a..(j + 1) * a].iter().copied(),
-                scratch.mean.column(j).iter().copied(),
-                scratch.log_std.column(j).iter().copied(),
+                scratch.mean.iter().copied(),
+                scratch.log_std.iter().copied(),
             );
             prop_assert!((own - log_density[j]).abs() < 1e-5 * (1.0 + log_density[j].abs()));
         }

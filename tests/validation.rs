@@ -223,3 +223,50 @@ fn a_benchmark_runs_what_is_missing_and_says_what_is_not_there() {
         &["did you mean `lq`?"],
     );
 }
+
+#[test]
+fn speed_is_measured_kept_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let speed = |more: &[&'static str]| {
+        let mut args = vec!["bench", "speed", "-o", "speed", "--json"];
+        args.extend(more);
+        args
+    };
+    fail(at, &speed(&["--show"]), 2, &["no measurement in speed"]);
+    let found = json(&succeed(
+        at,
+        &speed(&["--envs", "cart_pole,lq", "--turns", "1", "--seeds", "9"]),
+    ));
+    assert!(found["machine"].is_string() && found["turns"] == 1);
+    let worlds = found["worlds"].as_array().unwrap();
+    let names: Vec<_> = worlds.iter().map(|w| &w["name"]).collect();
+    assert_eq!(names, ["cart_pole", "lq"]);
+    for field in [
+        "bare_step_us",
+        "env_step_us",
+        "rollout_step_us",
+        "rollout_steps_per_second_1",
+        "rollout_steps_per_second_all",
+        "rollout_of_bare",
+    ] {
+        assert!(worlds[0][field].as_f64().unwrap() > 0.0, "{field}");
+    }
+    assert!(worlds[1]["bare_step_us"].is_null(), "lq has no bodies");
+    assert_eq!(
+        found["time_to_score"].as_array().unwrap().len(),
+        0,
+        "seed 9"
+    );
+    let table = fs::read_to_string(at.join("speed/README.md")).unwrap();
+    assert!(table.contains("| cart_pole |") && table.contains("| lq | – |"));
+    assert_eq!(json(&succeed(at, &speed(&["--show"]))), found);
+    for (misplaced, hint) in [
+        (speed(&["--methods", "bc"]), "--methods"),
+        (speed(&["--jobs", "2"]), "--jobs"),
+        (speed(&["--envs", "hoper"]), "hopper"),
+        (vec!["bench", "results", "--turns", "3"], "--turns"),
+    ] {
+        fail(at, &misplaced, 2, &[hint]);
+    }
+}

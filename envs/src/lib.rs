@@ -17,6 +17,7 @@ pub mod rollout;
 pub mod scene;
 pub mod spec;
 pub mod task;
+pub mod timing;
 pub mod trajectory;
 mod variant;
 mod vary;

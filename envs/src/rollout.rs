@@ -1,24 +1,19 @@
 //! Parallel rollouts: `job(index, seed) → slot[index]`.
 //!
-//! Jobs are cut into groups of [`GROUP`] consecutive indices. A worker takes whole groups and runs
-//! the frozen actor on all worlds of a group as one matrix product, so the arithmetic of an episode
-//! depends on its index alone: results are bit-identical for any number of workers. A batch is a
-//! fixed set of jobs, never "the first K that finish", which would favour short episodes.
+//! A worker runs one episode after the other in a world of its own, which stays in its caches, so the arithmetic of an
+//! episode depends on its job alone: results are bit-identical for any number of workers. A batch is a fixed set of
+//! jobs, never "the first K that finish", which would favour short episodes.
 
 use std::sync::Arc;
 
 use crossbeam::channel;
-use nalgebra::DMatrix;
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::actor::{Actor, Scratch, gaussian_log_density};
 use crate::env::{End, Env, EnvError};
 use crate::registry::EnvFactory;
-use crate::rng::{Stream, stream};
+use crate::rng::stream;
 use crate::trajectory::{Episode, Success, Trajectory};
-
-/// Worlds that a worker steps together.
-pub const GROUP: usize = 16;
 
 /// How an actor chooses actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,17 +79,13 @@ impl RolloutPool {
         choice: ActionChoice,
         jobs: &[Job],
     ) -> Result<Vec<Episode>, EnvError> {
-        let groups: Vec<&[Job]> = jobs.chunks(GROUP).collect();
-        let slots = self.map(
-            groups.len(),
-            || Group::new(factory, actor),
-            |group, i| group.run(choice, groups[i]),
-        );
-        let mut episodes = Vec::with_capacity(jobs.len());
-        for slot in slots {
-            episodes.extend(slot?);
-        }
-        Ok(episodes)
+        self.map(
+            jobs.len(),
+            || Runner::new(factory, actor),
+            |runner, i| runner.run(choice, jobs[i]),
+        )
+        .into_iter()
+        .collect()
     }
 
     /// Runs `job(state, i)` for `i < count` on the workers, each with a state of its own, and
@@ -135,119 +126,85 @@ impl RolloutPool {
     }
 }
 
-/// A worker's worlds and buffers.
-struct Group {
+/// A worker's world and buffers: rolls out one episode after the other.
+pub struct Runner {
     actor: Arc<Actor>,
-    envs: Vec<Box<dyn Env>>,
-    observations: DMatrix<f32>,
+    env: Box<dyn Env>,
     scratch: Scratch,
     horizon: usize,
 }
 
-/// An episode in the making.
-struct Recording {
-    noise: Stream,
-    observations: Vec<f32>,
-    actions: Vec<f32>,
-    log_densities: Vec<f64>,
-    costs: Vec<f64>,
-    success: Success,
-    end: End,
-}
-
-impl Group {
-    fn new(factory: &EnvFactory, actor: &Arc<Actor>) -> Self {
+impl Runner {
+    /// A runner with a world of its own.
+    pub fn new(factory: &EnvFactory, actor: &Arc<Actor>) -> Self {
         Self {
             actor: actor.clone(),
-            envs: (0..GROUP).map(|_| factory.build()).collect(),
-            observations: DMatrix::zeros(actor.observation_dim(), GROUP),
-            scratch: actor.scratch(GROUP),
+            env: factory.build(),
+            scratch: actor.scratch(),
             horizon: factory.spec().horizon,
         }
     }
 
-    fn run(&mut self, choice: ActionChoice, jobs: &[Job]) -> Result<Vec<Episode>, EnvError> {
+    /// One episode, which is handed over: nothing but its own arrays is allocated outside of the physics.
+    pub fn run(&mut self, choice: ActionChoice, job: Job) -> Result<Episode, EnvError> {
         let (o, a) = (self.actor.observation_dim(), self.actor.action_dim());
         let t = self.horizon;
-        let mut recordings: Vec<Recording> = Vec::with_capacity(jobs.len());
-        for (env, job) in self.envs.iter_mut().zip(jobs) {
-            env.reset(job.start);
-            recordings.push(Recording {
-                noise: stream(job.seed, "action", 0),
-                observations: Vec::with_capacity((t + 1) * o),
-                actions: Vec::with_capacity(t * a),
-                log_densities: Vec::with_capacity(t),
-                costs: Vec::with_capacity(t),
-                success: Success::default(),
-                end: End::Running,
-            });
-        }
-        // Unused columns keep fixed values: the product's width never changes.
-        self.observations.fill(0.0);
-        while recordings.iter().any(|r| r.end == End::Running) {
-            for (j, (env, r)) in self.envs.iter().zip(&mut recordings).enumerate() {
-                if r.end == End::Running {
-                    let column = &mut self.observations.as_mut_slice()[j * o..(j + 1) * o];
-                    env.observe(column);
-                    r.observations.extend_from_slice(column);
-                    r.success.see(env.solved());
-                }
+        let (env, scratch) = (&mut self.env, &mut self.scratch);
+        let mut noise = stream(job.seed, "action", 0);
+        let mut observations = Vec::with_capacity((t + 1) * o);
+        let mut actions = Vec::with_capacity(t * a);
+        let mut log_densities = Vec::with_capacity(t);
+        let mut costs = Vec::with_capacity(t);
+        let mut success = Success::default();
+        let mut observe = |env: &dyn Env, observations: &mut Vec<f32>| {
+            let from = observations.len();
+            observations.resize(from + o, 0.0);
+            env.observe(&mut observations[from..]);
+            success.see(env.solved());
+            from
+        };
+        env.reset(job.start);
+        let mut end = End::Running;
+        while end == End::Running {
+            let from = observe(env.as_ref(), &mut observations);
+            self.actor.forward(&observations[from..], scratch);
+            let from = actions.len();
+            for (m, l) in scratch.mean.iter().zip(&scratch.log_std) {
+                actions.push(match choice {
+                    ActionChoice::Mean => *m,
+                    ActionChoice::Sample => {
+                        let z: f32 = StandardNormal.sample(&mut noise);
+                        m + l.exp() * z
+                    }
+                });
             }
-            self.actor.forward(&self.observations, &mut self.scratch);
-            for (j, (env, r)) in self.envs.iter_mut().zip(&mut recordings).enumerate() {
-                if r.end != End::Running {
-                    continue;
-                }
-                let mean = self.scratch.mean.column(j);
-                let log_std = self.scratch.log_std.column(j);
-                let from = r.actions.len();
-                for (m, l) in mean.iter().zip(log_std.iter()) {
-                    r.actions.push(match choice {
-                        ActionChoice::Mean => *m,
-                        ActionChoice::Sample => {
-                            let z: f32 = StandardNormal.sample(&mut r.noise);
-                            m + l.exp() * z
-                        }
-                    });
-                }
-                let action = &r.actions[from..];
-                if choice == ActionChoice::Sample {
-                    r.log_densities.push(gaussian_log_density(
-                        action.iter().copied(),
-                        mean.iter().copied(),
-                        log_std.iter().copied(),
-                    ));
-                }
-                let step = env.step(action)?;
-                r.costs.push(step.cost);
-                r.end = step.end;
-                if step.end != End::Running {
-                    let last = r.observations.len();
-                    r.observations.resize(last + o, 0.0);
-                    env.observe(&mut r.observations[last..]);
-                    r.success.see(env.solved());
-                }
+            let action = &actions[from..];
+            if choice == ActionChoice::Sample {
+                log_densities.push(gaussian_log_density(
+                    action.iter().copied(),
+                    scratch.mean.iter().copied(),
+                    scratch.log_std.iter().copied(),
+                ));
             }
+            let step = env.step(action)?;
+            costs.push(step.cost);
+            end = step.end;
         }
-        jobs.iter()
-            .zip(recordings)
-            .map(|(job, r)| {
-                let steps = r.costs.len();
-                let log_densities = (choice == ActionChoice::Sample).then_some(r.log_densities);
-                Trajectory::new(o, a, r.observations, r.actions, log_densities, r.end)
-                    .map(|trajectory| Episode {
-                        seed: job.start,
-                        trajectory,
-                        costs: r.costs,
-                        success: r.success.verdict(),
-                    })
-                    // Actions are checked by the environment: only its own state can be at fault.
-                    .map_err(|_| EnvError::Diverged {
-                        env: "rollout".into(),
-                        step: steps,
-                    })
+        observe(env.as_ref(), &mut observations);
+        let steps = costs.len();
+        let log_densities = (choice == ActionChoice::Sample).then_some(log_densities);
+        Trajectory::new(o, a, observations, actions, log_densities, end)
+            .map(|trajectory| Episode {
+                seed: job.start,
+                trajectory,
+                costs,
+                success: success.verdict(),
             })
-            .collect()
+            // Actions are checked by the environment: only its own state can be at fault.
+            .map_err(|_| EnvError::Diverged {
+                env: "rollout".into(),
+                step: steps,
+            })
     }
 }
 

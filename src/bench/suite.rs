@@ -77,13 +77,14 @@ pub struct Cell<'a> {
 
 impl Suite {
     /// Names of the shipped suites.
-    pub const NAMES: [&'static str; 2] = ["results", "ablation"];
+    pub const NAMES: [&'static str; 3] = ["results", "ablation", "speed"];
 
     /// A shipped suite.
     pub fn named(name: &str) -> Result<Self, Error> {
         let text = match name {
             "results" => include_str!("../../assets/benchmarks/results.json"),
             "ablation" => include_str!("../../assets/benchmarks/ablation.json"),
+            "speed" => include_str!("../../assets/benchmarks/speed.json"),
             other => {
                 let hint = suggestion(nearest(other, Self::NAMES));
                 return Err(Error::Misuse(format!(

@@ -16,6 +16,7 @@ use costate_envs::rollout::{ActionChoice, RolloutPool};
 use super::common::{Demonstrations, Output, interrupt_flag};
 use super::evaluate::evaluate_run;
 use super::record::record;
+use super::speed;
 use super::train::{Request, new_run, work};
 use super::validate::validate;
 use crate::bench::{Cell, CellResult, FreshResult, Milestone, Suite, markdown};
@@ -35,35 +36,58 @@ Examples:
   costate bench results
   costate bench results --envs pendulum,point_maze --methods bc,gan-gcl --seeds 0
   costate bench ablation --jobs 2
-  costate bench results --show")]
+  costate bench results --show
+  costate bench speed --turns 5 --envs hopper,cart_pole")]
 pub struct Args {
-    /// results: every learner on twelve worlds; ablation: what each ingredient of GAN-GCL buys.
-    suite: String,
+    /// results: every learner on twelve worlds; ablation: what each ingredient of GAN-GCL buys; speed: steps and
+    /// rollouts beside the bare physics, and time to expert level.
+    pub(super) suite: String,
     /// Environments, with commas between them [default: the suite's].
     #[arg(long, value_name = "ENV,…", value_delimiter = ',')]
-    envs: Vec<String>,
+    pub(super) envs: Vec<String>,
     /// Methods, with commas between them [default: the suite's].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     methods: Vec<String>,
     /// Seeds, with commas between them [default: the suite's].
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
-    seeds: Vec<u64>,
+    pub(super) seeds: Vec<u64>,
     /// Folder of results, a JSON file a cell, with the table beside them [default: benches/SUITE].
     #[arg(short = 'o', long, value_name = "DIR")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     /// Folder of demonstrations and runs, kept to go on from.
     #[arg(long, value_name = "DIR", default_value = "runs/bench")]
-    work: PathBuf,
+    pub(super) work: PathBuf,
     /// Cells at a time, each on an equal share of the cores; seconds then say less.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
     /// Show what is there and run nothing.
     #[arg(long)]
-    show: bool,
+    pub(super) show: bool,
+    /// Turns behind every median of `speed` [default: 15].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) turns: Option<u16>,
 }
 
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
+    let misplaced = |option: &str| {
+        Err(Error::Misuse(format!(
+            "{option} has no meaning for `costate bench {}`; leave it out",
+            args.suite
+        )))
+    };
+    if args.suite == "speed" {
+        if !args.methods.is_empty() {
+            return misplaced("--methods");
+        }
+        if args.jobs != 1 {
+            return misplaced("--jobs");
+        }
+        return speed::run(&args, output);
+    }
+    if args.turns.is_some() {
+        return misplaced("--turns");
+    }
     let whole = Suite::named(&args.suite)?;
     let folder = args
         .output
@@ -163,7 +187,7 @@ fn demonstrations_folder(work: &Path, env: &str) -> PathBuf {
 }
 
 /// Records what all cells of an environment learn from: the first episodes of its best expert, seed 0.
-fn demonstrate(
+pub(super) fn demonstrate(
     env: &str,
     count: usize,
     work: &Path,
@@ -217,7 +241,7 @@ fn expert_return(env: &str, work: &Path) -> Result<f64, Error> {
 }
 
 /// Trains (or goes on), validates and evaluates; `None` if interrupted.
-fn run_cell(
+pub(super) fn run_cell(
     suite: &Suite,
     cell: &Cell,
     work_folder: &Path,
@@ -337,7 +361,7 @@ fn run_cell(
 }
 
 /// The processor's name and the number of cores.
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info
         .lines()

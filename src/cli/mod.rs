@@ -10,6 +10,7 @@ mod evaluate;
 mod expert;
 mod record;
 mod report;
+mod speed;
 mod train;
 mod ui;
 mod validate;

@@ -7,7 +7,6 @@ use costate_envs::actor::Actor;
 use costate_envs::rng::{derive_seed, stream};
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{EnvError, EnvFactory, Episode};
-use nalgebra::DMatrix;
 use rand::RngExt;
 
 /// Episodes of `actor`, sampled or by its mean, from the starts of the stream `evaluation`.
@@ -45,15 +44,15 @@ pub fn degraded(
     let run = |_: &mut (), i: usize| {
         let mut env = factory.build();
         let mut rng = stream(jobs[i].seed, "degraded", random_share.to_bits());
-        let mut scratch = actor.scratch(1);
-        let mut now = DMatrix::zeros(actor.observation_dim(), 1);
+        let mut scratch = actor.scratch();
+        let mut now = vec![0.0; actor.observation_dim()];
         play(env.as_mut(), i, jobs[i].seed, |env, action| {
             if rng.random_bool(random_share) {
                 uniform(&env.spec().action, &mut rng, action);
             } else {
-                env.observe(now.as_mut_slice());
+                env.observe(&mut now);
                 actor.forward(&now, &mut scratch);
-                action.copy_from_slice(scratch.mean.as_slice());
+                action.copy_from_slice(&scratch.mean);
             }
             Ok(None)
         })

@@ -10,7 +10,6 @@ use costate_envs::actor::Actor;
 use costate_envs::rng::{derive_seed, stream};
 use costate_envs::rollout::RolloutPool;
 use costate_envs::{End, EnvFactory, Trajectory};
-use nalgebra::DMatrix;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
@@ -232,7 +231,7 @@ impl Dagger {
                     design.noise().command(&mean, &mut noise, action);
                     labels.extend_from_slice(action);
                     if !rng.random_bool(expert_acts) {
-                        env.observe(learner.observation.as_mut_slice());
+                        env.observe(&mut learner.observation);
                         learner.sample(&mut rng, action);
                     }
                     Ok(None)
@@ -265,14 +264,14 @@ impl Dagger {
 struct Acting<'a> {
     actor: &'a Actor,
     scratch: costate_envs::actor::Scratch,
-    observation: DMatrix<f32>,
+    observation: Vec<f32>,
 }
 
 impl<'a> Acting<'a> {
     fn new(actor: &'a Actor) -> Self {
         Self {
-            scratch: actor.scratch(1),
-            observation: DMatrix::zeros(actor.observation_dim(), 1),
+            scratch: actor.scratch(),
+            observation: vec![0.0; actor.observation_dim()],
             actor,
         }
     }

@@ -177,8 +177,8 @@ impl Expert for ImpedanceExpert {
         let coordinates = env.coordinates();
         let (positions, velocities) = coordinates.split_at(self.arm.joints());
         let pose = self.arm.pose(positions);
-        let [x, y] = self.slot.tip_error(&pose);
-        let (tilt_sin, tilt_cos) = self.slot.tilt(&pose).sin_cos();
+        let [x, y] = self.slot.tip_error(pose.tip);
+        let (tilt_sin, tilt_cos) = self.slot.tilt(pose.angle).sin_cos();
         // Beyond a quarter turn the torque stays at its greatest.
         let tilt = if tilt_cos < 0.0 {
             tilt_sin.signum()

@@ -44,7 +44,7 @@ struct ActionScale {
 pub struct PolicyExpert {
     actor: Arc<Actor>,
     scratch: Scratch,
-    observation: DMatrix<f32>,
+    observation: Vec<f32>,
     sha256: String,
 }
 
@@ -128,8 +128,8 @@ impl PolicyExpert {
             ));
         }
         Ok(Self {
-            scratch: actor.scratch(1),
-            observation: DMatrix::zeros(o, 1),
+            scratch: actor.scratch(),
+            observation: vec![0.0; o],
             actor: Arc::new(actor),
             sha256: disk::sha256(bytes),
         })
@@ -155,7 +155,7 @@ impl Expert for PolicyExpert {
     fn begin(&mut self, _seed: u64) {}
 
     fn mean(&mut self, env: &dyn Env, out: &mut [f64]) -> Result<(), EnvError> {
-        env.observe(self.observation.as_mut_slice());
+        env.observe(&mut self.observation);
         self.actor.forward(&self.observation, &mut self.scratch);
         out.iter_mut()
             .zip(self.scratch.mean.iter())

@@ -22,6 +22,17 @@ struct Link {
     offset: [f64; 2],
 }
 
+/// Where the last link of an arm is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LastLink {
+    /// Its joint, metres.
+    pub joint: [f64; 2],
+    /// Its far end, metres.
+    pub tip: [f64; 2],
+    /// Orientation of its frame, rad, not wrapped.
+    pub angle: f64,
+}
+
 /// Where an arm is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pose {
@@ -89,16 +100,34 @@ impl Arm {
 
     /// The arm at joint angles `positions` (rad, at least one for each joint).
     pub fn pose(&self, positions: &[f32]) -> Pose {
-        let (mut tip, mut angle) = (self.base, 0.0);
         let mut joints = Vec::with_capacity(self.links.len());
+        let LastLink { tip, angle, .. } = self.walk(positions, |joint| joints.push(joint));
+        Pose { joints, tip, angle }
+    }
+
+    /// The same of the last link alone, without allocation.
+    pub fn last_link(&self, positions: &[f32]) -> LastLink {
+        self.walk(positions, |_| ())
+    }
+
+    /// From the base outwards.
+    fn walk(&self, positions: &[f32], mut visit: impl FnMut([f64; 2])) -> LastLink {
+        let base = self.base;
+        let mut last = LastLink {
+            joint: base,
+            tip: base,
+            angle: 0.0,
+        };
         for (link, &q) in self.links.iter().zip(positions) {
-            joints.push(tip);
-            angle += link.zero_angle + f64::from(q);
+            let joint = last.tip;
+            visit(joint);
+            let angle = last.angle + (link.zero_angle + f64::from(q));
             let (sin, cos) = ComplexField::sin_cos(angle);
             let [x, y] = link.offset;
-            tip = [tip[0] + cos * x - sin * y, tip[1] + sin * x + cos * y];
+            let tip = [joint[0] + cos * x - sin * y, joint[1] + sin * x + cos * y];
+            last = LastLink { joint, tip, angle };
         }
-        Pose { joints, tip, angle }
+        last
     }
 }
 

@@ -11,7 +11,7 @@
 
 use std::f64::consts::TAU;
 
-use nalgebra::{DMatrix, DVector};
+use nalgebra::{DMatrix, DVector, DVectorView, DVectorViewMut};
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,9 @@ const BOUND: f32 = 1e3;
 
 /// Bound of actions: ten standard deviations of the optimal policy in the shipped model.
 const ACTION_BOUND: f32 = 10.0;
+
+/// Most states and most actions: a step's vectors are on the stack.
+const MAX: usize = 64;
 
 /// Parameters; every number is dimensionless.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +79,11 @@ impl Lq {
         let m = model.b.first().map_or(0, Vec::len);
         if n == 0 || m == 0 {
             return Err("a and b need at least one row and column".into());
+        }
+        if n > MAX || m > MAX {
+            return Err(format!(
+                "a and b have {n} states and {m} actions; {MAX} is the most"
+            ));
         }
         let a = matrix("a", &model.a, n, n)?;
         let b = matrix("b", &model.b, n, m)?;
@@ -147,6 +155,14 @@ impl Lq {
     }
 }
 
+/// xᵀ M x without allocation, of at most [`MAX`] entries.
+fn quadratic(matrix: &DMatrix<f64>, x: &DVectorView<f64>) -> f64 {
+    let mut product = [0.0; MAX];
+    let mut product = DVectorViewMut::from_slice(&mut product, x.len());
+    product.gemv(1.0, matrix, x, 0.0);
+    x.dot(&product)
+}
+
 fn matrix(name: &str, rows: &[Vec<f64>], n: usize, m: usize) -> Result<DMatrix<f64>, String> {
     if rows.len() != n || rows.iter().any(|r| r.len() != m) {
         return Err(format!("{name} must be {n} rows of {m} numbers"));
@@ -186,19 +202,23 @@ impl Env for Lq {
             });
         }
         let mut cost = self.cost(action);
-        let a = DVector::from_iterator(
-            action.len(),
-            action
-                .iter()
-                .map(|&v| f64::from(v.clamp(-ACTION_BOUND, ACTION_BOUND))),
-        );
-        self.state = &self.a * &self.state + &self.b * a;
-        self.state
-            .apply(|s| *s = s.clamp(-f64::from(BOUND), f64::from(BOUND)));
+        let (mut a, mut next, mut pushed) = ([0.0; MAX], [0.0; MAX], [0.0; MAX]);
+        let (n, m) = (self.state.len(), action.len());
+        let clamped = action
+            .iter()
+            .map(|&v| f64::from(v.clamp(-ACTION_BOUND, ACTION_BOUND)));
+        a.iter_mut().zip(clamped).for_each(|(a, v)| *a = v);
+        // s ← A s + B a, on the stack.
+        DVectorViewMut::from_slice(&mut next, n).gemv(1.0, &self.a, &self.state, 0.0);
+        let a = DVectorView::from_slice(&a, m);
+        DVectorViewMut::from_slice(&mut pushed, n).gemv(1.0, &self.b, &a, 0.0);
+        for (s, (next, pushed)) in self.state.iter_mut().zip(next.iter().zip(&pushed)) {
+            *s = (next + pushed).clamp(-f64::from(BOUND), f64::from(BOUND));
+        }
         self.step += 1;
         if self.step == self.spec.horizon {
             self.end = End::Truncated;
-            cost += 0.5 * self.state.dot(&(&self.solution.cost_to_go * &self.state));
+            cost += 0.5 * quadratic(&self.solution.cost_to_go, &self.state.as_view());
         }
         Ok(Step {
             cost,
@@ -207,8 +227,12 @@ impl Env for Lq {
     }
 
     fn cost(&self, action: &[f32]) -> f64 {
-        let a = DVector::from_iterator(action.len(), action.iter().map(|&v| f64::from(v)));
-        0.5 * self.state.dot(&(&self.q * &self.state)) + 0.5 * a.dot(&(&self.r * &a))
+        let mut a = [0.0; MAX];
+        a.iter_mut()
+            .zip(action)
+            .for_each(|(a, &v)| *a = f64::from(v));
+        let a = DVectorView::from_slice(&a, action.len());
+        0.5 * quadratic(&self.q, &self.state.as_view()) + 0.5 * quadratic(&self.r, &a)
     }
 
     fn coordinates(&self) -> Vec<f32> {

@@ -25,7 +25,7 @@ use std::f64::consts::PI;
 use nalgebra::ComplexField;
 use serde::{Deserialize, Serialize};
 
-use super::arm::{Arm, Pose, norm};
+use super::arm::{Arm, norm};
 use super::spread;
 use super::walls::corners;
 use crate::model::{Checks, Model, Shape as Outline};
@@ -118,43 +118,33 @@ impl Slot {
         })
     }
 
-    /// From the goal to the tip of the peg at `pose`, metres.
-    pub fn tip_error(&self, pose: &Pose) -> [f64; 2] {
-        [0, 1].map(|i| pose.tip[i] - self.bottom[i])
+    /// From the goal to the tip of the peg, metres.
+    pub fn tip_error(&self, tip: [f64; 2]) -> [f64; 2] {
+        [0, 1].map(|i| tip[i] - self.bottom[i])
     }
 
     /// Angle of the peg against the slot, rad, not wrapped: the peg's frame looks downwards in it.
-    pub fn tilt(&self, pose: &Pose) -> f64 {
-        pose.angle + PI
+    pub fn tilt(&self, angle: f64) -> f64 {
+        angle + PI
     }
 }
 
 impl PegInsertion {
     /// Mean squared distance of the peg's ends to where they belong, m².
     fn squared_distance(&self, physics: &Physics) -> f64 {
-        let pose = self.arm.pose(physics.positions());
-        let tip = self.slot.tip_error(&pose);
+        let peg = self.arm.last_link(physics.positions());
+        let tip = self.slot.tip_error(peg.tip);
         // The other end: the last joint, a peg's length above the goal.
-        let other = pose.joints.last().map_or(tip, |joint| {
-            let error = self.slot.tip_error(&Pose {
-                tip: *joint,
-                ..pose.clone()
-            });
-            [error[0], error[1] - self.peg[1]]
-        });
+        let [x, y] = self.slot.tip_error(peg.joint);
+        let other = [x, y - self.peg[1]];
         0.5 * [tip, other].iter().flatten().map(|v| v * v).sum::<f64>()
     }
 
     /// Height of the peg's lowest corner over the blocks, metres.
     fn height(&self, positions: &[f32]) -> f64 {
-        let pose = self.arm.pose(positions);
-        let side = 0.5 * self.peg[0] * ComplexField::sin(pose.angle).abs();
-        let ends = pose
-            .joints
-            .last()
-            .map_or(pose.tip[1], |j| j[1])
-            .min(pose.tip[1]);
-        ends - side - self.slot.mouth
+        let peg = self.arm.last_link(positions);
+        let side = 0.5 * self.peg[0] * ComplexField::sin(peg.angle).abs();
+        peg.joint[1].min(peg.tip[1]) - side - self.slot.mouth
     }
 }
 
@@ -278,9 +268,9 @@ impl Task for PegInsertion {
             out[i] = physics.positions()[i].clamp(*low, *high);
         }
         out[n..2 * n].copy_from_slice(physics.velocities());
-        let pose = self.arm.pose(physics.positions());
-        let [x, y] = self.slot.tip_error(&pose);
-        let (sin, cos) = ComplexField::sin_cos(self.slot.tilt(&pose));
+        let peg = self.arm.last_link(physics.positions());
+        let [x, y] = self.slot.tip_error(peg.tip);
+        let (sin, cos) = ComplexField::sin_cos(self.slot.tilt(peg.angle));
         for (o, v) in out[2 * n..].iter_mut().zip([x, y, sin, cos]) {
             *o = v as f32;
         }
@@ -298,8 +288,8 @@ impl Task for PegInsertion {
     }
 
     fn solved(&self, physics: &Physics) -> Option<bool> {
-        let pose = self.arm.pose(physics.positions());
-        Some(norm(self.slot.tip_error(&pose)) < SOLVED_M)
+        let peg = self.arm.last_link(physics.positions());
+        Some(norm(self.slot.tip_error(peg.tip)) < SOLVED_M)
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {

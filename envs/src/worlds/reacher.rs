@@ -91,7 +91,7 @@ pub struct Reacher {
 impl Reacher {
     /// From tip to target.
     fn to_target(&self, physics: &Physics) -> [f64; 2] {
-        let (tip, base) = (self.arm.pose(physics.positions()).tip, self.arm.base());
+        let (tip, base) = (self.arm.last_link(physics.positions()).tip, self.arm.base());
         [0, 1].map(|i| base[i] + self.target[i] - tip[i])
     }
 }

@@ -1,0 +1,221 @@
+//! What `costate bench speed` measures, and its tables.
+
+use costate_envs::timing::{Spread, WorldSpeed};
+use serde::Serialize;
+
+use super::CellResult;
+
+/// A measured time over its turns, microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Micros {
+    /// First quartile.
+    pub low: f64,
+    /// Median.
+    pub median: f64,
+    /// Third quartile.
+    pub high: f64,
+}
+
+impl From<Spread> for Micros {
+    fn from(s: Spread) -> Self {
+        let [low, median, high] = [s.low, s.median, s.high].map(|seconds| 1e6 * seconds);
+        Self { low, median, high }
+    }
+}
+
+/// A world's row. Times are medians over the turns.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WorldRow {
+    /// Environment.
+    pub name: String,
+    /// rapier's step alone; null without rigid bodies.
+    pub bare_step_us: Option<f64>,
+    /// A step of the environment.
+    pub env_step_us: f64,
+    /// A step of a rollout with a 64-64 tanh actor.
+    pub rollout_step_us: f64,
+    /// 1 / that.
+    pub rollout_steps_per_second_1: f64,
+    /// The rate in batches on all workers.
+    pub rollout_steps_per_second_all: f64,
+    /// Share of the bare rate that the environment keeps, median over the turns.
+    pub env_of_bare: Option<f64>,
+    /// Share of the bare rate that rollouts keep, median over the turns.
+    pub rollout_of_bare: Option<f64>,
+    /// Rate of batches on all workers over the rate on one, median over the turns.
+    pub speedup: f64,
+    /// A reset.
+    pub reset_us: f64,
+    /// Quartiles behind the figures.
+    pub quartiles: Quartiles,
+}
+
+/// Quartiles of a world's times.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Quartiles {
+    bare_step_us: Option<Micros>,
+    env_step_us: Micros,
+    rollout_step_us: Micros,
+    batch_step_us_all: Micros,
+    rollout_of_bare: Option<[f64; 2]>,
+    speedup: [f64; 2],
+}
+
+impl From<WorldSpeed> for WorldRow {
+    fn from(w: WorldSpeed) -> Self {
+        let bare_step_us = w.bare.map(Micros::from);
+        let (env, rollout) = (Micros::from(w.env.step), Micros::from(w.rollout.step));
+        let all = Micros::from(w.all);
+        let ends = |s: Spread| [s.low, s.high];
+        Self {
+            bare_step_us: bare_step_us.map(|b| b.median),
+            env_step_us: env.median,
+            rollout_step_us: rollout.median,
+            rollout_steps_per_second_1: 1e6 / rollout.median,
+            rollout_steps_per_second_all: 1e6 / all.median,
+            env_of_bare: w.env.of_bare.map(|s| s.median),
+            rollout_of_bare: w.rollout.of_bare.map(|s| s.median),
+            speedup: w.speedup.median,
+            reset_us: 1e6 * w.reset.median,
+            quartiles: Quartiles {
+                bare_step_us,
+                env_step_us: env,
+                rollout_step_us: rollout,
+                batch_step_us_all: all,
+                rollout_of_bare: w.rollout.of_bare.map(ends),
+                speedup: ends(w.speedup),
+            },
+            name: w.name,
+        }
+    }
+}
+
+/// How fast a batch of so many episodes goes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BatchRow {
+    /// Environment.
+    pub env: String,
+    /// Episodes, each in a world of its own.
+    pub worlds: usize,
+    /// Steps taken together.
+    pub steps: usize,
+    /// Rate on all workers.
+    pub steps_per_second: f64,
+    /// Most memory the process has held by then, MiB.
+    pub peak_memory_mib: Option<f64>,
+}
+
+/// A training until the score.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScoreRow {
+    /// Environment.
+    pub env: String,
+    /// Algorithm.
+    pub algo: String,
+    /// Seed.
+    pub seed: u64,
+    /// Seconds to a normalised score of 0.95 in the rollouts; null if it was not reached.
+    pub seconds: Option<f64>,
+    /// Environment steps by then.
+    pub steps: Option<u64>,
+    /// Normalised score of the learned policy.
+    pub score: f64,
+    /// Seconds of the whole training.
+    pub seconds_of_training: f64,
+}
+
+impl From<&CellResult> for ScoreRow {
+    fn from(r: &CellResult) -> Self {
+        Self {
+            env: r.env.clone(),
+            algo: r.algo.clone(),
+            seed: r.seed,
+            seconds: r.to_95.map(|m| m.seconds),
+            steps: r.to_95.map(|m| m.steps),
+            score: r.normalized_score,
+            seconds_of_training: r.seconds,
+        }
+    }
+}
+
+/// Everything, as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Speed {
+    /// Version of the file.
+    pub format: u32,
+    /// Day of the measurement, UTC.
+    pub date: String,
+    /// Version of Costate.
+    pub costate_version: String,
+    /// Processor and cores.
+    pub machine: String,
+    /// Workers behind the figures of all cores.
+    pub workers: usize,
+    /// Turns behind every median.
+    pub turns: usize,
+    /// A row a world.
+    pub worlds: Vec<WorldRow>,
+    /// Batches of many episodes.
+    pub batches: Vec<BatchRow>,
+    /// Trainings to expert level.
+    pub time_to_score: Vec<ScoreRow>,
+}
+
+impl Speed {
+    /// Version of the file written today.
+    pub const FORMAT: u32 = 1;
+
+    /// The tables as Markdown.
+    pub fn markdown(&self) -> String {
+        let mut out = format!(
+            "# Speed\n\n{}, {}, Costate {}. Medians of {} turns; *bare* is rapier's step alone in the same episodes, *rollout* adds the environment, \
+             a 64-64 tanh actor, noise, log-densities, recording and resets. Quartiles and earlier days lie beside this file. Made by `costate bench speed`.\n\n",
+            self.date, self.machine, self.costate_version, self.turns
+        );
+        out += "| world | bare, µs | environment, µs (of the bare rate) | rollout, µs (of the bare rate) | rollout steps a second, 1 worker | ";
+        out += &format!("{} workers (times one) | reset, µs |\n", self.workers);
+        out += "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+        let share = |s: Option<f64>| s.map_or(String::new(), |s| format!(" ({s:.2})"));
+        for w in &self.worlds {
+            out += &format!(
+                "| {} | {} | {:.2}{} | {:.2}{} | {:.0} | {:.0} ({:.2}) | {:.1} |\n",
+                w.name,
+                w.bare_step_us.map_or("–".into(), |b| format!("{b:.2}")),
+                w.env_step_us,
+                share(w.env_of_bare),
+                w.rollout_step_us,
+                share(w.rollout_of_bare),
+                w.rollout_steps_per_second_1,
+                w.rollout_steps_per_second_all,
+                w.speedup,
+                w.reset_us
+            );
+        }
+        if !self.batches.is_empty() {
+            out += "\n## Many worlds\n\nEpisodes asked for at once; a worker steps one world at a time, and what grows is the recording.\n\n";
+            out += "| world | episodes | steps a second | peak memory, MiB |\n| --- | ---: | ---: | ---: |\n";
+            for b in &self.batches {
+                let memory = b.peak_memory_mib.map_or("–".into(), |m| format!("{m:.0}"));
+                out += &format!(
+                    "| {} | {} | {:.0} | {memory} |\n",
+                    b.env, b.worlds, b.steps_per_second
+                );
+            }
+        }
+        if !self.time_to_score.is_empty() {
+            out += "\n## Time to expert level\n\n25 demonstrations, shipped settings, one training at a time: until the rollouts of an iteration have a normalised score of 0.95.\n\n";
+            out += "| world | algorithm | seed | seconds | steps | final score | seconds of the whole training |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n";
+            for s in &self.time_to_score {
+                let reached = s
+                    .seconds
+                    .map_or("not reached".into(), |t| format!("{t:.1}"));
+                let steps = s.steps.map_or("–".into(), |n| n.to_string());
+                out += &format!(
+                    "| {} | {} | {} | {reached} | {steps} | {:.3} | {:.1} |\n",
+                    s.env, s.algo, s.seed, s.score, s.seconds_of_training
+                );
+            }
+        }
+        out
+    }
+}
