@@ -71,7 +71,8 @@ fn the_exact_policy_makes_log_z_a_function_of_the_start() {
 fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
     tch::set_num_threads(1);
     let (factory, lq, model) = environment();
-    let trajectories: Vec<_> = demonstrations(&factory, 100)
+    // Least squares finds gains within 0.021 of the exact ones in 400 demonstrations, but within 0.068 only in 100.
+    let trajectories: Vec<_> = demonstrations(&factory, 400)
         .into_iter()
         .map(|e| e.trajectory)
         .collect();

@@ -1,0 +1,93 @@
+//! Leak check: memory in use along a million episodes of `lq`, a hundred thousand resets and steps of `cart_pole`, and two
+//! thousand iterations of GAN-GCL on `lq`. Exits with 1 if the last half of a loop grew by more than 2 MiB.
+
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+
+use costate::learners::gan_gcl::{GanGcl, GanGclSettings};
+use costate::learners::{Learner, Task};
+use costate::run::Algo;
+use costate::run::settings::resolve;
+use costate_demos::Dataset;
+use costate_envs::rollout::{ActionChoice, Job, Runner};
+use costate_envs::{EnvConfig, Trajectory, timing};
+
+/// Growth of the last half that is taken for a leak, MiB.
+const ALLOWED_MIB: f64 = 2.0;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Outcome {
+    tch::set_num_threads(1);
+    println!("resident memory after each tenth, MiB");
+    for (env, episodes) in [("lq", 1_000_000), ("cart_pole", 10_000)] {
+        let factory = EnvConfig::named(env)?.factory()?;
+        let actor = Arc::new(timing::actor(&factory));
+        let mut runner = Runner::new(&factory, &actor);
+        watch(&format!("{episodes} episodes of {env}"), episodes, |i| {
+            black_box(runner.run(ActionChoice::Sample, Job::new(i as u64))?);
+            Ok(())
+        })?;
+    }
+    let Algo::GanGcl(settings) = resolve("gan-gcl", "lq", None, &[])? else {
+        return Err("gan-gcl has settings of another learner".into());
+    };
+    let settings = GanGclSettings {
+        trajectories: 8,
+        discriminator_steps: 2,
+        ..settings
+    };
+    let factory = EnvConfig::named("lq")?.factory()?;
+    let dataset = Dataset::open(Path::new("demos/data/lq"))?;
+    let demonstrations: Vec<Trajectory> = dataset
+        .episodes()
+        .iter()
+        .map(|e| e.trajectory.clone())
+        .collect();
+    let task = Task {
+        factory: &factory,
+        demonstrations: &demonstrations,
+        starts: &[],
+        expert: "",
+        seed: 0,
+        workers: 1,
+    };
+    let mut learner = GanGcl::new(&settings, &task)?;
+    watch("2000 iterations of GAN-GCL", 2000, |i| {
+        learner.iterate(i)?;
+        Ok(())
+    })
+}
+
+fn watch(what: &str, count: usize, mut step: impl FnMut(usize) -> Outcome) -> Outcome {
+    let mut seen = Vec::new();
+    for i in 0..count {
+        step(i)?;
+        if (i + 1) % (count / 10) == 0 {
+            seen.push(resident_mib()?);
+        }
+    }
+    let shown: Vec<String> = seen.iter().map(|m| format!("{m:.1}")).collect();
+    println!("{what:<30} {}", shown.join(" "));
+    let growth = seen[seen.len() - 1] - seen[seen.len() / 2 - 1];
+    match growth > ALLOWED_MIB {
+        true => Err(format!("{what}: {growth:.1} MiB more in the last half").into()),
+        false => Ok(()),
+    }
+}
+
+fn resident_mib() -> Result<f64, Box<dyn std::error::Error>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    let kib = line.ok_or("/proc/self/status has no VmRSS")?;
+    Ok(kib.trim().trim_end_matches("kB").trim().parse::<f64>()? / 1024.0)
+}
