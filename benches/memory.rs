@@ -1,4 +1,4 @@
-//! Leak check: memory in use along a million episodes of `lq`, a hundred thousand resets and steps of `cart_pole`, and two
+//! Leak check: memory in use along a million episodes of `lq`, ten thousand of `cart_pole`, and two
 //! thousand iterations of GAN-GCL on `lq`. Exits with 1 if the last half of a loop grew by more than 2 MiB.
 
 use std::fs;
@@ -16,6 +16,9 @@ use costate_envs::{EnvConfig, Trajectory, timing};
 
 /// Growth of the last half that is taken for a leak, MiB.
 const ALLOWED_MIB: f64 = 2.0;
+
+/// Iterations of learning.
+const LEARNED: usize = 2000;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -42,6 +45,7 @@ fn run() -> Outcome {
         return Err("gan-gcl has settings of another learner".into());
     };
     let settings = GanGclSettings {
+        iterations: LEARNED,
         trajectories: 8,
         discriminator_steps: 2,
         ..settings
@@ -62,7 +66,7 @@ fn run() -> Outcome {
         workers: 1,
     };
     let mut learner = GanGcl::new(&settings, &task)?;
-    watch("2000 iterations of GAN-GCL", 2000, |i| {
+    watch("2000 iterations of GAN-GCL", LEARNED, |i| {
         learner.iterate(i)?;
         Ok(())
     })
