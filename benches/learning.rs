@@ -3,16 +3,16 @@
 //!
 //! The parts are differences between iterations with a part and iterations without, taken in turns.
 
-use std::path::Path;
+mod common;
+
+use std::hint::black_box;
 use std::time::Instant;
 
+use costate::learners::Learner;
 use costate::learners::gan_gcl::{GanGcl, GanGclSettings};
-use costate::learners::{Learner, Task};
-use costate::run::Algo;
-use costate::run::settings::resolve;
-use costate_demos::Dataset;
 use costate_envs::timing::Spread;
-use costate_envs::{EnvConfig, Trajectory};
+
+use common::{Outcome, Shipped};
 
 /// Turns behind every median.
 const TURNS: usize = 9;
@@ -51,34 +51,17 @@ fn main() {
     }
 }
 
-fn row(name: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let Algo::GanGcl(settings) = resolve("gan-gcl", name, None, &[])? else {
-        return Err("gan-gcl has settings of another learner".into());
-    };
-    let factory = EnvConfig::named(name)?.factory()?;
-    let folder = Path::new("demos/data").join(name);
+fn row(name: &str) -> Outcome<()> {
+    let shipped = Shipped::of(name)?;
+    let (settings, task) = (&shipped.settings, shipped.task());
     let mut reading = Vec::new();
-    let mut dataset = Dataset::open(&folder)?;
     for _ in 0..TURNS {
         let began = Instant::now();
-        dataset = Dataset::open(&folder)?;
+        black_box(common::dataset(name)?);
         reading.push(began.elapsed().as_secs_f64());
     }
-    let demonstrations: Vec<Trajectory> = dataset
-        .episodes()
-        .iter()
-        .map(|e| e.trajectory.clone())
-        .collect();
-    let task = Task {
-        factory: &factory,
-        demonstrations: &demonstrations,
-        starts: &[],
-        expert: "",
-        seed: 0,
-        workers: 1,
-    };
     let began = Instant::now();
-    let whole = GanGcl::new(&settings, &task)?;
+    let whole = GanGcl::new(settings, &task)?;
     let base = began.elapsed().as_secs_f64();
     // The parts do not need a good policy.
     let quick = GanGclSettings {

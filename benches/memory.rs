@@ -1,26 +1,24 @@
 //! Leak check: memory in use along a million episodes of `lq`, ten thousand of `cart_pole`, and two
 //! thousand iterations of GAN-GCL on `lq`. Exits with 1 if the last half of a loop grew by more than 2 MiB.
 
-use std::fs;
+mod common;
+
 use std::hint::black_box;
-use std::path::Path;
 use std::sync::Arc;
 
+use costate::bench::memory::resident_mib;
+use costate::learners::Learner;
 use costate::learners::gan_gcl::{GanGcl, GanGclSettings};
-use costate::learners::{Learner, Task};
-use costate::run::Algo;
-use costate::run::settings::resolve;
-use costate_demos::Dataset;
 use costate_envs::rollout::{ActionChoice, Job, Runner};
-use costate_envs::{EnvConfig, Trajectory, timing};
+use costate_envs::{EnvConfig, timing};
+
+use common::{Outcome, Shipped};
 
 /// Growth of the last half that is taken for a leak, MiB.
 const ALLOWED_MIB: f64 = 2.0;
 
 /// Iterations of learning.
 const LEARNED: usize = 2000;
-
-type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() {
     if let Err(error) = run() {
@@ -29,7 +27,7 @@ fn main() {
     }
 }
 
-fn run() -> Outcome {
+fn run() -> Outcome<()> {
     tch::set_num_threads(1);
     println!("resident memory after each tenth, MiB");
     for (env, episodes) in [("lq", 1_000_000), ("cart_pole", 10_000)] {
@@ -41,43 +39,26 @@ fn run() -> Outcome {
             Ok(())
         })?;
     }
-    let Algo::GanGcl(settings) = resolve("gan-gcl", "lq", None, &[])? else {
-        return Err("gan-gcl has settings of another learner".into());
-    };
+    let lq = Shipped::of("lq")?;
     let settings = GanGclSettings {
         iterations: LEARNED,
         trajectories: 8,
         discriminator_steps: 2,
-        ..settings
+        ..lq.settings.clone()
     };
-    let factory = EnvConfig::named("lq")?.factory()?;
-    let dataset = Dataset::open(Path::new("demos/data/lq"))?;
-    let demonstrations: Vec<Trajectory> = dataset
-        .episodes()
-        .iter()
-        .map(|e| e.trajectory.clone())
-        .collect();
-    let task = Task {
-        factory: &factory,
-        demonstrations: &demonstrations,
-        starts: &[],
-        expert: "",
-        seed: 0,
-        workers: 1,
-    };
-    let mut learner = GanGcl::new(&settings, &task)?;
+    let mut learner = GanGcl::new(&settings, &lq.task())?;
     watch("2000 iterations of GAN-GCL", LEARNED, |i| {
         learner.iterate(i)?;
         Ok(())
     })
 }
 
-fn watch(what: &str, count: usize, mut step: impl FnMut(usize) -> Outcome) -> Outcome {
+fn watch(what: &str, count: usize, mut step: impl FnMut(usize) -> Outcome<()>) -> Outcome<()> {
     let mut seen = Vec::new();
     for i in 0..count {
         step(i)?;
         if (i + 1) % (count / 10) == 0 {
-            seen.push(resident_mib()?);
+            seen.push(resident_mib().ok_or("the system does not tell the memory in use")?);
         }
     }
     let shown: Vec<String> = seen.iter().map(|m| format!("{m:.1}")).collect();
@@ -87,11 +68,4 @@ fn watch(what: &str, count: usize, mut step: impl FnMut(usize) -> Outcome) -> Ou
         true => Err(format!("{what}: {growth:.1} MiB more in the last half").into()),
         false => Ok(()),
     }
-}
-
-fn resident_mib() -> Result<f64, Box<dyn std::error::Error>> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-    let kib = line.ok_or("/proc/self/status has no VmRSS")?;
-    Ok(kib.trim().trim_end_matches("kB").trim().parse::<f64>()? / 1024.0)
 }

@@ -6,6 +6,9 @@
 use std::f64::consts::TAU;
 
 use nalgebra::{DMatrix, DVector};
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::rng::Stream;
 
 /// A dense layer y = W x + b.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +70,25 @@ pub struct Scratch {
     pub mean: Vec<f32>,
     /// log σ, `[action_dim]`, action units.
     pub log_std: Vec<f32>,
+}
+
+impl Scratch {
+    /// a ~ N(mean, diag exp(2 log σ)) of the last [`Actor::forward`], into `action`, `[action_dim]`.
+    pub fn sample(&self, noise: &mut Stream, action: &mut [f32]) {
+        for (out, (mean, log_std)) in action.iter_mut().zip(self.mean.iter().zip(&self.log_std)) {
+            let z: f32 = StandardNormal.sample(noise);
+            *out = mean + log_std.exp() * z;
+        }
+    }
+
+    /// Its log-density of an action, `[action_dim]`.
+    pub fn log_density(&self, action: &[f32]) -> f64 {
+        gaussian_log_density(
+            action.iter().copied(),
+            self.mean.iter().copied(),
+            self.log_std.iter().copied(),
+        )
+    }
 }
 
 impl Actor {

@@ -7,9 +7,8 @@
 use std::sync::Arc;
 
 use crossbeam::channel;
-use rand_distr::{Distribution, StandardNormal};
 
-use crate::actor::{Actor, Scratch, gaussian_log_density};
+use crate::actor::{Actor, Scratch};
 use crate::env::{End, Env, EnvError};
 use crate::registry::EnvFactory;
 use crate::rng::stream;
@@ -169,22 +168,11 @@ impl Runner {
             let from = observe(env.as_ref(), &mut observations);
             self.actor.forward(&observations[from..], scratch);
             let from = actions.len();
-            for (m, l) in scratch.mean.iter().zip(&scratch.log_std) {
-                actions.push(match choice {
-                    ActionChoice::Mean => *m,
-                    ActionChoice::Sample => {
-                        let z: f32 = StandardNormal.sample(&mut noise);
-                        m + l.exp() * z
-                    }
-                });
-            }
-            let action = &actions[from..];
+            actions.extend_from_slice(&scratch.mean);
+            let action = &mut actions[from..];
             if choice == ActionChoice::Sample {
-                log_densities.push(gaussian_log_density(
-                    action.iter().copied(),
-                    scratch.mean.iter().copied(),
-                    scratch.log_std.iter().copied(),
-                ));
+                scratch.sample(&mut noise, action);
+                log_densities.push(scratch.log_density(action));
             }
             let step = env.step(action)?;
             costs.push(step.cost);

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use nalgebra::{DMatrix, DVector};
 use rand::RngExt;
+use serde::Serialize;
 
 use crate::actor::{Actor, ActorParts, Dense, LogStd};
 use crate::env::{Env, EnvError};
@@ -24,8 +25,8 @@ const BATCH_STEPS: usize = 8000;
 /// Units of the two hidden layers of the actor.
 const HIDDEN: usize = 64;
 
-/// A measured time over the turns, seconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A measured figure over the turns; times in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// First quartile.
     pub low: f64,
@@ -44,6 +45,15 @@ impl Spread {
             low: at(0.25),
             median: at(0.5),
             high: at(0.75),
+        }
+    }
+
+    /// In another unit.
+    pub fn times(self, factor: f64) -> Self {
+        Self {
+            low: factor * self.low,
+            median: factor * self.median,
+            high: factor * self.high,
         }
     }
 }

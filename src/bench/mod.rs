@@ -1,5 +1,6 @@
 //! Published tables: suites of cells, one result a cell and seed, and what they add up to.
 
+pub mod memory;
 mod result;
 mod speed;
 mod suite;

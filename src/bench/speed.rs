@@ -5,24 +5,6 @@ use serde::Serialize;
 
 use super::CellResult;
 
-/// A measured time over its turns, microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Micros {
-    /// First quartile.
-    pub low: f64,
-    /// Median.
-    pub median: f64,
-    /// Third quartile.
-    pub high: f64,
-}
-
-impl From<Spread> for Micros {
-    fn from(s: Spread) -> Self {
-        let [low, median, high] = [s.low, s.median, s.high].map(|seconds| 1e6 * seconds);
-        Self { low, median, high }
-    }
-}
-
 /// A world's row. Times are medians over the turns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorldRow {
@@ -53,19 +35,20 @@ pub struct WorldRow {
 /// Quartiles of a world's times.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Quartiles {
-    bare_step_us: Option<Micros>,
-    env_step_us: Micros,
-    rollout_step_us: Micros,
-    batch_step_us_all: Micros,
+    bare_step_us: Option<Spread>,
+    env_step_us: Spread,
+    rollout_step_us: Spread,
+    batch_step_us_all: Spread,
     rollout_of_bare: Option<[f64; 2]>,
     speedup: [f64; 2],
 }
 
 impl From<WorldSpeed> for WorldRow {
     fn from(w: WorldSpeed) -> Self {
-        let bare_step_us = w.bare.map(Micros::from);
-        let (env, rollout) = (Micros::from(w.env.step), Micros::from(w.rollout.step));
-        let all = Micros::from(w.all);
+        let micros = |s: Spread| s.times(1e6);
+        let bare_step_us = w.bare.map(micros);
+        let (env, rollout) = (micros(w.env.step), micros(w.rollout.step));
+        let all = micros(w.all);
         let ends = |s: Spread| [s.low, s.high];
         Self {
             bare_step_us: bare_step_us.map(|b| b.median),

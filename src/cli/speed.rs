@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use costate_envs::registry::names;
@@ -12,7 +12,7 @@ use costate_envs::{EnvConfig, timing};
 
 use super::bench::{Args, demonstrate, machine, run_cell};
 use super::common::{Output, interrupt_flag};
-use crate::bench::{BatchRow, ScoreRow, Speed, Suite, WorldRow};
+use crate::bench::{BatchRow, ScoreRow, Speed, Suite, WorldRow, memory};
 use crate::error::Error;
 use crate::run::files;
 
@@ -33,89 +33,21 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
     if args.show {
         return show(&folder, output);
     }
-    let known = names();
     for name in &args.envs {
         // For its error.
         EnvConfig::named(name)?;
     }
-    let asked = |env: &str| args.envs.is_empty() || args.envs.iter().any(|e| e == env);
-    let workers = costate_demos::default_workers();
-    let turns = args.turns.map_or(TURNS, usize::from);
-    let interrupt = interrupt_flag()?;
-    let stopped = || match interrupt.load(Ordering::Relaxed) {
-        true => Err(Error::Failure(
-            "interrupted; a measurement is of one run, nothing was written".into(),
-        )),
-        false => Ok(()),
+    let session = Session {
+        args,
+        suite,
+        workers: costate_demos::default_workers(),
+        turns: args.turns.map_or(TURNS, usize::from),
+        interrupt: interrupt_flag()?,
+        output,
     };
-    let failure = |e: timing::TimingError| Error::Failure(e.to_string());
-
-    let mut worlds = Vec::new();
-    for name in known.into_iter().filter(|n| asked(n)) {
-        stopped()?;
-        let row = WorldRow::from(timing::measure(name, workers, turns).map_err(failure)?);
-        output.remark(&format!(
-            "{name}: {:.0} steps a second, {}{workers} workers {:.2} times that",
-            row.rollout_steps_per_second_1,
-            row.rollout_of_bare
-                .map_or(String::new(), |s| format!("{s:.2} of the bare rate, ")),
-            row.speedup
-        ));
-        worlds.push(row);
-    }
-
-    let mut batches = Vec::new();
-    if asked(BATCH_ENV) {
-        let factory = EnvConfig::named(BATCH_ENV)?.factory()?;
-        let actor = Arc::new(timing::actor(&factory));
-        for count in BATCHES {
-            stopped()?;
-            let jobs: Vec<Job> = (0..count as u64).map(Job::new).collect();
-            let began = Instant::now();
-            let episodes = RolloutPool::new(workers)
-                .collect(&factory, &actor, ActionChoice::Sample, &jobs)
-                .map_err(|e| Error::Failure(e.to_string()))?;
-            let seconds = began.elapsed().as_secs_f64();
-            let steps = episodes.iter().map(|e| e.trajectory.len()).sum();
-            batches.push(BatchRow {
-                env: BATCH_ENV.into(),
-                worlds: count,
-                steps,
-                steps_per_second: steps as f64 / seconds,
-                peak_memory_mib: peak_memory_mib(),
-            });
-        }
-    }
-
-    let mut time_to_score = Vec::new();
-    let work = args.work.join("speed");
-    let seeds = |seed: u64| args.seeds.is_empty() || args.seeds.contains(&seed);
-    for cell in suite.cells() {
-        if !asked(cell.env) || !seeds(cell.seed) {
-            continue;
-        }
-        stopped()?;
-        demonstrate(cell.env, cell.demonstrations, &work, &interrupt, output)?;
-        // A run that is there already took no time.
-        let run = work.join("runs").join(cell.name());
-        if run.exists() {
-            fs::remove_dir_all(&run).map_err(Error::io(&run))?;
-        }
-        let Some(result) = run_cell(&suite, &cell, &work, workers, &interrupt)? else {
-            stopped()?;
-            continue;
-        };
-        let row = ScoreRow::from(&result);
-        output.remark(&format!(
-            "{}: {}, score {:.3}",
-            cell.name(),
-            row.seconds
-                .map_or("0.95 not reached".into(), |s| format!("0.95 in {s:.1} s")),
-            row.score
-        ));
-        time_to_score.push(row);
-    }
-
+    let (worlds, batches) = (session.worlds()?, session.batches()?);
+    let time_to_score = session.time_to_score()?;
+    let (workers, turns) = (session.workers, session.turns);
     let speed = Speed {
         format: Speed::FORMAT,
         date: time::OffsetDateTime::now_utc().date().to_string(),
@@ -138,6 +70,109 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
     output.result(&speed, || table)
 }
 
+/// What the measurements are made with.
+struct Session<'a> {
+    args: &'a Args,
+    suite: Suite,
+    workers: usize,
+    turns: usize,
+    interrupt: Arc<AtomicBool>,
+    output: Output,
+}
+
+impl Session<'_> {
+    fn asked(&self, env: &str) -> bool {
+        self.args.envs.is_empty() || self.args.envs.iter().any(|e| e == env)
+    }
+
+    fn go_on(&self) -> Result<(), Error> {
+        match self.interrupt.load(Ordering::Relaxed) {
+            true => Err(Error::Failure(
+                "interrupted; a measurement is of one run, nothing was written".into(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn worlds(&self) -> Result<Vec<WorldRow>, Error> {
+        let mut rows = Vec::new();
+        for name in names().into_iter().filter(|n| self.asked(n)) {
+            self.go_on()?;
+            let measured = timing::measure(name, self.workers, self.turns);
+            let row = WorldRow::from(measured.map_err(|e| Error::Failure(e.to_string()))?);
+            self.output.remark(&format!(
+                "{name}: {:.0} steps a second, {}{} workers {:.2} times that",
+                row.rollout_steps_per_second_1,
+                row.rollout_of_bare
+                    .map_or(String::new(), |s| format!("{s:.2} of the bare rate, ")),
+                self.workers,
+                row.speedup
+            ));
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    fn batches(&self) -> Result<Vec<BatchRow>, Error> {
+        if !self.asked(BATCH_ENV) {
+            return Ok(Vec::new());
+        }
+        let factory = EnvConfig::named(BATCH_ENV)?.factory()?;
+        let actor = Arc::new(timing::actor(&factory));
+        let row = |worlds: usize| {
+            self.go_on()?;
+            let jobs: Vec<Job> = (0..worlds as u64).map(Job::new).collect();
+            let began = Instant::now();
+            let episodes = RolloutPool::new(self.workers)
+                .collect(&factory, &actor, ActionChoice::Sample, &jobs)
+                .map_err(|e| Error::Failure(e.to_string()))?;
+            let seconds = began.elapsed().as_secs_f64();
+            let steps = episodes.iter().map(|e| e.trajectory.len()).sum();
+            Ok(BatchRow {
+                env: BATCH_ENV.into(),
+                worlds,
+                steps,
+                steps_per_second: steps as f64 / seconds,
+                peak_memory_mib: memory::peak_mib(),
+            })
+        };
+        BATCHES.into_iter().map(row).collect()
+    }
+
+    fn time_to_score(&self) -> Result<Vec<ScoreRow>, Error> {
+        let work = self.args.work.join("speed");
+        let seeds = &self.args.seeds;
+        let mut rows = Vec::new();
+        for cell in self.suite.cells() {
+            if !self.asked(cell.env) || !(seeds.is_empty() || seeds.contains(&cell.seed)) {
+                continue;
+            }
+            self.go_on()?;
+            let (interrupt, output) = (&self.interrupt, self.output);
+            demonstrate(cell.env, cell.demonstrations, &work, interrupt, output)?;
+            // A run that is there already took no time.
+            let run = work.join("runs").join(cell.name());
+            if run.exists() {
+                fs::remove_dir_all(&run).map_err(Error::io(&run))?;
+            }
+            let Some(result) = run_cell(&self.suite, &cell, &work, self.workers, interrupt)? else {
+                self.go_on()?;
+                continue;
+            };
+            let row = ScoreRow::from(&result);
+            self.output.remark(&format!(
+                "{}: {}, score {:.3}",
+                cell.name(),
+                row.seconds
+                    .map_or("0.95 not reached".into(), |s| format!("0.95 in {s:.1} s")),
+                row.score
+            ));
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+}
+
 /// The newest measurement.
 fn show(folder: &Path, output: Output) -> Result<(), Error> {
     let nothing = || Error::Misuse(format!("no measurement in {}", folder.display()));
@@ -154,12 +189,4 @@ fn show(folder: &Path, output: Output) -> Result<(), Error> {
     let table = folder.join("README.md");
     let table = fs::read_to_string(&table).map_err(Error::io(&table))?;
     output.result(&value, || table)
-}
-
-/// The most memory that the process has held, where the system tells.
-fn peak_memory_mib() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kib / 1024.0)
 }

@@ -88,6 +88,7 @@ pub fn validate(
             counter.0.at(done, "fresh policies on the frozen cost");
         }
     };
+    tch::set_num_threads(1);
     let judged = Judged {
         cost: &EnergyModel::read(&cost)?,
         policy: &GaussianPolicy::read(&policy)?,
@@ -102,7 +103,7 @@ pub fn validate(
         expert_return: demonstrations.dataset.meta().demonstration_return.mean,
         random: &random,
     };
-    let (expert, _) = judged.yardsticks()?;
+    let yardsticks = judged.yardsticks()?;
     // Each on a thread of its own, with models of its own: tensors are not shared between threads.
     let one = |_: &mut (), i: usize| -> Result<Option<Done>, Error> {
         tch::set_num_threads(1);
@@ -132,7 +133,7 @@ pub fn validate(
             policy,
             seconds,
             steps,
-        }) = judged.fresh(&own, seed, &stop, &|| advance(1))?
+        }) = judged.fresh(yardsticks, &own, seed, &stop, &|| advance(1))?
         else {
             return Ok(None);
         };
@@ -161,7 +162,7 @@ pub fn validate(
     let seconds = all.iter().map(|d| d.seconds).sum();
     let steps = all.iter().map(|d| d.steps).sum();
     let policies = all.iter().map(|d| d.report).collect();
-    let frozen = Frozen::of(policies, expert.soft_value, seconds, steps);
+    let frozen = Frozen::of(policies, yardsticks.expert.soft_value, seconds, steps);
     if let Some(frozen) = &frozen {
         let best = std::fs::read(file(frozen.kept, "safetensors"))
             .map_err(Error::io(&file(frozen.kept, "safetensors")))?;

@@ -148,9 +148,18 @@ pub struct Opinion {
     pub soft_value: f64,
 }
 
+/// What δ measures with.
+#[derive(Debug, Clone, Copy)]
+pub struct Yardsticks {
+    /// Of the expert.
+    pub expert: Opinion,
+    /// Cost of random actions, per step.
+    pub random_cost: f64,
+}
+
 impl Judged<'_> {
-    /// The expert's cost and soft value, and the random policy's cost.
-    pub fn yardsticks(&self) -> Result<(Opinion, f64), Error> {
+    /// What the cost thinks of the demonstrations and of random actions.
+    pub fn yardsticks(&self) -> Result<Yardsticks, Error> {
         let demonstrations = batch(self.task.demonstrations)?;
         let log_density = match &demonstrations.behaviour {
             Some(recorded) => Tensor::from_slice(recorded),
@@ -160,7 +169,10 @@ impl Judged<'_> {
         let random: Vec<Trajectory> = self.random.iter().map(|e| e.trajectory.clone()).collect();
         let random = batch(&random)?;
         let nothing = Tensor::zeros([random.steps() as i64], (Kind::Double, tch::Device::Cpu));
-        Ok((expert, self.opinion(&random, &nothing).cost))
+        Ok(Yardsticks {
+            expert,
+            random_cost: self.opinion(&random, &nothing).cost,
+        })
     }
 
     fn opinion(&self, batch: &TrajectoryBatch, log_density: &Tensor) -> Opinion {
@@ -174,12 +186,16 @@ impl Judged<'_> {
     /// Trains one fresh policy and looks at it.
     pub fn fresh(
         &self,
+        yardsticks: Yardsticks,
         settings: &FrozenCostSettings,
         seed: u64,
         interrupted: &dyn Fn() -> bool,
         progress: &dyn Fn(),
     ) -> Result<Option<Fresh>, Error> {
-        let (expert, random_cost) = self.yardsticks()?;
+        let Yardsticks {
+            expert,
+            random_cost,
+        } = yardsticks;
         let began = Instant::now();
         let task = Task {
             seed: derive_seed(self.task.seed, "validation", seed),

@@ -6,7 +6,7 @@ mod sac;
 
 use costate_envs::rng::stream;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::batch::TrajectoryBatch;
 use crate::nn::{StateDict, StateError};
@@ -128,4 +128,14 @@ impl Improver {
             Self::Sac(sac) => sac.load(state),
         }
     }
+}
+
+/// KL(old ‖ new) from the old policy's samples: E[ρ − 1 − log ρ], which is never negative.
+fn kl_divergence(policy: &GaussianPolicy, batch: &TrajectoryBatch, old: &Tensor) -> f64 {
+    tch::no_grad(|| {
+        let log_ratio = policy.log_density(&batch.observations, &batch.actions) - old;
+        (log_ratio.exp() - 1.0 - log_ratio)
+            .mean(Kind::Double)
+            .double_value(&[])
+    })
 }

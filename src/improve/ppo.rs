@@ -5,8 +5,8 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::ImproveReport;
 use super::gae::{Discount, advantages};
+use super::{ImproveReport, kl_divergence};
 use crate::batch::TrajectoryBatch;
 use crate::nn::{self, Adam, AdamSettings, Mlp, StateDict, StateError};
 use crate::policy::{GaussianPolicy, Normalizer};
@@ -320,16 +320,6 @@ fn go_back_half(policy: &GaussianPolicy, before: &[Tensor]) {
             let _ = now.lerp_(before, 0.5);
         }
     });
-}
-
-/// KL(old ‖ new) from the old policy's samples: E[ρ − 1 − log ρ], which is never negative.
-fn kl_divergence(policy: &GaussianPolicy, batch: &TrajectoryBatch, old: &Tensor) -> f64 {
-    tch::no_grad(|| {
-        let log_ratio = policy.log_density(&batch.observations, &batch.actions) - old;
-        (log_ratio.exp() - 1.0 - log_ratio)
-            .mean(Kind::Double)
-            .double_value(&[])
-    })
 }
 
 /// Mean and (positive) standard deviation.

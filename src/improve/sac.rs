@@ -11,7 +11,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{ImproveReport, Objective};
+use super::{ImproveReport, Objective, kl_divergence};
 use crate::batch::TrajectoryBatch;
 use crate::nn::{Adam, AdamSettings, Mlp, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer};
@@ -171,12 +171,9 @@ impl Sac {
                 follow(target, critic, self.settings.target_rate);
             }
         }
-        let log_ratio =
-            tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions) - behaviour);
-        let kl: Tensor = log_ratio.exp() - 1.0 - &log_ratio;
         let entropy = tch::no_grad(|| policy.distribution(&batch.observations).entropy());
         ImproveReport {
-            kl: kl.mean(Kind::Double).double_value(&[]),
+            kl: kl_divergence(policy, batch, behaviour),
             entropy: entropy.mean(Kind::Double).double_value(&[]),
             value_error,
             passes: self.settings.updates as f64 * self.settings.minibatch as f64 / rows as f64,

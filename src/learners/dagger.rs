@@ -11,7 +11,6 @@ use costate_envs::rng::{derive_seed, stream};
 use costate_envs::rollout::RolloutPool;
 use costate_envs::{End, EnvFactory, Trajectory};
 use rand::RngExt;
-use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::bc::clone_pass;
@@ -279,11 +278,7 @@ impl<'a> Acting<'a> {
     /// a ~ π̂(· | observation).
     fn sample(&mut self, rng: &mut costate_envs::rng::Stream, action: &mut [f32]) {
         self.actor.forward(&self.observation, &mut self.scratch);
-        let parts = self.scratch.mean.iter().zip(self.scratch.log_std.iter());
-        for (out, (mean, log_std)) in action.iter_mut().zip(parts) {
-            let z: f32 = StandardNormal.sample(&mut *rng);
-            *out = mean + log_std.exp() * z;
-        }
+        self.scratch.sample(rng, action);
     }
 }
 
