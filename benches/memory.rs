@@ -1,24 +1,25 @@
 //! Leak check: memory in use along a million episodes of `lq`, ten thousand of `cart_pole`, and two
 //! thousand iterations of GAN-GCL on `lq`. Exits with 1 if the last half of a loop grew by more than 2 MiB.
 
-mod common;
-
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 
-use costate::bench::memory::resident_mib;
-use costate::learners::Learner;
+use costate::bench::parts;
 use costate::learners::gan_gcl::{GanGcl, GanGclSettings};
+use costate::learners::{Learner, Task};
+use costate::memory::resident_mib;
+use costate_demos::Dataset;
 use costate_envs::rollout::{ActionChoice, Job, Runner};
-use costate_envs::{EnvConfig, timing};
-
-use common::{Outcome, Shipped};
+use costate_envs::{EnvConfig, Trajectory, timing};
 
 /// Growth of the last half that is taken for a leak, MiB.
 const ALLOWED_MIB: f64 = 2.0;
 
 /// Iterations of learning.
 const LEARNED: usize = 2000;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() {
     if let Err(error) = run() {
@@ -27,7 +28,7 @@ fn main() {
     }
 }
 
-fn run() -> Outcome<()> {
+fn run() -> Outcome {
     tch::set_num_threads(1);
     println!("resident memory after each tenth, MiB");
     for (env, episodes) in [("lq", 1_000_000), ("cart_pole", 10_000)] {
@@ -39,21 +40,34 @@ fn run() -> Outcome<()> {
             Ok(())
         })?;
     }
-    let lq = Shipped::of("lq")?;
     let settings = GanGclSettings {
         iterations: LEARNED,
         trajectories: 8,
         discriminator_steps: 2,
-        ..lq.settings.clone()
+        ..parts::shipped("lq")?
     };
-    let mut learner = GanGcl::new(&settings, &lq.task())?;
+    let factory = EnvConfig::named("lq")?.factory()?;
+    let demonstrations: Vec<Trajectory> = Dataset::open(Path::new("demos/data/lq"))?
+        .into_episodes()
+        .into_iter()
+        .map(|e| e.trajectory)
+        .collect();
+    let task = Task {
+        factory: &factory,
+        demonstrations: &demonstrations,
+        starts: &[],
+        expert: "",
+        seed: 0,
+        workers: 1,
+    };
+    let mut learner = GanGcl::new(&settings, &task)?;
     watch("2000 iterations of GAN-GCL", LEARNED, |i| {
         learner.iterate(i)?;
         Ok(())
     })
 }
 
-fn watch(what: &str, count: usize, mut step: impl FnMut(usize) -> Outcome<()>) -> Outcome<()> {
+fn watch(what: &str, count: usize, mut step: impl FnMut(usize) -> Outcome) -> Outcome {
     let mut seen = Vec::new();
     for i in 0..count {
         step(i)?;

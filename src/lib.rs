@@ -16,6 +16,7 @@ pub mod error;
 pub mod evaluate;
 pub mod improve;
 pub mod learners;
+pub mod memory;
 pub mod nn;
 pub mod picture;
 pub mod policy;

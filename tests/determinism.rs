@@ -23,11 +23,12 @@ fn workers_change_nothing_and_seeds_change_everything() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     small_dataset(at);
-    // 40 trajectories: three groups of worlds, the last one partly filled.
-    let train = |run: &str, workers: &str, seed: &str| {
+    let train = |run: &str, workers: &str, seed: &str, overlap: &str| {
         let more = [
             "--set",
-            "iterations=2",
+            overlap,
+            "--set",
+            "iterations=3",
             "--set",
             "trajectories=40",
             "-o",
@@ -40,10 +41,13 @@ fn workers_change_nothing_and_seeds_change_everything() {
         succeed(at, &train_args(&more));
         weights(&at.join(run))
     };
-    let one = train("one", "1", "5");
-    assert_eq!(one, train("two", "2", "5"));
-    assert_eq!(one, train("three", "3", "5"));
-    assert_ne!(one, train("other", "2", "6"));
+    let one = train("one", "1", "5", "overlap=false");
+    assert_eq!(one, train("two", "2", "5", "overlap=false"));
+    assert_eq!(one, train("three", "3", "5", "overlap=false"));
+    assert_ne!(one, train("other", "2", "6", "overlap=false"));
+    let ahead = train("ahead", "1", "5", "overlap=true");
+    assert_eq!(ahead, train("ahead-3", "3", "5", "overlap=true"));
+    assert_ne!(ahead, one);
     // Recording, too.
     let record = |name: &str, workers: &str| {
         let args = [

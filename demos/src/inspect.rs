@@ -9,8 +9,8 @@ use costate_envs::{End, EnvError, EnvSpec, Episode, Space};
 use serde::Serialize;
 
 use crate::dataset::{
-    DATA_FOLDER, Dataset, DatasetError, ExpertInfo, Meta, ReturnStatistics, Status, load_episode,
-    read_meta,
+    DATA_FOLDER, DatasetError, DatasetReader, ExpertInfo, Meta, ReturnStatistics, Status,
+    load_episode, read_meta,
 };
 
 /// A summary of a dataset.
@@ -69,17 +69,74 @@ pub struct Range {
     pub max: f64,
 }
 
-impl Range {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
-        let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
-        let (mut sum, mut n) = (0.0, 0_usize);
-        for value in values {
-            (min, max) = (min.min(value), max.max(value));
-            sum += value;
-            n += 1;
+/// A [`Range`] in the making.
+#[derive(Clone)]
+struct Tally {
+    range: Range,
+    count: usize,
+}
+
+impl Tally {
+    const EMPTY: Self = Self {
+        range: Range {
+            min: f64::INFINITY,
+            mean: 0.0,
+            max: f64::NEG_INFINITY,
+        },
+        count: 0,
+    };
+
+    /// `mean` holds the sum until the end.
+    fn add(&mut self, value: f64) {
+        let Range { min, mean, max } = &mut self.range;
+        (*min, *max) = (min.min(value), max.max(value));
+        *mean += value;
+        self.count += 1;
+    }
+
+    fn range(&self) -> Range {
+        Range {
+            mean: self.range.mean / self.count as f64,
+            ..self.range
         }
-        let mean = sum / n as f64;
-        Self { min, mean, max }
+    }
+}
+
+/// [`ChannelInfo`] of all channels of a space in the making.
+struct Channels<'a> {
+    space: &'a Space,
+    values: Vec<Tally>,
+    beyond: Vec<usize>,
+}
+
+impl<'a> Channels<'a> {
+    fn of(space: &'a Space) -> Self {
+        Self {
+            space,
+            values: vec![Tally::EMPTY; space.dim()],
+            beyond: vec![0; space.dim()],
+        }
+    }
+
+    /// Rows one after the other.
+    fn add(&mut self, rows: &[f32]) {
+        for row in rows.chunks_exact(self.space.dim()) {
+            for (i, (channel, value)) in self.space.0.iter().zip(row).enumerate() {
+                self.values[i].add(f64::from(*value));
+                self.beyond[i] += usize::from(!(channel.low..=channel.high).contains(value));
+            }
+        }
+    }
+
+    fn info(&self) -> Vec<ChannelInfo> {
+        let info = |(i, channel): (usize, &costate_envs::Channel)| ChannelInfo {
+            name: channel.name.clone(),
+            unit: channel.unit.clone(),
+            range: self.values[i].range(),
+            bounds: [channel.low, channel.high],
+            beyond_bounds: self.beyond[i] as f64 / self.values[i].count as f64,
+        };
+        self.space.0.iter().enumerate().map(info).collect()
     }
 }
 
@@ -98,30 +155,22 @@ pub struct ChannelInfo {
     pub beyond_bounds: f64,
 }
 
-/// Summarises a dataset.
-pub fn info(dataset: &Dataset) -> Info {
-    let (meta, episodes) = (dataset.meta(), dataset.episodes());
-    let channels = |space: &Space, rows: fn(&Episode) -> &[f32]| -> Vec<ChannelInfo> {
-        let dim = space.dim();
-        let info = |(i, channel): (usize, &costate_envs::Channel)| {
-            let values = || {
-                episodes
-                    .iter()
-                    .flat_map(|e| rows(e).iter().skip(i).step_by(dim))
-            };
-            let beyond = values().filter(|v| !(channel.low..=channel.high).contains(*v));
-            ChannelInfo {
-                name: channel.name.clone(),
-                unit: channel.unit.clone(),
-                range: Range::of(values().map(|v| f64::from(*v))),
-                bounds: [channel.low, channel.high],
-                beyond_bounds: beyond.count() as f64 / values().count() as f64,
-            }
-        };
-        space.0.iter().enumerate().map(info).collect()
-    };
-    let terminated = |e: &&Episode| e.trajectory.end() == End::Terminated;
-    Info {
+/// Summarises a dataset in one pass over its episodes.
+pub fn info(dataset: &DatasetReader) -> Result<Info, DatasetError> {
+    let meta = dataset.meta();
+    let mut observations = Channels::of(&meta.spec.observation);
+    let mut actions = Channels::of(&meta.spec.action);
+    let (mut length, mut returns, mut terminated) = (Tally::EMPTY, Tally::EMPTY, 0);
+    for episode in dataset.episodes() {
+        let episode = episode?;
+        let trajectory = &episode.trajectory;
+        observations.add(trajectory.observations());
+        actions.add(trajectory.actions());
+        length.add(trajectory.len() as f64);
+        returns.add(episode.true_return());
+        terminated += usize::from(trajectory.end() == End::Terminated);
+    }
+    Ok(Info {
         path: dataset.path().to_owned(),
         status: meta.status,
         env: meta.env.name.clone(),
@@ -130,19 +179,19 @@ pub fn info(dataset: &Dataset) -> Info {
         seed: meta.seed,
         costate_version: meta.costate_version.clone(),
         rapier_version: meta.rapier_version.clone(),
-        episodes: episodes.len(),
-        terminated: episodes.iter().filter(terminated).count(),
+        episodes: meta.episodes.len(),
+        terminated,
         total_steps: meta.total_steps,
         simulated_s: meta.total_steps as f64 * meta.spec.control_period_s,
         bytes: meta.episodes.iter().map(|e| e.bytes).sum(),
-        length: Range::of(episodes.iter().map(|e| e.trajectory.len() as f64)),
+        length: length.range(),
         demonstration_return: meta.demonstration_return,
-        return_range: Range::of(episodes.iter().map(Episode::true_return)),
+        return_range: returns.range(),
         random_return: meta.random_return,
         success_rate: meta.success_rate(),
-        observations: channels(&meta.spec.observation, |e| e.trajectory.observations()),
-        actions: channels(&meta.spec.action, |e| e.trajectory.actions()),
-    }
+        observations: observations.info(),
+        actions: actions.info(),
+    })
 }
 
 /// What a check found.

@@ -9,7 +9,7 @@ pub mod inspect;
 mod parallel;
 pub mod record;
 
-pub use dataset::{Dataset, DatasetError, DatasetWriter};
+pub use dataset::{Dataset, DatasetError, DatasetReader, DatasetWriter};
 pub use experts::{Expert, ExpertDesign, ExpertError, experts_for};
 pub use inspect::{check, info};
 pub use parallel::default_workers;

@@ -12,7 +12,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, FixedSizeListArray, Float32Arra
 use arrow_schema::{DataType, Field};
 use common::*;
 use costate_demos::dataset::{ReturnStatistics, Status};
-use costate_demos::{Dataset, DatasetError, DatasetWriter};
+use costate_demos::{Dataset, DatasetError, DatasetReader, DatasetWriter, info};
 use costate_envs::{End, Episode, Trajectory};
 use proptest::prelude::*;
 use serde_json::json;
@@ -495,6 +495,28 @@ fn missing_and_truncated_files_are_refused() {
     assert!(message.contains("truncated"), "{message}");
     let message = broken(|file| fs::write(file, b"not parquet at all, but long enough").unwrap());
     assert!(message.contains("cannot be read as Parquet"), "{message}");
+}
+
+#[test]
+fn reading_one_by_one_finds_a_fault_at_its_episode() {
+    let parent = tempdir().unwrap();
+    let folder = parent.path().join("demos");
+    small(&folder);
+    let sound = Dataset::open(&folder).unwrap();
+    let summary = info(&DatasetReader::open(&folder).unwrap()).unwrap();
+    assert_eq!((summary.episodes, summary.total_steps), (3, 15));
+    assert_eq!(
+        (summary.length.min, summary.length.mean, summary.length.max),
+        (4.0, 5.0, 6.0)
+    );
+    fs::write(folder.join(FILE), b"not parquet at all, but long enough").unwrap();
+    let reader = DatasetReader::open(&folder).unwrap();
+    let found: Vec<_> = reader.episodes().collect();
+    assert_eq!(found[0].as_ref().unwrap(), &sound.episodes()[0]);
+    let message = one_line(found[1].as_ref().unwrap_err());
+    assert!(message.contains(FILE), "{message}");
+    assert_eq!(found[2].as_ref().unwrap(), &sound.episodes()[2]);
+    assert_eq!(one_line(&info(&reader).unwrap_err()), message);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use costate_demos::dataset::{Header, Status};
 use costate_demos::experts::{IlqrExpert, IlqrParameters, LqrExpert, Margins};
 use costate_demos::inspect::Replay;
 use costate_demos::{
-    Dataset, DatasetWriter, ExpertDesign, Plan, RecordError, check, expert_return, info,
-    random_return, record, record_dataset,
+    Dataset, DatasetReader, DatasetWriter, ExpertDesign, Plan, RecordError, check, expert_return,
+    info, random_return, record, record_dataset,
 };
 use costate_envs::riccati::lqr;
 use costate_envs::worlds::lq::{Lq, LqModel};
@@ -451,7 +451,7 @@ fn datasets_of_every_environment_replay_bit_for_bit() {
             "{env}: {}",
             report.replay.unwrap()
         );
-        let info = info(&dataset);
+        let info = info(&DatasetReader::open(&folder).unwrap()).unwrap();
         assert_eq!(info.observations.len(), factory.spec().observation.dim());
         assert!(
             info.observations.iter().all(|c| c.beyond_bounds == 0.0),

@@ -15,6 +15,7 @@ pub mod riccati;
 pub mod rng;
 pub mod rollout;
 pub mod scene;
+pub mod schedule;
 pub mod spec;
 pub mod task;
 pub mod timing;

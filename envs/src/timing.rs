@@ -148,6 +148,27 @@ pub fn measure(name: &str, workers: usize, turns: usize) -> Result<WorldSpeed, T
     })
 }
 
+/// How many times faster `workers` roll out a batch of `episodes` than one does, measured in `turns ≥ 1` turns.
+pub fn speedup(
+    name: &str,
+    episodes: usize,
+    workers: usize,
+    turns: usize,
+) -> Result<Spread, TimingError> {
+    let factory = EnvConfig::named(name)?.factory()?;
+    let actor = Arc::new(actor(&factory));
+    let jobs: Vec<Job> = (0..episodes as u64).map(Job::new).collect();
+    let timed = |workers: usize| -> Result<f64, EnvError> {
+        let began = Instant::now();
+        RolloutPool::new(workers).collect(&factory, &actor, ActionChoice::Sample, &jobs)?;
+        Ok(began.elapsed().as_secs_f64())
+    };
+    timed(workers)?;
+    let ratio = |_| Ok(timed(1)? / timed(workers)?);
+    let ratios = (0..turns.max(1)).map(ratio);
+    Ok(Spread::of(ratios.collect::<Result<_, EnvError>>()?))
+}
+
 /// Seconds a step of one turn.
 struct Turn {
     bare: Option<f64>,

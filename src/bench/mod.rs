@@ -1,12 +1,12 @@
 //! Published tables: suites of cells, one result a cell and seed, and what they add up to.
 
-pub mod memory;
+pub mod parts;
 mod result;
 mod speed;
 mod suite;
 mod table;
 
 pub use result::{CellResult, FreshResult, Milestone};
-pub use speed::{BatchRow, ScoreRow, Speed, WorldRow};
+pub use speed::{BatchRow, ScheduleRow, ScoreRow, Speed, WorldRow};
 pub use suite::{Cell, Method, Suite};
 pub use table::markdown;

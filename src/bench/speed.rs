@@ -4,6 +4,7 @@ use costate_envs::timing::{Spread, WorldSpeed};
 use serde::Serialize;
 
 use super::CellResult;
+use super::parts::PartsRow;
 
 /// A world's row. Times are medians over the turns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -88,6 +89,21 @@ pub struct BatchRow {
     pub peak_memory_mib: Option<f64>,
 }
 
+/// How a batch of episodes spreads over workers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScheduleRow {
+    /// Environment.
+    pub env: String,
+    /// Episodes of the batch.
+    pub episodes: usize,
+    /// (workers, speed-up) as measured.
+    pub measured: Vec<[f64; 2]>,
+    /// (workers, speed-up) of a schedule of the episodes' measured times.
+    pub simulated: Vec<[f64; 2]>,
+    /// Seconds between the starts of two workers.
+    pub start_s: f64,
+}
+
 /// A training until the score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScoreRow {
@@ -140,13 +156,20 @@ pub struct Speed {
     pub worlds: Vec<WorldRow>,
     /// Batches of many episodes.
     pub batches: Vec<BatchRow>,
+    /// Batches over workers.
+    pub schedules: Vec<ScheduleRow>,
+    /// What learning goes into.
+    pub parts: Vec<PartsRow>,
     /// Trainings to expert level.
     pub time_to_score: Vec<ScoreRow>,
 }
 
 impl Speed {
     /// Version of the file written today.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
+
+    /// Name of the picture that the tables refer to.
+    pub const PICTURE: &str = "speedup.svg";
 
     /// The tables as Markdown.
     pub fn markdown(&self) -> String {
@@ -182,6 +205,49 @@ impl Speed {
                 out += &format!(
                     "| {} | {} | {:.0} | {memory} |\n",
                     b.env, b.worlds, b.steps_per_second
+                );
+            }
+        }
+        if !self.schedules.is_empty() {
+            out += "\n## More workers\n\nSpeed-up of a batch. Measured up to the cores of the machine, median of the turns; beyond them a schedule of the measured time of every episode, \
+                    with workers that start one after the other. It knows nothing of shared caches and clock rates: read it as a bound that the division of the work sets.\n\n";
+            out += &format!("![speed-up over workers]({})\n\n", Self::PICTURE);
+            out += "| world | episodes | measured | simulated: 2 | 4 | 8 | 16 | 32 | 64 |\n| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+            for s in &self.schedules {
+                let measured: Vec<String> = s
+                    .measured
+                    .iter()
+                    .map(|[w, times]| format!("{w}: {times:.2}"))
+                    .collect();
+                out += &format!("| {} | {} | {} |", s.env, s.episodes, measured.join(", "));
+                for [workers, times] in &s.simulated {
+                    if *workers > 1.0 && workers.log2().fract() == 0.0 {
+                        out += &format!(" {times:.2} |");
+                    }
+                }
+                out += "\n";
+            }
+        }
+        if !self.parts.is_empty() {
+            out += "\n## What learning goes into\n\nGAN-GCL with shipped settings, milliseconds [quartiles]. *Rollouts* hold the making of tensors and the report; discriminator and policy are \
+                    differences between iterations with and without them; *start* is the cloning of the base policy.\n\n";
+            out += "| world | workers | dataset write | dataset read (transitions a second) | start, s | iteration (steps) | rollouts | a discriminator step | policy and critic |\n";
+            out += "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+            let show = |s: Spread| format!("{:.1} [{:.1}, {:.1}]", s.median, s.low, s.high);
+            for p in &self.parts {
+                out += &format!(
+                    "| {} | {} | {} | {} ({:.0}) | {:.2} | {} ({}) | {} | {} | {} |\n",
+                    p.env,
+                    p.workers,
+                    show(p.dataset_write_ms),
+                    show(p.dataset_read_ms),
+                    1e3 * p.dataset_steps as f64 / p.dataset_read_ms.median,
+                    p.start_s,
+                    show(p.iteration_ms),
+                    p.iteration_steps,
+                    show(p.rollouts_ms),
+                    show(p.discriminator_step_ms),
+                    show(p.policy_ms)
                 );
             }
         }

@@ -182,7 +182,7 @@ fn run_cells(suite: &Suite, folder: &Path, args: &Args, output: Output) -> Resul
     }
 }
 
-fn demonstrations_folder(work: &Path, env: &str) -> PathBuf {
+pub(super) fn demonstrations_folder(work: &Path, env: &str) -> PathBuf {
     work.join("demonstrations").join(env)
 }
 

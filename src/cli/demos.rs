@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use costate_demos::Dataset;
+use costate_demos::DatasetReader;
 use costate_demos::inspect::{self, ChannelInfo, CheckReport, Info};
 
 use super::common::Output;
@@ -30,7 +30,7 @@ pub enum Args {
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
     match args {
         Args::Info { dataset } => {
-            let info = inspect::info(&Dataset::open(&dataset)?);
+            let info = inspect::info(&DatasetReader::open(&dataset)?)?;
             output.result(&info, || describe(&info))
         }
         Args::Check { dataset } => {

@@ -77,22 +77,10 @@ enum Command {
     View(view::Args),
 }
 
-/// Learning makes and drops tensors of a megabyte all the time. By default glibc gives such memory back to the
-/// system and asks for it again, page fault by page fault: a tenth of a training's time.
-fn keep_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets thresholds of the allocator, and no other thread is running yet.
-    unsafe {
-        const GIBIBYTE: libc::c_int = 1 << 30;
-        libc::mallopt(libc::M_MMAP_THRESHOLD, GIBIBYTE);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, GIBIBYTE);
-    }
-}
-
 /// Parses arguments, runs the command, prints the error if there is one.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    keep_freed_memory();
+    crate::memory::keep_freed_memory();
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => tracing::Level::ERROR,
         (_, true) => tracing::Level::DEBUG,

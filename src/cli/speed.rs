@@ -8,12 +8,16 @@ use std::time::Instant;
 
 use costate_envs::registry::names;
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
+use costate_envs::schedule::BatchTimes;
 use costate_envs::{EnvConfig, timing};
 
-use super::bench::{Args, demonstrate, machine, run_cell};
+use super::bench::{Args, demonstrate, demonstrations_folder, machine, run_cell};
 use super::common::{Output, interrupt_flag};
-use crate::bench::{BatchRow, ScoreRow, Speed, Suite, WorldRow, memory};
+use crate::bench::parts::{self, PartsRow};
+use crate::bench::{BatchRow, ScheduleRow, ScoreRow, Speed, Suite, WorldRow};
 use crate::error::Error;
+use crate::memory;
+use crate::report::{Speedup, speedup_svg};
 use crate::run::files;
 
 /// Turns behind every median.
@@ -22,6 +26,18 @@ const TURNS: usize = 15;
 const BATCHES: [usize; 3] = [64, 1024, 10_000];
 /// The world they are made of: the physics of the smallest with contacts.
 const BATCH_ENV: &str = "point_mass";
+/// Batches whose division among workers is looked at: episodes of one length and of many, as many as a learner asks for in
+/// an iteration and more.
+const SCHEDULES: [(&str, usize); 4] = [
+    ("cart_pole", 64),
+    ("cart_pole", 1024),
+    ("lunar_lander", 64),
+    ("lunar_lander", 1024),
+];
+/// Workers that the schedule goes up to.
+const MOST_WORKERS: usize = 64;
+/// Turns behind a median of what takes seconds.
+const LONG_TURNS: usize = 5;
 
 /// Runs the command.
 pub fn run(args: &Args, output: Output) -> Result<(), Error> {
@@ -46,6 +62,7 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
         output,
     };
     let (worlds, batches) = (session.worlds()?, session.batches()?);
+    let (schedules, parts) = (session.schedules()?, session.parts()?);
     let time_to_score = session.time_to_score()?;
     let (workers, turns) = (session.workers, session.turns);
     let speed = Speed {
@@ -57,6 +74,8 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
         turns,
         worlds,
         batches,
+        schedules,
+        parts,
         time_to_score,
     };
     fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
@@ -66,6 +85,10 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
         &folder.join(format!("{}.json", speed.date)),
         text.as_bytes(),
     )?;
+    if !speed.schedules.is_empty() {
+        let picture = picture(&speed.schedules);
+        files::write_atomic(&folder.join(Speed::PICTURE), picture.as_bytes())?;
+    }
     files::write_atomic(&folder.join("README.md"), table.as_bytes())?;
     output.result(&speed, || table)
 }
@@ -139,6 +162,62 @@ impl Session<'_> {
         BATCHES.into_iter().map(row).collect()
     }
 
+    fn schedules(&self) -> Result<Vec<ScheduleRow>, Error> {
+        let row = |(env, episodes): (&str, usize)| {
+            self.go_on()?;
+            let failure = |e: timing::TimingError| Error::Failure(e.to_string());
+            let times = BatchTimes::measure(env, episodes).map_err(failure)?;
+            let all = timing::speedup(env, episodes, self.workers, self.turns.min(LONG_TURNS));
+            let simulated = (1..=MOST_WORKERS)
+                .map(|w| [w as f64, times.speedup(w)])
+                .collect();
+            Ok(ScheduleRow {
+                env: env.into(),
+                episodes,
+                measured: vec![
+                    [1.0, 1.0],
+                    [self.workers as f64, all.map_err(failure)?.median],
+                ],
+                simulated,
+                start_s: times.start,
+            })
+        };
+        let asked = SCHEDULES.into_iter().filter(|(env, _)| self.asked(env));
+        asked.map(row).collect()
+    }
+
+    fn parts(&self) -> Result<Vec<PartsRow>, Error> {
+        let work = self.args.work.join("speed");
+        let mut rows = Vec::new();
+        let cells = self.suite.cells();
+        let first_seed = cells.first().map(|c| c.seed);
+        for cell in cells
+            .iter()
+            .filter(|c| self.asked(c.env) && Some(c.seed) == first_seed)
+        {
+            self.go_on()?;
+            demonstrate(
+                cell.env,
+                cell.demonstrations,
+                &work,
+                &self.interrupt,
+                self.output,
+            )?;
+            let folder = demonstrations_folder(&work, cell.env);
+            for workers in [1, self.workers] {
+                self.go_on()?;
+                let turns = self.turns.min(LONG_TURNS);
+                rows.push(parts::measure(
+                    &folder,
+                    &work.join("written"),
+                    workers,
+                    turns,
+                )?);
+            }
+        }
+        Ok(rows)
+    }
+
     fn time_to_score(&self) -> Result<Vec<ScoreRow>, Error> {
         let work = self.args.work.join("speed");
         let seeds = &self.args.seeds;
@@ -171,6 +250,21 @@ impl Session<'_> {
         }
         Ok(rows)
     }
+}
+
+fn picture(schedules: &[ScheduleRow]) -> String {
+    let curves: Vec<Speedup> = schedules
+        .iter()
+        .map(|s| Speedup {
+            label: format!("{}, {} episodes", s.env, s.episodes),
+            simulated: s.simulated.clone(),
+            measured: s.measured.clone(),
+        })
+        .collect();
+    speedup_svg(
+        "Rollouts on more workers: measured (dots) and scheduled (lines)",
+        &curves,
+    )
 }
 
 /// The newest measurement.

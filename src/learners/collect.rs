@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use costate_envs::actor::Actor;
 use costate_envs::rng::derive_seed;
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{EnvFactory, Episode, Trajectory};
@@ -63,6 +64,17 @@ impl Collector {
         batch: usize,
         count: usize,
     ) -> Result<(Vec<Trajectory>, Audit), Error> {
+        self.roll_out(&Arc::new(policy.freeze()), name, batch, count)
+    }
+
+    /// The same of a frozen policy, on whatever thread.
+    pub fn roll_out(
+        &self,
+        actor: &Arc<Actor>,
+        name: &str,
+        batch: usize,
+        count: usize,
+    ) -> Result<(Vec<Trajectory>, Audit), Error> {
         let demonstrated = (self.demonstrated * count as f64).round() as usize;
         let jobs: Vec<Job> = (0..count)
             .map(|i| {
@@ -77,10 +89,9 @@ impl Collector {
                 }
             })
             .collect();
-        let actor = Arc::new(policy.freeze());
         let episodes = self
             .pool
-            .collect(&self.factory, &actor, ActionChoice::Sample, &jobs)?;
+            .collect(&self.factory, actor, ActionChoice::Sample, &jobs)?;
         let audit = Audit::of(&episodes);
         Ok((episodes.into_iter().map(|e| e.trajectory).collect(), audit))
     }

@@ -126,6 +126,8 @@ impl<'a> FrozenCost<'a> {
         task: &Task,
     ) -> Result<Self, Error> {
         let generator_settings = GeneratorSettings {
+            iterations: settings.iterations,
+            overlap: false,
             trajectories: settings.trajectories,
             warm_start: 0,
             base_steps: 0,

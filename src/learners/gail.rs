@@ -109,8 +109,8 @@ impl Learner for Gail {
         let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
         self.cost.slow_down(left);
 
-        let samples = self.generator.sample(&self.generator.policy, k)?;
-        let log_density = log_policy_steps(&self.generator.policy, &self.demonstrations);
+        let samples = self.generator.rollouts(k)?;
+        let log_density = log_policy_steps(&samples.policy, &self.demonstrations);
         let expert = Transitions::of(&self.demonstrations, &log_density);
         let policy = Transitions::of(&samples.batch, &samples.log_density);
 

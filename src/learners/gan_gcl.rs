@@ -60,6 +60,10 @@ pub struct GanGclSettings {
     /// Share of the sampled trajectories that start where a demonstration did.
     #[serde(default)]
     pub demonstrated_starts: f64,
+    /// Whether the next iteration's rollouts are drawn while this one's are learned from: their policy is then one
+    /// iteration old, and q is its density.
+    #[serde(default)]
+    pub overlap: bool,
     /// Trajectories sampled an iteration.
     pub trajectories: usize,
     /// Steps of the discriminator's rows: null for whole trajectories, 1 for transitions.
@@ -105,6 +109,7 @@ impl GanGclSettings {
         Shared {
             base_steps: self.base_steps,
             demonstrated_starts: self.demonstrated_starts,
+            overlap: self.overlap,
             ..shared!(self, discriminator_steps)
         }
     }
@@ -137,7 +142,7 @@ impl Learner for GanGcl {
         self.cost.slow_down(left);
 
         // τ ~ q, with log q(τ) recorded by the actor that drew it; μ is evaluated on every τ.
-        let samples = self.generator.sample(&self.generator.policy, k)?;
+        let samples = self.generator.rollouts(k)?;
         let groups = self.groups(&samples);
 
         // θ: descend L_disc, at the b = log Z that minimises it.
@@ -152,8 +157,7 @@ impl Learner for GanGcl {
         let found = DiscriminatorReport::of(&p, &q);
 
         // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
-        self.background
-            .push(k, &self.generator.policy, &samples.batch);
+        self.background.push(k, &samples.policy, &samples.batch);
         let mut diagnostics = found.diagnostics().to_vec();
         diagnostics.push(("log_z", self.cost.model.log_z()));
         if s.log_z == LogZ::Solved {
@@ -244,7 +248,7 @@ impl GanGcl {
 
     /// The discriminator's rows. log q of a demonstration changes whenever the policy does.
     fn groups(&self, samples: &Sampled) -> Groups {
-        let policy = &self.generator.policy;
+        let policy = &samples.policy;
         let rows = samples.batch.windows(self.settings.window);
         let count = rows.len();
         let recorded = rows.sum_over_time(&samples.log_density);

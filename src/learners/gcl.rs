@@ -99,7 +99,7 @@ impl Learner for Gcl {
         self.cost.slow_down(left);
 
         // τ ~ q; the partition function is estimated from all that the background holds.
-        let samples = self.generator.sample(&self.generator.policy, k)?;
+        let samples = self.generator.rollouts(k)?;
         let pool = self.pool(&samples);
 
         // θ: descend L_IOC.
@@ -113,8 +113,7 @@ impl Learner for Gcl {
         self.cost.model.set_log_z(found.log_z);
 
         // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
-        self.background
-            .push(k, &self.generator.policy, &samples.batch);
+        self.background.push(k, &samples.policy, &samples.batch);
         let diagnostics = vec![
             ("ioc_loss", found.value.double_value(&[])),
             ("ess", found.ess),

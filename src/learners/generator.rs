@@ -1,5 +1,9 @@
 //! The side of an adversarial learner that acts: a policy, where it acts, and how it improves.
 
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
 use costate_envs::Trajectory;
 use costate_envs::rng::stream;
 use tch::Tensor;
@@ -14,9 +18,16 @@ use crate::improve::{Improvement, Improver, Objective, PpoSettings, SacSettings}
 use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 
+/// The stream that rollouts take their seeds from.
+const ROLLOUT: &str = "rollout";
+
 /// How a [`Generator`] starts and learns.
 #[derive(Debug, Clone, Copy)]
 pub struct GeneratorSettings<'a> {
+    /// Iterations in the whole run.
+    pub iterations: usize,
+    /// Whether the next iteration's rollouts are drawn while this one's are learned from.
+    pub overlap: bool,
     /// Trajectories sampled an iteration.
     pub trajectories: usize,
     /// Passes of behaviour cloning that the policy starts with.
@@ -44,8 +55,20 @@ pub struct Generator {
     base: Option<GaussianPolicy>,
     collector: Collector,
     trajectories: usize,
+    iterations: usize,
+    overlap: bool,
+    drawing: Option<Drawing>,
     seed: u64,
 }
+
+/// Rollouts of the next iteration on their way.
+struct Drawing {
+    policy: GaussianPolicy,
+    /// None after a restart: they are drawn again.
+    thread: Option<JoinHandle<Result<Drawn, Error>>>,
+}
+
+type Drawn = (Vec<Trajectory>, Audit);
 
 /// What one iteration's rollouts gave.
 pub struct Sampled {
@@ -55,6 +78,8 @@ pub struct Sampled {
     pub log_density: Tensor,
     /// The truth about them, sealed.
     pub audit: Audit,
+    /// The policy that drew them.
+    pub policy: GaussianPolicy,
 }
 
 impl Generator {
@@ -102,6 +127,9 @@ impl Generator {
             improver,
             collector,
             trajectories: settings.trajectories,
+            iterations: settings.iterations,
+            overlap: settings.overlap,
+            drawing: None,
             seed,
         };
         Ok((generator, demonstrations))
@@ -124,18 +152,40 @@ impl Generator {
 
     /// τ ~ q: the trajectories of iteration `k`, the same whenever the policy is.
     pub fn sample(&self, policy: &GaussianPolicy, k: usize) -> Result<Sampled, Error> {
-        let (trajectories, audit) =
-            self.collector
-                .collect(policy, "rollout", k, self.trajectories)?;
-        let batch = batch(&trajectories)?;
-        let recorded = batch.behaviour.as_deref();
-        Ok(Sampled {
-            log_density: Tensor::from_slice(
-                recorded.expect("sampled trajectories carry their density"),
-            ),
-            batch,
-            audit,
-        })
+        let drawn = self
+            .collector
+            .collect(policy, ROLLOUT, k, self.trajectories)?;
+        Sampled::new(policy.copy(), drawn)
+    }
+
+    /// The trajectories to learn from in iteration `k`: the policy's; with overlap those that the policy of the iteration
+    /// before drew while it was improved, and the present one begins to draw the next.
+    pub fn rollouts(&mut self, k: usize) -> Result<Sampled, Error> {
+        let sampled = match self.drawing.take() {
+            None => self.sample(&self.policy, k)?,
+            Some(Drawing {
+                policy,
+                thread: None,
+            }) => self.sample(&policy, k)?,
+            Some(Drawing {
+                policy,
+                thread: Some(thread),
+            }) => {
+                let drawn = thread.join().unwrap_or_else(|p| resume_unwind(p))?;
+                Sampled::new(policy, drawn)?
+            }
+        };
+        if self.overlap && k + 1 < self.iterations {
+            let (actor, collector) = (Arc::new(self.policy.freeze()), self.collector.clone());
+            let count = self.trajectories;
+            self.drawing = Some(Drawing {
+                policy: self.policy.copy(),
+                thread: Some(std::thread::spawn(move || {
+                    collector.roll_out(&actor, ROLLOUT, k + 1, count)
+                })),
+            });
+        }
+        Ok(sampled)
     }
 
     /// Minimises the objective and reports the iteration: `share` is that of the learning rate;
@@ -184,12 +234,45 @@ impl Generator {
     pub fn save(&self, state: &mut StateDict) {
         self.policy.save(state);
         self.improver.save(state);
+        if self.overlap {
+            state.insert_numbers("drawing", &[f64::from(u8::from(self.drawing.is_some()))]);
+        }
+        if let Some(drawing) = &self.drawing {
+            let mut policy = StateDict::default();
+            drawing.policy.save(&mut policy);
+            state.nest("drawing.", policy);
+        }
     }
 
     /// Restores what [`Generator::save`] wrote.
     pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.policy.load(state)?;
-        self.improver.load(state)
+        self.improver.load(state)?;
+        self.drawing = None;
+        if self.overlap && state.scalar("drawing")? != 0.0 {
+            let mut policy = self.policy.copy();
+            policy.load(&state.below("drawing."))?;
+            self.drawing = Some(Drawing {
+                policy,
+                thread: None,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Sampled {
+    fn new(policy: GaussianPolicy, (trajectories, audit): Drawn) -> Result<Self, Error> {
+        let batch = batch(&trajectories)?;
+        let recorded = batch.behaviour.as_deref();
+        Ok(Self {
+            log_density: Tensor::from_slice(
+                recorded.expect("sampled trajectories carry their density"),
+            ),
+            batch,
+            audit,
+            policy,
+        })
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Shared<'a> {
     pub base_steps: usize,
     /// Share of the rollouts that start where a demonstration did.
     pub demonstrated_starts: f64,
+    /// Whether rollouts are drawn while the learner learns.
+    pub overlap: bool,
     /// Name of the setting for steps on the cost.
     pub cost_steps_name: &'static str,
     /// Steps on the cost an iteration.
@@ -56,6 +58,7 @@ macro_rules! shared {
             warm_start: $settings.warm_start,
             base_steps: 0,
             demonstrated_starts: 0.0,
+            overlap: false,
             cost_steps_name: stringify!($steps),
             cost_steps: $settings.$steps,
             cost_learning_rate: $settings.cost_learning_rate,
@@ -100,6 +103,8 @@ impl Sides {
     /// Both at their start; `more` are weights that learn with the cost.
     pub fn new(settings: Shared, task: &Task, more: Vec<Tensor>) -> Result<Self, Error> {
         let generator_settings = GeneratorSettings {
+            iterations: settings.iterations,
+            overlap: settings.overlap,
             trajectories: settings.trajectories,
             warm_start: settings.warm_start,
             base_steps: settings.base_steps,

@@ -11,6 +11,7 @@
 //! | `axis`, `frame`, `chart`, `scatter` | SVG plots |
 //! | `diagnostics` | what each recorded quantity means and how to read it |
 //! | `picture`, `strip`, `player` | poses, film strips, animations |
+//! | `speedup` | speed-up over workers |
 //! | `summary`, `findings`, `motion`, `table`, `curves`, `cost`, `settings` | the page's sections |
 //! | `page` | the page around them |
 
@@ -29,6 +30,7 @@ mod picture;
 mod player;
 mod scatter;
 mod settings;
+mod speedup;
 mod strip;
 mod summary;
 mod table;
@@ -41,6 +43,7 @@ use costate_envs::scene::Scene;
 use serde_json::{Map, Value};
 
 use crate::diagnose::Finding;
+pub use speedup::Speedup;
 
 /// What a report tells about one run.
 #[derive(Debug, Clone, Default)]
@@ -87,4 +90,9 @@ pub fn strip_svg(motion: &Motion) -> String {
 /// standalone SVG with its own background.
 pub fn curves_svg(run: &RunReport) -> String {
     chart::standalone_return_curve(&facts::Facts::of(run))
+}
+
+/// Speed-up over workers as a standalone SVG with its own background.
+pub fn speedup_svg(title: &str, curves: &[Speedup]) -> String {
+    speedup::standalone(title, curves)
 }

@@ -37,7 +37,7 @@ pub use error::DatasetError;
 pub use meta::{
     EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Meta, ReturnStatistics, Status,
 };
-pub use reader::Dataset;
+pub use reader::{Dataset, DatasetReader};
 pub(crate) use reader::{load_episode, read_meta};
 pub use writer::DatasetWriter;
 

@@ -8,6 +8,47 @@ use super::error::DatasetError;
 use super::meta::{EpisodeEntry, Meta, Status};
 use super::{DATA_FOLDER, META_FILE, columns, disk};
 
+/// A dataset on disk, read one episode at a time: the memory in use is that of its description and of one episode.
+#[derive(Debug, Clone)]
+pub struct DatasetReader {
+    path: PathBuf,
+    meta: Meta,
+}
+
+impl DatasetReader {
+    /// Reads the description of the dataset in the folder `path`.
+    ///
+    /// An interrupted recording opens with the episodes that were acknowledged. At least one
+    /// episode is guaranteed; the episodes themselves are not looked at yet.
+    pub fn open(path: &Path) -> Result<Self, DatasetError> {
+        let meta = read_meta(path)?;
+        match meta.episodes.is_empty() {
+            true => Err(DatasetError::NoEpisodes(path.to_owned())),
+            false => Ok(Self {
+                path: path.to_owned(),
+                meta,
+            }),
+        }
+    }
+
+    /// The folder it is read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the dataset says about itself; for an interrupted recording with the episodes found.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// The episodes in their order, each validated when its turn comes: its file is parsed, every value checked against
+    /// the spec, the checksum recomputed.
+    pub fn episodes(&self) -> impl Iterator<Item = Result<Episode, DatasetError>> {
+        let load = |entry| load_episode(&self.path, entry, &self.meta);
+        self.meta.episodes.iter().map(load)
+    }
+}
+
 /// A dataset in memory, validated.
 #[derive(Debug, Clone)]
 pub struct Dataset {
@@ -23,17 +64,11 @@ impl Dataset {
     /// interrupted recording opens with the episodes that were acknowledged. At least one episode
     /// is guaranteed.
     pub fn open(path: &Path) -> Result<Self, DatasetError> {
-        let meta = read_meta(path)?;
-        if meta.episodes.is_empty() {
-            return Err(DatasetError::NoEpisodes(path.to_owned()));
-        }
-        let episodes = meta
-            .episodes
-            .iter()
-            .map(|entry| load_episode(path, entry, &meta))
-            .collect::<Result<_, _>>()?;
+        let reader = DatasetReader::open(path)?;
+        let episodes = reader.episodes().collect::<Result<_, _>>()?;
+        let DatasetReader { path, meta } = reader;
         Ok(Self {
-            path: path.to_owned(),
+            path,
             meta,
             episodes,
         })
