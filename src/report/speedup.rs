@@ -69,3 +69,24 @@ pub(super) fn standalone(title: &str, curves: &[Speedup]) -> String {
     );
     frame::standalone(size.width + 40.0, size.height + 64.0, title, &content)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_batch_has_its_curve_dots_and_name() {
+        let curve = |label: &str, scale: f64| Speedup {
+            label: label.into(),
+            simulated: (1..=64)
+                .map(|w| [f64::from(w), scale * f64::from(w)])
+                .collect(),
+            measured: vec![[1.0, 1.0], [2.0, 1.9]],
+        };
+        let svg = standalone("more workers", &[curve("a < b", 1.0), curve("c", 0.5)]);
+        assert_eq!(svg.matches("<polyline").count(), 2);
+        assert_eq!(svg.matches("<circle").count(), 4);
+        assert!(svg.contains("a &lt; b") && svg.contains("more workers"));
+        assert!(!svg.contains("NaN") && !svg.contains("inf"));
+    }
+}
