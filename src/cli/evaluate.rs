@@ -237,6 +237,10 @@ pub fn describe(e: &Evaluation) -> String {
                     "{:.3} … {:.3}",
                     r.normalized_score_ci95[0], r.normalized_score_ci95[1]
                 ),
+                r.occupancy
+                    .map_or("–".into(), |o| format!("{:.3}", o.sliced_wasserstein)),
+                r.occupancy
+                    .map_or("–".into(), |o| format!("{:.3}", o.p_value)),
             ]
         })
         .collect();
@@ -248,12 +252,24 @@ pub fn describe(e: &Evaluation) -> String {
         e.episodes,
         e.actions,
         table(
-            &["policy", "episodes", "return", "95 %", "score", "95 %"],
+            &[
+                "policy", "episodes", "return", "95 %", "score", "95 %", "distance", "p",
+            ],
             &rows
         )
     );
     text +=
         "\nscore = (return − random) / (expert − random); 95 % bootstrap intervals over episodes\n";
+    let found = e.rows.iter().find_map(|r| r.occupancy);
+    if let Some(found) = found {
+        let chance = found.within_reference.map_or(String::new(), |w| {
+            format!("; the demonstrations' two halves are {w:.3} apart")
+        });
+        text += &format!(
+            "distance = of visited states and actions from the demonstrations' (sliced Wasserstein, in their standard deviations){chance}\n\
+             p = of a permutation test (MMD, whole episodes): below 0.05 the episodes are told from the demonstrations\n"
+        );
+    }
     if let Some(c) = &e.cost {
         let figure = |v: Option<f64>| v.map_or("– (constant)".into(), |v| format!("{v:.3}"));
         text += &format!(

@@ -4,12 +4,13 @@ mod cost;
 pub mod epic;
 pub mod episodes;
 pub mod frozen;
+pub mod occupancy;
 pub mod statistics;
 
 use std::sync::Arc;
 
 use costate_envs::rollout::{ActionChoice, RolloutPool};
-use costate_envs::{EnvFactory, Episode};
+use costate_envs::{EnvFactory, Episode, Trajectory};
 use serde::{Deserialize, Serialize};
 
 use crate::cost::EnergyModel;
@@ -17,6 +18,7 @@ use crate::error::Error;
 use crate::policy::GaussianPolicy;
 pub use cost::{CostPoint, CostReport, DiscriminatorFigures};
 pub use frozen::Frozen;
+use occupancy::{OccupancyDistance, occupancy_distance};
 use statistics::{Estimate, bootstrap};
 
 /// Name of the kept fresh policy's row.
@@ -38,6 +40,9 @@ pub struct Row {
     pub normalized_score: f64,
     /// Its 95 % interval; all three returns are resampled.
     pub normalized_score_ci95: [f64; 2],
+    /// How far its states and actions are from the demonstrations'; none for these themselves, or with fewer than two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occupancy: Option<OccupancyDistance>,
 }
 
 /// What `costate evaluate` finds: `evaluation.json`.
@@ -151,6 +156,7 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
             factory.spec().name
         )));
     }
+    let demonstrations = trajectories(subject.demonstrations);
     let row = |policy: &str, episodes: &[Episode]| {
         let own = returns(episodes);
         let e = bootstrap(&[&own], seed, |m| m[0]);
@@ -164,12 +170,14 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
             ci95: e.ci95,
             normalized_score: score.mean,
             normalized_score_ci95: score.ci95,
+            occupancy: occupancy_distance(&trajectories(episodes), &demonstrations, seed),
         }
     };
-    let mut rows = vec![
-        row("expert", subject.demonstrations),
-        row("random", &random),
-    ];
+    let of_itself = Row {
+        occupancy: None,
+        ..row("expert", subject.demonstrations)
+    };
+    let mut rows = vec![of_itself, row("random", &random)];
     rows.extend(cloned.as_deref().map(|episodes| row("bc", episodes)));
     let own = row(subject.algo, &learned);
     rows.push(own.clone());
@@ -213,6 +221,10 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
         frozen: None,
         cost,
     })
+}
+
+fn trajectories(episodes: &[Episode]) -> Vec<&Trajectory> {
+    episodes.iter().map(|e| &e.trajectory).collect()
 }
 
 fn returns(episodes: &[Episode]) -> Vec<f64> {
