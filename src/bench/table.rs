@@ -2,7 +2,9 @@
 
 use super::result::{CellResult, FreshResult};
 use super::suite::{Cell, Suite};
-use crate::evaluate::statistics::{Estimate, stratified_interquartile_mean};
+use crate::evaluate::statistics::{
+    Estimate, performance_profile, probability_of_improvement, stratified_interquartile_mean,
+};
 
 /// Results by cell; `None` where a cell has not been run.
 type Results<'a> = &'a [(Cell<'a>, Option<CellResult>)];
@@ -13,6 +15,7 @@ pub fn markdown(suite: &Suite, results: Results) -> String {
     for (count, envs) in suite.groups() {
         text += &format!("\n## {count} demonstrations\n\n");
         text += &scores(suite, results, count, envs);
+        text += &comparison(suite, results, count, envs);
         text += &efficiency(suite, results, count, envs);
         text += &frozen(suite, results, count, envs);
     }
@@ -77,6 +80,11 @@ fn with_interval(e: Estimate) -> String {
     format!("{:.3} [{:.3}, {:.3}]", e.mean, e.ci95[0], e.ci95[1])
 }
 
+/// Whether a bootstrap within the strata can tell a spread: one run has none to show.
+fn spread_shows(strata: &[Vec<f64>]) -> bool {
+    strata.iter().all(|s| s.len() > 1)
+}
+
 fn scores(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
     let names: Vec<String> = suite.methods.iter().map(|m| m.name.clone()).collect();
     let mut text =
@@ -107,11 +115,75 @@ fn scores(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
             .filter(|scores| !scores.is_empty())
             .collect();
         match strata.len() == envs.len() {
-            true => with_interval(stratified_interquartile_mean(&strata, 0)),
+            true => {
+                let e = stratified_interquartile_mean(&strata, 0);
+                match spread_shows(&strata) {
+                    true => with_interval(e),
+                    false => format!("{:.3}", e.mean),
+                }
+            }
             false => "–".into(),
         }
     });
     text + &row(std::iter::once("**all**".to_owned()).chain(all))
+}
+
+/// Scores that the profile counts runs above.
+const THRESHOLDS: [f64; 5] = [0.5, 0.8, 0.9, 0.95, 0.99];
+
+/// How often the methods are good, and better than the suite's first one.
+fn comparison(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
+    let Some(first) = suite.methods.first() else {
+        return String::new();
+    };
+    let strata = |method: &str| -> Vec<Vec<f64>> {
+        let scores = |env| found(results, env, method, count).values(|r| Some(r.normalized_score));
+        envs.iter().map(|env| scores(env)).collect()
+    };
+    let baseline = strata(&first.name);
+    let mut text = format!(
+        "\nShare of runs that score above a threshold (performance profile), and the probability that a run scores above one \
+         of `{0}`, mean over the environments where both were run [95 % interval, where every environment has two runs or more].\n\n",
+        first.name
+    );
+    let mut columns = vec!["runs".to_owned()];
+    columns.extend(THRESHOLDS.map(|t| format!("above {t}")));
+    columns.push(format!("above {} (environments)", first.name));
+    text += &head("method", &columns);
+    for method in &suite.methods {
+        let all = strata(&method.name);
+        let run: Vec<Vec<f64>> = all.iter().filter(|s| !s.is_empty()).cloned().collect();
+        if run.is_empty() {
+            continue;
+        }
+        let pairs = all.iter().zip(&baseline);
+        let (own, other): (Vec<_>, Vec<_>) = pairs
+            .filter(|(a, b)| !a.is_empty() && !b.is_empty())
+            .map(|(a, b)| (a.clone(), b.clone()))
+            .unzip();
+        let better = match method.name == first.name || own.is_empty() {
+            true => "–".into(),
+            false => {
+                let estimate = probability_of_improvement(&own, &other, 0);
+                let figure = match spread_shows(&own) && spread_shows(&other) {
+                    true => with_interval(estimate),
+                    false => format!("{:.3}", estimate.mean),
+                };
+                format!("{figure} ({})", own.len())
+            }
+        };
+        let profile = performance_profile(&run, &THRESHOLDS, 0);
+        let shares = profile.iter().map(|p| match spread_shows(&run) {
+            true => format!("{:.2} [{:.2}, {:.2}]", p.share, p.ci95[0], p.ci95[1]),
+            false => format!("{:.2}", p.share),
+        });
+        let runs: usize = run.iter().map(Vec::len).sum();
+        text += &row([method.name.clone(), runs.to_string()]
+            .into_iter()
+            .chain(shares)
+            .chain([better]));
+    }
+    text
 }
 
 fn efficiency(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {

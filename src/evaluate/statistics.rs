@@ -71,6 +71,82 @@ pub fn stratified_interquartile_mean(strata: &[Vec<f64>], seed: u64) -> Estimate
     }
 }
 
+/// Probability that a run of `x` scores above a run of `y`, ties counting half, mean over the strata (environments), with
+/// a percentile interval of the stratified bootstrap (Agarwal et al. 2021, section 4.3). Pairs of strata correspond; none
+/// may be empty.
+pub fn probability_of_improvement(x: &[Vec<f64>], y: &[Vec<f64>], seed: u64) -> Estimate {
+    assert_eq!(x.len(), y.len(), "strata correspond");
+    let mut rng = stream(seed, "bootstrap", 0);
+    let mut redrawn = |values: &[f64]| -> Vec<f64> {
+        let draw = |_| values[rng.random_range(0..values.len())];
+        (0..values.len()).map(draw).collect()
+    };
+    let mean = |of: &mut dyn FnMut(&[f64], &[f64]) -> f64| {
+        x.iter().zip(y).map(|(a, b)| of(a, b)).sum::<f64>() / x.len() as f64
+    };
+    let mut draws: Vec<f64> = (0..RESAMPLES)
+        .map(|_| mean(&mut |a, b| share_above(&redrawn(a), &redrawn(b))))
+        .collect();
+    Estimate {
+        mean: mean(&mut |a, b| share_above(a, b)),
+        ci95: percentiles(&mut draws),
+    }
+}
+
+/// P(X > Y) + ½ P(X = Y) of two samples (the Mann-Whitney statistic).
+fn share_above(x: &[f64], y: &[f64]) -> f64 {
+    let wins = |a: f64| {
+        let win = |b: &f64| match a.total_cmp(b) {
+            std::cmp::Ordering::Greater => 1.0,
+            std::cmp::Ordering::Equal => 0.5,
+            std::cmp::Ordering::Less => 0.0,
+        };
+        y.iter().map(win).sum::<f64>()
+    };
+    x.iter().map(|&a| wins(a)).sum::<f64>() / (x.len() * y.len()) as f64
+}
+
+/// A point of a performance profile.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ProfilePoint {
+    /// Threshold τ.
+    pub score: f64,
+    /// Share of runs with a score above it.
+    pub share: f64,
+    /// Its 95 % interval, point by point.
+    pub ci95: [f64; 2],
+}
+
+/// The performance profile: the share of runs that score above each threshold, over all strata together, with
+/// percentile intervals of the stratified bootstrap (Agarwal et al. 2021, section 4.2). No stratum may be empty.
+pub fn performance_profile(
+    strata: &[Vec<f64>],
+    thresholds: &[f64],
+    seed: u64,
+) -> Vec<ProfilePoint> {
+    let mut rng = stream(seed, "bootstrap", 0);
+    let share = |all: &[f64], score: f64| {
+        all.iter().filter(|v| **v > score).count() as f64 / all.len() as f64
+    };
+    let mut draws = vec![Vec::with_capacity(RESAMPLES); thresholds.len()];
+    for _ in 0..RESAMPLES {
+        let mut all = Vec::new();
+        for stratum in strata {
+            all.extend((0..stratum.len()).map(|_| stratum[rng.random_range(0..stratum.len())]));
+        }
+        for (draws, &score) in draws.iter_mut().zip(thresholds) {
+            draws.push(share(&all, score));
+        }
+    }
+    let all = strata.concat();
+    let point = |(mut draws, &score): (Vec<f64>, &f64)| ProfilePoint {
+        score,
+        share: share(&all, score),
+        ci95: percentiles(&mut draws),
+    };
+    draws.into_iter().zip(thresholds).map(point).collect()
+}
+
 /// The 2.5th and the 97.5th percentile.
 fn percentiles(draws: &mut [f64]) -> [f64; 2] {
     draws.sort_by(f64::total_cmp);
@@ -142,6 +218,32 @@ mod tests {
         assert_eq!((e.mean, e.ci95), (1.5, [1.5, 1.5]));
         let spread = stratified_interquartile_mean(&[vec![0.0, 1.0, 2.0, 3.0]], 0);
         assert!(spread.ci95[0] < 1.0 && spread.ci95[1] > 2.0);
+    }
+
+    #[test]
+    fn improvement_counts_pairs_and_shares_ties() {
+        assert_eq!(share_above(&[1.0, 2.0], &[0.0, 1.0]), 3.5 / 4.0);
+        let sure = probability_of_improvement(&[vec![2.0, 3.0]], &[vec![0.0, 1.0]], 0);
+        assert_eq!((sure.mean, sure.ci95), (1.0, [1.0, 1.0]));
+        // An environment each counts the same, whatever its runs.
+        let mixed = probability_of_improvement(
+            &[vec![2.0, 3.0, 4.0], vec![0.0]],
+            &[vec![1.0], vec![1.0, 2.0]],
+            0,
+        );
+        assert_eq!(mixed.mean, 0.5);
+        let open = probability_of_improvement(&[vec![0.0, 2.0, 4.0]], &[vec![1.0, 3.0, 5.0]], 0);
+        assert!(open.ci95[0] < open.mean && open.mean < open.ci95[1]);
+    }
+
+    #[test]
+    fn a_profile_falls_from_all_to_none() {
+        let strata = [vec![0.2, 0.9], vec![0.5, 1.0]];
+        let profile = performance_profile(&strata, &[0.0, 0.5, 0.95, 1.0], 0);
+        let shares: Vec<f64> = profile.iter().map(|p| p.share).collect();
+        assert_eq!(shares, [1.0, 0.5, 0.25, 0.0]);
+        assert_eq!((profile[0].ci95, profile[3].ci95), ([1.0; 2], [0.0; 2]));
+        assert!(profile[1].ci95[0] < 0.5 && profile[1].ci95[1] > 0.5);
     }
 
     #[test]
