@@ -237,12 +237,12 @@ fn speed_is_measured_kept_and_shown() {
     fail(at, &speed(&["--show"]), 2, &["no measurement in speed"]);
     let found = json(&succeed(
         at,
-        &speed(&["--envs", "cart_pole,lq", "--turns", "1", "--seeds", "9"]),
+        &speed(&["--envs", "pendulum,lq", "--turns", "1", "--seeds", "9"]),
     ));
     assert!(found["machine"].is_string() && found["turns"] == 1);
     let worlds = found["worlds"].as_array().unwrap();
     let names: Vec<_> = worlds.iter().map(|w| &w["name"]).collect();
-    assert_eq!(names, ["cart_pole", "lq"]);
+    assert_eq!(names, ["pendulum", "lq"]);
     for field in [
         "bare_step_us",
         "env_step_us",
@@ -259,8 +259,13 @@ fn speed_is_measured_kept_and_shown() {
         0,
         "seed 9"
     );
+    let parts = found["parts"].as_array().unwrap();
+    assert_eq!(parts.len(), 2, "one worker and all");
+    for field in ["dataset_write_ms", "dataset_read_ms", "iteration_ms"] {
+        assert!(parts[0][field]["median"].as_f64().unwrap() > 0.0, "{field}");
+    }
     let table = fs::read_to_string(at.join("speed/README.md")).unwrap();
-    assert!(table.contains("| cart_pole |") && table.contains("| lq | – |"));
+    assert!(table.contains("| pendulum |") && table.contains("| lq | – |"));
     assert_eq!(json(&succeed(at, &speed(&["--show"]))), found);
     for (misplaced, hint) in [
         (speed(&["--methods", "bc"]), "--methods"),
