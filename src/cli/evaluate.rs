@@ -274,10 +274,11 @@ pub fn describe(e: &Evaluation) -> String {
         let figure = |v: Option<f64>| v.map_or("– (constant)".into(), |v| format!("{v:.3}"));
         text += &format!(
             "\nlearned cost: Spearman {} with the true cost over {} trajectories (1 is best); EPIC distance \
-             {} (0 is best)\n",
+             {}, DARD distance {} (0 is best)\n",
             figure(c.spearman),
             c.cost_scatter.len(),
             figure(c.epic),
+            figure(c.dard),
         );
         if let Some(d) = &c.discriminator {
             text += &format!(

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use costate_envs::rng::stream;
-use costate_envs::{EnvFactory, Episode, SavedState};
+use costate_envs::{Env, EnvFactory, Episode, SavedState};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::epic::{self, Coverage};
+use super::dard;
+use super::epic;
 use super::episodes::replay;
 use super::statistics::spearman;
 use super::{Comparison, Options, Subject};
@@ -40,6 +41,9 @@ pub struct CostReport {
     /// EPIC distance to the true cost, on their transitions: 0 equal up to shaping and scale, 1
     /// opposite.
     pub epic: Option<f64>,
+    /// DARD distance to the true cost, the same where one step of the simulator leads.
+    #[serde(default)]
+    pub dard: Option<f64>,
     /// Of a cost that is an energy against the policy's density.
     #[serde(flatten)]
     pub discriminator: Option<DiscriminatorFigures>,
@@ -64,6 +68,9 @@ const TRANSITIONS: usize = 400;
 
 /// Actions that its inner means run over.
 const ACTIONS: usize = 64;
+
+/// Of them, those that the simulator tries from a transition's start for DARD.
+const TRIED: usize = 8;
 
 pub(super) fn report(
     subject: &Subject,
@@ -99,9 +106,11 @@ pub(super) fn report(
         Some(comparison) => Some(discriminate(subject, model, groups, comparison)?),
         None => None,
     };
+    let distances = distances(subject.factory, model, groups, options.seed)?;
     Ok(CostReport {
         spearman: spearman(&learned, &truth),
-        epic: epic_distance(subject.factory, model, groups, options.seed)?,
+        epic: distances.epic,
+        dard: distances.dard,
         discriminator,
         cost_scatter,
     })
@@ -151,12 +160,47 @@ struct Transition {
     action: Vec<f32>,
 }
 
-fn epic_distance(
+/// Distances to the true cost.
+struct Distances {
+    epic: Option<f64>,
+    dard: Option<f64>,
+}
+
+/// A cost on the transitions, `[N]` each.
+#[derive(Default)]
+struct Coverage {
+    at: Vec<f64>,
+    state_mean: Vec<f64>,
+    next_mean: Vec<f64>,
+    /// Mean over states one step from s.
+    reached_mean: Vec<f64>,
+}
+
+impl Coverage {
+    fn of_epic(&self) -> epic::Coverage {
+        epic::Coverage {
+            at: self.at.clone(),
+            state_mean: self.state_mean.clone(),
+            next_mean: self.next_mean.clone(),
+        }
+    }
+
+    fn of_dard(self) -> dard::Coverage {
+        dard::Coverage {
+            at: self.at,
+            next_mean: self.next_mean,
+            state_mean: self.state_mean,
+            reached_mean: self.reached_mean,
+        }
+    }
+}
+
+fn distances(
     factory: &EnvFactory,
     model: &EnergyModel,
     groups: &[(&str, Vec<Episode>)],
     seed: u64,
-) -> Result<Option<f64>, Error> {
+) -> Result<Distances, Error> {
     let transitions = draw_transitions(factory, groups, seed)?;
     let mut rng = stream(seed, "epic_actions", 0);
     let actions: Vec<&[f32]> = (0..ACTIONS)
@@ -167,35 +211,48 @@ fn epic_distance(
         })
         .collect();
     let mut env = factory.build();
-    let mut truth = Coverage {
-        at: vec![],
-        state_mean: vec![],
-        next_mean: vec![],
-    };
-    let mut learned = truth.clone();
+    let (mut truth, mut learned) = (Coverage::default(), Coverage::default());
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     for t in &transitions {
+        let true_mean =
+            |env: &dyn Env| mean(&actions.iter().map(|a| env.cost(a)).collect::<Vec<_>>());
         let mut means = [0.0; 2];
         for (mean, state) in means.iter_mut().zip(&t.states) {
             env.load(state)?;
-            *mean = actions.iter().map(|a| env.cost(a)).sum::<f64>() / ACTIONS as f64;
+            *mean = true_mean(env.as_ref());
+        }
+        let mut reached = Vec::with_capacity(TRIED);
+        let mut seen = Vec::with_capacity(TRIED);
+        for action in &actions[..TRIED] {
+            env.load(&t.states[0])?;
+            env.step(action)?;
+            reached.push(true_mean(env.as_ref()));
+            let mut observation = vec![0.0; t.observations[0].len()];
+            env.observe(&mut observation);
+            seen.push(observation);
         }
         env.load(&t.states[0])?;
         truth.at.push(env.cost(&t.action));
         truth.state_mean.push(means[0]);
         truth.next_mean.push(means[1]);
+        truth.reached_mean.push(mean(&reached));
 
         let costs = |observation: &[f32], actions: &[&[f32]]| {
             let rows = observation.repeat(actions.len());
             let s = nn::matrix(&rows, observation.len());
             let a = nn::matrix(&actions.concat(), actions[0].len());
-            let costs = tch::no_grad(|| nn::to_f64(&model.cost(&s, &a)));
-            costs.iter().sum::<f64>() / costs.len() as f64
+            mean(&tch::no_grad(|| nn::to_f64(&model.cost(&s, &a))))
         };
         learned.at.push(costs(&t.observations[0], &[&t.action]));
         learned.state_mean.push(costs(&t.observations[0], &actions));
         learned.next_mean.push(costs(&t.observations[1], &actions));
+        let reached: Vec<f64> = seen.iter().map(|s| costs(s, &actions)).collect();
+        learned.reached_mean.push(mean(&reached));
     }
-    Ok(epic::distance(&learned, &truth))
+    Ok(Distances {
+        epic: epic::distance(&learned.of_epic(), &truth.of_epic()),
+        dard: dard::distance(&learned.of_dard(), &truth.of_dard()),
+    })
 }
 
 fn draw_transitions(

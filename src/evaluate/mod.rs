@@ -1,6 +1,7 @@
 //! Evaluation: does the policy do the task, and is the cost the right one?
 
 mod cost;
+pub mod dard;
 pub mod epic;
 pub mod episodes;
 pub mod frozen;

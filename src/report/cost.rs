@@ -6,7 +6,7 @@ use super::scatter;
 use super::text::{self, escape};
 
 /// key in `evaluation.json`, name, how to read it
-const FIGURES: [(&str, &str, &str); 7] = [
+const FIGURES: [(&str, &str, &str); 8] = [
     (
         "spearman",
         "Spearman’s ρ",
@@ -17,6 +17,11 @@ const FIGURES: [(&str, &str, &str); 7] = [
         "EPIC distance",
         "Distance from the true cost that shaping and scale do not change: 0 equal, 0.71 unrelated, 1 \
          opposite.",
+    ),
+    (
+        "dard",
+        "DARD distance",
+        "The same where one step of the simulator leads, so that impossible transitions do not count.",
     ),
     (
         "frozen_score",

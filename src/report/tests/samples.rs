@@ -191,7 +191,7 @@ fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Value {
         "expert_return": -150.0, "random_return": -1229.0,
         "normalized_score": score, "normalized_score_ci95": [score - 0.02, score + 0.02],
         "rows": [row("expert", 1.0, 0.012), row("random", 0.0, 0.03), row("bc", 0.71, 0.06), row(algo, score, 0.02)],
-        "spearman": 0.93, "epic": 0.21, "ess": 0.62, "log_z": 41.3, "discriminator_accuracy": 0.63,
+        "spearman": 0.93, "epic": 0.21, "dard": 0.34, "ess": 0.62, "log_z": 41.3, "discriminator_accuracy": 0.63,
         "cost_scatter": scatter,
         "frozen": {
             "kept": 1, "verdict": "sound", "seconds": 60.0, "steps": 100,
@@ -219,6 +219,7 @@ pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
             for name in [
                 "spearman",
                 "epic",
+                "dard",
                 "ess",
                 "log_z",
                 "discriminator_accuracy",
