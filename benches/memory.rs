@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use costate::bench::parts;
+use costate::learners::Learner;
 use costate::learners::gan_gcl::{GanGcl, GanGclSettings};
-use costate::learners::{Learner, Task};
 use costate::memory::resident_mib;
 use costate_demos::Dataset;
 use costate_envs::rollout::{ActionChoice, Job, Runner};
-use costate_envs::{EnvConfig, Trajectory, timing};
+use costate_envs::{EnvConfig, timing};
 
 /// Growth of the last half that is taken for a leak, MiB.
 const ALLOWED_MIB: f64 = 2.0;
@@ -47,20 +47,8 @@ fn run() -> Outcome {
         ..parts::shipped("lq")?
     };
     let factory = EnvConfig::named("lq")?.factory()?;
-    let demonstrations: Vec<Trajectory> = Dataset::open(Path::new("demos/data/lq"))?
-        .into_episodes()
-        .into_iter()
-        .map(|e| e.trajectory)
-        .collect();
-    let task = Task {
-        factory: &factory,
-        demonstrations: &demonstrations,
-        starts: &[],
-        expert: "",
-        seed: 0,
-        workers: 1,
-    };
-    let mut learner = GanGcl::new(&settings, &task)?;
+    let demonstrations = parts::trajectories(Dataset::open(Path::new("demos/data/lq"))?);
+    let mut learner = GanGcl::new(&settings, &parts::task(&factory, &demonstrations, 1))?;
     watch("2000 iterations of GAN-GCL", LEARNED, |i| {
         learner.iterate(i)?;
         Ok(())

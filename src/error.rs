@@ -3,6 +3,7 @@
 use costate_demos::DatasetError;
 use costate_demos::experts::ExpertError;
 use costate_demos::record::RecordError;
+use costate_envs::timing::TimingError;
 use costate_envs::{EnvError, ModelError};
 
 use crate::nn::StateError;
@@ -23,6 +24,9 @@ pub enum Error {
     /// A simulation that refused or diverged.
     #[error(transparent)]
     Env(#[from] EnvError),
+    /// A measurement of a world that could not be made.
+    #[error(transparent)]
+    Timing(#[from] TimingError),
     /// A dataset that cannot be written or read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),

@@ -80,8 +80,6 @@ pub struct WorldSpeed {
     /// An episode by [`Runner`] with a 64-64 tanh actor: the environment, actor, noise, log-density, recording and
     /// reset.
     pub rollout: Paced,
-    /// Workers of the last two.
-    pub workers: usize,
     /// Seconds a step of batches on all workers.
     pub all: Spread,
     /// Rate on all workers over the rate on one, in batches.
@@ -115,11 +113,8 @@ pub fn measure(name: &str, workers: usize, turns: usize) -> Result<WorldSpeed, T
     for turn in 0..=turns {
         let time = subjects.turn()?;
         let on = |workers: usize| -> Result<f64, EnvError> {
-            let began = Instant::now();
-            let pool = RolloutPool::new(workers);
-            let episodes = pool.collect(&factory, &actor, ActionChoice::Sample, &batch)?;
-            let steps: usize = episodes.iter().map(|e| e.trajectory.len()).sum();
-            Ok(began.elapsed().as_secs_f64() / steps as f64)
+            let time = BatchTime::measure(&factory, &actor, &batch, workers)?;
+            Ok(time.seconds / time.steps as f64)
         };
         let (single, whole) = (on(1)?, on(workers)?);
         if turn > 0 {
@@ -141,11 +136,37 @@ pub fn measure(name: &str, workers: usize, turns: usize) -> Result<WorldSpeed, T
         env: paced(&env),
         rollout: paced(&rollout),
         bare: (!bare.is_empty()).then(|| Spread::of(bare.clone())),
-        workers,
         speedup: Spread::of(ratios(&one, &all)),
         all: Spread::of(all),
         reset: Spread::of(reset),
     })
+}
+
+/// A batch of episodes, rolled out once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchTime {
+    /// Steps of all episodes together.
+    pub steps: usize,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+impl BatchTime {
+    /// Rolls out the jobs on so many workers.
+    pub fn measure(
+        factory: &EnvFactory,
+        actor: &Arc<Actor>,
+        jobs: &[Job],
+        workers: usize,
+    ) -> Result<Self, EnvError> {
+        let began = Instant::now();
+        let pool = RolloutPool::new(workers);
+        let episodes = pool.collect(factory, actor, ActionChoice::Sample, jobs)?;
+        Ok(Self {
+            seconds: began.elapsed().as_secs_f64(),
+            steps: episodes.iter().map(|e| e.trajectory.len()).sum(),
+        })
+    }
 }
 
 /// How many times faster `workers` roll out a batch of `episodes` than one does, measured in `turns ≥ 1` turns.
@@ -159,9 +180,7 @@ pub fn speedup(
     let actor = Arc::new(actor(&factory));
     let jobs: Vec<Job> = (0..episodes as u64).map(Job::new).collect();
     let timed = |workers: usize| -> Result<f64, EnvError> {
-        let began = Instant::now();
-        RolloutPool::new(workers).collect(&factory, &actor, ActionChoice::Sample, &jobs)?;
-        Ok(began.elapsed().as_secs_f64())
+        Ok(BatchTime::measure(&factory, &actor, &jobs, workers)?.seconds)
     };
     timed(workers)?;
     let ratio = |_| Ok(timed(1)? / timed(workers)?);

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use costate_demos::dataset::Header;
 use costate_demos::{Dataset, DatasetWriter};
-use costate_envs::Trajectory;
 use costate_envs::timing::Spread;
+use costate_envs::{EnvFactory, Trajectory};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -55,6 +55,28 @@ pub fn shipped(env: &str) -> Result<GanGclSettings, Error> {
     }
 }
 
+/// What a learner may see of a dataset.
+pub fn trajectories(dataset: Dataset) -> Vec<Trajectory> {
+    let episodes = dataset.into_episodes().into_iter();
+    episodes.map(|e| e.trajectory).collect()
+}
+
+/// A task of seed 0.
+pub fn task<'a>(
+    factory: &'a EnvFactory,
+    demonstrations: &'a [Trajectory],
+    workers: usize,
+) -> Task<'a> {
+    Task {
+        factory,
+        demonstrations,
+        starts: &[],
+        expert: "",
+        seed: 0,
+        workers,
+    }
+}
+
 /// Measures the parts in `turns ≥ 1` turns on the demonstrations in `folder`. `beside` is a folder that is made and removed.
 pub fn measure(
     folder: &Path,
@@ -75,19 +97,8 @@ pub fn measure(
         read.push(milliseconds(began));
         write.push(written(&dataset, beside)?);
     }
-    let demonstrations: Vec<Trajectory> = dataset
-        .into_episodes()
-        .into_iter()
-        .map(|e| e.trajectory)
-        .collect();
-    let task = Task {
-        factory: &factory,
-        demonstrations: &demonstrations,
-        starts: &[],
-        expert: "",
-        seed: 0,
-        workers,
-    };
+    let demonstrations = trajectories(dataset);
+    let task = task(&factory, &demonstrations, workers);
     let began = Instant::now();
     let whole = GanGcl::new(&settings, &task)?;
     let start_s = began.elapsed().as_secs_f64();

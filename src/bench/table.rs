@@ -85,6 +85,21 @@ fn spread_shows(strata: &[Vec<f64>]) -> bool {
     strata.iter().all(|s| s.len() > 1)
 }
 
+/// The interquartile mean over strata, with its interval where it shows.
+fn interquartile(strata: &[Vec<f64>]) -> String {
+    let e = stratified_interquartile_mean(strata, 0);
+    match spread_shows(strata) {
+        true => with_interval(e),
+        false => format!("{:.3}", e.mean),
+    }
+}
+
+/// Scores of a method's runs, an environment each; of those that were not run there are none.
+fn strata(results: Results, envs: &[String], method: &str, count: usize) -> Vec<Vec<f64>> {
+    let scores = |env| found(results, env, method, count).values(|r| Some(r.normalized_score));
+    envs.iter().map(|env| scores(env)).collect()
+}
+
 fn scores(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
     let names: Vec<String> = suite.methods.iter().map(|m| m.name.clone()).collect();
     let mut text =
@@ -96,33 +111,16 @@ fn scores(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
             let scores = found.values(|r| Some(r.normalized_score));
             match scores.is_empty() {
                 true => "not run".into(),
-                false => {
-                    let e = stratified_interquartile_mean(std::slice::from_ref(&scores), 0);
-                    let figure = match scores.len() {
-                        1 => format!("{:.3}", e.mean),
-                        _ => with_interval(e),
-                    };
-                    figure + &found.unfinished()
-                }
+                false => interquartile(&[scores]) + &found.unfinished(),
             }
         });
         text += &row(std::iter::once(env.clone()).chain(cells));
     }
     let all = names.iter().map(|method| {
-        let strata: Vec<Vec<f64>> = envs
-            .iter()
-            .map(|env| found(results, env, method, count).values(|r| Some(r.normalized_score)))
-            .filter(|scores| !scores.is_empty())
-            .collect();
-        match strata.len() == envs.len() {
-            true => {
-                let e = stratified_interquartile_mean(&strata, 0);
-                match spread_shows(&strata) {
-                    true => with_interval(e),
-                    false => format!("{:.3}", e.mean),
-                }
-            }
-            false => "–".into(),
+        let strata = strata(results, envs, method, count);
+        match strata.iter().any(Vec::is_empty) {
+            true => "–".into(),
+            false => interquartile(&strata),
         }
     });
     text + &row(std::iter::once("**all**".to_owned()).chain(all))
@@ -136,11 +134,7 @@ fn comparison(suite: &Suite, results: Results, count: usize, envs: &[String]) ->
     let Some(first) = suite.methods.first() else {
         return String::new();
     };
-    let strata = |method: &str| -> Vec<Vec<f64>> {
-        let scores = |env| found(results, env, method, count).values(|r| Some(r.normalized_score));
-        envs.iter().map(|env| scores(env)).collect()
-    };
-    let baseline = strata(&first.name);
+    let baseline = strata(results, envs, &first.name, count);
     let mut text = format!(
         "\nShare of runs that score above a threshold (performance profile), and the probability that a run scores above one \
          of `{0}`, mean over the environments where both were run [95 % interval, where every environment has two runs or more].\n\n",
@@ -151,7 +145,7 @@ fn comparison(suite: &Suite, results: Results, count: usize, envs: &[String]) ->
     columns.push(format!("above {} (environments)", first.name));
     text += &head("method", &columns);
     for method in &suite.methods {
-        let all = strata(&method.name);
+        let all = strata(results, envs, &method.name, count);
         let run: Vec<Vec<f64>> = all.iter().filter(|s| !s.is_empty()).cloned().collect();
         if run.is_empty() {
             continue;

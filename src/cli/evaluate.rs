@@ -260,8 +260,7 @@ pub fn describe(e: &Evaluation) -> String {
     );
     text +=
         "\nscore = (return − random) / (expert − random); 95 % bootstrap intervals over episodes\n";
-    let found = e.rows.iter().find_map(|r| r.occupancy);
-    if let Some(found) = found {
+    if let Some(found) = e.rows.iter().find_map(|r| r.occupancy) {
         let chance = found.within_reference.map_or(String::new(), |w| {
             format!("; the demonstrations' two halves are {w:.3} apart")
         });

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
+use costate_envs::EnvConfig;
 use costate_envs::registry::names;
-use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
+use costate_envs::rollout::Job;
 use costate_envs::schedule::BatchTimes;
-use costate_envs::{EnvConfig, timing};
+use costate_envs::timing::{self, BatchTime};
 
 use super::bench::{Args, demonstrate, demonstrations_folder, machine, run_cell};
 use super::common::{Output, interrupt_flag};
@@ -121,8 +121,7 @@ impl Session<'_> {
         let mut rows = Vec::new();
         for name in names().into_iter().filter(|n| self.asked(n)) {
             self.go_on()?;
-            let measured = timing::measure(name, self.workers, self.turns);
-            let row = WorldRow::from(measured.map_err(|e| Error::Failure(e.to_string()))?);
+            let row = WorldRow::from(timing::measure(name, self.workers, self.turns)?);
             self.output.remark(&format!(
                 "{name}: {:.0} steps a second, {}{} workers {:.2} times that",
                 row.rollout_steps_per_second_1,
@@ -145,17 +144,12 @@ impl Session<'_> {
         let row = |worlds: usize| {
             self.go_on()?;
             let jobs: Vec<Job> = (0..worlds as u64).map(Job::new).collect();
-            let began = Instant::now();
-            let episodes = RolloutPool::new(self.workers)
-                .collect(&factory, &actor, ActionChoice::Sample, &jobs)
-                .map_err(|e| Error::Failure(e.to_string()))?;
-            let seconds = began.elapsed().as_secs_f64();
-            let steps = episodes.iter().map(|e| e.trajectory.len()).sum();
+            let time = BatchTime::measure(&factory, &actor, &jobs, self.workers)?;
             Ok(BatchRow {
                 env: BATCH_ENV.into(),
                 worlds,
-                steps,
-                steps_per_second: steps as f64 / seconds,
+                steps: time.steps,
+                steps_per_second: time.steps as f64 / time.seconds,
                 peak_memory_mib: memory::peak_mib(),
             })
         };
@@ -165,19 +159,16 @@ impl Session<'_> {
     fn schedules(&self) -> Result<Vec<ScheduleRow>, Error> {
         let row = |(env, episodes): (&str, usize)| {
             self.go_on()?;
-            let failure = |e: timing::TimingError| Error::Failure(e.to_string());
-            let times = BatchTimes::measure(env, episodes).map_err(failure)?;
-            let all = timing::speedup(env, episodes, self.workers, self.turns.min(LONG_TURNS));
+            let times = BatchTimes::measure(env, episodes)?;
+            let turns = self.turns.min(LONG_TURNS);
+            let all = timing::speedup(env, episodes, self.workers, turns)?;
             let simulated = (1..=MOST_WORKERS)
                 .map(|w| [w as f64, times.speedup(w)])
                 .collect();
             Ok(ScheduleRow {
                 env: env.into(),
                 episodes,
-                measured: vec![
-                    [1.0, 1.0],
-                    [self.workers as f64, all.map_err(failure)?.median],
-                ],
+                measured: vec![[1.0, 1.0], [self.workers as f64, all.median]],
                 simulated,
                 start_s: times.start,
             })

@@ -8,11 +8,11 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::dard;
+use super::dard::{self, Coverage};
 use super::epic;
 use super::episodes::replay;
 use super::statistics::spearman;
-use super::{Comparison, Options, Subject};
+use super::{Comparison, Options, Subject, mean};
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::density::{self, Scores};
@@ -166,35 +166,6 @@ struct Distances {
     dard: Option<f64>,
 }
 
-/// A cost on the transitions, `[N]` each.
-#[derive(Default)]
-struct Coverage {
-    at: Vec<f64>,
-    state_mean: Vec<f64>,
-    next_mean: Vec<f64>,
-    /// Mean over states one step from s.
-    reached_mean: Vec<f64>,
-}
-
-impl Coverage {
-    fn of_epic(&self) -> epic::Coverage {
-        epic::Coverage {
-            at: self.at.clone(),
-            state_mean: self.state_mean.clone(),
-            next_mean: self.next_mean.clone(),
-        }
-    }
-
-    fn of_dard(self) -> dard::Coverage {
-        dard::Coverage {
-            at: self.at,
-            next_mean: self.next_mean,
-            state_mean: self.state_mean,
-            reached_mean: self.reached_mean,
-        }
-    }
-}
-
 fn distances(
     factory: &EnvFactory,
     model: &EnergyModel,
@@ -212,14 +183,13 @@ fn distances(
         .collect();
     let mut env = factory.build();
     let (mut truth, mut learned) = (Coverage::default(), Coverage::default());
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     for t in &transitions {
         let true_mean =
             |env: &dyn Env| mean(&actions.iter().map(|a| env.cost(a)).collect::<Vec<_>>());
         let mut means = [0.0; 2];
-        for (mean, state) in means.iter_mut().zip(&t.states) {
+        for (of_state, state) in means.iter_mut().zip(&t.states) {
             env.load(state)?;
-            *mean = true_mean(env.as_ref());
+            *of_state = true_mean(env.as_ref());
         }
         let mut reached = Vec::with_capacity(TRIED);
         let mut seen = Vec::with_capacity(TRIED);
@@ -232,9 +202,9 @@ fn distances(
             seen.push(observation);
         }
         env.load(&t.states[0])?;
-        truth.at.push(env.cost(&t.action));
-        truth.state_mean.push(means[0]);
-        truth.next_mean.push(means[1]);
+        truth.epic.at.push(env.cost(&t.action));
+        truth.epic.state_mean.push(means[0]);
+        truth.epic.next_mean.push(means[1]);
         truth.reached_mean.push(mean(&reached));
 
         let costs = |observation: &[f32], actions: &[&[f32]]| {
@@ -243,15 +213,24 @@ fn distances(
             let a = nn::matrix(&actions.concat(), actions[0].len());
             mean(&tch::no_grad(|| nn::to_f64(&model.cost(&s, &a))))
         };
-        learned.at.push(costs(&t.observations[0], &[&t.action]));
-        learned.state_mean.push(costs(&t.observations[0], &actions));
-        learned.next_mean.push(costs(&t.observations[1], &actions));
+        learned
+            .epic
+            .at
+            .push(costs(&t.observations[0], &[&t.action]));
+        learned
+            .epic
+            .state_mean
+            .push(costs(&t.observations[0], &actions));
+        learned
+            .epic
+            .next_mean
+            .push(costs(&t.observations[1], &actions));
         let reached: Vec<f64> = seen.iter().map(|s| costs(s, &actions)).collect();
         learned.reached_mean.push(mean(&reached));
     }
     Ok(Distances {
-        epic: epic::distance(&learned.of_epic(), &truth.of_epic()),
-        dard: dard::distance(&learned.of_dard(), &truth.of_dard()),
+        epic: epic::distance(&learned.epic, &truth.epic),
+        dard: dard::distance(&learned, &truth),
     })
 }
 

@@ -3,32 +3,34 @@
 //! Wulfe, Ellis, Mercat, McAllister and Gaidon 2022 (arXiv 2201.10081): EPIC's canonical form also judges a cost on
 //! transitions that no dynamics would make; here every mean runs over states that the simulator reaches in one step.
 
-use super::statistics::pearson;
+use super::epic;
+use super::statistics::pearson_distance;
 
 /// A cost evaluated for the canonical form on N transitions (s, a, s'); S' ~ T(s, A') and S'' ~ T(s', A).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Coverage {
-    /// c(s, a, s'), `[N]`.
-    pub at: Vec<f64>,
-    /// E[c(s', A, S'')], `[N]`.
-    pub next_mean: Vec<f64>,
-    /// E[c(s, A', S')], `[N]`.
-    pub state_mean: Vec<f64>,
+    /// As for EPIC: c(s, a, s'), E[c(s, A', S')] and E[c(s', A, S'')].
+    pub epic: epic::Coverage,
     /// E[c(S', A, S'')], `[N]`.
     pub reached_mean: Vec<f64>,
 }
 
-/// The canonically shaped cost (definition 3.1 of the paper at γ = 1):
+/// The cost under the dynamics-aware transformation of the paper, at γ = 1:
 /// c(s, a, s') + E[c(s', A, S'') − c(s, A', S') − c(S', A, S'')].
 fn canonical(c: &Coverage) -> Vec<f64> {
-    (0..c.at.len())
-        .map(|i| c.at[i] + c.next_mean[i] - c.state_mean[i] - c.reached_mean[i])
+    let epic::Coverage {
+        at,
+        state_mean,
+        next_mean,
+    } = &c.epic;
+    (0..at.len())
+        .map(|i| at[i] + next_mean[i] - state_mean[i] - c.reached_mean[i])
         .collect()
 }
 
 /// The distance √((1 − ρ)/2) in `[0, 1]`; `None` where a cost is constant after shaping.
 pub fn distance(a: &Coverage, b: &Coverage) -> Option<f64> {
-    pearson(&canonical(a), &canonical(b)).map(|rho| ((1.0 - rho).max(0.0) / 2.0).sqrt())
+    pearson_distance(&canonical(a), &canonical(b))
 }
 
 #[cfg(test)]
@@ -47,18 +49,15 @@ mod tests {
         let mut draw = || rng.random_range(-1.0..1.0_f64);
         let actions: Vec<f64> = (0..32).map(|_| draw()).collect();
         let mean = |of: &dyn Fn(f64) -> f64| actions.iter().map(|&a| of(a)).sum::<f64>() / 32.0;
-        let mut c = Coverage {
-            at: vec![],
-            next_mean: vec![],
-            state_mean: vec![],
-            reached_mean: vec![],
-        };
+        let mut c = Coverage::default();
         for _ in 0..300 {
             let (s, a) = (draw(), draw());
             let next = step(s, a);
-            c.at.push(cost(s, a, next));
-            c.next_mean.push(mean(&|a| cost(next, a, step(next, a))));
-            c.state_mean.push(mean(&|a| cost(s, a, step(s, a))));
+            c.epic.at.push(cost(s, a, next));
+            c.epic
+                .next_mean
+                .push(mean(&|a| cost(next, a, step(next, a))));
+            c.epic.state_mean.push(mean(&|a| cost(s, a, step(s, a))));
             c.reached_mean.push(mean(&|first| {
                 mean(&|a| cost(step(s, first), a, step(next, a)))
             }));

@@ -4,10 +4,10 @@
 //! then the Pearson distance √((1 − ρ)/2): 0 for equal up to potential shaping and positive scale, 1 for
 //! opposite.
 
-use super::statistics::pearson;
+use super::statistics::pearson_distance;
 
 /// A cost evaluated for the canonical form, on N transitions and M sampled actions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Coverage {
     /// c(s_i, a_i), `[N]`.
     pub at: Vec<f64>,
@@ -28,7 +28,7 @@ fn canonical(c: &Coverage) -> Vec<f64> {
 
 /// The EPIC distance in `[0, 1]`; `None` where a cost is constant after shaping.
 pub fn distance(a: &Coverage, b: &Coverage) -> Option<f64> {
-    pearson(&canonical(a), &canonical(b)).map(|rho| ((1.0 - rho).max(0.0) / 2.0).sqrt())
+    pearson_distance(&canonical(a), &canonical(b))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::policy::GaussianPolicy;
 pub use cost::{CostPoint, CostReport, DiscriminatorFigures};
 pub use frozen::Frozen;
-use occupancy::{OccupancyDistance, occupancy_distance};
+use occupancy::{OccupancyDistance, Reference};
 use statistics::{Estimate, bootstrap};
 
 /// Name of the kept fresh policy's row.
@@ -157,8 +157,7 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
             factory.spec().name
         )));
     }
-    let demonstrations = trajectories(subject.demonstrations);
-    let row = |policy: &str, episodes: &[Episode]| {
+    let row = |policy: &str, episodes: &[Episode], occupancy: Option<OccupancyDistance>| {
         let own = returns(episodes);
         let e = bootstrap(&[&own], seed, |m| m[0]);
         let score = bootstrap(&[&own, &expert, &zero], seed, |m| {
@@ -171,18 +170,24 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
             ci95: e.ci95,
             normalized_score: score.mean,
             normalized_score_ci95: score.ci95,
-            occupancy: occupancy_distance(&trajectories(episodes), &demonstrations, seed),
+            occupancy,
         }
     };
-    let of_itself = Row {
-        occupancy: None,
-        ..row("expert", subject.demonstrations)
+    let reference = Reference::of(&trajectories(subject.demonstrations), seed);
+    let compared = |policy: &str, episodes: &[Episode]| {
+        let occupancy = reference
+            .as_ref()
+            .and_then(|r| r.distance(&trajectories(episodes)));
+        row(policy, episodes, occupancy)
     };
-    let mut rows = vec![of_itself, row("random", &random)];
-    rows.extend(cloned.as_deref().map(|episodes| row("bc", episodes)));
-    let own = row(subject.algo, &learned);
+    let mut rows = vec![
+        row("expert", subject.demonstrations, None),
+        compared("random", &random),
+    ];
+    rows.extend(cloned.as_deref().map(|episodes| compared("bc", episodes)));
+    let own = compared(subject.algo, &learned);
     rows.push(own.clone());
-    rows.extend(fresh.as_deref().map(|episodes| row(FRESH, episodes)));
+    rows.extend(fresh.as_deref().map(|episodes| compared(FRESH, episodes)));
     let cost = match subject.model {
         None => None,
         Some(model) => {

@@ -32,37 +32,59 @@ pub struct OccupancyDistance {
     pub p_value: f64,
 }
 
-/// Compares the state-action occupancy of `episodes` with that of `reference`. None unless both hold at least
-/// two episodes.
-pub fn occupancy_distance(
-    episodes: &[&Trajectory],
-    reference: &[&Trajectory],
-    seed: u64,
-) -> Option<OccupancyDistance> {
-    if episodes.len() < 2 || reference.len() < 2 {
-        return None;
+/// What sets of episodes are compared with.
+pub struct Reference {
+    scale: Scale,
+    bags: Vec<Bag>,
+    directions: Vec<Vec<f64>>,
+    within: Option<f64>,
+    rng: Stream,
+}
+
+impl Reference {
+    /// Of episodes; none with fewer than two.
+    pub fn of(episodes: &[&Trajectory], seed: u64) -> Option<Self> {
+        if episodes.len() < 2 {
+            return None;
+        }
+        let scale = Scale::of(episodes);
+        let bags = scale.bags(episodes);
+        let mut rng = stream(seed, "occupancy", 0);
+        let directions: Vec<Vec<f64>> = (0..DIRECTIONS)
+            .map(|_| direction(scale.mean.len(), &mut rng))
+            .collect();
+        let half = |first: usize| -> Vec<Vec<f64>> {
+            bags.iter()
+                .skip(first)
+                .step_by(2)
+                .flatten()
+                .cloned()
+                .collect()
+        };
+        Some(Self {
+            within: (bags.len() >= 4).then(|| sliced_wasserstein(&half(0), &half(1), &directions)),
+            scale,
+            bags,
+            directions,
+            rng,
+        })
     }
-    let scale = Scale::of(reference);
-    let bags = |all: &[&Trajectory]| -> Vec<Bag> { all.iter().map(|t| scale.bag(t)).collect() };
-    let (own, other) = (bags(episodes), bags(reference));
-    let mut rng = stream(seed, "occupancy", 0);
-    let directions: Vec<Vec<f64>> = (0..DIRECTIONS)
-        .map(|_| direction(scale.mean.len(), &mut rng))
-        .collect();
-    let sliced = |a: &[Bag], b: &[Bag]| sliced_wasserstein(&a.concat(), &b.concat(), &directions);
-    let (mmd_squared, p_value) = permutation_test(&own, &other, &mut rng);
-    let (even, odd): (Vec<_>, Vec<_>) = other
-        .iter()
-        .cloned()
-        .enumerate()
-        .partition(|(i, _)| i % 2 == 0);
-    let half = |bags: Vec<(usize, Bag)>| -> Vec<Bag> { bags.into_iter().map(|(_, b)| b).collect() };
-    Some(OccupancyDistance {
-        sliced_wasserstein: sliced(&own, &other),
-        within_reference: (other.len() >= 4).then(|| sliced(&half(even), &half(odd))),
-        mmd_squared,
-        p_value,
-    })
+
+    /// How far the state-action occupancy of `episodes` is from it; none with fewer than two.
+    pub fn distance(&self, episodes: &[&Trajectory]) -> Option<OccupancyDistance> {
+        if episodes.len() < 2 {
+            return None;
+        }
+        let own = self.scale.bags(episodes);
+        let (mmd_squared, p_value) = permutation_test(&own, &self.bags, &mut self.rng.clone());
+        let (all, reference) = (own.concat(), self.bags.concat());
+        Some(OccupancyDistance {
+            sliced_wasserstein: sliced_wasserstein(&all, &reference, &self.directions),
+            within_reference: self.within,
+            mmd_squared,
+            p_value,
+        })
+    }
 }
 
 /// Points (s, a) of an episode in units of the reference.
@@ -93,6 +115,10 @@ impl Scale {
                 .collect(),
             mean,
         }
+    }
+
+    fn bags(&self, episodes: &[&Trajectory]) -> Vec<Bag> {
+        episodes.iter().map(|t| self.bag(t)).collect()
     }
 
     fn bag(&self, trajectory: &Trajectory) -> Bag {
@@ -259,11 +285,7 @@ mod tests {
     }
 
     fn compare(a: &[Trajectory], b: &[Trajectory], seed: u64) -> Option<OccupancyDistance> {
-        occupancy_distance(
-            &a.iter().collect::<Vec<_>>(),
-            &b.iter().collect::<Vec<_>>(),
-            seed,
-        )
+        Reference::of(&b.iter().collect::<Vec<_>>(), seed)?.distance(&a.iter().collect::<Vec<_>>())
     }
 
     /// Seen to fail with single steps exchanged instead of episodes: four nulls in five are rejected.

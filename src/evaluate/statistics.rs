@@ -1,6 +1,6 @@
 //! Intervals and rank correlation.
 
-use costate_envs::rng::stream;
+use costate_envs::rng::{Stream, stream};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -25,12 +25,7 @@ pub fn bootstrap(groups: &[&[f64]], seed: u64, statistic: impl Fn(&[f64]) -> f64
         .map(|_| {
             let means: Vec<f64> = groups
                 .iter()
-                .map(|g| {
-                    (0..g.len())
-                        .map(|_| g[rng.random_range(0..g.len())])
-                        .sum::<f64>()
-                        / g.len() as f64
-                })
+                .map(|g| resample(g, &mut rng).sum::<f64>() / g.len() as f64)
                 .collect();
             statistic(&means)
         })
@@ -57,13 +52,7 @@ pub fn interquartile_mean(values: &[f64]) -> f64 {
 pub fn stratified_interquartile_mean(strata: &[Vec<f64>], seed: u64) -> Estimate {
     let mut rng = stream(seed, "bootstrap", 0);
     let mut draws: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            let mut all = Vec::new();
-            for stratum in strata {
-                all.extend((0..stratum.len()).map(|_| stratum[rng.random_range(0..stratum.len())]));
-            }
-            interquartile_mean(&all)
-        })
+        .map(|_| interquartile_mean(&resample_strata(strata, &mut rng)))
         .collect();
     Estimate {
         mean: interquartile_mean(&strata.concat()),
@@ -77,10 +66,7 @@ pub fn stratified_interquartile_mean(strata: &[Vec<f64>], seed: u64) -> Estimate
 pub fn probability_of_improvement(x: &[Vec<f64>], y: &[Vec<f64>], seed: u64) -> Estimate {
     assert_eq!(x.len(), y.len(), "strata correspond");
     let mut rng = stream(seed, "bootstrap", 0);
-    let mut redrawn = |values: &[f64]| -> Vec<f64> {
-        let draw = |_| values[rng.random_range(0..values.len())];
-        (0..values.len()).map(draw).collect()
-    };
+    let mut redrawn = |values: &[f64]| -> Vec<f64> { resample(values, &mut rng).collect() };
     let mean = |of: &mut dyn FnMut(&[f64], &[f64]) -> f64| {
         x.iter().zip(y).map(|(a, b)| of(a, b)).sum::<f64>() / x.len() as f64
     };
@@ -130,10 +116,7 @@ pub fn performance_profile(
     };
     let mut draws = vec![Vec::with_capacity(RESAMPLES); thresholds.len()];
     for _ in 0..RESAMPLES {
-        let mut all = Vec::new();
-        for stratum in strata {
-            all.extend((0..stratum.len()).map(|_| stratum[rng.random_range(0..stratum.len())]));
-        }
+        let all = resample_strata(strata, &mut rng);
         for (draws, &score) in draws.iter_mut().zip(thresholds) {
             draws.push(share(&all, score));
         }
@@ -145,6 +128,20 @@ pub fn performance_profile(
         ci95: percentiles(&mut draws),
     };
     draws.into_iter().zip(thresholds).map(point).collect()
+}
+
+/// As many values, drawn with replacement.
+fn resample(values: &[f64], rng: &mut Stream) -> impl Iterator<Item = f64> {
+    (0..values.len()).map(|_| values[rng.random_range(0..values.len())])
+}
+
+/// Every stratum resampled by itself, one after the other.
+fn resample_strata(strata: &[Vec<f64>], rng: &mut Stream) -> Vec<f64> {
+    let mut all = Vec::new();
+    for stratum in strata {
+        all.extend(resample(stratum, rng));
+    }
+    all
 }
 
 /// The 2.5th and the 97.5th percentile.
@@ -161,6 +158,11 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
         |f: &dyn Fn(f64, f64) -> f64| x.iter().zip(y).map(|(a, b)| f(a - mx, b - my)).sum::<f64>();
     let (xy, xx, yy) = (sum(&|a, b| a * b), sum(&|a, _| a * a), sum(&|_, b| b * b));
     (xx > 0.0 && yy > 0.0).then(|| xy / (xx * yy).sqrt())
+}
+
+/// The Pearson distance √((1 − ρ)/2) in `[0, 1]` (Gleave et al. 2021); `None` where one side is constant.
+pub fn pearson_distance(x: &[f64], y: &[f64]) -> Option<f64> {
+    pearson(x, y).map(|rho| ((1.0 - rho).max(0.0) / 2.0).sqrt())
 }
 
 /// Spearman's rank correlation, ties given their mean rank; `None` where one side is constant.

@@ -215,11 +215,7 @@ pub(super) fn standalone_return_curve(run: &Facts) -> String {
     let plot = plot.unwrap_or_else(|| {
         r#"<text class="name" x="20" y="40">No true return was recorded.</text>"#.into()
     });
-    let content = format!(
-        r#"<svg x="20" y="46" width="{}" height="{}">{plot}</svg>"#,
-        size.width, size.height
-    );
-    frame::standalone(size.width + 40.0, size.height + 64.0, &title, &content)
+    frame::standalone_plot(size, &title, &plot)
 }
 
 #[cfg(test)]

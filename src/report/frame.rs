@@ -187,6 +187,13 @@ impl Frame {
 /// Colours and text of standalone pictures, which have no page around them: light, on white.
 pub(super) const STANDALONE_STYLE: &str = include_str!("../../assets/report/standalone.css");
 
+/// A plot of this size as a standalone SVG.
+pub(super) fn standalone_plot(size: Size, heading: &str, plot: &str) -> String {
+    let Size { width, height, .. } = size;
+    let content = format!(r#"<svg x="20" y="46" width="{width}" height="{height}">{plot}</svg>"#);
+    standalone(width + 40.0, height + 64.0, heading, &content)
+}
+
 /// A standalone SVG with a white background and a heading above `content`.
 pub(super) fn standalone(width: f64, height: f64, heading: &str, content: &str) -> String {
     let heading = escape(heading);

@@ -63,11 +63,7 @@ pub(super) fn standalone(title: &str, curves: &[Speedup]) -> String {
             escape(&curve.label)
         );
     }
-    let content = format!(
-        r#"<svg x="20" y="46" width="{}" height="{}">{content}</svg>"#,
-        size.width, size.height
-    );
-    frame::standalone(size.width + 40.0, size.height + 64.0, title, &content)
+    frame::standalone_plot(size, title, &content)
 }
 
 #[cfg(test)]
