@@ -149,7 +149,7 @@ fn a_cost_relative_to_a_base_policy_adds_its_density_once() {
     // Soft cost: c_θ + log π − log π_0.
     assert!(
         relative
-            .soft_cost(&batch, &log_base)
+            .soft_cost(&batch, &log_base, 1.0)
             .iter()
             .all(|c| c.abs() < 1e-5)
     );
@@ -170,7 +170,7 @@ fn the_base_policy_is_the_start_and_its_noise_is_honest() {
     let batch = TrajectoryBatch::new(&trajectories).unwrap();
     let model = learner.energy_model().unwrap();
     let own = log_policy_steps(learner.policy(), &batch);
-    let soft_cost = model.soft_cost(&batch, &own);
+    let soft_cost = model.soft_cost(&batch, &own, 1.0);
     let unlearned = to_f64(&model.cost_of(&model.inputs(&batch.observations, &batch.actions)));
     let value =
         to_f64(&(model.value(&batch.observations) - model.value(&batch.next_observations())));

@@ -83,13 +83,25 @@ pub fn expert_return(
     plan: Plan,
     start: impl Fn(usize) -> u64 + Sync,
 ) -> Result<ReturnStatistics, RecordError> {
-    let mut returns = Vec::with_capacity(plan.episodes);
+    let episodes = play_episodes(factory, expert, plan, start)?;
+    let returns: Vec<f64> = episodes.iter().map(Episode::true_return).collect();
+    Ok(ReturnStatistics::of(&returns))
+}
+
+/// The episodes of an expert with its noise from given seeds, in memory.
+pub fn play_episodes(
+    factory: &EnvFactory,
+    expert: &ExpertDesign,
+    plan: Plan,
+    start: impl Fn(usize) -> u64 + Sync,
+) -> Result<Vec<Episode>, RecordError> {
+    let mut episodes = Vec::with_capacity(plan.episodes);
     let cancel = AtomicBool::new(false);
     play_expert(factory, expert, plan, start, &cancel, |episode| {
-        returns.push(episode.true_return());
+        episodes.push(episode);
         Ok(())
     })?;
-    Ok(ReturnStatistics::of(&returns))
+    Ok(episodes)
 }
 
 fn play_expert(

@@ -6,7 +6,7 @@ use costate_envs::rollout::{ActionChoice, RolloutPool};
 
 use super::common::{Demonstrations, Output, interrupt_flag, workers};
 use super::ui::{Counter, interval, number, table};
-use super::validate;
+use super::{transfer, validate};
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::{Comparison, Evaluation, Options, Subject, evaluate};
@@ -19,7 +19,8 @@ use crate::run::{Algo, RunFolder, files, settings};
 #[command(after_help = "\
 Examples:
   costate evaluate runs/pendulum-gan-gcl-0
-  costate evaluate runs/pendulum-gan-gcl-0 --episodes 500 --deterministic --json")]
+  costate evaluate runs/pendulum-gan-gcl-0 --episodes 500 --deterministic --json
+  costate evaluate runs/point_maze-airl-0 --transfer wall_right")]
 pub struct Args {
     /// Run folder.
     run: PathBuf,
@@ -38,6 +39,10 @@ pub struct Args {
     /// Train fresh policies on the frozen cost first, where that has not been done (minutes).
     #[arg(long)]
     reoptimize: bool,
+    /// Variants of the world, with commas between them: train fresh policies there on the frozen cost and on the
+    /// true cost, where that has not been done, and set them beside the run's own policy (minutes each).
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    transfer: Vec<String>,
     /// Worker threads; results do not depend on it [default: one a core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
@@ -65,9 +70,15 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         },
         pool: RolloutPool::new(workers(args.workers)?),
     };
+    transfer::check(&run, &args.transfer)?;
+    let interrupt = interrupt_flag()?;
+    let interrupted = || {
+        Error::Failure(
+            "interrupted; the same command goes on with the fresh policies that are missing".into(),
+        )
+    };
     if args.reoptimize {
         let settings = settings::validation(&run.config().env.name)?;
-        let interrupt = interrupt_flag()?;
         let workers = options.pool.workers();
         let found = validate::validate(
             &run,
@@ -78,11 +89,12 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             output,
         )?;
         if found.is_none() {
-            return Err(Error::Failure(
-                "interrupted; the same command goes on with the fresh policies that are missing"
-                    .into(),
-            ));
+            return Err(interrupted());
         }
+    }
+    for name in &args.transfer {
+        let found = transfer::transfer(&run, &demonstrations, name, options, &interrupt, output)?;
+        found.ok_or_else(interrupted)?;
     }
     let evaluation = evaluate_run(&run, &demonstrations, options, output)?;
     output.result(&evaluation, || describe(&evaluation))
@@ -164,6 +176,7 @@ pub fn evaluate_run(
     };
     let mut evaluation = evaluate(&subject, options)?;
     evaluation.frozen = validate::read(run)?;
+    evaluation.transfer = transfer::read(run)?;
     run.write_json("evaluation.json", &evaluation)?;
     Ok(evaluation)
 }
@@ -292,5 +305,6 @@ pub fn describe(e: &Evaluation) -> String {
     if let Some(frozen) = &e.frozen {
         text += &format!("\n{}", validate::describe(frozen));
     }
+    text += &transfer::describe(&e.transfer);
     text
 }

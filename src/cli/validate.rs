@@ -1,21 +1,22 @@
 //! The validation stage: fresh policies on a run's frozen cost. Part of `costate train`, and of
 //! `costate evaluate --reoptimize` for any run with a cost.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use costate_envs::rollout::RolloutPool;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::common::{Demonstrations, Output};
-use super::ui::{Counter, number, table};
+use super::fresh::{Place, Title, Watch, train_missing};
+use super::ui::{number, table};
 use crate::cost::EnergyModel;
 use crate::error::Error;
-use crate::evaluate::frozen::{Fresh, FreshPolicy, Judged};
+use crate::evaluate::frozen::Judged;
 use crate::evaluate::{Frozen, episodes};
 use crate::learners::Task;
 use crate::learners::frozen::{FrozenCostSettings, ValidationSettings};
+use crate::learners::sides::Shared;
 use crate::policy::GaussianPolicy;
 use crate::run::{RunFolder, files};
 
@@ -25,14 +26,6 @@ const FILE: &str = "validation.json";
 pub const FRESH_POLICY: &str = "fresh_policy.safetensors";
 /// Episodes of random actions that δ is scaled by.
 const RANDOM_EPISODES: usize = 32;
-
-#[derive(Serialize, Deserialize)]
-struct Done {
-    settings: FrozenCostSettings,
-    report: FreshPolicy,
-    seconds: f64,
-    steps: u64,
-}
 
 /// The validation of a run, if it has been made.
 pub fn read(run: &RunFolder) -> Result<Option<Frozen>, Error> {
@@ -65,11 +58,6 @@ pub fn validate(
         return Ok(None);
     }
     let folder = run.file("validation");
-    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    let file = |i: usize, kind: &str| {
-        let (seed, discount) = plan[i];
-        folder.join(format!("fresh-{seed}-{discount}.{kind}"))
-    };
     let cost = run.file("cost.safetensors");
     let policy = run.file("policy.safetensors");
     let pool = RolloutPool::new(workers);
@@ -78,16 +66,6 @@ pub fn validate(
     let random = episodes::degraded(factory, pool, &actor, 1.0, RANDOM_EPISODES, 0)?;
     let imitated = run.config().imitated()?;
     let (trajectories, starts) = demonstrations.first(imitated.episodes);
-
-    let total = plan.len() * settings.iterations;
-    let counter = Mutex::new((Counter::new(output, "validation", total), 0));
-    let advance = |by: usize| {
-        if let Ok(mut counter) = counter.lock() {
-            counter.1 += by;
-            let done = counter.1;
-            counter.0.at(done, "fresh policies on the frozen cost");
-        }
-    };
     tch::set_num_threads(1);
     let judged = Judged {
         cost: &EnergyModel::read(&cost)?,
@@ -100,63 +78,29 @@ pub fn validate(
             seed: run.config().seed,
             workers: 1,
         },
+        reference: &trajectories,
         expert_return: demonstrations.dataset.meta().demonstration_return.mean,
         random: &random,
+        entropy_weight: shared.entropy_weight,
     };
     let yardsticks = judged.yardsticks()?;
-    // Each on a thread of its own, with models of its own: tensors are not shared between threads.
-    let one = |_: &mut (), i: usize| -> Result<Option<Done>, Error> {
-        tch::set_num_threads(1);
-        let (seed, discount) = plan[i];
-        let mut own = shared.fresh();
-        own.iterations = settings.iterations;
-        own.trajectories = settings.trajectories;
-        own.ppo.discount = discount;
-        own.ppo.learning_rate = settings.learning_rate;
-        own.sac.learning_rate = settings.learning_rate;
-        if let Ok(text) = std::fs::read_to_string(file(i, "json"))
-            && let Ok(done) = serde_json::from_str::<Done>(&text)
-            && done.settings == own
-            && file(i, "safetensors").exists()
-        {
-            advance(settings.iterations);
-            return Ok(Some(done));
-        }
+    let places = places(&folder, settings, shared);
+    // Each with models of its own: tensors are not shared between threads.
+    let one = |i: usize, own: &FrozenCostSettings, watch: &Watch| {
         let judged = Judged {
             cost: &EnergyModel::read(&cost)?,
             policy: &GaussianPolicy::read(&policy)?,
             ..judged
         };
-        let stop = || interrupt.load(Ordering::Relaxed);
-        let Some(Fresh {
-            report,
-            policy,
-            seconds,
-            steps,
-        }) = judged.fresh(yardsticks, &own, seed, &stop, &|| advance(1))?
-        else {
-            return Ok(None);
-        };
-        let done = Done {
-            settings: own,
-            report,
-            seconds,
-            steps,
-        };
-        files::write_atomic(&file(i, "safetensors"), &policy.to_bytes()?)?;
-        let text =
-            serde_json::to_string_pretty(&done).map_err(|e| Error::Failure(e.to_string()))?;
-        files::write_atomic(&file(i, "json"), text.as_bytes())?;
-        Ok(Some(done))
+        judged.fresh(yardsticks, own, plan[i].0, &|| watch.interrupted(), &|| {
+            watch.advance(1)
+        })
     };
-    let results: Vec<Option<Done>> = pool
-        .map(plan.len(), || (), one)
-        .into_iter()
-        .collect::<Result<_, _>>()?;
-    if let Ok((counter, _)) = counter.into_inner() {
-        counter.finish();
-    }
-    let Some(all) = results.into_iter().collect::<Option<Vec<Done>>>() else {
+    let title = Title {
+        name: "validation",
+        message: "fresh policies on the frozen cost",
+    };
+    let Some(all) = train_missing(&places, pool, interrupt, title, output, one)? else {
         return Ok(None);
     };
     let seconds = all.iter().map(|d| d.seconds).sum();
@@ -164,8 +108,8 @@ pub fn validate(
     let policies = all.iter().map(|d| d.report).collect();
     let frozen = Frozen::of(policies, yardsticks.expert.soft_value, seconds, steps);
     if let Some(frozen) = &frozen {
-        let best = std::fs::read(file(frozen.kept, "safetensors"))
-            .map_err(Error::io(&file(frozen.kept, "safetensors")))?;
+        let kept = places[frozen.kept].policy();
+        let best = std::fs::read(&kept).map_err(Error::io(&kept))?;
         files::write_atomic(&run.file(FRESH_POLICY), &best)?;
         run.write_json(
             FILE,
@@ -181,6 +125,29 @@ pub fn validate(
         )?;
     }
     Ok(frozen)
+}
+
+/// Where the fresh policies on a frozen cost go, and how each is trained: as the learner's own, with what
+/// validation has of its own.
+pub fn places(
+    folder: &Path,
+    settings: &ValidationSettings,
+    shared: Shared,
+) -> Vec<Place<FrozenCostSettings>> {
+    let place = |(seed, discount)| {
+        let mut own = shared.fresh();
+        own.iterations = settings.iterations;
+        own.trajectories = settings.trajectories;
+        own.ppo.discount = discount;
+        own.ppo.learning_rate = settings.learning_rate;
+        own.sac.learning_rate = settings.learning_rate;
+        Place {
+            stem: folder.join(format!("fresh-{seed}-{discount}")),
+            settings: own,
+            iterations: settings.iterations,
+        }
+    };
+    settings.plan().into_iter().map(place).collect()
 }
 
 /// The validation in words.

@@ -125,6 +125,15 @@ impl EnergyModel {
         self
     }
 
+    /// c alone: the soft value V, which shapes it, was learned under one dynamics and is left behind where these
+    /// change (Fu, Luo and Levine 2018, section 5).
+    pub fn without_value(self) -> Self {
+        Self {
+            value: None,
+            ..self
+        }
+    }
+
     /// Name of the environment it belongs to.
     pub fn env(&self) -> &str {
         &self.header.env
@@ -194,13 +203,19 @@ impl EnergyModel {
         self.value(&batch.starts).to_kind(Kind::Double)
     }
 
-    /// c(s_t, a_t) − V(s_{t+1}) + V(s_t) + log π(a_t | s_t) of every step, `[S]`: the cost that a policy of
+    /// c(s_t, a_t) − V(s_{t+1}) + V(s_t) + α log π(a_t | s_t) of every step, `[S]`: the cost that a policy of
     /// maximum entropy minimises, shaped by the soft value, which changes no trajectory's rank.
-    /// `log_density` is log π(a_t | s_t), `[S]`.
-    pub fn soft_cost(&self, batch: &TrajectoryBatch, log_density: &Tensor) -> Vec<f64> {
+    /// `log_density` is log π(a_t | s_t), `[S]`; α is the entropy's weight.
+    pub fn soft_cost(
+        &self,
+        batch: &TrajectoryBatch,
+        log_density: &Tensor,
+        entropy_weight: f64,
+    ) -> Vec<f64> {
         let log_density = nn::to_f64(log_density);
         let cost = self.shaped_cost(batch);
-        cost.iter().zip(log_density).map(|(c, l)| c + l).collect()
+        let soft = |(c, l): (&f64, f64)| c + entropy_weight * l;
+        cost.iter().zip(log_density).map(soft).collect()
     }
 
     /// c(s_t, a_t) − V(s_{t+1}) + V(s_t) of every step, `[S]`.

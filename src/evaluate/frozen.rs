@@ -28,7 +28,7 @@ pub struct FreshPolicy {
     pub seed: u64,
     /// Discount γ that it was trained with.
     pub discount: f64,
-    /// Mean of −c − log π a step over its own rollouts, nats: what it was trained to raise.
+    /// Mean of −c − α log π a step over its own rollouts, nats: what it was trained to raise.
     pub soft_value: f64,
     /// δ = [soft value − the expert's] / (c_random − c_expert), a step.
     pub delta: f64,
@@ -131,12 +131,16 @@ pub struct Judged<'a> {
     pub cost: &'a EnergyModel,
     /// The policy that was learned with it; its density stands for the expert's where that is unknown.
     pub policy: &'a GaussianPolicy,
-    /// Environment, demonstrations and the run's seed.
+    /// Environment, demonstrations (which set the scales of observations) and the run's seed.
     pub task: Task<'a>,
-    /// Mean true return of the demonstrations.
+    /// Whom δ compares with: the demonstrations, or whoever does the task in a changed world.
+    pub reference: &'a [Trajectory],
+    /// Mean true return of the reference.
     pub expert_return: f64,
     /// True returns and trajectories of random actions.
     pub random: &'a [Episode],
+    /// Weight α of the entropy that the cost was learned with.
+    pub entropy_weight: f64,
 }
 
 /// What the cost thinks of somebody, per step.
@@ -144,7 +148,7 @@ pub struct Judged<'a> {
 pub struct Opinion {
     /// Mean of c (shaped by V).
     pub cost: f64,
-    /// Mean of −c − log π.
+    /// Mean of −c − α log π.
     pub soft_value: f64,
 }
 
@@ -158,9 +162,9 @@ pub struct Yardsticks {
 }
 
 impl Judged<'_> {
-    /// What the cost thinks of the demonstrations and of random actions.
+    /// What the cost thinks of the reference and of random actions.
     pub fn yardsticks(&self) -> Result<Yardsticks, Error> {
-        let demonstrations = batch(self.task.demonstrations)?;
+        let demonstrations = batch(self.reference)?;
         let log_density = match &demonstrations.behaviour {
             Some(recorded) => Tensor::from_slice(recorded),
             None => log_policy_steps(self.policy, &demonstrations),
@@ -176,9 +180,10 @@ impl Judged<'_> {
     }
 
     fn opinion(&self, batch: &TrajectoryBatch, log_density: &Tensor) -> Opinion {
-        let soft_cost = mean(&self.cost.soft_cost(batch, log_density));
+        let soft_cost = mean(&self.cost.soft_cost(batch, log_density, self.entropy_weight));
+        let entropy = -log_density.mean(Kind::Double).double_value(&[]);
         Opinion {
-            cost: soft_cost - log_density.mean(Kind::Double).double_value(&[]),
+            cost: soft_cost + self.entropy_weight * entropy,
             soft_value: -soft_cost,
         }
     }
@@ -191,7 +196,7 @@ impl Judged<'_> {
         seed: u64,
         interrupted: &dyn Fn() -> bool,
         progress: &dyn Fn(),
-    ) -> Result<Option<Fresh>, Error> {
+    ) -> Result<Option<Trained<FreshPolicy>>, Error> {
         let Yardsticks {
             expert,
             random_cost,
@@ -216,7 +221,7 @@ impl Judged<'_> {
         let random_return = mean(&returns(self.random));
         let mean_return = mean(samples.audit.true_returns());
         let expert_return = self.expert_return;
-        Ok(Some(Fresh {
+        Ok(Some(Trained {
             report: FreshPolicy {
                 seed,
                 discount: settings.ppo.discount,
@@ -235,9 +240,9 @@ impl Judged<'_> {
 }
 
 /// A fresh policy with what it took.
-pub struct Fresh {
+pub struct Trained<R> {
     /// How it did.
-    pub report: FreshPolicy,
+    pub report: R,
     /// Itself.
     pub policy: GaussianPolicy,
     /// Seconds of learning.

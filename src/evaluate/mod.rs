@@ -7,6 +7,7 @@ pub mod episodes;
 pub mod frozen;
 pub mod occupancy;
 pub mod statistics;
+pub mod transfer;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub use cost::{CostPoint, CostReport, DiscriminatorFigures};
 pub use frozen::Frozen;
 use occupancy::{OccupancyDistance, Reference};
 use statistics::{Estimate, bootstrap};
+pub use transfer::Transfer;
 
 /// Name of the kept fresh policy's row.
 pub const FRESH: &str = "fresh, on the frozen cost";
@@ -44,6 +46,45 @@ pub struct Row {
     /// How far its states and actions are from the demonstrations'; none for these themselves, or with fewer than two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupancy: Option<OccupancyDistance>,
+}
+
+/// The scale of normalised scores: returns that mean 1 and 0.
+#[derive(Debug, Clone)]
+pub struct Scale {
+    one: Vec<f64>,
+    zero: Vec<f64>,
+}
+
+impl Scale {
+    /// Of the reference's returns and of random actions'; `None` where their means do not differ.
+    pub fn new(one: Vec<f64>, zero: Vec<f64>) -> Option<Self> {
+        let (high, low) = (mean(&one), mean(&zero));
+        ((high - low).abs() >= 1e-9 * high.abs().max(1.0)).then_some(Self { one, zero })
+    }
+
+    /// A line of the table.
+    pub fn row(
+        &self,
+        policy: &str,
+        episodes: &[Episode],
+        occupancy: Option<OccupancyDistance>,
+        seed: u64,
+    ) -> Row {
+        let own = returns(episodes);
+        let e = bootstrap(&[&own], seed, |m| m[0]);
+        let score = bootstrap(&[&own, &self.one, &self.zero], seed, |m| {
+            (m[0] - m[2]) / (m[1] - m[2])
+        });
+        Row {
+            policy: policy.into(),
+            episodes: own.len(),
+            mean_return: e.mean,
+            ci95: e.ci95,
+            normalized_score: score.mean,
+            normalized_score_ci95: score.ci95,
+            occupancy,
+        }
+    }
 }
 
 /// What `costate evaluate` finds: `evaluation.json`.
@@ -79,6 +120,9 @@ pub struct Evaluation {
     /// Fresh policies on the frozen cost, where they were trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
+    /// What was found in variants of the world, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfer: Vec<Transfer>,
     /// About the learned cost, where there is one.
     #[serde(flatten)]
     pub cost: Option<CostReport>,
@@ -150,28 +194,15 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
     let expert = returns(subject.demonstrations);
     let zero = returns(&random);
     let (expert_return, random_return) = (mean(&expert), mean(&zero));
-    if (expert_return - random_return).abs() < 1e-9 * expert_return.abs().max(1.0) {
-        return Err(Error::Failure(format!(
+    let scale = Scale::new(expert, zero).ok_or_else(|| {
+        Error::Failure(format!(
             "{}: demonstrations and random actions have the same mean return, {expert_return}: a \
              normalised score has no meaning; record better demonstrations",
             factory.spec().name
-        )));
-    }
+        ))
+    })?;
     let row = |policy: &str, episodes: &[Episode], occupancy: Option<OccupancyDistance>| {
-        let own = returns(episodes);
-        let e = bootstrap(&[&own], seed, |m| m[0]);
-        let score = bootstrap(&[&own, &expert, &zero], seed, |m| {
-            (m[0] - m[2]) / (m[1] - m[2])
-        });
-        Row {
-            policy: policy.into(),
-            episodes: own.len(),
-            mean_return: e.mean,
-            ci95: e.ci95,
-            normalized_score: score.mean,
-            normalized_score_ci95: score.ci95,
-            occupancy,
-        }
+        scale.row(policy, episodes, occupancy, seed)
     };
     let reference = Reference::of(&trajectories(subject.demonstrations), seed);
     let compared = |policy: &str, episodes: &[Episode]| {
@@ -225,6 +256,7 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
         normalized_score_ci95: own.normalized_score_ci95,
         rows,
         frozen: None,
+        transfer: Vec::new(),
         cost,
     })
 }

@@ -42,6 +42,10 @@ pub struct AirlSettings {
     pub cost_learning_rate: f64,
     /// Share of all step sizes that is left in the last iteration; they fall linearly.
     pub learning_rate_left: f64,
+    /// Weight of the policy's entropy: 1 is the paper's objective. A cost of the state alone does not bound an action
+    /// beyond its limits, where entropy is free; the authors' own experiments weigh it less.
+    #[serde(default = "one")]
+    pub entropy_weight: f64,
     /// The cost c_θ and the shaping V (`start_value`).
     pub cost: CostSettings,
     /// Penalties on the cost.
@@ -58,10 +62,17 @@ pub struct AirlSettings {
     pub sac: SacSettings,
 }
 
+fn one() -> f64 {
+    1.0
+}
+
 impl AirlSettings {
     /// What all adversarial learners have.
     pub fn shared(&self) -> Shared<'_> {
-        shared!(self, discriminator_steps)
+        Shared {
+            entropy_weight: self.entropy_weight,
+            ..shared!(self, discriminator_steps)
+        }
     }
 }
 
@@ -106,7 +117,7 @@ impl Learner for Airl {
                 let steps = Transitions::of(batch, &Tensor::zeros([batch.steps() as i64], DOUBLE));
                 tch::no_grad(|| nn::to_f64(&-f(model, &steps, discount)))
             },
-            entropy_weight: 1.0,
+            entropy_weight: s.entropy_weight,
         };
         self.generator
             .improve(model, samples, &objective, left, k, diagnostics)

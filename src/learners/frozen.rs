@@ -1,7 +1,7 @@
 //! Reinforcement learning on a frozen learned cost: is it a cost that a fresh policy can be trained on?
 //!
-//! Minimises E_q[Σ c(s_t, a_t) + log π(a_t | s_t)] with c fixed, from a policy that knows nothing: maximum
-//! entropy reinforcement learning (Ziebart 2010) by soft PPO.
+//! Minimises E_q[Σ c(s_t, a_t) + α log π(a_t | s_t)] with c fixed, from a policy that knows nothing: maximum
+//! entropy reinforcement learning (Ziebart 2010) by soft PPO, with the α that the cost was learned with.
 
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,9 @@ pub struct FrozenCostSettings {
     pub trajectories: usize,
     /// Share of the step size that is left in the last iteration; it falls linearly.
     pub learning_rate_left: f64,
+    /// Weight α of the policy's entropy.
+    #[serde(default = "one")]
+    pub entropy_weight: f64,
     /// The policy.
     pub policy: PolicySettings,
     /// What improves the policy.
@@ -65,6 +68,10 @@ pub struct FrozenCostSettings {
     /// Policy improvement by SAC.
     #[serde(default)]
     pub sac: SacSettings,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// The learner.
@@ -79,12 +86,14 @@ impl Learner for FrozenCost<'_> {
         let s = &self.settings;
         let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
         let samples = self.generator.sample(&self.generator.policy, k)?;
-        let soft_cost = self.cost.soft_cost(&samples.batch, &samples.log_density);
+        let soft_cost = self
+            .cost
+            .soft_cost(&samples.batch, &samples.log_density, s.entropy_weight);
         let mean = soft_cost.iter().sum::<f64>() / soft_cost.len() as f64;
         let diagnostics = vec![("soft_cost", mean)];
         let objective = Objective {
             cost: &|batch| self.cost.shaped_cost(batch),
-            entropy_weight: 1.0,
+            entropy_weight: s.entropy_weight,
         };
         self.generator
             .improve(self.cost, samples, &objective, left, k, diagnostics)

@@ -90,7 +90,10 @@ pub struct GailSettings {
 impl GailSettings {
     /// What all adversarial learners have.
     pub fn shared(&self) -> Shared<'_> {
-        shared!(self, discriminator_steps)
+        Shared {
+            entropy_weight: self.entropy_weight,
+            ..shared!(self, discriminator_steps)
+        }
     }
 }
 

@@ -83,6 +83,10 @@ pub struct GanGclSettings {
     pub cost_learning_rate: f64,
     /// Share of all step sizes that is left in the last iteration; they fall linearly.
     pub learning_rate_left: f64,
+    /// Weight of the policy's entropy: 1 is the paper's objective, whose fixed point is the demonstrations' density. A
+    /// cost of the state alone does not bound an action beyond its limits, where entropy is free: it needs less.
+    #[serde(default = "one")]
+    pub entropy_weight: f64,
     /// The cost and the soft value.
     pub cost: CostSettings,
     /// Penalties on the cost.
@@ -103,6 +107,10 @@ pub struct GanGclSettings {
     pub validation: ValidationSettings,
 }
 
+fn one() -> f64 {
+    1.0
+}
+
 impl GanGclSettings {
     /// What all adversarial learners have.
     pub fn shared(&self) -> Shared<'_> {
@@ -110,6 +118,7 @@ impl GanGclSettings {
             base_steps: self.base_steps,
             demonstrated_starts: self.demonstrated_starts,
             overlap: self.overlap,
+            entropy_weight: self.entropy_weight,
             ..shared!(self, discriminator_steps)
         }
     }
@@ -169,7 +178,7 @@ impl Learner for GanGcl {
         let model = &self.cost.model;
         let objective = Objective {
             cost: &|batch| model.shaped_cost(batch),
-            entropy_weight: 1.0,
+            entropy_weight: s.entropy_weight,
         };
         self.generator
             .improve(model, samples, &objective, left, k, diagnostics)

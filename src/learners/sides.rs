@@ -37,6 +37,8 @@ pub struct Shared<'a> {
     pub learning_rate_left: f64,
     /// The cost.
     pub cost: &'a CostSettings,
+    /// Weight of the policy's entropy.
+    pub entropy_weight: f64,
     /// Penalties on it.
     pub regularizers: &'a Regularizers,
     /// The policy.
@@ -64,6 +66,7 @@ macro_rules! shared {
             cost_learning_rate: $settings.cost_learning_rate,
             learning_rate_left: $settings.learning_rate_left,
             cost: &$settings.cost,
+            entropy_weight: 1.0,
             regularizers: &$settings.regularizers,
             policy: &$settings.policy,
             improvement: $settings.improvement,
@@ -81,6 +84,7 @@ impl Shared<'_> {
             iterations: self.iterations,
             trajectories: self.trajectories,
             learning_rate_left: self.learning_rate_left,
+            entropy_weight: self.entropy_weight,
             policy: self.policy.clone(),
             improvement: self.improvement,
             ppo: self.ppo.clone(),

@@ -374,6 +374,7 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             let starts = s.demonstrated_starts;
             let is_share = (0.0..=1.0).contains(&starts);
             bounds.push(bound("demonstrated_starts", starts, is_share, "in [0, 1]"));
+            bounds.push(not_negative("entropy_weight", s.entropy_weight));
             bounds.extend(validation_bounds(&s.validation));
             bounds.extend(shared_bounds(s.shared()));
             let own = [
@@ -400,6 +401,7 @@ fn validate(algo: &Algo) -> Result<(), Error> {
         }
         Algo::Airl(s) => {
             bounds.push(at_least_one("minibatch", s.minibatch));
+            bounds.push(not_negative("entropy_weight", s.entropy_weight));
             bounds.extend(shared_bounds(s.shared()));
         }
         Algo::Gail(s) => {

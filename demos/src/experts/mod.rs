@@ -357,6 +357,27 @@ impl ExpertDesign {
         })
     }
 
+    /// The expert of a dataset, designed anew for a world that may differ in its parameters, with the same noise.
+    pub fn like(info: &ExpertInfo, factory: &EnvFactory) -> Result<Self, ExpertError> {
+        let range = factory
+            .spec()
+            .action
+            .0
+            .iter()
+            .map(|c| f64::from(c.high) - f64::from(c.low));
+        let shares = info
+            .action_noise_std
+            .iter()
+            .zip(range)
+            .map(|(std, range)| std / range);
+        // Noise that follows from the cost is not a share of the range and belongs to the expert.
+        let noise = shares.fold(None, |most: Option<f64>, s| {
+            Some(most.map_or(s, |m| m.max(s)))
+        });
+        let noise = noise.filter(|_| info.name != "maxent");
+        Self::new(factory, Some(&info.name), noise)
+    }
+
     /// A trained policy as an expert.
     fn trained(expert: PolicyExpert, noise: ActionNoise) -> Self {
         let parameters = expert.describe();

@@ -1,0 +1,183 @@
+//! Transfer: does the cost hold where the world has changed?
+//!
+//! In a variant of the world (another wall, a longer pole) fresh policies are trained on the frozen cost and, beside
+//! them, on the true cost there; the policy that was learned with the cost only acts (Fu, Luo and Levine 2018,
+//! section 7.1).
+
+use std::time::Instant;
+
+use costate_envs::Episode;
+use costate_envs::rng::derive_seed;
+use serde::{Deserialize, Serialize};
+
+use super::frozen::{Frozen, Trained};
+use super::{Row, Scale, mean};
+use crate::error::Error;
+use crate::learners::ppo::{PpoExpert, PpoExpertSettings};
+use crate::learners::{Learner, Task};
+
+/// Who sets the scale's 1 in a variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reference {
+    /// The demonstrations' expert, designed anew for the variant.
+    Expert,
+    /// The best policy trained on the true cost there.
+    TrueCost,
+}
+
+impl Reference {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Expert => "the expert, designed for this variant",
+            Self::TrueCost => "the best policy trained on the true cost there",
+        }
+    }
+}
+
+/// Names of the rows.
+pub mod rows {
+    /// The demonstrations' expert, designed for the variant.
+    pub const EXPERT: &str = "expert there";
+    /// Uniform actions.
+    pub const RANDOM: &str = "random";
+    /// A policy trained on the true cost there.
+    pub const TRUE_COST: &str = "fresh, on the true cost";
+    /// A policy trained on the frozen cost there.
+    pub const FROZEN: &str = "fresh, on the frozen cost";
+    /// What the run's own policy does there.
+    pub fn transferred(algo: &str) -> String {
+        format!("{algo}, transferred")
+    }
+}
+
+/// How cost and policy fare in a variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Version of this file.
+    pub format: u32,
+    /// Name of the variant.
+    pub variant: String,
+    /// What differs there.
+    pub summary: String,
+    /// Whose mean return is a score of 1: the better one of the two.
+    pub reference: Reference,
+    /// Its mean return.
+    pub reference_return: f64,
+    /// Mean return of random actions, a score of 0.
+    pub random_return: f64,
+    /// Everybody in the same episodes.
+    pub rows: Vec<Row>,
+    /// The fresh policies on the frozen cost; none where no cost was learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Frozen>,
+}
+
+impl Transfer {
+    /// The score of a row.
+    pub fn score(&self, policy: &str) -> Option<f64> {
+        let row = self.rows.iter().find(|r| r.policy == policy);
+        row.map(|r| r.normalized_score)
+    }
+}
+
+/// A policy trained on the true cost.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TrueCostPolicy {
+    /// Number of its streams.
+    pub seed: u64,
+    /// Mean return of its last rollouts.
+    #[serde(rename = "return")]
+    pub mean_return: f64,
+}
+
+/// Trains one policy on the true cost.
+pub fn on_true_cost(
+    settings: &PpoExpertSettings,
+    task: &Task,
+    seed: u64,
+    interrupted: &dyn Fn() -> bool,
+    progress: &dyn Fn(),
+) -> Result<Option<Trained<TrueCostPolicy>>, Error> {
+    let began = Instant::now();
+    let task = Task {
+        seed: derive_seed(task.seed, "true_cost", seed),
+        ..*task
+    };
+    let mut learner = PpoExpert::new(settings, &task)?;
+    let (mut steps, mut mean_return) = (0, f64::NEG_INFINITY);
+    for k in 0..learner.iterations() {
+        if interrupted() {
+            return Ok(None);
+        }
+        let report = learner.iterate(k)?;
+        steps += report.env_steps;
+        if let Some(audit) = report.audit {
+            mean_return = mean(audit.true_returns());
+        }
+        progress();
+    }
+    Ok(Some(Trained {
+        report: TrueCostPolicy { seed, mean_return },
+        policy: learner.policy().copy(),
+        seconds: began.elapsed().as_secs_f64(),
+        steps,
+    }))
+}
+
+/// Somebody's episodes in the variant.
+pub struct Played {
+    /// Name of the row.
+    pub policy: String,
+    /// The episodes, all from the same starts.
+    pub episodes: Vec<Episode>,
+}
+
+/// Everybody's row, normalised by the better one of expert and true-cost policy.
+///
+/// Errors: a reference that does no better than random actions, which would make a score meaningless.
+pub fn table(
+    variant: &str,
+    summary: &str,
+    played: &[Played],
+    seed: u64,
+) -> Result<Transfer, Error> {
+    let of = |name: &str| played.iter().find(|p| p.policy == name);
+    let episodes = |name: &str| of(name).map(|p| super::returns(&p.episodes));
+    let candidates = [
+        (Reference::Expert, episodes(rows::EXPERT)),
+        (Reference::TrueCost, episodes(rows::TRUE_COST)),
+    ];
+    let best = candidates
+        .into_iter()
+        .filter_map(|(who, returns)| Some((who, returns?)))
+        .max_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)));
+    let (Some((reference, one)), Some(zero)) = (best, episodes(rows::RANDOM)) else {
+        return Err(Error::Failure(format!(
+            "{variant}: nobody to normalise by was played"
+        )));
+    };
+    let (reference_return, random_return) = (mean(&one), mean(&zero));
+    let scale = Scale::new(one, zero).filter(|_| reference_return > random_return);
+    let scale = scale.ok_or_else(|| {
+        Error::Failure(format!(
+            "{variant}: {} reaches a mean return of {reference_return}, random actions {random_return}: nothing \
+             there to normalise by; choose another variant",
+            reference.words()
+        ))
+    })?;
+    Ok(Transfer {
+        format: 1,
+        variant: variant.into(),
+        summary: summary.into(),
+        reference,
+        reference_return,
+        random_return,
+        rows: played
+            .iter()
+            .map(|p| scale.row(&p.policy, &p.episodes, None, seed))
+            .collect(),
+        frozen: None,
+    })
+}
