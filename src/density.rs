@@ -2,6 +2,8 @@
 //!
 //! Finn, Christiano, Abbeel and Levine 2016 (arXiv 1611.03852), section 3.
 
+use serde::{Deserialize, Serialize};
+
 /// log Σ exp(x), without overflow.
 pub fn log_sum_exp(x: &[f64]) -> f64 {
     let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -128,24 +130,55 @@ pub fn log_z_half_width(expert_logits: &[f64], policy_logits: &[f64], beta: f64)
     1.96 * variance.sqrt() / slope
 }
 
-/// Expected calibration error of D = σ(logit) as the probability of being a demonstration, both groups
-/// weighing the same: the mean over ten equal bins of |mean D − share of demonstrations| (Guo et al.
-/// 2017, arXiv 1706.04599, equation 3). 0 is calibrated.
-pub fn calibration_error(expert_logits: &[f64], policy_logits: &[f64]) -> f64 {
+/// What D = σ(logit) said of some rows, and what they were.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CalibrationBin {
+    /// Mean D of its rows, both groups weighing the same.
+    pub predicted: f64,
+    /// Share of demonstrations among them.
+    pub observed: f64,
+    /// Share of all rows.
+    pub weight: f64,
+    /// Rows in it.
+    pub count: usize,
+}
+
+/// D as the probability of being a demonstration, in ten equal bins (a reliability diagram), both groups weighing the
+/// same; empty bins are left out.
+pub fn calibration(expert_logits: &[f64], policy_logits: &[f64]) -> Vec<CalibrationBin> {
     const BINS: usize = 10;
-    // Per bin: weight of demonstrations, weight of all, weighted sum of D.
-    let mut bins = [[0.0; 3]; BINS];
+    // Per bin: weight of demonstrations, weight of all, weighted sum of D, rows.
+    let mut bins = [([0.0; 3], 0); BINS];
     for (logits, is_expert) in [(expert_logits, 1.0), (policy_logits, 0.0)] {
         let weight = 0.5 / logits.len() as f64;
         for &logit in logits {
             let d = sigmoid(logit);
-            let bin = &mut bins[((d * BINS as f64) as usize).min(BINS - 1)];
-            bin[0] += weight * is_expert;
-            bin[1] += weight;
-            bin[2] += weight * d;
+            let (sums, count) = &mut bins[((d * BINS as f64) as usize).min(BINS - 1)];
+            sums[0] += weight * is_expert;
+            sums[1] += weight;
+            sums[2] += weight * d;
+            *count += 1;
         }
     }
-    bins.iter().map(|[expert, _, d]| (d - expert).abs()).sum()
+    let filled = bins.iter().filter(|(_, count)| *count > 0);
+    filled
+        .map(|([expert, all, d], count)| CalibrationBin {
+            predicted: d / all,
+            observed: expert / all,
+            weight: *all,
+            count: *count,
+        })
+        .collect()
+}
+
+/// Expected calibration error: the mean over the rows of [`calibration`]'s bins of |mean D − share of
+/// demonstrations| (Guo et al. 2017, arXiv 1706.04599, equation 3). 0 is calibrated.
+pub fn calibration_error(expert_logits: &[f64], policy_logits: &[f64]) -> f64 {
+    let off = |b: &CalibrationBin| b.weight * (b.predicted - b.observed).abs();
+    calibration(expert_logits, policy_logits)
+        .iter()
+        .map(off)
+        .sum()
 }
 
 /// Effective sample sizes of the weights that the discriminator's gradient puts on trajectories, as

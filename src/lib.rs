@@ -14,6 +14,7 @@ pub mod diagnose;
 pub mod discriminator;
 pub mod error;
 pub mod evaluate;
+pub mod expression;
 pub mod improve;
 pub mod learners;
 pub mod memory;

@@ -42,8 +42,9 @@ fn energy_model(rng: &mut Stream) -> EnergyModel {
         hidden: vec![8],
         start_value: true,
         state_only: false,
+        channels: vec![],
     };
-    EnergyModel::new("x", &settings, Normalizer::identity(2), scale(), rng)
+    EnergyModel::new("x", &settings, &[], Normalizer::identity(2), scale(), rng)
 }
 
 fn policy(rng: &mut Stream, std_initial: f64) -> GaussianPolicy {

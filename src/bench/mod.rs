@@ -5,8 +5,10 @@ mod result;
 mod speed;
 mod suite;
 mod table;
+pub mod trust;
 
 pub use result::{CellResult, FreshResult, Milestone};
 pub use speed::{BatchRow, ScheduleRow, ScoreRow, Speed, WorldRow};
 pub use suite::{Cell, Method, Suite};
 pub use table::markdown;
+pub use trust::CostMetrics;

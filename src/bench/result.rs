@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::trust::CostMetrics;
 use crate::error::Error;
 use crate::evaluate::frozen::Verdict;
 use crate::learners::frozen::ValidationSettings;
@@ -85,6 +86,9 @@ pub struct CellResult {
     /// EPIC distance of learned and true cost, where a cost is learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epic: Option<f64>,
+    /// All figures of the learned cost; older results have the two above only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<CostMetrics>,
     /// Worker threads of the training.
     pub workers: usize,
     /// Processor it ran on.

@@ -57,7 +57,7 @@ pub struct Suite {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Validated {
-    demonstrations: usize,
+    demonstrations: Vec<usize>,
     envs: Vec<String>,
     methods: Vec<String>,
 }
@@ -116,7 +116,7 @@ impl Suite {
     /// How a cell's cost is validated, if it is: as GAN-GCL's own in that environment.
     pub fn validation(&self, cell: &Cell) -> Result<Option<ValidationSettings>, Error> {
         let v = &self.validated;
-        let asked = v.demonstrations == cell.demonstrations
+        let asked = v.demonstrations.contains(&cell.demonstrations)
             && v.envs.iter().any(|e| e == cell.env)
             && v.methods.contains(&cell.method.name);
         asked.then(|| validation(cell.env)).transpose()

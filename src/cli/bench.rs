@@ -14,14 +14,15 @@ use costate_envs::EnvConfig;
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 
 use super::common::{Demonstrations, Output, interrupt_flag};
-use super::evaluate::evaluate_run;
+use super::evaluate::{Plan as EvaluationPlan, evaluate_run};
 use super::record::record;
 use super::speed;
 use super::train::{Request, new_run, work};
 use super::validate::validate;
-use crate::bench::{Cell, CellResult, FreshResult, Milestone, Suite, markdown};
+use crate::bench::{Cell, CellResult, CostMetrics, FreshResult, Milestone, Suite, markdown, trust};
 use crate::error::Error;
 use crate::evaluate::{FRESH, Options, episodes};
+use crate::report::{Multiple, trust_svg};
 use crate::run::{Algo, RunConfig, RunFolder, files};
 
 /// Episodes that a learned policy is evaluated in.
@@ -105,12 +106,41 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         .into_iter()
         .map(|cell| Ok((cell.clone(), current(&whole, &cell, &folder)?)))
         .collect::<Result<Vec<_>, Error>>()?;
-    let table = markdown(&whole, &results);
+    let there: Vec<CellResult> = results.iter().filter_map(|(_, r)| r.clone()).collect();
+    let table = markdown(&whole, &results) + &trust::markdown(&there);
     if !args.show {
         files::write_atomic(&folder.join("README.md"), table.as_bytes())?;
+        if let Some(picture) = trust_picture(&there) {
+            files::write_atomic(&folder.join("trust.svg"), picture.as_bytes())?;
+        }
     }
-    let there: Vec<CellResult> = results.into_iter().filter_map(|(_, r)| r).collect();
     output.result(&there, || table)
+}
+
+/// Fresh policies' scores over every figure of their costs; `None` with too few cells.
+fn trust_picture(results: &[CellResult]) -> Option<String> {
+    let all = trust::trust(results);
+    let mut groups: Vec<String> = Vec::new();
+    for point in all.iter().flat_map(|t| &t.points) {
+        if !groups.contains(&point.algo) {
+            groups.push(point.algo.clone());
+        }
+    }
+    let multiple = |t: &trust::Trust| Multiple {
+        title: t.metric.into(),
+        points: t
+            .points
+            .iter()
+            .map(|p| {
+                let group = groups.iter().position(|g| *g == p.algo).unwrap_or(0);
+                (group, p.metric, p.score)
+            })
+            .collect(),
+    };
+    let multiples: Vec<Multiple> = all.iter().map(multiple).collect();
+    let enough = multiples.iter().any(|m| m.points.len() >= 3);
+    let title = "Score of a fresh policy on the frozen cost";
+    enough.then(|| trust_svg(title, &groups, &multiples))
 }
 
 /// The result of a cell, if it is there and was made with today's settings and model.
@@ -119,10 +149,17 @@ fn current(suite: &Suite, cell: &Cell, folder: &Path) -> Result<Option<CellResul
         return Ok(None);
     };
     let fresh = result.fresh.as_ref().map(|f| &f.settings);
+    let validation = suite.validation(cell)?;
     let same = result.settings == cell.algo()?
         && result.env_digest == env_digest(cell.env)?
-        && fresh == suite.validation(cell)?.as_ref();
+        && (fresh.is_none() || fresh == validation.as_ref());
     Ok(same.then_some(result))
+}
+
+/// Whether a result lacks what its run can still give: fresh policies, or figures of its cost.
+fn incomplete(suite: &Suite, cell: &Cell, result: &CellResult) -> Result<bool, Error> {
+    let unjudged = result.spearman.is_some() && result.metrics.is_none();
+    Ok(unjudged || (result.fresh.is_none() && suite.validation(cell)?.is_some()))
 }
 
 /// A digest of an environment's whole shipped model.
@@ -136,7 +173,11 @@ fn run_cells(suite: &Suite, folder: &Path, args: &Args, output: Output) -> Resul
     let interrupt = interrupt_flag()?;
     let mut cells = Vec::new();
     for cell in suite.cells() {
-        if current(suite, &cell, folder)?.is_none() {
+        let wanted = match current(suite, &cell, folder)? {
+            None => true,
+            Some(result) => incomplete(suite, &cell, &result)?,
+        };
+        if wanted {
             cells.push(cell);
         }
     }
@@ -296,13 +337,16 @@ pub(super) fn run_cell(
         }
         None => None,
     };
-    let options = Options {
-        episodes: EPISODES,
-        seed: EVALUATION_SEED,
+    let plan = EvaluationPlan {
+        options: Options {
+            episodes: EPISODES,
+            seed: EVALUATION_SEED,
+            robustness: false,
+            pool: RolloutPool::new(workers),
+        },
         choice: ActionChoice::Sample,
-        pool: RolloutPool::new(workers),
     };
-    let evaluation = evaluate_run(&run, &demonstrations, options, quiet)?;
+    let evaluation = evaluate_run(&run, &demonstrations, plan, quiet)?;
     let expert_return = expert_return(cell.env, work_folder)?;
     let random_return = evaluation.random_return;
     let score = |x: f64| (x - random_return) / (expert_return - random_return);
@@ -354,6 +398,7 @@ pub(super) fn run_cell(
         fresh,
         spearman: evaluation.cost.as_ref().and_then(|c| c.spearman),
         epic: evaluation.cost.as_ref().and_then(|c| c.epic),
+        metrics: evaluation.cost.as_ref().map(CostMetrics::of),
         workers,
         machine: machine(),
         costate_version: env!("CARGO_PKG_VERSION").into(),

@@ -10,7 +10,8 @@ use costate_envs::rollout::{ActionChoice, RolloutPool};
 use serde::Serialize;
 
 use super::common::{Demonstrations, Output, interrupt_flag, workers};
-use super::evaluate::{adopt_baseline, describe, evaluate_run};
+use super::evaluate::{Plan as EvaluationPlan, adopt_baseline, evaluate_run};
+use super::evaluated::describe;
 use super::train::{Request, new_run, work};
 use super::ui::number;
 use super::{record, report};
@@ -132,16 +133,19 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     }
 
     step(3, "evaluate both".into());
-    let options = Options {
-        episodes: 100,
-        seed: 1000,
+    let plan = EvaluationPlan {
+        options: Options {
+            episodes: 100,
+            seed: 1000,
+            robustness: true,
+            pool: RolloutPool::new(workers),
+        },
         choice: ActionChoice::Sample,
-        pool: RolloutPool::new(workers),
     };
     let mut results = Vec::new();
     let mut last: Option<Evaluation> = None;
     for (run, seconds, env_steps) in &runs {
-        let e = evaluate_run(run, &demonstrations, options, output)?;
+        let e = evaluate_run(run, &demonstrations, plan, output)?;
         results.push(AlgoResult {
             algo: e.algo.clone(),
             run: run.path().into(),

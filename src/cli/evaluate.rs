@@ -1,15 +1,19 @@
 //! `costate evaluate`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 
 use super::common::{Demonstrations, Output, interrupt_flag, workers};
-use super::ui::{Counter, interval, number, table};
+use super::evaluated::describe;
+use super::imported::{self, Imported};
+use super::ui::Counter;
 use super::{transfer, validate};
-use crate::cost::EnergyModel;
+use crate::cost::{EnergyModel, StepCost};
 use crate::error::Error;
-use crate::evaluate::{Comparison, Evaluation, Options, Subject, evaluate};
+use crate::evaluate::controller::Controller;
+use crate::evaluate::{Comparison, Discriminator, Evaluation, Options, STAGES, Subject, evaluate};
 use crate::learners::{Learner, Task, bc::Bc};
 use crate::policy::GaussianPolicy;
 use crate::run::{Algo, RunFolder, files, settings};
@@ -20,10 +24,20 @@ use crate::run::{Algo, RunFolder, files, settings};
 Examples:
   costate evaluate runs/pendulum-gan-gcl-0
   costate evaluate runs/pendulum-gan-gcl-0 --episodes 500 --deterministic --json
-  costate evaluate runs/point_maze-airl-0 --transfer wall_right")]
+  costate evaluate runs/point_maze-airl-0 --transfer wall_right
+  costate evaluate demos/pendulum --policy swing.onnx
+  costate evaluate demos/cart_pole --policy 'push = 9*pole_angle + 2*pole_rate'
+  costate evaluate demos/point_maze --cost 'position_x^2 + (position_y - 1)^2'")]
 pub struct Args {
-    /// Run folder.
+    /// Run folder; or a folder of demonstrations, with --policy or --cost.
     run: PathBuf,
+    /// Somebody else's policy instead of the run's: a .safetensors or .onnx file, an expert's name, `random`,
+    /// `constant=V,…`, or a formula for every action, `CHANNEL = FORMULA; …`.
+    #[arg(long, value_name = "WHO")]
+    policy: Option<String>,
+    /// Another cost instead of the run's: a cost.safetensors file, or a formula of observations and actions.
+    #[arg(long, value_name = "FILE|FORMULA")]
+    cost: Option<String>,
     /// The demonstrations, if they are not where the run found them.
     #[arg(long, value_name = "DIR")]
     demos: Option<PathBuf>,
@@ -36,6 +50,9 @@ pub struct Args {
     /// Act by the policy's mean instead of sampling.
     #[arg(long)]
     deterministic: bool,
+    /// Leave out the scores under noise and in variants of the world.
+    #[arg(long)]
+    no_robustness: bool,
     /// Train fresh policies on the frozen cost first, where that has not been done (minutes).
     #[arg(long)]
     reoptimize: bool,
@@ -48,6 +65,15 @@ pub struct Args {
     workers: Option<usize>,
 }
 
+/// How a run is evaluated.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Episodes, seed, workers.
+    pub options: Options,
+    /// How Gaussian policies act.
+    pub choice: ActionChoice,
+}
+
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
     if args.episodes < 2 {
@@ -56,20 +82,37 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             args.episodes
         )));
     }
+    let plan = Plan {
+        options: Options {
+            episodes: args.episodes,
+            seed: args.seed,
+            robustness: !args.no_robustness,
+            pool: RolloutPool::new(workers(args.workers)?),
+        },
+        choice: match args.deterministic {
+            true => ActionChoice::Mean,
+            false => ActionChoice::Sample,
+        },
+    };
+    if args.policy.is_some() || args.cost.is_some() || imported::is_dataset(&args.run) {
+        if args.reoptimize || !args.transfer.is_empty() {
+            return Err(Error::Misuse(
+                "--reoptimize and --transfer train on a run's own cost; leave --policy and --cost out".into(),
+            ));
+        }
+        let imported = Imported {
+            place: &args.run,
+            demos: args.demos.as_deref(),
+            policy: args.policy.as_deref(),
+            cost: args.cost.as_deref(),
+        };
+        let evaluation = imported::evaluate_imported(&imported, plan, output)?;
+        return output.result(&evaluation, || describe(&evaluation));
+    }
     let run = RunFolder::open(&args.run)?;
     let imitated = run.config().imitated()?;
     let demos = args.demos.clone().unwrap_or(imitated.path.clone());
     let demonstrations = open_demonstrations(&run, &demos)?;
-    let options = Options {
-        episodes: args.episodes,
-        seed: args.seed,
-        choice: if args.deterministic {
-            ActionChoice::Mean
-        } else {
-            ActionChoice::Sample
-        },
-        pool: RolloutPool::new(workers(args.workers)?),
-    };
     transfer::check(&run, &args.transfer)?;
     let interrupt = interrupt_flag()?;
     let interrupted = || {
@@ -79,7 +122,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     };
     if args.reoptimize {
         let settings = settings::validation(&run.config().env.name)?;
-        let workers = options.pool.workers();
+        let workers = plan.options.pool.workers();
         let found = validate::validate(
             &run,
             &demonstrations,
@@ -93,10 +136,10 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         }
     }
     for name in &args.transfer {
-        let found = transfer::transfer(&run, &demonstrations, name, options, &interrupt, output)?;
+        let found = transfer::transfer(&run, &demonstrations, name, plan, &interrupt, output)?;
         found.ok_or_else(interrupted)?;
     }
-    let evaluation = evaluate_run(&run, &demonstrations, options, output)?;
+    let evaluation = evaluate_run(&run, &demonstrations, plan, output)?;
     output.result(&evaluation, || describe(&evaluation))
 }
 
@@ -132,21 +175,23 @@ pub fn open_demonstrations(run: &RunFolder, path: &Path) -> Result<Demonstration
 pub fn evaluate_run(
     run: &RunFolder,
     demonstrations: &Demonstrations,
-    options: Options,
+    plan: Plan,
     output: Output,
 ) -> Result<Evaluation, Error> {
     tch::set_num_threads(1);
-    let policy = GaussianPolicy::read(&run.file("policy.safetensors"))?;
+    let policy = read_policy(&run.file("policy.safetensors"), demonstrations)?;
     let model = match run.file("cost.safetensors") {
         file if file.exists() => Some(EnergyModel::read(&file)?),
         _ => None,
     };
+    let acting =
+        |policy: &GaussianPolicy| Controller::Actor(Arc::new(policy.freeze()), plan.choice);
     let clone = match run.config().algo {
         Algo::Bc(_) | Algo::Ppo(_) => None,
-        _ => Some(cloned_baseline(run, demonstrations, output)?),
+        _ => Some(acting(&cloned_baseline(run, demonstrations, output)?)),
     };
     let fresh = match run.file(validate::FRESH_POLICY) {
-        file if file.exists() => Some(GaussianPolicy::read(&file)?),
+        file if file.exists() => Some(acting(&GaussianPolicy::read(&file)?)),
         _ => None,
     };
     let horizon = demonstrations.factory.spec().horizon;
@@ -162,23 +207,69 @@ pub fn evaluate_run(
         // AIRL's shaping is discounted, GAIL's c_θ is no energy.
         Algo::Airl(_) | Algo::Gail(_) | Algo::Dagger(_) | Algo::Bc(_) | Algo::Ppo(_) => None,
     };
-    output.remark("evaluating …");
+    let discriminator = comparison.zip(model.as_ref());
+    let discriminator = discriminator.map(|(comparison, model)| Discriminator {
+        model,
+        policy: &policy,
+        comparison,
+    });
     let subject = Subject {
         factory: &demonstrations.factory,
         algo: run.config().algo.name(),
         run_seed: run.config().seed,
-        policy: &policy,
-        model: model.as_ref(),
-        comparison,
+        controller: acting(&policy),
+        actions: action_word(plan.choice),
+        cost: model.as_ref().map(|m| m as &dyn StepCost),
+        discriminator,
         demonstrations: demonstrations.dataset.episodes(),
-        clone: clone.as_ref(),
-        fresh: fresh.as_ref(),
+        clone,
+        fresh,
     };
-    let mut evaluation = evaluate(&subject, options)?;
+    let mut evaluation = watched(&subject, plan.options, output)?;
     evaluation.frozen = validate::read(run)?;
     evaluation.transfer = transfer::read(run)?;
     run.write_json("evaluation.json", &evaluation)?;
     Ok(evaluation)
+}
+
+/// Evaluates with a progress bar.
+pub fn watched(subject: &Subject, options: Options, output: Output) -> Result<Evaluation, Error> {
+    let mut counter = Counter::new(output, "evaluation", STAGES);
+    let found = evaluate(subject, options, &mut |stage, what| counter.at(stage, what));
+    counter.finish();
+    found
+}
+
+/// A policy that fits the demonstrations' world.
+pub fn read_policy(file: &Path, demonstrations: &Demonstrations) -> Result<GaussianPolicy, Error> {
+    let policy = GaussianPolicy::read(file)?;
+    same_env("policy", file, policy.env(), demonstrations)?;
+    Ok(policy)
+}
+
+/// Refuses what belongs to another world.
+pub fn same_env(
+    what: &str,
+    file: &Path,
+    env: &str,
+    demonstrations: &Demonstrations,
+) -> Result<(), Error> {
+    let here = &demonstrations.factory.spec().name;
+    if env == here {
+        return Ok(());
+    }
+    Err(Error::Misuse(format!(
+        "{}: a {what} of {env}, but the demonstrations are of {here}; take demonstrations of {env}",
+        file.display()
+    )))
+}
+
+/// As `evaluation.json` calls it.
+pub fn action_word(choice: ActionChoice) -> &'static str {
+    match choice {
+        ActionChoice::Mean => "mean",
+        ActionChoice::Sample => "sample",
+    }
 }
 
 /// Where a run keeps its cloned yardstick.
@@ -208,18 +299,33 @@ fn cloned_baseline(
     if file.exists() {
         return Ok(GaussianPolicy::read(&file)?);
     }
-    let Algo::Bc(settings) = settings::resolve("bc", &run.config().env.name, None, &[])? else {
+    let count = run.config().imitated()?.episodes;
+    let policy = clone_of(demonstrations, count, run.config().seed, output)?;
+    keep_baseline(run, &policy)?;
+    // Read back: what is evaluated now is what a later evaluation will find.
+    Ok(GaussianPolicy::read(&file)?)
+}
+
+/// Behaviour cloning of the first `count` demonstrations with default settings.
+pub fn clone_of(
+    demonstrations: &Demonstrations,
+    count: usize,
+    seed: u64,
+    output: Output,
+) -> Result<GaussianPolicy, Error> {
+    let env = &demonstrations.factory.spec().name;
+    let Algo::Bc(settings) = settings::resolve("bc", env, None, &[])? else {
         return Err(Error::Failure(
             "the settings of bc are not those of bc".into(),
         ));
     };
-    let (trajectories, starts) = demonstrations.first(run.config().imitated()?.episodes);
+    let (trajectories, starts) = demonstrations.first(count);
     let task = Task {
         starts: &starts,
         factory: &demonstrations.factory,
         demonstrations: &trajectories,
         expert: "",
-        seed: run.config().seed,
+        seed,
         workers: 1,
     };
     let mut learner = Bc::new(&settings, &task)?;
@@ -229,82 +335,5 @@ fn cloned_baseline(
         counter.at(k + 1, "baseline: behaviour cloning");
     }
     counter.finish();
-    keep_baseline(run, learner.policy())?;
-    // Read back: what is evaluated now is what a later evaluation will find.
-    Ok(GaussianPolicy::read(&file)?)
-}
-
-/// The evaluation as a table with its explanations.
-pub fn describe(e: &Evaluation) -> String {
-    let rows: Vec<Vec<String>> = e
-        .rows
-        .iter()
-        .map(|r| {
-            vec![
-                r.policy.clone(),
-                r.episodes.to_string(),
-                number(r.mean_return),
-                interval(r.ci95),
-                format!("{:.3}", r.normalized_score),
-                format!(
-                    "{:.3} … {:.3}",
-                    r.normalized_score_ci95[0], r.normalized_score_ci95[1]
-                ),
-                r.occupancy
-                    .map_or("–".into(), |o| format!("{:.3}", o.sliced_wasserstein)),
-                r.occupancy
-                    .map_or("–".into(), |o| format!("{:.3}", o.p_value)),
-            ]
-        })
-        .collect();
-    let mut text = format!(
-        "{}, {} seed {}; {} episodes a policy, actions: {}\n\n{}",
-        e.env,
-        e.algo,
-        e.seed,
-        e.episodes,
-        e.actions,
-        table(
-            &[
-                "policy", "episodes", "return", "95 %", "score", "95 %", "distance", "p",
-            ],
-            &rows
-        )
-    );
-    text +=
-        "\nscore = (return − random) / (expert − random); 95 % bootstrap intervals over episodes\n";
-    if let Some(found) = e.rows.iter().find_map(|r| r.occupancy) {
-        let chance = found.within_reference.map_or(String::new(), |w| {
-            format!("; the demonstrations' two halves are {w:.3} apart")
-        });
-        text += &format!(
-            "distance = of visited states and actions from the demonstrations' (sliced Wasserstein, in their standard deviations){chance}\n\
-             p = of a permutation test (MMD, whole episodes): below 0.05 the episodes are told from the demonstrations\n"
-        );
-    }
-    if let Some(c) = &e.cost {
-        let figure = |v: Option<f64>| v.map_or("– (constant)".into(), |v| format!("{v:.3}"));
-        text += &format!(
-            "\nlearned cost: Spearman {} with the true cost over {} trajectories (1 is best); EPIC distance \
-             {}, DARD distance {} (0 is best)\n",
-            figure(c.spearman),
-            c.cost_scatter.len(),
-            figure(c.epic),
-            figure(c.dard),
-        );
-        if let Some(d) = &c.discriminator {
-            text += &format!(
-                "discriminator: accuracy {:.3} (0.5 when demonstrations and policy cannot be told apart), \
-                 ESS {:.2} of the batch, log Z {}\n",
-                d.discriminator_accuracy,
-                d.ess,
-                number(d.log_z)
-            );
-        }
-    }
-    if let Some(frozen) = &e.frozen {
-        text += &format!("\n{}", validate::describe(frozen));
-    }
-    text += &transfer::describe(&e.transfer);
-    text
+    Ok(learner.policy().copy())
 }

@@ -1,5 +1,6 @@
 //! `costate evaluate --transfer`: a run's cost and policy in variants of its world.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -9,14 +10,15 @@ use costate_envs::rollout::ActionChoice;
 use costate_envs::{EnvConfig, EnvFactory, Episode};
 
 use super::common::{Demonstrations, Output};
+use super::evaluate::Plan as EvaluationPlan;
 use super::fresh::{Place, Title, Watch, train_missing};
 use super::ui::{interval, number, table};
-use super::validate::places;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::frozen::Judged;
 use crate::evaluate::transfer::{self, Played, Reference, Transfer, on_true_cost, rows};
 use crate::evaluate::{Frozen, Options, episodes};
+use crate::improve::{Improvement, SacSettings};
 use crate::learners::Task;
 use crate::learners::frozen::FrozenCostSettings;
 use crate::learners::ppo::PpoExpertSettings;
@@ -25,6 +27,9 @@ use crate::run::{Algo, RunFolder, settings};
 
 /// Where a run keeps what it found in variants.
 const FOLDER: &str = "transfer";
+
+/// Fresh policies on each cost: the best of them counts, by the cost it was trained on.
+const POLICIES: u64 = 3;
 
 /// What was found in variants before, by name.
 pub fn read(run: &RunFolder) -> Result<Vec<Transfer>, Error> {
@@ -69,17 +74,18 @@ pub fn transfer(
     run: &RunFolder,
     demonstrations: &Demonstrations,
     name: &str,
-    options: Options,
+    plan: EvaluationPlan,
     interrupt: &AtomicBool,
     output: Output,
 ) -> Result<Option<Transfer>, Error> {
     let (factory, summary) = variant_of(run, name)?;
+    let choice = plan.choice;
     let Options {
         episodes: count,
         seed,
-        choice,
         pool,
-    } = options;
+        ..
+    } = plan.options;
     let folder = run.file(FOLDER).join(name);
     let imitated = run.config().imitated()?;
     let (trajectories, _) = demonstrations.first(imitated.episodes);
@@ -105,14 +111,8 @@ pub fn transfer(
     let Algo::Ppo(recipe) = settings::resolve("ppo", &run.config().env.name, None, &[])? else {
         return Err(Error::Failure("the settings of ppo are not its own".into()));
     };
-    let validation = settings::validation(&run.config().env.name)?;
-    let true_places: Vec<Place<PpoExpertSettings>> = (0..validation.policies as u64)
-        .map(|seed| Place {
-            stem: folder.join(format!("true-cost-{seed}")),
-            iterations: recipe.iterations,
-            settings: recipe.clone(),
-        })
-        .collect();
+    let true_places: Vec<Place<PpoExpertSettings>> =
+        places(&folder, "true-cost", recipe.iterations, &recipe);
     let title = Title {
         name,
         message: "fresh policies on the true cost there",
@@ -174,15 +174,27 @@ pub fn transfer(
             entropy_weight: shared.entropy_weight,
         };
         let yardsticks = judged.yardsticks()?;
-        let plan = validation.plan();
-        let places = places(&folder, &validation, shared);
+        // As the policies on the true cost, so that only the cost differs.
+        let own = FrozenCostSettings {
+            iterations: recipe.iterations,
+            trajectories: recipe.trajectories,
+            learning_rate_left: recipe.learning_rate_left,
+            entropy_weight: shared.entropy_weight,
+            excess_weight: shared.excess_weight(),
+            policy: recipe.policy.clone(),
+            improvement: Improvement::Ppo,
+            ppo: recipe.ppo.clone(),
+            sac: SacSettings::default(),
+        };
+        let places: Vec<Place<FrozenCostSettings>> =
+            places(&folder, "frozen-cost", recipe.iterations, &own);
         let train = |i: usize, own: &FrozenCostSettings, watch: &Watch| {
             let judged = Judged {
                 cost: &cost()?,
                 policy: &GaussianPolicy::read(&policy)?,
                 ..judged
             };
-            judged.fresh(yardsticks, own, plan[i].0, &|| watch.interrupted(), &|| {
+            judged.fresh(yardsticks, own, i as u64, &|| watch.interrupted(), &|| {
                 watch.advance(1)
             })
         };
@@ -212,6 +224,16 @@ pub fn transfer(
     }
     run.write_json(&format!("{FOLDER}/{name}.json"), &found)?;
     Ok(Some(found))
+}
+
+/// Where fresh policies go that differ in their seeds only.
+fn places<S: Clone>(folder: &Path, name: &str, iterations: usize, settings: &S) -> Vec<Place<S>> {
+    let place = |seed| Place {
+        stem: folder.join(format!("{name}-{seed}")),
+        iterations,
+        settings: settings.clone(),
+    };
+    (0..POLICIES).map(place).collect()
 }
 
 /// The demonstrations' expert, designed anew for another world, with their noise.

@@ -3,7 +3,9 @@
 mod model;
 pub mod regularizers;
 mod scalar;
+mod step;
 
 pub use model::{CostForm, CostSettings, EnergyModel, Seen};
 pub use regularizers::Regularizers;
 pub use scalar::ScalarFunction;
+pub use step::{Dims, StepCost};

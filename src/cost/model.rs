@@ -37,6 +37,10 @@ pub struct CostSettings {
     /// Levine 2018, section 5).
     #[serde(default)]
     pub state_only: bool,
+    /// Names of the observation channels that the cost sees; empty for all. What it cannot see it cannot take for
+    /// the reason: a cost of places alone holds where the ways between them change.
+    #[serde(default)]
+    pub channels: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +52,9 @@ struct Header {
     normalizer: Normalizer,
     action_scale: ActionScale,
     log_z: f64,
+    /// Indices of the channels that the cost sees; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    seen: Vec<i64>,
     /// The base policy's settings, where the cost has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     base: Option<PolicySettings>,
@@ -78,10 +85,12 @@ pub struct Seen {
 }
 
 impl EnergyModel {
-    /// A model with weights from `rng` on normalised observations and actions.
+    /// A model with weights from `rng` on normalised observations and actions; `seen` are the indices of
+    /// `settings.channels`.
     pub fn new(
         env: &str,
         settings: &CostSettings,
+        seen: &[i64],
         normalizer: Normalizer,
         action_scale: ActionScale,
         rng: &mut Stream,
@@ -94,12 +103,18 @@ impl EnergyModel {
             normalizer,
             action_scale,
             log_z: 0.0,
+            seen: seen.to_vec(),
             base: None,
         };
         let o = header.normalizer.mean.len();
         let a = header.action_scale.half_range.len();
         let hidden = &settings.hidden;
-        let inputs = if settings.state_only { o } else { o + a };
+        let states = if seen.is_empty() { o } else { seen.len() };
+        let inputs = if settings.state_only {
+            states
+        } else {
+            states + a
+        };
         let cost = match settings.form {
             CostForm::Neural => ScalarFunction::neural(inputs, hidden, rng),
             CostForm::Features => ScalarFunction::features(inputs, hidden, rng),
@@ -167,7 +182,10 @@ impl EnergyModel {
     /// What the cost's function sees of (s, a): normalised, and the state alone for a state-only cost,
     /// `[N, inputs]`.
     pub fn inputs(&self, observations: &Tensor, actions: &Tensor) -> Tensor {
-        let s = self.header.normalizer.apply(observations);
+        let mut s = self.header.normalizer.apply(observations);
+        if !self.header.seen.is_empty() {
+            s = s.index_select(1, &Tensor::from_slice(&self.header.seen));
+        }
         if self.header.settings.state_only {
             return s;
         }
@@ -295,6 +313,7 @@ impl EnergyModel {
         let Header {
             env,
             settings,
+            seen,
             normalizer,
             action_scale,
             ..
@@ -302,6 +321,7 @@ impl EnergyModel {
         let mut model = Self::new(
             env,
             settings,
+            seen,
             normalizer.clone(),
             action_scale.clone(),
             &mut rng,

@@ -136,13 +136,21 @@ mod tests {
             hidden: vec![],
             start_value: false,
             state_only: false,
+            channels: vec![],
         };
         let scale = ActionScale {
             centre: vec![0.0],
             half_range: vec![1.0],
         };
         let mut rng = stream(0, "test", 0);
-        let model = EnergyModel::new("x", &settings, Normalizer::identity(1), scale, &mut rng);
+        let model = EnergyModel::new(
+            "x",
+            &settings,
+            &[],
+            Normalizer::identity(1),
+            scale,
+            &mut rng,
+        );
         let weights = model.parameters();
         let linear = weights.iter().find(|w| w.size() == [2]).unwrap();
         tch::no_grad(|| {

@@ -17,7 +17,7 @@ pub struct Coverage {
 
 /// The cost under the dynamics-aware transformation of the paper, at γ = 1:
 /// c(s, a, s') + E[c(s', A, S'') − c(s, A', S') − c(S', A, S'')].
-fn canonical(c: &Coverage) -> Vec<f64> {
+pub fn canonical(c: &Coverage) -> Vec<f64> {
     let epic::Coverage {
         at,
         state_mean,

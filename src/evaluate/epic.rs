@@ -19,7 +19,7 @@ pub struct Coverage {
 
 /// The canonically shaped cost (equation 1 of the paper, for a cost of state and action and γ = 1):
 /// c(s, a) + E_A[c(s', A)] − E_A[c(s, A)] − E_{S,A}[c(S, A)].
-fn canonical(c: &Coverage) -> Vec<f64> {
+pub fn canonical(c: &Coverage) -> Vec<f64> {
     let overall = c.state_mean.iter().sum::<f64>() / c.state_mean.len() as f64;
     (0..c.at.len())
         .map(|i| c.at[i] + c.next_mean[i] - c.state_mean[i] - overall)

@@ -75,3 +75,21 @@ pub fn replay(
     visit(episode.trajectory.len(), env.as_ref());
     Ok(())
 }
+
+/// Whether an episode's actions, played from its seed, lead through the observations that it holds.
+pub fn replays(factory: &EnvFactory, episode: &Episode) -> Result<bool, EnvError> {
+    let tau = &episode.trajectory;
+    let mut env = factory.build();
+    let mut seen = vec![0.0; tau.observation_dim()];
+    env.reset(episode.seed);
+    for t in 0..=tau.len() {
+        env.observe(&mut seen);
+        if seen != tau.observation(t) {
+            return Ok(false);
+        }
+        if t < tau.len() {
+            env.step(tau.action(t))?;
+        }
+    }
+    Ok(true)
+}

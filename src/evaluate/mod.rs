@@ -1,26 +1,31 @@
 //! Evaluation: does the policy do the task, and is the cost the right one?
 
+pub mod controller;
 mod cost;
 pub mod dard;
 pub mod epic;
 pub mod episodes;
 pub mod frozen;
+mod groups;
 pub mod occupancy;
+pub mod robustness;
 pub mod statistics;
 pub mod transfer;
 
-use std::sync::Arc;
-
-use costate_envs::rollout::{ActionChoice, RolloutPool};
+use costate_envs::rollout::RolloutPool;
 use costate_envs::{EnvFactory, Episode, Trajectory};
 use serde::{Deserialize, Serialize};
 
-use crate::cost::EnergyModel;
+use crate::cost::StepCost;
 use crate::error::Error;
-use crate::policy::GaussianPolicy;
-pub use cost::{CostPoint, CostReport, DiscriminatorFigures};
+use controller::Controller;
+pub use cost::{
+    Comparison, Correlation, CostPoint, CostReport, Discriminator, DiscriminatorFigures,
+};
 pub use frozen::Frozen;
+pub use groups::{Group, Groups};
 use occupancy::{OccupancyDistance, Reference};
+pub use robustness::Curve;
 use statistics::{Estimate, bootstrap};
 pub use transfer::Transfer;
 
@@ -43,6 +48,15 @@ pub struct Row {
     pub normalized_score: f64,
     /// Its 95 % interval; all three returns are resampled.
     pub normalized_score_ci95: [f64; 2],
+    /// Share of episodes that end solved, where the task says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_rate: Option<f64>,
+    /// Its 95 % interval (Wilson 1927).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_rate_ci95: Option<[f64; 2]>,
+    /// True return of every episode, in order of the starts, which all simulated policies share.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returns: Vec<f64>,
     /// How far its states and actions are from the demonstrations'; none for these themselves, or with fewer than two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupancy: Option<OccupancyDistance>,
@@ -75,6 +89,8 @@ impl Scale {
         let score = bootstrap(&[&own, &self.one, &self.zero], seed, |m| {
             (m[0] - m[2]) / (m[1] - m[2])
         });
+        let verdicts: Option<Vec<bool>> = episodes.iter().map(|e| e.success).collect();
+        let solved = verdicts.map(|v| share(v.iter().filter(|s| **s).count(), v.len()));
         Row {
             policy: policy.into(),
             episodes: own.len(),
@@ -82,6 +98,9 @@ impl Scale {
             ci95: e.ci95,
             normalized_score: score.mean,
             normalized_score_ci95: score.ci95,
+            success_rate: solved.map(|s| s.mean),
+            success_rate_ci95: solved.map(|s| s.ci95),
+            returns: own,
             occupancy,
         }
     }
@@ -117,6 +136,12 @@ pub struct Evaluation {
     pub normalized_score_ci95: [f64; 2],
     /// The table.
     pub rows: Vec<Row>,
+    /// Scores under noise and in variants of the world.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub robustness: Vec<Curve>,
+    /// What has to be said in words before a figure is believed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<String>,
     /// Fresh policies on the frozen cost, where they were trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
@@ -132,31 +157,24 @@ pub struct Evaluation {
 pub struct Subject<'a> {
     /// The environment.
     pub factory: &'a EnvFactory,
-    /// Name of the algorithm.
+    /// Name of the algorithm, or of an imported policy.
     pub algo: &'a str,
     /// Seed of the run.
     pub run_seed: u64,
-    /// The learned policy.
-    pub policy: &'a GaussianPolicy,
-    /// The learned cost.
-    pub model: Option<&'a EnergyModel>,
-    /// How the cost's energies compare with log-densities; none for a cost that is no energy.
-    pub comparison: Option<Comparison>,
+    /// Whoever is evaluated.
+    pub controller: Controller,
+    /// How it acts: `sample` or `mean`.
+    pub actions: &'a str,
+    /// The cost.
+    pub cost: Option<&'a dyn StepCost>,
+    /// The cost as an energy against the policy's density; none for a cost that is no energy.
+    pub discriminator: Option<Discriminator<'a>>,
     /// The demonstrations.
     pub demonstrations: &'a [Episode],
     /// A cloned policy for comparison, unless the run's own is one.
-    pub clone: Option<&'a GaussianPolicy>,
+    pub clone: Option<Controller>,
     /// The kept fresh policy on the frozen cost.
-    pub fresh: Option<&'a GaussianPolicy>,
-}
-
-/// How energies are told from log-densities: logit = (−E − log Z − log q) / β.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Comparison {
-    /// Steps of a row; none for whole trajectories.
-    pub window: Option<usize>,
-    /// The divisor β.
-    pub beta: f64,
+    pub fresh: Option<Controller>,
 }
 
 /// How to evaluate.
@@ -166,31 +184,37 @@ pub struct Options {
     pub episodes: usize,
     /// Seed of the starts.
     pub seed: u64,
-    /// Sampled or mean actions.
-    pub choice: ActionChoice,
+    /// Whether scores under noise and in variants are measured too.
+    pub robustness: bool,
     /// Worker threads.
     pub pool: RolloutPool,
 }
 
-/// Evaluates a policy and its cost.
-pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error> {
+/// Stages of an evaluation, for a progress bar.
+pub const STAGES: usize = 7;
+
+/// Evaluates a policy and its cost; `progress` is told which of the [`STAGES`] begins.
+pub fn evaluate(
+    subject: &Subject,
+    options: Options,
+    progress: &mut dyn FnMut(usize, &str),
+) -> Result<Evaluation, Error> {
     let Options {
         episodes: count,
         seed,
-        choice,
         pool,
+        ..
     } = options;
     let factory = subject.factory;
-    let actor = Arc::new(subject.policy.freeze());
-    let learned = episodes::of_actor(factory, pool, &actor, choice, count, seed)?;
-    let random = episodes::degraded(factory, pool, &actor, 1.0, count, seed)?;
-    let of_other = |policy: Option<&GaussianPolicy>| {
-        let actor = policy.map(|p| Arc::new(p.freeze()));
-        actor
-            .map(|actor| episodes::of_actor(factory, pool, &actor, choice, count, seed))
-            .transpose()
+    progress(0, "episodes of the policy and of random actions");
+    let learned = subject.controller.play(factory, pool, count, seed)?;
+    let random = Controller::Random.play(factory, pool, count, seed)?;
+    progress(1, "episodes of the policies to compare with");
+    let of_other = |other: &Option<Controller>| {
+        let found = other.as_ref().map(|c| c.play(factory, pool, count, seed));
+        found.transpose()
     };
-    let (cloned, fresh) = (of_other(subject.clone)?, of_other(subject.fresh)?);
+    let (cloned, fresh) = (of_other(&subject.clone)?, of_other(&subject.fresh)?);
     let expert = returns(subject.demonstrations);
     let zero = returns(&random);
     let (expert_return, random_return) = (mean(&expert), mean(&zero));
@@ -201,50 +225,52 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
             factory.spec().name
         ))
     })?;
-    let row = |policy: &str, episodes: &[Episode], occupancy: Option<OccupancyDistance>| {
-        scale.row(policy, episodes, occupancy, seed)
-    };
+    progress(2, "distances from the demonstrations");
     let reference = Reference::of(&trajectories(subject.demonstrations), seed);
     let compared = |policy: &str, episodes: &[Episode]| {
         let occupancy = reference
             .as_ref()
             .and_then(|r| r.distance(&trajectories(episodes)));
-        row(policy, episodes, occupancy)
+        scale.row(policy, episodes, occupancy, seed)
     };
     let mut rows = vec![
-        row("expert", subject.demonstrations, None),
+        scale.row("expert", subject.demonstrations, None, seed),
         compared("random", &random),
     ];
     rows.extend(cloned.as_deref().map(|episodes| compared("bc", episodes)));
     let own = compared(subject.algo, &learned);
     rows.push(own.clone());
     rows.extend(fresh.as_deref().map(|episodes| compared(FRESH, episodes)));
-    let cost = match subject.model {
-        None => None,
-        Some(model) => {
-            let mut groups = vec![
-                ("expert", subject.demonstrations.to_vec()),
-                (subject.algo, learned),
-                ("random", random),
-            ];
-            for (name, share) in [("30 % random", 0.3), ("60 % random", 0.6)] {
-                let episodes = episodes::degraded(factory, pool, &actor, share, count / 2, seed)?;
-                groups.push((name, episodes));
-            }
-            groups.extend(cloned.map(|episodes| ("bc", episodes)));
-            Some(cost::report(subject, model, &groups, options)?)
-        }
-    };
+    let mut statements = said_of(subject, &own, &scale);
+
+    let mut cost = None;
+    if let Some(judged) = subject.cost {
+        progress(3, "the ladder of degraded policies");
+        let groups = Groups {
+            expert: Group::new("expert", subject.demonstrations.to_vec()),
+            learned: Group::new(subject.algo, learned),
+            random: Group::new("random", random),
+            clone: cloned.map(|episodes| Group::new("bc", episodes)),
+            rungs: groups::ladder(subject, options)?,
+        };
+        progress(4, "the cost against the true one");
+        let found = cost::report(factory, judged, subject.discriminator, &groups, seed)?;
+        statements.extend(found.statements);
+        cost = Some(found.report);
+    }
+    let mut robustness = Vec::new();
+    if options.robustness {
+        progress(5, "scores under noise and in variants");
+        robustness = robustness::curves(subject, &scale, options)?;
+    }
+    progress(STAGES, "done");
     Ok(Evaluation {
         format: 1,
         env: factory.spec().name.clone(),
         algo: subject.algo.into(),
         seed: subject.run_seed,
         evaluation_seed: seed,
-        actions: match choice {
-            ActionChoice::Sample => "sample".into(),
-            ActionChoice::Mean => "mean".into(),
-        },
+        actions: subject.actions.into(),
         episodes: count,
         policy_return: Estimate {
             mean: own.mean_return,
@@ -255,10 +281,51 @@ pub fn evaluate(subject: &Subject, options: Options) -> Result<Evaluation, Error
         normalized_score: own.normalized_score,
         normalized_score_ci95: own.normalized_score_ci95,
         rows,
+        robustness,
+        statements,
         frozen: None,
         transfer: Vec::new(),
         cost,
     })
+}
+
+/// What a reader should know before the table.
+fn said_of(subject: &Subject, own: &Row, scale: &Scale) -> Vec<String> {
+    let mut said = Vec::new();
+    if mean(&scale.one) <= mean(&scale.zero) {
+        said.push(format!(
+            "the demonstrations (mean return {:.1}) are no better than random actions ({:.1}): scores have the wrong \
+             sign; record better demonstrations",
+            mean(&scale.one),
+            mean(&scale.zero)
+        ));
+    }
+    if own.success_rate == Some(0.0) {
+        let shown = subject
+            .demonstrations
+            .iter()
+            .filter(|e| e.success == Some(true));
+        said.push(format!(
+            "{} never finishes the task: none of its {} episodes ends solved ({} of {} demonstrations do)",
+            subject.algo,
+            own.episodes,
+            shown.count(),
+            subject.demonstrations.len()
+        ));
+    }
+    said
+}
+
+/// A share of `n` with Wilson's interval, which stays sound near 0 and 1 (Wilson 1927).
+fn share(of: usize, n: usize) -> Estimate {
+    let (n, z) = (n as f64, 1.959_964);
+    let p = of as f64 / n;
+    let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+    let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    Estimate {
+        mean: p,
+        ci95: [(centre - half).max(0.0), (centre + half).min(1.0)],
+    }
 }
 
 fn trajectories(episodes: &[Episode]) -> Vec<&Trajectory> {

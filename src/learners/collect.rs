@@ -48,6 +48,11 @@ impl Collector {
         }
     }
 
+    /// The environment.
+    pub fn factory(&self) -> &EnvFactory {
+        &self.factory
+    }
+
     /// The same, with the first `share` of every batch started where the demonstrations with these seeds did,
     /// one after the other.
     pub fn with_starts(mut self, starts: &[u64], share: f64) -> Self {

@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::generator::Generator;
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
+use crate::error::Error;
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
 
 /// How a [`CostSide`] is made and learns.
@@ -36,21 +37,21 @@ impl CostSide {
         generator: &Generator,
         demonstrations: &TrajectoryBatch,
         more: Vec<Tensor>,
-    ) -> Self {
-        let model = generator.energy_model(settings.cost);
+    ) -> Result<Self, Error> {
+        let model = generator.energy_model(settings.cost)?;
         let adam = AdamSettings {
             learning_rate: settings.learning_rate,
             max_gradient_norm: None,
         };
         let mut weights = model.parameters();
         weights.extend(more);
-        Self {
+        Ok(Self {
             optimizer: Adam::new(adam, weights),
             model,
             regularizers: *settings.regularizers,
             learning_rate: settings.learning_rate,
             demonstrations: demonstrations.shallow_clone(),
-        }
+        })
     }
 
     /// Sets the share of the learning rate for the next steps.

@@ -4,14 +4,16 @@
 //! entropy reinforcement learning (Ziebart 2010) by soft PPO, with the α that the cost was learned with.
 
 use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
 
 use super::generator::{Generator, GeneratorSettings, Sampled};
 use super::{Learner, Report, Task, learning_rate_share};
+use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
-use crate::nn::{StateDict, StateError};
-use crate::policy::{GaussianPolicy, PolicySettings};
+use crate::nn::{self, StateDict, StateError};
+use crate::policy::{ActionScale, GaussianPolicy, PolicySettings};
 
 /// How a cost is validated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -58,6 +60,10 @@ pub struct FrozenCostSettings {
     /// Weight α of the policy's entropy.
     #[serde(default = "one")]
     pub entropy_weight: f64,
+    /// Weight of Σ_i max(0, |a_i| − 1)², a in half ranges: a cost of the state alone cannot see what a command beyond
+    /// its limits is, for it changes nothing.
+    #[serde(default)]
+    pub excess_weight: f64,
     /// The policy.
     pub policy: PolicySettings,
     /// What improves the policy.
@@ -91,8 +97,18 @@ impl Learner for FrozenCost<'_> {
             .soft_cost(&samples.batch, &samples.log_density, s.entropy_weight);
         let mean = soft_cost.iter().sum::<f64>() / soft_cost.len() as f64;
         let diagnostics = vec![("soft_cost", mean)];
+        let scale = &self.generator.policy.action_scale().clone();
         let objective = Objective {
-            cost: &|batch| self.cost.shaped_cost(batch),
+            cost: &|batch| {
+                let mut cost = self.cost.shaped_cost(batch);
+                if s.excess_weight > 0.0 {
+                    let excess = excess(scale, batch);
+                    cost.iter_mut()
+                        .zip(excess)
+                        .for_each(|(c, e)| *c += s.excess_weight * e);
+                }
+                cost
+            },
             entropy_weight: s.entropy_weight,
         };
         self.generator
@@ -120,6 +136,13 @@ impl Learner for FrozenCost<'_> {
     fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.generator.load(state)
     }
+}
+
+/// Σ_i max(0, |a_i| − 1)² of every step, `[S]`, a in half ranges.
+fn excess(scale: &ActionScale, batch: &TrajectoryBatch) -> Vec<f64> {
+    let beyond: Tensor = (scale.apply(&batch.actions).abs() - 1.0).clamp_min(0.0);
+    let squares = beyond.square();
+    nn::to_f64(&squares.sum_dim_intlist([1_i64].as_slice(), false, Kind::Double))
 }
 
 impl<'a> FrozenCost<'a> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use costate_envs::Trajectory;
+use costate_envs::model::nearest;
 use costate_envs::rng::stream;
 use tch::Tensor;
 
@@ -135,19 +136,42 @@ impl Generator {
         Ok((generator, demonstrations))
     }
 
-    /// An energy model that sees what the policy sees, with weights from the seed.
-    pub fn energy_model(&self, settings: &CostSettings) -> EnergyModel {
+    /// An energy model that sees what the policy sees, or the channels that are asked for, with weights from the seed.
+    pub fn energy_model(&self, settings: &CostSettings) -> Result<EnergyModel, Error> {
+        let space = &self.collector.factory().spec().observation;
+        let index = |name: &String| {
+            let names = || space.0.iter().map(|c| c.name.as_str());
+            names()
+                .position(|n| n == name)
+                .map(|i| i as i64)
+                .ok_or_else(|| {
+                    Error::Misuse(format!(
+                        "cost.channels: {} observes no `{name}`{}; it has {}",
+                        self.policy.env(),
+                        nearest(name, names())
+                            .map(|n| format!(", did you mean `{n}`?"))
+                            .unwrap_or_default(),
+                        names().collect::<Vec<_>>().join(", ")
+                    ))
+                })
+        };
+        let seen: Vec<i64> = settings
+            .channels
+            .iter()
+            .map(index)
+            .collect::<Result<_, _>>()?;
         let model = EnergyModel::new(
             self.policy.env(),
             settings,
+            &seen,
             self.policy.normalizer().clone(),
             self.policy.action_scale().clone(),
             &mut stream(self.seed, "cost_weights", 0),
         );
-        match &self.base {
+        Ok(match &self.base {
             Some(base) => model.with_base(base.copy()),
             None => model,
-        }
+        })
     }
 
     /// τ ~ q: the trajectories of iteration `k`, the same whenever the policy is.

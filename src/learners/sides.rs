@@ -78,6 +78,12 @@ macro_rules! shared {
 pub(super) use shared;
 
 impl Shared<'_> {
+    /// What a fresh policy pays for commands beyond their limits: a nat for a squared half range, where the cost does
+    /// not see them.
+    pub fn excess_weight(&self) -> f64 {
+        f64::from(u8::from(self.cost.state_only))
+    }
+
     /// How a fresh policy is trained on the learned cost: as the learner's own.
     pub fn fresh(&self) -> FrozenCostSettings {
         FrozenCostSettings {
@@ -85,6 +91,7 @@ impl Shared<'_> {
             trajectories: self.trajectories,
             learning_rate_left: self.learning_rate_left,
             entropy_weight: self.entropy_weight,
+            excess_weight: self.excess_weight(),
             policy: self.policy.clone(),
             improvement: self.improvement,
             ppo: self.ppo.clone(),
@@ -125,7 +132,7 @@ impl Sides {
             learning_rate: settings.cost_learning_rate,
         };
         Ok(Self {
-            cost: CostSide::new(cost_settings, &generator, &demonstrations, more),
+            cost: CostSide::new(cost_settings, &generator, &demonstrations, more)?,
             generator,
             demonstrations,
         })

@@ -11,7 +11,7 @@
 //! | `axis`, `frame`, `chart`, `scatter` | SVG plots |
 //! | `diagnostics` | what each recorded quantity means and how to read it |
 //! | `picture`, `strip`, `player` | poses, film strips, animations |
-//! | `speedup` | speed-up over workers |
+//! | `speedup`, `trust` | speed-up over workers; scores over figures of a cost |
 //! | `summary`, `findings`, `motion`, `table`, `curves`, `cost`, `settings` | the page's sections |
 //! | `page` | the page around them |
 
@@ -35,6 +35,7 @@ mod strip;
 mod summary;
 mod table;
 mod text;
+mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ use serde_json::{Map, Value};
 
 use crate::diagnose::Finding;
 pub use speedup::Speedup;
+pub use trust::Multiple;
 
 /// What a report tells about one run.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +92,12 @@ pub fn strip_svg(motion: &Motion) -> String {
 /// standalone SVG with its own background.
 pub fn curves_svg(run: &RunReport) -> String {
     chart::standalone_return_curve(&facts::Facts::of(run))
+}
+
+/// Scores of fresh policies over figures of their costs as a standalone SVG with its own background; `groups` name the
+/// marks.
+pub fn trust_svg(title: &str, groups: &[String], multiples: &[Multiple]) -> String {
+    trust::multiples(title, groups, multiples)
 }
 
 /// Speed-up over workers as a standalone SVG with its own background.

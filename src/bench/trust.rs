@@ -1,0 +1,194 @@
+//! Which figure of a learned cost foretells how fresh policies do on it?
+
+use serde::{Deserialize, Serialize};
+
+use super::result::CellResult;
+use crate::evaluate::CostReport;
+use crate::evaluate::statistics::{Estimate, bootstrap_pairs, spearman};
+
+/// Figures of a learned cost, over all trajectories of the evaluation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct CostMetrics {
+    /// Pearson's correlation of trajectories' costs.
+    #[serde(default)]
+    pub pearson: Option<f64>,
+    /// Spearman's.
+    #[serde(default)]
+    pub spearman: Option<f64>,
+    /// Pearson's correlation of steps' costs.
+    #[serde(default)]
+    pub step_pearson: Option<f64>,
+    /// Spearman's.
+    #[serde(default)]
+    pub step_spearman: Option<f64>,
+    /// Share of pairs of graded trajectories in the true order.
+    #[serde(default)]
+    pub ranking_accuracy: Option<f64>,
+    /// EPIC distance.
+    #[serde(default)]
+    pub epic: Option<f64>,
+    /// DARD distance.
+    #[serde(default)]
+    pub dard: Option<f64>,
+}
+
+impl CostMetrics {
+    /// Those of an evaluation.
+    pub fn of(report: &CostReport) -> Self {
+        let whole = report.correlations.iter().find(|c| c.distribution == "all");
+        let mean = |e: Option<Estimate>| e.map(|e| e.mean);
+        Self {
+            pearson: whole.and_then(|c| mean(c.pearson)),
+            spearman: report.spearman,
+            step_pearson: whole.and_then(|c| mean(c.step_pearson)),
+            step_spearman: whole.and_then(|c| mean(c.step_spearman)),
+            ranking_accuracy: report.ranking_accuracy,
+            epic: report.epic,
+            dard: report.dard,
+        }
+    }
+}
+
+/// A figure under test.
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is of a cell.
+    of: fn(&CellResult) -> Option<f64>,
+    /// Whether a greater value promises a better policy.
+    greater_is_better: bool,
+}
+
+/// All of them; δ and the score of the policy that was learned with the cost are no figures of the cost alone.
+pub const METRICS: [Metric; 9] = [
+    Metric {
+        name: "Pearson, trajectories",
+        of: |c| c.metrics?.pearson,
+        greater_is_better: true,
+    },
+    Metric {
+        name: "Spearman, trajectories",
+        of: |c| c.metrics?.spearman,
+        greater_is_better: true,
+    },
+    Metric {
+        name: "Pearson, steps",
+        of: |c| c.metrics?.step_pearson,
+        greater_is_better: true,
+    },
+    Metric {
+        name: "Spearman, steps",
+        of: |c| c.metrics?.step_spearman,
+        greater_is_better: true,
+    },
+    Metric {
+        name: "ranking accuracy",
+        of: |c| c.metrics?.ranking_accuracy,
+        greater_is_better: true,
+    },
+    Metric {
+        name: "EPIC distance",
+        of: |c| c.metrics?.epic,
+        greater_is_better: false,
+    },
+    Metric {
+        name: "DARD distance",
+        of: |c| c.metrics?.dard,
+        greater_is_better: false,
+    },
+    Metric {
+        name: "|δ|",
+        of: |c| Some(c.fresh.as_ref()?.delta.abs()),
+        greater_is_better: false,
+    },
+    Metric {
+        name: "learned policy’s score",
+        of: |c| Some(c.normalized_score),
+        greater_is_better: true,
+    },
+];
+
+/// How well a metric foretells the score of fresh policies.
+pub struct Trust {
+    /// Name of the metric.
+    pub metric: &'static str,
+    /// Spearman's correlation with the score, its sign turned where a small value promises a good policy; 1 is a
+    /// perfect prophet. Environments are resampled by themselves.
+    pub correlation: Option<Estimate>,
+    /// (metric, score) of every cell.
+    pub points: Vec<TrustPoint>,
+}
+
+/// A cell of the figure.
+pub struct TrustPoint {
+    /// Its algorithm.
+    pub algo: String,
+    /// Value of the metric.
+    pub metric: f64,
+    /// Normalised score of the kept fresh policy.
+    pub score: f64,
+}
+
+/// All metrics over all cells in which fresh policies were trained.
+pub fn trust(results: &[CellResult]) -> Vec<Trust> {
+    METRICS
+        .iter()
+        .map(|metric| of_metric(metric, results))
+        .collect()
+}
+
+fn of_metric(metric: &Metric, results: &[CellResult]) -> Trust {
+    let mut envs: Vec<&str> = Vec::new();
+    let mut groups: Vec<Vec<[f64; 2]>> = Vec::new();
+    let mut points = Vec::new();
+    for cell in results {
+        let Some((value, fresh)) = (metric.of)(cell).zip(cell.fresh.as_ref()) else {
+            continue;
+        };
+        let score = fresh.normalized_score;
+        let place = envs.iter().position(|e| *e == cell.env).unwrap_or_else(|| {
+            envs.push(&cell.env);
+            groups.push(Vec::new());
+            envs.len() - 1
+        });
+        let sign = if metric.greater_is_better { 1.0 } else { -1.0 };
+        groups[place].push([sign * value, score]);
+        points.push(TrustPoint {
+            algo: cell.algo.clone(),
+            metric: value,
+            score,
+        });
+    }
+    let correlation = bootstrap_pairs(&groups, 0, |pairs| {
+        let side = |i: usize| pairs.iter().map(|p| p[i]).collect::<Vec<_>>();
+        spearman(&side(0), &side(1))
+    });
+    Trust {
+        metric: metric.name,
+        correlation,
+        points,
+    }
+}
+
+/// The section of the table: best prophet first.
+pub fn markdown(results: &[CellResult]) -> String {
+    let mut all = trust(results);
+    let cells = all.iter().map(|t| t.points.len()).max().unwrap_or(0);
+    if cells < 3 {
+        return String::new();
+    }
+    let figure = |t: &Trust| t.correlation.map_or(f64::NEG_INFINITY, |c| c.mean);
+    all.sort_by(|a, b| figure(b).total_cmp(&figure(a)));
+    let mut text = format!(
+        "\n## Which figure of a cost deserves trust?\n\nSpearman’s correlation of each figure with the score of fresh \
+         policies trained on the frozen cost, over {cells} cells of this table (signs turned so that 1 is a perfect \
+         prophet) [95 % interval; environments resampled by themselves].\n\n| figure | correlation | cells |\n| --- | ---: | ---: |\n"
+    );
+    for t in &all {
+        let figure = t.correlation.map_or("–".into(), |c| {
+            format!("{:.2} [{:.2}, {:.2}]", c.mean, c.ci95[0], c.ci95[1])
+        });
+        text += &format!("| {} | {figure} | {} |\n", t.metric, t.points.len());
+    }
+    text + "\n![Fresh policies’ scores over every figure](trust.svg)\n"
+}

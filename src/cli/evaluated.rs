@@ -1,0 +1,164 @@
+//! An evaluation in words.
+
+use super::ui::{interval, number, table};
+use super::{transfer, validate};
+use crate::evaluate::robustness::Change;
+use crate::evaluate::statistics::Estimate;
+use crate::evaluate::{Correlation, CostReport, Curve, Evaluation};
+
+/// The evaluation as a table with its explanations.
+pub fn describe(e: &Evaluation) -> String {
+    let mut text = format!(
+        "{}, {} seed {}; {} episodes a policy, actions: {}\n\n",
+        e.env, e.algo, e.seed, e.episodes, e.actions
+    );
+    for said in &e.statements {
+        text += &format!("note: {said}\n\n");
+    }
+    text += &policies(e);
+    if let Some(c) = &e.cost {
+        text += &cost(c);
+    }
+    for curve in &e.robustness {
+        text += &robustness(curve);
+    }
+    if let Some(frozen) = &e.frozen {
+        text += &format!("\n{}", validate::describe(frozen));
+    }
+    text + &transfer::describe(&e.transfer)
+}
+
+fn three(v: f64) -> String {
+    format!("{v:.3}")
+}
+
+fn between(ci: [f64; 2]) -> String {
+    format!("{:.3} … {:.3}", ci[0], ci[1])
+}
+
+fn or_none<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    value.map_or("–".into(), show)
+}
+
+fn policies(e: &Evaluation) -> String {
+    let row = |r: &crate::evaluate::Row| {
+        vec![
+            r.policy.clone(),
+            r.episodes.to_string(),
+            number(r.mean_return),
+            interval(r.ci95),
+            three(r.normalized_score),
+            between(r.normalized_score_ci95),
+            or_none(r.success_rate, |s| format!("{:.0} %", 100.0 * s)),
+            or_none(r.occupancy, |o| three(o.sliced_wasserstein)),
+            or_none(r.occupancy, |o| three(o.p_value)),
+        ]
+    };
+    let rows: Vec<Vec<String>> = e.rows.iter().map(row).collect();
+    let mut text = table(
+        &[
+            "policy", "episodes", "return", "95 %", "score", "95 %", "solved", "distance", "p",
+        ],
+        &rows,
+    );
+    text +=
+        "\nscore = (return − random) / (expert − random); 95 % bootstrap intervals over episodes\n";
+    if let Some(found) = e.rows.iter().find_map(|r| r.occupancy) {
+        let chance = or_none(found.within_reference, |w| {
+            format!("; the demonstrations' two halves are {w:.3} apart")
+        });
+        text += &format!(
+            "distance = of visited states and actions from the demonstrations' (sliced Wasserstein, in their standard deviations){}\n\
+             p = of a permutation test (MMD, whole episodes): below 0.05 the episodes are told from the demonstrations\n",
+            chance.trim_start_matches('–')
+        );
+    }
+    text
+}
+
+fn cost(c: &CostReport) -> String {
+    let figure = |v: Option<f64>, ci: Option<[f64; 2]>| match (v, ci) {
+        (Some(v), Some(ci)) => format!("{v:.3} ({})", between(ci)),
+        (Some(v), None) => three(v),
+        (None, _) => "– (a side is constant)".into(),
+    };
+    let mut text = format!(
+        "\ncost against the true one, {} trajectories, 95 % intervals in brackets:\n  \
+         Spearman {} (1 is best)\n  ranking of graded trajectories {} (1 is best, 0.5 chance)\n  \
+         EPIC distance {} (0 is best)\n  DARD distance {} (0 is best)\n\n",
+        c.cost_scatter.len(),
+        figure(c.spearman, c.spearman_ci95),
+        figure(c.ranking_accuracy, c.ranking_accuracy_ci95),
+        figure(c.epic, c.epic_ci95),
+        figure(c.dard, c.dard_ci95),
+    );
+    let estimate = |e: Option<Estimate>| {
+        or_none(e, |e| {
+            format!("{:.2} ({:.2} … {:.2})", e.mean, e.ci95[0], e.ci95[1])
+        })
+    };
+    let row = |c: &Correlation| {
+        vec![
+            c.distribution.clone(),
+            c.trajectories.to_string(),
+            estimate(c.pearson),
+            estimate(c.spearman),
+            estimate(c.step_pearson),
+            estimate(c.step_spearman),
+        ]
+    };
+    let rows: Vec<Vec<String>> = c.correlations.iter().map(row).collect();
+    text += &table(
+        &[
+            "distribution",
+            "trajectories",
+            "Pearson",
+            "Spearman",
+            "Pearson, steps",
+            "Spearman, steps",
+        ],
+        &rows,
+    );
+    text +=
+        "ladder = the clone with 0, 15, 30, 60 and 100 % of its actions replaced by random ones\n";
+    if let Some(d) = &c.discriminator {
+        text += &format!(
+            "discriminator: accuracy {:.3} (0.5 when demonstrations and policy cannot be told apart), \
+             calibration error {:.3}, ESS {:.2} of the batch, log Z {}\n",
+            d.discriminator_accuracy,
+            d.calibration_error,
+            d.ess,
+            number(d.log_z)
+        );
+    }
+    text
+}
+
+fn robustness(curve: &Curve) -> String {
+    let title = match curve.kind {
+        Change::ActionNoise => "noise on actions",
+        Change::ObservationNoise => "noise on observations",
+        Change::Variant => "variants",
+    };
+    let names: Vec<&str> = curve.points.first().map_or(Vec::new(), |p| {
+        p.policies.iter().map(|s| s.policy.as_str()).collect()
+    });
+    let mut header = vec![title];
+    for name in &names {
+        header.extend([name, "95 %"]);
+    }
+    let row = |p: &crate::evaluate::robustness::Point| {
+        let place = p.level.map(number).or(p.name.clone());
+        let mut cells = vec![place.unwrap_or_default()];
+        for s in &p.policies {
+            cells.extend([three(s.normalized_score), between(s.normalized_score_ci95)]);
+        }
+        cells
+    };
+    let rows: Vec<Vec<String>> = curve.points.iter().map(row).collect();
+    format!(
+        "\n{}scores on the undisturbed world's scale; {}\n",
+        table(&header, &rows),
+        curve.unit
+    )
+}

@@ -1,0 +1,205 @@
+//! `costate evaluate --policy … --cost …`: policies and costs that no run here has learned.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use costate_demos::experts::{ExpertDesign, experts_for};
+use costate_envs::EnvSpec;
+
+use super::common::{Demonstrations, Output};
+use super::evaluate::{
+    Plan, action_word, clone_of, open_demonstrations, read_policy, same_env, watched,
+};
+use crate::cost::{EnergyModel, StepCost};
+use crate::error::Error;
+use crate::evaluate::controller::Controller;
+use crate::evaluate::{Evaluation, Subject};
+use crate::expression::Formula;
+use crate::policy::imported::{OnnxPolicy, ScriptedPolicy};
+use crate::run::RunFolder;
+
+/// What is asked for.
+pub struct Imported<'a> {
+    /// A run's folder or one of demonstrations.
+    pub place: &'a Path,
+    /// The demonstrations of a run, if they moved.
+    pub demos: Option<&'a Path>,
+    /// Who acts.
+    pub policy: Option<&'a str>,
+    /// The cost.
+    pub cost: Option<&'a str>,
+}
+
+/// Whether a folder holds demonstrations rather than a run.
+pub fn is_dataset(place: &Path) -> bool {
+    !place.join("config.json").exists() && place.join("meta.json").exists()
+}
+
+/// Who acts, how it is called and how it chooses.
+struct Acting {
+    controller: Controller,
+    name: String,
+    actions: &'static str,
+}
+
+/// Evaluates a policy or a cost from elsewhere against demonstrations.
+pub fn evaluate_imported(
+    asked: &Imported,
+    plan: Plan,
+    output: Output,
+) -> Result<Evaluation, Error> {
+    tch::set_num_threads(1);
+    let place = asked.place;
+    let run = match is_dataset(place) {
+        true => None,
+        false => Some(RunFolder::open(place)?),
+    };
+    let demonstrations = match &run {
+        None => Demonstrations::open(place)?,
+        Some(run) => {
+            let own = run.config().imitated()?.path.clone();
+            open_demonstrations(run, asked.demos.unwrap_or(&own))?
+        }
+    };
+    if run.is_none() && asked.policy.is_none() && asked.cost.is_none() {
+        return Err(Error::Misuse(format!(
+            "{}: these are demonstrations; say which policy or cost to evaluate with --policy or --cost, or give a \
+             run's folder",
+            place.display()
+        )));
+    }
+    let own = run.as_ref().map(|r| r.file("policy.safetensors"));
+    let all = demonstrations.dataset.episodes().len();
+    let clone = clone_of(&demonstrations, all, plan.options.seed, output)?;
+    let cloned = Controller::Actor(Arc::new(clone.freeze()), plan.choice);
+    let acting = match (asked.policy, own) {
+        (Some(who), _) => acting(who, &demonstrations, plan)?,
+        (None, Some(file)) => Acting {
+            controller: actor(&file, &demonstrations, plan)?,
+            name: run
+                .as_ref()
+                .map_or("policy", |r| r.config().algo.name())
+                .into(),
+            actions: action_word(plan.choice),
+        },
+        // A cost alone is judged on the clone and its ladder.
+        (None, None) => Acting {
+            controller: cloned.clone(),
+            name: "bc".into(),
+            actions: action_word(plan.choice),
+        },
+    };
+    let cost: Option<Box<dyn StepCost>> = match (asked.cost, &run) {
+        (Some(what), _) => Some(cost(what, &demonstrations)?),
+        (None, Some(run)) if run.file("cost.safetensors").exists() => {
+            Some(Box::new(EnergyModel::read(&run.file("cost.safetensors"))?))
+        }
+        (None, _) => None,
+    };
+    let subject = Subject {
+        factory: &demonstrations.factory,
+        algo: &acting.name,
+        run_seed: run.as_ref().map_or(0, |r| r.config().seed),
+        controller: acting.controller,
+        actions: acting.actions,
+        cost: cost.as_deref(),
+        // Neither a foreign policy nor a foreign cost has the other's density.
+        discriminator: None,
+        demonstrations: demonstrations.dataset.episodes(),
+        clone: (acting.name != "bc").then_some(cloned),
+        fresh: None,
+    };
+    watched(&subject, plan.options, output)
+}
+
+fn actor(file: &Path, demonstrations: &Demonstrations, plan: Plan) -> Result<Controller, Error> {
+    let policy = read_policy(file, demonstrations)?;
+    Ok(Controller::Actor(Arc::new(policy.freeze()), plan.choice))
+}
+
+/// Who is meant by `--policy`.
+fn acting(who: &str, demonstrations: &Demonstrations, plan: Plan) -> Result<Acting, Error> {
+    let factory = &demonstrations.factory;
+    let spec = factory.spec();
+    let path = Path::new(who);
+    let name = path
+        .file_stem()
+        .map_or(who.into(), |s| s.to_string_lossy().into_owned());
+    let of = |controller: Controller, name: String, actions: &'static str| Acting {
+        controller,
+        name,
+        actions,
+    };
+    let kind = path.extension().and_then(|e| e.to_str());
+    Ok(match kind {
+        Some("onnx") => {
+            let policy = OnnxPolicy::read(path, spec)?;
+            of(Controller::Onnx(Arc::new(policy)), name, "mean")
+        }
+        Some("safetensors") => {
+            let controller = actor(path, demonstrations, plan)?;
+            of(controller, name, action_word(plan.choice))
+        }
+        _ if who == "random" => of(Controller::Random, "random actions".into(), "sample"),
+        _ if who == "constant" || who.starts_with("constant=") => {
+            let controller = Controller::Constant(constant(who, spec)?);
+            of(controller, "constant action".into(), "mean")
+        }
+        _ if experts_for(&spec.name).contains(&who) => {
+            let design = ExpertDesign::new(factory, Some(who), None)?;
+            of(
+                Controller::Expert(design),
+                format!("expert {who}"),
+                "sample",
+            )
+        }
+        _ if who.contains('=') => {
+            let policy = ScriptedPolicy::parse(who, spec)?;
+            of(
+                Controller::Scripted(Arc::new(policy)),
+                "scripted policy".into(),
+                "mean",
+            )
+        }
+        _ => {
+            return Err(Error::Misuse(format!(
+                "--policy {who}: expected a .safetensors or .onnx file, `random`, `constant=V,…`, an expert ({}) or \
+                 a formula for every action (`{} = …`)",
+                experts_for(&spec.name).join(", "),
+                spec.action.0.first().map_or("ACTION", |c| &c.name)
+            )));
+        }
+    })
+}
+
+/// The action of `constant=V,…`; the centre of its range for `constant`.
+fn constant(who: &str, spec: &EnvSpec) -> Result<Vec<f32>, Error> {
+    let channels = &spec.action.0;
+    let Some((_, values)) = who.split_once('=') else {
+        return Ok(channels.iter().map(|c| 0.5 * (c.low + c.high)).collect());
+    };
+    let parsed: Option<Vec<f32>> = values
+        .split(',')
+        .map(|v| v.trim().parse().ok().filter(|v: &f32| v.is_finite()))
+        .collect();
+    parsed.filter(|v| v.len() == channels.len()).ok_or_else(|| {
+        let names: Vec<&str> = channels.iter().map(|c| c.name.as_str()).collect();
+        Error::Misuse(format!(
+            "--policy {who}: expected {} finite numbers with commas between them ({})",
+            channels.len(),
+            names.join(", ")
+        ))
+    })
+}
+
+/// What is meant by `--cost`.
+fn cost(what: &str, demonstrations: &Demonstrations) -> Result<Box<dyn StepCost>, Error> {
+    let path = Path::new(what);
+    if path.extension().is_some_and(|e| e == "safetensors") {
+        let model = EnergyModel::read(path)?;
+        same_env("cost", path, model.env(), demonstrations)?;
+        return Ok(Box::new(model));
+    }
+    let spec = demonstrations.factory.spec();
+    Ok(Box::new(Formula::parse(what, spec, true)?))
+}

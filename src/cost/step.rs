@@ -1,0 +1,48 @@
+//! A cost of a step, whoever made it: what evaluation asks.
+
+use super::EnergyModel;
+use crate::expression::Formula;
+use crate::nn;
+
+/// c(s, a) of single steps.
+pub trait StepCost {
+    /// c of every row, `[N, observation_dim]` and `[N, action_dim]` row-major → `[N]`.
+    fn costs(&self, observations: &[f32], actions: &[f32], dims: Dims) -> Vec<f64>;
+
+    /// How to call it.
+    fn describe(&self) -> String;
+}
+
+/// Widths of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dims {
+    /// Entries of an observation.
+    pub observation: usize,
+    /// Entries of an action.
+    pub action: usize,
+}
+
+impl StepCost for EnergyModel {
+    fn costs(&self, observations: &[f32], actions: &[f32], dims: Dims) -> Vec<f64> {
+        let s = nn::matrix(observations, dims.observation);
+        let a = nn::matrix(actions, dims.action);
+        tch::no_grad(|| nn::to_f64(&self.cost(&s, &a)))
+    }
+
+    fn describe(&self) -> String {
+        "learned cost".into()
+    }
+}
+
+/// A cost that was written by hand.
+impl StepCost for Formula {
+    fn costs(&self, observations: &[f32], actions: &[f32], dims: Dims) -> Vec<f64> {
+        let s = observations.chunks_exact(dims.observation);
+        let a = actions.chunks_exact(dims.action);
+        s.zip(a).map(|(s, a)| self.value(s, a)).collect()
+    }
+
+    fn describe(&self) -> String {
+        format!("hand-written cost `{}`", self.text())
+    }
+}

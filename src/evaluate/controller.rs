@@ -1,0 +1,203 @@
+//! Whoever acts in an evaluation: learned, imported, scripted, constant, random, the expert.
+
+use std::sync::Arc;
+
+use costate_demos::experts::{Expert, ExpertDesign, Margins};
+use costate_demos::record::{RecordError, play, uniform};
+use costate_envs::actor::{Actor, Scratch};
+use costate_envs::rng::{Stream, stream};
+use costate_envs::rollout::{ActionChoice, RolloutPool};
+use costate_envs::{Env, EnvError, EnvFactory, EnvSpec, Episode};
+use rand::RngExt;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::episodes;
+use crate::policy::imported::{OnnxPolicy, ScriptedPolicy};
+
+/// Whoever acts.
+#[derive(Clone)]
+pub enum Controller {
+    /// A frozen Gaussian policy.
+    Actor(Arc<Actor>, ActionChoice),
+    /// A network from an ONNX file.
+    Onnx(Arc<OnnxPolicy>),
+    /// Formulas.
+    Scripted(Arc<ScriptedPolicy>),
+    /// The same action in every state, `[action_dim]`.
+    Constant(Vec<f32>),
+    /// Uniform actions within the bounds.
+    Random,
+    /// An expert with its noise, which sees the state itself.
+    Expert(ExpertDesign),
+}
+
+/// What is done to a controller while it acts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Disturbance {
+    /// Share of the actions that are replaced by uniform ones.
+    pub random_share: f64,
+    /// Standard deviation of Gaussian noise on every action, in half ranges.
+    pub action_noise: f64,
+    /// Standard deviation of Gaussian noise on what is observed, by channel; empty for none.
+    pub observation_noise: Vec<f32>,
+}
+
+impl Controller {
+    /// Whether noise on observations reaches it.
+    pub fn observes(&self) -> bool {
+        match self {
+            Self::Actor(..) | Self::Onnx(_) | Self::Scripted(_) => true,
+            Self::Constant(_) | Self::Random | Self::Expert(_) => false,
+        }
+    }
+
+    /// Episodes from the starts of the stream `evaluation`, undisturbed.
+    pub fn play(
+        &self,
+        factory: &EnvFactory,
+        pool: RolloutPool,
+        count: usize,
+        seed: u64,
+    ) -> Result<Vec<Episode>, RecordError> {
+        match self {
+            Self::Actor(actor, choice) => {
+                let found = episodes::of_actor(factory, pool, actor, *choice, count, seed);
+                found.map_err(|source| RecordError::Env {
+                    episode: 0,
+                    step: 0,
+                    source,
+                })
+            }
+            _ => self.play_disturbed(factory, pool, &Disturbance::default(), count, seed),
+        }
+    }
+
+    /// The same episodes under a disturbance.
+    pub fn play_disturbed(
+        &self,
+        factory: &EnvFactory,
+        pool: RolloutPool,
+        disturbance: &Disturbance,
+        count: usize,
+        seed: u64,
+    ) -> Result<Vec<Episode>, RecordError> {
+        let one = |env: &mut Box<dyn Env>, i: usize| {
+            let start = episodes::start(seed, i);
+            let mut acting = Acting::new(self, factory, disturbance, start);
+            play(env.as_mut(), i, start, |env, action| {
+                acting.act(env, action)
+            })
+        };
+        pool.map(count, || factory.build(), one)
+            .into_iter()
+            .collect()
+    }
+}
+
+/// A controller in the middle of an episode.
+struct Acting<'a> {
+    controller: &'a Controller,
+    disturbance: &'a Disturbance,
+    half_range: Vec<f32>,
+    observed: Vec<f32>,
+    scratch: Option<Scratch>,
+    expert: Option<(Box<dyn Expert>, Margins, Vec<f64>)>,
+    own: Stream,
+    noise: Stream,
+}
+
+impl<'a> Acting<'a> {
+    fn new(
+        controller: &'a Controller,
+        factory: &EnvFactory,
+        disturbance: &'a Disturbance,
+        seed: u64,
+    ) -> Self {
+        let spec = factory.spec();
+        let expert = match controller {
+            Controller::Expert(design) => {
+                let mut expert = design.build();
+                expert.begin(seed);
+                let margins = Margins::new(factory, design.noise());
+                Some((expert, margins, vec![0.0; spec.action.dim()]))
+            }
+            _ => None,
+        };
+        let scratch = match controller {
+            Controller::Actor(actor, _) => Some(actor.scratch()),
+            _ => None,
+        };
+        let share = disturbance.random_share.to_bits();
+        Self {
+            controller,
+            disturbance,
+            half_range: half_range(spec),
+            observed: vec![0.0; spec.observation.dim()],
+            scratch,
+            expert,
+            own: match controller {
+                Controller::Random => stream(seed, "degraded", 1.0_f64.to_bits()),
+                _ => stream(seed, "action", 0),
+            },
+            noise: stream(seed, "degraded", share),
+        }
+    }
+
+    fn act(&mut self, env: &dyn Env, action: &mut [f32]) -> Result<Option<f64>, EnvError> {
+        let d = self.disturbance;
+        if d.random_share > 0.0 && self.noise.random_bool(d.random_share.min(1.0)) {
+            uniform(&env.spec().action, &mut self.noise, action);
+            return Ok(None);
+        }
+        let mut log_density = self.command(env, action)?;
+        if d.action_noise > 0.0 {
+            log_density = None;
+            for (a, half) in action.iter_mut().zip(&self.half_range) {
+                let z: f32 = StandardNormal.sample(&mut self.noise);
+                *a += d.action_noise as f32 * half * z;
+            }
+        }
+        Ok(log_density)
+    }
+
+    /// What the controller itself commands, with its log-density where all of the episode has one.
+    fn command(&mut self, env: &dyn Env, action: &mut [f32]) -> Result<Option<f64>, EnvError> {
+        env.observe(&mut self.observed);
+        for (o, std) in self
+            .observed
+            .iter_mut()
+            .zip(&self.disturbance.observation_noise)
+        {
+            let z: f32 = StandardNormal.sample(&mut self.noise);
+            *o += std * z;
+        }
+        match self.controller {
+            Controller::Actor(actor, choice) => {
+                let scratch = self.scratch.get_or_insert_with(|| actor.scratch());
+                actor.forward(&self.observed, scratch);
+                match choice {
+                    ActionChoice::Sample => scratch.sample(&mut self.own, action),
+                    ActionChoice::Mean => action.copy_from_slice(&scratch.mean),
+                }
+            }
+            Controller::Onnx(policy) => policy.act(&self.observed, action),
+            Controller::Scripted(policy) => policy.act(&self.observed, action),
+            Controller::Constant(constant) => action.copy_from_slice(constant),
+            Controller::Random => uniform(&env.spec().action, &mut self.own, action),
+            Controller::Expert(design) => {
+                if let Some((expert, margins, mean)) = &mut self.expert {
+                    expert.mean(env, mean)?;
+                    margins.clamp(mean);
+                    let density = design.noise().command(mean, &mut self.own, action);
+                    return Ok(density.filter(|_| self.disturbance.random_share == 0.0));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn half_range(spec: &EnvSpec) -> Vec<f32> {
+    let channels = spec.action.0.iter();
+    channels.map(|c| 0.5 * (c.high - c.low)).collect()
+}

@@ -1,0 +1,95 @@
+//! Demonstrations told from fresh samples by the cost as an energy.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::batch::TrajectoryBatch;
+use crate::cost::EnergyModel;
+use crate::density::{self, CalibrationBin, Scores};
+use crate::discriminator;
+use crate::error::Error;
+use crate::evaluate::Group;
+use crate::nn;
+use crate::policy::GaussianPolicy;
+
+/// How energies are told from log-densities: logit = (−E − log Z − log q) / β.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Comparison {
+    /// Steps of a row; none for whole trajectories.
+    pub window: Option<usize>,
+    /// The divisor β.
+    pub beta: f64,
+}
+
+/// An energy against the density of a policy.
+#[derive(Clone, Copy)]
+pub struct Discriminator<'a> {
+    /// The energy.
+    pub model: &'a EnergyModel,
+    /// The policy that the samples came from.
+    pub policy: &'a GaussianPolicy,
+    /// How they are compared.
+    pub comparison: Comparison,
+}
+
+/// Figures about demonstrations told apart from fresh samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DiscriminatorFigures {
+    /// Effective sample size of the discriminator's gradient weights, as a share of the batch.
+    pub ess: f64,
+    /// log Z (its constant part), solved on demonstrations and fresh samples.
+    pub log_z: f64,
+    /// Share of demonstrations and fresh samples that the discriminator tells apart; 0.5 is a
+    /// perfect imitation.
+    pub discriminator_accuracy: f64,
+    /// What D said and what it was, in bins of D.
+    #[serde(default)]
+    pub calibration: Vec<CalibrationBin>,
+    /// Mean distance between the two.
+    #[serde(default)]
+    pub calibration_error: f64,
+    /// ln of every fresh sample's importance weight exp(−E)/q over their mean.
+    #[serde(default)]
+    pub log_weights: Vec<f64>,
+}
+
+impl Discriminator<'_> {
+    /// Tells demonstrations from the policy's episodes.
+    pub fn figures(&self, expert: &Group, samples: &Group) -> Result<DiscriminatorFigures, Error> {
+        let (p, q) = (self.scores(expert)?, self.scores(samples)?);
+        let beta = self.comparison.beta;
+        let both = Scores {
+            expert: &p,
+            policy: &q,
+        };
+        let log_z = density::solve_log_z(both, beta);
+        let mean_weight = density::log_mean_exp(&q);
+        let scaled = |s: &[f64]| -> Vec<f64> { s.iter().map(|s| (s - log_z) / beta).collect() };
+        let log_weights = q.iter().map(|s| s - mean_weight).collect();
+        let (p, q) = (scaled(&p), scaled(&q));
+        Ok(DiscriminatorFigures {
+            ess: density::gradient_ess(&p, &q),
+            log_z,
+            discriminator_accuracy: discriminator::accuracy(
+                &Tensor::from_slice(&p),
+                &Tensor::from_slice(&q),
+            ),
+            calibration: density::calibration(&p, &q),
+            calibration_error: density::calibration_error(&p, &q),
+            log_weights,
+        })
+    }
+
+    /// −E − log q of every row.
+    fn scores(&self, group: &Group) -> Result<Vec<f64>, Error> {
+        let Self { model, policy, .. } = self;
+        let batch = TrajectoryBatch::new(group.episodes.iter().map(|e| &e.trajectory))
+            .ok_or_else(|| Error::Misuse("evaluation needs at least one episode".into()))?;
+        Ok(tch::no_grad(|| {
+            let log_density = policy.log_density(&batch.observations, &batch.actions);
+            let rows = batch.windows(self.comparison.window);
+            let log_q = rows.sum_over_time(&log_density);
+            nn::to_f64(&(-model.energy(&rows) - model.start_value(&rows) - log_q))
+        }))
+    }
+}

@@ -1,0 +1,231 @@
+//! A cost against the true one: learned, imported or written by hand.
+
+mod correlation;
+mod discriminator;
+mod distances;
+
+use costate_envs::EnvFactory;
+use serde::{Deserialize, Serialize};
+
+use super::episodes::replays;
+use super::statistics::Estimate;
+use super::{Group, Groups};
+use crate::cost::{Dims, StepCost};
+use crate::error::Error;
+pub use correlation::Correlation;
+use correlation::{correlation, ranking_accuracy};
+pub use discriminator::{Comparison, Discriminator, DiscriminatorFigures};
+use distances::distances;
+
+/// A trajectory's learned and true cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CostPoint {
+    /// Who acted.
+    pub group: String,
+    /// Σ_t c(s_t, a_t), nats where it was learned.
+    pub learned: f64,
+    /// Σ_t true cost.
+    #[serde(rename = "true")]
+    pub truth: f64,
+}
+
+/// Figures about a cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CostReport {
+    /// Spearman's rank correlation of learned and true cost over the trajectories of
+    /// `cost_scatter`.
+    pub spearman: Option<f64>,
+    /// Its 95 % interval.
+    #[serde(default)]
+    pub spearman_ci95: Option<[f64; 2]>,
+    /// EPIC distance to the true cost, on their transitions: 0 equal up to shaping and scale, 1
+    /// opposite.
+    pub epic: Option<f64>,
+    /// Its 95 % interval.
+    #[serde(default)]
+    pub epic_ci95: Option<[f64; 2]>,
+    /// DARD distance to the true cost, the same where one step of the simulator leads.
+    #[serde(default)]
+    pub dard: Option<f64>,
+    /// Its 95 % interval.
+    #[serde(default)]
+    pub dard_ci95: Option<[f64; 2]>,
+    /// Share of pairs of trajectories of different grade (expert, clone, degraded, random) in the true order.
+    #[serde(default)]
+    pub ranking_accuracy: Option<f64>,
+    /// Its 95 % interval.
+    #[serde(default)]
+    pub ranking_accuracy_ci95: Option<[f64; 2]>,
+    /// Correlations over stated distributions.
+    #[serde(default)]
+    pub correlations: Vec<Correlation>,
+    /// Of a cost that is an energy against the policy's density.
+    #[serde(flatten)]
+    pub discriminator: Option<DiscriminatorFigures>,
+    /// The trajectories.
+    pub cost_scatter: Vec<CostPoint>,
+}
+
+/// Episodes of one group with the cost of every step.
+pub struct Judged<'a> {
+    group: &'a Group,
+    costs: Vec<Vec<f64>>,
+}
+
+impl Judged<'_> {
+    /// [Σ_t c, true Σ_t c] of every episode.
+    fn sums(&self) -> Vec<[f64; 2]> {
+        let episodes = self.group.episodes.iter().zip(&self.costs);
+        episodes
+            .map(|(e, costs)| [costs.iter().sum(), -e.true_return()])
+            .collect()
+    }
+
+    /// [c, true c] of at most `count` evenly spread steps of every episode.
+    fn steps(&self, count: usize) -> Vec<Vec<[f64; 2]>> {
+        let episodes = self.group.episodes.iter().zip(&self.costs);
+        episodes
+            .map(|(e, costs)| {
+                let (len, count) = (costs.len(), costs.len().min(count));
+                (0..count)
+                    .map(|i| i * len / count)
+                    .map(|t| [costs[t], e.costs[t]])
+                    .collect()
+            })
+            .collect()
+    }
+}
+
+/// What was found, and what has to be said about it.
+pub(super) struct Found {
+    pub report: CostReport,
+    pub statements: Vec<String>,
+}
+
+pub(super) fn report(
+    factory: &EnvFactory,
+    cost: &dyn StepCost,
+    discriminator: Option<Discriminator>,
+    groups: &Groups,
+    seed: u64,
+) -> Result<Found, Error> {
+    let name = cost.describe();
+    let mut statements = Vec::new();
+    let all: Vec<Judged> = groups
+        .all()
+        .map(|group| judge(cost, &name, group))
+        .collect::<Result<_, _>>()?;
+    if let Some(value) = constant(&all) {
+        statements.push(format!(
+            "the {name} is {value} in every step: it ignores its input, no policy can be told from another by it and \
+             correlations have no meaning"
+        ));
+    }
+    let cost_scatter = all.iter().flat_map(|j| {
+        let point = |[learned, truth]: [f64; 2]| CostPoint {
+            group: j.group.name.clone(),
+            learned,
+            truth,
+        };
+        j.sums().into_iter().map(point)
+    });
+
+    let references: Vec<&Judged> = all.iter().collect();
+    let some = |name: &str| {
+        references
+            .iter()
+            .copied()
+            .filter(|j| j.group.name == name)
+            .collect()
+    };
+    let graded: Vec<&Judged> = (references.iter().copied())
+        .filter(|j| groups.is_graded(j.group))
+        .collect();
+    let ladder: Vec<&Judged> = (references.iter().copied())
+        .filter(|j| groups.is_rung(j.group))
+        .collect();
+    let distributions: [(&str, Vec<&Judged>); 5] = [
+        ("expert", some("expert")),
+        (&groups.learned.name, some(&groups.learned.name)),
+        ("random", some("random")),
+        ("ladder", ladder),
+        ("all", references.clone()),
+    ];
+    let correlations: Vec<Correlation> = distributions
+        .iter()
+        .map(|(name, of)| correlation(name, of, seed))
+        .collect();
+    let whole = correlations.last().and_then(|c| c.spearman);
+    let ranking = ranking_accuracy(&graded, seed);
+
+    let discriminator = discriminator
+        .map(|d| d.figures(&groups.expert, &groups.learned))
+        .transpose()?;
+    let replayable = match groups.expert.episodes.first() {
+        Some(first) => replays(factory, first)?,
+        None => false,
+    };
+    if !replayable {
+        statements.push(
+            "the demonstrations do not replay here from their seeds (they were recorded elsewhere): EPIC and DARD use \
+             the transitions of simulated episodes only"
+                .into(),
+        );
+    }
+    let episodes: Vec<_> = groups
+        .all()
+        .filter(|g| replayable || g.name != "expert")
+        .flat_map(|g| &g.episodes)
+        .collect();
+    let found = distances(factory, cost, &episodes, seed)?;
+    let mean = |e: Option<Estimate>| e.map(|e| e.mean);
+    let ci95 = |e: Option<Estimate>| e.map(|e| e.ci95);
+    Ok(Found {
+        report: CostReport {
+            spearman: mean(whole),
+            spearman_ci95: ci95(whole),
+            epic: mean(found.epic),
+            epic_ci95: ci95(found.epic),
+            dard: mean(found.dard),
+            dard_ci95: ci95(found.dard),
+            ranking_accuracy: mean(ranking),
+            ranking_accuracy_ci95: ci95(ranking),
+            correlations,
+            discriminator,
+            cost_scatter: cost_scatter.collect(),
+        },
+        statements,
+    })
+}
+
+/// The cost of every step of a group; the first one that is no number is an error.
+fn judge<'a>(cost: &dyn StepCost, name: &str, group: &'a Group) -> Result<Judged<'a>, Error> {
+    let mut costs = Vec::with_capacity(group.episodes.len());
+    for (i, episode) in group.episodes.iter().enumerate() {
+        let tau = &episode.trajectory;
+        let dims = Dims {
+            observation: tau.observation_dim(),
+            action: tau.action_dim(),
+        };
+        let states = &tau.observations()[..tau.len() * dims.observation];
+        let found = cost.costs(states, tau.actions(), dims);
+        if let Some(t) = found.iter().position(|c| !c.is_finite()) {
+            return Err(Error::Failure(format!(
+                "the {name} is {} at step {t} of episode {i} of `{}`, expected a finite number: a cost file is \
+                 damaged or its training diverged, a formula divides by zero or leaves a function's domain",
+                found[t], group.name
+            )));
+        }
+        costs.push(found);
+    }
+    Ok(Judged { group, costs })
+}
+
+/// The value of a cost that is the same in every step.
+fn constant(all: &[Judged]) -> Option<f64> {
+    let mut steps = all.iter().flat_map(|j| j.costs.iter().flatten());
+    let first = *steps.next()?;
+    steps
+        .all(|c| (c - first).abs() <= 1e-9 * first.abs().max(1e-9))
+        .then_some(first)
+}
