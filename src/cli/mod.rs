@@ -9,6 +9,7 @@ mod envs;
 mod evaluate;
 mod expert;
 mod fresh;
+mod landscape;
 mod record;
 mod report;
 mod speed;
