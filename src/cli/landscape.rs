@@ -286,3 +286,46 @@ fn rounded(v: f32) -> f32 {
     let unit = 10f64.powi(3 - f64::from(v).abs().log10().floor() as i32);
     ((f64::from(v) * unit).round() / unit) as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use costate_envs::EnvConfig;
+
+    #[test]
+    fn pairs_are_two_names_with_a_comma() {
+        assert_eq!(parse_pair("x, y"), Ok(Pair("x".into(), "y".into())));
+        for text in ["x", "x,", ",y", "x,y,z", ""] {
+            assert!(parse_pair(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn unknown_dimensions_are_misuse_with_the_nearest_name() {
+        let factory = EnvConfig::named("cart_pole").unwrap().factory().unwrap();
+        let spec = factory.spec();
+        let name = |i: usize| spec.observation.0[i].name.clone();
+        assert_eq!(indices(&Pair(name(1), name(0)), spec).unwrap(), [1, 0]);
+        let misspelt = Pair(name(0), format!("{}s", name(1)));
+        match indices(&misspelt, spec) {
+            Err(Error::Misuse(text)) => {
+                assert!(
+                    text.contains(&format!("did you mean `{}`", name(1))),
+                    "{text}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(
+            indices(&Pair(name(0), name(0)), spec),
+            Err(Error::Misuse(_))
+        ));
+    }
+
+    #[test]
+    fn ways_are_rounded_to_what_a_map_shows() {
+        assert_eq!(rounded(0.123_456), 0.1235);
+        assert_eq!(rounded(-1234.56), -1235.0);
+        assert_eq!(rounded(0.0), 0.0);
+    }
+}

@@ -23,7 +23,7 @@ use crate::run::{RunFolder, files};
 Examples:
   costate report runs/pendulum-gan-gcl-0
   costate report runs/pendulum-gan-gcl-0 runs/pendulum-gan-gcl-1 -o pendulum.html
-  costate report runs/hopper-gan-gcl-0 --landscape torso_height,torso_pitch
+  costate report runs/hopper-gan-gcl-0 --landscape clearance,velocity_x
   costate report runs/pendulum-gan-gcl-0 --pictures pictures")]
 pub struct Args {
     /// Run folders; several share one page.

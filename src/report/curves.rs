@@ -1,11 +1,12 @@
 //! Curves by iteration: the true return, then what the learner itself sees.
 
-use super::chart::{self, Chart, Level, Line};
+use super::chart::{Chart, Level, Line};
 use super::diagnostics::{self, Quantity};
 use super::facts::Facts;
 use super::figure::{Figure, Key, Sign, slug};
 use super::frame::{NARROW, SMALL, WIDE};
 use super::group::{Group, legend};
+use super::learning;
 use super::text::escape;
 
 /// Learning curves: one plot an environment.
@@ -13,7 +14,7 @@ pub(super) fn learning(groups: &[Group]) -> Option<String> {
     let mut out = String::new();
     let mut bands = false;
     for group in groups {
-        let Some(chart) = chart::return_chart(group) else {
+        let Some(chart) = learning::return_chart(group) else {
             continue;
         };
         out += &group.heading();
@@ -44,7 +45,7 @@ pub(super) fn learning_figures(groups: &[Group]) -> Vec<Figure> {
     let several = groups.iter().filter(|g| g.members.len() > 1);
     several
         .filter_map(|group| {
-            let chart = chart::return_chart(group)?;
+            let chart = learning::return_chart(group)?;
             Some(Figure {
                 name: slug(&format!("learning-curves-{}", group.name())),
                 heading: format!("True return while learning on {}", group.name()),

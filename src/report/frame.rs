@@ -220,6 +220,8 @@ pub(super) fn standalone_plot(size: Size, heading: &str, plot: &str) -> String {
 
 /// A standalone SVG with a white background and a heading above `content`.
 pub(super) fn standalone(width: f64, height: f64, heading: &str, content: &str) -> String {
+    // Names of runs can be longer than a small plot is wide.
+    let width = width.max(40.0 + 8.2 * heading.chars().take(200).count() as f64);
     let heading = escape(heading);
     format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0}" height="{height:.0}" viewBox="0 0 {width:.0} {height:.0}" role="img" aria-label="{heading}"><style>{STANDALONE_STYLE}</style><rect width="{width:.0}" height="{height:.0}" rx="6" fill="#ffffff"/><text class="heading" x="20" y="30">{heading}</text>{content}</svg>

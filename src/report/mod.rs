@@ -15,7 +15,7 @@
 //! | `diagnostics` | what each recorded quantity means and how to read it |
 //! | `picture`, `strip`, `player` | poses, film strips, animations |
 //! | `speedup` | speed-up over workers |
-//! | `summary`, `findings`, `motion`, `table`, `curves`, `cost`, `settings` | the page's sections |
+//! | `summary`, `findings`, `motion`, `table`, `curves`, `learning`, `cost`, `settings` | the page's sections |
 //! | `scale`, `dots` | scores as dots with whiskers, in tables and pictures |
 //! | `robustness`, `transfer` | other noise, other worlds |
 //! | `correlations`, `landscape`, `discriminator` | parts of the section about the cost |
@@ -39,6 +39,7 @@ mod frame;
 mod group;
 mod heat;
 mod landscape;
+mod learning;
 mod motion;
 mod page;
 mod picture;
@@ -134,7 +135,7 @@ pub fn strip_svg(motion: &Motion) -> String {
 /// The learning curve (true return by iteration, with the expert's and the random policy's) as a
 /// standalone SVG with its own background.
 pub fn curves_svg(run: &RunReport) -> String {
-    chart::standalone_return_curve(&facts::Facts::of(run))
+    learning::standalone_return_curve(&facts::Facts::of(run))
 }
 
 /// Speed-up over workers as a standalone SVG with its own background.

@@ -138,7 +138,8 @@ impl Columns {
 }
 
 fn percent(share: f64) -> String {
-    let digits = usize::from(share > 0.0 && share < 1.0 && !(0.1..0.9).contains(&share));
+    // 99.6 % is not all.
+    let digits = usize::from(share > 0.0 && share < 1.0 && !(0.01..=0.99).contains(&share));
     text::fixed(100.0 * share, digits) + "\u{a0}%"
 }
 

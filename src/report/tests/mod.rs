@@ -1,7 +1,9 @@
 //! Made-up runs, and a strict parser for what the report makes of them.
 
+mod evaluated;
 mod motion;
 mod page;
+mod rich;
 pub(crate) mod samples;
 
 /// The page without the insides of scripts and styles, which are not markup.
