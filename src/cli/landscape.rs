@@ -28,7 +28,7 @@ const EPISODES: usize = 6;
 /// Points of a way at most.
 const POINTS: usize = 120;
 /// Room beyond what is visited, as a share of its extent.
-const AIR: f64 = 0.08;
+const AIR: f64 = 0.12;
 
 /// Names of two observation channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,11 +96,13 @@ fn indices(Pair(x, y): &Pair, spec: &EnvSpec) -> Result<[usize; 2], Error> {
     let names = || spec.observation.0.iter().map(|c| c.name.as_str());
     let find = |name: &String| {
         names().position(|n| n == name).ok_or_else(|| {
+            let hint = match nearest(name, names()) {
+                None => format!("; it has {}", names().collect::<Vec<_>>().join(", ")),
+                near => suggestion(near),
+            };
             Error::Misuse(format!(
-                "--landscape {x},{y}: {} has no state dimension `{name}`{}; it has {}",
-                spec.name,
-                suggestion(nearest(name, names())),
-                names().collect::<Vec<_>>().join(", ")
+                "--landscape {x},{y}: {} has no state dimension `{name}`{hint}",
+                spec.name
             ))
         })
     };

@@ -154,18 +154,9 @@ impl Landscape {
                 let places: Vec<[i64; 2]> = way.points.iter().map_while(place).collect();
                 path += &relative(&places);
                 if let Some([x, y]) = places.first().map(|p| p.map(|v| v as f64 / 10.0)) {
-                    starts += &match walker {
-                        Walker::Expert => {
-                            format!(
-                                r#"<circle class="start {class}" cx="{x:.1}" cy="{y:.1}" r="3.6"/>"#
-                            )
-                        }
-                        Walker::Policy => format!(
-                            r#"<path class="start {class}" d="M{:.1} {:.1}h6v6h-6z"/>"#,
-                            x - 3.0,
-                            y - 3.0
-                        ),
-                    };
+                    starts += &format!(
+                        r#"<circle class="start {class}" cx="{x:.1}" cy="{y:.1}" r="3.6"/>"#
+                    );
                 }
             }
             if !path.is_empty() {
@@ -308,7 +299,7 @@ pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
         "<h3>Landscape of the cost</h3>{out}<p class=\"note\">Mean of c(s, a) over {averaged} transitions of demonstrations \
          and policy, with two dimensions of their states set to the map’s values (partial dependence). Level and \
          scale of a learned cost are free: only differences within one map mean something. Colours end where the \
-         outermost 2 % of the map begin. Where no line comes near, nobody ever was, and the cost is a guess. Lines start \
-         at their dot (expert) or square (policy).</p>"
+         outermost 2 % of the map begin. Where no line comes near, nobody ever was, and the cost is a guess. Dots \
+         are starts, which expert and policy share.</p>"
     ))
 }

@@ -73,6 +73,8 @@ fn policies(runs: &[Facts]) -> Vec<String> {
             }
         }
     }
+    // The learned policy comes first, in the colour that it has elsewhere.
+    names.sort_by_key(|name| runs.iter().map(|r| r.kind(name)).min());
     names
 }
 

@@ -76,8 +76,8 @@ fn verdict(transfer: &Value) -> String {
     let kept = frozen.get("kept").and_then(Value::as_u64);
     let delta = kept.and_then(|k| number(frozen, &format!("/policies/{k}/delta")));
     let judged = match (delta, says) {
-        (Some(d), "") => format!("δ = {}.", text::number(d)),
-        (Some(d), says) => format!("δ = {}: {says}.", text::number(d)),
+        (Some(d), "") => format!("δ = {}.", text::fixed(d, 3)),
+        (Some(d), says) => format!("δ = {}: {says}.", text::fixed(d, 3)),
         (None, "") => String::new(),
         (None, says) => format!("Verdict: {says}."),
     };

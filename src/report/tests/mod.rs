@@ -38,7 +38,9 @@ fn parse(page: &str) -> String {
     for node in document.descendants() {
         for attribute in node.attributes() {
             let value = attribute.value();
-            let broken = value.contains("NaN") || value.contains("inf");
+            // In a picture's digits these letters mean nothing.
+            let broken = !value.starts_with("data:image/png;base64,")
+                && (value.contains("NaN") || value.contains("inf"));
             assert!(!broken, "{}=\"{value}\"", attribute.name());
             assert!(!attribute.name().starts_with("on"), "{}", attribute.name());
         }

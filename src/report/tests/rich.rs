@@ -21,7 +21,8 @@ fn policies(loss: f64) -> Value {
 
 fn curve(kind: &str, unit: &str) -> Value {
     let point = |level: f64| json!({ "level": level, "policies": policies(level) });
-    json!({ "kind": kind, "unit": unit, "points": [0.0, 0.1, 0.2, 0.4].map(point) })
+    let points = [0.0, 0.1, 0.2, 0.4].map(point);
+    json!({ "kind": kind, "unit": unit, "points": points })
 }
 
 fn variant(name: &str, reference: &str, verdict: &str, delta: f64) -> Value {
@@ -105,6 +106,7 @@ pub(crate) fn rich(seed: u64) -> RunReport {
     }
     let points = json!([{ "name": "wall_right", "summary": "", "policies": policies(0.9) }]);
     let bin = |i: usize| json!({ "predicted": 0.1 * i as f64, "observed": 0.09 * i as f64, "count": 3 * i });
+    let correlations = ["expert", "gan-gcl", "all"].map(correlation);
     let more = json!({
         "robustness": [
             curve("action_noise", "standard deviation of each action <"),
@@ -117,7 +119,7 @@ pub(crate) fn rich(seed: u64) -> RunReport {
         ],
         "spearman_ci95": [0.88, 0.96], "epic_ci95": [0.15, 0.3], "dard_ci95": [0.3, 0.4],
         "ranking_accuracy": 0.91, "ranking_accuracy_ci95": [0.9, 0.92],
-        "correlations": ["expert", "gan-gcl", "all"].map(correlation),
+        "correlations": correlations,
         "calibration": (0..10).map(bin).collect::<Vec<_>>(), "calibration_error": 0.043,
         "log_weights": (0..200).map(|i| (f64::from(i) - 100.0) / 40.0).collect::<Vec<_>>(),
     });
