@@ -47,8 +47,8 @@ impl Sign {
         match self {
             Self::Line(style) => line(&format!("curve s{}", style % 8)),
             Self::Mark(group) => scatter::mark(group, x + 14.0, middle),
-            Self::ExpertPath => line("casing") + &line("way expert"),
-            Self::PolicyPath => line("casing") + &line("way learned"),
+            Self::ExpertPath => line("casing expert") + &line("way expert"),
+            Self::PolicyPath => line("casing learned") + &line("way learned"),
         }
     }
 }

@@ -137,10 +137,10 @@ impl Landscape {
         })
     }
 
-    /// The ways across a surface: the policy's below, the expert's on top, each with its start.
+    /// The ways across a surface, each with its start: the expert's below, as the policy's have gaps to see them through.
     fn ways(&self, surface: &Surface, frame: &Frame) -> String {
         let mut out = String::new();
-        for (walker, class) in [(Walker::Policy, "learned"), (Walker::Expert, "expert")] {
+        for (walker, class) in [(Walker::Expert, "expert"), (Walker::Policy, "learned")] {
             let mut starts = String::new();
             let mut path = String::new();
             for way in self.paths.iter().filter(|w| w.walker == walker) {
@@ -161,7 +161,7 @@ impl Landscape {
             }
             if !path.is_empty() {
                 out += &format!(
-                    r#"<path class="casing" d="{path}"/><path class="way {class}" d="{path}"/>{starts}"#
+                    r#"<path class="casing {class}" d="{path}"/><path class="way {class}" d="{path}"/>{starts}"#
                 );
             }
         }

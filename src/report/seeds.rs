@@ -79,8 +79,13 @@ fn title(set: &[&Member]) -> String {
     set[0].run.algo_title()
 }
 
+/// x and y.
+type Points = Vec<[f64; 2]>;
+/// x, least and greatest y.
+type Band = Vec<[f64; 3]>;
+
 /// The mean over runs where all of them recorded a value, and the least and greatest there.
-fn merged(set: &[&Member]) -> Option<(Vec<[f64; 2]>, Vec<[f64; 3]>)> {
+fn merged(set: &[&Member]) -> Option<(Points, Band)> {
     let curves: Vec<Vec<[f64; 2]>> = set.iter().map(|m| m.run.curve("true_return")).collect();
     let (first, others) = curves.split_first()?;
     // Iterations ascend, so one pass over each is enough.
