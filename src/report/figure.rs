@@ -1,8 +1,10 @@
 //! A figure: heading, key and plot, on the page or as a file of its own.
 
 use super::frame::{self, Size};
+use super::landscape::Walker;
 use super::scatter;
 use super::text::escape;
+use super::ways;
 
 /// A plot with what is needed to understand it.
 #[derive(Debug, Clone)]
@@ -35,6 +37,10 @@ pub(super) enum Sign {
     ExpertPath,
     /// The policy's way over a landscape.
     PolicyPath,
+    /// States that the expert visited.
+    ExpertSpots,
+    /// States that the policy visited.
+    PolicySpots,
 }
 
 impl Sign {
@@ -49,8 +55,20 @@ impl Sign {
             Self::Mark(group) => scatter::mark(group, x + 14.0, middle),
             Self::ExpertPath => line("casing expert") + &line("way expert"),
             Self::PolicyPath => line("casing learned") + &line("way learned"),
+            Self::ExpertSpots => spots(Walker::Expert, "expert", x, y),
+            Self::PolicySpots => spots(Walker::Policy, "learned", x, y),
         }
     }
+}
+
+fn spots(walker: Walker, class: &str, x: f64, y: f64) -> String {
+    let at = |dx: f64, dy: f64| [x + dx, y + dy].map(|v| (10.0 * v).round() as i64);
+    let places = [at(8.0, 7.0), at(14.0, 4.0), at(20.0, 8.0)];
+    let path: String = places
+        .iter()
+        .map(|[x, y]| ways::spot(walker, *x, *y))
+        .collect();
+    format!(r#"<path class="spot {class}" d="{path}"/>"#)
 }
 
 /// The key of a figure as a list; nothing for a single entry, which needs none.

@@ -4,10 +4,11 @@ use serde::Serialize;
 
 use super::axis::{Axis, drawable};
 use super::facts::Facts;
-use super::figure::{Figure, Key, Sign, slug};
+use super::figure::{Figure, Key, slug};
 use super::frame::{Frame, LAND};
 use super::heat;
 use super::text::escape;
+use super::ways::Ways;
 
 /// Maps of all runs of a page together, beyond which it would grow too large.
 const MAPS: usize = 40;
@@ -104,26 +105,21 @@ impl Landscape {
         );
         let [left, right, top, bottom] = frame.area();
         let (width, height) = (right - left, bottom - top);
+        let ways = Ways::of(self, surface, &frame);
         let image = heat::map(cost, *size, low, high)?;
         let mut content = frame.axes(&x_name, &y_name, false);
         content += &format!(
             r#"<image x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" preserveAspectRatio="none" href="{image}"/><svg x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" viewBox="{left:.1} {top:.1} {width:.1} {height:.1}">{}</svg>{}"#,
-            self.ways(surface, &frame),
+            ways.draw(),
             scale(&frame, low, high),
         );
         let names = [surface.x, surface.y].map(|i| self.channels[i].name.as_str());
-        let walks = |walker: Walker| self.paths.iter().any(|p| p.walker == walker);
-        let key = [
-            (walks(Walker::Expert), "expert", Sign::ExpertPath),
-            (walks(Walker::Policy), "learned policy", Sign::PolicyPath),
-        ];
         Some(Figure {
             name: slug(&format!("landscape-{}-{}{of}", names[0], names[1])),
             heading: format!("Learned cost over {} and {}{of}", names[0], names[1]),
-            key: key
-                .into_iter()
-                .filter(|(shown, ..)| *shown)
-                .map(|(_, label, sign)| Key {
+            key: ways
+                .key()
+                .map(|(label, sign)| Key {
                     label: label.into(),
                     sign,
                 })
@@ -136,62 +132,6 @@ impl Landscape {
             caption: String::new(),
         })
     }
-
-    /// The ways across a surface, each with its start: the expert's below, as the policy's have gaps to see them through.
-    fn ways(&self, surface: &Surface, frame: &Frame) -> String {
-        let mut out = String::new();
-        for (walker, class) in [(Walker::Expert, "expert"), (Walker::Policy, "learned")] {
-            let mut starts = String::new();
-            let mut path = String::new();
-            for way in self.paths.iter().filter(|w| w.walker == walker) {
-                let place = |p: &Vec<f32>| {
-                    let at = |i: usize| p.get(i).map(|v| f64::from(*v)).filter(|v| drawable(*v));
-                    let [x, y] = [frame.px(at(surface.x)?), frame.py(at(surface.y)?)];
-                    // A diverged episode leaves the map; its numbers need not be drawn to the end.
-                    let inside = |v: f64| (-2000.0..3000.0).contains(&v);
-                    (inside(x) && inside(y)).then_some([x, y].map(|v| (v * 10.0).round() as i64))
-                };
-                let places: Vec<[i64; 2]> = way.points.iter().map_while(place).collect();
-                path += &relative(&places);
-                if let Some([x, y]) = places.first().map(|p| p.map(|v| v as f64 / 10.0)) {
-                    starts += &format!(
-                        r#"<circle class="start {class}" cx="{x:.1}" cy="{y:.1}" r="3.6"/>"#
-                    );
-                }
-            }
-            if !path.is_empty() {
-                out += &format!(
-                    r#"<path class="casing {class}" d="{path}"/><path class="way {class}" d="{path}"/>{starts}"#
-                );
-            }
-        }
-        out
-    }
-}
-
-/// A path from points in tenths of a unit; steps too short to be seen are left out.
-fn relative(points: &[[i64; 2]]) -> String {
-    let Some((first, rest)) = points.split_first() else {
-        return String::new();
-    };
-    let tenth = |v: i64| {
-        let sign = if v < 0 { "-" } else { "" };
-        match (v.abs() / 10, v.abs() % 10) {
-            (whole, 0) => format!("{sign}{whole}"),
-            (whole, part) => format!("{sign}{whole}.{part}"),
-        }
-    };
-    let mut out = format!("M{} {}", tenth(first[0]), tenth(first[1]));
-    let mut at = *first;
-    for (i, p) in rest.iter().enumerate() {
-        let [dx, dy] = [p[0] - at[0], p[1] - at[1]];
-        if dx.abs() + dy.abs() < 15 && i + 1 < rest.len() {
-            continue;
-        }
-        out += &format!("l{} {}", tenth(dx), tenth(dy));
-        at = *p;
-    }
-    out
 }
 
 /// The range that colours spread over: without the outermost 2 % at either end.
@@ -299,7 +239,8 @@ pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
         "<h3>Landscape of the cost</h3>{out}<p class=\"note\">Mean of c(s, a) over {averaged} transitions of demonstrations \
          and policy, with two dimensions of their states set to the map’s values (partial dependence). Level and \
          scale of a learned cost are free: only differences within one map mean something. Colours end where the \
-         outermost 2 % of the map begin. Where no line comes near, nobody ever was, and the cost is a guess. Dots \
-         are starts, which expert and policy share.</p>"
+         outermost 2 % of the map begin. Where neither line nor spot is near, nobody ever was, and the cost is a guess. Round \
+         dots on lines are starts, which expert and policy share; where lines would hide the map, spots show the states \
+         that were visited.</p>"
     ))
 }

@@ -18,7 +18,7 @@
 //! | `summary`, `findings`, `motion`, `table`, `curves`, `learning`, `cost`, `settings` | the page's sections |
 //! | `scale`, `dots` | scores as dots with whiskers, in tables and pictures |
 //! | `robustness`, `transfer` | other noise, other worlds |
-//! | `correlations`, `landscape`, `discriminator` | parts of the section about the cost |
+//! | `correlations`, `landscape`, `ways`, `discriminator` | parts of the section about the cost |
 //! | `page` | the page around them |
 //! | `raster` | our own SVG as PNG |
 //! | `export` | every figure as a file, all numbers as JSON |
@@ -57,6 +57,7 @@ mod summary;
 mod table;
 mod text;
 mod transfer;
+mod ways;
 
 #[cfg(test)]
 mod tests;

@@ -172,12 +172,20 @@ fn odd_landscapes_are_drawn_or_left_out() {
     changed(|l| l.paths[0].points[1] = vec![]);
     changed(|l| l.paths[0].points[1].fill(f32::NAN));
     changed(|l| l.paths[0].points[1].fill(1e30));
+    changed(|l| {
+        // Loops without end, which lines would smear over the map.
+        let round = |i: u16| vec![3.0 * f32::from(i).cos(), 7.0 * f32::from(i).sin(), 0.0];
+        l.paths[0].points = (0..10_000).map(round).collect();
+    });
     changed(|l| l.paths[0].points = vec![vec![0.5; 3]; 10_000]);
+    let mut spotted = 0;
     for landscape in odd {
         let mut report = rich(0);
         report.landscape = Some(landscape);
+        spotted += usize::from(html(std::slice::from_ref(&report)).contains("class=\"spot "));
         everything(&[report]);
     }
+    assert_eq!(spotted, 1);
 }
 
 #[test]
