@@ -44,7 +44,7 @@ impl Ways {
         });
         let [left, right, top, bottom] = frame.area();
         let lines = walked.iter().flat_map(|(_, lines)| lines);
-        let length: f64 = lines.map(|l| length(l)).sum();
+        let length: f64 = lines.map(length).sum();
         let manner = match length > CROWDED * (right - left + bottom - top) {
             true => Manner::Spots,
             false => Manner::Lines,
@@ -93,7 +93,7 @@ fn class(walker: Walker) -> &'static str {
 /// Lines with dots where they start.
 fn draw_lines(walker: Walker, lines: &[Line]) -> String {
     let class = class(walker);
-    let path: String = lines.iter().map(|l| relative(l)).collect();
+    let path: String = lines.iter().map(relative).collect();
     let mut out = format!(
         r#"<path class="casing {class}" d="{path}"/><path class="way {class}" d="{path}"/>"#
     );
