@@ -43,6 +43,7 @@
     const [left, right, top, bottom] = plot.dataset.area.split(" ").map(Number);
     const [toX, toY] = [scale(plot.dataset.x), scale(plot.dataset.y)];
     const figure = plot.closest("figure");
+    const reads = figure.dataset.reads ?? "iteration";
     let layer, readout;
 
     const hide = () => {
@@ -73,7 +74,8 @@
       layer.append(element("line", { class: "cursor", x1: x, x2: x, y1: top, y2: bottom }));
       readout = document.createElement("div");
       readout.className = "readout";
-      readout.append(line("iteration ", String(Math.round(toX((x - left) / (right - left))))));
+      const where = toX((x - left) / (right - left));
+      readout.append(line(`${reads} `, reads === "iteration" ? String(Math.round(where)) : number(where)));
       // Curves thinned to their peaks rarely share an iteration: take what lies within a few units.
       const here = curves.map((c) => ({ ...c, p: nearest(c.list, x) }))
         .filter((c) => Math.abs(c.p[0] - x) < 6)

@@ -11,6 +11,7 @@ mod evaluated;
 mod expert;
 mod fresh;
 mod imported;
+mod landscape;
 mod record;
 mod report;
 mod speed;

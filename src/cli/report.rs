@@ -1,19 +1,20 @@
 //! `costate report`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use costate_envs::EnvFactory;
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 use serde_json::{Value, json};
 
-use super::common::Output;
+use super::common::{Demonstrations, Output};
 use super::evaluate::open_demonstrations;
+use super::landscape::{self, Pair};
 use crate::diagnose::diagnose;
 use crate::error::Error;
 use crate::evaluate::episodes::replay;
 use crate::policy::GaussianPolicy;
-use crate::report::{Motion, RunReport, curves_svg, html, strip_svg};
+use crate::report::{Motion, RunReport, data, html, pictures, png};
 use crate::run::{RunFolder, files};
 
 /// Arguments of `costate report`.
@@ -21,7 +22,9 @@ use crate::run::{RunFolder, files};
 #[command(after_help = "\
 Examples:
   costate report runs/pendulum-gan-gcl-0
-  costate report runs/pendulum-gan-gcl-0 runs/pendulum-gan-gcl-1 -o pendulum.html")]
+  costate report runs/pendulum-gan-gcl-0 runs/pendulum-gan-gcl-1 -o pendulum.html
+  costate report runs/hopper-gan-gcl-0 --landscape clearance,velocity_x
+  costate report runs/pendulum-gan-gcl-0 --pictures pictures")]
 pub struct Args {
     /// Run folders; several share one page.
     #[arg(required = true)]
@@ -29,9 +32,12 @@ pub struct Args {
     /// File to write [default: report.html in the first run's folder].
     #[arg(short = 'o', long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Also write learning curves and film strips as SVG files into this folder.
+    /// Also write every figure of the page as SVG and PNG into this folder, and all its numbers as report.json.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
+    /// Show the learned cost over these two state dimensions first, which `costate envs ENV` names; may be repeated.
+    #[arg(long, value_name = "X,Y", value_parser = landscape::parse_pair)]
+    landscape: Vec<Pair>,
 }
 
 /// Runs the command.
@@ -42,33 +48,48 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         .map(|path| RunFolder::open(path))
         .collect::<Result<Vec<_>, _>>()?;
     let file = args.output.unwrap_or_else(|| runs[0].file("report.html"));
-    let pages = collect(&runs, output)?;
+    let pages = collect_with(&runs, &args.landscape, output)?;
     files::write_atomic(&file, html(&pages).as_bytes())?;
-    let mut pictures = Vec::new();
-    if let Some(folder) = &args.pictures {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        for page in &pages {
-            let mut write = |name: String, svg: String| {
-                let file = folder.join(name);
-                files::write_atomic(&file, svg.as_bytes())?;
-                pictures.push(file);
-                Ok::<_, Error>(())
-            };
-            write(format!("{}-curve.svg", page.title), curves_svg(page))?;
-            for motion in &page.motions {
-                write(
-                    format!("{}-{}.svg", page.title, motion.label),
-                    strip_svg(motion),
-                )?;
-            }
-        }
-    }
-    let summary = json!({ "report": file, "pictures": pictures, "runs": args.runs });
+    let written = match &args.pictures {
+        Some(folder) => write_pictures(folder, &pages)?,
+        None => Vec::new(),
+    };
+    let summary = json!({ "report": file, "pictures": written, "runs": args.runs });
     output.result(&summary, || format!("report: {}", file.display()))
+}
+
+/// Every figure as SVG and PNG, and all numbers; gives the files.
+fn write_pictures(folder: &Path, pages: &[RunReport]) -> Result<Vec<PathBuf>, Error> {
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let mut written = Vec::new();
+    let mut write = |name: String, bytes: &[u8]| {
+        let file = folder.join(name);
+        files::write_atomic(&file, bytes)?;
+        written.push(file);
+        Ok::<_, Error>(())
+    };
+    for picture in pictures(pages) {
+        write(format!("{}.svg", picture.name), picture.svg.as_bytes())?;
+        let pixels =
+            png(&picture.svg).map_err(|e| Error::Failure(format!("{}: {e}", picture.name)))?;
+        write(format!("{}.png", picture.name), &pixels)?;
+    }
+    let numbers = serde_json::to_vec(&data(pages)).map_err(|e| Error::Failure(e.to_string()))?;
+    write("report.json".into(), &numbers)?;
+    Ok(written)
 }
 
 /// Everything that the page shows of some runs; `demo` uses it too.
 pub fn collect(runs: &[RunFolder], output: Output) -> Result<Vec<RunReport>, Error> {
+    collect_with(runs, &[], output)
+}
+
+/// The same with landscapes over pairs of dimensions asked for.
+fn collect_with(
+    runs: &[RunFolder],
+    pairs: &[Pair],
+    output: Output,
+) -> Result<Vec<RunReport>, Error> {
     runs.iter()
         .map(|run| {
             let evaluation = run.read_json("evaluation.json")?;
@@ -87,33 +108,42 @@ pub fn collect(runs: &[RunFolder], output: Output) -> Result<Vec<RunReport>, Err
             let config: Value = serde_json::to_value(run.config())
                 .map_err(|e| Error::Failure(format!("{}: {e}", run.path().display())))?;
             let metrics = run.metrics()?;
+            let demonstrations = demonstrations(run, output);
+            let landscape = landscape::of(run, demonstrations.as_ref(), pairs, output)?;
             Ok(RunReport {
                 title,
                 findings: diagnose(run.config(), &metrics),
                 config,
                 metrics,
                 evaluation,
-                motions: motions(run, output)?,
+                motions: motions(run, demonstrations.as_ref())?,
+                landscape,
             })
         })
         .collect()
 }
 
+/// The run's demonstrations, if they are still where it found them.
+fn demonstrations(run: &RunFolder, output: Output) -> Option<Demonstrations> {
+    let imitated = run.config().imitated();
+    match imitated.and_then(|d| open_demonstrations(run, &d.path)) {
+        Ok(demonstrations) => Some(demonstrations),
+        Err(e) => {
+            output.remark(&format!("the expert's motion is left out: {e}"));
+            None
+        }
+    }
+}
+
 /// One episode of the expert and one of the learned policy from the same start.
-fn motions(run: &RunFolder, output: Output) -> Result<Vec<Motion>, Error> {
+fn motions(run: &RunFolder, demonstrations: Option<&Demonstrations>) -> Result<Vec<Motion>, Error> {
     let factory = run.config().env.factory()?;
     let label = run.config().algo.name();
     let mut motions = Vec::new();
     let mut seed = 0;
-    let imitated = run.config().imitated();
-    match imitated.and_then(|d| open_demonstrations(run, &d.path)) {
-        Ok(demonstrations) => {
-            if let Some(episode) = demonstrations.dataset.episodes().first() {
-                seed = episode.seed;
-                motions.push(film(&factory, "expert", episode)?);
-            }
-        }
-        Err(e) => output.remark(&format!("the expert's motion is left out: {e}")),
+    if let Some(episode) = demonstrations.and_then(|d| d.dataset.episodes().first()) {
+        seed = episode.seed;
+        motions.push(film(&factory, "expert", episode)?);
     }
     let policy = run.file("policy.safetensors");
     if policy.exists() {

@@ -78,7 +78,8 @@ impl Axis {
         }
     }
 
-    fn logarithmic(low: f64, high: f64, target: usize) -> Self {
+    /// The same with a logarithmic scale, `0 < low`.
+    pub(super) fn logarithmic(low: f64, high: f64, target: usize) -> Self {
         let decades = (low.log10().ceil() as i32..=high.log10().floor() as i32).collect::<Vec<_>>();
         let every = decades.len().div_ceil(target.max(1)).max(1);
         let ticks = decades

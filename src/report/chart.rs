@@ -1,9 +1,8 @@
 //! Line charts: curves by iteration, with levels to compare them to.
 
 use super::axis::{Axis, drawable};
-use super::facts::Facts;
-use super::frame::{self, Frame, Size, WIDE};
-use super::group::{Group, by_environment};
+use super::frame::{Frame, Size};
+use super::scatter;
 use super::text::{self, escape};
 
 /// Space right of the plot for the names of levels.
@@ -16,6 +15,8 @@ pub(super) struct Line {
     /// Index into the series' colours.
     pub(super) style: usize,
     pub(super) points: Vec<[f64; 2]>,
+    /// x, lower and upper end of what the curve is uncertain about; empty without.
+    pub(super) band: Vec<[f64; 3]>,
 }
 
 /// A horizontal line to compare curves to.
@@ -36,6 +37,8 @@ pub(super) struct Chart {
     pub(super) levels: Vec<Level>,
     /// Fixed vertical range; otherwise one that holds curves and levels.
     pub(super) range: Option<[f64; 2]>,
+    /// Whether every point has a mark: for curves of a few measurements.
+    pub(super) marks: bool,
 }
 
 impl Chart {
@@ -51,7 +54,11 @@ impl Chart {
                 let air = 0.02 * (high - low);
                 Axis::linear(low - air, high + air, size.ticks[1])
             }
-            None => Axis::fitting(values(1).chain(levels), size.ticks[1])?,
+            None => {
+                let bands = self.lines.iter().flat_map(|l| &l.band);
+                let bands = bands.flat_map(|b| [b[1], b[2]]);
+                Axis::fitting(values(1).chain(levels).chain(bands), size.ticks[1])?
+            }
         };
         let right = if self.levels.is_empty() || size.labels_inside {
             12.0
@@ -60,7 +67,11 @@ impl Chart {
         };
         let frame = Frame::new(size, x, y, right);
         let mut content = frame.axes(&self.x_label, &self.y_label, false);
+        content.extend(self.lines.iter().map(|line| draw_band(line, &frame)));
         content.extend(self.lines.iter().map(|line| draw(line, &frame)));
+        if self.marks {
+            content.extend(self.lines.iter().map(|line| draw_marks(line, &frame)));
+        }
         content += &self.draw_levels(&frame);
         Some(frame.svg(&self.name, &content))
     }
@@ -100,6 +111,46 @@ impl Chart {
         }
         out
     }
+}
+
+/// The band around a curve, as one outline for each stretch without a gap.
+fn draw_band(line: &Line, frame: &Frame) -> String {
+    let whole = |b: &[f64; 3]| b.iter().all(|v| drawable(*v)) && (!frame.y.is_log() || b[1] > 0.0);
+    // Of each stretch the whole extent, so that no peak of the thinned curve leaves its band.
+    let stretch = (2 * line.band.len())
+        .div_ceil(frame.size.points.max(2))
+        .max(1);
+    let extent = |part: &[[f64; 3]]| {
+        let low = part.iter().map(|b| b[1]).fold(f64::INFINITY, f64::min);
+        let high = part.iter().map(|b| b[2]).fold(f64::NEG_INFINITY, f64::max);
+        [
+            [part[0][0], low, high],
+            [part[part.len() - 1][0], low, high],
+        ]
+    };
+    let kept: Vec<[f64; 3]> = match stretch {
+        1 | 2 => line.band.clone(),
+        n => line.band.chunks(n).flat_map(extent).collect(),
+    };
+    let mut out = String::new();
+    for run in kept.split(|b| !whole(b)).filter(|run| run.len() > 1) {
+        let upper = run.iter().map(|b| [b[0], b[2]]);
+        let lower = run.iter().rev().map(|b| [b[0], b[1]]);
+        let mut path = String::new();
+        for (i, [x, y]) in upper.chain(lower).enumerate() {
+            let command = if i == 0 { 'M' } else { 'L' };
+            path += &format!("{command}{:.1} {:.1}", frame.px(x), frame.py(y));
+        }
+        out += &format!(r#"<path class="band s{}" d="{path}z"/>"#, line.style % 8);
+    }
+    out
+}
+
+fn draw_marks(line: &Line, frame: &Frame) -> String {
+    let shown = line.points.iter().filter(|p| drawable(p[1]));
+    shown
+        .map(|[x, y]| scatter::mark(line.style, frame.px(*x), frame.py(*y)))
+        .collect()
 }
 
 /// The path of a curve, with a dot for every point that has no neighbour.
@@ -161,66 +212,10 @@ fn thin(points: &[[f64; 2]], limit: usize) -> Vec<[f64; 2]> {
     kept
 }
 
-/// True return by iteration for runs of one environment; `None` if none recorded any.
-pub(super) fn return_chart(group: &Group) -> Option<Chart> {
-    let lines: Vec<Line> = group
-        .members
-        .iter()
-        .map(|m| Line {
-            label: m.label.clone(),
-            style: m.style,
-            points: m.run.curve("true_return"),
-        })
-        .filter(|line| !line.points.is_empty())
-        .collect();
-    let first = |value: fn(&Facts) -> Option<f64>| group.members.iter().find_map(|m| value(m.run));
-    let level = |name: &str, value: Option<f64>| {
-        Some(Level {
-            name: name.into(),
-            value: value?,
-        })
-    };
-    (!lines.is_empty()).then(|| Chart {
-        name: "True return by iteration".into(),
-        x_label: "Iteration".into(),
-        y_label: "True return, mean of an iteration’s rollouts".into(),
-        lines,
-        levels: [
-            level("expert", first(|f| f.expert_return)),
-            level("random", first(|f| f.random_return)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
-        range: None,
-    })
-}
-
-/// The learning curve of one run as a file of its own.
-pub(super) fn standalone_return_curve(run: &Facts) -> String {
-    let mut title = run.algo_title();
-    if let Some(env) = &run.env {
-        title += &format!(" on {env}");
-    }
-    let chart = by_environment(std::slice::from_ref(run))
-        .first()
-        .and_then(return_chart);
-    let size = Size {
-        width: 720.0,
-        height: 300.0,
-        ticks: [6, 5],
-        ..WIDE
-    };
-    let plot = chart.and_then(|chart| chart.svg(size));
-    let plot = plot.unwrap_or_else(|| {
-        r#"<text class="name" x="20" y="40">No true return was recorded.</text>"#.into()
-    });
-    frame::standalone_plot(size, &title, &plot)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::frame::WIDE;
 
     #[test]
     fn thinning_keeps_peaks_gaps_and_the_end() {
@@ -251,9 +246,11 @@ mod tests {
                 label: "l".into(),
                 style: 0,
                 points: vec![[0.0, 0.0], [1.0, 100.0]],
+                band: Vec::new(),
             }],
             levels: vec![level("a", 50.0), level("b", 50.1)],
             range: None,
+            marks: false,
         };
         let svg = chart.svg(WIDE).unwrap();
         let ys: Vec<f64> = svg

@@ -1,16 +1,23 @@
 //! The section about the learned cost: learned against true, and figures with their readings.
 
-use super::facts::{Facts, algo_title};
+use super::facts::{CostPoint, Facts, algo_title};
+use super::figure::{Figure, Key, Sign, slug};
 use super::frame::{SMALL_SQUARE, SQUARE};
-use super::scatter;
+use super::row::Estimate;
 use super::text::{self, escape};
+use super::{correlations, discriminator, landscape, scatter, table};
 
 /// key in `evaluation.json`, name, how to read it
-const FIGURES: [(&str, &str, &str); 8] = [
+const FIGURES: [(&str, &str, &str); 9] = [
     (
         "spearman",
         "Spearman’s ρ",
         "Agreement in order with the true cost: 1 is the same order, 0 none.",
+    ),
+    (
+        "ranking_accuracy",
+        "Ranking accuracy",
+        "Share of pairs of trajectories that the learned cost orders as the true one does: 1 all, 0.5 is guessing.",
     ),
     (
         "epic",
@@ -54,14 +61,71 @@ const FIGURES: [(&str, &str, &str); 8] = [
 /// Scatter plots and figures of all runs with a learned cost.
 pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
     let body = match runs {
-        [run] => single(run)?,
-        runs => several(runs, labels)?,
+        [run] => single(run),
+        runs => several(runs, labels),
     };
-    Some(format!(
-        "<p>A learned cost is worth as much as its order: what costs more in truth should cost more when \
-         learned. Level and scale are free, so marks need to rise from left to right, not lie on the \
-         diagonal.</p>{body}"
-    ))
+    let judged = discriminator::figures(runs, labels);
+    let judged = match judged.is_empty() {
+        true => None,
+        false => {
+            let figures: String = judged.iter().map(|f| f.html("")).collect();
+            Some(format!(
+                "<h3>The discriminator’s probabilities</h3><div class=\"multiples\">{figures}</div>"
+            ))
+        }
+    };
+    let parts = [
+        body,
+        correlations::html(runs, labels),
+        landscape::html(runs, labels),
+        judged,
+    ];
+    let parts: String = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "<p>A learned cost is worth as much as its order: what costs more in truth should cost more when \
+             learned. Level and scale are free, so marks need to rise from left to right, not lie on the \
+             diagonal.</p>{parts}"
+        )
+    })
+}
+
+/// Everything drawn in this section, as figures of their own.
+pub(super) fn figures(runs: &[Facts], labels: &[String]) -> Vec<Figure> {
+    let scatters = runs.iter().zip(labels).filter_map(|(run, label)| {
+        let groups = scatter::groups(&run.cost_points);
+        let of = match runs.len() {
+            1 => String::new(),
+            _ => format!(", {label}"),
+        };
+        let heading = format!("Learned against true cost{of}");
+        Some(Figure {
+            name: slug(&format!("learned-against-true-cost{of}")),
+            plot: scatter::svg(&run.cost_points, &groups, &heading, SQUARE)?,
+            heading,
+            key: groups
+                .iter()
+                .enumerate()
+                .map(|(i, group)| Key {
+                    label: algo_title(group),
+                    sign: Sign::Mark(i),
+                })
+                .collect(),
+            size: SQUARE,
+            caption: String::new(),
+        })
+    });
+    let mut figures: Vec<Figure> = scatters.collect();
+    figures.extend(landscape::figures(runs, labels));
+    figures.extend(discriminator::figures(runs, labels));
+    figures
+}
+
+/// `0.81 to 0.94. `, where the interval is known.
+fn interval(e: Estimate) -> String {
+    e.ci95.map_or(String::new(), |[low, high]| {
+        format!("({} to {}) ", text::number(low), text::number(high))
+    })
 }
 
 fn single(run: &Facts) -> Option<String> {
@@ -76,9 +140,10 @@ fn single(run: &Facts) -> Option<String> {
     let entries: String = FIGURES
         .iter()
         .filter_map(|(key, name, reading)| {
-            let value = text::number(run.evaluated(key)?);
+            let estimate = run.estimated(key)?;
+            let (value, interval) = (text::number(estimate.mean), interval(estimate));
             Some(format!(
-                "<div><dt>{name}</dt><dd><b>{value}</b> <small>{reading}</small></dd></div>"
+                "<div><dt>{name}</dt><dd><b>{value}</b> <small>{interval}{reading}</small></dd></div>"
             ))
         })
         .collect();
@@ -97,7 +162,7 @@ fn single(run: &Facts) -> Option<String> {
 }
 
 fn several(runs: &[Facts], labels: &[String]) -> Option<String> {
-    let points: Vec<_> = runs.iter().flat_map(|r| r.cost_points.clone()).collect();
+    let points: Vec<CostPoint> = runs.iter().flat_map(|r| r.cost_points.clone()).collect();
     let groups = scatter::groups(&points);
     let plots: String = runs
         .iter()
@@ -123,12 +188,12 @@ fn several(runs: &[Facts], labels: &[String]) -> Option<String> {
         out += &format!("{}<div class=\"multiples\">{plots}</div>", key(&groups));
     }
     if !known.is_empty() {
-        out += &table(runs, labels, &known);
+        out += &figures_by_run(runs, labels, &known);
     }
     Some(out)
 }
 
-fn table(runs: &[Facts], labels: &[String], known: &[&(&str, &str, &str)]) -> String {
+fn figures_by_run(runs: &[Facts], labels: &[String], known: &[&(&str, &str, &str)]) -> String {
     let head: String = known
         .iter()
         .map(|f| format!("<th scope=\"col\" class=\"n\">{}</th>", f.1))
@@ -139,7 +204,7 @@ fn table(runs: &[Facts], labels: &[String], known: &[&(&str, &str, &str)]) -> St
         .filter(|(run, _)| known.iter().any(|f| run.evaluated(f.0).is_some()))
         .map(|(run, label)| {
             let cell = |f: &&(&str, &str, &str)| {
-                let value = run.evaluated(f.0).map_or_else(|| "–".into(), text::number);
+                let value = table::estimate(run.estimated(f.0), text::number);
                 format!("<td class=\"n\">{value}</td>")
             };
             let cells: String = known.iter().map(cell).collect();

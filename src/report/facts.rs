@@ -3,37 +3,8 @@
 use serde_json::Value;
 
 use super::axis::drawable;
+use super::row::{Distance, Estimate, Kind, Row, estimate};
 use super::{Motion, RunReport};
-
-/// A mean with its 95 % interval, if known.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Estimate {
-    pub(super) mean: f64,
-    pub(super) ci95: Option<[f64; 2]>,
-}
-
-/// What a row of the evaluation is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    /// The policy that this run learned.
-    Learned,
-    /// Another learned policy, e.g. behaviour cloning.
-    Baseline,
-    /// The expert: normalised score 1.
-    Expert,
-    /// Random actions: normalised score 0.
-    Random,
-}
-
-/// One policy's evaluation.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Row {
-    pub(super) kind: Kind,
-    pub(super) policy: String,
-    pub(super) returns: Option<Estimate>,
-    pub(super) score: Option<Estimate>,
-    pub(super) episodes: Option<f64>,
-}
 
 /// A trajectory's learned and true cost.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +70,9 @@ impl<'a> Facts<'a> {
                         row.get("normalized_score"),
                         row.get("normalized_score_ci95"),
                     ),
+                    success: estimate(row.get("success_rate"), row.get("success_rate_ci95"))
+                        .filter(|e| (0.0..=1.0).contains(&e.mean)),
+                    distance: row.get("occupancy").and_then(Distance::read),
                     episodes: number(row, "/episodes"),
                     policy,
                 })
@@ -131,6 +105,8 @@ impl<'a> Facts<'a> {
                     policy: policy.into(),
                     returns,
                     score,
+                    success: None,
+                    distance: None,
                     episodes,
                 });
             }
@@ -164,6 +140,19 @@ impl<'a> Facts<'a> {
             _ => evaluation.get(name),
         };
         value?.as_f64().filter(|v| drawable(*v))
+    }
+
+    /// A figure of `evaluation.json` with its interval, if that is known.
+    pub(super) fn estimated(&self, name: &str) -> Option<Estimate> {
+        let mean = self.evaluated(name)?;
+        let evaluation = self.run.evaluation.as_ref()?;
+        let interval = evaluation.get(format!("{name}_ci95"));
+        estimate(Some(&Value::from(mean)), interval)
+    }
+
+    /// `evaluation.json`; null for a run that has none.
+    pub(super) fn evaluation(&self) -> &'a Value {
+        self.run.evaluation.as_ref().unwrap_or(&Value::Null)
     }
 
     /// The algorithm as the field writes it.
@@ -241,7 +230,8 @@ fn run_evaluated(evaluation: &Value) -> bool {
     evaluation.is_object()
 }
 
-fn array<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
+/// The items of a list; none where it is no list.
+pub(super) fn array<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
     value
         .get(name)
         .and_then(Value::as_array)
@@ -257,29 +247,12 @@ fn cost_point(value: &Value) -> Option<CostPoint> {
     })
 }
 
-/// `{mean, ci95}`, or a bare number with its interval elsewhere.
-fn estimate(value: Option<&Value>, ci95: Option<&Value>) -> Option<Estimate> {
-    let value = value?;
-    let mean = value
-        .as_f64()
-        .or_else(|| number(value, "/mean"))
-        .filter(|v| drawable(*v))?;
-    let bound = |i: usize| {
-        ci95.or(value.get("ci95"))?
-            .get(i)?
-            .as_f64()
-            .filter(|v| drawable(*v))
-    };
-    let ci95 = bound(0)
-        .zip(bound(1))
-        .map(|(low, high)| [low.min(high), low.max(high)]);
-    Some(Estimate { mean, ci95 })
-}
-
+/// The text at a place.
 pub(super) fn string(value: &Value, pointer: &str) -> Option<String> {
     value.pointer(pointer)?.as_str().map(str::to_owned)
 }
 
+/// The drawable number at a place.
 pub(super) fn number(value: &Value, pointer: &str) -> Option<f64> {
     value.pointer(pointer)?.as_f64().filter(|v| drawable(*v))
 }

@@ -55,6 +55,25 @@ pub(super) const SQUARE: Size = Size {
     labels_inside: false,
 };
 
+/// One of two side by side.
+pub(super) const MEDIUM: Size = Size {
+    width: 440.0,
+    height: 290.0,
+    class: "medium",
+    ticks: [6, 5],
+    points: 200,
+    labels_inside: false,
+};
+/// A map with its scale.
+pub(super) const LAND: Size = Size {
+    width: 520.0,
+    height: 420.0,
+    class: "land",
+    ticks: [5, 5],
+    points: 120,
+    labels_inside: false,
+};
+
 /// One scatter plot of many.
 pub(super) const SMALL_SQUARE: Size = Size {
     width: 340.0,
@@ -105,6 +124,11 @@ impl Frame {
     /// Vertical place of a value.
     pub(super) fn py(&self, v: f64) -> f64 {
         self.bottom - self.y.position(v) * (self.bottom - self.top)
+    }
+
+    /// Left, right, top and bottom of the plot's area.
+    pub(super) fn area(&self) -> [f64; 4] {
+        [self.left, self.right, self.top, self.bottom]
     }
 
     /// Right end of the plot's area.
@@ -196,6 +220,8 @@ pub(super) fn standalone_plot(size: Size, heading: &str, plot: &str) -> String {
 
 /// A standalone SVG with a white background and a heading above `content`.
 pub(super) fn standalone(width: f64, height: f64, heading: &str, content: &str) -> String {
+    // Names of runs can be longer than a small plot is wide.
+    let width = width.max(40.0 + 8.2 * heading.chars().take(200).count() as f64);
     let heading = escape(heading);
     format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0}" height="{height:.0}" viewBox="0 0 {width:.0} {height:.0}" role="img" aria-label="{heading}"><style>{STANDALONE_STYLE}</style><rect width="{width:.0}" height="{height:.0}" rx="6" fill="#ffffff"/><text class="heading" x="20" y="30">{heading}</text>{content}</svg>

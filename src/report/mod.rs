@@ -1,41 +1,64 @@
 //! Report pages: one HTML file that explains one run, or compares several.
 //!
 //! Text in, text out: nothing here reads files, runs a simulation or needs libtorch. The page carries
-//! its own style, scripts and pictures, asks the network for nothing, and stays under 2 MB because
-//! curves are thinned and motions rounded to millimetres.
+//! its own style, scripts and pictures, asks the network for nothing, and stays under 5 MB because
+//! curves are thinned, motions rounded to millimetres and maps limited in number.
 //!
 //! | file | what it makes |
 //! | --- | --- |
+//! | `row` | what an evaluation says about one policy |
 //! | `facts` | typed facts from a run's JSON, where any field may be absent |
 //! | `group` | runs of one environment, their names and colours |
-//! | `axis`, `frame`, `chart`, `scatter` | SVG plots |
+//! | `seeds` | runs that differ in their seed alone, as one line |
+//! | `axis`, `frame`, `chart`, `scatter`, `heat` | SVG plots |
+//! | `figure` | a plot with heading and key, on the page or as a file |
 //! | `diagnostics` | what each recorded quantity means and how to read it |
 //! | `picture`, `strip`, `player` | poses, film strips, animations |
 //! | `speedup`, `trust` | speed-up over workers; scores over figures of a cost |
-//! | `summary`, `findings`, `motion`, `table`, `curves`, `cost`, `settings` | the page's sections |
+//! | `summary`, `findings`, `motion`, `table`, `curves`, `learning`, `cost`, `settings` | the page's sections |
+//! | `scale`, `dots` | scores as dots with whiskers, in tables and pictures |
+//! | `robustness`, `transfer` | other noise, other worlds |
+//! | `correlations`, `landscape`, `ways`, `discriminator` | parts of the section about the cost |
 //! | `page` | the page around them |
+//! | `raster` | our own SVG as PNG |
+//! | `export` | every figure as a file, all numbers as JSON |
 
 mod axis;
 mod chart;
+mod correlations;
 mod cost;
 mod curves;
 mod diagnostics;
+mod discriminator;
+mod dots;
+mod export;
 mod facts;
+mod figure;
 mod findings;
 mod frame;
 mod group;
+mod heat;
+mod landscape;
+mod learning;
 mod motion;
 mod page;
 mod picture;
 mod player;
+mod raster;
+mod robustness;
+mod row;
+mod scale;
 mod scatter;
+mod seeds;
 mod settings;
 mod speedup;
 mod strip;
 mod summary;
 mod table;
 mod text;
+mod transfer;
 mod trust;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +67,8 @@ use costate_envs::scene::Scene;
 use serde_json::{Map, Value};
 
 use crate::diagnose::Finding;
+pub use landscape::{Landscape, LandscapeChannel, Surface, Walker, Way};
+pub use raster::png;
 pub use speedup::Speedup;
 pub use trust::Multiple;
 
@@ -62,6 +87,17 @@ pub struct RunReport {
     pub findings: Vec<Finding>,
     /// Episodes to show, e.g. one of the expert and one of the learned policy from the same start.
     pub motions: Vec<Motion>,
+    /// The learned cost over pairs of state dimensions.
+    pub landscape: Option<Landscape>,
+}
+
+/// A picture that stands on its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    /// Name for its file, without an ending.
+    pub name: String,
+    /// SVG, light on white.
+    pub svg: String,
 }
 
 /// An episode as a sequence of pictures.
@@ -83,6 +119,17 @@ pub fn html(runs: &[RunReport]) -> String {
     page::html(runs)
 }
 
+/// Every figure of the page about `runs`, each with a background of its own.
+pub fn pictures(runs: &[RunReport]) -> Vec<Picture> {
+    export::pictures(runs)
+}
+
+/// Everything that the page about `runs` shows as numbers: configuration, metrics, evaluation, findings,
+/// landscape.
+pub fn data(runs: &[RunReport]) -> Value {
+    export::data(runs)
+}
+
 /// A film strip of about eight poses as a standalone SVG with its own background.
 pub fn strip_svg(motion: &Motion) -> String {
     strip::standalone(motion)
@@ -91,7 +138,7 @@ pub fn strip_svg(motion: &Motion) -> String {
 /// The learning curve (true return by iteration, with the expert's and the random policy's) as a
 /// standalone SVG with its own background.
 pub fn curves_svg(run: &RunReport) -> String {
-    chart::standalone_return_curve(&facts::Facts::of(run))
+    learning::standalone_return_curve(&facts::Facts::of(run))
 }
 
 /// Scores of fresh policies over figures of their costs as a standalone SVG with its own background; `groups` name the

@@ -1,8 +1,9 @@
 //! The motion section: animations on one clock, then a film strip each.
 
-use super::facts::{Kind, algo_title};
+use super::facts::algo_title;
 use super::group::Group;
 use super::picture;
+use super::row::Kind;
 use super::text::escape;
 use super::{Motion, player, strip};
 

@@ -3,12 +3,15 @@
 use super::facts::Facts;
 use super::group::{Group, by_environment, labels};
 use super::text::escape;
-use super::{RunReport, cost, curves, findings, motion, settings, summary, table};
+use super::{
+    RunReport, cost, curves, findings, motion, robustness, settings, summary, table, transfer,
+};
 
 const STYLE: &str = include_str!("../../assets/report/style.css");
-const SCRIPTS: [&str; 2] = [
+const SCRIPTS: [&str; 3] = [
     include_str!("../../assets/report/motion.js"),
     include_str!("../../assets/report/plots.js"),
+    include_str!("../../assets/report/landscape.js"),
 ];
 
 /// The whole page.
@@ -35,6 +38,8 @@ pub(super) fn html(reports: &[RunReport]) -> String {
         ("Findings", "findings", findings::html(&runs, &labels)),
         ("Motion", "motion", motion::html(&groups)),
         ("Evaluation", "evaluation", evaluation(&runs, &groups)),
+        ("Robustness", "robustness", robustness::html(&runs, &labels)),
+        ("Transfer", "transfer", transfer::html(&runs, &labels)),
         ("Learning curve", "learning", curves::learning(&groups)),
         ("Learned cost", "cost", cost::html(&runs, &labels)),
         (

@@ -1,7 +1,8 @@
 //! The summary: what came out, in plain words and a few figures.
 
-use super::facts::{Estimate, Facts};
+use super::facts::Facts;
 use super::group::Group;
+use super::row::Estimate;
 use super::text::{self, escape};
 
 /// The summary of one run or several.

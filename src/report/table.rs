@@ -1,7 +1,10 @@
 //! The evaluation table: every policy's return and normalised score, drawn on one scale.
 
-use super::facts::{Estimate, Kind, Row, algo_title};
+use super::dots;
+use super::facts::algo_title;
 use super::group::{Group, Member};
+use super::row::{Distance, Estimate, Kind, Row};
+use super::scale::Scale;
 use super::text::{self, escape};
 
 /// A line of the table.
@@ -27,25 +30,22 @@ pub(super) fn html(groups: &[Group]) -> Option<String> {
         .flat_map(|(_, e)| e)
         .filter_map(|e| e.row.score);
     let scale = Scale::around(&scores.collect::<Vec<_>>());
+    let columns = Columns::of(&tables, several);
     let mut out = format!(
-        r#"<table class="results"><thead><tr><th scope="col">Policy</th><th scope="col" class="n">Return</th><th scope="col" class="n">Score</th><th scope="col" class="scale">{}</th>{}<th scope="col" class="n minor">Episodes</th></tr></thead>"#,
+        r#"<table class="results"><thead><tr><th scope="col">Policy</th><th scope="col" class="n">Return</th><th scope="col" class="n">Score</th><th scope="col" class="scale">{}</th>{}</tr></thead>"#,
         scale.header(),
-        if several {
-            r#"<th scope="col" class="n minor">Training</th>"#
-        } else {
-            ""
-        },
+        columns.header(),
     );
     for (group, entries) in &tables {
         out += "<tbody>";
         if group.one_of_many {
             let env = escape(group.name());
-            out += &format!(r#"<tr class="env"><th colspan="6" scope="rowgroup">{env}</th></tr>"#);
+            out += &format!(r#"<tr class="env"><th colspan="8" scope="rowgroup">{env}</th></tr>"#);
         }
-        out.extend(entries.iter().map(|entry| line(entry, &scale, several)));
+        out.extend(entries.iter().map(|entry| line(entry, &scale, columns)));
         out += "</tbody>";
     }
-    Some(out + "</table>")
+    Some(out + "</table>" + &readings(&tables))
 }
 
 fn entries<'a>(group: &Group<'a>, several: bool) -> Vec<Entry<'a>> {
@@ -73,7 +73,141 @@ fn entries<'a>(group: &Group<'a>, several: bool) -> Vec<Entry<'a>> {
     entries
 }
 
-fn line(entry: &Entry, scale: &Scale, several: bool) -> String {
+/// Which of the columns that phones leave out are there.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    success: bool,
+    distance: bool,
+    training: bool,
+}
+
+impl Columns {
+    fn of(tables: &[(&Group, Vec<Entry>)], several: bool) -> Self {
+        let any = |has: fn(&Row) -> bool| tables.iter().flat_map(|t| &t.1).any(|e| has(e.row));
+        Self {
+            success: any(|r| r.success.is_some()),
+            distance: any(|r| r.distance.is_some()),
+            training: several,
+        }
+    }
+
+    fn header(self) -> String {
+        let names = [
+            (self.success, "Solved"),
+            (self.distance, "Distance"),
+            (self.training, "Training"),
+            (true, "Episodes"),
+        ];
+        let shown = names.iter().filter(|(shown, _)| *shown);
+        shown
+            .map(|(_, name)| format!(r#"<th scope="col" class="n minor">{name}</th>"#))
+            .collect()
+    }
+
+    fn cells(self, entry: &Entry) -> String {
+        let row = entry.row;
+        let [seconds, steps] = entry.training.unwrap_or_default();
+        let steps = steps
+            .filter(|s| *s > 0.0)
+            .map(|s| small(&text::counted(s, "step", "steps")));
+        let training = format!(
+            "{}{}",
+            seconds.map(text::duration).unwrap_or_default(),
+            steps.unwrap_or_default()
+        );
+        let distance = row.distance.map_or_else(
+            || "–".into(),
+            |d| {
+                let p = d
+                    .p_value
+                    .map(|p| small(&format!("p\u{a0}=\u{a0}{}", probability(p))));
+                text::fixed(d.sliced_wasserstein, 3) + &p.unwrap_or_default()
+            },
+        );
+        let cells = [
+            (self.success, estimate(row.success, percent)),
+            (self.distance, distance),
+            (self.training, training),
+            (true, row.episodes.map(text::count).unwrap_or_default()),
+        ];
+        let shown = cells.iter().filter(|(shown, _)| *shown);
+        shown
+            .map(|(_, cell)| format!(r#"<td class="n minor">{cell}</td>"#))
+            .collect()
+    }
+}
+
+fn percent(share: f64) -> String {
+    // 99.6 % is not all.
+    let digits = usize::from(share > 0.0 && share < 1.0 && !(0.01..=0.99).contains(&share));
+    text::fixed(100.0 * share, digits) + "\u{a0}%"
+}
+
+fn probability(p: f64) -> String {
+    if p < 0.001 {
+        "0.000".into()
+    } else {
+        text::fixed(p, 3)
+    }
+}
+
+/// What the columns mean, in plain words.
+fn readings(tables: &[(&Group, Vec<Entry>)]) -> String {
+    let rows = || tables.iter().flat_map(|t| &t.1).map(|e| e.row);
+    let mut out = String::new();
+    if rows().any(|r| r.success.is_some()) {
+        out += "<p class=\"note\"><b>Solved</b>: the share of episodes that do the task to the end.</p>";
+    }
+    let distances: Vec<Distance> = rows().filter_map(|r| r.distance).collect();
+    if let Some(first) = distances.first() {
+        let chance = first.within_reference.map_or(String::new(), |w| {
+            format!(
+                " Two halves of the demonstrations are {} apart by chance alone.",
+                text::fixed(w, 3)
+            )
+        });
+        let test = if distances.iter().any(|d| d.p_value.is_some()) {
+            " p: how often chance alone would tell the episodes from the demonstrations as clearly; below 0.05 \
+             they visit other states, above it no difference can be shown."
+        } else {
+            ""
+        };
+        out += &format!(
+            "<p class=\"note\"><b>Distance</b>: how far the visited states and actions are from the demonstrations’, in \
+             their standard deviations; 0 is the same.{chance}{test}</p>"
+        );
+    }
+    out
+}
+
+/// The scores as a picture of its own: one part an environment.
+pub(super) fn standalone(groups: &[Group]) -> Option<String> {
+    let several = groups.iter().map(|g| g.members.len()).sum::<usize>() > 1;
+    let blocks: Vec<dots::Block> = groups
+        .iter()
+        .map(|g| dots::Block {
+            title: if g.one_of_many {
+                g.name().into()
+            } else {
+                String::new()
+            },
+            summary: String::new(),
+            verdict: String::new(),
+            entries: entries(g, several)
+                .iter()
+                .map(|e| dots::Entry {
+                    policy: e.label.clone(),
+                    kind: e.row.kind,
+                    returns: e.row.returns,
+                    score: e.row.score,
+                })
+                .collect(),
+        })
+        .collect();
+    dots::standalone("Normalised score, mean and 95 % interval", &blocks)
+}
+
+fn line(entry: &Entry, scale: &Scale, columns: Columns) -> String {
     let row = entry.row;
     let key = entry.style.map_or_else(String::new, |s| {
         format!(r#"<span class="key s{}" aria-hidden="true"></span>"#, s % 8)
@@ -83,29 +217,33 @@ fn line(entry: &Entry, scale: &Scale, several: bool) -> String {
     } else {
         ""
     };
-    let training = if several {
-        let [seconds, steps] = entry.training.unwrap_or_default();
-        let steps = steps
-            .filter(|s| *s > 0.0)
-            .map(|s| small(&text::counted(s, "step", "steps")));
-        format!(
-            r#"<td class="n minor">{}{}</td>"#,
-            seconds.map(text::duration).unwrap_or_default(),
-            steps.unwrap_or_default(),
-        )
-    } else {
-        String::new()
-    };
     format!(
-        r#"<tr{class}><th scope="row">{key}<span class="label">{}</span></th><td class="n">{}</td><td class="n">{}</td><td class="scale">{}</td>{training}<td class="n minor">{}</td></tr>"#,
+        r#"<tr{class}><th scope="row">{key}<span class="label">{}</span>{}</th><td class="n">{}</td><td class="n">{}</td><td class="scale">{}</td>{}</tr>"#,
         text::unbroken(&entry.label),
+        on_phones(row),
         estimate(row.returns, text::number),
         estimate(row.score, |v| text::fixed(v, 3)),
         row.score
             .map(|s| scale.mark(s, row.kind, entry.style.unwrap_or(0)))
             .unwrap_or_default(),
-        row.episodes.map(text::count).unwrap_or_default(),
+        columns.cells(entry),
     )
+}
+
+/// Phones have no room for more columns: a line below the name instead.
+fn on_phones(row: &Row) -> String {
+    let parts: Vec<String> = [
+        row.success.map(|s| format!("solved {}", percent(s.mean))),
+        row.distance
+            .map(|d| format!("distance {}", text::fixed(d.sliced_wasserstein, 2))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!("<small class=\"narrow\">{}</small>", parts.join(", "))
 }
 
 fn small(text: &str) -> String {
@@ -113,7 +251,7 @@ fn small(text: &str) -> String {
 }
 
 /// A mean above its interval.
-fn estimate(e: Option<Estimate>, format: impl Fn(f64) -> String) -> String {
+pub(super) fn estimate(e: Option<Estimate>, format: impl Fn(f64) -> String) -> String {
     let Some(e) = e else {
         return "–".into();
     };
@@ -121,69 +259,4 @@ fn estimate(e: Option<Estimate>, format: impl Fn(f64) -> String) -> String {
         .ci95
         .map(|[low, high]| small(&format!("{} to\u{a0}{}", format(low), format(high))));
     format!("{}{}", format(e.mean), interval.unwrap_or_default())
-}
-
-/// The scale of normalised scores: holds random at 0 and the expert at 1, and runaway policies up
-/// to a point.
-struct Scale {
-    low: f64,
-    high: f64,
-}
-
-impl Scale {
-    fn around(scores: &[Estimate]) -> Self {
-        let ends = || {
-            scores
-                .iter()
-                .flat_map(|e| [e.mean].into_iter().chain(e.ci95.into_iter().flatten()))
-        };
-        Self {
-            low: ends().fold(0.0, f64::min).max(-0.5),
-            high: ends().fold(1.0, f64::max).min(1.5),
-        }
-    }
-
-    /// The place of a score, per cent of the width: marks keep their size on any screen.
-    fn place(&self, v: f64) -> f64 {
-        let v = v.clamp(self.low, self.high);
-        5.0 + (v - self.low) / (self.high - self.low) * 90.0
-    }
-
-    fn header(&self) -> String {
-        let [random, expert] = [self.place(0.0), self.place(1.0)];
-        format!(
-            r#"<svg class="interval" height="16" aria-hidden="true"><text class="tick" x="{random:.1}%" dx="-3" y="12">0 random</text><text class="tick end" x="{expert:.1}%" dx="3" y="12">expert 1</text></svg>"#,
-        )
-    }
-
-    /// A dot with its interval; an arrow where the policy is off the scale.
-    fn mark(&self, e: Estimate, kind: Kind, style: usize) -> String {
-        let x = self.place(e.mean);
-        let mut out = String::from(r#"<svg class="interval" height="26" aria-hidden="true">"#);
-        for v in [0.0, 1.0] {
-            let x = self.place(v);
-            out += &format!(r#"<line class="grid" x1="{x:.1}%" x2="{x:.1}%" y1="0" y2="26"/>"#);
-        }
-        if let Some([low, high]) = e.ci95 {
-            let (low, high) = (self.place(low), self.place(high));
-            out += &format!(
-                r#"<line class="whisker" x1="{low:.1}%" x2="{high:.1}%" y1="13" y2="13"/>"#
-            );
-        }
-        let class = match kind {
-            Kind::Learned => format!("point learned s{}", style % 8),
-            _ => "point".into(),
-        };
-        let arrow = |d: &str| {
-            format!(r#"<svg x="{x:.1}%" overflow="visible"><path class="{class}" d="{d}"/></svg>"#)
-        };
-        out += &if e.mean < self.low {
-            arrow("M-4 13l7 -5v10z")
-        } else if e.mean > self.high {
-            arrow("M4 13l-7 -5v10z")
-        } else {
-            format!(r#"<circle class="{class}" cx="{x:.1}%" cy="13" r="4.5"/>"#)
-        };
-        out + "</svg>"
-    }
 }

@@ -102,8 +102,8 @@ fn hostile_text_stays_text() {
         let page = html(&runs);
         parse(&page);
         assert!(!page.contains("<script>alert") && !page.contains("<img"));
-        // Ours: two scripts, and one block of data for the player.
-        assert_eq!(page.matches("<script").count(), 3);
+        // Ours: three scripts, and one block of data for the player.
+        assert_eq!(page.matches("<script").count(), 4);
     }
     parse(&strip_svg(&hostile.motions[0]));
     parse(&curves_svg(&hostile));
@@ -147,6 +147,7 @@ fn absent_and_broken_values_leave_gaps_not_errors() {
                     metrics: lines,
                     evaluation: evaluation.clone(),
                     motions: vec![],
+                    landscape: None,
                 };
                 parse(&html(std::slice::from_ref(&report)));
                 parse(&html(&[report.clone(), report.clone()]));

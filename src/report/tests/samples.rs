@@ -234,6 +234,7 @@ pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
         }
     }
     RunReport {
+        landscape: None,
         findings: Vec::new(),
         title: format!("pendulum-{algo}-{seed}"),
         config: config("pendulum", algo, seed),
@@ -249,6 +250,7 @@ pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
 /// A complete run on a cart-pole.
 pub(crate) fn cart_pole_run(seed: u64) -> RunReport {
     RunReport {
+        landscape: None,
         findings: Vec::new(),
         title: format!("cart_pole-{seed}"),
         config: config("cart_pole", "gan-gcl", seed),

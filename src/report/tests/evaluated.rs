@@ -1,0 +1,310 @@
+//! What the page makes of everything that an evaluation may hold, and of what it may not.
+
+use serde_json::{Map, Value, json};
+
+use super::parse;
+use super::rich::{landscape, rich};
+use super::samples::run;
+use crate::report::facts::Facts;
+use crate::report::heat::{base64, from_base64};
+use crate::report::{RunReport, Walker, data, html, pictures, png};
+
+#[test]
+fn a_rich_evaluation_is_shown_in_full() {
+    let page = html(&[rich(0)]);
+    let text = parse(&page);
+    for words in [
+        "Solved",
+        "93\u{a0}%",
+        "Distance",
+        "Two halves of the demonstrations are 0.060 apart",
+        "Noise on actions",
+        "Noise on observations",
+        "standard deviation of each action <",
+        "wall_right",
+        "δ = −0.007: the cost is sound here",
+        "δ = 0.210: the cost is exploited here",
+        "Score 1 is the expert, designed for this variant",
+        "Ranking accuracy",
+        "(0.880 to 0.960)",
+        "Single steps",
+        "Landscape of the cost",
+        "angular_velocity, rad/s",
+        "cost, nats",
+        "Calibration error 0.043.",
+        "ESS 0.62",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+    assert!(page.contains("data:image/png;base64,"));
+    assert_eq!(page.matches("data-second=").count(), 3);
+    assert_eq!(
+        page.matches("data-second=\"angular_velocity\" hidden")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn parts_without_data_are_left_out() {
+    let page = html(&[run("gan-gcl", 0, 0.98)]);
+    for trace in [
+        "id=\"robustness\"",
+        "id=\"transfer\"",
+        "class=\"landscape\"",
+        ">Solved<",
+        ">Distance<",
+        "Importance weights",
+    ] {
+        assert!(!page.contains(trace), "{trace}");
+    }
+}
+
+#[test]
+fn whatever_an_evaluation_holds_the_page_is_well_formed() {
+    let odd = [
+        json!(null),
+        json!("<script>alert(1)</script>"),
+        json!(-1e308),
+        json!(1e-320),
+        json!([]),
+        json!([null, 3, "x", {}, []]),
+        json!({ "mean": null, "ci95": [1] }),
+        json!(vec![0.5; 10_000]),
+    ];
+    let names = [
+        "robustness",
+        "transfer",
+        "correlations",
+        "calibration",
+        "calibration_error",
+        "log_weights",
+        "ess",
+        "spearman_ci95",
+        "ranking_accuracy",
+        "rows",
+    ];
+    for value in &odd {
+        let mut all = rich(0);
+        let evaluation = all.evaluation.as_mut().expect("samples are evaluated");
+        for name in names {
+            let mut one = rich(0);
+            one.evaluation.as_mut().expect("samples are evaluated")[name] = value.clone();
+            everything(&[one]);
+            evaluation[name] = value.clone();
+        }
+        everything(&[all]);
+        // The same one and two levels further down.
+        let mut inner = rich(0);
+        let evaluation = inner.evaluation.as_mut().expect("samples are evaluated");
+        for name in names {
+            replace(&mut evaluation[name], value, 2);
+        }
+        everything(&[inner]);
+    }
+}
+
+fn replace(at: &mut Value, by: &Value, depth: usize) {
+    if depth == 0 {
+        *at = by.clone();
+        return;
+    }
+    match at {
+        Value::Array(items) => items.iter_mut().for_each(|v| replace(v, by, depth - 1)),
+        Value::Object(map) => map
+            .iter_mut()
+            .filter(|(name, _)| !["policy", "kind", "name", "variant"].contains(&name.as_str()))
+            .for_each(|(_, v)| replace(v, by, depth - 1)),
+        _ => {}
+    }
+}
+
+fn everything(runs: &[RunReport]) {
+    let page = html(runs);
+    parse(&page);
+    assert!(!page.contains("<script>alert"));
+    for picture in pictures(runs) {
+        parse(&picture.svg);
+    }
+}
+
+#[test]
+fn hostile_names_stay_text_and_make_harmless_file_names() {
+    let evil = "../</svg><script>alert('1')</script>\u{0}";
+    let mut hostile = rich(0);
+    hostile.title = evil.into();
+    let evaluation = hostile.evaluation.as_mut().expect("samples are evaluated");
+    evaluation["robustness"][0]["unit"] = evil.into();
+    evaluation["robustness"][0]["points"][0]["policies"][0]["policy"] = evil.into();
+    evaluation["robustness"][2]["points"][0]["name"] = evil.into();
+    evaluation["transfer"][0]["summary"] = evil.into();
+    evaluation["transfer"][0]["rows"][0]["policy"] = evil.into();
+    evaluation["correlations"][0]["distribution"] = evil.into();
+    let landscape = hostile.landscape.as_mut().expect("samples have one");
+    landscape.channels[0].name = evil.into();
+    landscape.channels[1].unit = evil.into();
+    everything(&[hostile.clone()]);
+    everything(&[hostile.clone(), hostile.clone()]);
+    for picture in pictures(&[hostile]) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        assert!(picture.name.chars().all(plain), "{}", picture.name);
+    }
+}
+
+#[test]
+fn odd_landscapes_are_drawn_or_left_out() {
+    let mut odd = Vec::new();
+    let mut changed = |change: fn(&mut crate::report::Landscape)| {
+        let mut l = landscape(0);
+        change(&mut l);
+        odd.push(l);
+    };
+    changed(|l| l.surfaces.clear());
+    changed(|l| l.paths.clear());
+    changed(|l| l.surfaces[0].cost.truncate(3));
+    changed(|l| l.surfaces[0].size = 0);
+    changed(|l| l.surfaces[0].x = 99);
+    changed(|l| l.surfaces[0].x_range = [f64::NAN, 1.0]);
+    changed(|l| l.surfaces[0].y_range = [1.0, 1.0]);
+    changed(|l| l.surfaces[0].cost.fill(f32::NAN));
+    changed(|l| l.surfaces[0].cost.fill(2.0));
+    changed(|l| l.surfaces[0].cost[5] = f32::INFINITY);
+    changed(|l| l.paths[0].points[1] = vec![]);
+    changed(|l| l.paths[0].points[1].fill(f32::NAN));
+    changed(|l| l.paths[0].points[1].fill(1e30));
+    changed(|l| {
+        // Loops without end, which lines would smear over the map.
+        let round = |i: u16| vec![3.0 * f32::from(i).cos(), 7.0 * f32::from(i).sin(), 0.0];
+        l.paths[0].points = (0..10_000).map(round).collect();
+    });
+    changed(|l| l.paths[0].points = vec![vec![0.5; 3]; 10_000]);
+    let mut spotted = 0;
+    for landscape in odd {
+        let mut report = rich(0);
+        report.landscape = Some(landscape);
+        spotted += usize::from(html(std::slice::from_ref(&report)).contains("class=\"spot "));
+        everything(&[report]);
+    }
+    assert_eq!(spotted, 1);
+}
+
+#[test]
+fn eight_rich_runs_stay_under_five_megabytes() {
+    let runs: Vec<RunReport> = (0..8)
+        .map(|seed| {
+            let mut report = rich(seed);
+            let mut landscape = landscape(seed);
+            let surface = landscape.surfaces[0].clone();
+            landscape.surfaces = vec![surface; 15];
+            let path = landscape.paths[0].clone();
+            landscape.paths = vec![path; 12];
+            report.landscape = Some(landscape);
+            report
+        })
+        .collect();
+    let page = html(&runs);
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
+}
+
+#[test]
+fn runs_that_differ_in_their_seed_share_a_line() {
+    let runs = [0, 1, 2].map(|seed| run("gan-gcl", seed, 0.9));
+    let page = html(&runs);
+    let text = parse(&page);
+    assert!(text.contains("GAN-GCL, 3 seeds") && text.contains("no confidence interval"));
+    // For wide and for narrow screens.
+    assert_eq!(page.matches("class=\"band").count(), 2);
+    // Another setting makes another line; a copy of a run is no further seed.
+    let mut other = run("gan-gcl", 3, 0.9);
+    other.config["algo"]["settings"]["beta"] = json!(2.0);
+    let text = parse(&html(&[runs[0].clone(), runs[1].clone(), other.clone()]));
+    assert!(text.contains("GAN-GCL, 2 seeds") && text.contains("GAN-GCL, seed 3"));
+    let text = parse(&html(&[runs[0].clone(), runs[0].clone()]));
+    assert!(!text.contains("seeds"));
+}
+
+#[test]
+fn bands_hold_their_line_and_mean_is_the_mean() {
+    let flat = |seed: u64, value: f64| {
+        let mut report = run("gan-gcl", seed, 0.9);
+        report.metrics = (0..5)
+            .map(|k| {
+                let mut line = Map::new();
+                line.insert("iteration".into(), k.into());
+                line.insert("true_return".into(), value.into());
+                line
+            })
+            .collect();
+        report
+    };
+    let runs = [flat(0, -10.0), flat(1, -20.0)];
+    let facts: Vec<Facts> = runs.iter().map(Facts::of).collect();
+    let groups = crate::report::group::by_environment(&facts);
+    let lines = crate::report::seeds::lines(&groups[0].members);
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].points[3], [3.0, -15.0]);
+    assert_eq!(lines[0].band[3], [3.0, -20.0, -10.0]);
+}
+
+#[test]
+fn every_picture_becomes_a_png_of_twice_its_size() {
+    let runs = [rich(0)];
+    let pictures = pictures(&runs);
+    for name in [
+        "evaluation",
+        "variants",
+        "transfer",
+        "robustness-action_noise",
+        "robustness-observation_noise",
+        "learned-against-true-cost",
+        "landscape-angle-angular_velocity",
+        "calibration",
+        "importance-weights",
+        "diagnostics-ess",
+        "pendulum-gan-gcl-0-curve",
+        "pendulum-gan-gcl-0-expert",
+    ] {
+        assert!(pictures.iter().any(|p| p.name == name), "{name}");
+    }
+    for picture in &pictures {
+        let bytes = png(&picture.svg).unwrap_or_else(|e| panic!("{}: {e}", picture.name));
+        let image = tiny_skia::Pixmap::decode_png(&bytes).expect("a PNG");
+        let head = "<svg xmlns=\"http://www.w3.org/2000/svg\"";
+        let wide = format!("{head} width=\"{}\"", image.width() / 2);
+        assert!(picture.svg.starts_with(&wide), "{}", picture.name);
+        let dark = image.pixels().iter().filter(|p| p.red() < 128).count();
+        assert!(dark > 50, "{}: empty", picture.name);
+    }
+    assert!(png("<svg").is_err() && png("<svg/>").is_err());
+}
+
+#[test]
+fn all_numbers_are_in_the_data() {
+    let all = data(&[rich(0)]);
+    let run = &all["runs"][0];
+    assert_eq!(run["evaluation"]["spearman"], 0.93);
+    assert_eq!(run["landscape"]["channels"][1]["unit"], "rad/s");
+    assert_eq!(run["landscape"]["paths"][0]["walker"], "expert");
+    assert_eq!(run["metrics"].as_array().map(Vec::len), Some(120));
+    assert_eq!(run["config"]["seed"], 0);
+    assert!(
+        rich(0)
+            .landscape
+            .is_some_and(|l| l.paths.iter().any(|p| p.walker == Walker::Policy))
+    );
+}
+
+#[test]
+fn base64_goes_there_and_back() {
+    for (bytes, text) in [
+        (&b""[..], ""),
+        (b"f", "Zg=="),
+        (b"fo", "Zm8="),
+        (b"foo", "Zm9v"),
+        (b"foobar", "Zm9vYmFy"),
+    ] {
+        assert_eq!(base64(bytes), text);
+        assert_eq!(from_base64(text).as_deref(), Some(bytes));
+    }
+    assert_eq!(from_base64("Zm9v!"), None);
+}
