@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 
-use super::common::{Demonstrations, Output, interrupt_flag, workers};
+use super::common::{Demonstrations, Output, interrupt_flag, parse_override, workers};
 use super::evaluated::describe;
 use super::imported::{self, Imported};
 use super::ui::Counter;
@@ -16,6 +16,7 @@ use crate::evaluate::controller::Controller;
 use crate::evaluate::{Comparison, Discriminator, Evaluation, Options, STAGES, Subject, evaluate};
 use crate::learners::{Learner, Task, bc::Bc};
 use crate::policy::GaussianPolicy;
+use crate::run::settings::Override;
 use crate::run::{Algo, RunFolder, files, settings};
 
 /// Arguments of `costate evaluate`.
@@ -60,6 +61,9 @@ pub struct Args {
     /// true cost, where that has not been done, and set them beside the run's own policy (minutes each).
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     transfer: Vec<String>,
+    /// Change how policies in variants are trained, on either cost: a setting of `costate expert`.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_override, requires = "transfer")]
+    set: Vec<Override>,
     /// Worker threads; results do not depend on it [default: one a core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
@@ -113,7 +117,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let imitated = run.config().imitated()?;
     let demos = args.demos.clone().unwrap_or(imitated.path.clone());
     let demonstrations = open_demonstrations(&run, &demos)?;
-    transfer::check(&run, &args.transfer)?;
+    transfer::check(&run, &args.transfer, &args.set)?;
     let interrupt = interrupt_flag()?;
     let interrupted = || {
         Error::Failure(
@@ -136,7 +140,14 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         }
     }
     for name in &args.transfer {
-        let found = transfer::transfer(&run, &demonstrations, name, plan, &interrupt, output)?;
+        let found = transfer::transfer(
+            &run,
+            &demonstrations,
+            name,
+            (plan, &args.set),
+            &interrupt,
+            output,
+        )?;
         found.ok_or_else(interrupted)?;
     }
     let evaluation = evaluate_run(&run, &demonstrations, plan, output)?;

@@ -23,6 +23,7 @@ use crate::learners::Task;
 use crate::learners::frozen::FrozenCostSettings;
 use crate::learners::ppo::PpoExpertSettings;
 use crate::policy::GaussianPolicy;
+use crate::run::settings::Override;
 use crate::run::{Algo, RunFolder, settings};
 
 /// Where a run keeps what it found in variants.
@@ -63,7 +64,8 @@ fn variant_of(run: &RunFolder, name: &str) -> Result<(EnvFactory, String), Error
 }
 
 /// Checks that there are such variants before hours are spent on the first.
-pub fn check(run: &RunFolder, names: &[String]) -> Result<(), Error> {
+pub fn check(run: &RunFolder, names: &[String], set: &[Override]) -> Result<(), Error> {
+    recipe(run, set)?;
     names
         .iter()
         .try_for_each(|name| variant_of(run, name).map(|_| ()))
@@ -74,7 +76,7 @@ pub fn transfer(
     run: &RunFolder,
     demonstrations: &Demonstrations,
     name: &str,
-    plan: EvaluationPlan,
+    (plan, set): (EvaluationPlan, &[Override]),
     interrupt: &AtomicBool,
     output: Output,
 ) -> Result<Option<Transfer>, Error> {
@@ -108,9 +110,7 @@ pub fn transfer(
     let random = episodes::degraded(&factory, pool, &actor, 1.0, count, seed)?;
 
     // A policy trained on the true cost there.
-    let Algo::Ppo(recipe) = settings::resolve("ppo", &run.config().env.name, None, &[])? else {
-        return Err(Error::Failure("the settings of ppo are not its own".into()));
-    };
+    let recipe = recipe(run, set)?;
     let true_places: Vec<Place<PpoExpertSettings>> =
         places(&folder, "true-cost", recipe.iterations, &recipe);
     let title = Title {
@@ -224,6 +224,14 @@ pub fn transfer(
     }
     run.write_json(&format!("{FOLDER}/{name}.json"), &found)?;
     Ok(Some(found))
+}
+
+/// How policies in variants are trained: as experts are.
+fn recipe(run: &RunFolder, set: &[Override]) -> Result<PpoExpertSettings, Error> {
+    match settings::resolve("ppo", &run.config().env.name, None, set)? {
+        Algo::Ppo(recipe) => Ok(recipe),
+        _ => Err(Error::Failure("the settings of ppo are not its own".into())),
+    }
 }
 
 /// Where fresh policies go that differ in their seeds only.
