@@ -158,7 +158,7 @@ fn comparison(suite: &Suite, results: Results, count: usize, envs: &[String]) ->
         let better = match method.name == first.name || own.is_empty() {
             true => "–".into(),
             false => {
-                let estimate = probability_of_improvement(&own, &other, 0);
+                let estimate = probability_of_improvement(&own, &other);
                 let figure = match spread_shows(&own) && spread_shows(&other) {
                     true => with_interval(estimate),
                     false => format!("{:.3}", estimate.mean),

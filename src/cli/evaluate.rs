@@ -1,12 +1,13 @@
 //! `costate evaluate`.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 
 use super::common::{Demonstrations, Output, interrupt_flag, workers};
 use super::ui::{Counter, interval, number, table};
-use super::{transfer, validate};
+use super::{compare, compared, transfer, validate};
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::{Comparison, Evaluation, Options, Subject, evaluate};
@@ -20,10 +21,12 @@ use crate::run::{Algo, RunFolder, files, settings};
 Examples:
   costate evaluate runs/pendulum-gan-gcl-0
   costate evaluate runs/pendulum-gan-gcl-0 --episodes 500 --deterministic --json
-  costate evaluate runs/point_maze-airl-0 --transfer wall_right")]
+  costate evaluate runs/point_maze-airl-0 --transfer wall_right
+  costate evaluate runs/pendulum-bc-0 runs/pendulum-gan-gcl-0")]
 pub struct Args {
-    /// Run folder.
-    run: PathBuf,
+    /// Run folders; several are compared at the end.
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
     /// The demonstrations, if they are not where the run found them.
     #[arg(long, value_name = "DIR")]
     demos: Option<PathBuf>,
@@ -56,10 +59,34 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             args.episodes
         )));
     }
-    let run = RunFolder::open(&args.run)?;
+    let interrupt = interrupt_flag()?;
+    if let [path] = args.runs.as_slice() {
+        let evaluation = evaluate_one(&RunFolder::open(path)?, &args, &interrupt, output)?;
+        return output.result(&evaluation, || describe(&evaluation));
+    }
+    // What cannot be compared is refused before minutes are spent on it.
+    let runs = compared::open(&args.runs)?;
+    for run in &runs {
+        output.remark(&format!("{}:", run.path().display()));
+        evaluate_one(run, &args, &interrupt, output)?;
+        if interrupt.load(Ordering::SeqCst) {
+            return Err(Error::Failure(
+                "interrupted; the runs named so far are evaluated".into(),
+            ));
+        }
+    }
+    compare::compare_runs(&runs, output)
+}
+
+fn evaluate_one(
+    run: &RunFolder,
+    args: &Args,
+    interrupt: &AtomicBool,
+    output: Output,
+) -> Result<Evaluation, Error> {
     let imitated = run.config().imitated()?;
     let demos = args.demos.clone().unwrap_or(imitated.path.clone());
-    let demonstrations = open_demonstrations(&run, &demos)?;
+    let demonstrations = open_demonstrations(run, &demos)?;
     let options = Options {
         episodes: args.episodes,
         seed: args.seed,
@@ -70,8 +97,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         },
         pool: RolloutPool::new(workers(args.workers)?),
     };
-    transfer::check(&run, &args.transfer)?;
-    let interrupt = interrupt_flag()?;
+    transfer::check(run, &args.transfer)?;
     let interrupted = || {
         Error::Failure(
             "interrupted; the same command goes on with the fresh policies that are missing".into(),
@@ -80,24 +106,17 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     if args.reoptimize {
         let settings = settings::validation(&run.config().env.name)?;
         let workers = options.pool.workers();
-        let found = validate::validate(
-            &run,
-            &demonstrations,
-            &settings,
-            workers,
-            &interrupt,
-            output,
-        )?;
+        let found =
+            validate::validate(run, &demonstrations, &settings, workers, interrupt, output)?;
         if found.is_none() {
             return Err(interrupted());
         }
     }
     for name in &args.transfer {
-        let found = transfer::transfer(&run, &demonstrations, name, options, &interrupt, output)?;
+        let found = transfer::transfer(run, &demonstrations, name, options, interrupt, output)?;
         found.ok_or_else(interrupted)?;
     }
-    let evaluation = evaluate_run(&run, &demonstrations, options, output)?;
-    output.result(&evaluation, || describe(&evaluation))
+    evaluate_run(run, &demonstrations, options, output)
 }
 
 /// The demonstrations of a run, recognised by their fingerprint.

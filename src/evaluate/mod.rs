@@ -1,5 +1,6 @@
 //! Evaluation: does the policy do the task, and is the cost the right one?
 
+pub mod compare;
 mod cost;
 pub mod dard;
 pub mod epic;
@@ -21,7 +22,7 @@ use crate::policy::GaussianPolicy;
 pub use cost::{CostPoint, CostReport, DiscriminatorFigures};
 pub use frozen::Frozen;
 use occupancy::{OccupancyDistance, Reference};
-use statistics::{Estimate, bootstrap};
+use statistics::{Estimate, bootstrap, mean_interval};
 pub use transfer::Transfer;
 
 /// Name of the kept fresh policy's row.
@@ -46,6 +47,9 @@ pub struct Row {
     /// How far its states and actions are from the demonstrations'; none for these themselves, or with fewer than two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupancy: Option<OccupancyDistance>,
+    /// True return of every episode, in the order of the starts, which policies evaluated with the same seed share.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returns: Vec<f64>,
 }
 
 /// The scale of normalised scores: returns that mean 1 and 0.
@@ -71,7 +75,7 @@ impl Scale {
         seed: u64,
     ) -> Row {
         let own = returns(episodes);
-        let e = bootstrap(&[&own], seed, |m| m[0]);
+        let e = mean_interval(&own, seed);
         let score = bootstrap(&[&own, &self.one, &self.zero], seed, |m| {
             (m[0] - m[2]) / (m[1] - m[2])
         });
@@ -83,6 +87,7 @@ impl Scale {
             normalized_score: score.mean,
             normalized_score_ci95: score.ci95,
             occupancy,
+            returns: own,
         }
     }
 }
