@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 
@@ -9,7 +10,7 @@ use super::common::{Demonstrations, Output, interrupt_flag, parse_override, work
 use super::evaluated::describe;
 use super::imported::{self, Imported};
 use super::ui::Counter;
-use super::{transfer, validate};
+use super::{compare, compared, transfer, validate};
 use crate::cost::{EnergyModel, StepCost};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
@@ -26,12 +27,14 @@ Examples:
   costate evaluate runs/pendulum-gan-gcl-0
   costate evaluate runs/pendulum-gan-gcl-0 --episodes 500 --deterministic --json
   costate evaluate runs/point_maze-airl-0 --transfer wall_right
+  costate evaluate runs/pendulum-bc-0 runs/pendulum-gan-gcl-0
   costate evaluate demos/pendulum --policy swing.onnx
   costate evaluate demos/cart_pole --policy 'push = 9*pole_angle + 2*pole_rate'
   costate evaluate demos/point_maze --cost 'position_x^2 + (position_y - 1)^2'")]
 pub struct Args {
-    /// Run folder; or a folder of demonstrations, with --policy or --cost.
-    run: PathBuf,
+    /// Run folders, several of which are compared at the end; or a folder of demonstrations, with --policy or --cost.
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
     /// Somebody else's policy instead of the run's: a .safetensors or .onnx file, an expert's name, `random`,
     /// `constant=V,…`, or a formula for every action, `CHANNEL = FORMULA; …`.
     #[arg(long, value_name = "WHO")]
@@ -98,14 +101,16 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             false => ActionChoice::Sample,
         },
     };
-    if args.policy.is_some() || args.cost.is_some() || imported::is_dataset(&args.run) {
+    if let [place] = args.runs.as_slice()
+        && (args.policy.is_some() || args.cost.is_some() || imported::is_dataset(place))
+    {
         if args.reoptimize || !args.transfer.is_empty() {
             return Err(Error::Misuse(
                 "--reoptimize and --transfer train on a run's own cost; leave --policy and --cost out".into(),
             ));
         }
         let imported = Imported {
-            place: &args.run,
+            place,
             demos: args.demos.as_deref(),
             policy: args.policy.as_deref(),
             cost: args.cost.as_deref(),
@@ -113,12 +118,41 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         let evaluation = imported::evaluate_imported(&imported, plan, output)?;
         return output.result(&evaluation, || describe(&evaluation));
     }
-    let run = RunFolder::open(&args.run)?;
+    if args.policy.is_some() || args.cost.is_some() {
+        return Err(Error::Misuse(
+            "--policy and --cost take one run or one folder of demonstrations".into(),
+        ));
+    }
+    let interrupt = interrupt_flag()?;
+    if let [path] = args.runs.as_slice() {
+        let evaluation = evaluate_one(&RunFolder::open(path)?, &args, plan, &interrupt, output)?;
+        return output.result(&evaluation, || describe(&evaluation));
+    }
+    // What cannot be compared is refused before minutes are spent on it.
+    let runs = compared::open(&args.runs)?;
+    for run in &runs {
+        output.remark(&format!("{}:", run.path().display()));
+        evaluate_one(run, &args, plan, &interrupt, output)?;
+        if interrupt.load(Ordering::SeqCst) {
+            return Err(Error::Failure(
+                "interrupted; the runs named so far are evaluated".into(),
+            ));
+        }
+    }
+    compare::compare_runs(&runs, output)
+}
+
+fn evaluate_one(
+    run: &RunFolder,
+    args: &Args,
+    plan: Plan,
+    interrupt: &AtomicBool,
+    output: Output,
+) -> Result<Evaluation, Error> {
     let imitated = run.config().imitated()?;
     let demos = args.demos.clone().unwrap_or(imitated.path.clone());
-    let demonstrations = open_demonstrations(&run, &demos)?;
-    transfer::check(&run, &args.transfer, &args.set)?;
-    let interrupt = interrupt_flag()?;
+    let demonstrations = open_demonstrations(run, &demos)?;
+    transfer::check(run, &args.transfer, &args.set)?;
     let interrupted = || {
         Error::Failure(
             "interrupted; the same command goes on with the fresh policies that are missing".into(),
@@ -127,31 +161,18 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     if args.reoptimize {
         let settings = settings::validation(&run.config().env.name)?;
         let workers = plan.options.pool.workers();
-        let found = validate::validate(
-            &run,
-            &demonstrations,
-            &settings,
-            workers,
-            &interrupt,
-            output,
-        )?;
+        let found =
+            validate::validate(run, &demonstrations, &settings, workers, interrupt, output)?;
         if found.is_none() {
             return Err(interrupted());
         }
     }
     for name in &args.transfer {
-        let found = transfer::transfer(
-            &run,
-            &demonstrations,
-            name,
-            (plan, &args.set),
-            &interrupt,
-            output,
-        )?;
+        let how = (plan, args.set.as_slice());
+        let found = transfer::transfer(run, &demonstrations, name, how, interrupt, output)?;
         found.ok_or_else(interrupted)?;
     }
-    let evaluation = evaluate_run(&run, &demonstrations, plan, output)?;
-    output.result(&evaluation, || describe(&evaluation))
+    evaluate_run(run, &demonstrations, plan, output)
 }
 
 /// The demonstrations of a run, recognised by their fingerprint.

@@ -2,6 +2,8 @@
 
 mod bench;
 mod common;
+mod compare;
+mod compared;
 mod demo;
 mod demos;
 mod diagnose;
@@ -70,8 +72,10 @@ enum Command {
     Demos(demos::Args),
     /// Train a policy (and a cost) from demonstrations.
     Train(train::Args),
-    /// Evaluate a run's policy and cost.
+    /// Evaluate a run's policy and cost; compare several runs.
     Evaluate(evaluate::Args),
+    /// Compare evaluated runs: which method is better, and could that be chance?
+    Compare(compare::Args),
     /// Say what keeps a run from succeeding, and what to change.
     Diagnose(diagnose::Args),
     /// Write one self-contained HTML page about runs.
@@ -109,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Expert(args) => expert::run(args, output),
         Command::Train(args) => train::run(args, output),
         Command::Evaluate(args) => evaluate::run(args, output),
+        Command::Compare(args) => compare::run(args, output),
         Command::Diagnose(args) => diagnose::run(args, output),
         Command::Report(args) => report::run(args, output),
         Command::Bench(args) => bench::run(args, output),

@@ -1,5 +1,6 @@
 //! Evaluation: does the policy do the task, and is the cost the right one?
 
+pub mod compare;
 pub mod controller;
 mod cost;
 pub mod dard;
@@ -26,7 +27,7 @@ pub use frozen::Frozen;
 pub use groups::{Group, Groups};
 use occupancy::{OccupancyDistance, Reference};
 pub use robustness::Curve;
-use statistics::{Estimate, bootstrap};
+use statistics::{Estimate, bootstrap, mean_interval};
 pub use transfer::Transfer;
 
 /// Name of the kept fresh policy's row.
@@ -85,7 +86,7 @@ impl Scale {
         seed: u64,
     ) -> Row {
         let own = returns(episodes);
-        let e = bootstrap(&[&own], seed, |m| m[0]);
+        let e = mean_interval(&own, seed);
         let score = bootstrap(&[&own, &self.one, &self.zero], seed, |m| {
             (m[0] - m[2]) / (m[1] - m[2])
         });

@@ -156,11 +156,13 @@ fn normal() -> Normal {
     Normal::standard()
 }
 
-/// The quantile of sorted values, linear between them.
+/// The (B + 1)α-th of B sorted draws, linear between them (Davison and Hinkley 1997, section 2.4): taken among the
+/// draws alone, the intervals of few hundred resamples would be too short.
 pub fn percentile(sorted: &[f64], level: f64) -> f64 {
-    let place = (sorted.len() - 1) as f64 * level;
+    let last = sorted.len() - 1;
+    let place = ((sorted.len() + 1) as f64 * level - 1.0).clamp(0.0, last as f64);
     let (low, share) = (place.floor() as usize, place.fract());
-    let high = (low + 1).min(sorted.len() - 1);
+    let high = (low + 1).min(last);
     // Equal neighbours stay as they are, to the bit.
     sorted[low] + share * (sorted[high] - sorted[low])
 }

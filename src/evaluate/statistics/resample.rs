@@ -46,10 +46,11 @@ const LONGEST_ARM: f64 = 3.0;
 
 pub(super) fn mean_with(values: &[f64], plan: Plan) -> Estimate {
     let n = values.len() as f64;
-    let own = Moments::of(values.iter().copied());
+    let centre = values.iter().sum::<f64>() / n;
+    let own = Moments::of(values.iter().copied(), centre);
     let mut rng = plan.stream();
     let mut studentised: Vec<f64> = (0..plan.count)
-        .map(|_| Moments::of(resample(values, &mut rng)))
+        .map(|_| Moments::of(resample(values, &mut rng), centre))
         .filter(|m| m.error > 0.0)
         .map(|m| (m.mean - own.mean) / m.error)
         .collect();
@@ -75,20 +76,24 @@ struct Moments {
 }
 
 impl Moments {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
-        // Welford 1962: one pass, no cancellation.
-        let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
+    /// Of values that lie around `centre`; sums of deviations from it do not cancel.
+    fn of(values: impl Iterator<Item = f64>, centre: f64) -> Self {
+        let (mut n, mut sum, mut squares) = (0.0, 0.0, 0.0);
         for v in values {
+            let deviation = v - centre;
             n += 1.0;
-            let step = v - mean;
-            mean += step / n;
-            squares += step * (v - mean);
+            sum += deviation;
+            squares += deviation * deviation;
         }
-        let error = match n > 1.0 {
-            true => (squares / (n - 1.0) / n).sqrt(),
+        let spread = squares - sum * sum / n;
+        let error = match n > 1.0 && spread > 1e-12 * squares {
+            true => (spread / (n - 1.0) / n).sqrt(),
             false => 0.0,
         };
-        Self { mean, error }
+        Self {
+            mean: centre + sum / n,
+            error,
+        }
     }
 }
 
@@ -164,22 +169,24 @@ pub(super) fn samples_with<T: Clone>(
     plan: Plan,
     statistic: impl Fn(&[T]) -> Option<f64>,
 ) -> Option<Found> {
-    let point = statistic(&groups.concat())?;
-    let left_out = |i: usize| -> Vec<f64> {
-        let before: usize = groups[..i].iter().map(Vec::len).sum();
-        let value = |j: usize| {
-            let mut all = groups.concat();
-            all.remove(before + j);
-            statistic(&all)
+    let mut all = groups.concat();
+    let point = statistic(&all)?;
+    let mut before = 0;
+    let mut left_out = Vec::with_capacity(groups.len());
+    for group in groups {
+        let places = before..before + group.len();
+        before = places.end;
+        let mut without = |i: usize| {
+            let unit = all.remove(i);
+            let value = statistic(&all);
+            all.insert(i, unit);
+            value
         };
-        (0..groups[i].len()).filter_map(value).collect()
-    };
-    let left_out: Vec<Vec<f64>> = (0..groups.len())
-        .map(|i| match groups[i].len() {
+        left_out.push(match group.len() {
             0 | 1 => Vec::new(),
-            _ => left_out(i),
-        })
-        .collect();
+            _ => places.filter_map(&mut without).collect(),
+        });
+    }
     let mut rng = plan.stream();
     let draws: Vec<f64> = (0..plan.count)
         .filter_map(|_| statistic(&resample_strata(groups, &mut rng)))

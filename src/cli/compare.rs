@@ -1,0 +1,318 @@
+//! `costate compare`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::common::Output;
+use super::compared::{self, Compared, Method};
+use super::ui::{number, table};
+use crate::error::Error;
+use crate::evaluate::compare::{Basis, Comparison, MethodScores, RunScores, compare};
+use crate::evaluate::statistics::{Estimate, interquartile_mean, stratified_interquartile_mean};
+use crate::run::RunFolder;
+
+/// Arguments of `costate compare`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  costate compare runs/pendulum-bc-0 runs/pendulum-gan-gcl-0
+  costate compare runs/pendulum-{bc,gan-gcl}-{0,1,2,3,4} --json")]
+pub struct Args {
+    /// Folders of evaluated runs on one environment; those that differ in their seed only are one method.
+    #[arg(required = true, num_args = 2..)]
+    runs: Vec<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: Args, output: Output) -> Result<(), Error> {
+    compare_runs(&compared::open(&args.runs)?, output)
+}
+
+/// Compares evaluated runs and prints the result; `evaluate` ends with it, too.
+pub fn compare_runs(runs: &[RunFolder], output: Output) -> Result<(), Error> {
+    let all = compared::read(runs)?;
+    let figures = &all[0].figures;
+    let mut report = Report {
+        env: all[0].config.env.name.clone(),
+        evaluation_seed: figures.evaluation_seed,
+        episodes: figures.episodes,
+        actions: figures.actions.clone(),
+        expert_return: figures.expert_return,
+        random_return: figures.random_return,
+        methods: Vec::new(),
+        comparisons: Vec::new(),
+    };
+    let seed = report.evaluation_seed;
+    let methods = compared::methods(all);
+    let scores: Vec<MethodScores> = methods.iter().map(scores).collect();
+    report.methods = methods
+        .iter()
+        .zip(&scores)
+        .map(|(m, s)| MethodReport::of(m, s, seed))
+        .collect();
+    report.comparisons = compare(&scores, seed);
+    output.result(&report, || report.describe())
+}
+
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct Report {
+    env: String,
+    evaluation_seed: u64,
+    episodes: usize,
+    actions: String,
+    expert_return: f64,
+    random_return: f64,
+    methods: Vec<MethodReport>,
+    /// The best method beside each of the others.
+    comparisons: Vec<Comparison>,
+}
+
+#[derive(Serialize)]
+struct MethodReport {
+    method: String,
+    algo: String,
+    demonstrations: Option<usize>,
+    /// What the interval of the score is over: `runs`, or the `episodes` of the one run.
+    interval_over: &'static str,
+    /// Interquartile mean over runs; likewise the return and the success rate.
+    normalized_score: f64,
+    normalized_score_ci95: [f64; 2],
+    #[serde(rename = "return")]
+    mean_return: f64,
+    success_rate: Option<f64>,
+    success_rate_ci95: Option<[f64; 2]>,
+    /// Sliced Wasserstein distance from the demonstrations; this and what follows are means over runs.
+    occupancy: Option<f64>,
+    spearman: Option<f64>,
+    epic: Option<f64>,
+    dard: Option<f64>,
+    fresh_normalized_score: Option<f64>,
+    /// How many runs' costs were found to be what.
+    verdicts: BTreeMap<String, usize>,
+    runs: Vec<RunReport>,
+}
+
+#[derive(Serialize)]
+struct RunReport {
+    run: PathBuf,
+    seed: u64,
+    #[serde(rename = "return")]
+    mean_return: f64,
+    normalized_score: f64,
+    normalized_score_ci95: [f64; 2],
+    success_rate: Option<f64>,
+}
+
+fn scores(method: &Method) -> MethodScores {
+    let run = |run: &Compared| {
+        let f = &run.figures;
+        let mut own_ci95 = f.policy_return.ci95.map(|v| run.score(v));
+        // Where random actions beat the demonstrations the scale is upside down.
+        own_ci95.sort_by(f64::total_cmp);
+        RunScores {
+            score: f.normalized_score,
+            ci95: f.normalized_score_ci95,
+            own_ci95,
+            episodes: run.returns().iter().map(|&v| run.score(v)).collect(),
+        }
+    };
+    MethodScores {
+        name: method.name.clone(),
+        runs: method.runs.iter().map(run).collect(),
+    }
+}
+
+impl MethodReport {
+    fn of(method: &Method, scores: &MethodScores, seed: u64) -> Self {
+        let runs = &method.runs;
+        let config = &runs[0].config;
+        let score = scores.estimate(seed);
+        let values = |of: &dyn Fn(&Compared) -> Option<f64>| -> Vec<f64> {
+            runs.iter().filter_map(of).collect()
+        };
+        let mean = |of: &dyn Fn(&Compared) -> Option<f64>| {
+            let found = values(of);
+            (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
+        };
+        let success = success_rate(runs, seed);
+        let mut verdicts = BTreeMap::new();
+        for frozen in runs.iter().filter_map(|r| r.figures.frozen.as_ref()) {
+            let name = serde_json::to_value(frozen.verdict).unwrap_or_default();
+            *verdicts
+                .entry(name.as_str().unwrap_or_default().to_owned())
+                .or_insert(0) += 1;
+        }
+        Self {
+            method: method.name.clone(),
+            algo: config.algo.name().into(),
+            demonstrations: config.demonstrations.as_ref().map(|d| d.episodes),
+            interval_over: if runs.len() == 1 { "episodes" } else { "runs" },
+            normalized_score: score.mean,
+            normalized_score_ci95: score.ci95,
+            mean_return: interquartile_mean(&values(&|r| Some(r.figures.policy_return.mean))),
+            success_rate: success.rate,
+            success_rate_ci95: success.ci95,
+            occupancy: mean(&|r| r.row()?.occupancy.map(|o| o.sliced_wasserstein)),
+            spearman: mean(&|r| r.figures.spearman),
+            epic: mean(&|r| r.figures.epic),
+            dard: mean(&|r| r.figures.dard),
+            fresh_normalized_score: mean(&|r| {
+                let frozen = r.figures.frozen.as_ref()?;
+                frozen.policies.get(frozen.kept).map(|p| p.normalized_score)
+            }),
+            verdicts,
+            runs: runs.iter().map(RunReport::of).collect(),
+        }
+    }
+
+    fn verdict(&self) -> String {
+        let words = self.verdicts.iter().map(|(verdict, count)| {
+            let verdict = verdict.replace('_', " ");
+            match self.runs.len() {
+                1 => verdict,
+                _ => format!("{verdict} {count}"),
+            }
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl RunReport {
+    fn of(run: &Compared) -> Self {
+        Self {
+            run: run.path.clone(),
+            seed: run.config.seed,
+            mean_return: run.figures.policy_return.mean,
+            normalized_score: run.figures.normalized_score,
+            normalized_score_ci95: run.figures.normalized_score_ci95,
+            success_rate: run.row().and_then(|r| r.success_rate),
+        }
+    }
+}
+
+#[derive(Default)]
+struct SuccessRate {
+    rate: Option<f64>,
+    ci95: Option<[f64; 2]>,
+}
+
+/// Of one run as it was evaluated; of several the interquartile mean, where all have one.
+fn success_rate(runs: &[Compared], seed: u64) -> SuccessRate {
+    let rows = runs.iter().filter_map(Compared::row);
+    let rates: Vec<f64> = rows.filter_map(|r| r.success_rate).collect();
+    if rates.len() < runs.len() {
+        return SuccessRate::default();
+    }
+    if let [run] = runs {
+        return SuccessRate {
+            rate: Some(rates[0]),
+            ci95: run.row().and_then(|r| r.success_rate_ci95),
+        };
+    }
+    let Estimate { mean, ci95 } = stratified_interquartile_mean(&[rates], seed);
+    // Equal rates, all runs' all successes say, show no spread: no interval rather than one of no length.
+    let spread = ci95[1] > ci95[0];
+    SuccessRate {
+        rate: Some(mean),
+        ci95: spread.then(|| ci95.map(|v| v.clamp(0.0, 1.0))),
+    }
+}
+
+/// A column of the table: its title and what it shows of a method.
+type Column = (&'static str, fn(&MethodReport) -> Option<String>);
+
+const COLUMNS: [Column; 12] = [
+    ("method", |m| Some(m.method.clone())),
+    ("runs (seeds)", |m| {
+        let seeds: Vec<String> = m.runs.iter().map(|r| r.seed.to_string()).collect();
+        Some(format!("{} ({})", m.runs.len(), seeds.join(" ")))
+    }),
+    ("score", |m| Some(format!("{:.3}", m.normalized_score))),
+    ("95 %", |m| {
+        let mark = if m.runs.len() == 1 { " *" } else { "" };
+        Some(range(m.normalized_score_ci95) + mark)
+    }),
+    ("return", |m| Some(number(m.mean_return))),
+    ("success", |m| {
+        let rate = format!("{:.2}", m.success_rate?);
+        Some(match m.success_rate_ci95 {
+            Some([low, high]) => format!("{rate} ({low:.2} … {high:.2})"),
+            None => rate,
+        })
+    }),
+    ("distance", |m| m.occupancy.map(|v| format!("{v:.3}"))),
+    ("Spearman", |m| m.spearman.map(|v| format!("{v:.3}"))),
+    ("EPIC", |m| m.epic.map(|v| format!("{v:.3}"))),
+    ("DARD", |m| m.dard.map(|v| format!("{v:.3}"))),
+    ("fresh", |m| {
+        m.fresh_normalized_score.map(|v| format!("{v:.3}"))
+    }),
+    ("cost", |m| (!m.verdicts.is_empty()).then(|| m.verdict())),
+];
+
+fn range([low, high]: [f64; 2]) -> String {
+    format!("{low:.3} … {high:.3}")
+}
+
+impl Report {
+    fn describe(&self) -> String {
+        // Columns that have nothing to show are left out.
+        let shown: Vec<Column> = COLUMNS
+            .into_iter()
+            .filter(|(_, of)| self.methods.iter().any(|m| of(m).is_some()))
+            .collect();
+        let header: Vec<&str> = shown.iter().map(|(title, _)| *title).collect();
+        let cells = |m| {
+            shown
+                .iter()
+                .map(|(_, of)| of(m).unwrap_or("–".into()))
+                .collect()
+        };
+        let rows: Vec<Vec<String>> = self.methods.iter().map(cells).collect();
+        let mut text = format!(
+            "{}; {} episodes a run from the starts of seed {}, actions: {}\n\n{}\n",
+            self.env,
+            self.episodes,
+            self.evaluation_seed,
+            self.actions,
+            table(&header, &rows)
+        );
+        text += "score = (return − random) / (expert − random), interquartile mean over runs with its 95 % bootstrap interval\n";
+        if self.methods.iter().any(|m| m.runs.len() == 1) {
+            text +=
+                "* one run: the interval is over its episodes and says nothing of other seeds\n";
+        }
+        if header.contains(&"Spearman") {
+            text += "Spearman (1 is best), EPIC and DARD distance (0 is best) of the learned cost with the true one; fresh = score of fresh policies on the frozen cost; means over runs\n";
+        }
+        text + &self.statements()
+    }
+
+    fn statements(&self) -> String {
+        let mut text = String::from("\n");
+        for comparison in &self.comparisons {
+            text += &format!("{}\n", comparison.statement);
+        }
+        match self.methods.len() {
+            1 => text += "one method: nothing to compare it with\n",
+            2 => {}
+            n => {
+                text += &format!(
+                    "told apart = at 5 % after Holm's correction for the {} pairs of methods\n",
+                    n * (n - 1) / 2
+                );
+            }
+        }
+        if self
+            .comparisons
+            .iter()
+            .any(|c| c.basis == Basis::UnpairedEpisodes)
+        {
+            text += "evaluations of an earlier version do not have every episode's return: their intervals are not paired by start; evaluate again for sharper ones\n";
+        }
+        text
+    }
+}
