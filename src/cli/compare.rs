@@ -285,8 +285,26 @@ impl Report {
             text +=
                 "* one run: the interval is over its episodes and says nothing of other seeds\n";
         }
-        if header.contains(&"Spearman") {
-            text += "Spearman (1 is best), EPIC and DARD distance (0 is best) of the learned cost with the true one; fresh = score of fresh policies on the frozen cost; means over runs\n";
+        let legend = [
+            (
+                "distance",
+                "distance = of visited states and actions from the demonstrations' (sliced Wasserstein)",
+            ),
+            (
+                "Spearman",
+                "Spearman = rank correlation of the learned cost with the true one (1 is best)",
+            ),
+            (
+                "EPIC",
+                "EPIC, DARD = distances of the learned cost from the true one (0 is best)",
+            ),
+            (
+                "fresh",
+                "fresh = score of fresh policies on the frozen cost; cost = what they say of it, by runs",
+            ),
+        ];
+        for (_, line) in legend.iter().filter(|(column, _)| header.contains(column)) {
+            text += &format!("{line}\n");
         }
         text + &self.statements()
     }

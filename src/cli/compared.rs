@@ -126,11 +126,10 @@ pub fn open(paths: &[PathBuf]) -> Result<Vec<RunFolder>, Error> {
         let demonstrations = config
             .imitated()
             .map_err(|e| Error::Misuse(format!("{}: {e}", run.path().display())))?;
-        same(
-            [&runs[0], run].map(RunFolder::path),
-            "env",
-            [&runs[0], run].map(|r| &r.config().env),
-        )?;
+        let pair = [&runs[0], run];
+        let (paths, envs) = (pair.map(RunFolder::path), pair.map(|r| &r.config().env));
+        same(paths, "env.name", envs.map(|e| &e.name))?;
+        same(paths, "env", envs)?;
         let twin = runs[..i].iter().find(|other| {
             let c = other.config();
             c.seed == config.seed
@@ -300,10 +299,16 @@ fn name(methods: &[Method], keys: &[BTreeMap<String, String>], which: usize) -> 
         return algo.clone();
     }
     let own = &keys[which];
+    // `gradient_penalty` says it; `learning_rate` does not say whose.
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let shown = |key: &str| match own.keys().filter(|k| last(k) == last(key)).count() {
+        1 => last(key),
+        _ => key.to_owned(),
+    };
     let differing: Vec<String> = own
         .iter()
         .filter(|(k, v)| namesakes.iter().any(|&i| keys[i].get(*k) != Some(v)))
-        .map(|(k, v)| format!("{k}={v}"))
+        .map(|(k, v)| format!("{}={v}", shown(k)))
         .collect();
     if differing.len() <= SPELT {
         return format!("{algo} ({})", differing.join(", "));
