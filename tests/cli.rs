@@ -4,12 +4,8 @@ mod common;
 
 use std::fs;
 
-use common::{fail, run, small_dataset, succeed, train_args};
+use common::{fail, json, run, small_dataset, succeed, train_args};
 use serde_json::Value;
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|e| panic!("not one JSON value ({e}): {text}"))
-}
 
 #[test]
 fn every_command_has_help_with_an_example() {

@@ -256,8 +256,8 @@ fn runs_that_cannot_be_read_say_why() {
     fail(
         at,
         &["evaluate", "demos"],
-        1,
-        &["config.json", "run folder"],
+        2,
+        &["--policy or --cost", "run's folder"],
     );
     let mut args = vec!["train", "demos", "--algo", "bc", "--quiet", "-o", "run"];
     args.extend(["--set", "iterations=2"]);

@@ -52,8 +52,9 @@ fn written_costs_have_the_distances_that_follow_from_what_they_are() {
     };
     let near = |found: [f64; 4], expected: [f64; 4]| {
         for (found, expected) in found.iter().zip(expected) {
+            // Observations saturate where random actions lead, the true state does not.
             assert!(
-                (found - expected).abs() < 1e-3,
+                (found - expected).abs() < 5e-3,
                 "{found}, expected {expected}"
             );
         }
@@ -136,7 +137,7 @@ fn anybody_can_be_evaluated() {
         &["--policy", "random", "--reoptimize"],
         &["--reoptimize"],
     );
-    fail(at, &["evaluate", "nowhere"], 2, &["nowhere"]);
+    fail(at, &["evaluate", "nowhere"], 1, &["nowhere", "config.json"]);
 }
 
 /// y = x Wᵀ as an ONNX file: one MatMul with a weight `[n, 1]` (onnx.proto, opset 13).

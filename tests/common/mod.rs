@@ -84,3 +84,8 @@ pub fn train_args<'a>(more: &[&'a str]) -> Vec<&'a str> {
     args.extend(more);
     args
 }
+
+/// Standard output of `--json` as a value.
+pub fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("not one JSON value ({e}): {text}"))
+}
