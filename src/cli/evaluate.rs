@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "WHO")]
     policy: Option<String>,
     /// Another cost instead of the run's: a cost.safetensors file, or a formula of observations and actions.
-    #[arg(long, value_name = "FILE|FORMULA")]
+    #[arg(long, value_name = "FILE|FORMULA", allow_hyphen_values = true)]
     cost: Option<String>,
     /// The demonstrations, if they are not where the run found them.
     #[arg(long, value_name = "DIR")]

@@ -117,6 +117,17 @@ fn actor(file: &Path, demonstrations: &Demonstrations, plan: Plan) -> Result<Con
     Ok(Controller::Actor(Arc::new(policy.freeze()), plan.choice))
 }
 
+/// Refuses a file that does not exist.
+fn there(path: &Path) -> Result<(), Error> {
+    match path.exists() {
+        true => Ok(()),
+        false => Err(Error::Misuse(format!(
+            "{}: there is no such file",
+            path.display()
+        ))),
+    }
+}
+
 /// Who is meant by `--policy`.
 fn acting(who: &str, demonstrations: &Demonstrations, plan: Plan) -> Result<Acting, Error> {
     let factory = &demonstrations.factory;
@@ -137,6 +148,7 @@ fn acting(who: &str, demonstrations: &Demonstrations, plan: Plan) -> Result<Acti
             of(Controller::Onnx(Arc::new(policy)), name, "mean")
         }
         Some("safetensors") => {
+            there(path)?;
             let controller = actor(path, demonstrations, plan)?;
             of(controller, name, action_word(plan.choice))
         }
@@ -196,6 +208,7 @@ fn constant(who: &str, spec: &EnvSpec) -> Result<Vec<f32>, Error> {
 fn cost(what: &str, demonstrations: &Demonstrations) -> Result<Box<dyn StepCost>, Error> {
     let path = Path::new(what);
     if path.extension().is_some_and(|e| e == "safetensors") {
+        there(path)?;
         let model = EnergyModel::read(path)?;
         same_env("cost", path, model.env(), demonstrations)?;
         return Ok(Box::new(model));
