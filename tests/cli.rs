@@ -5,7 +5,6 @@ mod common;
 use std::fs;
 
 use common::{fail, json, run, small_dataset, succeed, train_args};
-use serde_json::Value;
 
 #[test]
 fn every_command_has_help_with_an_example() {
