@@ -97,7 +97,7 @@ pub const METRICS: [Metric; 9] = [
         greater_is_better: false,
     },
     Metric {
-        name: "|δ|",
+        name: "δ, distance from 0",
         of: |c| Some(c.fresh.as_ref()?.delta.abs()),
         greater_is_better: false,
     },
