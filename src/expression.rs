@@ -1,7 +1,7 @@
 //! Formulas over named channels, as people write them: hand-written costs and scripted policies.
 
 use costate_envs::EnvSpec;
-use costate_envs::model::nearest;
+use costate_envs::model::{nearest, suggestion};
 use exmex::prelude::*;
 
 use crate::error::Error;
@@ -23,15 +23,13 @@ impl Formula {
     pub fn parse(text: &str, spec: &EnvSpec, actions: bool) -> Result<Self, Error> {
         let parsed: FlatEx<f64> = exmex::parse(text)
             .map_err(|e| Error::Misuse(format!("formula `{text}`: {}", e.msg())))?;
-        let mut known: Vec<&str> = names(&spec.observation.0);
+        let mut known: Vec<&str> = spec.observation.names().collect();
         if actions {
-            known.extend(names(&spec.action.0));
+            known.extend(spec.action.names());
         }
         let column = |name: &String| {
             known.iter().position(|k| k == name).ok_or_else(|| {
-                let hint = nearest(name, known.iter().copied())
-                    .map(|n| format!(", did you mean `{n}`?"))
-                    .unwrap_or_default();
+                let hint = suggestion(nearest(name, known.iter().copied()));
                 Error::Misuse(format!(
                     "formula `{text}`: {} has no `{name}`{hint}; there are {}",
                     spec.name,
@@ -65,10 +63,6 @@ impl Formula {
     pub fn text(&self) -> &str {
         &self.text
     }
-}
-
-fn names(channels: &[costate_envs::Channel]) -> Vec<&str> {
-    channels.iter().map(|c| c.name.as_str()).collect()
 }
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ fn evaluation(algo: &str, score: f64) -> Value {
         "random_return": -110.0,
         "normalized_score": score,
         "normalized_score_ci95": [score - 0.02, score + 0.02],
-        "rows": [{ "policy": algo, "occupancy": {
+        "rows": [{ "policy": algo, "episodes": 4, "return": mean_return, "ci95": [mean_return - 1.0, mean_return + 1.0],
+            "normalized_score": score, "normalized_score_ci95": [score - 0.02, score + 0.02], "occupancy": {
             "sliced_wasserstein": 0.25, "within_reference": 0.2, "mmd_squared": 0.0, "p_value": 0.5,
         } }],
     })

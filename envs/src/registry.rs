@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::env::Env;
-use crate::model::{Model, nearest, parse};
+use crate::model::{Model, nearest, parse, suggestion};
 use crate::parameters::{self, SetError};
 use crate::physics::Blueprint;
 use crate::spec::EnvSpec;
@@ -23,13 +23,13 @@ use crate::worlds::lq::{Lq, LqModel};
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ModelError {
     /// No environment of that name.
-    #[error("unknown environment `{name}`{}; `costate envs` lists them", suggest(.nearest))]
+    #[error("unknown environment `{name}`{}; `costate envs` lists them", suggestion(.nearest.as_deref()))]
     UnknownEnv {
         name: String,
         nearest: Option<String>,
     },
     /// No parameter of that name.
-    #[error("unknown parameter `env.{key}` of {env}{}; `costate envs {env}` lists them", suggest(.nearest))]
+    #[error("unknown parameter `env.{key}` of {env}{}; `costate envs {env}` lists them", suggestion(.nearest.as_deref()))]
     UnknownKey {
         env: String,
         key: String,
@@ -46,7 +46,7 @@ pub enum ModelError {
         candidates: Vec<String>,
     },
     /// No variant of that name.
-    #[error("{env} has no variant `{name}`{}; {}", suggest(.nearest), offer(.known))]
+    #[error("{env} has no variant `{name}`{}; {}", suggestion(.nearest.as_deref()), offer(.known))]
     UnknownVariant {
         env: String,
         name: String,
@@ -59,13 +59,6 @@ pub enum ModelError {
     /// A model that cannot be read or makes no sense.
     #[error("{source_name}: {reason}")]
     Invalid { source_name: String, reason: String },
-}
-
-fn suggest(nearest: &Option<String>) -> String {
-    nearest
-        .as_ref()
-        .map(|n| format!(", did you mean `{n}`?"))
-        .unwrap_or_default()
 }
 
 fn offer(known: &[String]) -> String {

@@ -41,6 +41,21 @@ impl Space {
         self.0.len()
     }
 
+    /// The channels' names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.0.iter().map(|c| c.name.as_str())
+    }
+
+    /// The names in one line.
+    pub fn listed(&self) -> String {
+        self.names().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Where a channel stands.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.names().position(|n| n == name)
+    }
+
     /// Whether every entry of `values` lies within its channel's bounds.
     pub fn contains(&self, values: &[f32]) -> bool {
         values.len() == self.dim()

@@ -11,4 +11,4 @@ pub use result::{CellResult, FreshResult, Milestone};
 pub use speed::{BatchRow, ScheduleRow, ScoreRow, Speed, WorldRow};
 pub use suite::{Cell, Method, Suite};
 pub use table::markdown;
-pub use trust::CostMetrics;
+pub use trust::{CostMetrics, Trust};

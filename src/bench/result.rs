@@ -123,7 +123,6 @@ impl CellResult {
 
     /// Writes the result: complete or absent.
     pub fn write(&self, file: &Path) -> Result<(), Error> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| Error::Failure(e.to_string()))?;
-        files::write_atomic(file, (text + "\n").as_bytes())
+        files::write_json(file, self)
     }
 }

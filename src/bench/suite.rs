@@ -4,14 +4,14 @@
 
 use std::path::Path;
 
-use costate_envs::model::nearest;
+use costate_envs::model::{nearest, suggestion};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
 use crate::learners::frozen::ValidationSettings;
 use crate::run::Algo;
-use crate::run::settings::{resolve_with, suggestion, validation};
+use crate::run::settings::{resolve_with, validation};
 
 /// A row of a table: an algorithm with what differs from its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

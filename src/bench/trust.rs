@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::result::CellResult;
 use crate::evaluate::CostReport;
-use crate::evaluate::statistics::{Estimate, bootstrap_pairs, spearman};
+use crate::evaluate::statistics::{Estimate, bootstrap_pairs, sides, spearman};
 
 /// Figures of a learned cost, over all trajectories of the evaluation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -160,8 +160,8 @@ fn of_metric(metric: &Metric, results: &[CellResult]) -> Trust {
         });
     }
     let correlation = bootstrap_pairs(&groups, 0, |pairs| {
-        let side = |i: usize| pairs.iter().map(|p| p[i]).collect::<Vec<_>>();
-        spearman(&side(0), &side(1))
+        let [metric, score] = sides(pairs);
+        spearman(&metric, &score)
     });
     Trust {
         metric: metric.name,
@@ -171,20 +171,20 @@ fn of_metric(metric: &Metric, results: &[CellResult]) -> Trust {
 }
 
 /// The section of the table: best prophet first.
-pub fn markdown(results: &[CellResult]) -> String {
-    let mut all = trust(results);
+pub fn markdown(all: &[Trust]) -> String {
+    let mut all: Vec<&Trust> = all.iter().collect();
     let cells = all.iter().map(|t| t.points.len()).max().unwrap_or(0);
     if cells < 3 {
         return String::new();
     }
-    let figure = |t: &Trust| t.correlation.map_or(f64::NEG_INFINITY, |c| c.mean);
+    let figure = |t: &&Trust| t.correlation.map_or(f64::NEG_INFINITY, |c| c.mean);
     all.sort_by(|a, b| figure(b).total_cmp(&figure(a)));
     let mut text = format!(
         "\n## Which figure of a cost deserves trust?\n\nSpearman’s correlation of each figure with the score of fresh \
          policies trained on the frozen cost, over {cells} cells of this table (signs turned so that 1 is a perfect \
          prophet) [95 % interval; environments resampled by themselves].\n\n| figure | correlation | cells |\n| --- | ---: | ---: |\n"
     );
-    for t in &all {
+    for t in all {
         let figure = t.correlation.map_or("–".into(), |c| {
             format!("{:.2} [{:.2}, {:.2}]", c.mean, c.ci95[0], c.ci95[1])
         });

@@ -19,7 +19,9 @@ use super::record::record;
 use super::speed;
 use super::train::{Request, new_run, work};
 use super::validate::validate;
-use crate::bench::{Cell, CellResult, CostMetrics, FreshResult, Milestone, Suite, markdown, trust};
+use crate::bench::{
+    Cell, CellResult, CostMetrics, FreshResult, Milestone, Suite, Trust, markdown, trust,
+};
 use crate::error::Error;
 use crate::evaluate::{FRESH, Options, episodes};
 use crate::report::{Multiple, trust_svg};
@@ -107,10 +109,11 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         .map(|cell| Ok((cell.clone(), current(&whole, &cell, &folder)?)))
         .collect::<Result<Vec<_>, Error>>()?;
     let there: Vec<CellResult> = results.iter().filter_map(|(_, r)| r.clone()).collect();
-    let table = markdown(&whole, &results) + &trust::markdown(&there);
+    let all = trust::trust(&there);
+    let table = markdown(&whole, &results) + &trust::markdown(&all);
     if !args.show {
         files::write_atomic(&folder.join("README.md"), table.as_bytes())?;
-        if let Some(picture) = trust_picture(&there) {
+        if let Some(picture) = trust_picture(&all) {
             files::write_atomic(&folder.join("trust.svg"), picture.as_bytes())?;
         }
     }
@@ -118,15 +121,14 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 }
 
 /// Fresh policies' scores over every figure of their costs; `None` with too few cells.
-fn trust_picture(results: &[CellResult]) -> Option<String> {
-    let all = trust::trust(results);
+fn trust_picture(all: &[Trust]) -> Option<String> {
     let mut groups: Vec<String> = Vec::new();
     for point in all.iter().flat_map(|t| &t.points) {
         if !groups.contains(&point.algo) {
             groups.push(point.algo.clone());
         }
     }
-    let multiple = |t: &trust::Trust| Multiple {
+    let multiple = |t: &Trust| Multiple {
         title: t.metric.into(),
         points: t
             .points

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::common::Output;
 use super::compared::{self, Compared, Method};
-use super::ui::{number, table};
+use super::ui::{number, score_interval, table};
 use crate::error::Error;
 use crate::evaluate::compare::{Basis, Comparison, MethodScores, RunScores, compare};
 use crate::evaluate::statistics::{Estimate, interquartile_mean, stratified_interquartile_mean};
@@ -156,9 +156,9 @@ impl MethodReport {
             success_rate: success.rate,
             success_rate_ci95: success.ci95,
             occupancy: mean(&|r| r.row()?.occupancy.map(|o| o.sliced_wasserstein)),
-            spearman: mean(&|r| r.figures.spearman),
-            epic: mean(&|r| r.figures.epic),
-            dard: mean(&|r| r.figures.dard),
+            spearman: mean(&|r| r.figures.cost.as_ref()?.spearman),
+            epic: mean(&|r| r.figures.cost.as_ref()?.epic),
+            dard: mean(&|r| r.figures.cost.as_ref()?.dard),
             fresh_normalized_score: mean(&|r| {
                 let frozen = r.figures.frozen.as_ref()?;
                 frozen.policies.get(frozen.kept).map(|p| p.normalized_score)
@@ -233,7 +233,7 @@ const COLUMNS: [Column; 12] = [
     ("score", |m| Some(format!("{:.3}", m.normalized_score))),
     ("95 %", |m| {
         let mark = if m.runs.len() == 1 { " *" } else { "" };
-        Some(range(m.normalized_score_ci95) + mark)
+        Some(score_interval(m.normalized_score_ci95) + mark)
     }),
     ("return", |m| Some(number(m.mean_return))),
     ("success", |m| {
@@ -252,10 +252,6 @@ const COLUMNS: [Column; 12] = [
     }),
     ("cost", |m| (!m.verdicts.is_empty()).then(|| m.verdict())),
 ];
-
-fn range([low, high]: [f64; 2]) -> String {
-    format!("{low:.3} … {high:.3}")
-}
 
 impl Report {
     fn describe(&self) -> String {

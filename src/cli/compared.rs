@@ -3,60 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::evaluate::Frozen;
-use crate::evaluate::occupancy::OccupancyDistance;
-use crate::evaluate::statistics::Estimate;
+use crate::evaluate::{Evaluation, Row};
 use crate::run::{RunConfig, RunFolder};
 
 /// Version of `evaluation.json` that this build reads, the newest.
 const FORMAT: u64 = 1;
 
-/// What a comparison needs of `evaluation.json`.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Figures {
-    pub evaluation_seed: u64,
-    pub actions: String,
-    pub episodes: usize,
-    #[serde(rename = "return")]
-    pub policy_return: Estimate,
-    pub expert_return: f64,
-    pub random_return: f64,
-    pub normalized_score: f64,
-    pub normalized_score_ci95: [f64; 2],
-    pub rows: Vec<FiguresRow>,
-    #[serde(default)]
-    pub frozen: Option<Frozen>,
-    #[serde(default)]
-    pub spearman: Option<f64>,
-    #[serde(default)]
-    pub epic: Option<f64>,
-    #[serde(default)]
-    pub dard: Option<f64>,
-}
-
-/// One line of its table; evaluations of earlier versions lack some of it.
-#[derive(Debug, Clone, Deserialize)]
-pub struct FiguresRow {
-    pub policy: String,
-    #[serde(default)]
-    pub occupancy: Option<OccupancyDistance>,
-    #[serde(default)]
-    pub success_rate: Option<f64>,
-    #[serde(default)]
-    pub success_rate_ci95: Option<[f64; 2]>,
-    #[serde(default)]
-    pub returns: Vec<f64>,
-}
-
 /// An evaluated run.
 pub struct Compared {
     pub path: PathBuf,
     pub config: RunConfig,
-    pub figures: Figures,
+    pub figures: Evaluation,
 }
 
 impl Compared {
@@ -82,7 +43,7 @@ impl Compared {
             Some(_) => {}
             None => return Err(bad("no field `format`".into())),
         }
-        let figures: Figures = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
+        let figures: Evaluation = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
         let found = Self {
             path: run.path().into(),
             config: run.config().clone(),
@@ -98,7 +59,7 @@ impl Compared {
     }
 
     /// The learned policy's line.
-    pub fn row(&self) -> Option<&FiguresRow> {
+    pub fn row(&self) -> Option<&Row> {
         let name = self.config.algo.name();
         self.figures.rows.iter().find(|r| r.policy == name)
     }

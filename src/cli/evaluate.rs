@@ -152,7 +152,7 @@ fn evaluate_one(
     let imitated = run.config().imitated()?;
     let demos = args.demos.clone().unwrap_or(imitated.path.clone());
     let demonstrations = open_demonstrations(run, &demos)?;
-    transfer::check(run, &args.transfer, &args.set)?;
+    let recipe = transfer::recipe(run, &args.transfer, &args.set)?;
     let interrupted = || {
         Error::Failure(
             "interrupted; the same command goes on with the fresh policies that are missing".into(),
@@ -167,9 +167,14 @@ fn evaluate_one(
             return Err(interrupted());
         }
     }
+    let asked = transfer::Asked {
+        plan,
+        recipe: &recipe,
+        interrupt,
+        output,
+    };
     for name in &args.transfer {
-        let how = (plan, args.set.as_slice());
-        let found = transfer::transfer(run, &demonstrations, name, how, interrupt, output)?;
+        let found = transfer::transfer(run, &demonstrations, name, asked)?;
         found.ok_or_else(interrupted)?;
     }
     evaluate_run(run, &demonstrations, plan, output)
@@ -250,7 +255,6 @@ pub fn evaluate_run(
         algo: run.config().algo.name(),
         run_seed: run.config().seed,
         controller: acting(&policy),
-        actions: action_word(plan.choice),
         cost: model.as_ref().map(|m| m as &dyn StepCost),
         discriminator,
         demonstrations: demonstrations.dataset.episodes(),
@@ -294,14 +298,6 @@ pub fn same_env(
         "{}: a {what} of {env}, but the demonstrations are of {here}; take demonstrations of {env}",
         file.display()
     )))
-}
-
-/// As `evaluation.json` calls it.
-pub fn action_word(choice: ActionChoice) -> &'static str {
-    match choice {
-        ActionChoice::Mean => "mean",
-        ActionChoice::Sample => "sample",
-    }
 }
 
 /// Where a run keeps its cloned yardstick.

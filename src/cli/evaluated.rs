@@ -1,6 +1,6 @@
 //! An evaluation in words.
 
-use super::ui::{interval, number, table};
+use super::ui::{interval, number, score_interval, table};
 use super::{transfer, validate};
 use crate::evaluate::robustness::Change;
 use crate::evaluate::statistics::Estimate;
@@ -32,10 +32,6 @@ fn three(v: f64) -> String {
     format!("{v:.3}")
 }
 
-fn between(ci: [f64; 2]) -> String {
-    format!("{:.3} … {:.3}", ci[0], ci[1])
-}
-
 fn or_none<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or("–".into(), show)
 }
@@ -48,7 +44,7 @@ fn policies(e: &Evaluation) -> String {
             number(r.mean_return),
             interval(r.ci95),
             three(r.normalized_score),
-            between(r.normalized_score_ci95),
+            score_interval(r.normalized_score_ci95),
             or_none(r.success_rate, |s| format!("{:.0} %", 100.0 * s)),
             or_none(r.occupancy, |o| three(o.sliced_wasserstein)),
             or_none(r.occupancy, |o| three(o.p_value)),
@@ -78,7 +74,7 @@ fn policies(e: &Evaluation) -> String {
 
 fn cost(c: &CostReport) -> String {
     let figure = |v: Option<f64>, ci: Option<[f64; 2]>| match (v, ci) {
-        (Some(v), Some(ci)) => format!("{v:.3} ({})", between(ci)),
+        (Some(v), Some(ci)) => format!("{v:.3} ({})", score_interval(ci)),
         (Some(v), None) => three(v),
         (None, _) => "– (a side is constant)".into(),
     };
@@ -151,7 +147,10 @@ fn robustness(curve: &Curve) -> String {
         let place = p.level.map(number).or(p.name.clone());
         let mut cells = vec![place.unwrap_or_default()];
         for s in &p.policies {
-            cells.extend([three(s.normalized_score), between(s.normalized_score_ci95)]);
+            cells.extend([
+                three(s.normalized_score),
+                score_interval(s.normalized_score_ci95),
+            ]);
         }
         cells
     };

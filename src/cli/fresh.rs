@@ -6,13 +6,19 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use costate_envs::rollout::RolloutPool;
+use costate_envs::{Episode, Trajectory};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::common::Output;
 use super::ui::Counter;
+use crate::cost::EnergyModel;
 use crate::error::Error;
-use crate::evaluate::frozen::Trained;
+use crate::evaluate::Frozen;
+use crate::evaluate::frozen::{Judged, Trained};
+use crate::learners::Task;
+use crate::learners::frozen::FrozenCostSettings;
+use crate::policy::GaussianPolicy;
 use crate::run::files;
 
 /// What is kept of a fresh policy beside its weights.
@@ -31,6 +37,8 @@ pub struct Done<S, R> {
 pub struct Place<S> {
     /// The file's path without its extension.
     pub stem: PathBuf,
+    /// Number of its streams.
+    pub seed: u64,
     /// The settings.
     pub settings: S,
     /// Their number of iterations.
@@ -88,7 +96,7 @@ pub fn train_missing<S, R>(
     interrupt: &AtomicBool,
     title: Title,
     output: Output,
-    train: impl Fn(usize, &S, &Watch) -> Result<Option<Trained<R>>, Error> + Sync,
+    train: impl Fn(&Place<S>, &Watch) -> Result<Option<Trained<R>>, Error> + Sync,
 ) -> Result<Option<Vec<Done<S, R>>>, Error>
 where
     S: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync,
@@ -110,7 +118,7 @@ where
             watch.advance(place.iterations);
             return Ok(Some(done));
         }
-        let Some(trained) = train(i, &place.settings, &watch)? else {
+        let Some(trained) = train(place, &watch)? else {
             return Ok(None);
         };
         let done = Done {
@@ -120,7 +128,7 @@ where
             steps: trained.steps,
         };
         files::write_atomic(&place.policy(), &trained.policy.to_bytes()?)?;
-        write(&place.file("json"), &done)?;
+        files::write_json(&place.file("json"), &done)?;
         Ok(Some(done))
     };
     let results: Vec<Option<Done<S, R>>> = pool
@@ -142,7 +150,66 @@ fn read<S: PartialEq + DeserializeOwned, R: DeserializeOwned>(
     (done.settings == place.settings && place.policy().exists()).then_some(done)
 }
 
-fn write(file: &Path, value: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Failure(e.to_string()))?;
-    files::write_atomic(file, text.as_bytes())
+/// A frozen cost, and what fresh policies on it are held against.
+pub struct OnFrozenCost<'a> {
+    /// Reads the cost: tensors are not shared between threads.
+    pub cost: &'a (dyn Fn() -> Result<EnergyModel, Error> + Sync),
+    /// File of the policy that was learned with it.
+    pub policy: &'a Path,
+    /// Environment, demonstrations and the run's seed.
+    pub task: Task<'a>,
+    /// Whom δ compares with.
+    pub reference: &'a [Trajectory],
+    /// Mean true return of the reference.
+    pub expert_return: f64,
+    /// Episodes of random actions.
+    pub random: &'a [Episode],
+    /// Weight α of the entropy that the cost was learned with.
+    pub entropy_weight: f64,
+}
+
+impl OnFrozenCost<'_> {
+    /// Trains the fresh policies that are not there yet and chooses among all; `None` if interrupted.
+    pub fn train(
+        &self,
+        places: &[Place<FrozenCostSettings>],
+        pool: RolloutPool,
+        interrupt: &AtomicBool,
+        title: Title,
+        output: Output,
+    ) -> Result<Option<Frozen>, Error> {
+        let yardsticks = self.judged(|judged| judged.yardsticks())?;
+        let one = |place: &Place<FrozenCostSettings>, watch: &Watch| {
+            self.judged(|judged| {
+                let (interrupted, advance) = (|| watch.interrupted(), || watch.advance(1));
+                judged.fresh(
+                    yardsticks,
+                    &place.settings,
+                    place.seed,
+                    &interrupted,
+                    &advance,
+                )
+            })
+        };
+        let Some(all) = train_missing(places, pool, interrupt, title, output, one)? else {
+            return Ok(None);
+        };
+        let seconds = all.iter().map(|d| d.seconds).sum();
+        let steps = all.iter().map(|d| d.steps).sum();
+        let policies = all.iter().map(|d| d.report).collect();
+        let expert = yardsticks.expert.soft_value;
+        Ok(Frozen::of(policies, expert, seconds, steps))
+    }
+
+    fn judged<R>(&self, look: impl FnOnce(&Judged) -> Result<R, Error>) -> Result<R, Error> {
+        look(&Judged {
+            cost: &(self.cost)()?,
+            policy: &GaussianPolicy::read(self.policy)?,
+            task: self.task,
+            reference: self.reference,
+            expert_return: self.expert_return,
+            random: self.random,
+            entropy_weight: self.entropy_weight,
+        })
+    }
 }

@@ -7,9 +7,7 @@ use costate_demos::experts::{ExpertDesign, experts_for};
 use costate_envs::EnvSpec;
 
 use super::common::{Demonstrations, Output};
-use super::evaluate::{
-    Plan, action_word, clone_of, open_demonstrations, read_policy, same_env, watched,
-};
+use super::evaluate::{Plan, clone_of, open_demonstrations, read_policy, same_env, watched};
 use crate::cost::{EnergyModel, StepCost};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
@@ -35,11 +33,10 @@ pub fn is_dataset(place: &Path) -> bool {
     !place.join("config.json").exists() && place.join("meta.json").exists()
 }
 
-/// Who acts, how it is called and how it chooses.
+/// Who acts, and how it is called.
 struct Acting {
     controller: Controller,
     name: String,
-    actions: &'static str,
 }
 
 /// Evaluates a policy or a cost from elsewhere against demonstrations.
@@ -80,13 +77,11 @@ pub fn evaluate_imported(
                 .as_ref()
                 .map_or("policy", |r| r.config().algo.name())
                 .into(),
-            actions: action_word(plan.choice),
         },
         // A cost alone is judged on the clone and its ladder.
         (None, None) => Acting {
             controller: cloned.clone(),
             name: "bc".into(),
-            actions: action_word(plan.choice),
         },
     };
     let cost: Option<Box<dyn StepCost>> = match (asked.cost, &run) {
@@ -101,7 +96,6 @@ pub fn evaluate_imported(
         algo: &acting.name,
         run_seed: run.as_ref().map_or(0, |r| r.config().seed),
         controller: acting.controller,
-        actions: acting.actions,
         cost: cost.as_deref(),
         // Neither a foreign policy nor a foreign cost has the other's density.
         discriminator: None,
@@ -136,42 +130,29 @@ fn acting(who: &str, demonstrations: &Demonstrations, plan: Plan) -> Result<Acti
     let name = path
         .file_stem()
         .map_or(who.into(), |s| s.to_string_lossy().into_owned());
-    let of = |controller: Controller, name: String, actions: &'static str| Acting {
-        controller,
-        name,
-        actions,
-    };
     let kind = path.extension().and_then(|e| e.to_str());
-    Ok(match kind {
+    let (controller, name) = match kind {
         Some("onnx") => {
             let policy = OnnxPolicy::read(path, spec)?;
-            of(Controller::Onnx(Arc::new(policy)), name, "mean")
+            (Controller::Onnx(Arc::new(policy)), name)
         }
         Some("safetensors") => {
             there(path)?;
-            let controller = actor(path, demonstrations, plan)?;
-            of(controller, name, action_word(plan.choice))
+            (actor(path, demonstrations, plan)?, name)
         }
-        _ if who == "random" => of(Controller::Random, "random actions".into(), "sample"),
+        _ if who == "random" => (Controller::Random, "random actions".into()),
         _ if who == "constant" || who.starts_with("constant=") => {
-            let controller = Controller::Constant(constant(who, spec)?);
-            of(controller, "constant action".into(), "mean")
+            let action = constant(who, spec)?;
+            (Controller::Constant(action), "constant action".into())
         }
         _ if experts_for(&spec.name).contains(&who) => {
             let design = ExpertDesign::new(factory, Some(who), None)?;
-            of(
-                Controller::Expert(design),
-                format!("expert {who}"),
-                "sample",
-            )
+            (Controller::Expert(design), format!("expert {who}"))
         }
         _ if who.contains('=') => {
             let policy = ScriptedPolicy::parse(who, spec)?;
-            of(
-                Controller::Scripted(Arc::new(policy)),
-                "scripted policy".into(),
-                "mean",
-            )
+            let controller = Controller::Scripted(Arc::new(policy));
+            (controller, "scripted policy".into())
         }
         _ => {
             return Err(Error::Misuse(format!(
@@ -181,7 +162,8 @@ fn acting(who: &str, demonstrations: &Demonstrations, plan: Plan) -> Result<Acti
                 spec.action.0.first().map_or("ACTION", |c| &c.name)
             )));
         }
-    })
+    };
+    Ok(Acting { controller, name })
 }
 
 /// The action of `constant=V,…`; the centre of its range for `constant`.
@@ -195,11 +177,10 @@ fn constant(who: &str, spec: &EnvSpec) -> Result<Vec<f32>, Error> {
         .map(|v| v.trim().parse().ok().filter(|v: &f32| v.is_finite()))
         .collect();
     parsed.filter(|v| v.len() == channels.len()).ok_or_else(|| {
-        let names: Vec<&str> = channels.iter().map(|c| c.name.as_str()).collect();
         Error::Misuse(format!(
             "--policy {who}: expected {} finite numbers with commas between them ({})",
             channels.len(),
-            names.join(", ")
+            spec.action.listed()
         ))
     })
 }

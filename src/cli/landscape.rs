@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use costate_envs::model::nearest;
+use costate_envs::model::{nearest, suggestion};
 use costate_envs::rng::{derive_seed, stream};
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{EnvSpec, Trajectory};
@@ -15,7 +15,6 @@ use crate::nn;
 use crate::policy::GaussianPolicy;
 use crate::report::{Landscape, LandscapeChannel, Surface, Walker, Way};
 use crate::run::RunFolder;
-use crate::run::settings::suggestion;
 
 /// Points of a surface along either side.
 const GRID: usize = 32;
@@ -93,11 +92,11 @@ pub fn of(
 
 /// The channels of a pair.
 fn indices(Pair(x, y): &Pair, spec: &EnvSpec) -> Result<[usize; 2], Error> {
-    let names = || spec.observation.0.iter().map(|c| c.name.as_str());
+    let space = &spec.observation;
     let find = |name: &String| {
-        names().position(|n| n == name).ok_or_else(|| {
-            let hint = match nearest(name, names()) {
-                None => format!("; it has {}", names().collect::<Vec<_>>().join(", ")),
+        space.position(name).ok_or_else(|| {
+            let hint = match nearest(name, space.names()) {
+                None => format!("; it has {}", space.listed()),
                 near => suggestion(near),
             };
             Error::Misuse(format!(

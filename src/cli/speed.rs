@@ -79,12 +79,8 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
         time_to_score,
     };
     fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    let text = serde_json::to_string_pretty(&speed).map_err(|e| Error::Failure(e.to_string()))?;
     let table = speed.markdown();
-    files::write_atomic(
-        &folder.join(format!("{}.json", speed.date)),
-        text.as_bytes(),
-    )?;
+    files::write_json(&folder.join(format!("{}.json", speed.date)), &speed)?;
     if !speed.schedules.is_empty() {
         let picture = picture(&speed.schedules);
         files::write_atomic(&folder.join(Speed::PICTURE), picture.as_bytes())?;

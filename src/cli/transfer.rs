@@ -1,6 +1,6 @@
 //! `costate evaluate --transfer`: a run's cost and policy in variants of its world.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -11,17 +11,18 @@ use costate_envs::{EnvConfig, EnvFactory, Episode};
 
 use super::common::{Demonstrations, Output};
 use super::evaluate::Plan as EvaluationPlan;
-use super::fresh::{Place, Title, Watch, train_missing};
-use super::ui::{interval, number, table};
+use super::fresh::{OnFrozenCost, Place, Title, Watch, train_missing};
+use super::ui::{interval, number, score_interval, table};
 use crate::cost::EnergyModel;
 use crate::error::Error;
-use crate::evaluate::frozen::Judged;
-use crate::evaluate::transfer::{self, Played, Reference, Transfer, on_true_cost, rows};
-use crate::evaluate::{Frozen, Options, episodes};
+use crate::evaluate::controller::Controller;
+use crate::evaluate::transfer::{Played, Standard, Transfer, on_true_cost, rows};
+use crate::evaluate::{Options, episodes};
 use crate::improve::{Improvement, SacSettings};
 use crate::learners::Task;
 use crate::learners::frozen::FrozenCostSettings;
 use crate::learners::ppo::PpoExpertSettings;
+use crate::learners::sides::Shared;
 use crate::policy::GaussianPolicy;
 use crate::run::settings::Override;
 use crate::run::{Algo, RunFolder, settings};
@@ -63,12 +64,33 @@ fn variant_of(run: &RunFolder, name: &str) -> Result<(EnvFactory, String), Error
     ))
 }
 
-/// Checks that there are such variants before hours are spent on the first.
-pub fn check(run: &RunFolder, names: &[String], set: &[Override]) -> Result<(), Error> {
-    recipe(run, set)?;
+/// What is asked for in variants.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// How everybody is evaluated there.
+    pub plan: EvaluationPlan,
+    /// How policies are trained there, as experts are.
+    pub recipe: &'a PpoExpertSettings,
+    /// Stops between iterations.
+    pub interrupt: &'a AtomicBool,
+    /// Where progress goes.
+    pub output: Output,
+}
+
+/// How policies in variants are trained: as experts are. Checks that there are such variants before hours are spent
+/// on the first.
+pub fn recipe(
+    run: &RunFolder,
+    names: &[String],
+    set: &[Override],
+) -> Result<PpoExpertSettings, Error> {
     names
         .iter()
-        .try_for_each(|name| variant_of(run, name).map(|_| ()))
+        .try_for_each(|name| variant_of(run, name).map(|_| ()))?;
+    match settings::resolve("ppo", &run.config().env.name, None, set)? {
+        Algo::Ppo(recipe) => Ok(recipe),
+        _ => Err(Error::Failure("the settings of ppo are not its own".into())),
+    }
 }
 
 /// Trains what is missing in one variant, plays everybody there and keeps the table; `None` if interrupted.
@@ -76,18 +98,15 @@ pub fn transfer(
     run: &RunFolder,
     demonstrations: &Demonstrations,
     name: &str,
-    (plan, set): (EvaluationPlan, &[Override]),
-    interrupt: &AtomicBool,
-    output: Output,
+    asked: Asked,
 ) -> Result<Option<Transfer>, Error> {
     let (factory, summary) = variant_of(run, name)?;
-    let choice = plan.choice;
     let Options {
         episodes: count,
         seed,
         pool,
         ..
-    } = plan.options;
+    } = asked.plan.options;
     let folder = run.file(FOLDER).join(name);
     let imitated = run.config().imitated()?;
     let (trajectories, _) = demonstrations.first(imitated.episodes);
@@ -101,38 +120,9 @@ pub fn transfer(
         workers: 1,
     };
     tch::set_num_threads(1);
-    let policy = run.file("policy.safetensors");
-    let actor = Arc::new(GaussianPolicy::read(&policy)?.freeze());
-    let of_policy = |policy: &GaussianPolicy, choice| {
-        let actor = Arc::new(policy.freeze());
-        episodes::of_actor(&factory, pool, &actor, choice, count, seed)
-    };
-    let random = episodes::degraded(&factory, pool, &actor, 1.0, count, seed)?;
-
-    // A policy trained on the true cost there.
-    let recipe = recipe(run, set)?;
-    let true_places: Vec<Place<PpoExpertSettings>> =
-        places(&folder, "true-cost", recipe.iterations, &recipe);
-    let title = Title {
-        name,
-        message: "fresh policies on the true cost there",
-    };
-    let train = |i: usize, settings: &PpoExpertSettings, watch: &Watch| {
-        on_true_cost(settings, &task, i as u64, &|| watch.interrupted(), &|| {
-            watch.advance(1)
-        })
-    };
-    let Some(on_truth) = train_missing(&true_places, pool, interrupt, title, output, train)? else {
+    let Some(on_truth) = best_on_true_cost(&folder, name, &task, asked)? else {
         return Ok(None);
     };
-    let best = (0..on_truth.len())
-        .max_by(|&i, &j| {
-            let of = |i: usize| on_truth[i].report.mean_return;
-            of(i).total_cmp(&of(j))
-        })
-        .map(|i| GaussianPolicy::read(&true_places[i].policy()))
-        .transpose()?;
-
     let mut played = Vec::new();
     let mut add = |policy: &str, episodes: Vec<Episode>| {
         played.push(Played {
@@ -140,104 +130,126 @@ pub fn transfer(
             episodes,
         });
     };
+    let act = |policy: &Path, choice| {
+        let actor = Arc::new(GaussianPolicy::read(policy)?.freeze());
+        Controller::Actor(actor, choice).play(&factory, pool, count, seed)
+    };
     match expert(demonstrations, &factory, count, seed, pool.workers()) {
         Ok(episodes) => add(rows::EXPERT, episodes),
-        Err(e) => output.remark(&format!("{name}: no expert to compare with: {e}")),
+        Err(e) => asked
+            .output
+            .remark(&format!("{name}: no expert to compare with: {e}")),
     }
+    let random = Controller::Random.play(&factory, pool, count, seed)?;
     add(rows::RANDOM, random.clone());
-    if let Some(policy) = &best {
-        add(rows::TRUE_COST, of_policy(policy, ActionChoice::Sample)?);
-    }
-    let own = episodes::of_actor(&factory, pool, &actor, choice, count, seed)?;
+    add(rows::TRUE_COST, act(&on_truth, ActionChoice::Sample)?);
+    let own = act(&run.file("policy.safetensors"), asked.plan.choice)?;
     add(&rows::transferred(run.config().algo.name()), own);
-
-    let mut found = transfer::table(name, &summary, &played, seed)?;
+    let standard = Standard::of(name, &played)?;
+    let mut frozen = None;
     if let Some(shared) = run.config().algo.shared() {
-        let reference = match found.reference {
-            Reference::Expert => rows::EXPERT,
-            Reference::TrueCost => rows::TRUE_COST,
-        };
         let reference: Vec<_> = played
             .iter()
-            .filter(|p| p.policy == reference)
+            .filter(|p| p.policy == standard.reference.row())
             .flat_map(|p| p.episodes.iter().map(|e| e.trajectory.clone()))
             .collect();
-        let cost =
-            || Ok::<_, Error>(EnergyModel::read(&run.file("cost.safetensors"))?.without_value());
-        let judged = Judged {
-            cost: &cost()?,
-            policy: &GaussianPolicy::read(&policy)?,
+        let places = frozen_places(&folder, &shared, asked.recipe);
+        let cost = run.file("cost.safetensors");
+        let fresh = OnFrozenCost {
+            // What V learned belongs to the old world.
+            cost: &|| Ok(EnergyModel::read(&cost)?.without_value()),
+            policy: &run.file("policy.safetensors"),
             task,
             reference: &reference,
-            expert_return: found.reference_return,
+            expert_return: standard.reference_return,
             random: &random,
             entropy_weight: shared.entropy_weight,
-        };
-        let yardsticks = judged.yardsticks()?;
-        // As the policies on the true cost, so that only the cost differs.
-        let own = FrozenCostSettings {
-            iterations: recipe.iterations,
-            trajectories: recipe.trajectories,
-            learning_rate_left: recipe.learning_rate_left,
-            entropy_weight: shared.entropy_weight,
-            excess_weight: shared.excess_weight(),
-            policy: recipe.policy.clone(),
-            improvement: Improvement::Ppo,
-            ppo: recipe.ppo.clone(),
-            sac: SacSettings::default(),
-        };
-        let places: Vec<Place<FrozenCostSettings>> =
-            places(&folder, "frozen-cost", recipe.iterations, &own);
-        let train = |i: usize, own: &FrozenCostSettings, watch: &Watch| {
-            let judged = Judged {
-                cost: &cost()?,
-                policy: &GaussianPolicy::read(&policy)?,
-                ..judged
-            };
-            judged.fresh(yardsticks, own, i as u64, &|| watch.interrupted(), &|| {
-                watch.advance(1)
-            })
         };
         let title = Title {
             name,
             message: "fresh policies on the frozen cost there",
         };
-        let Some(all) = train_missing(&places, pool, interrupt, title, output, train)? else {
+        frozen = fresh.train(&places, pool, asked.interrupt, title, asked.output)?;
+        let Some(found) = &frozen else {
             return Ok(None);
         };
-        let seconds = all.iter().map(|d| d.seconds).sum();
-        let steps = all.iter().map(|d| d.steps).sum();
-        let policies = all.iter().map(|d| d.report).collect();
-        found.frozen = Frozen::of(policies, yardsticks.expert.soft_value, seconds, steps);
-        if let Some(frozen) = &found.frozen {
-            let kept = GaussianPolicy::read(&places[frozen.kept].policy())?;
-            played.push(Played {
-                policy: rows::FROZEN.into(),
-                episodes: of_policy(&kept, choice)?,
-            });
-            let frozen = found.frozen.take();
-            found = Transfer {
-                frozen,
-                ..transfer::table(name, &summary, &played, seed)?
-            };
-        }
+        let kept = act(&places[found.kept].policy(), asked.plan.choice)?;
+        played.push(Played {
+            policy: rows::FROZEN.into(),
+            episodes: kept,
+        });
     }
+    let found = Transfer {
+        format: 1,
+        variant: name.into(),
+        summary,
+        reference: standard.reference,
+        reference_return: standard.reference_return,
+        random_return: standard.random_return,
+        rows: standard.rows(&played, seed),
+        frozen,
+    };
     run.write_json(&format!("{FOLDER}/{name}.json"), &found)?;
     Ok(Some(found))
 }
 
-/// How policies in variants are trained: as experts are.
-fn recipe(run: &RunFolder, set: &[Override]) -> Result<PpoExpertSettings, Error> {
-    match settings::resolve("ppo", &run.config().env.name, None, set)? {
-        Algo::Ppo(recipe) => Ok(recipe),
-        _ => Err(Error::Failure("the settings of ppo are not its own".into())),
-    }
+/// File of the best policy trained on the true cost there; `None` if interrupted.
+fn best_on_true_cost(
+    folder: &Path,
+    name: &str,
+    task: &Task,
+    asked: Asked,
+) -> Result<Option<PathBuf>, Error> {
+    let places = places(
+        folder,
+        "true-cost",
+        asked.recipe.iterations,
+        asked.recipe.clone(),
+    );
+    let title = Title {
+        name,
+        message: "fresh policies on the true cost there",
+    };
+    let train = |place: &Place<PpoExpertSettings>, watch: &Watch| {
+        let (interrupted, advance) = (|| watch.interrupted(), || watch.advance(1));
+        on_true_cost(&place.settings, task, place.seed, &interrupted, &advance)
+    };
+    let pool = asked.plan.options.pool;
+    let trained = train_missing(&places, pool, asked.interrupt, title, asked.output, train)?;
+    Ok(trained.and_then(|all| {
+        let best = places.iter().zip(&all).max_by(|(_, a), (_, b)| {
+            let (a, b) = (a.report.mean_return, b.report.mean_return);
+            a.total_cmp(&b)
+        });
+        best.map(|(place, _)| place.policy())
+    }))
+}
+
+/// Where fresh policies on the frozen cost go; trained as those on the true cost, so that only the cost differs.
+fn frozen_places(
+    folder: &Path,
+    shared: &Shared,
+    recipe: &PpoExpertSettings,
+) -> Vec<Place<FrozenCostSettings>> {
+    let own = FrozenCostSettings {
+        iterations: recipe.iterations,
+        trajectories: recipe.trajectories,
+        learning_rate_left: recipe.learning_rate_left,
+        entropy_weight: shared.entropy_weight,
+        excess_weight: shared.excess_weight(),
+        policy: recipe.policy.clone(),
+        improvement: Improvement::Ppo,
+        ppo: recipe.ppo.clone(),
+        sac: SacSettings::default(),
+    };
+    places(folder, "frozen-cost", recipe.iterations, own)
 }
 
 /// Where fresh policies go that differ in their seeds only.
-fn places<S: Clone>(folder: &Path, name: &str, iterations: usize, settings: &S) -> Vec<Place<S>> {
+fn places<S: Clone>(folder: &Path, name: &str, iterations: usize, settings: S) -> Vec<Place<S>> {
     let place = |seed| Place {
         stem: folder.join(format!("{name}-{seed}")),
+        seed,
         iterations,
         settings: settings.clone(),
     };
@@ -277,10 +289,7 @@ pub fn describe(found: &[Transfer]) -> String {
                     number(r.mean_return),
                     interval(r.ci95),
                     format!("{:.3}", r.normalized_score),
-                    format!(
-                        "{:.3} … {:.3}",
-                        r.normalized_score_ci95[0], r.normalized_score_ci95[1]
-                    ),
+                    score_interval(r.normalized_score_ci95),
                 ]
             })
             .collect();

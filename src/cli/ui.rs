@@ -64,6 +64,11 @@ pub fn interval(ci: [f64; 2]) -> String {
     format!("{} … {}", number(ci[0]), number(ci[1]))
 }
 
+/// `low … high` of scores, correlations and shares.
+pub fn score_interval([low, high]: [f64; 2]) -> String {
+    format!("{low:.3} … {high:.3}")
+}
+
 /// Progress of a counted task: a bar on a terminal, a line now and then elsewhere.
 pub struct Counter {
     bar: ProgressBar,

@@ -8,16 +8,15 @@ use costate_envs::rollout::RolloutPool;
 use serde_json::json;
 
 use super::common::{Demonstrations, Output};
-use super::fresh::{Place, Title, Watch, train_missing};
+use super::fresh::{OnFrozenCost, Place, Title};
 use super::ui::{number, table};
 use crate::cost::EnergyModel;
 use crate::error::Error;
-use crate::evaluate::frozen::Judged;
-use crate::evaluate::{Frozen, episodes};
+use crate::evaluate::Frozen;
+use crate::evaluate::controller::Controller;
 use crate::learners::Task;
 use crate::learners::frozen::{FrozenCostSettings, ValidationSettings};
 use crate::learners::sides::Shared;
-use crate::policy::GaussianPolicy;
 use crate::run::{RunFolder, files};
 
 /// What `validation.json` holds.
@@ -46,7 +45,6 @@ pub fn validate(
     interrupt: &AtomicBool,
     output: Output,
 ) -> Result<Option<Frozen>, Error> {
-    let plan = settings.plan();
     let Some(shared) = run.config().algo.shared() else {
         return Err(Error::Misuse(format!(
             "{}: {} learns no cost, there is nothing to optimise a fresh policy on",
@@ -54,22 +52,26 @@ pub fn validate(
             run.config().algo.name()
         )));
     };
-    if plan.is_empty() {
+    if settings.plan().is_empty() {
         return Ok(None);
     }
     let folder = run.file("validation");
     let cost = run.file("cost.safetensors");
     let policy = run.file("policy.safetensors");
     let pool = RolloutPool::new(workers);
-    let actor = std::sync::Arc::new(GaussianPolicy::read(&policy)?.freeze());
     let factory = &demonstrations.factory;
-    let random = episodes::degraded(factory, pool, &actor, 1.0, RANDOM_EPISODES, 0)?;
+    let random = Controller::Random.play(factory, pool, RANDOM_EPISODES, 0)?;
     let imitated = run.config().imitated()?;
     let (trajectories, starts) = demonstrations.first(imitated.episodes);
     tch::set_num_threads(1);
-    let judged = Judged {
-        cost: &EnergyModel::read(&cost)?,
-        policy: &GaussianPolicy::read(&policy)?,
+    let places = places(&folder, settings, shared);
+    let title = Title {
+        name: "validation",
+        message: "fresh policies on the frozen cost",
+    };
+    let fresh = OnFrozenCost {
+        cost: &|| Ok(EnergyModel::read(&cost)?),
+        policy: &policy,
         task: Task {
             factory,
             demonstrations: &trajectories,
@@ -83,30 +85,7 @@ pub fn validate(
         random: &random,
         entropy_weight: shared.entropy_weight,
     };
-    let yardsticks = judged.yardsticks()?;
-    let places = places(&folder, settings, shared);
-    // Each with models of its own: tensors are not shared between threads.
-    let one = |i: usize, own: &FrozenCostSettings, watch: &Watch| {
-        let judged = Judged {
-            cost: &EnergyModel::read(&cost)?,
-            policy: &GaussianPolicy::read(&policy)?,
-            ..judged
-        };
-        judged.fresh(yardsticks, own, plan[i].0, &|| watch.interrupted(), &|| {
-            watch.advance(1)
-        })
-    };
-    let title = Title {
-        name: "validation",
-        message: "fresh policies on the frozen cost",
-    };
-    let Some(all) = train_missing(&places, pool, interrupt, title, output, one)? else {
-        return Ok(None);
-    };
-    let seconds = all.iter().map(|d| d.seconds).sum();
-    let steps = all.iter().map(|d| d.steps).sum();
-    let policies = all.iter().map(|d| d.report).collect();
-    let frozen = Frozen::of(policies, yardsticks.expert.soft_value, seconds, steps);
+    let frozen = fresh.train(&places, pool, interrupt, title, output)?;
     if let Some(frozen) = &frozen {
         let kept = places[frozen.kept].policy();
         let best = std::fs::read(&kept).map_err(Error::io(&kept))?;
@@ -143,6 +122,7 @@ pub fn places(
         own.sac.learning_rate = settings.learning_rate;
         Place {
             stem: folder.join(format!("fresh-{seed}-{discount}")),
+            seed,
             settings: own,
             iterations: settings.iterations,
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use costate_demos::experts::{Expert, ExpertDesign, Margins};
-use costate_demos::record::{RecordError, play, uniform};
+use costate_demos::record::{play, uniform};
 use costate_envs::actor::{Actor, Scratch};
 use costate_envs::rng::{Stream, stream};
 use costate_envs::rollout::{ActionChoice, RolloutPool};
@@ -12,6 +12,7 @@ use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::episodes;
+use crate::error::Error;
 use crate::policy::imported::{OnnxPolicy, ScriptedPolicy};
 
 /// Whoever acts.
@@ -43,6 +44,17 @@ pub struct Disturbance {
 }
 
 impl Controller {
+    /// How it chooses, as `evaluation.json` calls it: `sample` or `mean`.
+    pub fn actions(&self) -> &'static str {
+        match self {
+            Self::Actor(_, ActionChoice::Sample) | Self::Random | Self::Expert(_) => "sample",
+            Self::Actor(_, ActionChoice::Mean)
+            | Self::Onnx(_)
+            | Self::Scripted(_)
+            | Self::Constant(_) => "mean",
+        }
+    }
+
     /// Whether noise on observations reaches it.
     pub fn observes(&self) -> bool {
         match self {
@@ -58,16 +70,11 @@ impl Controller {
         pool: RolloutPool,
         count: usize,
         seed: u64,
-    ) -> Result<Vec<Episode>, RecordError> {
+    ) -> Result<Vec<Episode>, Error> {
         match self {
-            Self::Actor(actor, choice) => {
-                let found = episodes::of_actor(factory, pool, actor, *choice, count, seed);
-                found.map_err(|source| RecordError::Env {
-                    episode: 0,
-                    step: 0,
-                    source,
-                })
-            }
+            Self::Actor(actor, choice) => Ok(episodes::of_actor(
+                factory, pool, actor, *choice, count, seed,
+            )?),
             _ => self.play_disturbed(factory, pool, &Disturbance::default(), count, seed),
         }
     }
@@ -80,13 +87,12 @@ impl Controller {
         disturbance: &Disturbance,
         count: usize,
         seed: u64,
-    ) -> Result<Vec<Episode>, RecordError> {
+    ) -> Result<Vec<Episode>, Error> {
         let one = |env: &mut Box<dyn Env>, i: usize| {
             let start = episodes::start(seed, i);
             let mut acting = Acting::new(self, factory, disturbance, start);
-            play(env.as_mut(), i, start, |env, action| {
-                acting.act(env, action)
-            })
+            let act = |env: &dyn Env, action: &mut [f32]| acting.act(env, action);
+            Ok(play(env.as_mut(), i, start, act)?)
         };
         pool.map(count, || factory.build(), one)
             .into_iter()

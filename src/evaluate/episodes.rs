@@ -1,13 +1,11 @@
-//! Episodes for evaluation: policies, degraded policies, replays.
+//! Episodes for evaluation: of policies, and replays.
 
 use std::sync::Arc;
 
-use costate_demos::record::{RecordError, play, uniform};
 use costate_envs::actor::Actor;
-use costate_envs::rng::{derive_seed, stream};
+use costate_envs::rng::derive_seed;
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{EnvError, EnvFactory, Episode};
-use rand::RngExt;
 
 /// Episodes of `actor`, sampled or by its mean, from the starts of the stream `evaluation`.
 pub fn of_actor(
@@ -28,36 +26,6 @@ pub fn start(seed: u64, i: usize) -> u64 {
 
 fn jobs(count: usize, seed: u64) -> Vec<Job> {
     (0..count).map(|i| Job::new(start(seed, i))).collect()
-}
-
-/// Episodes in which every action is, with probability `random_share`, uniform within the action
-/// bounds, and else the mean of `actor`. A share of 1 is the random policy.
-pub fn degraded(
-    factory: &EnvFactory,
-    pool: RolloutPool,
-    actor: &Arc<Actor>,
-    random_share: f64,
-    count: usize,
-    seed: u64,
-) -> Result<Vec<Episode>, RecordError> {
-    let jobs = jobs(count, seed);
-    let run = |_: &mut (), i: usize| {
-        let mut env = factory.build();
-        let mut rng = stream(jobs[i].seed, "degraded", random_share.to_bits());
-        let mut scratch = actor.scratch();
-        let mut now = vec![0.0; actor.observation_dim()];
-        play(env.as_mut(), i, jobs[i].seed, |env, action| {
-            if rng.random_bool(random_share) {
-                uniform(&env.spec().action, &mut rng, action);
-            } else {
-                env.observe(&mut now);
-                actor.forward(&now, &mut scratch);
-                action.copy_from_slice(&scratch.mean);
-            }
-            Ok(None)
-        })
-    };
-    pool.map(count, || (), run).into_iter().collect()
 }
 
 /// Replays an episode's actions from its seed and calls `visit` in every state s_0 … s_T.

@@ -164,8 +164,6 @@ pub struct Subject<'a> {
     pub run_seed: u64,
     /// Whoever is evaluated.
     pub controller: Controller,
-    /// How it acts: `sample` or `mean`.
-    pub actions: &'a str,
     /// The cost.
     pub cost: Option<&'a dyn StepCost>,
     /// The cost as an energy against the policy's density; none for a cost that is no energy.
@@ -192,7 +190,7 @@ pub struct Options {
 }
 
 /// Stages of an evaluation, for a progress bar.
-pub const STAGES: usize = 7;
+pub const STAGES: usize = 6;
 
 /// Evaluates a policy and its cost; `progress` is told which of the [`STAGES`] begins.
 pub fn evaluate(
@@ -271,7 +269,7 @@ pub fn evaluate(
         algo: subject.algo.into(),
         seed: subject.run_seed,
         evaluation_seed: seed,
-        actions: subject.actions.into(),
+        actions: subject.controller.actions().into(),
         episodes: count,
         policy_return: Estimate {
             mean: own.mean_return,

@@ -62,11 +62,11 @@ pub struct Curve {
     pub points: Vec<Point>,
 }
 
-/// Levels of action noise, half ranges.
-const ACTION_NOISE: [f64; 5] = [0.0, 0.1, 0.2, 0.4, 0.8];
+/// Levels of action noise above none, half ranges.
+const ACTION_NOISE: [f64; 4] = [0.1, 0.2, 0.4, 0.8];
 
-/// Levels of observation noise, standard deviations of what the demonstrations visit.
-const OBSERVATION_NOISE: [f64; 5] = [0.0, 0.02, 0.05, 0.1, 0.2];
+/// Levels of observation noise above none, standard deviations of what the demonstrations visit.
+const OBSERVATION_NOISE: [f64; 4] = [0.02, 0.05, 0.1, 0.2];
 
 /// Episodes behind a point: a part of the evaluation's.
 fn episodes(options: Options) -> usize {
@@ -86,24 +86,28 @@ pub fn curves(subject: &Subject, scale: &Scale, options: Options) -> Result<Vec<
         observation_noise: deviations.iter().map(|d| level as f32 * d).collect(),
         ..Disturbance::default()
     };
+    let at = |level: f64, disturbance: Disturbance| {
+        level_point(subject, scale, options, &policies, level, &disturbance)
+    };
+    let quiet = at(0.0, Disturbance::default())?;
+    // Both curves begin there.
+    let curve = |levels: &[f64], disturbance: &dyn Fn(f64) -> Disturbance| {
+        let noisy = levels.iter().map(|&level| at(level, disturbance(level)));
+        std::iter::once(Ok(quiet.clone()))
+            .chain(noisy)
+            .collect::<Result<Vec<_>, Error>>()
+    };
     let mut found = vec![Curve {
         kind: Change::ActionNoise,
         unit: "standard deviation of the noise, in half ranges of the action".into(),
-        points: levels(subject, scale, options, &policies, &ACTION_NOISE, noisy)?,
+        points: curve(&ACTION_NOISE, &noisy)?,
     }];
     if policies.iter().all(|(_, c)| c.observes()) {
         found.push(Curve {
             kind: Change::ObservationNoise,
             unit: "standard deviation of the noise, in those of the demonstrations' observations"
                 .into(),
-            points: levels(
-                subject,
-                scale,
-                options,
-                &policies,
-                &OBSERVATION_NOISE,
-                blurred,
-            )?,
+            points: curve(&OBSERVATION_NOISE, &blurred)?,
         });
     }
     let points = variants(subject, scale, options, &policies)?;
@@ -117,34 +121,30 @@ pub fn curves(subject: &Subject, scale: &Scale, options: Options) -> Result<Vec<
     Ok(found)
 }
 
-fn levels(
+fn level_point(
     subject: &Subject,
     scale: &Scale,
     options: Options,
     policies: &[(&str, &Controller)],
-    levels: &[f64],
-    disturbance: impl Fn(f64) -> Disturbance,
-) -> Result<Vec<Point>, Error> {
-    let point = |&level: &f64| {
-        let disturbance = disturbance(level);
-        let scored = |(name, controller): &(&str, &Controller)| {
-            let played = controller.play_disturbed(
-                subject.factory,
-                options.pool,
-                &disturbance,
-                episodes(options),
-                options.seed,
-            );
-            Ok(scored(name, &played?, scale, options.seed))
-        };
-        Ok(Point {
-            level: Some(level),
-            name: None,
-            summary: None,
-            policies: policies.iter().map(scored).collect::<Result<_, Error>>()?,
-        })
+    level: f64,
+    disturbance: &Disturbance,
+) -> Result<Point, Error> {
+    let scored = |(name, controller): &(&str, &Controller)| {
+        let played = controller.play_disturbed(
+            subject.factory,
+            options.pool,
+            disturbance,
+            episodes(options),
+            options.seed,
+        );
+        Ok(scored(name, &played?, scale, options.seed))
     };
-    levels.iter().map(point).collect()
+    Ok(Point {
+        level: Some(level),
+        name: None,
+        summary: None,
+        policies: policies.iter().map(scored).collect::<Result<_, Error>>()?,
+    })
 }
 
 /// Every named variant that the observations and actions of this world fit.

@@ -34,6 +34,14 @@ impl Reference {
             Self::TrueCost => "the best policy trained on the true cost there",
         }
     }
+
+    /// Name of its row.
+    pub fn row(self) -> &'static str {
+        match self {
+            Self::Expert => rows::EXPERT,
+            Self::TrueCost => rows::TRUE_COST,
+        }
+    }
 }
 
 /// Names of the rows.
@@ -134,50 +142,55 @@ pub struct Played {
     pub episodes: Vec<Episode>,
 }
 
-/// Everybody's row, normalised by the better one of expert and true-cost policy.
-///
-/// Errors: a reference that does no better than random actions, which would make a score meaningless.
-pub fn table(
-    variant: &str,
-    summary: &str,
-    played: &[Played],
-    seed: u64,
-) -> Result<Transfer, Error> {
-    let of = |name: &str| played.iter().find(|p| p.policy == name);
-    let episodes = |name: &str| of(name).map(|p| super::returns(&p.episodes));
-    let candidates = [
-        (Reference::Expert, episodes(rows::EXPERT)),
-        (Reference::TrueCost, episodes(rows::TRUE_COST)),
-    ];
-    let best = candidates
-        .into_iter()
-        .filter_map(|(who, returns)| Some((who, returns?)))
-        .max_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)));
-    let (Some((reference, one)), Some(zero)) = (best, episodes(rows::RANDOM)) else {
-        return Err(Error::Failure(format!(
-            "{variant}: nobody to normalise by was played"
-        )));
-    };
-    let (reference_return, random_return) = (mean(&one), mean(&zero));
-    let scale = Scale::new(one, zero).filter(|_| reference_return > random_return);
-    let scale = scale.ok_or_else(|| {
-        Error::Failure(format!(
-            "{variant}: {} reaches a mean return of {reference_return}, random actions {random_return}: nothing \
-             there to normalise by; choose another variant",
-            reference.words()
-        ))
-    })?;
-    Ok(Transfer {
-        format: 1,
-        variant: variant.into(),
-        summary: summary.into(),
-        reference,
-        reference_return,
-        random_return,
-        rows: played
-            .iter()
-            .map(|p| scale.row(&p.policy, &p.episodes, None, seed))
-            .collect(),
-        frozen: None,
-    })
+/// What a normalised score is measured with in a variant.
+pub struct Standard {
+    /// Whose mean return is a score of 1.
+    pub reference: Reference,
+    /// That return.
+    pub reference_return: f64,
+    /// Mean return of random actions, a score of 0.
+    pub random_return: f64,
+    scale: Scale,
+}
+
+impl Standard {
+    /// Of the better one of expert and true-cost policy, and of random actions.
+    ///
+    /// Errors: a reference that does no better than random actions, which would make a score meaningless.
+    pub fn of(variant: &str, played: &[Played]) -> Result<Self, Error> {
+        let returns = |name: &str| {
+            let found = played.iter().find(|p| p.policy == name);
+            found.map(|p| super::returns(&p.episodes))
+        };
+        let best = [Reference::Expert, Reference::TrueCost]
+            .into_iter()
+            .filter_map(|who| Some((who, returns(who.row())?)))
+            .max_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)));
+        let (Some((reference, one)), Some(zero)) = (best, returns(rows::RANDOM)) else {
+            return Err(Error::Failure(format!(
+                "{variant}: nobody to normalise by was played"
+            )));
+        };
+        let (reference_return, random_return) = (mean(&one), mean(&zero));
+        let scale = Scale::new(one, zero).filter(|_| reference_return > random_return);
+        let scale = scale.ok_or_else(|| {
+            Error::Failure(format!(
+                "{variant}: {} reaches a mean return of {reference_return}, random actions {random_return}: nothing \
+                 there to normalise by; choose another variant",
+                reference.words()
+            ))
+        })?;
+        Ok(Self {
+            reference,
+            reference_return,
+            random_return,
+            scale,
+        })
+    }
+
+    /// Everybody's row.
+    pub fn rows(&self, played: &[Played], seed: u64) -> Vec<Row> {
+        let row = |p: &Played| self.scale.row(&p.policy, &p.episodes, None, seed);
+        played.iter().map(row).collect()
+    }
 }

@@ -44,7 +44,7 @@ pub struct AirlSettings {
     pub learning_rate_left: f64,
     /// Weight of the policy's entropy: 1 is the paper's objective. A cost of the state alone does not bound an action
     /// beyond its limits, where entropy is free; the authors' own experiments weigh it less.
-    #[serde(default = "one")]
+    #[serde(default = "super::one")]
     pub entropy_weight: f64,
     /// The cost c_θ and the shaping V (`start_value`).
     pub cost: CostSettings,
@@ -60,10 +60,6 @@ pub struct AirlSettings {
     /// Policy improvement by SAC.
     #[serde(default)]
     pub sac: SacSettings,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 impl AirlSettings {

@@ -27,16 +27,12 @@ pub struct BcSettings {
     /// Adam's step size.
     pub learning_rate: f64,
     /// Share of the step size that is left in the last pass; it falls linearly.
-    #[serde(default = "one")]
+    #[serde(default = "super::one")]
     pub learning_rate_left: f64,
     /// Share of the episodes held out to choose the weights; 0 keeps the last ones.
     pub held_out: f64,
     /// The policy.
     pub policy: PolicySettings,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 /// The learner.

@@ -58,7 +58,7 @@ pub struct FrozenCostSettings {
     /// Share of the step size that is left in the last iteration; it falls linearly.
     pub learning_rate_left: f64,
     /// Weight α of the policy's entropy.
-    #[serde(default = "one")]
+    #[serde(default = "super::one")]
     pub entropy_weight: f64,
     /// Weight of Σ_i max(0, |a_i| − 1)², a in half ranges: a cost of the state alone cannot see what a command beyond
     /// its limits is, for it changes nothing.
@@ -74,10 +74,6 @@ pub struct FrozenCostSettings {
     /// Policy improvement by SAC.
     #[serde(default)]
     pub sac: SacSettings,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 /// The learner.

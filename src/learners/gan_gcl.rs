@@ -85,7 +85,7 @@ pub struct GanGclSettings {
     pub learning_rate_left: f64,
     /// Weight of the policy's entropy: 1 is the paper's objective, whose fixed point is the demonstrations' density. A
     /// cost of the state alone does not bound an action beyond its limits, where entropy is free: it needs less.
-    #[serde(default = "one")]
+    #[serde(default = "super::one")]
     pub entropy_weight: f64,
     /// The cost and the soft value.
     pub cost: CostSettings,
@@ -105,10 +105,6 @@ pub struct GanGclSettings {
     /// Fresh policies on the frozen cost, once it is learned.
     #[serde(default)]
     pub validation: ValidationSettings,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 impl GanGclSettings {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use costate_envs::Trajectory;
-use costate_envs::model::nearest;
+use costate_envs::model::{nearest, suggestion};
 use costate_envs::rng::stream;
 use tch::Tensor;
 
@@ -140,20 +140,14 @@ impl Generator {
     pub fn energy_model(&self, settings: &CostSettings) -> Result<EnergyModel, Error> {
         let space = &self.collector.factory().spec().observation;
         let index = |name: &String| {
-            let names = || space.0.iter().map(|c| c.name.as_str());
-            names()
-                .position(|n| n == name)
-                .map(|i| i as i64)
-                .ok_or_else(|| {
-                    Error::Misuse(format!(
-                        "cost.channels: {} observes no `{name}`{}; it has {}",
-                        self.policy.env(),
-                        nearest(name, names())
-                            .map(|n| format!(", did you mean `{n}`?"))
-                            .unwrap_or_default(),
-                        names().collect::<Vec<_>>().join(", ")
-                    ))
-                })
+            space.position(name).map(|i| i as i64).ok_or_else(|| {
+                Error::Misuse(format!(
+                    "cost.channels: {} observes no `{name}`{}; it has {}",
+                    self.policy.env(),
+                    suggestion(nearest(name, space.names())),
+                    space.listed()
+                ))
+            })
         };
         let seen: Vec<i64> = settings
             .channels

@@ -79,3 +79,8 @@ pub trait Learner {
     /// Restores what [`Learner::save`] gave.
     fn load(&mut self, state: &StateDict) -> Result<(), StateError>;
 }
+
+/// What settings that were added later are without: a factor of 1.
+fn one() -> f64 {
+    1.0
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use costate_envs::EnvSpec;
-use costate_envs::model::nearest;
+use costate_envs::model::{nearest, suggestion};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 
@@ -67,7 +67,7 @@ impl OnnxPolicy {
                 "gives {} values, {} takes {a} ({})",
                 first.len(),
                 spec.name,
-                channels(spec)
+                spec.action.listed()
             )));
         }
         Ok(policy)
@@ -107,34 +107,32 @@ pub struct ScriptedPolicy {
 impl ScriptedPolicy {
     /// Reads `CHANNEL = FORMULA; …`, one for every action channel.
     pub fn parse(text: &str, spec: &EnvSpec) -> Result<Self, Error> {
-        let known: Vec<&str> = spec.action.0.iter().map(|c| c.name.as_str()).collect();
-        let mut formulas: Vec<Option<Formula>> = vec![None; known.len()];
+        let known = &spec.action;
+        let mut formulas: Vec<Option<Formula>> = vec![None; known.dim()];
         for part in text.split(';').filter(|p| !p.trim().is_empty()) {
             let Some((name, formula)) = part.split_once('=') else {
                 return Err(Error::Misuse(format!(
                     "scripted policy `{}`: expected CHANNEL = FORMULA for each of {}",
                     part.trim(),
-                    known.join(", ")
+                    known.listed()
                 )));
             };
             let name = name.trim();
-            let Some(i) = known.iter().position(|k| *k == name) else {
-                let hint = nearest(name, known.iter().copied())
-                    .map(|n| format!(", did you mean `{n}`?"))
-                    .unwrap_or_default();
+            let Some(i) = known.position(name) else {
+                let hint = suggestion(nearest(name, known.names()));
                 return Err(Error::Misuse(format!(
                     "scripted policy: {} has no action `{name}`{hint}; it takes {}",
                     spec.name,
-                    known.join(", ")
+                    known.listed()
                 )));
             };
             formulas[i] = Some(Formula::parse(formula.trim(), spec, false)?);
         }
         let missing: Vec<&str> = known
-            .iter()
+            .names()
             .zip(&formulas)
             .filter(|(_, f)| f.is_none())
-            .map(|(name, _)| *name)
+            .map(|(name, _)| name)
             .collect();
         if !missing.is_empty() {
             return Err(Error::Misuse(format!(
@@ -153,9 +151,4 @@ impl ScriptedPolicy {
             *out = formula.value(observation, &[]) as f32;
         }
     }
-}
-
-fn channels(spec: &EnvSpec) -> String {
-    let names: Vec<&str> = spec.action.0.iter().map(|c| c.name.as_str()).collect();
-    names.join(", ")
 }

@@ -4,12 +4,20 @@ use std::fs;
 use std::path::Path;
 
 use costate_demos::dataset::disk;
+use serde::Serialize;
 
 use crate::error::Error;
 
 /// Replaces `path` by a file of `bytes`: readers see the old file or the new one.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     Ok(disk::replace(path, bytes)?)
+}
+
+/// Replaces `path` by `value` as indented JSON.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::Failure(format!("{}: {e}", path.display())))?;
+    write_atomic(path, (text + "\n").as_bytes())
 }
 
 /// Creates a folder for a command's output, and refuses one that holds anything.

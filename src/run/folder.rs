@@ -37,8 +37,7 @@ impl RunFolder {
     /// Creates the folder and writes its configuration.
     pub fn create(path: &Path, config: RunConfig) -> Result<Self, Error> {
         files::create_output_folder(path)?;
-        let json = to_json(&config);
-        files::write_atomic(&path.join("config.json"), json.as_bytes())?;
+        files::write_json(&path.join("config.json"), &config)?;
         Ok(Self {
             path: path.into(),
             config,
@@ -175,7 +174,7 @@ impl RunFolder {
 
     /// Writes a value as pretty JSON.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
-        files::write_atomic(&self.file(name), to_json(value).as_bytes())
+        files::write_json(&self.file(name), value)
     }
 
     /// Reads a JSON file of the folder, if it is there.
@@ -189,9 +188,4 @@ impl RunFolder {
             Err(e) => Err(Error::io(&file)(e)),
         }
     }
-}
-
-fn to_json(value: &impl Serialize) -> String {
-    // Plain data with string keys: this cannot fail.
-    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use costate_envs::model::nearest;
+use costate_envs::model::{nearest, suggestion};
 use costate_envs::parameters::{self, SetError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -192,13 +192,6 @@ fn explain(algo: &str, key: &str, value: &str, error: SetError) -> String {
             format!("setting `{path}` of {algo}: `{value}` is not {expected}")
         }
     }
-}
-
-/// `, did you mean …?`, or nothing.
-pub fn suggestion(nearest: Option<&str>) -> String {
-    nearest
-        .map(|n| format!(", did you mean `{n}`?"))
-        .unwrap_or_default()
 }
 
 /// A bound that a setting must respect.

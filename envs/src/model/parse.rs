@@ -52,10 +52,17 @@ fn shorten(message: &str) -> String {
     match nearest(wrong, expected.iter().copied()) {
         Some(near) => {
             let head = message.split(", expected").next().unwrap_or(message);
-            format!("{head}, did you mean `{near}`?")
+            format!("{head}{}", suggestion(Some(near)))
         }
         None => message.into(),
     }
+}
+
+/// `, did you mean …?`, or nothing.
+pub fn suggestion(nearest: Option<&str>) -> String {
+    nearest
+        .map(|n| format!(", did you mean `{n}`?"))
+        .unwrap_or_default()
 }
 
 /// The candidate most like `name`, if any is like it at all.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Judged;
 use crate::evaluate::statistics::{
-    Estimate, bootstrap_clusters, bootstrap_pairs, pearson, ranks, spearman,
+    Estimate, bootstrap_clusters, bootstrap_pairs, pearson, ranks, sides, spearman,
 };
 
 /// Agreement over the episodes of one distribution.
@@ -51,8 +51,8 @@ pub fn correlation(distribution: &str, groups: &[&Judged], seed: u64) -> Correla
 /// Both sides replaced by their ranks among all steps.
 fn ranked(steps: &[Vec<Vec<[f64; 2]>>]) -> Vec<Vec<Vec<[f64; 2]>>> {
     let flat: Vec<[f64; 2]> = steps.iter().flatten().flatten().copied().collect();
-    let side = |i: usize| ranks(&flat.iter().map(|p| p[i]).collect::<Vec<_>>());
-    let mut both = side(0).into_iter().zip(side(1));
+    let [learned, truth] = sides(&flat).map(|side| ranks(&side));
+    let mut both = learned.into_iter().zip(truth);
     let mut next = |_: &[f64; 2]| both.next().map_or([0.0; 2], |(a, b)| [a, b]);
     let group = |g: &Vec<Vec<[f64; 2]>>| {
         g.iter()
@@ -63,8 +63,8 @@ fn ranked(steps: &[Vec<Vec<[f64; 2]>>]) -> Vec<Vec<Vec<[f64; 2]>>> {
 }
 
 fn over(pairs: &[[f64; 2]], of: fn(&[f64], &[f64]) -> Option<f64>) -> Option<f64> {
-    let side = |i: usize| pairs.iter().map(|p| p[i]).collect::<Vec<_>>();
-    of(&side(0), &side(1))
+    let [learned, truth] = sides(pairs);
+    of(&learned, &truth)
 }
 
 /// Share of pairs of trajectories from different groups whose costs are in the true order, ties counting half.

@@ -10,7 +10,7 @@ use crate::cost::{Dims, StepCost};
 use crate::error::Error;
 use crate::evaluate::dard::{self, Coverage};
 use crate::evaluate::episodes::replay;
-use crate::evaluate::statistics::{Estimate, bootstrap_clusters, pearson_distance};
+use crate::evaluate::statistics::{Estimate, bootstrap_clusters, pearson_distance, sides};
 use crate::evaluate::{epic, mean};
 
 /// Transitions of the estimates.
@@ -69,8 +69,8 @@ pub fn distances(
             .collect();
         let clusters = pairs.chunks(PER_EPISODE).map(<[_]>::to_vec).collect();
         bootstrap_clusters(&[clusters], seed, |pairs| {
-            let side = |i: usize| pairs.iter().map(|p| p[i]).collect::<Vec<_>>();
-            pearson_distance(&side(0), &side(1))
+            let [judged, truth] = sides(pairs);
+            pearson_distance(&judged, &truth)
         })
     };
     Ok(Distances {

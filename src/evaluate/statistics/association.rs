@@ -62,12 +62,12 @@ pub(super) fn clusters_with<T: Clone>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::pearson;
+    use super::super::{pearson, sides};
     use super::*;
 
     fn correlation(pairs: &[[f64; 2]]) -> Option<f64> {
-        let side = |i: usize| pairs.iter().map(|p| p[i]).collect::<Vec<f64>>();
-        pearson(&side(0), &side(1))
+        let [x, y] = sides(pairs);
+        pearson(&x, &y)
     }
 
     #[test]

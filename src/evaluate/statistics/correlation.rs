@@ -24,6 +24,11 @@ pub fn spearman(x: &[f64], y: &[f64]) -> Option<f64> {
     pearson(&ranks(x), &ranks(y))
 }
 
+/// Both sides of pairs.
+pub fn sides(pairs: &[[f64; 2]]) -> [Vec<f64>; 2] {
+    [0, 1].map(|i| pairs.iter().map(|p| p[i]).collect())
+}
+
 /// Ranks from 0, ties given their mean rank.
 pub fn ranks(x: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..x.len()).collect();

@@ -109,8 +109,8 @@ fn of_pairs(
     statistic: impl Fn(&[f64], &[f64]) -> Option<f64>,
 ) -> impl Fn(&[[f64; 2]]) -> Option<f64> {
     move |pairs| {
-        let side = |i: usize| pairs.iter().map(|p| p[i]).collect::<Vec<f64>>();
-        statistic(&side(0), &side(1))
+        let [x, y] = sides(pairs);
+        statistic(&x, &y)
     }
 }
 

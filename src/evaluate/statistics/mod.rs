@@ -16,7 +16,7 @@ mod strata;
 use serde::{Deserialize, Serialize};
 
 pub use association::{bootstrap_clusters, bootstrap_pairs};
-pub use correlation::{pearson, pearson_distance, ranks, spearman};
+pub use correlation::{pearson, pearson_distance, ranks, sides, spearman};
 pub use difference::{
     Difference, difference_of_estimates, difference_of_interquartile_means, difference_of_pairs,
     share_of_pairs,

@@ -1,0 +1,317 @@
+//! Costs and policies in variants of their world, and under noise, as processes.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fail, json, succeed, train_args};
+use serde_json::Value;
+
+fn record(at: &Path, env: &str) {
+    succeed(at, &["record", env, "-n", "4", "-o", "demos", "--quiet"]);
+}
+
+/// Fresh policies of two iterations, which learn nothing.
+const SHORT: [&str; 6] = [
+    "--set",
+    "iterations=2",
+    "--set",
+    "trajectories=4",
+    "--episodes=6",
+    "--no-robustness",
+];
+
+fn transfer(at: &Path, run: &str, more: &[&str]) -> Value {
+    let base = ["evaluate", run, "--json", "--quiet", "--transfer"];
+    json(&succeed(at, &[&base, more, &SHORT].concat()))
+}
+
+fn names(rows: &Value) -> Vec<&str> {
+    let rows = rows.as_array().unwrap();
+    rows.iter().map(|r| r["policy"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_cost_is_tried_where_the_wall_stands_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    record(at, "point_maze");
+    let more = [
+        "--set",
+        "iterations=2",
+        "--set",
+        "cost.state_only=true",
+        "-o",
+        "run",
+    ];
+    succeed(at, &train_args(&more));
+    let found = transfer(at, "run", &["wall_right", "--workers", "2"]);
+    let there = &found["transfer"][0];
+    assert_eq!(there["variant"], "wall_right");
+    assert_eq!(
+        names(&there["rows"]),
+        [
+            "expert there",
+            "random",
+            "fresh, on the true cost",
+            "gan-gcl, transferred",
+            "fresh, on the frozen cost"
+        ]
+    );
+    let score = |i: usize| there["rows"][i]["normalized_score"].as_f64().unwrap();
+    // Two iterations teach nothing: the expert sets the scale.
+    assert_eq!(there["reference"], "expert");
+    assert_eq!((score(0), score(1)), (1.0, 0.0));
+    assert_eq!(there["reference_return"], there["rows"][0]["return"]);
+    assert_eq!(there["frozen"]["policies"].as_array().unwrap().len(), 3);
+    // Another world: the expert there returns something else than the demonstrations.
+    assert_ne!(there["reference_return"], found["expert_return"]);
+
+    // What is there is not trained again, and one worker finds the same.
+    let trained = at.join("run/transfer/wall_right/frozen-cost-1.safetensors");
+    let when = |file: &Path| fs::metadata(file).unwrap().modified().unwrap();
+    let before = (when(&trained), fs::read(&trained).unwrap());
+    let again = transfer(at, "run", &["wall_right", "--workers", "1"]);
+    assert_eq!(again["transfer"], found["transfer"]);
+    assert_eq!(when(&trained), before.0);
+    fs::remove_file(&trained).unwrap();
+    transfer(at, "run", &["wall_right", "--workers", "1"]);
+    assert_eq!(fs::read(&trained).unwrap(), before.1, "to the same bits");
+    // A later evaluation keeps what was found.
+    let later = ["evaluate", "run", "-n", "4", "--no-robustness", "--json"];
+    let later = json(&succeed(at, &later));
+    assert_eq!(later["transfer"], found["transfer"]);
+    let text = ["evaluate", "run", "-n", "4", "--no-robustness"];
+    assert!(succeed(at, &text).contains("1 is the expert, designed for this variant"));
+    let report = ["report", "run", "-o", "page.html", "--quiet"];
+    succeed(at, &report);
+    let page = fs::read_to_string(at.join("page.html")).unwrap();
+    assert!(page.contains("wall_right") && page.contains("fresh, on the true cost"));
+
+    fail(
+        at,
+        &["evaluate", "run", "--transfer", "wall_rigth"],
+        2,
+        &["wall_rigth", "did you mean `wall_right`"],
+    );
+    fail(
+        at,
+        &["evaluate", "run", "--set", "iterations=2"],
+        2,
+        &["--help"],
+    );
+    fail(
+        at,
+        &[
+            "evaluate",
+            "run",
+            "--transfer",
+            "wall_right",
+            "--set",
+            "iteration=2",
+        ],
+        2,
+        &["did you mean `iterations`"],
+    );
+
+    // A policy without a cost only acts.
+    let bc = ["train", "demos", "--algo", "bc", "-o", "bc", "--quiet"];
+    succeed(at, &[&bc[..], &["--set", "epochs=2"]].concat());
+    let found = transfer(at, "bc", &["wall_right"]);
+    let there = &found["transfer"][0];
+    assert_eq!(names(&there["rows"]).last(), Some(&"bc, transferred"));
+    assert!(there["frozen"].is_null());
+}
+
+#[test]
+fn a_cost_sees_the_channels_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    record(at, "point_maze");
+    let with = |channels: &'static str, run: &'static str| {
+        train_args(&["--set", "iterations=1", "--set", channels, "-o", run])
+    };
+    fail(
+        at,
+        &with("cost.channels=[\"positon_x\"]", "none"),
+        2,
+        &[
+            "cost.channels",
+            "no `positon_x`",
+            "did you mean `position_x`",
+        ],
+    );
+    succeed(
+        at,
+        &with("cost.channels=[\"position_x\",\"position_y\"]", "run"),
+    );
+    // The landscape over the velocity, with everything else as it is, is flat; over the position it is not.
+    let spread = |over: &str| {
+        let args = ["report", "run", "--landscape", over, "--pictures", "p"];
+        succeed(at, &[&args[..], &["-o", "p.html", "--quiet"]].concat());
+        let found = json(&fs::read_to_string(at.join("p/report.json")).unwrap());
+        let rows = found["runs"][0]["landscape"]["cost"].clone();
+        let flat = |v: &Value, out: &mut Vec<f64>| {
+            fn walk(v: &Value, out: &mut Vec<f64>) {
+                match v {
+                    Value::Array(a) => a.iter().for_each(|v| walk(v, out)),
+                    v => out.extend(v.as_f64()),
+                }
+            }
+            walk(v, out);
+        };
+        let mut values = Vec::new();
+        flat(&rows, &mut values);
+        assert!(values.len() > 100, "{found}");
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        values.iter().copied().fold(f64::NEG_INFINITY, f64::max) - low
+    };
+    assert!(spread("velocity_x,velocity_y").abs() < 1e-6);
+    assert!(spread("position_x,position_y") > 1e-3);
+}
+
+#[test]
+fn scores_fall_under_noise_and_are_the_plain_ones_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    record(at, "cart_pole");
+    let all = ["evaluate", "demos", "-n", "40", "--json", "--quiet"];
+    let of = |who: &[&str]| json(&succeed(at, &[&all[..], who].concat()));
+    let found = of(&[
+        "--policy",
+        "push = 5*pole_angle + 1.2*pole_rate + 0.4*cart_position",
+    ]);
+    let curves = found["robustness"].as_array().unwrap();
+    let kinds: Vec<&str> = curves.iter().map(|c| c["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["action_noise", "observation_noise", "variant"]);
+    let returns = |curve: usize| -> Vec<f64> {
+        let points = curves[curve]["points"].as_array().unwrap();
+        points
+            .iter()
+            .map(|p| p["policies"][0]["return"].as_f64().unwrap())
+            .collect()
+    };
+    assert_eq!(curves[0]["points"][0], curves[1]["points"][0]);
+    // The first quarter of the same episodes, undisturbed.
+    let own = &found["rows"].as_array().unwrap()[3]["returns"];
+    let plain: Vec<f64> = own.as_array().unwrap()[..10]
+        .iter()
+        .map(|r| r.as_f64().unwrap())
+        .collect();
+    let mean = plain.iter().sum::<f64>() / 10.0;
+    assert!((returns(0)[0] - mean).abs() < 1e-9 * mean.abs());
+    for curve in [0, 1] {
+        let returns = returns(curve);
+        assert_eq!(returns.len(), 5);
+        assert!(
+            returns[4] < returns[0] - 0.01 * returns[0].abs(),
+            "{returns:?}"
+        );
+    }
+    let variants = curves[2]["points"].as_array().unwrap();
+    assert!(variants.iter().any(|v| v["name"] == "long_pole"));
+
+    // What does not look is not misled.
+    let blind = of(&["--policy", "constant=0.1"]);
+    let kinds: Vec<&str> = blind["robustness"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["action_noise", "variant"]);
+    assert!(of(&["--policy", "random", "--no-robustness"])["robustness"].is_null());
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_said_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    record(at, "point_maze");
+    // A policy that never finishes.
+    let base = [
+        "evaluate",
+        "demos",
+        "-n",
+        "6",
+        "--no-robustness",
+        "--json",
+        "--quiet",
+    ];
+    let found = json(&succeed(
+        at,
+        &[&base[..], &["--policy", "constant"]].concat(),
+    ));
+    let said = found["statements"][0].as_str().unwrap();
+    assert!(said.contains("never finishes the task"), "{said}");
+    assert!(said.contains("none of its 6 episodes"), "{said}");
+
+    // A learned cost that is not a number any more, and one that ignores its input.
+    let more = ["--set", "iterations=1", "-o", "run"];
+    succeed(at, &train_args(&more));
+    let file = at.join("run/cost.safetensors");
+    let whole = fs::read(&file).unwrap();
+    let filled = |with: f32| {
+        let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        let names: Value = serde_json::from_slice(&whole[8..8 + header]).unwrap();
+        let mut bytes = whole.clone();
+        for (name, about) in names.as_object().unwrap() {
+            let offsets = &about["data_offsets"];
+            if !name.starts_with("cost.") || about["dtype"] != "F32" {
+                continue;
+            }
+            let at = |i: usize| 8 + header + offsets[i].as_u64().unwrap() as usize;
+            for value in bytes[at(0)..at(1)].chunks_exact_mut(4) {
+                value.copy_from_slice(&with.to_le_bytes());
+            }
+        }
+        assert_ne!(bytes, whole, "{names}");
+        bytes
+    };
+    fs::write(&file, filled(f32::NAN)).unwrap();
+    fail(
+        at,
+        &["evaluate", "run", "-n", "4", "--no-robustness"],
+        1,
+        &["NaN"],
+    );
+    fs::write(&file, filled(0.0)).unwrap();
+    let run = [
+        "evaluate",
+        "run",
+        "-n",
+        "4",
+        "--no-robustness",
+        "--json",
+        "--quiet",
+    ];
+    let found = json(&succeed(at, &run));
+    let said: Vec<&str> = found["statements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s.as_str().unwrap())
+        .collect();
+    assert!(
+        said.iter().any(|s| s.contains("it ignores its input")),
+        "{said:?}"
+    );
+    assert!(found["spearman"].is_null());
+
+    // Demonstrations and policies of another world.
+    succeed(at, &["record", "lq", "-n", "2", "-o", "other", "--quiet"]);
+    fail(
+        at,
+        &["evaluate", "run", "--demos", "other"],
+        2,
+        &["demonstrations of lq", "trained on point_maze"],
+    );
+    fail(
+        at,
+        &["evaluate", "other", "--policy", "run/policy.safetensors"],
+        2,
+        &["a policy of point_maze", "demonstrations are of lq"],
+    );
+    fail(at, &["evaluate", "gone"], 1, &["gone"]);
+}
