@@ -23,5 +23,6 @@ pub mod picture;
 pub mod policy;
 pub mod report;
 pub mod run;
+pub mod tabular;
 
 pub use error::Error;
