@@ -94,6 +94,7 @@ fn seeds_are_grouped_and_distant_methods_told_apart() {
     for (seed, spearman) in [(0, 0.8), (1, 0.9), (2, 1.0)] {
         let mut e = evaluation("gan-gcl", [0.90, 0.95, 0.94][seed]);
         e["spearman"] = json!(spearman);
+        e["cost_scatter"] = json!([]);
         e["rows"][0]["success_rate"] = json!(0.75 + 0.1 * seed as f64);
         e["frozen"] = json!({
             "policies": [{

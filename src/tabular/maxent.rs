@@ -1,0 +1,201 @@
+//! Maximum causal entropy inverse reinforcement learning, exactly (Ziebart, Bagnell and Dey 2010).
+//!
+//! The dual of the maximum-entropy problem is convex in the cost,
+//!
+//!     L(c) = E_D[Σ_t c(s_t, a_t)] + E_D[V_0(s_0)],  ∂L/∂c(s, a) = n_D(s, a) − n_π(s, a)
+//!
+//! with n the expected visits and π the soft policy of c. Where the process is deterministic, V_0(s_0) = log Z(s_0) and L is the
+//! demonstrations' negative log-likelihood.
+
+use super::process::{Process, ProcessError, Walk};
+use super::soft::{Soft, check, visits};
+
+/// What demonstrations show: where they start and what they visit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Demonstrated {
+    start: Vec<f64>,
+    visits: Vec<f64>,
+}
+
+impl Demonstrated {
+    /// Of walks, which must have the process's length.
+    pub fn by(process: &Process, walks: &[Walk]) -> Result<Self, ProcessError> {
+        let mut found = Self {
+            start: vec![0.0; process.states()],
+            visits: vec![0.0; process.states() * process.actions()],
+        };
+        let share = 1.0 / walks.len() as f64;
+        for walk in walks {
+            if walk.steps.len() != process.horizon() {
+                return Err(ProcessError::Shape {
+                    what: "a walk",
+                    found: walk.steps.len(),
+                    expected: process.horizon(),
+                });
+            }
+            found.start[walk.steps[0].0] += share;
+            for (s, a) in &walk.steps {
+                found.visits[process.at(*s, *a)] += share;
+            }
+        }
+        Ok(found)
+    }
+
+    /// What infinitely many demonstrations of a policy log π_t would show.
+    pub fn exactly(process: &Process, log_policy: &[Vec<f64>]) -> Self {
+        Self {
+            start: process.start().to_vec(),
+            visits: visits(process, log_policy),
+        }
+    }
+}
+
+/// How the cost is found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MaxEntSettings {
+    /// Steps of gradient descent.
+    pub iterations: usize,
+    /// Their size, over T: the curvature is at most of that order.
+    pub step: f64,
+}
+
+/// The learner: a process as the demonstrations start in it, and what they visit.
+pub struct MaxEnt {
+    process: Process,
+    shown: Demonstrated,
+}
+
+/// The objective and its gradient.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Likelihood {
+    /// L(c), nats.
+    pub loss: f64,
+    /// ∂L/∂c(s, a), `[S · A]`.
+    pub gradient: Vec<f64>,
+}
+
+impl MaxEnt {
+    /// A learner on `process`.
+    pub fn new(process: &Process, shown: Demonstrated) -> Result<Self, ProcessError> {
+        let next = (0..process.states() * process.actions())
+            .map(|i| {
+                let (s, a) = (i / process.actions(), i % process.actions());
+                process.successors(s, a).to_vec()
+            })
+            .collect();
+        let process = Process::new(
+            process.actions(),
+            process.horizon(),
+            shown.start.clone(),
+            next,
+        )?;
+        Ok(Self { process, shown })
+    }
+
+    /// L(c) and ∂L/∂c of a cost, `[S · A]`.
+    pub fn likelihood(&self, cost: &[f64]) -> Result<Likelihood, ProcessError> {
+        check(&self.process, "the cost", cost)?;
+        let soft = Soft::of(&self.process, cost)?;
+        let shown: f64 = self.shown.visits.iter().zip(cost).map(|(n, c)| n * c).sum();
+        let own = visits(&self.process, &soft.log_policy);
+        Ok(Likelihood {
+            loss: shown + soft.log_z(&self.process),
+            gradient: self
+                .shown
+                .visits
+                .iter()
+                .zip(own)
+                .map(|(d, q)| d - q)
+                .collect(),
+        })
+    }
+
+    /// The cost that gradient descent from zero finds, `[S · A]`.
+    pub fn fit(&self, settings: MaxEntSettings) -> Result<Vec<f64>, ProcessError> {
+        let mut cost = vec![0.0; self.shown.visits.len()];
+        let step = settings.step / self.process.horizon() as f64;
+        for _ in 0..settings.iterations {
+            let found = self.likelihood(&cost)?;
+            for (c, g) in cost.iter_mut().zip(&found.gradient) {
+                *c -= step * g;
+            }
+        }
+        Ok(cost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::soft::total_variation;
+    use super::*;
+    use costate_envs::rng::stream;
+    use rand::RngExt;
+
+    fn world(branches: usize) -> (Process, Vec<f64>) {
+        let mut rng = stream(7, "process", branches as u64);
+        let process = Process::random(6, 3, 5, branches, &mut rng).unwrap();
+        let cost = (0..18).map(|_| 3.0 * rng.random::<f64>()).collect();
+        (process, cost)
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_finite_differences() {
+        for branches in [1, 3] {
+            let (process, truth) = world(branches);
+            let expert = Soft::of(&process, &truth).unwrap();
+            let mut rng = stream(1, "demonstrations", 0);
+            let walks: Vec<Walk> = (0..40)
+                .map(|_| process.walk(&expert.log_policy, &mut rng))
+                .collect();
+            let shown = Demonstrated::by(&process, &walks).unwrap();
+            let learner = MaxEnt::new(&process, shown).unwrap();
+            let at: Vec<f64> = (0..18).map(|i| (i as f64 * 0.7).sin()).collect();
+            let exact = learner.likelihood(&at).unwrap().gradient;
+            for (i, exact) in exact.iter().enumerate() {
+                let moved = |by: f64| {
+                    let mut c = at.clone();
+                    c[i] += by;
+                    learner.likelihood(&c).unwrap().loss
+                };
+                let h = 1e-4;
+                let found = (moved(h) - moved(-h)) / (2.0 * h);
+                assert!((found - exact).abs() < 1e-6, "{found}, {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn demonstrations_without_end_give_the_policy_back() {
+        for branches in [1, 3] {
+            let (process, truth) = world(branches);
+            let expert = Soft::of(&process, &truth).unwrap();
+            let shown = Demonstrated::exactly(&process, &expert.log_policy);
+            let learner = MaxEnt::new(&process, shown).unwrap();
+            let settings = MaxEntSettings {
+                iterations: 20_000,
+                step: 2.0,
+            };
+            let cost = learner.fit(settings).unwrap();
+            let own = Soft::of(&process, &cost).unwrap();
+            let apart = total_variation(&process, &expert.log_policy, &own.log_policy);
+            assert!(apart < 1e-3, "{apart}");
+            // The truth is optimal.
+            let best = learner.likelihood(&truth).unwrap();
+            assert!(best.gradient.iter().all(|g| g.abs() < 1e-12));
+        }
+    }
+
+    #[test]
+    fn walks_of_another_length_are_refused() {
+        let (process, _) = world(1);
+        let walk = Walk {
+            steps: vec![(0, 0)],
+        };
+        let error = Demonstrated::by(&process, &[walk]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("a walk has 1 entries, expected 5")
+        );
+    }
+}
