@@ -29,7 +29,7 @@ Examples:
   costate evaluate runs/point_maze-airl-0 --transfer wall_right
   costate evaluate runs/pendulum-bc-0 runs/pendulum-gan-gcl-0
   costate evaluate demos/pendulum --policy swing.onnx
-  costate evaluate demos/cart_pole --policy 'push = 9*pole_angle + 2*pole_rate'
+  costate evaluate demos/cart_pole --policy 'push = -9*pole_sin - 2*pole_angular_velocity + 0.5*cart_position + cart_velocity'
   costate evaluate demos/point_maze --cost 'position_x^2 + (position_y - 1)^2'")]
 pub struct Args {
     /// Run folders, several of which are compared at the end; or a folder of demonstrations, with --policy or --cost.

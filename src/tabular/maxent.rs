@@ -2,7 +2,9 @@
 //!
 //! The dual of the maximum-entropy problem is convex in the cost,
 //!
-//!     L(c) = E_D[Σ_t c(s_t, a_t)] + E_D[V_0(s_0)],  ∂L/∂c(s, a) = n_D(s, a) − n_π(s, a)
+//! ```text
+//! L(c) = E_D[Σ_t c(s_t, a_t)] + E_D[V_0(s_0)],  ∂L/∂c(s, a) = n_D(s, a) − n_π(s, a)
+//! ```
 //!
 //! with n the expected visits and π the soft policy of c. Where the process is deterministic, V_0(s_0) = log Z(s_0) and L is the
 //! demonstrations' negative log-likelihood.

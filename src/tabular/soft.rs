@@ -2,8 +2,10 @@
 //!
 //! Ziebart, Bagnell and Dey 2010 (causal entropy):
 //!
-//!     Q_t(s, a) = −c(s, a) + Σ_s' P(s' | s, a) V_{t+1}(s'),  V_t(s) = log Σ_a exp Q_t(s, a),  V_T = 0
-//!     log π_t(a | s) = Q_t(s, a) − V_t(s)
+//! ```text
+//! Q_t(s, a) = −c(s, a) + Σ_s' P(s' | s, a) V_{t+1}(s'),  V_t(s) = log Σ_a exp Q_t(s, a),  V_T = 0
+//! log π_t(a | s) = Q_t(s, a) − V_t(s)
+//! ```
 //!
 //! Where the process is deterministic, p(τ | s_0) = exp(−c(τ)) / Z(s_0) with log Z(s_0) = V_0(s_0).
 
