@@ -27,9 +27,9 @@ fn transfer(at: &Path, run: &str, more: &[&str]) -> Value {
     json(&succeed(at, &[&base, more, &SHORT].concat()))
 }
 
-fn names(rows: &Value) -> Vec<&str> {
-    let rows = rows.as_array().unwrap();
-    rows.iter().map(|r| r["policy"].as_str().unwrap()).collect()
+fn strings<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
+    let list = list.as_array().unwrap();
+    list.iter().map(|v| v[key].as_str().unwrap()).collect()
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_cost_is_tried_where_the_wall_stands_elsewhere() {
     let there = &found["transfer"][0];
     assert_eq!(there["variant"], "wall_right");
     assert_eq!(
-        names(&there["rows"]),
+        strings(&there["rows"], "policy"),
         [
             "expert there",
             "random",
@@ -125,7 +125,10 @@ fn a_cost_is_tried_where_the_wall_stands_elsewhere() {
     succeed(at, &[&bc[..], &["--set", "iterations=2"]].concat());
     let found = transfer(at, "bc", &["wall_right"]);
     let there = &found["transfer"][0];
-    assert_eq!(names(&there["rows"]).last(), Some(&"bc, transferred"));
+    assert_eq!(
+        strings(&there["rows"], "policy").last(),
+        Some(&"bc, transferred")
+    );
     assert!(there["frozen"].is_null());
 }
 
@@ -181,7 +184,7 @@ fn scores_fall_under_noise_and_are_the_plain_ones_without() {
         "push = -9*pole_sin - 2*pole_angular_velocity + 0.5*cart_position + cart_velocity",
     ]);
     let curves = found["robustness"].as_array().unwrap();
-    let kinds: Vec<&str> = curves.iter().map(|c| c["kind"].as_str().unwrap()).collect();
+    let kinds = strings(&found["robustness"], "kind");
     assert_eq!(kinds, ["action_noise", "observation_noise", "variant"]);
     let returns = |curve: usize| -> Vec<f64> {
         let points = curves[curve]["points"].as_array().unwrap();
@@ -212,12 +215,7 @@ fn scores_fall_under_noise_and_are_the_plain_ones_without() {
 
     // What does not look is not misled.
     let blind = of(&["--policy", "constant=0.1"]);
-    let kinds: Vec<&str> = blind["robustness"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|c| c["kind"].as_str().unwrap())
-        .collect();
+    let kinds = strings(&blind["robustness"], "kind");
     assert_eq!(kinds, ["action_noise", "variant"]);
     assert!(of(&["--policy", "random", "--no-robustness"])["robustness"].is_null());
 }

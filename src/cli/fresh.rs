@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use costate_envs::rollout::RolloutPool;
-use costate_envs::{Episode, Trajectory};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +14,7 @@ use super::ui::Counter;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::Frozen;
-use crate::evaluate::frozen::{Judged, Trained};
-use crate::learners::Task;
+use crate::evaluate::frozen::{Against, Judged, Trained};
 use crate::learners::frozen::FrozenCostSettings;
 use crate::policy::GaussianPolicy;
 use crate::run::files;
@@ -150,22 +148,14 @@ fn read<S: PartialEq + DeserializeOwned, R: DeserializeOwned>(
     (done.settings == place.settings && place.policy().exists()).then_some(done)
 }
 
-/// A frozen cost, and what fresh policies on it are held against.
+/// A frozen cost on which fresh policies are trained.
 pub struct OnFrozenCost<'a> {
     /// Reads the cost: tensors are not shared between threads.
     pub cost: &'a (dyn Fn() -> Result<EnergyModel, Error> + Sync),
     /// File of the policy that was learned with it.
     pub policy: &'a Path,
-    /// Environment, demonstrations and the run's seed.
-    pub task: Task<'a>,
-    /// Whom δ compares with.
-    pub reference: &'a [Trajectory],
-    /// Mean true return of the reference.
-    pub expert_return: f64,
-    /// Episodes of random actions.
-    pub random: &'a [Episode],
-    /// Weight α of the entropy that the cost was learned with.
-    pub entropy_weight: f64,
+    /// What the fresh policies are held against.
+    pub against: Against<'a>,
 }
 
 impl OnFrozenCost<'_> {
@@ -205,11 +195,7 @@ impl OnFrozenCost<'_> {
         look(&Judged {
             cost: &(self.cost)()?,
             policy: &GaussianPolicy::read(self.policy)?,
-            task: self.task,
-            reference: self.reference,
-            expert_return: self.expert_return,
-            random: self.random,
-            entropy_weight: self.entropy_weight,
+            against: self.against,
         })
     }
 }

@@ -16,6 +16,7 @@ use super::ui::{interval, number, score_interval, table};
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
+use crate::evaluate::frozen::Against;
 use crate::evaluate::transfer::{Played, Standard, Transfer, on_true_cost, rows};
 use crate::evaluate::{Options, episodes};
 use crate::improve::{Improvement, SacSettings};
@@ -159,11 +160,13 @@ pub fn transfer(
             // What V learned belongs to the old world.
             cost: &|| Ok(EnergyModel::read(&cost)?.without_value()),
             policy: &run.file("policy.safetensors"),
-            task,
-            reference: &reference,
-            expert_return: standard.reference_return,
-            random: &random,
-            entropy_weight: shared.entropy_weight,
+            against: Against {
+                task,
+                reference: &reference,
+                expert_return: standard.reference_return,
+                random: &random,
+                entropy_weight: shared.entropy_weight,
+            },
         };
         let title = Title {
             name,

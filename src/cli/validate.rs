@@ -14,6 +14,7 @@ use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::Frozen;
 use crate::evaluate::controller::Controller;
+use crate::evaluate::frozen::Against;
 use crate::learners::Task;
 use crate::learners::frozen::{FrozenCostSettings, ValidationSettings};
 use crate::learners::sides::Shared;
@@ -72,18 +73,20 @@ pub fn validate(
     let fresh = OnFrozenCost {
         cost: &|| Ok(EnergyModel::read(&cost)?),
         policy: &policy,
-        task: Task {
-            factory,
-            demonstrations: &trajectories,
-            starts: &starts,
-            expert: "",
-            seed: run.config().seed,
-            workers: 1,
+        against: Against {
+            task: Task {
+                factory,
+                demonstrations: &trajectories,
+                starts: &starts,
+                expert: "",
+                seed: run.config().seed,
+                workers: 1,
+            },
+            reference: &trajectories,
+            expert_return: demonstrations.dataset.meta().demonstration_return.mean,
+            random: &random,
+            entropy_weight: shared.entropy_weight,
         },
-        reference: &trajectories,
-        expert_return: demonstrations.dataset.meta().demonstration_return.mean,
-        random: &random,
-        entropy_weight: shared.entropy_weight,
     };
     let frozen = fresh.train(&places, pool, interrupt, title, output)?;
     if let Some(frozen) = &frozen {

@@ -6,7 +6,7 @@ use costate_demos::experts::{Expert, ExpertDesign, Margins};
 use costate_demos::record::{play, uniform};
 use costate_envs::actor::{Actor, Scratch};
 use costate_envs::rng::{Stream, stream};
-use costate_envs::rollout::{ActionChoice, RolloutPool};
+use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{Env, EnvError, EnvFactory, EnvSpec, Episode};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
@@ -72,9 +72,12 @@ impl Controller {
         seed: u64,
     ) -> Result<Vec<Episode>, Error> {
         match self {
-            Self::Actor(actor, choice) => Ok(episodes::of_actor(
-                factory, pool, actor, *choice, count, seed,
-            )?),
+            Self::Actor(actor, choice) => {
+                let jobs: Vec<Job> = (0..count)
+                    .map(|i| Job::new(episodes::start(seed, i)))
+                    .collect();
+                Ok(pool.collect(factory, actor, *choice, &jobs)?)
+            }
             _ => self.play_disturbed(factory, pool, &Disturbance::default(), count, seed),
         }
     }

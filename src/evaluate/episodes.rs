@@ -1,31 +1,11 @@
-//! Episodes for evaluation: of policies, and replays.
+//! Episodes for evaluation: where they start, and replays.
 
-use std::sync::Arc;
-
-use costate_envs::actor::Actor;
 use costate_envs::rng::derive_seed;
-use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{EnvError, EnvFactory, Episode};
-
-/// Episodes of `actor`, sampled or by its mean, from the starts of the stream `evaluation`.
-pub fn of_actor(
-    factory: &EnvFactory,
-    pool: RolloutPool,
-    actor: &Arc<Actor>,
-    choice: ActionChoice,
-    count: usize,
-    seed: u64,
-) -> Result<Vec<Episode>, EnvError> {
-    pool.collect(factory, actor, choice, &jobs(count, seed))
-}
 
 /// Seed of episode `i` of an evaluation, shared by everything that is compared.
 pub fn start(seed: u64, i: usize) -> u64 {
     derive_seed(seed, "evaluation", i as u64)
-}
-
-fn jobs(count: usize, seed: u64) -> Vec<Job> {
-    (0..count).map(|i| Job::new(start(seed, i))).collect()
 }
 
 /// Replays an episode's actions from its seed and calls `visit` in every state s_0 … s_T.

@@ -125,12 +125,19 @@ impl Frozen {
     }
 }
 
-/// A cost under test, and what it is held against.
+/// A cost under test.
 pub struct Judged<'a> {
     /// The frozen cost.
     pub cost: &'a EnergyModel,
     /// The policy that was learned with it; its density stands for the expert's where that is unknown.
     pub policy: &'a GaussianPolicy,
+    /// What it is held against.
+    pub against: Against<'a>,
+}
+
+/// What fresh policies on a frozen cost are held against.
+#[derive(Clone, Copy)]
+pub struct Against<'a> {
     /// Environment, demonstrations (which set the scales of observations) and the run's seed.
     pub task: Task<'a>,
     /// Whom δ compares with: the demonstrations, or whoever does the task in a changed world.
@@ -164,13 +171,18 @@ pub struct Yardsticks {
 impl Judged<'_> {
     /// What the cost thinks of the reference and of random actions.
     pub fn yardsticks(&self) -> Result<Yardsticks, Error> {
-        let demonstrations = batch(self.reference)?;
+        let demonstrations = batch(self.against.reference)?;
         let log_density = match &demonstrations.behaviour {
             Some(recorded) => Tensor::from_slice(recorded),
             None => log_policy_steps(self.policy, &demonstrations),
         };
         let expert = self.opinion(&demonstrations, &log_density);
-        let random: Vec<Trajectory> = self.random.iter().map(|e| e.trajectory.clone()).collect();
+        let random: Vec<Trajectory> = self
+            .against
+            .random
+            .iter()
+            .map(|e| e.trajectory.clone())
+            .collect();
         let random = batch(&random)?;
         let nothing = Tensor::zeros([random.steps() as i64], (Kind::Double, tch::Device::Cpu));
         Ok(Yardsticks {
@@ -180,10 +192,14 @@ impl Judged<'_> {
     }
 
     fn opinion(&self, batch: &TrajectoryBatch, log_density: &Tensor) -> Opinion {
-        let soft_cost = mean(&self.cost.soft_cost(batch, log_density, self.entropy_weight));
+        let soft_cost = mean(
+            &self
+                .cost
+                .soft_cost(batch, log_density, self.against.entropy_weight),
+        );
         let entropy = -log_density.mean(Kind::Double).double_value(&[]);
         Opinion {
-            cost: soft_cost + self.entropy_weight * entropy,
+            cost: soft_cost + self.against.entropy_weight * entropy,
             soft_value: -soft_cost,
         }
     }
@@ -203,8 +219,8 @@ impl Judged<'_> {
         } = yardsticks;
         let began = Instant::now();
         let task = Task {
-            seed: derive_seed(self.task.seed, "validation", seed),
-            ..self.task
+            seed: derive_seed(self.against.task.seed, "validation", seed),
+            ..self.against.task
         };
         let mut learner = FrozenCost::new(settings, self.cost, &task)?;
         let mut steps = 0;
@@ -218,9 +234,9 @@ impl Judged<'_> {
         let seconds = began.elapsed().as_secs_f64();
         let samples = learner.sample(settings.iterations)?;
         let found = self.opinion(&samples.batch, &samples.log_density);
-        let random_return = mean(&returns(self.random));
+        let random_return = mean(&returns(self.against.random));
         let mean_return = mean(samples.audit.true_returns());
-        let expert_return = self.expert_return;
+        let expert_return = self.against.expert_return;
         Ok(Some(Trained {
             report: FreshPolicy {
                 seed,

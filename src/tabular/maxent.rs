@@ -79,18 +79,7 @@ pub struct Likelihood {
 impl MaxEnt {
     /// A learner on `process`.
     pub fn new(process: &Process, shown: Demonstrated) -> Result<Self, ProcessError> {
-        let next = (0..process.states() * process.actions())
-            .map(|i| {
-                let (s, a) = (i / process.actions(), i % process.actions());
-                process.successors(s, a).to_vec()
-            })
-            .collect();
-        let process = Process::new(
-            process.actions(),
-            process.horizon(),
-            shown.start.clone(),
-            next,
-        )?;
+        let process = process.starting_by(shown.start.clone())?;
         Ok(Self { process, shown })
     }
 

@@ -143,6 +143,11 @@ impl Process {
         Self::new(actions, horizon, start, next)
     }
 
+    /// The same with another ρ, `[S]`.
+    pub fn starting_by(&self, start: Vec<f64>) -> Result<Self, ProcessError> {
+        Self::new(self.actions, self.horizon, start, self.next.clone())
+    }
+
     /// S.
     pub fn states(&self) -> usize {
         self.states

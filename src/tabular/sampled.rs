@@ -180,10 +180,7 @@ mod tests {
     fn recovered(n: usize, seed: u64) -> (f64, f64) {
         let mut rng = stream(seed, "process", 0);
         let random = Process::random(4, 2, 4, 1, &mut rng).unwrap();
-        let next = (0..8)
-            .map(|i| random.successors(i / 2, i % 2).to_vec())
-            .collect();
-        let process = Process::new(2, 4, vec![1.0, 0.0, 0.0, 0.0], next).unwrap();
+        let process = random.starting_by(vec![1.0, 0.0, 0.0, 0.0]).unwrap();
         let truth: Vec<f64> = (0..8).map(|_| 2.0 * rng.random::<f64>()).collect();
         let expert = Soft::of(&process, &truth).unwrap();
         let shown: Vec<Walk> = (0..n)

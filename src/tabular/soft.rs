@@ -56,44 +56,47 @@ impl Soft {
     }
 }
 
-/// Expected visits Σ_t P(s_t = s, a_t = a) of a policy log π_t, `[T][S · A]`; the result is `[S · A]` and sums to T.
-pub fn visits(process: &Process, log_policy: &[Vec<f64>]) -> Vec<f64> {
+/// P(s_t = s) under a policy log π_t, `[T][S]`.
+fn states(process: &Process, log_policy: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let mut here = process.start().to_vec();
-    let mut found = vec![0.0; process.states() * process.actions()];
-    for log_policy in log_policy {
+    let step = |row: &Vec<f64>| {
         let mut onward = vec![0.0; process.states()];
         for (s, p) in here.iter().enumerate() {
             for a in 0..process.actions() {
-                let i = process.at(s, a);
-                let flow = p * log_policy[i].exp();
-                found[i] += flow;
+                let flow = p * row[process.at(s, a)].exp();
                 for (next, share) in process.successors(s, a) {
                     onward[*next] += flow * share;
                 }
             }
         }
-        here = onward;
+        std::mem::replace(&mut here, onward)
+    };
+    log_policy.iter().map(step).collect()
+}
+
+/// Expected visits Σ_t P(s_t = s, a_t = a) of a policy log π_t, `[T][S · A]`; the result is `[S · A]` and sums to T.
+pub fn visits(process: &Process, log_policy: &[Vec<f64>]) -> Vec<f64> {
+    let mut found = vec![0.0; process.states() * process.actions()];
+    for (here, row) in states(process, log_policy).iter().zip(log_policy) {
+        for (i, found) in found.iter_mut().enumerate() {
+            *found += here[i / process.actions()] * row[i].exp();
+        }
     }
     found
 }
 
 /// Mean over time of E_{s ~ p_t}[TV(π_t(· | s), π'_t(· | s))], with the states that `log_policy` visits, in `[0, 1]`.
 pub fn total_variation(process: &Process, log_policy: &[Vec<f64>], other: &[Vec<f64>]) -> f64 {
-    let mut here = process.start().to_vec();
-    let mut sum = 0.0;
-    for (log_policy, other) in log_policy.iter().zip(other) {
-        let mut onward = vec![0.0; process.states()];
-        for (s, p) in here.iter().enumerate() {
-            for a in 0..process.actions() {
-                let i = process.at(s, a);
-                sum += 0.5 * p * (log_policy[i].exp() - other[i].exp()).abs();
-                for (next, share) in process.successors(s, a) {
-                    onward[*next] += p * log_policy[i].exp() * share;
-                }
-            }
-        }
-        here = onward;
-    }
+    let rows = log_policy.iter().zip(other);
+    let apart = states(process, log_policy).into_iter().zip(rows);
+    let sum: f64 = apart
+        .flat_map(|(here, (row, other))| {
+            let one = move |(i, (a, b)): (usize, (&f64, &f64))| {
+                0.5 * here[i / process.actions()] * (a.exp() - b.exp()).abs()
+            };
+            row.iter().zip(other).enumerate().map(one)
+        })
+        .sum();
     sum / process.horizon() as f64
 }
 
