@@ -69,7 +69,10 @@ impl Course<'_> {
 pub fn diagnose(config: &RunConfig, metrics: &[Map<String, Value>]) -> Vec<Finding> {
     let course = Course(metrics);
     let mut findings = demonstrations(config);
-    if !matches!(config.algo, Algo::Bc(_) | Algo::Dagger(_) | Algo::Ppo(_)) {
+    if !matches!(
+        config.algo,
+        Algo::Bc(_) | Algo::Dagger(_) | Algo::Ppo(_) | Algo::Rl(_)
+    ) {
         findings.extend(discriminator(&config.algo, &course));
         findings.extend(policy(&config.algo, &course));
     }
@@ -241,6 +244,7 @@ mod tests {
                 noise_known: Some(true),
                 success_rate: Some(1.0),
             }),
+            cost: None,
             algo: settings::resolve(algo, "pendulum", None, &from_nothing(algo)).unwrap(),
             seed: 0,
             checkpoint_every: 10,

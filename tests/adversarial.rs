@@ -165,7 +165,7 @@ fn the_base_policy_is_the_start_and_its_noise_is_honest() {
     let task = task(&factory, &trajectories, 1);
     let start = |passes: &str, warm: &str| {
         let algo = small("gan-gcl", &[("base_steps", passes), ("warm_start", warm)]);
-        algo.learner(&task).unwrap()
+        algo.learner(&task, None).unwrap()
     };
     let learner = start("1000", "0");
     let batch = TrajectoryBatch::new(&trajectories).unwrap();
@@ -240,7 +240,7 @@ fn log_q_of_demonstrations_is_the_current_policys() {
             panic!("another algorithm");
         };
         let beta = own.beta_for(factory.spec().horizon);
-        let mut learner = algo.learner(&task).unwrap();
+        let mut learner = algo.learner(&task, None).unwrap();
         let mut before = learner.policy().copy();
         for k in 0..3 {
             let now = learner.policy().copy();
@@ -309,15 +309,15 @@ fn every_learner_goes_on_where_it_was() {
             let cost = learner.energy_model().map(|m| m.to_bytes().unwrap());
             (learner.policy().to_bytes().unwrap(), cost)
         };
-        let mut whole = algo.learner(&task).unwrap();
-        let mut first = algo.learner(&task).unwrap();
+        let mut whole = algo.learner(&task, None).unwrap();
+        let mut first = algo.learner(&task, None).unwrap();
         for k in 0..4 {
             whole.iterate(k).unwrap();
             if k < 2 {
                 first.iterate(k).unwrap();
             }
         }
-        let mut second = algo.learner(&task).unwrap();
+        let mut second = algo.learner(&task, None).unwrap();
         second.load(&first.save()).unwrap();
         for k in 2..4 {
             second.iterate(k).unwrap();

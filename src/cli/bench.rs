@@ -348,7 +348,7 @@ pub(super) fn run_cell(
         },
         choice: ActionChoice::Sample,
     };
-    let evaluation = evaluate_run(&run, &demonstrations, plan, quiet)?;
+    let evaluation = evaluate_run(&run, &demonstrations, None, plan, quiet)?;
     let expert_return = expert_return(cell.env, work_folder)?;
     let random_return = evaluation.random_return;
     let score = |x: f64| (x - random_return) / (expert_return - random_return);

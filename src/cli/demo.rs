@@ -145,7 +145,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let mut results = Vec::new();
     let mut last: Option<Evaluation> = None;
     for (run, seconds, env_steps) in &runs {
-        let e = evaluate_run(run, &demonstrations, plan, output)?;
+        let e = evaluate_run(run, &demonstrations, None, plan, output)?;
         results.push(AlgoResult {
             algo: e.algo.clone(),
             run: run.path().into(),

@@ -14,7 +14,10 @@ use super::{compare, compared, transfer, validate};
 use crate::cost::{EnergyModel, StepCost};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
-use crate::evaluate::{Comparison, Discriminator, Evaluation, Options, STAGES, Subject, evaluate};
+use crate::evaluate::{
+    Certified, Comparison, Discriminator, Evaluation, Options, STAGES, Subject, evaluate,
+};
+use crate::expression::Formula;
 use crate::learners::{Learner, Task, bc::Bc};
 use crate::policy::GaussianPolicy;
 use crate::run::settings::Override;
@@ -28,6 +31,7 @@ Examples:
   costate evaluate runs/pendulum-gan-gcl-0 --episodes 500 --deterministic --json
   costate evaluate runs/point_maze-airl-0 --transfer wall_right
   costate evaluate runs/pendulum-bc-0 runs/pendulum-gan-gcl-0
+  costate evaluate runs/cart_pole-rl-0 --demos demos/cart_pole --success 'min(0.3 - abs(cart_position), pole_cos - 0.94)'
   costate evaluate demos/pendulum --policy swing.onnx
   costate evaluate demos/cart_pole --policy 'push = -9*pole_sin - 2*pole_angular_velocity + 0.5*cart_position + cart_velocity'
   costate evaluate demos/point_maze --cost 'position_x^2 + (position_y - 1)^2'")]
@@ -42,7 +46,11 @@ pub struct Args {
     /// Another cost instead of the run's: a cost.safetensors file, or a formula of observations and actions.
     #[arg(long, value_name = "FILE|FORMULA", allow_hyphen_values = true)]
     cost: Option<String>,
-    /// The demonstrations, if they are not where the run found them.
+    /// What success is, in place of what the task says: a formula of observations that is positive in the last tenth of
+    /// an episode.
+    #[arg(long, value_name = "FORMULA", allow_hyphen_values = true)]
+    success: Option<String>,
+    /// The demonstrations, if they are not where the run found them, or of the world of a run that had none.
     #[arg(long, value_name = "DIR")]
     demos: Option<PathBuf>,
     /// Episodes of each policy.
@@ -114,6 +122,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             demos: args.demos.as_deref(),
             policy: args.policy.as_deref(),
             cost: args.cost.as_deref(),
+            success: args.success.as_deref(),
         };
         let evaluation = imported::evaluate_imported(&imported, plan, output)?;
         return output.result(&evaluation, || describe(&evaluation));
@@ -149,8 +158,10 @@ fn evaluate_one(
     interrupt: &AtomicBool,
     output: Output,
 ) -> Result<Evaluation, Error> {
-    let imitated = run.config().imitated()?;
-    let demos = args.demos.clone().unwrap_or(imitated.path.clone());
+    let demos = match &args.demos {
+        Some(demos) => demos.clone(),
+        None => run.config().imitated()?.path.clone(),
+    };
     let demonstrations = open_demonstrations(run, &demos)?;
     let recipe = transfer::recipe(run, &args.transfer, &args.set)?;
     let interrupted = || {
@@ -177,12 +188,11 @@ fn evaluate_one(
         let found = transfer::transfer(run, &demonstrations, name, asked)?;
         found.ok_or_else(interrupted)?;
     }
-    evaluate_run(run, &demonstrations, plan, output)
+    evaluate_run(run, &demonstrations, args.success.as_deref(), plan, output)
 }
 
-/// The demonstrations of a run, recognised by their fingerprint.
+/// The demonstrations of a run, recognised by their fingerprint; for a run that imitates nobody, any of its world.
 pub fn open_demonstrations(run: &RunFolder, path: &Path) -> Result<Demonstrations, Error> {
-    let own = run.config().imitated()?;
     if !path.exists() {
         return Err(Error::Misuse(format!(
             "{}: the demonstrations of this run are not there; say where they are with --demos DIR",
@@ -199,6 +209,17 @@ pub fn open_demonstrations(run: &RunFolder, path: &Path) -> Result<Demonstration
             env.name
         )));
     }
+    let Some(own) = &run.config().demonstrations else {
+        return match demonstrations.dataset.meta().env == *env {
+            true => Ok(demonstrations),
+            false => Err(Error::Misuse(format!(
+                "{}: demonstrations of {} with other parameters than the run's; record some with the same --variant and \
+                 --set",
+                path.display(),
+                env.name
+            ))),
+        };
+    };
     if demonstrations.fingerprint() != own.fingerprint {
         return Err(Error::Misuse(format!(
             "{}: not the demonstrations that this run learned from (their checksums differ)",
@@ -212,19 +233,27 @@ pub fn open_demonstrations(run: &RunFolder, path: &Path) -> Result<Demonstration
 pub fn evaluate_run(
     run: &RunFolder,
     demonstrations: &Demonstrations,
+    success: Option<&str>,
     plan: Plan,
     output: Output,
 ) -> Result<Evaluation, Error> {
     tch::set_num_threads(1);
+    let success = success_formula(success, demonstrations)?;
     let policy = read_policy(&run.file("policy.safetensors"), demonstrations)?;
     let model = match run.file("cost.safetensors") {
         file if file.exists() => Some(EnergyModel::read(&file)?),
         _ => None,
     };
+    let config = run.config();
+    let composed = config.cost.as_ref();
+    let composed = composed
+        .map(|c| c.load(&config.env, run.path()))
+        .transpose()?
+        .filter(|c| !c.knows_truth());
     let acting =
         |policy: &GaussianPolicy| Controller::Actor(Arc::new(policy.freeze()), plan.choice);
     let clone = match run.config().algo {
-        Algo::Bc(_) | Algo::Ppo(_) => None,
+        Algo::Bc(_) | Algo::Ppo(_) | Algo::Rl(_) => None,
         _ => Some(acting(&cloned_baseline(run, demonstrations, output)?)),
     };
     let fresh = match run.file(validate::FRESH_POLICY) {
@@ -242,7 +271,12 @@ pub fn evaluate_run(
             beta: s.beta_for(horizon),
         }),
         // AIRL's shaping is discounted, GAIL's c_θ is no energy.
-        Algo::Airl(_) | Algo::Gail(_) | Algo::Dagger(_) | Algo::Bc(_) | Algo::Ppo(_) => None,
+        Algo::Airl(_)
+        | Algo::Gail(_)
+        | Algo::Dagger(_)
+        | Algo::Bc(_)
+        | Algo::Ppo(_)
+        | Algo::Rl(_) => None,
     };
     let discriminator = comparison.zip(model.as_ref());
     let discriminator = discriminator.map(|(comparison, model)| Discriminator {
@@ -250,22 +284,44 @@ pub fn evaluate_run(
         policy: &policy,
         comparison,
     });
+    let cost: Option<&dyn StepCost> = match (&model, &composed) {
+        (Some(model), _) => Some(model),
+        (None, Some(composed)) => Some(composed),
+        (None, None) => None,
+    };
+    let actor = Arc::new(policy.freeze());
+    let certified = cost.map(|cost| Certified {
+        cost,
+        actor: &actor,
+        entropy_weight: config.algo.entropy_weight(),
+    });
     let subject = Subject {
         factory: &demonstrations.factory,
         algo: run.config().algo.name(),
         run_seed: run.config().seed,
         controller: acting(&policy),
-        cost: model.as_ref().map(|m| m as &dyn StepCost),
+        cost,
         discriminator,
         demonstrations: demonstrations.dataset.episodes(),
         clone,
         fresh,
+        success: success.as_ref(),
+        certified,
     };
     let mut evaluation = watched(&subject, plan.options, output)?;
     evaluation.frozen = validate::read(run)?;
     evaluation.transfer = transfer::read(run)?;
     run.write_json("evaluation.json", &evaluation)?;
     Ok(evaluation)
+}
+
+/// What `--success` says.
+pub fn success_formula(
+    text: Option<&str>,
+    demonstrations: &Demonstrations,
+) -> Result<Option<Formula>, Error> {
+    let spec = demonstrations.factory.spec();
+    text.map(|t| Formula::parse(t, spec, false)).transpose()
 }
 
 /// Evaluates with a progress bar.

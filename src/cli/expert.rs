@@ -9,7 +9,7 @@ use super::train::{Worked, work};
 use super::ui::number;
 use crate::error::Error;
 use crate::run::settings::{self, Override};
-use crate::run::{RunConfig, RunFolder, config};
+use crate::run::{Algo, RunConfig, RunFolder, config};
 
 /// Arguments of `costate expert`.
 #[derive(clap::Args)]
@@ -60,7 +60,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         Some(env) => create(&args, env)?,
         None => RunFolder::open(args.output.as_deref().unwrap_or(Path::new("")))?,
     };
-    if run.config().demonstrations.is_some() {
+    if !matches!(run.config().algo, Algo::Ppo(_)) {
         return Err(Error::Misuse(format!(
             "{}: a run of `costate train`; go on with `costate train --resume -o {0}`",
             run.path().display()
@@ -121,6 +121,7 @@ fn create(args: &Args, env: &str) -> Result<RunFolder, Error> {
             costate_version: env!("CARGO_PKG_VERSION").into(),
             env: config,
             demonstrations: None,
+            cost: None,
             algo,
             seed: args.seed,
             checkpoint_every: args.checkpoint_every as usize,

@@ -7,7 +7,9 @@ use costate_demos::experts::{ExpertDesign, experts_for};
 use costate_envs::EnvSpec;
 
 use super::common::{Demonstrations, Output};
-use super::evaluate::{Plan, clone_of, open_demonstrations, read_policy, same_env, watched};
+use super::evaluate::{
+    Plan, clone_of, open_demonstrations, read_policy, same_env, success_formula, watched,
+};
 use crate::cost::{EnergyModel, StepCost};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
@@ -26,6 +28,8 @@ pub struct Imported<'a> {
     pub policy: Option<&'a str>,
     /// The cost.
     pub cost: Option<&'a str>,
+    /// What success is.
+    pub success: Option<&'a str>,
 }
 
 /// Whether a folder holds demonstrations rather than a run.
@@ -91,6 +95,7 @@ pub fn evaluate_imported(
         }
         (None, _) => None,
     };
+    let success = success_formula(asked.success, &demonstrations)?;
     let subject = Subject {
         factory: &demonstrations.factory,
         algo: &acting.name,
@@ -102,6 +107,9 @@ pub fn evaluate_imported(
         demonstrations: demonstrations.dataset.episodes(),
         clone: (acting.name != "bc").then_some(cloned),
         fresh: None,
+        success: success.as_ref(),
+        // The soft value belongs to a cost and the policy that was learned for it.
+        certified: None,
     };
     watched(&subject, plan.options, output)
 }

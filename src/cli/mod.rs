@@ -16,6 +16,7 @@ mod imported;
 mod landscape;
 mod record;
 mod report;
+mod rl;
 mod speed;
 mod train;
 mod transfer;

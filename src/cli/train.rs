@@ -8,9 +8,9 @@ use costate_envs::EnvFactory;
 use serde_json::json;
 
 use super::common::{Demonstrations, Output, interrupt_flag, parse_override, workers};
-use super::diagnose;
 use super::ui::{Counter, describe_metrics, number, table};
 use super::validate::{describe, validate};
+use super::{diagnose, rl};
 use crate::error::Error;
 use crate::learners::Task;
 use crate::run::settings::{self, Override};
@@ -24,35 +24,49 @@ Examples:
   costate train datasets/pendulum-energy --algo gan-gcl
   costate train swing --algo airl --print-config
   costate train swing --algo gan-gcl --set iterations=40 --set ppo.clip=0.1 --seed 2 -o swing-run
+  costate train --algo rl --env cart_pole --variant long_pole --cost runs/upright:1.0,runs/centred:0.5
   costate train --resume -o swing-run")]
 pub struct Args {
     /// Dataset folder; with --resume the run's own by default.
-    #[arg(required_unless_present_any = ["resume", "print_config"])]
-    demos: Option<PathBuf>,
-    /// Algorithm: gan-gcl, gcl, airl, gail, dagger or bc.
+    #[arg(required_unless_present_any = ["resume", "print_config", "cost"])]
+    pub(super) demos: Option<PathBuf>,
+    /// Algorithm: gan-gcl, gcl, airl, gail, dagger or bc; or rl, which minimises the cost given with --cost.
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
+    /// What rl minimises: runs with learned costs, cost.safetensors files, formulas between braces, as
+    /// {cart_position^2}, and `true`, each with its weight.
+    #[arg(long, value_name = "WHAT:WEIGHT,…", allow_hyphen_values = true)]
+    pub(super) cost: Option<String>,
+    /// World for rl where there are no demonstrations.
+    #[arg(long, value_name = "ENV", requires = "cost")]
+    pub(super) env: Option<String>,
+    /// A named set of parameters of that world; several apply in order.
+    #[arg(long, value_name = "NAME", requires = "env")]
+    pub(super) variant: Vec<String>,
+    /// A JSON model file instead of that world's own.
+    #[arg(long, value_name = "FILE", requires = "env")]
+    pub(super) model: Option<PathBuf>,
     /// Learn from the first N demonstrations only [default: all].
     #[arg(short = 'n', long, value_name = "N")]
-    demonstrations: Option<usize>,
+    pub(super) demonstrations: Option<usize>,
     /// Run folder to create [default: runs/ENV-ALGO-SEED].
     #[arg(short = 'o', long, value_name = "RUN")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     /// JSON file of settings that differ from the defaults.
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Change one setting.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_override)]
-    set: Vec<Override>,
+    pub(super) set: Vec<Override>,
     /// Seed of every random stream [default: 0].
     #[arg(long)]
-    seed: Option<u64>,
+    pub(super) seed: Option<u64>,
     /// Worker threads; results do not depend on it [default: one a core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     /// Iterations between checkpoints.
     #[arg(long, value_name = "N", default_value_t = 10)]
-    checkpoint_every: usize,
+    pub(super) checkpoint_every: usize,
     /// Print every setting with its value and its meaning, and stop. With demonstrations these are
     /// the settings for their environment.
     #[arg(long, requires = "algo", conflicts_with = "resume")]
@@ -74,9 +88,9 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     } else {
         create(&args)?
     };
-    let factory = &demonstrations.factory;
-    let imitated = Some(&demonstrations);
-    let mut progress = work(&run, factory, imitated, workers, &interrupt, output)?;
+    let factory = run.config().env.factory()?;
+    let demonstrations = demonstrations.as_ref();
+    let mut progress = work(&run, &factory, demonstrations, workers, &interrupt, output)?;
     let path = run.path().display();
     let findings = match progress.finished {
         true => diagnose::of(&run)?,
@@ -85,11 +99,12 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let learned = progress.finished;
     let mut frozen = None;
     if let Algo::GanGcl(s) = &run.config().algo
+        && let Some(demonstrations) = demonstrations
         && progress.finished
     {
         frozen = validate(
             &run,
-            &demonstrations,
+            demonstrations,
             &s.validation,
             workers,
             &interrupt,
@@ -172,22 +187,18 @@ pub struct Request<'a> {
 /// Creates the folder of a new run.
 pub fn new_run(request: Request, demonstrations: &Demonstrations) -> Result<RunFolder, Error> {
     let meta = demonstrations.dataset.meta();
-    let path = std::path::absolute(request.demos).map_err(Error::io(request.demos))?;
     RunFolder::create(
         request.folder,
         RunConfig {
             format: config::FORMAT,
             costate_version: env!("CARGO_PKG_VERSION").into(),
             env: meta.env.clone(),
-            demonstrations: Some(DemonstrationsRef {
-                path,
-                fingerprint: demonstrations.fingerprint(),
-                episodes: request.demonstrations.unwrap_or(meta.episodes.len()),
-                expert_return: meta.demonstration_return.mean,
-                expert: meta.expert.name.clone(),
-                noise_known: Some(meta.expert.log_density_known),
-                success_rate: meta.success_rate(),
-            }),
+            demonstrations: Some(imitated(
+                demonstrations,
+                request.demos,
+                request.demonstrations,
+            )?),
+            cost: None,
             algo: request.algo,
             seed: request.seed,
             checkpoint_every: request.checkpoint_every,
@@ -195,7 +206,34 @@ pub fn new_run(request: Request, demonstrations: &Demonstrations) -> Result<RunF
     )
 }
 
-fn create(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
+/// How a run refers to the first `count` demonstrations at `path`; to all by default.
+pub fn imitated(
+    demonstrations: &Demonstrations,
+    path: &Path,
+    count: Option<usize>,
+) -> Result<DemonstrationsRef, Error> {
+    let meta = demonstrations.dataset.meta();
+    let there = demonstrations.dataset.episodes().len();
+    if let Some(asked) = count
+        && !(1..=there).contains(&asked)
+    {
+        return Err(Error::Misuse(format!(
+            "--demonstrations is {asked}, expected 1 to {there}, as many as {} holds",
+            path.display()
+        )));
+    }
+    Ok(DemonstrationsRef {
+        path: std::path::absolute(path).map_err(Error::io(path))?,
+        fingerprint: demonstrations.fingerprint(),
+        episodes: count.unwrap_or(meta.episodes.len()),
+        expert_return: meta.demonstration_return.mean,
+        expert: meta.expert.name.clone(),
+        noise_known: Some(meta.expert.log_density_known),
+        success_rate: meta.success_rate(),
+    })
+}
+
+fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
     let Some(algo) = &args.algo else {
         return Err(Error::Misuse(format!(
             "--algo is missing; there are {}",
@@ -213,6 +251,14 @@ fn create(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
             "--checkpoint-every is 0, expected at least 1".into(),
         ));
     }
+    if algo == "rl" {
+        return rl::create(args);
+    }
+    if let Some(cost) = &args.cost {
+        return Err(Error::Misuse(format!(
+            "--cost {cost}: {algo} learns its cost; --algo rl minimises one that is given"
+        )));
+    }
     if let Some(o) = args.set.iter().find(|o| o.key.starts_with("env.")) {
         return Err(Error::Misuse(format!(
             "--set {}: training uses the environment of the demonstrations; set it with `costate record`",
@@ -223,15 +269,6 @@ fn create(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
     // Settings first: a misspelt name should not wait for a large dataset.
     settings::resolve(algo, "", args.config.as_deref(), &args.set)?;
     let demonstrations = Demonstrations::open(demos)?;
-    let there = demonstrations.dataset.episodes().len();
-    if let Some(asked) = args.demonstrations
-        && !(1..=there).contains(&asked)
-    {
-        return Err(Error::Misuse(format!(
-            "--demonstrations is {asked}, expected 1 to {there}, as many as {} holds",
-            demos.display()
-        )));
-    }
     let env = demonstrations.factory.spec().name.clone();
     let algo = settings::resolve(algo, &env, args.config.as_deref(), &args.set)?;
     let seed = args.seed.unwrap_or(0);
@@ -247,16 +284,20 @@ fn create(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
         seed,
         checkpoint_every: args.checkpoint_every,
     };
-    Ok((new_run(request, &demonstrations)?, demonstrations))
+    Ok((new_run(request, &demonstrations)?, Some(demonstrations)))
 }
 
-fn reopen(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
+fn reopen(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
     let folder = args.output.as_deref().unwrap_or(Path::new(""));
     let run = RunFolder::open(folder)?;
     let own = run.config();
-    if args.config.is_some() || !args.set.is_empty() || args.demonstrations.is_some() {
+    if args.config.is_some()
+        || !args.set.is_empty()
+        || args.demonstrations.is_some()
+        || args.cost.is_some()
+    {
         return Err(Error::Misuse(
-            "a resumed run keeps its settings; leave out --set, --config and --demonstrations"
+            "a resumed run keeps its settings; leave out --set, --config, --cost and --demonstrations"
                 .into(),
         ));
     }
@@ -270,7 +311,12 @@ fn reopen(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
             own.seed
         )));
     }
-    let imitated = own.imitated()?;
+    let Some(imitated) = &own.demonstrations else {
+        return match own.algo {
+            Algo::Rl(_) => Ok((run, None)),
+            _ => Err(own.no_demonstrations()),
+        };
+    };
     let demos = args.demos.as_deref().unwrap_or(&imitated.path);
     let demonstrations = Demonstrations::open(demos)?;
     if demonstrations.fingerprint() != imitated.fingerprint {
@@ -280,7 +326,7 @@ fn reopen(args: &Args) -> Result<(RunFolder, Demonstrations), Error> {
             folder.display()
         )));
     }
-    Ok((run, demonstrations))
+    Ok((run, Some(demonstrations)))
 }
 
 /// How far [`work`] came.
@@ -320,7 +366,10 @@ pub fn work(
         workers,
     };
     let began = Instant::now();
-    let mut learner = run.config().algo.learner(&task)?;
+    let config = run.config();
+    let cost = config.cost.as_ref();
+    let cost = cost.map(|c| c.load(&config.env, run.path())).transpose()?;
+    let mut learner = config.algo.learner(&task, cost)?;
     // What a learner does before its first iteration, such as cloning, is learning, too.
     let mut from = Progress {
         seconds: began.elapsed().as_secs_f64(),

@@ -22,7 +22,7 @@ use crate::evaluate::{Options, episodes};
 use crate::improve::{Improvement, SacSettings};
 use crate::learners::Task;
 use crate::learners::frozen::FrozenCostSettings;
-use crate::learners::ppo::PpoExpertSettings;
+use crate::learners::rl::RlSettings;
 use crate::learners::sides::Shared;
 use crate::policy::GaussianPolicy;
 use crate::run::settings::Override;
@@ -71,7 +71,7 @@ pub struct Asked<'a> {
     /// How everybody is evaluated there.
     pub plan: EvaluationPlan,
     /// How policies are trained there, as experts are.
-    pub recipe: &'a PpoExpertSettings,
+    pub recipe: &'a RlSettings,
     /// Stops between iterations.
     pub interrupt: &'a AtomicBool,
     /// Where progress goes.
@@ -80,11 +80,7 @@ pub struct Asked<'a> {
 
 /// How policies in variants are trained: as experts are. Checks that there are such variants before hours are spent
 /// on the first.
-pub fn recipe(
-    run: &RunFolder,
-    names: &[String],
-    set: &[Override],
-) -> Result<PpoExpertSettings, Error> {
+pub fn recipe(run: &RunFolder, names: &[String], set: &[Override]) -> Result<RlSettings, Error> {
     names
         .iter()
         .try_for_each(|name| variant_of(run, name).map(|_| ()))?;
@@ -213,7 +209,7 @@ fn best_on_true_cost(
         name,
         message: "fresh policies on the true cost there",
     };
-    let train = |place: &Place<PpoExpertSettings>, watch: &Watch| {
+    let train = |place: &Place<RlSettings>, watch: &Watch| {
         let (interrupted, advance) = (|| watch.interrupted(), || watch.advance(1));
         on_true_cost(&place.settings, task, place.seed, &interrupted, &advance)
     };
@@ -232,7 +228,7 @@ fn best_on_true_cost(
 fn frozen_places(
     folder: &Path,
     shared: &Shared,
-    recipe: &PpoExpertSettings,
+    recipe: &RlSettings,
 ) -> Vec<Place<FrozenCostSettings>> {
     let own = FrozenCostSettings {
         iterations: recipe.iterations,

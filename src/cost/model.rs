@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use costate_envs::rng::Stream;
+use costate_envs::spec::Space;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -152,6 +153,21 @@ impl EnergyModel {
     /// Name of the environment it belongs to.
     pub fn env(&self) -> &str {
         &self.header.env
+    }
+
+    /// Which channels of the observation the cost looks at.
+    pub fn sees(&self, observation: &Space) -> Vec<bool> {
+        let seen = &self.header.seen;
+        // The base policy looks at the whole state.
+        let all = seen.is_empty() || self.base.is_some();
+        (0..observation.dim() as i64)
+            .map(|i| all || seen.contains(&i))
+            .collect()
+    }
+
+    /// Whether the cost looks at the action.
+    pub fn sees_actions(&self) -> bool {
+        !self.header.settings.state_only || self.base.is_some()
     }
 
     /// c(s, a), `[N, observation_dim]`, `[N, action_dim] → [N]`, nats.

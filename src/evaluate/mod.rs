@@ -1,5 +1,6 @@
 //! Evaluation: does the policy do the task, and is the cost the right one?
 
+pub mod certificate;
 pub mod compare;
 pub mod controller;
 mod cost;
@@ -14,11 +15,13 @@ pub mod statistics;
 pub mod transfer;
 
 use costate_envs::rollout::RolloutPool;
-use costate_envs::{EnvFactory, Episode, Trajectory};
+use costate_envs::{EnvFactory, Episode, Success, Trajectory};
 use serde::{Deserialize, Serialize};
 
 use crate::cost::StepCost;
 use crate::error::Error;
+use crate::expression::Formula;
+pub use certificate::{Certificate, Certified};
 use controller::Controller;
 pub use cost::{
     Comparison, Correlation, CostPoint, CostReport, Discriminator, DiscriminatorFigures,
@@ -149,6 +152,9 @@ pub struct Evaluation {
     /// What was found in variants of the world, where that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transfer: Vec<Transfer>,
+    /// The soft value along the policy's trajectories, where a cost was learned with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
     /// About the learned cost, where there is one.
     #[serde(flatten)]
     pub cost: Option<CostReport>,
@@ -174,6 +180,29 @@ pub struct Subject<'a> {
     pub clone: Option<Controller>,
     /// The kept fresh policy on the frozen cost.
     pub fresh: Option<Controller>,
+    /// What success is, in place of what the task says.
+    pub success: Option<&'a Formula>,
+    /// The cost with a policy whose density is known, to measure the soft value along the way.
+    pub certified: Option<Certified<'a>>,
+}
+
+impl Subject<'_> {
+    /// The same episodes, judged by the formula where there is one: a success if it is positive in every state of the
+    /// last tenth, as with a task's own word.
+    fn judged(&self, mut episodes: Vec<Episode>) -> Vec<Episode> {
+        let Some(formula) = self.success else {
+            return episodes;
+        };
+        for episode in &mut episodes {
+            let trajectory = &episode.trajectory;
+            let mut success = Success::default();
+            for t in 0..=trajectory.len() {
+                success.see(Some(formula.value(trajectory.observation(t), &[]) > 0.0));
+            }
+            episode.success = success.verdict();
+        }
+        episodes
+    }
 }
 
 /// How to evaluate.
@@ -190,7 +219,7 @@ pub struct Options {
 }
 
 /// Stages of an evaluation, for a progress bar.
-pub const STAGES: usize = 6;
+pub const STAGES: usize = 7;
 
 /// Evaluates a policy and its cost; `progress` is told which of the [`STAGES`] begins.
 pub fn evaluate(
@@ -206,15 +235,16 @@ pub fn evaluate(
     } = options;
     let factory = subject.factory;
     progress(0, "episodes of the policy and of random actions");
-    let learned = subject.controller.play(factory, pool, count, seed)?;
-    let random = Controller::Random.play(factory, pool, count, seed)?;
-    progress(1, "episodes of the policies to compare with");
-    let of_other = |other: &Option<Controller>| {
-        let found = other.as_ref().map(|c| c.play(factory, pool, count, seed));
-        found.transpose()
+    let play = |controller: &Controller| -> Result<Vec<Episode>, Error> {
+        Ok(subject.judged(controller.play(factory, pool, count, seed)?))
     };
+    let learned = play(&subject.controller)?;
+    let random = play(&Controller::Random)?;
+    progress(1, "episodes of the policies to compare with");
+    let of_other = |other: &Option<Controller>| other.as_ref().map(&play).transpose();
     let (cloned, fresh) = (of_other(&subject.clone)?, of_other(&subject.fresh)?);
-    let expert = returns(subject.demonstrations);
+    let demonstrations = subject.judged(subject.demonstrations.to_vec());
+    let expert = returns(&demonstrations);
     let zero = returns(&random);
     let (expert_return, random_return) = (mean(&expert), mean(&zero));
     let scale = Scale::new(expert, zero).ok_or_else(|| {
@@ -225,7 +255,7 @@ pub fn evaluate(
         ))
     })?;
     progress(2, "distances from the demonstrations");
-    let reference = Reference::of(&trajectories(subject.demonstrations), seed);
+    let reference = Reference::of(&trajectories(&demonstrations), seed);
     let compared = |policy: &str, episodes: &[Episode]| {
         let occupancy = reference
             .as_ref()
@@ -233,33 +263,38 @@ pub fn evaluate(
         scale.row(policy, episodes, occupancy, seed)
     };
     let mut rows = vec![
-        scale.row("expert", subject.demonstrations, None, seed),
+        scale.row("expert", &demonstrations, None, seed),
         compared("random", &random),
     ];
     rows.extend(cloned.as_deref().map(|episodes| compared("bc", episodes)));
     let own = compared(subject.algo, &learned);
     rows.push(own.clone());
     rows.extend(fresh.as_deref().map(|episodes| compared(FRESH, episodes)));
-    let mut statements = said_of(subject, &own, &scale);
+    let mut statements = said_of(subject, &demonstrations, &own, &scale);
 
+    let mut certificate = None;
+    if let Some(certified) = subject.certified {
+        progress(3, "the soft value along the way");
+        certificate = certificate::certificate(factory, certified, &learned, pool, seed)?;
+    }
     let mut cost = None;
     if let Some(judged) = subject.cost {
-        progress(3, "the ladder of degraded policies");
+        progress(4, "the ladder of degraded policies");
         let groups = Groups {
-            expert: Group::new("expert", subject.demonstrations.to_vec()),
+            expert: Group::new("expert", demonstrations),
             learned: Group::new(subject.algo, learned),
             random: Group::new("random", random),
             clone: cloned.map(|episodes| Group::new("bc", episodes)),
             rungs: groups::ladder(subject, options)?,
         };
-        progress(4, "the cost against the true one");
+        progress(5, "the cost against the true one");
         let found = cost::report(factory, judged, subject.discriminator, &groups, seed)?;
         statements.extend(found.statements);
         cost = Some(found.report);
     }
     let mut robustness = Vec::new();
     if options.robustness {
-        progress(5, "scores under noise and in variants");
+        progress(6, "scores under noise and in variants");
         robustness = robustness::curves(subject, &scale, options)?;
     }
     progress(STAGES, "done");
@@ -284,12 +319,13 @@ pub fn evaluate(
         statements,
         frozen: None,
         transfer: Vec::new(),
+        certificate,
         cost,
     })
 }
 
 /// What a reader should know before the table.
-fn said_of(subject: &Subject, own: &Row, scale: &Scale) -> Vec<String> {
+fn said_of(subject: &Subject, demonstrations: &[Episode], own: &Row, scale: &Scale) -> Vec<String> {
     let mut said = Vec::new();
     if mean(&scale.one) <= mean(&scale.zero) {
         said.push(format!(
@@ -300,16 +336,13 @@ fn said_of(subject: &Subject, own: &Row, scale: &Scale) -> Vec<String> {
         ));
     }
     if own.success_rate == Some(0.0) {
-        let shown = subject
-            .demonstrations
-            .iter()
-            .filter(|e| e.success == Some(true));
+        let shown = demonstrations.iter().filter(|e| e.success == Some(true));
         said.push(format!(
             "{} never finishes the task: none of its {} episodes ends solved ({} of {} demonstrations do)",
             subject.algo,
             own.episodes,
             shown.count(),
-            subject.demonstrations.len()
+            demonstrations.len()
         ));
     }
     said

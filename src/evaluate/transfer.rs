@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::frozen::{Frozen, Trained};
 use super::{Row, Scale, mean};
+use crate::cost::ComposedCost;
 use crate::error::Error;
-use crate::learners::ppo::{PpoExpert, PpoExpertSettings};
+use crate::learners::rl::{Rl, RlSettings};
 use crate::learners::{Learner, Task};
 
 /// Who sets the scale's 1 in a variant.
@@ -102,7 +103,7 @@ pub struct TrueCostPolicy {
 
 /// Trains one policy on the true cost.
 pub fn on_true_cost(
-    settings: &PpoExpertSettings,
+    settings: &RlSettings,
     task: &Task,
     seed: u64,
     interrupted: &dyn Fn() -> bool,
@@ -113,7 +114,7 @@ pub fn on_true_cost(
         seed: derive_seed(task.seed, "true_cost", seed),
         ..*task
     };
-    let mut learner = PpoExpert::new(settings, &task)?;
+    let mut learner = Rl::new(settings, ComposedCost::truth(), &task)?;
     let (mut steps, mut mean_return) = (0, f64::NEG_INFINITY);
     for k in 0..learner.iterations() {
         if interrupted() {

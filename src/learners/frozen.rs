@@ -135,7 +135,7 @@ impl Learner for FrozenCost<'_> {
 }
 
 /// Σ_i max(0, |a_i| − 1)² of every step, `[S]`, a in half ranges.
-fn excess(scale: &ActionScale, batch: &TrajectoryBatch) -> Vec<f64> {
+pub(super) fn excess(scale: &ActionScale, batch: &TrajectoryBatch) -> Vec<f64> {
     let beyond: Tensor = (scale.apply(&batch.actions).abs() - 1.0).clamp_min(0.0);
     let squares = beyond.square();
     nn::to_f64(&squares.sum_dim_intlist([1_i64].as_slice(), false, Kind::Double))

@@ -11,8 +11,8 @@ pub mod gail;
 pub mod gan_gcl;
 pub mod gcl;
 pub mod generator;
-pub mod ppo;
 mod report;
+pub mod rl;
 pub mod sides;
 mod transitions;
 

@@ -6,7 +6,8 @@ use super::facts::Facts;
 use super::figure::{Figure, slug};
 use super::group::{by_environment, labels};
 use super::{
-    Picture, RunReport, cost, curves, curves_svg, dots, robustness, strip_svg, table, transfer,
+    Picture, RunReport, certificate, cost, curves, curves_svg, dots, robustness, strip_svg, table,
+    transfer,
 };
 
 /// Version of `report.json`.
@@ -71,10 +72,11 @@ pub(super) fn pictures(reports: &[RunReport]) -> Vec<Picture> {
             }
         }
     }
-    let figures: [Vec<Figure>; 4] = [
+    let figures: [Vec<Figure>; 5] = [
         robustness::figures(&runs, &labels),
         curves::learning_figures(&groups),
         cost::figures(&runs, &labels),
+        certificate::figures(&runs, &labels),
         curves::diagnostic_figures(&runs, &labels),
     ];
     for figure in figures.iter().flatten() {

@@ -18,12 +18,14 @@
 //! | `summary`, `findings`, `motion`, `table`, `curves`, `learning`, `cost`, `settings` | the page's sections |
 //! | `scale`, `dots` | scores as dots with whiskers, in tables and pictures |
 //! | `robustness`, `transfer` | other noise, other worlds |
+//! | `certificate` | the soft value along the way |
 //! | `correlations`, `landscape`, `ways`, `discriminator` | parts of the section about the cost |
 //! | `page` | the page around them |
 //! | `raster` | our own SVG as PNG |
 //! | `export` | every figure as a file, all numbers as JSON |
 
 mod axis;
+mod certificate;
 mod chart;
 mod correlations;
 mod cost;

@@ -4,7 +4,8 @@ use super::facts::Facts;
 use super::group::{Group, by_environment, labels};
 use super::text::escape;
 use super::{
-    RunReport, cost, curves, findings, motion, robustness, settings, summary, table, transfer,
+    RunReport, certificate, cost, curves, findings, motion, robustness, settings, summary, table,
+    transfer,
 };
 
 const STYLE: &str = include_str!("../../assets/report/style.css");
@@ -42,6 +43,7 @@ pub(super) fn html(reports: &[RunReport]) -> String {
         ("Transfer", "transfer", transfer::html(&runs, &labels)),
         ("Learning curve", "learning", curves::learning(&groups)),
         ("Learned cost", "cost", cost::html(&runs, &labels)),
+        ("Along the way", "way", certificate::html(&runs, &labels)),
         (
             "Diagnostics",
             "diagnostics",

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use costate_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
 
+use super::Composition;
+use crate::cost::ComposedCost;
 use crate::error::Error;
 use crate::learners::airl::{Airl, AirlSettings};
 use crate::learners::bc::{Bc, BcSettings};
@@ -12,7 +14,7 @@ use crate::learners::dagger::{Dagger, DaggerSettings};
 use crate::learners::gail::{Gail, GailSettings};
 use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
 use crate::learners::gcl::{Gcl, GclSettings};
-use crate::learners::ppo::{PpoExpert, PpoExpertSettings};
+use crate::learners::rl::{DEFAULT_TEMPERATURE, Rl, RlSettings};
 use crate::learners::sides::Shared;
 use crate::learners::{Learner, Task};
 
@@ -36,7 +38,9 @@ pub enum Algo {
     /// Generative adversarial imitation learning.
     Gail(GailSettings),
     /// Reinforcement learning on the true cost: makes experts, imitates nobody.
-    Ppo(PpoExpertSettings),
+    Ppo(RlSettings),
+    /// Reinforcement learning on a cost that is given.
+    Rl(RlSettings),
 }
 
 impl Algo {
@@ -53,6 +57,7 @@ impl Algo {
             Self::Gail(_) => "gail",
             Self::Dagger(_) => "dagger",
             Self::Ppo(_) => "ppo",
+            Self::Rl(_) => "rl",
         }
     }
 
@@ -63,12 +68,24 @@ impl Algo {
             Self::Gcl(s) => Some(s.shared()),
             Self::Airl(s) => Some(s.shared()),
             Self::Gail(s) => Some(s.shared()),
-            Self::Dagger(_) | Self::Bc(_) | Self::Ppo(_) => None,
+            Self::Dagger(_) | Self::Bc(_) | Self::Ppo(_) | Self::Rl(_) => None,
         }
     }
 
-    /// A learner at its start.
-    pub fn learner(&self, task: &Task) -> Result<Box<dyn Learner>, Error> {
+    /// Weight α of the entropy in what the policy minimises.
+    pub fn entropy_weight(&self) -> f64 {
+        match self {
+            Self::Ppo(s) | Self::Rl(s) => s.temperature.unwrap_or(DEFAULT_TEMPERATURE),
+            _ => self.shared().map_or(1.0, |s| s.entropy_weight),
+        }
+    }
+
+    /// A learner at its start; `cost` is what reinforcement learning minimises, the true cost if none is given.
+    pub fn learner(
+        &self,
+        task: &Task,
+        cost: Option<ComposedCost>,
+    ) -> Result<Box<dyn Learner>, Error> {
         Ok(match self {
             Self::Bc(settings) => Box::new(Bc::new(settings, task)?),
             Self::GanGcl(settings) => Box::new(GanGcl::new(settings, task)?),
@@ -76,7 +93,10 @@ impl Algo {
             Self::Airl(settings) => Box::new(Airl::new(settings, task)?),
             Self::Gail(settings) => Box::new(Gail::new(settings, task)?),
             Self::Dagger(settings) => Box::new(Dagger::new(settings, task)?),
-            Self::Ppo(settings) => Box::new(PpoExpert::new(settings, task)?),
+            Self::Ppo(settings) | Self::Rl(settings) => {
+                let cost = cost.unwrap_or_else(ComposedCost::truth);
+                Box::new(Rl::new(settings, cost, task)?)
+            }
         })
     }
 }
@@ -116,6 +136,9 @@ pub struct RunConfig {
     /// The demonstrations; none for an expert, which learns from the true cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demonstrations: Option<DemonstrationsRef>,
+    /// What reinforcement learning minimises; the true cost if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Composition>,
     /// The algorithm with all its settings.
     pub algo: Algo,
     /// Seed of every stream.
@@ -127,12 +150,22 @@ pub struct RunConfig {
 impl RunConfig {
     /// The demonstrations that a run imitates; an error for an expert's run.
     pub fn imitated(&self) -> Result<&DemonstrationsRef, Error> {
-        self.demonstrations.as_ref().ok_or_else(|| {
-            Error::Misuse(
-                "this run of `costate expert` imitates no demonstrations; record with it: \
-                 `costate record ENV --expert RUN`"
-                    .into(),
-            )
+        self.demonstrations
+            .as_ref()
+            .ok_or_else(|| self.no_demonstrations())
+    }
+
+    /// What to do with a run that imitates nobody.
+    pub fn no_demonstrations(&self) -> Error {
+        Error::Misuse(match self.algo {
+            Algo::Rl(_) => {
+                "this run imitates no demonstrations; name some of its world with --demos DIR \
+                            (`costate record` makes them)"
+                    .into()
+            }
+            _ => "this run of `costate expert` imitates no demonstrations; record with it: \
+                  `costate record ENV --expert RUN`"
+                .into(),
         })
     }
 

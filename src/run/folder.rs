@@ -34,9 +34,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates the folder and writes its configuration.
-    pub fn create(path: &Path, config: RunConfig) -> Result<Self, Error> {
+    /// Creates the folder, copies the costs that it is given into it and writes its configuration.
+    pub fn create(path: &Path, mut config: RunConfig) -> Result<Self, Error> {
         files::create_output_folder(path)?;
+        config.cost = config.cost.map(|c| c.copied_into(path)).transpose()?;
         files::write_json(&path.join("config.json"), &config)?;
         Ok(Self {
             path: path.into(),

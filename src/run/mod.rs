@@ -1,5 +1,6 @@
 //! Run folders: resolved configuration, metrics, checkpoints, weights.
 
+pub mod composition;
 pub mod config;
 pub mod files;
 pub mod folder;
@@ -7,5 +8,6 @@ pub mod settings;
 pub mod tensorboard;
 pub mod train;
 
+pub use composition::Composition;
 pub use config::{Algo, DemonstrationsRef, RunConfig};
 pub use folder::{Progress, RunFolder};

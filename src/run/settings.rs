@@ -77,10 +77,12 @@ fn defaults(algo: &str, env: &str) -> Result<Value, Error> {
         "gail" => include_str!("../../assets/settings/gail.json"),
         "dagger" => include_str!("../../assets/settings/dagger.json"),
         "ppo" => include_str!("../../assets/settings/ppo.json"),
+        "rl" => include_str!("../../assets/settings/rl.json"),
         other => {
-            let hint = suggestion(nearest(other, Algo::NAMES));
+            let all = Algo::NAMES.into_iter().chain(["rl"]);
+            let hint = suggestion(nearest(other, all));
             return Err(Error::Misuse(format!(
-                "unknown algorithm `{other}`{hint}; there are {}",
+                "unknown algorithm `{other}`{hint}; there are {}, and rl on a given cost",
                 Algo::NAMES.join(", ")
             )));
         }
@@ -107,6 +109,7 @@ fn typed(algo: &str, settings: Value) -> Result<Algo, Error> {
     let algo = match algo {
         "bc" => Algo::Bc(parse(algo, settings)?),
         "ppo" => Algo::Ppo(parse(algo, settings)?),
+        "rl" => Algo::Rl(parse(algo, settings)?),
         "gcl" => Algo::Gcl(parse(algo, settings)?),
         "airl" => Algo::Airl(parse(algo, settings)?),
         "gail" => Algo::Gail(parse(algo, settings)?),
@@ -417,12 +420,13 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             ));
             bounds.extend(policy_bounds(&s.policy));
         }
-        Algo::Ppo(s) => {
+        Algo::Ppo(s) | Algo::Rl(s) => {
             bounds.push(at_least_one("iterations", s.iterations));
             bounds.push(at_least_one("trajectories", s.trajectories));
             bounds.extend(s.horizon.map(|h| at_least_one("horizon", h)));
             bounds.push(not_negative("terminal_cost", s.terminal_cost));
-            bounds.push(not_negative("temperature", s.temperature));
+            bounds.extend(s.temperature.map(|t| not_negative("temperature", t)));
+            bounds.extend(s.excess_weight.map(|w| not_negative("excess_weight", w)));
             bounds.push(share("learning_rate_left", s.learning_rate_left));
             bounds.extend(policy_bounds(&s.policy));
             bounds.extend(ppo_bounds(&s.ppo));
@@ -463,7 +467,7 @@ mod tests {
     #[test]
     fn every_setting_has_a_meaning_and_every_meaning_a_setting() {
         let mut known = std::collections::BTreeSet::new();
-        for algo in Algo::NAMES.iter().chain(&["ppo"]) {
+        for algo in Algo::NAMES.iter().chain(&["ppo", "rl"]) {
             for setting in explained(&resolve(algo, "", None, &[]).unwrap()).unwrap() {
                 assert!(!setting.meaning.is_empty(), "{algo}: {}", setting.key);
                 known.insert(setting.key);

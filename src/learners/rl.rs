@@ -1,7 +1,8 @@
-//! Reinforcement learning on the true cost: how policies become experts.
+//! Reinforcement learning on a given cost: the true one, learned ones, written ones, or their sum.
 //!
-//! The one learner that sees true costs. It makes demonstrators for worlds without an analytic
-//! controller (`costate expert`); imitation learners never use it.
+//! On the true cost it makes demonstrators for worlds without an analytic controller (`costate expert`); on learned
+//! costs it puts them to use again (`costate train --algo rl`). The one learner that may see true costs; imitation
+//! learners never use it.
 
 use std::sync::Arc;
 
@@ -12,18 +13,19 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::collect::Audit;
+use super::frozen::excess;
 use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
-use crate::cost::EnergyModel;
+use crate::cost::{ComposedCost, EnergyModel};
 use crate::error::Error;
 use crate::improve::{Ppo, PpoSettings};
 use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 
-/// Settings of [`PpoExpert`].
+/// Settings of [`Rl`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PpoExpertSettings {
+pub struct RlSettings {
     /// Rounds of rollout and improvement.
     pub iterations: usize,
     /// Episodes an iteration.
@@ -35,8 +37,12 @@ pub struct PpoExpertSettings {
     /// Cost of every step after a terminal state, for ever: γ c/(1 − γ) is added to the last step.
     /// Without it, ending early would be the cheapest thing to do.
     pub terminal_cost: f64,
-    /// Temperature α: the policy minimises E[Σ c + α log π].
-    pub temperature: f64,
+    /// Temperature α: the policy minimises E[Σ c + α log π]; [`DEFAULT_TEMPERATURE`] if null.
+    pub temperature: Option<f64>,
+    /// Weight of Σ_i max(0, |a_i| − 1)², a in half ranges: a cost of the state alone cannot see what a command beyond
+    /// its limits is, for it changes nothing. None of it if null.
+    #[serde(default)]
+    pub excess_weight: Option<f64>,
     /// Share of the learning rate left in the last iteration; it falls linearly.
     pub learning_rate_left: f64,
     /// The policy.
@@ -45,17 +51,21 @@ pub struct PpoExpertSettings {
     pub ppo: PpoSettings,
 }
 
+/// α where no learned cost says what it needs: enough to keep exploring, too little to matter.
+pub const DEFAULT_TEMPERATURE: f64 = 1e-3;
+
 /// The learner.
-pub struct PpoExpert {
-    settings: PpoExpertSettings,
+pub struct Rl {
+    settings: RlSettings,
     seed: u64,
+    cost: ComposedCost,
     factory: EnvFactory,
     pool: RolloutPool,
     policy: GaussianPolicy,
     ppo: Ppo,
 }
 
-impl Learner for PpoExpert {
+impl Learner for Rl {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let s = &self.settings;
         let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
@@ -65,16 +75,28 @@ impl Learner for PpoExpert {
         let batch = TrajectoryBatch::new(episodes.iter().map(|e| &e.trajectory))
             .ok_or_else(|| Error::Failure("no episodes were collected".into()))?;
         let behaviour = batch.behaviour.clone().unwrap_or_default();
+        let truth: Vec<f64> = episodes.iter().flat_map(|e| e.costs.clone()).collect();
+        let cost = self.cost.shaped_cost(&batch, &truth);
+        let excess_weight = s.excess_weight.unwrap_or(0.0);
+        let excess = match excess_weight {
+            0.0 => vec![0.0; cost.len()],
+            _ => excess(self.policy.action_scale(), &batch),
+        };
         let after = s.ppo.discount * s.terminal_cost / (1.0 - s.ppo.discount).max(1e-3);
-        let costs = episodes.iter().flat_map(|e| {
+        let extra = episodes.iter().flat_map(|e| {
             let last = e.costs.len() - 1;
             let fell = e.trajectory.end() == End::Terminated;
-            let extra = move |t| if fell && t == last { after } else { 0.0 };
-            e.costs.iter().enumerate().map(move |(t, c)| c + extra(t))
+            (0..=last).map(move |t| if fell && t == last { after } else { 0.0 })
         });
-        let soft_cost: Vec<f64> = costs
+        let alpha = s.temperature.unwrap_or(DEFAULT_TEMPERATURE);
+        // c + α log π, and what no cost of a step holds: an end before the horizon, commands beyond their limits.
+        let soft_cost: Vec<f64> = cost
+            .iter()
             .zip(&behaviour)
-            .map(|(cost, log_density)| cost + s.temperature * log_density)
+            .zip(excess.iter().zip(extra))
+            .map(|((c, log_density), (excess, extra))| {
+                c + extra + excess_weight * excess + alpha * log_density
+            })
             .collect();
         let behaviour = Tensor::from_slice(&behaviour);
         let report = self
@@ -87,10 +109,9 @@ impl Learner for PpoExpert {
         }
         let successes = episodes.iter().filter(|e| e.success == Some(true)).count();
         let steps = batch.steps() as f64;
-        let cost: f64 = episodes.iter().flat_map(|e| &e.costs).sum();
         Ok(Report {
             diagnostics: vec![
-                ("step_cost", cost / steps),
+                ("step_cost", cost.iter().sum::<f64>() / steps),
                 ("episode_steps", steps / episodes.len() as f64),
                 ("success", successes as f64 / episodes.len() as f64),
                 ("entropy", report.entropy),
@@ -130,9 +151,9 @@ impl Learner for PpoExpert {
     }
 }
 
-impl PpoExpert {
+impl Rl {
     /// A learner at its start: weights from the seed, scales from the untrained policy's rollouts.
-    pub fn new(settings: &PpoExpertSettings, task: &Task) -> Result<Self, Error> {
+    pub fn new(settings: &RlSettings, cost: ComposedCost, task: &Task) -> Result<Self, Error> {
         let seed = task.seed;
         let mut config = task.factory.config().clone();
         if let Some(variant) = &settings.variant {
@@ -153,6 +174,7 @@ impl PpoExpert {
         let mut learner = Self {
             settings: settings.clone(),
             seed,
+            cost,
             pool: RolloutPool::new(task.workers),
             ppo: Ppo::new(
                 &settings.ppo,

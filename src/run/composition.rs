@@ -1,0 +1,292 @@
+//! Which costs a run minimises, by which weights; its folder carries copies of the learned ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use costate_envs::{EnvConfig, EnvSpec};
+use serde::{Deserialize, Serialize};
+
+use super::{RunConfig, files};
+use crate::cost::{ComposedCost, EnergyModel, Part, Placed, WeightedCost};
+use crate::error::Error;
+use crate::expression::Formula;
+use crate::learners::rl::DEFAULT_TEMPERATURE;
+
+/// Σ_i w_i c_i, as written in `config.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Composition(Vec<Term>);
+
+/// w_i c_i.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Term {
+    weight: f64,
+    source: Source,
+}
+
+/// Where a cost comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Source {
+    /// The world's own.
+    True,
+    /// A formula of the world's channels.
+    Formula(String),
+    /// One that was learned.
+    Learned(Learned),
+}
+
+/// A learned cost and the world that it was learned in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Learned {
+    /// Its file: absolute while it is elsewhere, relative to the run's folder once it was copied there.
+    file: PathBuf,
+    env: EnvConfig,
+    /// Weight of the entropy that it was learned with.
+    entropy_weight: f64,
+}
+
+/// Folder of the copies.
+const COPIES: &str = "costs";
+
+impl Composition {
+    /// Reads `WHAT:WEIGHT,…`: WHAT is a run's folder, a `cost.safetensors` file, `true`, or a formula between braces;
+    /// without `:WEIGHT` it weighs 1. A run that minimised a composition stands for that composition.
+    ///
+    /// Errors: what is not there, what holds no cost, a weight that is no number. Whether the costs fit a world is
+    /// checked by [`Composition::load`].
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let mut terms = Vec::new();
+        for item in split(text)? {
+            let (what, weight) = weighted(item)?;
+            for mut term in Self::source(what)? {
+                term.weight *= weight;
+                terms.push(term);
+            }
+        }
+        Ok(Self(terms))
+    }
+
+    fn source(what: &str) -> Result<Vec<Term>, Error> {
+        let one = |source| {
+            vec![Term {
+                weight: 1.0,
+                source,
+            }]
+        };
+        if what == "true" {
+            return Ok(one(Source::True));
+        }
+        if let Some(formula) = what.strip_prefix('{').and_then(|f| f.strip_suffix('}')) {
+            return Ok(one(Source::Formula(formula.trim().into())));
+        }
+        let path = Path::new(what);
+        let is_run = path.join("config.json").exists();
+        if !path.is_file() && !is_run {
+            return Err(Error::Misuse(format!(
+                "--cost {what}: neither a file nor a run's folder; expected a run's folder, a cost.safetensors file, `true` \
+                 or a formula between braces, as {{cart_position^2}}"
+            )));
+        }
+        let path = std::path::absolute(path).map_err(Error::io(path))?;
+        if path.is_file() {
+            let env = EnvConfig::named(EnergyModel::read(&path)?.env())?;
+            return Ok(one(Source::Learned(Learned {
+                file: path,
+                env,
+                entropy_weight: 1.0,
+            })));
+        }
+        let config = RunConfig::read(&path)?;
+        if let Some(composition) = config.cost {
+            return Ok(composition.relative_to(&path).0);
+        }
+        let file = path.join("cost.safetensors");
+        if !file.exists() {
+            return Err(Error::Misuse(format!(
+                "--cost {what}: {} learns no cost, or has not written one yet; gan-gcl, gcl and airl do",
+                config.algo.name()
+            )));
+        }
+        Ok(one(Source::Learned(Learned {
+            file,
+            entropy_weight: config.algo.entropy_weight(),
+            env: config.env,
+        })))
+    }
+
+    /// The same with files as seen from outside `folder`.
+    fn relative_to(mut self, folder: &Path) -> Self {
+        for term in &mut self.0 {
+            if let Source::Learned(learned) = &mut term.source {
+                learned.file = folder.join(&learned.file);
+            }
+        }
+        self
+    }
+
+    /// The temperature that it asks for: the highest that a part was learned with.
+    pub fn temperature(&self) -> f64 {
+        let of = |term: &Term| match &term.source {
+            Source::Learned(learned) if term.weight != 0.0 => Some(learned.entropy_weight),
+            _ => None,
+        };
+        let highest = self.0.iter().filter_map(of).reduce(f64::max);
+        highest.unwrap_or(DEFAULT_TEMPERATURE)
+    }
+
+    /// Whether no part of it looks at actions, which then may exceed their limits for nothing.
+    pub fn overlooks_actions(&self) -> Result<bool, Error> {
+        for term in self.0.iter().filter(|t| t.weight != 0.0) {
+            match &term.source {
+                Source::True => return Ok(false),
+                Source::Formula(_) => {}
+                Source::Learned(learned) => {
+                    if EnergyModel::read(&learned.file)?.sees_actions() {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads all costs and places them into the world of `env`; relative files are taken from `folder`.
+    pub fn load(&self, env: &EnvConfig, folder: &Path) -> Result<ComposedCost, Error> {
+        let factory = env.factory()?;
+        let spec = factory.spec();
+        let terms = self.0.iter().map(|term| {
+            Ok(WeightedCost {
+                weight: term.weight,
+                part: term.source.part(env, spec, folder)?,
+            })
+        });
+        ComposedCost::new(terms.collect::<Result<_, Error>>()?)
+    }
+
+    /// Copies the learned costs into a run's folder, and says where they are now.
+    pub fn copied_into(mut self, folder: &Path) -> Result<Self, Error> {
+        let copies = folder.join(COPIES);
+        for (i, term) in self.0.iter_mut().enumerate() {
+            let Source::Learned(learned) = &mut term.source else {
+                continue;
+            };
+            fs::create_dir_all(&copies).map_err(Error::io(&copies))?;
+            let bytes = fs::read(&learned.file).map_err(Error::io(&learned.file))?;
+            let copy = Path::new(COPIES).join(format!("{i}.safetensors"));
+            files::write_atomic(&folder.join(&copy), &bytes)?;
+            learned.file = copy;
+        }
+        Ok(self)
+    }
+}
+
+impl Source {
+    fn part(&self, env: &EnvConfig, spec: &EnvSpec, folder: &Path) -> Result<Part, Error> {
+        Ok(match self {
+            Self::True => Part::True,
+            Self::Formula(text) => Part::Written(Formula::parse(text, spec, true)?),
+            Self::Learned(learned) => {
+                let model = EnergyModel::read(&folder.join(&learned.file))?;
+                // The soft value was learned under the dynamics of its own world.
+                let model = match learned.env == *env {
+                    true => model,
+                    false => model.without_value(),
+                };
+                let own = learned.env.factory()?;
+                Part::Learned(Box::new(Placed::new(model, own.spec(), spec)?))
+            }
+        })
+    }
+}
+
+/// The items between commas that are not inside braces.
+fn split(text: &str) -> Result<Vec<&str>, Error> {
+    let (mut items, mut start, mut depth) = (Vec::new(), 0, 0_i32);
+    for (i, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                items.push(&text[start..i]);
+                start = i + 1;
+            }
+            _ => {}
+        }
+    }
+    items.push(&text[start..]);
+    if depth != 0 {
+        return Err(Error::Misuse(format!(
+            "--cost {text}: a brace is not closed; a formula is written between braces, as {{cart_position^2}}"
+        )));
+    }
+    match items.iter().any(|i| i.trim().is_empty()) {
+        true => Err(Error::Misuse(format!(
+            "--cost {text}: an item is empty; expected WHAT:WEIGHT,…, as runs/reach:1.0,runs/avoid:0.5"
+        ))),
+        false => Ok(items),
+    }
+}
+
+/// `WHAT:WEIGHT`, or WHAT alone.
+fn weighted(item: &str) -> Result<(&str, f64), Error> {
+    let item = item.trim();
+    match item.rsplit_once(':') {
+        Some((what, weight)) if !weight.ends_with('}') && !weight.contains('/') => {
+            let parsed = weight.trim().parse().ok().filter(|w: &f64| w.is_finite());
+            let weight = parsed.ok_or_else(|| {
+                Error::Misuse(format!(
+                    "--cost {item}: `{weight}` is no weight, expected a finite number"
+                ))
+            })?;
+            Ok((what.trim(), weight))
+        }
+        _ => Ok((item, 1.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_have_weights_and_formulas_keep_their_commas() {
+        let got = Composition::parse("true:0, {max(pole_sin, 0)^2}:2.5,{push}").unwrap();
+        let formula = |weight, text: &str| Term {
+            weight,
+            source: Source::Formula(text.into()),
+        };
+        let expected = vec![
+            Term {
+                weight: 0.0,
+                source: Source::True,
+            },
+            formula(2.5, "max(pole_sin, 0)^2"),
+            formula(1.0, "push"),
+        ];
+        assert_eq!(got.0, expected);
+        assert_eq!(got.temperature(), DEFAULT_TEMPERATURE);
+        let env = EnvConfig::named("cart_pole").unwrap();
+        assert!(got.load(&env, Path::new("")).is_ok());
+        let other = EnvConfig::named("point_maze").unwrap();
+        let error = got.load(&other, Path::new("")).unwrap_err().to_string();
+        assert!(error.contains("`pole_sin`"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named() {
+        let message = |text: &str| {
+            let error = Composition::parse(text).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{error}");
+            error.to_string()
+        };
+        assert!(message("nowhere:1").contains("neither a file nor a run"));
+        assert!(message("true:heavy").contains("`heavy` is no weight"));
+        assert!(message("true:inf").contains("finite"));
+        assert!(message("true,,true").contains("empty"));
+        assert!(message("{push").contains("brace"));
+        assert!(message("").contains("empty"));
+    }
+}
