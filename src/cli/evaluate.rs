@@ -1,7 +1,6 @@
 //! `costate evaluate`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use costate_envs::rollout::{ActionChoice, RolloutPool};
@@ -16,7 +15,7 @@ use crate::error::Error;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::{Comparison, Discriminator, Evaluation, Options, STAGES, Subject, evaluate};
 use crate::learners::{Learner, Task, bc::Bc};
-use crate::policy::GaussianPolicy;
+use crate::policy::{GaussianPolicy, Learned, Policy};
 use crate::run::settings::Override;
 use crate::run::{Algo, RunFolder, files, settings};
 
@@ -51,7 +50,7 @@ pub struct Args {
     /// Seed of the start states.
     #[arg(long, default_value_t = 1000)]
     seed: u64,
-    /// Act by the policy's mean instead of sampling.
+    /// Act by the policy's mean (ibc: by the action of least energy) instead of sampling.
     #[arg(long)]
     deterministic: bool,
     /// Leave out the scores under noise and in variants of the world.
@@ -77,7 +76,7 @@ pub struct Args {
 pub struct Plan {
     /// Episodes, seed, workers.
     pub options: Options,
-    /// How Gaussian policies act.
+    /// How learned policies act.
     pub choice: ActionChoice,
 }
 
@@ -221,8 +220,7 @@ pub fn evaluate_run(
         file if file.exists() => Some(EnergyModel::read(&file)?),
         _ => None,
     };
-    let acting =
-        |policy: &GaussianPolicy| Controller::Actor(Arc::new(policy.freeze()), plan.choice);
+    let acting = |policy: &GaussianPolicy| Controller::of(Learned::Gaussian(policy), plan.choice);
     let clone = match run.config().algo {
         Algo::Bc(_) | Algo::Ppo(_) => None,
         _ => Some(acting(&cloned_baseline(run, demonstrations, output)?)),
@@ -242,19 +240,26 @@ pub fn evaluate_run(
             beta: s.beta_for(horizon),
         }),
         // AIRL's shaping is discounted, GAIL's c_θ is no energy.
-        Algo::Airl(_) | Algo::Gail(_) | Algo::Dagger(_) | Algo::Bc(_) | Algo::Ppo(_) => None,
+        Algo::Airl(_)
+        | Algo::Gail(_)
+        | Algo::Dagger(_)
+        | Algo::Bc(_)
+        | Algo::Ibc(_)
+        | Algo::Ppo(_) => None,
     };
-    let discriminator = comparison.zip(model.as_ref());
-    let discriminator = discriminator.map(|(comparison, model)| Discriminator {
-        model,
-        policy: &policy,
-        comparison,
-    });
+    let discriminator = match (comparison, &model) {
+        (Some(comparison), Some(model)) => Some(Discriminator {
+            model,
+            policy: policy.learned().gaussian()?,
+            comparison,
+        }),
+        _ => None,
+    };
     let subject = Subject {
         factory: &demonstrations.factory,
         algo: run.config().algo.name(),
         run_seed: run.config().seed,
-        controller: acting(&policy),
+        controller: Controller::of(policy.learned(), plan.choice),
         cost: model.as_ref().map(|m| m as &dyn StepCost),
         discriminator,
         demonstrations: demonstrations.dataset.episodes(),
@@ -277,9 +282,9 @@ pub fn watched(subject: &Subject, options: Options, output: Output) -> Result<Ev
 }
 
 /// A policy that fits the demonstrations' world.
-pub fn read_policy(file: &Path, demonstrations: &Demonstrations) -> Result<GaussianPolicy, Error> {
-    let policy = GaussianPolicy::read(file)?;
-    same_env("policy", file, policy.env(), demonstrations)?;
+pub fn read_policy(file: &Path, demonstrations: &Demonstrations) -> Result<Policy, Error> {
+    let policy = Policy::read(file)?;
+    same_env("policy", file, policy.learned().env(), demonstrations)?;
     Ok(policy)
 }
 
@@ -363,5 +368,5 @@ pub fn clone_of(
         counter.at(k + 1, "baseline: behaviour cloning");
     }
     counter.finish();
-    Ok(learner.policy().copy())
+    Ok(learner.policy().gaussian()?.copy())
 }

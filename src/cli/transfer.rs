@@ -24,7 +24,7 @@ use crate::learners::Task;
 use crate::learners::frozen::FrozenCostSettings;
 use crate::learners::ppo::PpoExpertSettings;
 use crate::learners::sides::Shared;
-use crate::policy::GaussianPolicy;
+use crate::policy::Policy;
 use crate::run::settings::Override;
 use crate::run::{Algo, RunFolder, settings};
 
@@ -132,8 +132,8 @@ pub fn transfer(
         });
     };
     let act = |policy: &Path, choice| {
-        let actor = Arc::new(GaussianPolicy::read(policy)?.freeze());
-        Controller::Actor(actor, choice).play(&factory, pool, count, seed)
+        let policy = Policy::read(policy)?;
+        Controller::of(policy.learned(), choice).play(&factory, pool, count, seed)
     };
     match expert(demonstrations, &factory, count, seed, pool.workers()) {
         Ok(episodes) => add(rows::EXPERT, episodes),

@@ -18,7 +18,7 @@ use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::improve::{Ppo, PpoSettings};
 use crate::nn::{StateDict, StateError};
-use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
+use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
 
 /// Settings of [`PpoExpert`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,8 +109,8 @@ impl Learner for PpoExpert {
         self.settings.iterations
     }
 
-    fn policy(&self) -> &GaussianPolicy {
-        &self.policy
+    fn policy(&self) -> Learned<'_> {
+        Learned::Gaussian(&self.policy)
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {

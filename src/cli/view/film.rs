@@ -1,7 +1,6 @@
 //! Episodes as films: of experts, of datasets, of learned policies.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use costate_demos::experts::{ExpertDesign, Margins};
 use costate_demos::inspect::{self, Replay};
@@ -14,9 +13,10 @@ use super::super::common::{Demonstrations, Output};
 use super::super::ui::Counter;
 use super::{Args, Subject};
 use crate::error::Error;
+use crate::evaluate::controller::Controller;
 use crate::evaluate::episodes::replay;
 use crate::picture::Film;
-use crate::policy::GaussianPolicy;
+use crate::policy::Policy;
 use crate::run::RunFolder;
 
 /// A film and what it shows.
@@ -114,12 +114,13 @@ fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
         )));
     }
     let factory = run.config().env.factory()?;
-    let policy = GaussianPolicy::read(&weights)?;
-    if policy.env() != run.config().env.name {
+    let policy = Policy::read(&weights)?;
+    let env = policy.learned().env();
+    if env != run.config().env.name {
         return Err(Error::Failure(format!(
             "{}: a policy for {}, but the run's config.json says {}",
             weights.display(),
-            policy.env(),
+            env,
             run.config().env.name
         )));
     }
@@ -129,9 +130,13 @@ fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
         ActionChoice::Mean
     };
     let job = Job::new(derive_seed(seed, "evaluation", 0));
-    let actor = Arc::new(policy.freeze());
-    let episodes = RolloutPool::new(1).collect(&factory, &actor, choice, &[job])?;
-    let how = if args.stochastic { "sampled" } else { "mean" };
+    let controller = Controller::of(policy.learned(), choice);
+    let episodes = controller.play_jobs(&factory, RolloutPool::new(1), &[job])?;
+    let how = match (args.stochastic, &policy) {
+        (true, _) => "sampled",
+        (false, Policy::Gaussian(_)) => "mean",
+        (false, Policy::Implicit(_)) => "least-energy",
+    };
     Ok(Shot {
         env: run.config().env.name.clone(),
         acts: format!("{} policy, {how} actions", run.config().algo.name()),
