@@ -69,7 +69,10 @@ impl Course<'_> {
 pub fn diagnose(config: &RunConfig, metrics: &[Map<String, Value>]) -> Vec<Finding> {
     let course = Course(metrics);
     let mut findings = demonstrations(config);
-    if !matches!(config.algo, Algo::Bc(_) | Algo::Ibc(_) | Algo::Dagger(_) | Algo::Ppo(_)) {
+    if !matches!(
+        config.algo,
+        Algo::Bc(_) | Algo::Ibc(_) | Algo::Dagger(_) | Algo::Ppo(_)
+    ) {
         findings.extend(discriminator(&config.algo, &course));
         findings.extend(policy(&config.algo, &course));
     }

@@ -182,7 +182,10 @@ fn the_base_policy_is_the_start_and_its_noise_is_honest() {
     let (_, all) = demonstrations(25);
     let unseen = TrajectoryBatch::new(&all[5..]).unwrap();
     let likelihood = |learner: &dyn Learner| {
-        let steps = to_f64(&log_policy_steps(learner.policy().gaussian().unwrap(), &unseen));
+        let steps = to_f64(&log_policy_steps(
+            learner.policy().gaussian().unwrap(),
+            &unseen,
+        ));
         steps.iter().sum::<f64>() / steps.len() as f64
     };
     let (honest, overfitted) = (

@@ -220,7 +220,9 @@ impl Actor {
             scratch.mean[i] = scales.action_centre[i] + scales.action_scale[i] * out[i];
             scratch.log_std[i] = match &p.log_std {
                 LogStd::Constant(log_std) => log_std[i],
-                LogStd::Head { floor } => (scales.action_scale[i] * (floor + softplus(out[a + i]))).ln(),
+                LogStd::Head { floor } => {
+                    (scales.action_scale[i] * (floor + softplus(out[a + i]))).ln()
+                }
             };
         }
     }

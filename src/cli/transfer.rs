@@ -1,7 +1,6 @@
 //! `costate evaluate --transfer`: a run's cost and policy in variants of its world.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use costate_demos::experts::ExpertDesign;

@@ -22,7 +22,7 @@ use crate::discriminator;
 use crate::error::Error;
 use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
-use crate::policy::{GaussianPolicy, Learned, PolicySettings};
+use crate::policy::{Learned, PolicySettings};
 
 /// Settings of [`Airl`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
-use crate::policy::{ActionScale, GaussianPolicy, Learned, PolicySettings};
+use crate::policy::{ActionScale, Learned, PolicySettings};
 
 /// How a cost is validated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

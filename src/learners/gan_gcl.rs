@@ -32,7 +32,7 @@ use crate::discriminator;
 use crate::error::Error;
 use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
-use crate::policy::{GaussianPolicy, Learned, PolicySettings};
+use crate::policy::{Learned, PolicySettings};
 
 /// How log Z is found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -96,8 +96,7 @@ impl Learner for Ibc {
         if let Some(held_out) = &self.held_out {
             // The same counter-examples in every pass, so that passes can be compared.
             let mut others = stream(self.seed, "held_out_counter_examples", 0);
-            let found =
-                tch::no_grad(|| held_out.contrast(&self.current, s.negatives, &mut others));
+            let found = tch::no_grad(|| held_out.contrast(&self.current, s.negatives, &mut others));
             judged = found.loss.double_value(&[]);
             diagnostics.push(("held_out_loss", judged));
             diagnostics.push(("held_out_accuracy", found.accuracy));
@@ -208,7 +207,10 @@ impl Pairs {
         let energy = policy.energy(&self.observations, &actions);
         let least = energy.argmin(1, false).eq(0);
         Contrast {
-            accuracy: least.to_kind(Kind::Double).mean(Kind::Double).double_value(&[]),
+            accuracy: least
+                .to_kind(Kind::Double)
+                .mean(Kind::Double)
+                .double_value(&[]),
             loss: info_nce(&energy),
         }
     }

@@ -114,14 +114,20 @@ impl ActionScale {
         // An action that never changes still needs a box.
         const LEAST_HALF_RANGE: f32 = 1e-3;
         let mut bounds = vec![[f32::MAX, f32::MIN]; dim];
-        for action in trajectories.iter().flat_map(|t| t.actions().chunks_exact(dim)) {
+        for action in trajectories
+            .iter()
+            .flat_map(|t| t.actions().chunks_exact(dim))
+        {
             for (bound, v) in bounds.iter_mut().zip(action) {
                 *bound = [bound[0].min(*v), bound[1].max(*v)];
             }
         }
         let share = 1.0 + 2.0 * margin as f32;
         Self {
-            centre: bounds.iter().map(|[low, high]| 0.5 * (low + high)).collect(),
+            centre: bounds
+                .iter()
+                .map(|[low, high]| 0.5 * (low + high))
+                .collect(),
             half_range: bounds
                 .iter()
                 .map(|[low, high]| (0.5 * share * (high - low)).max(LEAST_HALF_RANGE))

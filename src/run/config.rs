@@ -44,8 +44,7 @@ pub enum Algo {
 
 impl Algo {
     /// Names of the imitation learners, which `--algo` accepts.
-    pub const NAMES: [&'static str; 7] =
-        ["gan-gcl", "gcl", "airl", "gail", "dagger", "bc", "ibc"];
+    pub const NAMES: [&'static str; 7] = ["gan-gcl", "gcl", "airl", "gail", "dagger", "bc", "ibc"];
 
     /// Its name.
     pub fn name(&self) -> &'static str {

@@ -9,8 +9,8 @@
 //! its seed, and counts while the puck is in front of the wall; a puck beside it goes on on its own side.
 
 use costate_envs::model::Model;
-use costate_envs::worlds::point_maze::Parameters;
 use costate_envs::rng::stream;
+use costate_envs::worlds::point_maze::Parameters;
 use costate_envs::worlds::walls::corners;
 use costate_envs::{Env, EnvError, EnvFactory};
 use nalgebra::{Rotation2, Vector2};
@@ -40,7 +40,7 @@ impl PathParameters {
         let clearance_m = match env {
             "point_maze" => 0.02,
             // The block's mouth has lips.
-            "point_fork" => 0.12,
+            "point_fork" => 0.2,
             _ => return None,
         };
         Some(Self {

@@ -124,7 +124,8 @@ impl ImplicitActor {
         let count = places.ncols();
         let mut scratch = NetworkScratch::new(&self.parts.layers, self.observation_dim(), count);
         let mut out = vec![0.0; count];
-        self.in_state(observation, &mut scratch).energies(&places, &mut out);
+        self.in_state(observation, &mut scratch)
+            .energies(&places, &mut out);
         out
     }
 

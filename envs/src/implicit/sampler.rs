@@ -136,7 +136,13 @@ impl Candidates {
     /// A draw: any of the candidates.
     pub fn draw(&self, noise: &mut Stream) -> impl Iterator<Item = f32> {
         let i = noise.random_range(0..self.now.energies.len());
-        self.now.places.column(i).iter().copied().collect::<Vec<_>>().into_iter()
+        self.now
+            .places
+            .column(i)
+            .iter()
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
     /// The candidate of least energy.
@@ -145,7 +151,13 @@ impl Candidates {
         let (i, _) = energies
             .min_by(|(_, a), (_, b)| a.total_cmp(b))
             .expect("there are candidates");
-        self.now.places.column(i).iter().copied().collect::<Vec<_>>().into_iter()
+        self.now
+            .places
+            .column(i)
+            .iter()
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
     /// From draws of p^λ to draws of p^(λ + `power`), by weights exp(−`power` E): systematic resampling (Kitagawa
@@ -199,7 +211,8 @@ impl Candidates {
                 (steps + from.slopes.column(i) * pull).norm_squared() / (2.0 * std * std)
             };
             debug_assert_eq!(a.len(), b.len());
-            let odds = power * (now.energies[i] - next.energies[i]) + way(now, next) - way(next, now);
+            let odds =
+                power * (now.energies[i] - next.energies[i]) + way(now, next) - way(next, now);
             let inside = b.iter().all(|v| v.abs() <= 1.0);
             // The draw comes first: its number must not depend on the energy.
             let u: f32 = noise.random();
@@ -236,7 +249,12 @@ mod tests {
         fn energies(&mut self, places: &DMatrix<f32>, out: &mut [f32]) {
             self.places = places.clone();
             for (e, place) in out.iter_mut().zip(places.column_iter()) {
-                *e = -self.parts(&[place[0], place[1]]).iter().sum::<f32>().max(1e-30).ln();
+                *e = -self
+                    .parts(&[place[0], place[1]])
+                    .iter()
+                    .sum::<f32>()
+                    .max(1e-30)
+                    .ln();
             }
         }
 
@@ -285,9 +303,15 @@ mod tests {
             // Standard errors: √(0.3 · 0.7 / n) and 2σ² / √n, times 4.
             let n = draws as f64;
             let variance = 2.0 * f64::from(std).powi(2);
-            assert!((left - 0.3).abs() < 4.0 * (0.21 / n).sqrt(), "{sampler:?}: {left}");
+            assert!(
+                (left - 0.3).abs() < 4.0 * (0.21 / n).sqrt(),
+                "{sampler:?}: {left}"
+            );
             let error = (square / variance - 1.0).abs();
-            assert!(error < 4.0 / n.sqrt(), "{sampler:?}: {square}, exactly {variance}");
+            assert!(
+                error < 4.0 / n.sqrt(),
+                "{sampler:?}: {square}, exactly {variance}"
+            );
         }
     }
 
@@ -323,10 +347,19 @@ mod tests {
         };
         assert!(good.check().is_ok());
         for bad in [
-            Sampling { candidates: 0, ..good },
+            Sampling {
+                candidates: 0,
+                ..good
+            },
             Sampling { rounds: 0, ..good },
-            Sampling { step: f32::NAN, ..good },
-            Sampling { shrink: 1.5, ..good },
+            Sampling {
+                step: f32::NAN,
+                ..good
+            },
+            Sampling {
+                shrink: 1.5,
+                ..good
+            },
         ] {
             assert!(bad.check().is_err(), "{bad:?}");
         }
