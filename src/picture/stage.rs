@@ -1,6 +1,6 @@
 //! One picture of a film: where everything goes on it.
 
-use costate_envs::scene::{Item, Role};
+use costate_envs::scene::{Item, Role, Scene};
 
 use super::camera::{Camera, View, backdrop};
 use super::canvas::{Canvas, Projection};
@@ -56,7 +56,7 @@ pub fn still_among(
             steps: film.steps(),
         });
     }
-    let stage = Stage::new(film, size)?;
+    let stage = Stage::among(film, others, size)?;
     let from = stage.reach(step);
     let mut stage = stage.widened(from, step, size)?;
     stage.others = others.iter().filter_map(trail_of).collect();
@@ -108,7 +108,17 @@ pub(super) struct Stage<'a> {
 impl<'a> Stage<'a> {
     /// A stage whose longer side has `size` pixels.
     pub(super) fn new(film: &'a Film, size: u32) -> Result<Self, PictureError> {
-        let camera = Camera::of(&[&film.scenes]);
+        Self::among(film, &[], size)
+    }
+
+    /// The same with room for the ways of other films.
+    fn among(film: &'a Film, others: &[Film], size: u32) -> Result<Self, PictureError> {
+        let all: Vec<&[Scene]> = [film]
+            .into_iter()
+            .chain(others)
+            .map(|f| &*f.scenes)
+            .collect();
+        let camera = Camera::of(&all);
         let still = backdrop(&film.scenes);
         let views = film.scenes.iter().map(|s| camera.view(s));
         // One scale for all frames, so that nothing grows or shrinks.
