@@ -129,7 +129,7 @@ impl ImplicitActor {
         out
     }
 
-    fn unscale(&self, place: impl Iterator<Item = f32>, action: &mut [f32]) {
+    fn unscale(&self, place: &[f32], action: &mut [f32]) {
         let scales = &self.parts.scales;
         for (i, (out, v)) in action.iter_mut().zip(place).enumerate() {
             *out = scales.action_centre[i] + scales.action_scale[i] * v;

@@ -133,31 +133,21 @@ impl Candidates {
         }
     }
 
-    /// A draw: any of the candidates.
-    pub fn draw(&self, noise: &mut Stream) -> impl Iterator<Item = f32> {
-        let i = noise.random_range(0..self.now.energies.len());
-        self.now
-            .places
-            .column(i)
-            .iter()
-            .copied()
-            .collect::<Vec<_>>()
-            .into_iter()
+    /// A draw, `[d]`: any of the candidates.
+    pub fn draw(&self, noise: &mut Stream) -> &[f32] {
+        self.place(noise.random_range(0..self.now.energies.len()))
     }
 
-    /// The candidate of least energy.
-    pub fn least(&self) -> impl Iterator<Item = f32> {
+    /// The candidate of least energy, `[d]`.
+    pub fn least(&self) -> &[f32] {
         let energies = self.now.energies.iter().enumerate();
-        let (i, _) = energies
-            .min_by(|(_, a), (_, b)| a.total_cmp(b))
-            .expect("there are candidates");
-        self.now
-            .places
-            .column(i)
-            .iter()
-            .copied()
-            .collect::<Vec<_>>()
-            .into_iter()
+        let least = energies.min_by(|(_, a), (_, b)| a.total_cmp(b));
+        self.place(least.map_or(0, |(i, _)| i))
+    }
+
+    fn place(&self, i: usize) -> &[f32] {
+        let dim = self.now.places.nrows();
+        &self.now.places.as_slice()[i * dim..(i + 1) * dim]
     }
 
     /// From draws of p^λ to draws of p^(λ + `power`), by weights exp(−`power` E): systematic resampling (Kitagawa
@@ -204,16 +194,14 @@ impl Candidates {
         }
         next.evaluate(energy, sampling.sampler);
         for i in 0..now.energies.len() {
-            let (a, b) = (now.places.column(i), next.places.column(i));
             // −log of the proposal's density, from one place with its slope to another.
             let way = |from: &Swarm, to: &Swarm| -> f32 {
                 let steps = to.places.column(i) - from.places.column(i);
                 (steps + from.slopes.column(i) * pull).norm_squared() / (2.0 * std * std)
             };
-            debug_assert_eq!(a.len(), b.len());
             let odds =
                 power * (now.energies[i] - next.energies[i]) + way(now, next) - way(next, now);
-            let inside = b.iter().all(|v| v.abs() <= 1.0);
+            let inside = next.places.column(i).iter().all(|v| v.abs() <= 1.0);
             // The draw comes first: its number must not depend on the energy.
             let u: f32 = noise.random();
             if inside && u.ln() < odds {
@@ -281,7 +269,8 @@ mod tests {
         for i in 0..draws {
             let mut noise = stream(7, "test", i);
             candidates.refine(&mut energy, sampling, &mut noise);
-            let a: Vec<f64> = candidates.draw(&mut noise).map(f64::from).collect();
+            let a = candidates.draw(&mut noise);
+            let a = [a[0], a[1]].map(f64::from);
             left += f64::from(u8::from(a[0] < 0.0));
             square += (a[0].abs() - 0.5).powi(2) + a[1].powi(2);
         }
@@ -332,7 +321,7 @@ mod tests {
         let mut candidates = Candidates::new(2, 256);
         let mut noise = stream(1, "test", 0);
         candidates.refine(&mut energy, &sampling, &mut noise);
-        let a: Vec<f32> = candidates.least().collect();
+        let a = candidates.least();
         assert!((a[0] - 0.5).hypot(a[1]) < 0.05, "{a:?}");
     }
 
