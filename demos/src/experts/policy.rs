@@ -63,7 +63,7 @@ pub struct PolicyExpert {
 #[derive(Debug, Clone)]
 enum Acts {
     Gaussian(Arc<Actor>, Scratch),
-    Implicit(Arc<ImplicitActor>, ImplicitScratch, Box<Stream>),
+    Implicit(Arc<ImplicitActor>, Box<(ImplicitScratch, Stream)>),
 }
 
 impl PolicyExpert {
@@ -141,7 +141,7 @@ impl PolicyExpert {
                 };
                 let actor = ImplicitActor::new(parts).map_err(|e| e.to_string())?;
                 let scratch = actor.scratch();
-                Acts::Implicit(Arc::new(actor), scratch, Box::new(stream(0, "action", 0)))
+                Acts::Implicit(Arc::new(actor), Box::new((scratch, stream(0, "action", 0))))
             }
             _ => {
                 let actor = gaussian(scales, layers).map_err(|e| e.to_string())?;
@@ -198,8 +198,8 @@ fn numbers(bytes: &[u8]) -> Vec<f32> {
 
 impl Expert for PolicyExpert {
     fn begin(&mut self, seed: u64) {
-        if let Acts::Implicit(_, _, noise) = &mut self.acts {
-            **noise = stream(seed, "action", 0);
+        if let Acts::Implicit(_, work) = &mut self.acts {
+            work.1 = stream(seed, "action", 0);
         }
     }
 
@@ -212,7 +212,8 @@ impl Expert for PolicyExpert {
                     .zip(&scratch.mean)
                     .for_each(|(o, m)| *o = f64::from(*m));
             }
-            Acts::Implicit(actor, scratch, noise) => {
+            Acts::Implicit(actor, work) => {
+                let (scratch, noise) = work.as_mut();
                 let mut drawn = vec![0.0; out.len()];
                 actor.refine(&self.observation, noise, scratch);
                 actor.draw(scratch, noise, &mut drawn);
