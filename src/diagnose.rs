@@ -71,7 +71,7 @@ pub fn diagnose(config: &RunConfig, metrics: &[Map<String, Value>]) -> Vec<Findi
     let mut findings = demonstrations(config);
     if !matches!(
         config.algo,
-        Algo::Bc(_) | Algo::Dagger(_) | Algo::Ppo(_) | Algo::Rl(_)
+        Algo::Bc(_) | Algo::Ibc(_) | Algo::Dagger(_) | Algo::Ppo(_) | Algo::Rl(_)
     ) {
         findings.extend(discriminator(&config.algo, &course));
         findings.extend(policy(&config.algo, &course));

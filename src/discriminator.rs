@@ -3,7 +3,7 @@
 //! Finn, Christiano, Abbeel and Levine 2016 (arXiv 1611.03852), equation 7:
 //! D(τ) = p_θ(τ) / (p_θ(τ) + q(τ)) with p_θ(τ) = exp(−c_θ(τ)) / Z.
 //!
-//! Everything here takes a batch of energies and a batch of log-densities, `[N]` in f64, and does not
+//! Everything here takes energies and log-densities in f64, and does not
 //! know whether a row is a trajectory, a window, a transition or a plain vector.
 
 use tch::{Kind, Tensor};
@@ -49,6 +49,17 @@ pub fn ioc_loss(expert_energy: &Tensor, energy: &Tensor, log_mu: &Tensor, beta: 
         log_z,
         log_weights,
     }
+}
+
+/// InfoNCE: −log [ e^−E_0 / Σ_j e^−E_j ], a classifier that picks the demonstrated action, column 0, among others
+/// (van den Oord, Li and Vinyals 2018, arXiv 1807.03748; for policies Florence et al. 2021, arXiv 2109.00137,
+/// equation 2).
+///
+/// Shapes: energy `[N, 1 + K]`; the result, a mean over rows, is a scalar. Where the others are drawn from q, the
+/// optimum is E = −log p + log q + const: with uniform ones the energy of p itself.
+pub fn info_nce(energy: &Tensor) -> Tensor {
+    let log_sum = (-energy).logsumexp([1_i64].as_slice(), false);
+    (energy.select(1, 0) + log_sum).mean(energy.kind())
 }
 
 /// log(1 + eˣ), without the linear cut-off of libtorch's softplus.

@@ -170,7 +170,7 @@ fn the_base_policy_is_the_start_and_its_noise_is_honest() {
     let learner = start("1000", "0");
     let batch = TrajectoryBatch::new(&trajectories).unwrap();
     let model = learner.energy_model().unwrap();
-    let own = log_policy_steps(learner.policy(), &batch);
+    let own = log_policy_steps(learner.policy().gaussian().unwrap(), &batch);
     let soft_cost = model.soft_cost(&batch, &own, 1.0);
     let unlearned = to_f64(&model.cost_of(&model.inputs(&batch.observations, &batch.actions)));
     let value =
@@ -182,7 +182,10 @@ fn the_base_policy_is_the_start_and_its_noise_is_honest() {
     let (_, all) = demonstrations(25);
     let unseen = TrajectoryBatch::new(&all[5..]).unwrap();
     let likelihood = |learner: &dyn Learner| {
-        let steps = to_f64(&log_policy_steps(learner.policy(), &unseen));
+        let steps = to_f64(&log_policy_steps(
+            learner.policy().gaussian().unwrap(),
+            &unseen,
+        ));
         steps.iter().sum::<f64>() / steps.len() as f64
     };
     let (honest, overfitted) = (
@@ -241,9 +244,9 @@ fn log_q_of_demonstrations_is_the_current_policys() {
         };
         let beta = own.beta_for(factory.spec().horizon);
         let mut learner = algo.learner(&task, None).unwrap();
-        let mut before = learner.policy().copy();
+        let mut before = learner.policy().gaussian().unwrap().copy();
         for k in 0..3 {
-            let now = learner.policy().copy();
+            let now = learner.policy().gaussian().unwrap().copy();
             let policy = if overlap { &before } else { &now };
             learner.iterate(k).unwrap();
             let model = learner.energy_model().unwrap();

@@ -95,7 +95,11 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
     // Gains: the policy is linear, so differences of its mean are its gains.
     let n = model.a.len();
     let at = |state: &[f32]| {
-        let g = learner.policy().distribution(&matrix(state, n));
+        let g = learner
+            .policy()
+            .gaussian()
+            .unwrap()
+            .distribution(&matrix(state, n));
         (to_f64(&g.mean), to_f64(&g.log_std.exp()))
     };
     let (at_zero, std) = at(&vec![0.0; n]);

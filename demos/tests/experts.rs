@@ -317,6 +317,8 @@ fn arms_mazes_and_contacts_are_mastered() {
         ("reacher", Some("long_forearm"), 5),
         ("point_maze", None, 10),
         ("point_maze", Some("wall_right"), 10),
+        ("point_fork", None, 60),
+        ("point_fork", Some("left_shut"), 5),
         ("peg_insertion", None, 10),
         ("peg_insertion", Some("slot_shifted"), 5),
         ("push_t", None, 2),
@@ -332,6 +334,32 @@ fn arms_mazes_and_contacts_are_mastered() {
         let solved = episodes.iter().filter(|e| e.success == Some(true)).count();
         assert_eq!(solved, episodes.len(), "{env} {variant:?}");
     }
+}
+
+#[test]
+fn a_fork_is_passed_on_both_sides_alike_and_a_wall_on_one() {
+    let factory = factory("point_fork");
+    let design = ExpertDesign::new(&factory, None, None).unwrap();
+    let env = factory.build();
+    assert_eq!(env.modes(), ["left", "right"]);
+    let episodes = recorded(&factory, &design, plan(200, 2));
+    let side = |e: &Episode| env.mode(e.trajectory.observations());
+    let left = episodes.iter().filter(|e| side(e) == Some(0)).count();
+    let right = episodes.iter().filter(|e| side(e) == Some(1)).count();
+    assert_eq!(left + right, 200);
+    // 3 standard deviations of 200 fair coins.
+    assert!(left.abs_diff(100) < 22, "{left} of 200 on the left");
+    // The sides are what they are called, and who never passes took none.
+    let leftmost = |e: &Episode| {
+        let places = e.trajectory.observations().chunks_exact(4);
+        places.map(|o| o[0]).fold(f32::MAX, f32::min)
+    };
+    for e in &episodes {
+        assert_eq!(side(e) == Some(0), leftmost(e) < -0.6);
+    }
+    assert_eq!(env.mode(&[0.0, -1.0, 0.0, 0.0, 0.0, -0.4, 0.0, 0.0]), None);
+    // A wall with one gap leaves no choice.
+    assert!(self::factory("point_maze").build().modes().is_empty());
 }
 
 #[test]

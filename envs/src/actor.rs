@@ -35,18 +35,10 @@ pub enum LogStd {
 /// The parts of an [`Actor`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActorParts {
-    /// Observation mean, `[observation_dim]`.
-    pub observation_mean: Vec<f32>,
-    /// Observation standard deviation, `[observation_dim]`, positive.
-    pub observation_std: Vec<f32>,
-    /// Normalised observations are clipped to ± this.
-    pub observation_clip: f32,
+    /// How observations and actions are scaled; the network's outputs are in units of the action's scale.
+    pub scales: Scales,
     /// Layers with tanh between them, none after the last.
     pub layers: Vec<Dense>,
-    /// Centre of the action range, `[action_dim]`.
-    pub action_centre: Vec<f32>,
-    /// Half the action range, `[action_dim]`; the network's outputs are in these units.
-    pub action_scale: Vec<f32>,
     /// Standard deviation.
     pub log_std: LogStd,
 }
@@ -55,6 +47,90 @@ pub struct ActorParts {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("not a policy: {0}")]
 pub struct ActorError(String);
+
+impl ActorError {
+    pub(crate) fn new(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
+/// How a policy's network sees observations and gives actions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scales {
+    /// Observation mean, `[observation_dim]`.
+    pub observation_mean: Vec<f32>,
+    /// Observation standard deviation, `[observation_dim]`, positive.
+    pub observation_std: Vec<f32>,
+    /// Normalised observations are clipped to ± this.
+    pub observation_clip: f32,
+    /// Centre of the action range, `[action_dim]`.
+    pub action_centre: Vec<f32>,
+    /// Half the action range, `[action_dim]`; the network knows actions in these units.
+    pub action_scale: Vec<f32>,
+}
+
+impl Scales {
+    /// Entries of an observation.
+    pub(crate) fn observation_dim(&self) -> usize {
+        self.observation_mean.len()
+    }
+
+    /// Entries of an action.
+    pub(crate) fn action_dim(&self) -> usize {
+        self.action_scale.len()
+    }
+
+    /// Writes what the network sees of an observation.
+    pub(crate) fn normalize(&self, observation: &[f32], out: &mut [f32]) {
+        let clip = self.observation_clip;
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = ((observation[i] - self.observation_mean[i]) / self.observation_std[i])
+                .clamp(-clip, clip);
+        }
+    }
+}
+
+/// Checks that layers lead from `inputs` to `outputs` values, and that the scales are some.
+pub(crate) fn check_network(
+    scales: &Scales,
+    layers: &[Dense],
+    inputs: usize,
+    outputs: usize,
+) -> Result<(), ActorError> {
+    let err = |m: String| Err(ActorError(m));
+    let (o, a) = (scales.observation_dim(), scales.action_dim());
+    if layers.is_empty() || o == 0 || a == 0 {
+        return err("it needs layers, observations and actions".into());
+    }
+    if scales.observation_std.len() != o || scales.action_centre.len() != a {
+        return err("mean and std, or centre and scale, differ in length".into());
+    }
+    let positive = |s: &f32| s.is_finite() && *s > 0.0;
+    let mut widths = scales.observation_std.iter().chain(&scales.action_scale);
+    if !widths.all(positive) {
+        return err("observation_std and action_scale must be positive".into());
+    }
+    let mut width = inputs;
+    for (i, layer) in layers.iter().enumerate() {
+        if layer.weight.ncols() != width || layer.bias.len() != layer.weight.nrows() {
+            return err(format!(
+                "layer {i} takes {} inputs, gets {width}",
+                layer.weight.ncols()
+            ));
+        }
+        let mut weights = layer.weight.iter().chain(layer.bias.iter());
+        if !weights.all(|w| w.is_finite()) {
+            return err(format!("layer {i} holds a weight that is not finite"));
+        }
+        width = layer.weight.nrows();
+    }
+    if width != outputs {
+        return err(format!(
+            "the last layer has {width} outputs, expected {outputs}"
+        ));
+    }
+    Ok(())
+}
 
 /// A frozen Gaussian policy π(a | s) = N(μ(s), diag σ²).
 #[derive(Debug, Clone, PartialEq)]
@@ -94,67 +170,29 @@ impl Scratch {
 impl Actor {
     /// Checks that the parts fit together.
     pub fn new(parts: ActorParts) -> Result<Self, ActorError> {
-        let err = |m: String| Err(ActorError(m));
-        let o = parts.observation_mean.len();
-        let a = parts.action_scale.len();
-        if parts.layers.is_empty() || o == 0 || a == 0 {
-            return err("it needs layers, observations and actions".into());
-        }
-        if parts.observation_std.len() != o || parts.action_centre.len() != a {
-            return err("mean and std, or centre and scale, differ in length".into());
-        }
-        if parts
-            .observation_std
-            .iter()
-            .chain(&parts.action_scale)
-            .any(|s| !(s.is_finite() && *s > 0.0))
-        {
-            return err("observation_std and action_scale must be positive".into());
-        }
-        let mut width = o;
-        for (i, layer) in parts.layers.iter().enumerate() {
-            if layer.weight.ncols() != width || layer.bias.len() != layer.weight.nrows() {
-                return err(format!(
-                    "layer {i} takes {} inputs, gets {width}",
-                    layer.weight.ncols()
-                ));
-            }
-            if layer
-                .weight
-                .iter()
-                .chain(layer.bias.iter())
-                .any(|w| !w.is_finite())
-            {
-                return err(format!("layer {i} holds a weight that is not finite"));
-            }
-            width = layer.weight.nrows();
-        }
+        let (o, a) = (parts.scales.observation_dim(), parts.scales.action_dim());
         let outputs = match &parts.log_std {
             LogStd::Constant(log_std) if log_std.len() != a => {
-                return err(format!(
+                return Err(ActorError(format!(
                     "log_std has {} entries, expected {a}",
                     log_std.len()
-                ));
+                )));
             }
             LogStd::Constant(_) => a,
             LogStd::Head { .. } => 2 * a,
         };
-        if width != outputs {
-            return err(format!(
-                "the last layer has {width} outputs, expected {outputs}"
-            ));
-        }
+        check_network(&parts.scales, &parts.layers, o, outputs)?;
         Ok(Self { parts })
     }
 
     /// Entries of an observation.
     pub fn observation_dim(&self) -> usize {
-        self.parts.observation_mean.len()
+        self.parts.scales.observation_dim()
     }
 
     /// Entries of an action.
     pub fn action_dim(&self) -> usize {
-        self.parts.action_scale.len()
+        self.parts.scales.action_dim()
     }
 
     /// Work space.
@@ -173,20 +211,18 @@ impl Actor {
 
     /// Mean and log σ of the action for an observation, `[observation_dim]`; the results are in `scratch`.
     pub fn forward(&self, observation: &[f32], scratch: &mut Scratch) {
-        let p = &self.parts;
-        let clip = p.observation_clip;
-        for (i, out) in scratch.activations[0].iter_mut().enumerate() {
-            *out = ((observation[i] - p.observation_mean[i]) / p.observation_std[i])
-                .clamp(-clip, clip);
-        }
+        let (p, scales) = (&self.parts, &self.parts.scales);
+        scales.normalize(observation, &mut scratch.activations[0]);
         network(&p.layers, &mut scratch.activations);
         let out = &scratch.activations[p.layers.len()];
         let a = self.action_dim();
         for i in 0..a {
-            scratch.mean[i] = p.action_centre[i] + p.action_scale[i] * out[i];
+            scratch.mean[i] = scales.action_centre[i] + scales.action_scale[i] * out[i];
             scratch.log_std[i] = match &p.log_std {
                 LogStd::Constant(log_std) => log_std[i],
-                LogStd::Head { floor } => (p.action_scale[i] * (floor + softplus(out[a + i]))).ln(),
+                LogStd::Head { floor } => {
+                    (scales.action_scale[i] * (floor + softplus(out[a + i]))).ln()
+                }
             };
         }
     }

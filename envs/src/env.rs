@@ -107,6 +107,18 @@ pub trait Env: Send {
         None
     }
 
+    /// Names of the ways in which the task can be solved that an episode's observations tell apart; empty where a
+    /// task knows of none.
+    fn modes(&self) -> &[&'static str] {
+        &[]
+    }
+
+    /// Which of [`Env::modes`] an episode with these observations, row-major `[T+1, observation dim]`, took; `None`
+    /// if none of them.
+    fn mode(&self, _observations: &[f32]) -> Option<usize> {
+        None
+    }
+
     /// The generalised coordinates: positions, then velocities.
     fn coordinates(&self) -> Vec<f32>;
 

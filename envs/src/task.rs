@@ -45,6 +45,16 @@ pub trait Task: Clone + Send + Sync + 'static {
         None
     }
 
+    /// Names of the ways in which the task can be solved, where that is of interest: see [`Env::modes`].
+    fn modes(&self) -> &[&'static str] {
+        &[]
+    }
+
+    /// Which of [`Task::modes`] an episode with these observations, row-major `[T+1, observation dim]`, took.
+    fn mode(&self, _observations: &[f32]) -> Option<usize> {
+        None
+    }
+
     /// Lower-left and upper-right corner of the picture, metres.
     fn view(&self, physics: &Physics) -> [[f32; 2]; 2];
 
@@ -181,6 +191,14 @@ impl<T: Task> Env for PhysicsEnv<T> {
 
     fn solved(&self) -> Option<bool> {
         self.task.solved(&self.physics)
+    }
+
+    fn modes(&self) -> &[&'static str] {
+        self.task.modes()
+    }
+
+    fn mode(&self, observations: &[f32]) -> Option<usize> {
+        self.task.mode(observations)
     }
 
     fn coordinates(&self) -> Vec<f32> {

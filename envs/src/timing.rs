@@ -9,7 +9,7 @@ use nalgebra::{DMatrix, DVector};
 use rand::RngExt;
 use serde::Serialize;
 
-use crate::actor::{Actor, ActorParts, Dense, LogStd};
+use crate::actor::{Actor, ActorParts, Dense, LogStd, Scales};
 use crate::env::{Env, EnvError};
 use crate::model::{Model, parse};
 use crate::physics::{Blueprint, Physics};
@@ -314,12 +314,14 @@ pub fn actor(factory: &EnvFactory) -> Actor {
         })
         .to_vec();
     Actor::new(ActorParts {
-        observation_mean: vec![0.0; o],
-        observation_std: vec![1.0; o],
-        observation_clip: 10.0,
+        scales: Scales {
+            observation_mean: vec![0.0; o],
+            observation_std: vec![1.0; o],
+            observation_clip: 10.0,
+            action_centre: vec![0.0; a],
+            action_scale: vec![1.0; a],
+        },
         layers,
-        action_centre: vec![0.0; a],
-        action_scale: vec![1.0; a],
         log_std: LogStd::Constant(vec![-1.0; a]),
     })
     .expect("the parts fit")

@@ -181,6 +181,14 @@ impl Env for Varied {
         self.env.solved()
     }
 
+    fn modes(&self) -> &[&'static str] {
+        self.env.modes()
+    }
+
+    fn mode(&self, observations: &[f32]) -> Option<usize> {
+        self.env.mode(observations)
+    }
+
     fn coordinates(&self) -> Vec<f32> {
         self.env.coordinates()
     }

@@ -24,7 +24,7 @@ fn depth_bound(world: &str) -> f32 {
         // It crashes at 10 m/s and more.
         "lunar_lander" => 0.2,
         // At 4 or 5 m/s they move about half a metre in a simulator step.
-        "point_mass" | "point_maze" => 0.04,
+        "point_mass" | "point_maze" | "point_fork" => 0.04,
         _ => 0.02,
     }
 }

@@ -368,7 +368,7 @@ pub(super) fn run_cell(
         });
     let to_95 = match algo {
         // Cloning acts only once it is done.
-        Algo::Bc(_) => reached(evaluation.policy_return.mean).then_some(Milestone {
+        Algo::Bc(_) | Algo::Ibc(_) => reached(evaluation.policy_return.mean).then_some(Milestone {
             steps: 0,
             seconds: worked.done.seconds,
         }),

@@ -1,7 +1,6 @@
 //! `costate evaluate`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use costate_envs::rollout::{ActionChoice, RolloutPool};
@@ -19,7 +18,7 @@ use crate::evaluate::{
 };
 use crate::expression::Formula;
 use crate::learners::{Learner, Task, bc::Bc};
-use crate::policy::GaussianPolicy;
+use crate::policy::{GaussianPolicy, Learned, Policy};
 use crate::run::settings::Override;
 use crate::run::{Algo, RunFolder, files, settings};
 
@@ -59,7 +58,7 @@ pub struct Args {
     /// Seed of the start states.
     #[arg(long, default_value_t = 1000)]
     seed: u64,
-    /// Act by the policy's mean instead of sampling.
+    /// Act by the policy's mean (ibc: by the action of least energy) instead of sampling.
     #[arg(long)]
     deterministic: bool,
     /// Leave out the scores under noise and in variants of the world.
@@ -85,7 +84,7 @@ pub struct Args {
 pub struct Plan {
     /// Episodes, seed, workers.
     pub options: Options,
-    /// How Gaussian policies act.
+    /// How learned policies act.
     pub choice: ActionChoice,
 }
 
@@ -250,8 +249,7 @@ pub fn evaluate_run(
         .map(|c| c.load(&config.env, run.path()))
         .transpose()?
         .filter(|c| !c.knows_truth());
-    let acting =
-        |policy: &GaussianPolicy| Controller::Actor(Arc::new(policy.freeze()), plan.choice);
+    let acting = |policy: &GaussianPolicy| Controller::of(Learned::Gaussian(policy), plan.choice);
     let clone = match run.config().algo {
         Algo::Bc(_) | Algo::Ppo(_) | Algo::Rl(_) => None,
         _ => Some(acting(&cloned_baseline(run, demonstrations, output)?)),
@@ -275,31 +273,37 @@ pub fn evaluate_run(
         | Algo::Gail(_)
         | Algo::Dagger(_)
         | Algo::Bc(_)
+        | Algo::Ibc(_)
         | Algo::Ppo(_)
         | Algo::Rl(_) => None,
     };
-    let discriminator = comparison.zip(model.as_ref());
-    let discriminator = discriminator.map(|(comparison, model)| Discriminator {
-        model,
-        policy: &policy,
-        comparison,
-    });
+    let discriminator = match (comparison, &model) {
+        (Some(comparison), Some(model)) => Some(Discriminator {
+            model,
+            policy: policy.learned().gaussian()?,
+            comparison,
+        }),
+        _ => None,
+    };
     let cost: Option<&dyn StepCost> = match (&model, &composed) {
         (Some(model), _) => Some(model),
         (None, Some(composed)) => Some(composed),
         (None, None) => None,
     };
-    let actor = Arc::new(policy.freeze());
-    let certified = cost.map(|cost| Certified {
-        cost,
-        actor: &actor,
-        entropy_weight: config.algo.entropy_weight(),
-    });
+    let controller = Controller::of(policy.learned(), plan.choice);
+    let certified = match (cost, &controller) {
+        (Some(cost), Controller::Actor(actor, _)) => Some(Certified {
+            cost,
+            actor,
+            entropy_weight: config.algo.entropy_weight(),
+        }),
+        _ => None,
+    };
     let subject = Subject {
         factory: &demonstrations.factory,
         algo: run.config().algo.name(),
         run_seed: run.config().seed,
-        controller: acting(&policy),
+        controller: controller.clone(),
         cost,
         discriminator,
         demonstrations: demonstrations.dataset.episodes(),
@@ -333,9 +337,9 @@ pub fn watched(subject: &Subject, options: Options, output: Output) -> Result<Ev
 }
 
 /// A policy that fits the demonstrations' world.
-pub fn read_policy(file: &Path, demonstrations: &Demonstrations) -> Result<GaussianPolicy, Error> {
-    let policy = GaussianPolicy::read(file)?;
-    same_env("policy", file, policy.env(), demonstrations)?;
+pub fn read_policy(file: &Path, demonstrations: &Demonstrations) -> Result<Policy, Error> {
+    let policy = Policy::read(file)?;
+    same_env("policy", file, policy.learned().env(), demonstrations)?;
     Ok(policy)
 }
 
@@ -419,5 +423,5 @@ pub fn clone_of(
         counter.at(k + 1, "baseline: behaviour cloning");
     }
     counter.finish();
-    Ok(learner.policy().copy())
+    Ok(learner.policy().gaussian()?.copy())
 }

@@ -36,6 +36,21 @@ fn or_none<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or("–".into(), show)
 }
 
+/// Column of the modes, which most tasks do not have.
+const MODES: usize = 7;
+
+/// Shares of the modes among the solved episodes: `left 48 %, right 52 %`.
+fn modes(row: &crate::evaluate::Row) -> String {
+    let shares = row.modes.iter();
+    let shown: Vec<String> = shares
+        .map(|(name, share)| format!("{name} {:.0} %", 100.0 * share))
+        .collect();
+    match shown.is_empty() {
+        true => "–".into(),
+        false => shown.join(", "),
+    }
+}
+
 fn policies(e: &Evaluation) -> String {
     let row = |r: &crate::evaluate::Row| {
         vec![
@@ -46,19 +61,27 @@ fn policies(e: &Evaluation) -> String {
             three(r.normalized_score),
             score_interval(r.normalized_score_ci95),
             or_none(r.success_rate, |s| format!("{:.0} %", 100.0 * s)),
+            modes(r),
             or_none(r.occupancy, |o| three(o.sliced_wasserstein)),
             or_none(r.occupancy, |o| three(o.p_value)),
         ]
     };
     let rows: Vec<Vec<String>> = e.rows.iter().map(row).collect();
-    let mut text = table(
-        &[
-            "policy", "episodes", "return", "95 %", "score", "95 %", "solved", "distance", "p",
-        ],
-        &rows,
-    );
+    let mut header = vec![
+        "policy", "episodes", "return", "95 %", "score", "95 %", "solved", "modes", "distance", "p",
+    ];
+    let mut rows = rows;
+    let told = e.rows.iter().any(|r| !r.modes.is_empty());
+    if !told {
+        header.remove(MODES);
+        rows.iter_mut().for_each(|row| drop(row.remove(MODES)));
+    }
+    let mut text = table(&header, &rows);
     text +=
         "\nscore = (return − random) / (expert − random); 95 % bootstrap intervals over episodes\n";
+    if told {
+        text += "modes = ways in which the task can be solved, as shares of the solved episodes\n";
+    }
     if let Some(found) = e.rows.iter().find_map(|r| r.occupancy) {
         let chance = or_none(found.within_reference, |w| {
             format!("; the demonstrations' two halves are {w:.3} apart")

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::{Evaluation, Subject};
 use crate::expression::Formula;
+use crate::policy::Learned;
 use crate::policy::imported::{OnnxPolicy, ScriptedPolicy};
 use crate::run::RunFolder;
 
@@ -72,7 +73,7 @@ pub fn evaluate_imported(
     let own = run.as_ref().map(|r| r.file("policy.safetensors"));
     let all = demonstrations.dataset.episodes().len();
     let clone = clone_of(&demonstrations, all, plan.options.seed, output)?;
-    let cloned = Controller::Actor(Arc::new(clone.freeze()), plan.choice);
+    let cloned = Controller::of(Learned::Gaussian(&clone), plan.choice);
     let acting = match (asked.policy, own) {
         (Some(who), _) => acting(who, &demonstrations, plan)?,
         (None, Some(file)) => Acting {
@@ -116,7 +117,7 @@ pub fn evaluate_imported(
 
 fn actor(file: &Path, demonstrations: &Demonstrations, plan: Plan) -> Result<Controller, Error> {
     let policy = read_policy(file, demonstrations)?;
-    Ok(Controller::Actor(Arc::new(policy.freeze()), plan.choice))
+    Ok(Controller::of(policy.learned(), plan.choice))
 }
 
 /// Refuses a file that does not exist.

@@ -1,7 +1,5 @@
 //! The learned cost over pairs of state dimensions, for the report: partial dependence.
 
-use std::sync::Arc;
-
 use costate_envs::model::{nearest, suggestion};
 use costate_envs::rng::{derive_seed, stream};
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
@@ -11,8 +9,9 @@ use rand::RngExt;
 use super::common::{Demonstrations, Output};
 use crate::cost::EnergyModel;
 use crate::error::Error;
+use crate::evaluate::controller::Controller;
 use crate::nn;
-use crate::policy::GaussianPolicy;
+use crate::policy::Policy;
 use crate::report::{Landscape, LandscapeChannel, Surface, Walker, Way};
 use crate::run::RunFolder;
 
@@ -69,7 +68,8 @@ pub fn of(
     };
     tch::set_num_threads(1);
     let model = EnergyModel::read(&cost)?;
-    let actor = Arc::new(GaussianPolicy::read(&policy)?.freeze());
+    let policy = Policy::read(&policy)?;
+    let controller = Controller::of(policy.learned(), ActionChoice::Sample);
     let seed = run.config().seed;
     let (expert, starts) = demonstrations.first(run.config().imitated()?.episodes);
     let jobs: Vec<Job> = starts
@@ -80,8 +80,7 @@ pub fn of(
             Job::new(derive_seed(seed, "landscape policy", i as u64)).starting_at(*start)
         })
         .collect();
-    let pool = RolloutPool::new(1);
-    let rollouts = pool.collect(&factory, &actor, ActionChoice::Sample, &jobs)?;
+    let rollouts = controller.play_jobs(&factory, RolloutPool::new(1), &jobs)?;
     let rollouts: Vec<Trajectory> = rollouts.into_iter().map(|e| e.trajectory).collect();
     let visited = Visited::of(&expert, &rollouts, spec, seed);
     Ok(visited.map(|visited| {

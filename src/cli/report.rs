@@ -1,7 +1,6 @@
 //! `costate report`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use costate_envs::EnvFactory;
 use costate_envs::rollout::{ActionChoice, RolloutPool};
@@ -12,8 +11,9 @@ use super::evaluate::open_demonstrations;
 use super::landscape::{self, Pair};
 use crate::diagnose::diagnose;
 use crate::error::Error;
+use crate::evaluate::controller::Controller;
 use crate::evaluate::episodes::replay;
-use crate::policy::GaussianPolicy;
+use crate::policy::Policy;
 use crate::report::{Motion, RunReport, data, html, pictures, png};
 use crate::run::{RunFolder, files};
 
@@ -147,10 +147,10 @@ fn motions(run: &RunFolder, demonstrations: Option<&Demonstrations>) -> Result<V
     }
     let policy = run.file("policy.safetensors");
     if policy.exists() {
-        let actor = Arc::new(GaussianPolicy::read(&policy)?.freeze());
+        let policy = Policy::read(&policy)?;
+        let controller = Controller::of(policy.learned(), ActionChoice::Mean);
         let job = costate_envs::rollout::Job::new(seed);
-        let pool = RolloutPool::new(1);
-        let episode = pool.collect(&factory, &actor, ActionChoice::Mean, &[job])?;
+        let episode = controller.play_jobs(&factory, RolloutPool::new(1), &[job])?;
         motions.push(film(&factory, label, &episode[0])?);
     }
     Ok(motions)

@@ -1,7 +1,6 @@
 //! `costate evaluate --transfer`: a run's cost and policy in variants of its world.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use costate_demos::experts::ExpertDesign;
@@ -24,7 +23,7 @@ use crate::learners::Task;
 use crate::learners::frozen::FrozenCostSettings;
 use crate::learners::rl::RlSettings;
 use crate::learners::sides::Shared;
-use crate::policy::GaussianPolicy;
+use crate::policy::Policy;
 use crate::run::settings::Override;
 use crate::run::{Algo, RunFolder, settings};
 
@@ -128,8 +127,8 @@ pub fn transfer(
         });
     };
     let act = |policy: &Path, choice| {
-        let actor = Arc::new(GaussianPolicy::read(policy)?.freeze());
-        Controller::Actor(actor, choice).play(&factory, pool, count, seed)
+        let policy = Policy::read(policy)?;
+        Controller::of(policy.learned(), choice).play(&factory, pool, count, seed)
     };
     match expert(demonstrations, &factory, count, seed, pool.workers()) {
         Ok(episodes) => add(rows::EXPERT, episodes),

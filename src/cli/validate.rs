@@ -18,7 +18,7 @@ use crate::evaluate::frozen::Against;
 use crate::learners::Task;
 use crate::learners::frozen::{FrozenCostSettings, ValidationSettings};
 use crate::learners::sides::Shared;
-use crate::run::{RunFolder, files};
+use crate::run::{Algo, RunFolder, files};
 
 /// What `validation.json` holds.
 const FILE: &str = "validation.json";
@@ -47,8 +47,12 @@ pub fn validate(
     output: Output,
 ) -> Result<Option<Frozen>, Error> {
     let Some(shared) = run.config().algo.shared() else {
+        let why = match &run.config().algo {
+            Algo::Ibc(_) => "the energy of ibc is a policy's, not a cost of the task",
+            _ => "it learns no cost",
+        };
         return Err(Error::Misuse(format!(
-            "{}: {} learns no cost, there is nothing to optimise a fresh policy on",
+            "{}: {}: {why}, there is nothing to optimise a fresh policy on",
             run.path().display(),
             run.config().algo.name()
         )));

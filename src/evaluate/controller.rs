@@ -5,6 +5,7 @@ use std::sync::Arc;
 use costate_demos::experts::{Expert, ExpertDesign, Margins};
 use costate_demos::record::{play, uniform};
 use costate_envs::actor::{Actor, Scratch};
+use costate_envs::implicit::{ImplicitActor, ImplicitScratch};
 use costate_envs::rng::{Stream, stream};
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{Env, EnvError, EnvFactory, EnvSpec, Episode};
@@ -13,6 +14,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::episodes;
 use crate::error::Error;
+use crate::policy::Learned;
 use crate::policy::imported::{OnnxPolicy, ScriptedPolicy};
 
 /// Whoever acts.
@@ -20,6 +22,8 @@ use crate::policy::imported::{OnnxPolicy, ScriptedPolicy};
 pub enum Controller {
     /// A frozen Gaussian policy.
     Actor(Arc<Actor>, ActionChoice),
+    /// A frozen implicit policy: a draw, or, for [`ActionChoice::Mean`], the action of least energy.
+    Implicit(Arc<ImplicitActor>, ActionChoice),
     /// A network from an ONNX file.
     Onnx(Arc<OnnxPolicy>),
     /// Formulas.
@@ -44,11 +48,32 @@ pub struct Disturbance {
 }
 
 impl Controller {
+    /// A learned policy that acts as `choice` says.
+    pub fn of(policy: Learned, choice: ActionChoice) -> Self {
+        match policy {
+            Learned::Gaussian(policy) => Self::Actor(Arc::new(policy.freeze()), choice),
+            Learned::Implicit(policy) => Self::Implicit(Arc::new(policy.freeze()), choice),
+        }
+    }
+
+    /// The same with its most likely actions, where it chooses at all.
+    pub fn without_noise(&self) -> Self {
+        match self {
+            Self::Actor(actor, _) => Self::Actor(actor.clone(), ActionChoice::Mean),
+            Self::Implicit(actor, _) => Self::Implicit(actor.clone(), ActionChoice::Mean),
+            other => other.clone(),
+        }
+    }
+
     /// How it chooses, as `evaluation.json` calls it: `sample` or `mean`.
     pub fn actions(&self) -> &'static str {
         match self {
-            Self::Actor(_, ActionChoice::Sample) | Self::Random | Self::Expert(_) => "sample",
+            Self::Actor(_, ActionChoice::Sample)
+            | Self::Implicit(_, ActionChoice::Sample)
+            | Self::Random
+            | Self::Expert(_) => "sample",
             Self::Actor(_, ActionChoice::Mean)
+            | Self::Implicit(_, ActionChoice::Mean)
             | Self::Onnx(_)
             | Self::Scripted(_)
             | Self::Constant(_) => "mean",
@@ -58,7 +83,7 @@ impl Controller {
     /// Whether noise on observations reaches it.
     pub fn observes(&self) -> bool {
         match self {
-            Self::Actor(..) | Self::Onnx(_) | Self::Scripted(_) => true,
+            Self::Actor(..) | Self::Implicit(..) | Self::Onnx(_) | Self::Scripted(_) => true,
             Self::Constant(_) | Self::Random | Self::Expert(_) => false,
         }
     }
@@ -71,14 +96,22 @@ impl Controller {
         count: usize,
         seed: u64,
     ) -> Result<Vec<Episode>, Error> {
+        let jobs: Vec<Job> = (0..count)
+            .map(|i| Job::new(episodes::start(seed, i)))
+            .collect();
+        self.play_jobs(factory, pool, &jobs)
+    }
+
+    /// An episode a job, undisturbed.
+    pub fn play_jobs(
+        &self,
+        factory: &EnvFactory,
+        pool: RolloutPool,
+        jobs: &[Job],
+    ) -> Result<Vec<Episode>, Error> {
         match self {
-            Self::Actor(actor, choice) => {
-                let jobs: Vec<Job> = (0..count)
-                    .map(|i| Job::new(episodes::start(seed, i)))
-                    .collect();
-                Ok(pool.collect(factory, actor, *choice, &jobs)?)
-            }
-            _ => self.play_disturbed(factory, pool, &Disturbance::default(), count, seed),
+            Self::Actor(actor, choice) => Ok(pool.collect(factory, actor, *choice, jobs)?),
+            _ => self.play_each(factory, pool, &Disturbance::default(), jobs),
         }
     }
 
@@ -91,13 +124,26 @@ impl Controller {
         count: usize,
         seed: u64,
     ) -> Result<Vec<Episode>, Error> {
+        let jobs: Vec<Job> = (0..count)
+            .map(|i| Job::new(episodes::start(seed, i)))
+            .collect();
+        self.play_each(factory, pool, disturbance, &jobs)
+    }
+
+    fn play_each(
+        &self,
+        factory: &EnvFactory,
+        pool: RolloutPool,
+        disturbance: &Disturbance,
+        jobs: &[Job],
+    ) -> Result<Vec<Episode>, Error> {
         let one = |env: &mut Box<dyn Env>, i: usize| {
-            let start = episodes::start(seed, i);
-            let mut acting = Acting::new(self, factory, disturbance, start);
+            let Job { seed, start } = jobs[i];
+            let mut acting = Acting::new(self, factory, disturbance, seed);
             let act = |env: &dyn Env, action: &mut [f32]| acting.act(env, action);
             Ok(play(env.as_mut(), i, start, act)?)
         };
-        pool.map(count, || factory.build(), one)
+        pool.map(jobs.len(), || factory.build(), one)
             .into_iter()
             .collect()
     }
@@ -110,6 +156,7 @@ struct Acting<'a> {
     half_range: Vec<f32>,
     observed: Vec<f32>,
     scratch: Option<Scratch>,
+    implicit: Option<ImplicitScratch>,
     expert: Option<(Box<dyn Expert>, Margins, Vec<f64>)>,
     own: Stream,
     noise: Stream,
@@ -136,6 +183,10 @@ impl<'a> Acting<'a> {
             Controller::Actor(actor, _) => Some(actor.scratch()),
             _ => None,
         };
+        let implicit = match controller {
+            Controller::Implicit(actor, _) => Some(actor.scratch()),
+            _ => None,
+        };
         let share = disturbance.random_share.to_bits();
         Self {
             controller,
@@ -143,6 +194,7 @@ impl<'a> Acting<'a> {
             half_range: half_range(spec),
             observed: vec![0.0; spec.observation.dim()],
             scratch,
+            implicit,
             expert,
             own: match controller {
                 Controller::Random => stream(seed, "degraded", 1.0_f64.to_bits()),
@@ -187,6 +239,14 @@ impl<'a> Acting<'a> {
                 match choice {
                     ActionChoice::Sample => scratch.sample(&mut self.own, action),
                     ActionChoice::Mean => action.copy_from_slice(&scratch.mean),
+                }
+            }
+            Controller::Implicit(actor, choice) => {
+                let scratch = self.implicit.get_or_insert_with(|| actor.scratch());
+                actor.refine(&self.observed, &mut self.own, scratch);
+                match choice {
+                    ActionChoice::Sample => actor.draw(scratch, &mut self.own, action),
+                    ActionChoice::Mean => actor.least(scratch, action),
                 }
             }
             Controller::Onnx(policy) => policy.act(&self.observed, action),

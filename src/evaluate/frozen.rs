@@ -248,7 +248,7 @@ impl Judged<'_> {
                 normalized_score: (mean_return - random_return) / (expert_return - random_return),
                 relative_return: (mean_return - expert_return) / expert_return.abs().max(1e-9),
             },
-            policy: learner.policy().copy(),
+            policy: learner.policy().gaussian()?.copy(),
             seconds,
             steps,
         }))

@@ -1,9 +1,8 @@
 //! Whose episodes a cost is judged on.
 
 use costate_envs::Episode;
-use costate_envs::rollout::ActionChoice;
 
-use super::controller::{Controller, Disturbance};
+use super::controller::Disturbance;
 use super::{Options, Subject};
 use crate::error::Error;
 
@@ -64,10 +63,8 @@ impl Groups {
 
 /// The clone's (or, without one, the policy's own) mean actions, degraded step by step.
 pub fn ladder(subject: &Subject, options: Options) -> Result<Vec<Group>, Error> {
-    let base = match subject.clone.as_ref().unwrap_or(&subject.controller) {
-        Controller::Actor(actor, _) => Controller::Actor(actor.clone(), ActionChoice::Mean),
-        other => other.clone(),
-    };
+    let base = subject.clone.as_ref().unwrap_or(&subject.controller);
+    let base = base.without_noise();
     let rung = |share: f64| {
         let disturbance = Disturbance {
             random_share: share,

@@ -14,6 +14,8 @@ pub mod robustness;
 pub mod statistics;
 pub mod transfer;
 
+use std::collections::BTreeMap;
+
 use costate_envs::rollout::RolloutPool;
 use costate_envs::{EnvFactory, Episode, Success, Trajectory};
 use serde::{Deserialize, Serialize};
@@ -58,6 +60,9 @@ pub struct Row {
     /// Its 95 % interval (Wilson 1927).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success_rate_ci95: Option<[f64; 2]>,
+    /// Share of each mode among the solved episodes, where the task tells modes apart and any is solved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modes: BTreeMap<String, f64>,
     /// True return of every episode, in order of the starts, which all simulated policies share.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returns: Vec<f64>,
@@ -104,10 +109,26 @@ impl Scale {
             normalized_score_ci95: score.ci95,
             success_rate: solved.map(|s| s.mean),
             success_rate_ci95: solved.map(|s| s.ci95),
+            modes: BTreeMap::new(),
             returns: own,
             occupancy,
         }
     }
+}
+
+/// Share of each mode among the solved episodes; those of no mode count in the whole.
+fn modes(factory: &EnvFactory, episodes: &[Episode]) -> BTreeMap<String, f64> {
+    let env = factory.build();
+    let solved = episodes.iter().filter(|e| e.success == Some(true));
+    let found: Vec<_> = solved
+        .map(|e| env.mode(e.trajectory.observations()))
+        .collect();
+    if found.is_empty() {
+        return BTreeMap::new();
+    }
+    let share = |i| found.iter().filter(|m| **m == Some(i)).count() as f64 / found.len() as f64;
+    let names = env.modes().iter().enumerate();
+    names.map(|(i, name)| ((*name).into(), share(i))).collect()
 }
 
 /// What `costate evaluate` finds: `evaluation.json`.
@@ -260,10 +281,16 @@ pub fn evaluate(
         let occupancy = reference
             .as_ref()
             .and_then(|r| r.distance(&trajectories(episodes)));
-        scale.row(policy, episodes, occupancy, seed)
+        Row {
+            modes: modes(factory, episodes),
+            ..scale.row(policy, episodes, occupancy, seed)
+        }
     };
     let mut rows = vec![
-        scale.row("expert", &demonstrations, None, seed),
+        Row {
+            modes: modes(factory, &demonstrations),
+            ..scale.row("expert", &demonstrations, None, seed)
+        },
         compared("random", &random),
     ];
     rows.extend(cloned.as_deref().map(|episodes| compared("bc", episodes)));
@@ -327,6 +354,13 @@ pub fn evaluate(
 /// What a reader should know before the table.
 fn said_of(subject: &Subject, demonstrations: &[Episode], own: &Row, scale: &Scale) -> Vec<String> {
     let mut said = Vec::new();
+    if let (Controller::Implicit(..), None) = (&subject.controller, subject.cost) {
+        said.push(format!(
+            "the energy of {} is a policy's, π(a | s) ∝ exp(−E), not a cost of the task: it says how the demonstrator \
+             acts, not what it wants, so there is no cost to judge and no fresh policy to train on it",
+            subject.algo
+        ));
+    }
     if mean(&scale.one) <= mean(&scale.zero) {
         said.push(format!(
             "the demonstrations (mean return {:.1}) are no better than random actions ({:.1}): scores have the wrong \

@@ -129,7 +129,7 @@ pub fn on_true_cost(
     }
     Ok(Some(Trained {
         report: TrueCostPolicy { seed, mean_return },
-        policy: learner.policy().copy(),
+        policy: learner.policy().gaussian()?.copy(),
         seconds: began.elapsed().as_secs_f64(),
         steps,
     }))

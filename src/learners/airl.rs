@@ -22,7 +22,7 @@ use crate::discriminator;
 use crate::error::Error;
 use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
-use crate::policy::{GaussianPolicy, PolicySettings};
+use crate::policy::{Learned, PolicySettings};
 
 /// Settings of [`Airl`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,8 +123,8 @@ impl Learner for Airl {
         self.settings.iterations
     }
 
-    fn policy(&self) -> &GaussianPolicy {
-        &self.generator.policy
+    fn policy(&self) -> Learned<'_> {
+        Learned::Gaussian(&self.generator.policy)
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {

@@ -9,12 +9,12 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Learner, Report, Task, learning_rate_share};
+use super::{Learner, Report, Task, learning_rate_share, split_held_out};
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
-use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
+use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
 
 /// Settings of [`Bc`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,8 +91,8 @@ impl Learner for Bc {
         self.settings.iterations
     }
 
-    fn policy(&self) -> &GaussianPolicy {
-        &self.best
+    fn policy(&self) -> Learned<'_> {
+        Learned::Gaussian(&self.best)
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {
@@ -123,10 +123,7 @@ impl Bc {
     /// A learner at its start.
     pub fn new(settings: &BcSettings, task: &Task) -> Result<Self, Error> {
         let spec = task.factory.spec();
-        let count = task.demonstrations.len();
-        let held =
-            ((count as f64 * settings.held_out).round() as usize).min(count.saturating_sub(1));
-        let (held_out, train): (&[Trajectory], _) = task.demonstrations.split_at(held);
+        let (held_out, train) = split_held_out(task.demonstrations, settings.held_out);
         let normalizer = Normalizer::fit(spec.observation.dim(), &[task.demonstrations]);
         let policy = || {
             let mut rng = stream(task.seed, "policy_weights", 0);

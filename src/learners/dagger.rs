@@ -20,7 +20,7 @@ use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
-use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
+use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
 
 /// Settings of [`Dagger`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,8 +99,8 @@ impl Learner for Dagger {
         self.settings.iterations
     }
 
-    fn policy(&self) -> &GaussianPolicy {
-        &self.policy
+    fn policy(&self) -> Learned<'_> {
+        Learned::Gaussian(&self.policy)
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {

@@ -13,7 +13,7 @@ use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
-use crate::policy::{ActionScale, GaussianPolicy, PolicySettings};
+use crate::policy::{ActionScale, Learned, PolicySettings};
 
 /// How a cost is validated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -115,8 +115,8 @@ impl Learner for FrozenCost<'_> {
         self.settings.iterations
     }
 
-    fn policy(&self) -> &GaussianPolicy {
-        &self.generator.policy
+    fn policy(&self) -> Learned<'_> {
+        Learned::Gaussian(&self.generator.policy)
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {

@@ -22,7 +22,7 @@ use crate::discriminator;
 use crate::error::Error;
 use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
-use crate::policy::{GaussianPolicy, PolicySettings};
+use crate::policy::{Learned, PolicySettings};
 
 /// What the policy is paid for a step that D gives `logit`. Where episodes end early, all but the first
 /// favour one answer by their sign alone (Kostrikov et al. 2019, arXiv 1809.02925, section 4.1).
@@ -151,8 +151,8 @@ impl Learner for Gail {
         self.settings.iterations
     }
 
-    fn policy(&self) -> &GaussianPolicy {
-        &self.generator.policy
+    fn policy(&self) -> Learned<'_> {
+        Learned::Gaussian(&self.generator.policy)
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {

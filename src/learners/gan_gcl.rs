@@ -32,7 +32,7 @@ use crate::discriminator;
 use crate::error::Error;
 use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
-use crate::policy::{GaussianPolicy, PolicySettings};
+use crate::policy::{Learned, PolicySettings};
 
 /// How log Z is found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,8 +184,8 @@ impl Learner for GanGcl {
         self.settings.iterations
     }
 
-    fn policy(&self) -> &GaussianPolicy {
-        &self.generator.policy
+    fn policy(&self) -> Learned<'_> {
+        Learned::Gaussian(&self.generator.policy)
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {

@@ -27,7 +27,7 @@ use crate::discriminator;
 use crate::error::Error;
 use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
 use crate::nn::{self, StateDict, StateError};
-use crate::policy::{GaussianPolicy, PolicySettings};
+use crate::policy::{GaussianPolicy, Learned, PolicySettings};
 
 /// Settings of [`Gcl`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,8 +133,8 @@ impl Learner for Gcl {
         self.settings.iterations
     }
 
-    fn policy(&self) -> &GaussianPolicy {
-        &self.generator.policy
+    fn policy(&self) -> Learned<'_> {
+        Learned::Gaussian(&self.generator.policy)
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {

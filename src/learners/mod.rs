@@ -11,6 +11,7 @@ pub mod gail;
 pub mod gan_gcl;
 pub mod gcl;
 pub mod generator;
+pub mod ibc;
 mod report;
 pub mod rl;
 pub mod sides;
@@ -21,7 +22,7 @@ use costate_envs::{EnvFactory, Trajectory};
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::nn::{StateDict, StateError};
-use crate::policy::GaussianPolicy;
+use crate::policy::Learned;
 use collect::Audit;
 
 /// What every learner starts from.
@@ -68,7 +69,7 @@ pub trait Learner {
     fn iterate(&mut self, k: usize) -> Result<Report, Error>;
 
     /// The policy so far.
-    fn policy(&self) -> &GaussianPolicy;
+    fn policy(&self) -> Learned<'_>;
 
     /// The learned cost so far, if the algorithm learns one.
     fn energy_model(&self) -> Option<&EnergyModel>;
@@ -78,6 +79,13 @@ pub trait Learner {
 
     /// Restores what [`Learner::save`] gave.
     fn load(&mut self, state: &StateDict) -> Result<(), StateError>;
+}
+
+/// The first `share` of the demonstrations, to choose weights by, and the others, at least one, to learn from.
+fn split_held_out(demonstrations: &[Trajectory], share: f64) -> (&[Trajectory], &[Trajectory]) {
+    let count = demonstrations.len();
+    let held = ((count as f64 * share).round() as usize).min(count.saturating_sub(1));
+    demonstrations.split_at(held)
 }
 
 /// What settings that were added later are without: a factor of 1.

@@ -20,7 +20,7 @@ use crate::cost::{ComposedCost, EnergyModel};
 use crate::error::Error;
 use crate::improve::{Ppo, PpoSettings};
 use crate::nn::{StateDict, StateError};
-use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
+use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
 
 /// Settings of [`Rl`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,8 +130,8 @@ impl Learner for Rl {
         self.settings.iterations
     }
 
-    fn policy(&self) -> &GaussianPolicy {
-        &self.policy
+    fn policy(&self) -> Learned<'_> {
+        Learned::Gaussian(&self.policy)
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {

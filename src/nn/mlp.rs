@@ -1,6 +1,8 @@
 //! Fully connected tanh networks.
 
+use costate_envs::actor::Dense;
 use costate_envs::rng::Stream;
+use nalgebra::{DMatrix, DVector};
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
@@ -63,6 +65,20 @@ impl Mlp {
     /// Layers as (weight `[out, in]`, bias `[out]`).
     pub fn layers(&self) -> impl Iterator<Item = (&Tensor, &Tensor)> {
         self.weights.iter().zip(&self.biases)
+    }
+
+    /// The layers as plain matrices, for workers.
+    pub fn freeze(&self) -> Vec<Dense> {
+        self.layers()
+            .map(|(w, b)| {
+                let (rows, columns) = w.size2().expect("a weight is a matrix");
+                let values = super::to_f32(w);
+                Dense {
+                    weight: DMatrix::from_row_slice(rows as usize, columns as usize, &values),
+                    bias: DVector::from_vec(super::to_f32(b)),
+                }
+            })
+            .collect()
     }
 
     /// Trainable tensors, sharing storage with the network.

@@ -29,7 +29,7 @@ mod tests;
 use costate_envs::scene::Scene;
 
 pub use animation::{Animation, animate};
-pub use stage::{Still, still};
+pub use stage::{Still, still, still_among};
 
 /// Least and greatest length of a picture's longer side, pixels.
 pub const SIZES: std::ops::RangeInclusive<u32> = 64..=4096;

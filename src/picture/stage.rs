@@ -1,6 +1,6 @@
 //! One picture of a film: where everything goes on it.
 
-use costate_envs::scene::{Item, Role};
+use costate_envs::scene::{Item, Role, Scene};
 
 use super::camera::{Camera, View, backdrop};
 use super::canvas::{Canvas, Projection};
@@ -19,6 +19,8 @@ const GHOSTS: [f32; 6] = [0.10, 0.13, 0.16, 0.20, 0.25, 0.32];
 const GHOST_SPACING: f64 = 0.03;
 /// How far back a still's trail reaches, in lengths of the view's longer side.
 const STILL_REACH: f64 = 1.5;
+/// Opacity of the ways of other films.
+const OTHERS: f32 = 0.3;
 /// How much wider than its view a still under a moving camera may be.
 const PANORAMA: f64 = 2.0;
 
@@ -38,15 +40,26 @@ pub struct Still {
 /// The state after `step` steps, with the way there and faint earlier poses along it; the longer
 /// side has `size` pixels.
 pub fn still(film: &Film, step: usize, size: u32) -> Result<Still, PictureError> {
+    still_among(film, &[], step, size)
+}
+
+/// The same over the whole ways of other films of the same world.
+pub fn still_among(
+    film: &Film,
+    others: &[Film],
+    step: usize,
+    size: u32,
+) -> Result<Still, PictureError> {
     if step > film.steps() {
         return Err(PictureError::Moment {
             step,
             steps: film.steps(),
         });
     }
-    let stage = Stage::new(film, size)?;
+    let stage = Stage::among(film, others, size)?;
     let from = stage.reach(step);
-    let stage = stage.widened(from, step, size)?;
+    let mut stage = stage.widened(from, step, size)?;
+    stage.others = others.iter().filter_map(trail_of).collect();
     let canvas = stage.draw(step, &stage.poses(from, step), from, Fade::ByLength)?;
     Ok(Still {
         bytes: canvas.png().map_err(PictureError::Encoding)?,
@@ -54,6 +67,11 @@ pub fn still(film: &Film, step: usize, size: u32) -> Result<Still, PictureError>
         height: stage.height,
         grid_m: stage.grid_m,
     })
+}
+
+fn trail_of(film: &Film) -> Option<Trail> {
+    let moves = matches!(Camera::of(&[&film.scenes]), Camera::Follow(_));
+    Trail::of(&film.scenes, backdrop(&film.scenes), moves)
 }
 
 /// What makes a trail fainter.
@@ -72,6 +90,8 @@ pub(super) struct Stage<'a> {
     /// Leading items that never change.
     still: usize,
     trail: Option<Trail>,
+    /// Of other films, drawn whole.
+    others: Vec<Trail>,
     /// Width and height of what is seen, metres.
     extent: [f64; 2],
     scale: f64,
@@ -88,15 +108,24 @@ pub(super) struct Stage<'a> {
 impl<'a> Stage<'a> {
     /// A stage whose longer side has `size` pixels.
     pub(super) fn new(film: &'a Film, size: u32) -> Result<Self, PictureError> {
-        let camera = Camera::of(&[&film.scenes]);
+        Self::among(film, &[], size)
+    }
+
+    /// The same with room for the ways of other films.
+    fn among(film: &'a Film, others: &[Film], size: u32) -> Result<Self, PictureError> {
+        let all: Vec<&[Scene]> = [film]
+            .into_iter()
+            .chain(others)
+            .map(|f| &*f.scenes)
+            .collect();
+        let camera = Camera::of(&all);
         let still = backdrop(&film.scenes);
-        let moves = matches!(camera, Camera::Follow(_));
         let views = film.scenes.iter().map(|s| camera.view(s));
         // One scale for all frames, so that nothing grows or shrinks.
         let extent = views.fold([0.0, 0.0], |most: [f64; 2], view| {
             [0, 1].map(|i| most[i].max(view.size(i)))
         });
-        let trail = Trail::of(&film.scenes, still, moves);
+        let trail = trail_of(film);
         Self::sized(film, camera, still, trail, extent, size)
     }
 
@@ -121,6 +150,7 @@ impl<'a> Stage<'a> {
             camera,
             still,
             trail,
+            others: Vec::new(),
             extent,
             scale,
             width,
@@ -243,6 +273,11 @@ impl<'a> Stage<'a> {
         backdrop
             .iter()
             .for_each(|item| canvas.item(item, &projection));
+        for other in &self.others {
+            let way: Vec<_> = other.points.iter().map(|&p| projection.pixel(p)).collect();
+            let ink = (colours::of(other.role), OTHERS);
+            canvas.curve(&way, 0..=way.len() - 1, self.line(), ink);
+        }
         self.trail(&mut canvas, &projection, from, step, fade);
         for &(pose, opacity) in poses {
             let mut layer = blank(None)?;
@@ -282,6 +317,12 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Width of a trail, pixels of the canvas.
+    fn line(&self) -> f32 {
+        let size = f64::from(self.width.max(self.height));
+        (size / 220.0).clamp(1.5, 6.0) as f32 * self.factor as f32
+    }
+
     /// The trail from one step to another, the fainter the older.
     fn trail(
         &self,
@@ -292,8 +333,7 @@ impl<'a> Stage<'a> {
         fade: Fade,
     ) {
         let Some(trail) = &self.trail else { return };
-        let size = f64::from(self.width.max(self.height));
-        let width = (size / 220.0).clamp(1.5, 6.0) as f32 * self.factor as f32;
+        let width = self.line();
         let way: Vec<[f32; 2]> = trail.points.iter().map(|&p| projection.pixel(p)).collect();
         let whole = trail.length(from, to).max(1e-9);
         let mut gone = 0.0;

@@ -3,13 +3,14 @@
 use std::f64::consts::{E, TAU};
 use std::path::Path;
 
-use costate_envs::actor::{Actor, ActorParts, Dense, LogStd};
+use costate_envs::actor::{Actor, ActorParts, LogStd};
 use costate_envs::rng::Stream;
-use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tch::{Kind, Tensor};
 
-use super::normalizer::{ActionScale, Normalizer};
+use super::normalizer::{ActionScale, Normalizer, scales};
+use super::{FORMAT, NO_DENSITY, Policy};
 use crate::nn::{self, Mlp, StateDict, StateError};
 
 /// How the standard deviation depends on the state.
@@ -47,8 +48,8 @@ struct Header {
     action_scale: ActionScale,
 }
 
-/// Version of the policy file.
-const FORMAT: u32 = 1;
+/// Which kind of policy the file holds.
+pub(super) const KIND: &str = "gaussian_policy";
 
 /// A Gaussian policy on libtorch. σ = floor + softplus(ρ), in units of half the action range, with ρ
 /// a learned constant or a second output of the network.
@@ -96,7 +97,7 @@ impl GaussianPolicy {
     ) -> Self {
         let header = Header {
             format: FORMAT,
-            kind: "gaussian_policy".into(),
+            kind: KIND.into(),
             env: env.into(),
             settings: settings.clone(),
             normalizer,
@@ -218,21 +219,6 @@ impl GaussianPolicy {
     /// The frozen copy that workers act with.
     pub fn freeze(&self) -> Actor {
         let h = &self.header;
-        let layers = self
-            .network
-            .layers()
-            .map(|(w, b)| {
-                let (rows, columns) = w.size2().expect("a weight is a matrix");
-                Dense {
-                    weight: DMatrix::from_row_slice(
-                        rows as usize,
-                        columns as usize,
-                        &nn::to_f32(w),
-                    ),
-                    bias: DVector::from_vec(nn::to_f32(b)),
-                }
-            })
-            .collect();
         let log_std = match &self.rho {
             None => LogStd::Head {
                 floor: h.settings.std_floor as f32,
@@ -249,12 +235,8 @@ impl GaussianPolicy {
             ),
         };
         Actor::new(ActorParts {
-            observation_mean: h.normalizer.mean.clone(),
-            observation_std: h.normalizer.std.clone(),
-            observation_clip: h.normalizer.clip,
-            layers,
-            action_centre: h.action_scale.centre.clone(),
-            action_scale: h.action_scale.half_range.clone(),
+            scales: scales(&h.normalizer, &h.action_scale),
+            layers: self.network.freeze(),
             log_std,
         })
         .expect("a policy with finite weights freezes")
@@ -284,13 +266,20 @@ impl GaussianPolicy {
         state.to_bytes(&self.header)
     }
 
-    /// Reads a `policy.safetensors` file.
+    /// Reads a `policy.safetensors` file that has to hold a Gaussian policy.
     pub fn read(file: &Path) -> Result<Self, StateError> {
-        let (state, header): (_, Header) = StateDict::read_format(file, FORMAT)?;
-        let foreign = |reason: String| StateError::Foreign {
-            file: file.display().to_string(),
-            reason,
-        };
+        match Policy::read(file)? {
+            Policy::Gaussian(policy) => Ok(policy),
+            Policy::Implicit(_) => Err(StateError::Foreign {
+                file: file.display().to_string(),
+                reason: NO_DENSITY.into(),
+            }),
+        }
+    }
+
+    /// The policy of a file's header and tensors.
+    pub(super) fn of(state: &StateDict, header: Value) -> Result<Self, String> {
+        let header: Header = serde_json::from_value(header).map_err(|e| e.to_string())?;
         let mut rng = costate_envs::rng::stream(0, "discarded", 0);
         let Header {
             env,
@@ -306,7 +295,7 @@ impl GaussianPolicy {
             action_scale.clone(),
             &mut rng,
         );
-        policy.load(&state).map_err(|e| foreign(e.to_string()))?;
+        policy.load(state).map_err(|e| e.to_string())?;
         Ok(policy)
     }
 }

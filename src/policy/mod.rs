@@ -1,8 +1,104 @@
-//! Stochastic policies π_φ with a density that can be evaluated, and policies from elsewhere.
+//! Stochastic policies π_φ: Gaussian ones, whose density can be evaluated; implicit ones, known as an energy; and
+//! policies from elsewhere.
 
 mod gaussian;
+mod implicit;
 pub mod imported;
 mod normalizer;
 
+use std::path::Path;
+
+use serde_json::Value;
+
 pub use gaussian::{Gaussian, GaussianPolicy, PolicySettings, StdForm};
+pub use implicit::{ImplicitPolicy, ImplicitSettings};
 pub use normalizer::{ActionScale, Normalizer};
+
+use crate::error::Error;
+use crate::nn::{StateDict, StateError};
+
+/// Version of the policy file.
+const FORMAT: u32 = 1;
+
+/// Why an implicit policy does not do where a Gaussian one is needed.
+const NO_DENSITY: &str = "an implicit policy, which has an energy but no density that could be evaluated; this needs \
+                          a Gaussian one, as every learner but ibc makes";
+
+/// A learned policy of any kind, as a `policy.safetensors` file holds it.
+#[derive(Debug)]
+pub enum Policy {
+    /// With a density.
+    Gaussian(GaussianPolicy),
+    /// With an energy.
+    Implicit(ImplicitPolicy),
+}
+
+impl Policy {
+    /// Reads a `policy.safetensors` file; its header says which kind it is.
+    pub fn read(file: &Path) -> Result<Self, StateError> {
+        let (state, header): (_, Value) = StateDict::read_format(file, FORMAT)?;
+        let policy = match header["kind"].as_str() {
+            Some(gaussian::KIND) => GaussianPolicy::of(&state, header).map(Self::Gaussian),
+            Some(implicit::KIND) => ImplicitPolicy::of(&state, header).map(Self::Implicit),
+            Some(other) => Err(format!(
+                "kind `{other}`, expected `{}` or `{}`",
+                gaussian::KIND,
+                implicit::KIND
+            )),
+            None => Err("no `kind` in its metadata, expected a policy".into()),
+        };
+        policy.map_err(|reason| StateError::Foreign {
+            file: file.display().to_string(),
+            reason,
+        })
+    }
+
+    /// The same, borrowed.
+    pub fn learned(&self) -> Learned<'_> {
+        match self {
+            Self::Gaussian(policy) => Learned::Gaussian(policy),
+            Self::Implicit(policy) => Learned::Implicit(policy),
+        }
+    }
+}
+
+/// The policy that a learner has learned so far, of any kind.
+#[derive(Debug, Clone, Copy)]
+pub enum Learned<'a> {
+    /// With a density.
+    Gaussian(&'a GaussianPolicy),
+    /// With an energy.
+    Implicit(&'a ImplicitPolicy),
+}
+
+impl<'a> Learned<'a> {
+    /// Name of the environment it acts in.
+    pub fn env(self) -> &'a str {
+        match self {
+            Self::Gaussian(policy) => policy.env(),
+            Self::Implicit(policy) => policy.env(),
+        }
+    }
+
+    /// The bytes of its `policy.safetensors` file.
+    pub fn to_bytes(self) -> Result<Vec<u8>, StateError> {
+        match self {
+            Self::Gaussian(policy) => policy.to_bytes(),
+            Self::Implicit(policy) => policy.to_bytes(),
+        }
+    }
+
+    /// The policy where a density is needed; an error for one that has none.
+    pub fn gaussian(self) -> Result<&'a GaussianPolicy, Error> {
+        match self {
+            Self::Gaussian(policy) => Ok(policy),
+            Self::Implicit(_) => Err(Error::Misuse(format!("the policy is {NO_DENSITY}"))),
+        }
+    }
+}
+
+impl<'a> From<&'a GaussianPolicy> for Learned<'a> {
+    fn from(policy: &'a GaussianPolicy) -> Self {
+        Self::Gaussian(policy)
+    }
+}

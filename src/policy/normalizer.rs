@@ -1,5 +1,6 @@
 //! Scales of observations and actions: part of every saved network.
 
+use costate_envs::actor::Scales;
 use costate_envs::{EnvSpec, Trajectory};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -70,6 +71,17 @@ impl Normalizer {
     }
 }
 
+/// Both scales as workers have them.
+pub(super) fn scales(normalizer: &Normalizer, action_scale: &ActionScale) -> Scales {
+    Scales {
+        observation_mean: normalizer.mean.clone(),
+        observation_std: normalizer.std.clone(),
+        observation_clip: normalizer.clip,
+        action_centre: action_scale.centre.clone(),
+        action_scale: action_scale.half_range.clone(),
+    }
+}
+
 /// The action range: networks work in units of half the range about its centre.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActionScale {
@@ -95,6 +107,32 @@ impl ActionScale {
             })
             .unzip();
         Self { centre, half_range }
+    }
+
+    /// The box of all actions in some trajectories, wider by `margin` of its width on every side.
+    pub fn around(dim: usize, trajectories: &[Trajectory], margin: f64) -> Self {
+        // An action that never changes still needs a box.
+        const LEAST_HALF_RANGE: f32 = 1e-3;
+        let mut bounds = vec![[f32::MAX, f32::MIN]; dim];
+        for action in trajectories
+            .iter()
+            .flat_map(|t| t.actions().chunks_exact(dim))
+        {
+            for (bound, v) in bounds.iter_mut().zip(action) {
+                *bound = [bound[0].min(*v), bound[1].max(*v)];
+            }
+        }
+        let share = 1.0 + 2.0 * margin as f32;
+        Self {
+            centre: bounds
+                .iter()
+                .map(|[low, high]| 0.5 * (low + high))
+                .collect(),
+            half_range: bounds
+                .iter()
+                .map(|[low, high]| (0.5 * share * (high - low)).max(LEAST_HALF_RANGE))
+                .collect(),
+        }
     }
 
     /// Actions in units of the half range, `[N, dim] → [N, dim]`.

@@ -14,6 +14,7 @@ use crate::learners::dagger::{Dagger, DaggerSettings};
 use crate::learners::gail::{Gail, GailSettings};
 use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
 use crate::learners::gcl::{Gcl, GclSettings};
+use crate::learners::ibc::{Ibc, IbcSettings};
 use crate::learners::rl::{DEFAULT_TEMPERATURE, Rl, RlSettings};
 use crate::learners::sides::Shared;
 use crate::learners::{Learner, Task};
@@ -29,6 +30,8 @@ pub enum Algo {
     Dagger(DaggerSettings),
     /// Behaviour cloning.
     Bc(BcSettings),
+    /// Implicit behaviour cloning.
+    Ibc(IbcSettings),
     /// Guided cost learning as a GAN, over trajectories, windows or transitions.
     GanGcl(GanGclSettings),
     /// Guided cost learning by importance sampling.
@@ -45,12 +48,13 @@ pub enum Algo {
 
 impl Algo {
     /// Names of the imitation learners, which `--algo` accepts.
-    pub const NAMES: [&'static str; 6] = ["gan-gcl", "gcl", "airl", "gail", "dagger", "bc"];
+    pub const NAMES: [&'static str; 7] = ["gan-gcl", "gcl", "airl", "gail", "dagger", "bc", "ibc"];
 
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Bc(_) => "bc",
+            Self::Ibc(_) => "ibc",
             Self::GanGcl(_) => "gan-gcl",
             Self::Gcl(_) => "gcl",
             Self::Airl(_) => "airl",
@@ -68,7 +72,7 @@ impl Algo {
             Self::Gcl(s) => Some(s.shared()),
             Self::Airl(s) => Some(s.shared()),
             Self::Gail(s) => Some(s.shared()),
-            Self::Dagger(_) | Self::Bc(_) | Self::Ppo(_) | Self::Rl(_) => None,
+            Self::Dagger(_) | Self::Bc(_) | Self::Ibc(_) | Self::Ppo(_) | Self::Rl(_) => None,
         }
     }
 
@@ -88,6 +92,7 @@ impl Algo {
     ) -> Result<Box<dyn Learner>, Error> {
         Ok(match self {
             Self::Bc(settings) => Box::new(Bc::new(settings, task)?),
+            Self::Ibc(settings) => Box::new(Ibc::new(settings, task)?),
             Self::GanGcl(settings) => Box::new(GanGcl::new(settings, task)?),
             Self::Gcl(settings) => Box::new(Gcl::new(settings, task)?),
             Self::Airl(settings) => Box::new(Airl::new(settings, task)?),

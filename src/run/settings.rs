@@ -19,7 +19,7 @@ use crate::improve::{PpoSettings, SacSettings};
 use crate::learners::bc::BcSettings;
 use crate::learners::frozen::ValidationSettings;
 use crate::learners::sides::Shared;
-use crate::policy::PolicySettings;
+use crate::policy::{ImplicitSettings, PolicySettings};
 
 /// One `--set KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +71,7 @@ pub fn validation(env: &str) -> Result<ValidationSettings, Error> {
 fn defaults(algo: &str, env: &str) -> Result<Value, Error> {
     let text = match algo {
         "bc" => include_str!("../../assets/settings/bc.json"),
+        "ibc" => include_str!("../../assets/settings/ibc.json"),
         "gan-gcl" => include_str!("../../assets/settings/gan-gcl.json"),
         "gcl" => include_str!("../../assets/settings/gcl.json"),
         "airl" => include_str!("../../assets/settings/airl.json"),
@@ -108,6 +109,7 @@ pub fn resolve_with(algo: &str, env: &str, differing: &Value) -> Result<Algo, Er
 fn typed(algo: &str, settings: Value) -> Result<Algo, Error> {
     let algo = match algo {
         "bc" => Algo::Bc(parse(algo, settings)?),
+        "ibc" => Algo::Ibc(parse(algo, settings)?),
         "ppo" => Algo::Ppo(parse(algo, settings)?),
         "rl" => Algo::Rl(parse(algo, settings)?),
         "gcl" => Algo::Gcl(parse(algo, settings)?),
@@ -341,6 +343,24 @@ fn policy_bounds(policy: &PolicySettings) -> Vec<Bound<'static>> {
         .collect()
 }
 
+fn implicit_bounds(policy: &ImplicitSettings) -> Vec<Bound<'static>> {
+    let s = &policy.sampling;
+    let layers = policy.hidden.iter();
+    layers
+        .map(|&n| at_least_one("policy.hidden", n))
+        .chain([
+            at_least_one("policy.sampling.candidates", s.candidates),
+            at_least_one("policy.sampling.rounds", s.rounds),
+            positive("policy.sampling.step", s.step.into()),
+            share("policy.sampling.shrink", s.shrink.into()),
+        ])
+        .collect()
+}
+
+fn held_out_bound(v: f64) -> Bound<'static> {
+    bound("held_out", v, (0.0..1.0).contains(&v), "in [0, 1)")
+}
+
 fn validate(algo: &Algo) -> Result<(), Error> {
     let mut bounds = Vec::new();
     match algo {
@@ -356,13 +376,18 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             bounds.push(at_least_one("minibatch", *minibatch));
             bounds.push(positive("learning_rate", *learning_rate));
             bounds.push(share("learning_rate_left", *learning_rate_left));
-            bounds.push(bound(
-                "held_out",
-                *held_out,
-                (0.0..1.0).contains(held_out),
-                "in [0, 1)",
-            ));
+            bounds.push(held_out_bound(*held_out));
             bounds.extend(policy_bounds(p));
+        }
+        Algo::Ibc(s) => {
+            bounds.push(at_least_one("iterations", s.iterations));
+            bounds.push(at_least_one("minibatch", s.minibatch));
+            bounds.push(at_least_one("negatives", s.negatives));
+            bounds.push(positive("learning_rate", s.learning_rate));
+            bounds.push(share("learning_rate_left", s.learning_rate_left));
+            bounds.push(held_out_bound(s.held_out));
+            bounds.push(not_negative("margin", s.margin));
+            bounds.extend(implicit_bounds(&s.policy));
         }
         Algo::GanGcl(s) => {
             bounds.extend(beta_bound(s.beta));

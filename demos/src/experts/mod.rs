@@ -7,7 +7,7 @@
 //! | `cart_pole_swing_up`, `pendulum`, `acrobot` | `energy`, `ilqr`, `mppi` |
 //! | `lunar_lander` | `guidance`, `mppi` |
 //! | `reacher`, `reacher3` | `reach`, `mppi` |
-//! | `point_maze` | `path`, `mppi` |
+//! | `point_maze`, `point_fork` | `path`, `mppi` |
 //! | `peg_insertion` | `impedance`, `mppi` |
 //! | `push_t` | `push`, `mppi` |
 //! | `point_mass` and any other | `mppi` |
@@ -189,7 +189,7 @@ pub fn experts_for(env: &str) -> &'static [&'static str] {
         "acrobot" => &["energy", "ilqr", "mppi"],
         "hopper" | "walker" | "half_cheetah" | "bipedal_walker" => &["trained", "mppi"],
         "peg_insertion" => &["impedance", "mppi"],
-        "point_maze" => &["path", "mppi"],
+        "point_maze" | "point_fork" => &["path", "mppi"],
         "push_t" => &["push", "mppi"],
         "reacher" | "reacher3" => &["reach", "mppi"],
         _ => &["mppi"],

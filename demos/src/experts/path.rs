@@ -1,16 +1,20 @@
-//! The shortest way round a wall, followed with a velocity controller.
+//! The shortest way round a wall, followed with a velocity controller; where it can be passed on both sides, on a
+//! side that a coin chooses.
 //!
 //! A string pulled taut between puck and goal touches a disc round the wall's free end, wide enough for
 //! the puck to clear the corners. The puck should move along it, at a limited speed that falls in
 //! proportion to the distance to the goal; a force in proportion to the velocity error makes it. The
 //! mean action is a function of the state, continuous but for the moment of leaving the disc; masses and
-//! geometry come from the model, so that the wall may stand on either side.
+//! geometry come from the model, so that the wall may stand on either side. The coin is thrown once an episode, from
+//! its seed, and counts while the puck is in front of the wall; a puck beside it goes on on its own side.
 
 use costate_envs::model::Model;
+use costate_envs::rng::stream;
 use costate_envs::worlds::point_maze::Parameters;
 use costate_envs::worlds::walls::corners;
 use costate_envs::{Env, EnvError, EnvFactory};
 use nalgebra::{Rotation2, Vector2};
+use rand::RngExt;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -33,8 +37,14 @@ pub struct PathParameters {
 impl PathParameters {
     /// Settings chosen for a registered environment.
     pub fn for_env(env: &str) -> Option<Self> {
-        (env == "point_maze").then_some(Self {
-            clearance_m: 0.02,
+        let clearance_m = match env {
+            "point_maze" => 0.02,
+            // The block's mouth has lips.
+            "point_fork" => 0.2,
+            _ => return None,
+        };
+        Some(Self {
+            clearance_m,
             gain_1_s: 3.0,
             speed_limit_m_s: 1.65,
             response_s: 0.15,
@@ -47,12 +57,15 @@ impl PathParameters {
 pub struct PathExpert {
     parameters: PathParameters,
     goal: Vector2<f64>,
-    wall: Option<Wall>,
+    /// The free ends of the wall, left before right; none for a wall that stops nothing.
+    ends: Vec<Wall>,
+    /// The end that the coin chose.
+    chosen: usize,
     puck: Puck,
     margins: Margins,
 }
 
-/// A wall between the outer walls, along x, with one free end.
+/// A free end of a wall along x.
 #[derive(Debug, Clone, Copy)]
 struct Wall {
     /// Middle of the free end.
@@ -67,7 +80,7 @@ struct Wall {
 }
 
 impl PathExpert {
-    /// The controller for a model of `point_maze`.
+    /// The controller for a model of `point_maze` or `point_fork`.
     pub fn new(
         factory: &EnvFactory,
         parameters: PathParameters,
@@ -91,14 +104,16 @@ impl PathExpert {
         let [low, high] = puck.arena;
         let [wall_low, wall_high] = corners(item)?;
         let goal = Vector2::from(task.goal_m);
-        let side = if high[0] - wall_high[0] > wall_low[0] - low[0] {
-            1.0
-        } else {
-            -1.0
+        let gaps = [wall_low[0] - low[0], high[0] - wall_high[0]];
+        let needed = 2.0 * (puck.radius_m + parameters.clearance_m);
+        let sides: &[f64] = match gaps {
+            [left, right] if left.min(right) > needed => &[-1.0, 1.0],
+            [left, right] if right > left => &[1.0],
+            _ => &[-1.0],
         };
         let middle = 0.5 * (wall_low[1] + wall_high[1]);
         let half_thickness = 0.5 * (wall_high[1] - wall_low[1]);
-        let wall = Wall {
+        let end = |side: f64| Wall {
             end: Vector2::new(
                 if side > 0.0 {
                     wall_high[0]
@@ -112,10 +127,15 @@ impl PathExpert {
             half_thickness,
             radius: half_thickness + puck.radius_m + parameters.clearance_m,
         };
+        let ends = match item.collides {
+            true => sides.iter().map(|side| end(*side)).collect(),
+            false => Vec::new(),
+        };
         Ok(Self {
             parameters,
             goal,
-            wall: item.collides.then_some(wall),
+            ends,
+            chosen: 0,
             puck,
             margins,
         })
@@ -126,10 +146,21 @@ impl PathExpert {
         json!(self.parameters)
     }
 
+    /// The end to go round from `place`.
+    fn end(&self, place: Vector2<f64>) -> Option<&Wall> {
+        match self.ends.as_slice() {
+            [left, right] if !left.in_front(place) => {
+                let middle = 0.5 * (left.end[0] + right.end[0]);
+                Some(if place[0] < middle { left } else { right })
+            }
+            ends => ends.get(self.chosen),
+        }
+    }
+
     /// The velocity that the puck should have at `place`.
     fn velocity(&self, place: Vector2<f64>) -> Vector2<f64> {
         let p = &self.parameters;
-        if let Some(direction) = self.wall.and_then(|w| w.detour(place, self.goal)) {
+        if let Some(direction) = self.end(place).and_then(|w| w.detour(place, self.goal)) {
             return direction * p.speed_limit_m_s;
         }
         let velocity = (self.goal - place) * p.gain_1_s;
@@ -138,6 +169,11 @@ impl PathExpert {
 }
 
 impl Wall {
+    /// Whether `place` lies on the far side of the wall from the goal.
+    fn in_front(&self, place: Vector2<f64>) -> bool {
+        (place[1] - self.end[1]) * self.beyond < -self.half_thickness
+    }
+
     /// The direction of the taut string at `place`; `None` where it leads straight to the goal.
     fn detour(&self, place: Vector2<f64>, goal: Vector2<f64>) -> Option<Vector2<f64>> {
         // As seen with the gap on the right and the goal above: the disc stays on the left.
@@ -162,7 +198,11 @@ impl Wall {
 }
 
 impl Expert for PathExpert {
-    fn begin(&mut self, _seed: u64) {}
+    fn begin(&mut self, seed: u64) {
+        if self.ends.len() > 1 {
+            self.chosen = stream(seed, "side", 0).random_range(0..self.ends.len());
+        }
+    }
 
     fn mean(&mut self, env: &dyn Env, out: &mut [f64]) -> Result<(), EnvError> {
         let coordinates = env.coordinates();

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use costate_envs::actor::{Actor, ActorParts, Dense, LogStd, Scratch};
+use costate_envs::actor::{Actor, ActorError, ActorParts, Dense, LogStd, Scales, Scratch};
+use costate_envs::implicit::{ImplicitActor, ImplicitParts, ImplicitScratch, Sampling};
+use costate_envs::rng::{Stream, stream};
 use costate_envs::{Env, EnvError, EnvSpec};
 use nalgebra::{DMatrix, DVector};
 use safetensors::{Dtype, SafeTensors};
@@ -15,6 +17,9 @@ use crate::dataset::disk;
 
 /// The newest `policy.safetensors` format that this build reads.
 const FORMAT: u32 = 1;
+/// The kinds of policy that it knows.
+const GAUSSIAN: &str = "gaussian_policy";
+const IMPLICIT: &str = "implicit_policy";
 
 /// What the metadata of a `policy.safetensors` file says, as far as acting needs it.
 #[derive(Deserialize)]
@@ -24,6 +29,13 @@ struct Header {
     env: String,
     normalizer: Normalizer,
     action_scale: ActionScale,
+    settings: Value,
+}
+
+/// What an implicit policy's settings say about acting.
+#[derive(Deserialize)]
+struct ImplicitSettings {
+    sampling: Sampling,
 }
 
 #[derive(Deserialize)]
@@ -39,13 +51,19 @@ struct ActionScale {
     half_range: Vec<f32>,
 }
 
-/// A trained policy's mean action, read without libtorch.
+/// A trained policy, read without libtorch: a Gaussian one's mean action; a draw of an implicit one, which has as
+/// many modes as whom it imitates and no mean worth taking.
 #[derive(Debug, Clone)]
 pub struct PolicyExpert {
-    actor: Arc<Actor>,
-    scratch: Scratch,
+    acts: Acts,
     observation: Vec<f32>,
     sha256: String,
+}
+
+#[derive(Debug, Clone)]
+enum Acts {
+    Gaussian(Arc<Actor>, Scratch),
+    Implicit(Arc<ImplicitActor>, Box<(ImplicitScratch, Stream)>),
 }
 
 impl PolicyExpert {
@@ -70,12 +88,16 @@ impl PolicyExpert {
             .and_then(|m| m.get("costate"))
             .ok_or_else(|| foreign(&"no `costate` entry in its metadata"))?;
         let header: Header = serde_json::from_str(json).map_err(|e| foreign(&e))?;
-        if header.format > FORMAT || header.kind != "gaussian_policy" {
-            return Err(foreign(&format_args!(
-                "kind `{}`, format {}, expected `gaussian_policy` of at most {FORMAT}",
-                header.kind, header.format
-            )));
-        }
+        let prefix = match header.kind.as_str() {
+            GAUSSIAN if header.format <= FORMAT => "policy",
+            IMPLICIT if header.format <= FORMAT => "energy",
+            kind => {
+                return Err(foreign(&format_args!(
+                    "kind `{kind}`, format {}, expected `{GAUSSIAN}` or `{IMPLICIT}` of at most {FORMAT}",
+                    header.format
+                )));
+            }
+        };
         if header.env != spec.name {
             return Err(format!(
                 "a policy for {}, expected one for {}",
@@ -83,11 +105,10 @@ impl PolicyExpert {
             ));
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| foreign(&e))?;
-        let actions = header.action_scale.half_range.len();
         let mut layers = Vec::new();
-        while let Ok(weight) = tensors.tensor(&format!("policy.{}.weight", layers.len())) {
+        while let Ok(weight) = tensors.tensor(&format!("{prefix}.{}.weight", layers.len())) {
             let bias = tensors
-                .tensor(&format!("policy.{}.bias", layers.len()))
+                .tensor(&format!("{prefix}.{}.bias", layers.len()))
                 .map_err(|e| foreign(&e))?;
             let &[rows, columns] = weight.shape() else {
                 return Err(foreign(&"a weight is no matrix"));
@@ -101,36 +122,43 @@ impl PolicyExpert {
                 bias: DVector::from_vec(numbers(bias.data())),
             });
         }
-        // σ of the last layer's second half; experts get noise of their own, so only its form counts.
-        let head = layers.last().is_some_and(|l| l.bias.len() == 2 * actions);
-        let log_std = if head {
-            LogStd::Head { floor: 1e-3 }
-        } else {
-            LogStd::Constant(vec![0.0; actions])
-        };
-        let actor = Actor::new(ActorParts {
+        let scales = Scales {
             observation_mean: header.normalizer.mean,
             observation_std: header.normalizer.std,
             observation_clip: header.normalizer.clip,
-            layers,
             action_centre: header.action_scale.centre,
             action_scale: header.action_scale.half_range,
-            log_std,
-        })
-        .map_err(|e| e.to_string())?;
+        };
+        let dims = (scales.observation_mean.len(), scales.action_scale.len());
+        let acts = match header.kind.as_str() {
+            IMPLICIT => {
+                let settings: ImplicitSettings =
+                    serde_json::from_value(header.settings).map_err(|e| foreign(&e))?;
+                let parts = ImplicitParts {
+                    scales,
+                    layers,
+                    sampling: settings.sampling,
+                };
+                let actor = ImplicitActor::new(parts).map_err(|e| e.to_string())?;
+                let scratch = actor.scratch();
+                Acts::Implicit(Arc::new(actor), Box::new((scratch, stream(0, "action", 0))))
+            }
+            _ => {
+                let actor = gaussian(scales, layers).map_err(|e| e.to_string())?;
+                let scratch = actor.scratch();
+                Acts::Gaussian(Arc::new(actor), scratch)
+            }
+        };
         let (o, a) = (spec.observation.dim(), spec.action.dim());
-        if (actor.observation_dim(), actor.action_dim()) != (o, a) {
+        if dims != (o, a) {
             return Err(format!(
                 "it maps {} observations to {} actions, but {} has {o} and {a}",
-                actor.observation_dim(),
-                actor.action_dim(),
-                spec.name
+                dims.0, dims.1, spec.name
             ));
         }
         Ok(Self {
-            scratch: actor.scratch(),
+            acts,
             observation: vec![0.0; o],
-            actor: Arc::new(actor),
             sha256: disk::sha256(bytes),
         })
     }
@@ -139,6 +167,23 @@ impl PolicyExpert {
     pub fn describe(&self) -> Value {
         json!({ "policy_sha256": self.sha256 })
     }
+}
+
+/// An actor of a Gaussian policy's layers. Experts get noise of their own, so of σ only the form counts: whether the
+/// last layer's second half gives it.
+fn gaussian(scales: Scales, layers: Vec<Dense>) -> Result<Actor, ActorError> {
+    let actions = scales.action_scale.len();
+    let head = layers.last().is_some_and(|l| l.bias.len() == 2 * actions);
+    let log_std = if head {
+        LogStd::Head { floor: 1e-3 }
+    } else {
+        LogStd::Constant(vec![0.0; actions])
+    };
+    Actor::new(ActorParts {
+        scales,
+        layers,
+        log_std,
+    })
 }
 
 /// Little-endian f32 values.
@@ -152,14 +197,31 @@ fn numbers(bytes: &[u8]) -> Vec<f32> {
 }
 
 impl Expert for PolicyExpert {
-    fn begin(&mut self, _seed: u64) {}
+    fn begin(&mut self, seed: u64) {
+        if let Acts::Implicit(_, work) = &mut self.acts {
+            work.1 = stream(seed, "action", 0);
+        }
+    }
 
     fn mean(&mut self, env: &dyn Env, out: &mut [f64]) -> Result<(), EnvError> {
         env.observe(&mut self.observation);
-        self.actor.forward(&self.observation, &mut self.scratch);
-        out.iter_mut()
-            .zip(self.scratch.mean.iter())
-            .for_each(|(o, m)| *o = f64::from(*m));
+        match &mut self.acts {
+            Acts::Gaussian(actor, scratch) => {
+                actor.forward(&self.observation, scratch);
+                out.iter_mut()
+                    .zip(&scratch.mean)
+                    .for_each(|(o, m)| *o = f64::from(*m));
+            }
+            Acts::Implicit(actor, work) => {
+                let (scratch, noise) = work.as_mut();
+                let mut drawn = vec![0.0; out.len()];
+                actor.refine(&self.observation, noise, scratch);
+                actor.draw(scratch, noise, &mut drawn);
+                out.iter_mut()
+                    .zip(drawn)
+                    .for_each(|(o, v)| *o = f64::from(v));
+            }
+        }
         Ok(())
     }
 }

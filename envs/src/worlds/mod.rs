@@ -40,6 +40,7 @@ pub(crate) const ALL: &[World] = &[
     bipedal_walker::WORLD,
     lunar_lander::WORLD,
     point_maze::WORLD,
+    point_maze::FORK,
     push_t::WORLD,
     reacher::WORLD,
     reacher::WORLD_3,

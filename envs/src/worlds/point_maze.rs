@@ -1,10 +1,15 @@
-//! `point_maze`: push a puck to a goal behind a solid wall that leaves a gap on one side.
+//! `point_maze`: push a puck to a goal behind a solid wall that leaves a gap on one side; `point_fork`: the same
+//! behind a block that can be passed on both sides.
 //!
 //! The task that tells a cost from a habit (Fu, Luo and Levine, "Learning robust rewards with
 //! adversarial inverse reinforcement learning", 2018): a cost is learned with the wall on one side and
 //! optimised again with the wall on the other (variant `wall_right`). The true cost knows nothing of
 //! the wall, so it is right on both sides: the way round has to be planned. It is therefore the plain
 //! distance to the goal and not the length of the path.
+//!
+//! `point_fork` is the task that tells a policy of many modes from one of a single mode: both ways round are equally
+//! good, the expert takes either, and the mean of the two runs into the block, whose mouth does not let go of a puck
+//! that pushes on. An episode's mode is the side on which it passed.
 //!
 //! | observation | unit | bounds | | action | unit | bounds |
 //! | --- | --- | --- | --- | --- | --- | --- |
@@ -36,6 +41,13 @@ pub(crate) const WORLD: World = World::of::<PointMaze>(
 )
 .with_variants(include_str!("../../../assets/variants/point_maze.json"));
 
+pub(crate) const FORK: World = World::of::<PointMaze>(
+    "point_fork",
+    "push a puck to a goal behind a block, on either side",
+    include_str!("../../../assets/models/point_fork.json"),
+)
+.with_variants(include_str!("../../../assets/variants/point_fork.json"));
+
 /// Distance of puck and goal within which the task is solved, metres.
 const SOLVED_M: f64 = 0.25;
 
@@ -65,7 +77,13 @@ pub struct PointMaze {
     parameters: Parameters,
     float: JointId,
     arena: [[f32; 2]; 2],
+    /// Lower-left and upper-right corner of the wall.
+    wall: [[f64; 2]; 2],
+    modes: &'static [&'static str],
 }
+
+/// A gap narrower than this is none, metres.
+const NO_GAP_M: f64 = 1e-6;
 
 impl PointMaze {
     /// From puck to goal, metres.
@@ -107,7 +125,10 @@ impl Task for PointMaze {
         if (0..2).all(|i| starts[0][i] <= wall[1][i] && wall[0][i] <= starts[1][i]) {
             return Err("task.start_m and task.start_spread_m reach into scenery.wall".into());
         }
+        let forked = (wall[0][0] - arena[0][0]).min(arena[1][0] - wall[1][0]) > NO_GAP_M;
         Ok(Self {
+            wall,
+            modes: if forked { &["left", "right"] } else { &[] },
             float: blueprint.joint("float")?,
             arena: arena.map(|corner| corner.map(|v| v as f32)),
             parameters,
@@ -154,6 +175,35 @@ impl Task for PointMaze {
 
     fn solved(&self, physics: &Physics) -> Option<bool> {
         Some(self.distance(physics) < SOLVED_M)
+    }
+
+    fn modes(&self) -> &[&'static str] {
+        self.modes
+    }
+
+    /// The side of the last passage from the start's half of the table to the goal's.
+    fn mode(&self, observations: &[f32]) -> Option<usize> {
+        let [low, high] = self.wall;
+        let middle = 0.5 * (low[1] + high[1]);
+        let beyond = (self.parameters.goal_m[1] - middle).signum();
+        let places: Vec<[f64; 2]> = observations
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|o| [f64::from(o[0]), beyond * (f64::from(o[1]) - middle)])
+            .collect();
+        let passage = places
+            .windows(2)
+            .rfind(|pair| pair[0][1] < 0.0 && pair[1][1] >= 0.0)?;
+        let [before, after] = [passage[0], passage[1]];
+        let share = before[1] / (before[1] - after[1]);
+        let x = before[0] + share * (after[0] - before[0]);
+        match self.modes {
+            [] => None,
+            _ if x < low[0] => Some(0),
+            _ if x > high[0] => Some(1),
+            _ => None,
+        }
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {

@@ -1,7 +1,6 @@
 //! Episodes as films: of experts, of datasets, of learned policies.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use costate_demos::experts::{ExpertDesign, Margins};
 use costate_demos::inspect::{self, Replay};
@@ -14,9 +13,10 @@ use super::super::common::{Demonstrations, Output};
 use super::super::ui::Counter;
 use super::{Args, Subject};
 use crate::error::Error;
-use crate::evaluate::episodes::replay;
+use crate::evaluate::controller::Controller;
+use crate::evaluate::episodes::{replay, start};
 use crate::picture::Film;
-use crate::policy::GaussianPolicy;
+use crate::policy::Policy;
 use crate::run::RunFolder;
 
 /// A film and what it shows.
@@ -27,6 +27,8 @@ pub struct Shot {
     pub acts: String,
     /// The episode.
     pub film: Film,
+    /// Episodes of which only the way is shown.
+    pub others: Vec<Film>,
 }
 
 /// Films the subject.
@@ -72,6 +74,7 @@ fn of_env(name: &str, args: &Args, seed: u64, output: Output) -> Result<Shot, Er
         env: name.into(),
         acts,
         film,
+        others: Vec::new(),
     })
 }
 
@@ -99,6 +102,11 @@ fn of_dataset(path: &Path, args: &Args, output: Output) -> Result<Shot, Error> {
         env: meta.env.name.clone(),
         acts: format!("{}, episode {number}", meta.expert.name),
         film: of_episode(&factory, episode, limit(args, &factory))?,
+        others: ways(
+            &factory,
+            episodes.get(number + 1..).unwrap_or_default(),
+            args,
+        )?,
     })
 }
 
@@ -114,12 +122,13 @@ fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
         )));
     }
     let factory = run.config().env.factory()?;
-    let policy = GaussianPolicy::read(&weights)?;
-    if policy.env() != run.config().env.name {
+    let policy = Policy::read(&weights)?;
+    let env = policy.learned().env();
+    if env != run.config().env.name {
         return Err(Error::Failure(format!(
             "{}: a policy for {}, but the run's config.json says {}",
             weights.display(),
-            policy.env(),
+            env,
             run.config().env.name
         )));
     }
@@ -128,15 +137,31 @@ fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
     } else {
         ActionChoice::Mean
     };
-    let job = Job::new(derive_seed(seed, "evaluation", 0));
-    let actor = Arc::new(policy.freeze());
-    let episodes = RolloutPool::new(1).collect(&factory, &actor, choice, &[job])?;
-    let how = if args.stochastic { "sampled" } else { "mean" };
+    let jobs: Vec<Job> = (0..args.episodes.unwrap_or(1))
+        .map(|i| Job::new(start(seed, i)))
+        .collect();
+    let controller = Controller::of(policy.learned(), choice);
+    let episodes = controller.play_jobs(&factory, RolloutPool::new(1), &jobs)?;
+    let how = match (args.stochastic, &policy) {
+        (true, _) => "sampled",
+        (false, Policy::Gaussian(_)) => "mean",
+        (false, Policy::Implicit(_)) => "least-energy",
+    };
     Ok(Shot {
         env: run.config().env.name.clone(),
         acts: format!("{} policy, {how} actions", run.config().algo.name()),
         film: of_episode(&factory, &episodes[0], limit(args, &factory))?,
+        others: ways(&factory, &episodes[1..], args)?,
     })
+}
+
+/// The episodes beside the one that is shown, as many as are asked for.
+fn ways(factory: &EnvFactory, episodes: &[Episode], args: &Args) -> Result<Vec<Film>, Error> {
+    let count = args.episodes.unwrap_or(1) - 1;
+    let shown = episodes.iter().take(count);
+    shown
+        .map(|e| of_episode(factory, e, limit(args, factory)))
+        .collect()
 }
 
 /// Steps to film at most.

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::common::{EnvArgs, Output};
 use super::ui::{Counter, number};
 use crate::error::Error;
-use crate::picture::{Film, PictureError, SIZES, animate, still};
+use crate::picture::{Film, PictureError, SIZES, animate, still_among};
 use crate::run::files;
 
 /// Arguments of `costate view`.
@@ -24,6 +24,7 @@ Examples:
   costate view cart_pole_swing_up --gif swing.gif
   costate view point_mass --random --seed 3 --png lost.png
   costate view datasets/pendulum-energy --episode 4 --png swing.png --at 60
+  costate view runs/point_fork-ibc-0 --stochastic --episodes 50 --png ways.png
   costate view runs/pendulum-gan-gcl-0 --gif learned.gif --size 480 --json")]
 pub struct Args {
     /// Environment, dataset folder or run folder.
@@ -63,6 +64,9 @@ pub struct Args {
     /// Of a dataset: the episode's number [default: 0].
     #[arg(long, value_name = "N")]
     episode: Option<usize>,
+    /// Of a dataset or a run, in a still: the ways of this many episodes, the one shown and those that follow.
+    #[arg(long, value_name = "N", conflicts_with = "gif")]
+    episodes: Option<usize>,
     /// Of a run: sample actions instead of taking the policy's mean.
     #[arg(long)]
     stochastic: bool,
@@ -130,6 +134,7 @@ fn check_flags(args: &Args, subject: Subject) -> Result<(), Error> {
         ("--variant", !args.env_args.variant.is_empty(), env),
         ("--model", args.env_args.model.is_some(), env),
         ("--episode", args.episode.is_some(), dataset),
+        ("--episodes", args.episodes.is_some(), !env),
         ("--stochastic", args.stochastic, run),
     ];
     match flags.iter().find(|(_, given, apt)| *given && !apt) {
@@ -171,6 +176,9 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     if args.steps == Some(0) {
         return Err(Error::Misuse("--steps is 0, expected at least 1".into()));
     }
+    if args.episodes == Some(0) {
+        return Err(Error::Misuse("--episodes is 0, expected at least 1".into()));
+    }
     let speed = args.speed.unwrap_or(1.0);
     if !(0.01..=100.0).contains(&speed) {
         return Err(Error::Misuse(format!(
@@ -182,7 +190,12 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     }
     let subject = Subject::of(&args.subject)?;
     check_flags(&args, subject)?;
-    let film::Shot { env, acts, film } = film::take(subject, &args, output)?;
+    let film::Shot {
+        env,
+        acts,
+        film,
+        others,
+    } = film::take(subject, &args, output)?;
     let mut summary = json!({
         "file": file,
         "env": env,
@@ -211,7 +224,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         })
     } else {
         let step = args.at.unwrap_or(film.steps());
-        let picture = still(&film, step, args.size.unwrap_or(800))?;
+        let picture = still_among(&film, &others, step, args.size.unwrap_or(800))?;
         files::write_atomic(file, &picture.bytes)?;
         json!({
             "frames": 1,

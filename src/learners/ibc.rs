@@ -1,0 +1,217 @@
+//! Implicit behaviour cloning: an energy of state and action, learned by telling demonstrated actions from others.
+//!
+//! Florence, Lynch, Zeng, Ramirez, Wahid, Downs, Wong, Lee, Mordatch and Tompson 2021 (arXiv 2109.00137),
+//! equation 2: minimise InfoNCE, −log [ e^−E(s, a) / (e^−E(s, a) + Σ_j e^−E(s, ã_j)) ], with counter-examples ã_j
+//! drawn uniformly from a box round all demonstrated actions. At the optimum E(s, a) = −log p(a | s) + const(s), so
+//! the policy exp(−E) has as many modes as the demonstrator, where the mean of a Gaussian clone lies between them.
+
+use costate_envs::rng::{Stream, stream};
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::{Learner, Report, Task, learning_rate_share, split_held_out};
+use crate::batch::TrajectoryBatch;
+use crate::cost::EnergyModel;
+use crate::discriminator::info_nce;
+use crate::error::Error;
+use crate::nn::{Adam, AdamSettings, StateDict, StateError};
+use crate::policy::{ActionScale, ImplicitPolicy, ImplicitSettings, Learned, Normalizer};
+
+/// Settings of [`Ibc`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IbcSettings {
+    /// Passes over the demonstrations.
+    pub iterations: usize,
+    /// Steps in a minibatch.
+    pub minibatch: usize,
+    /// Counter-examples for each demonstrated action.
+    pub negatives: usize,
+    /// Adam's step size.
+    pub learning_rate: f64,
+    /// Share of the step size that is left in the last pass; it falls linearly.
+    pub learning_rate_left: f64,
+    /// Share of the episodes held out to choose the weights; 0 keeps the last ones.
+    pub held_out: f64,
+    /// Room between the demonstrated actions and the box, as a share of their range.
+    pub margin: f64,
+    /// The policy.
+    pub policy: ImplicitSettings,
+}
+
+/// Demonstrated steps, and how to draw others beside them.
+struct Pairs {
+    /// `[N, observation_dim]`.
+    observations: Tensor,
+    /// In units of the box, `[N, action_dim]`.
+    actions: Tensor,
+}
+
+/// What a contrast of demonstrated actions with others gives.
+struct Contrast {
+    /// InfoNCE, a scalar.
+    loss: Tensor,
+    /// Share of the steps whose demonstrated action has the least energy.
+    accuracy: f64,
+}
+
+/// The learner.
+pub struct Ibc {
+    settings: IbcSettings,
+    seed: u64,
+    train: Pairs,
+    held_out: Option<Pairs>,
+    current: ImplicitPolicy,
+    best: ImplicitPolicy,
+    best_loss: f64,
+    optimizer: Adam,
+}
+
+impl Learner for Ibc {
+    fn iterate(&mut self, k: usize) -> Result<Report, Error> {
+        let s = &self.settings;
+        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
+        self.optimizer.set_learning_rate(s.learning_rate * left);
+        let mut order: Vec<i64> = (0..self.train.len()).collect();
+        order.shuffle(&mut stream(self.seed, "ibc_order", k as u64));
+        let mut others = stream(self.seed, "counter_examples", k as u64);
+        let (mut loss, mut accuracy) = (0.0, 0.0);
+        for rows in order.chunks(s.minibatch) {
+            let batch = self.train.pick(rows);
+            let found = batch.contrast(&self.current, s.negatives, &mut others);
+            let share = rows.len() as f64 / order.len() as f64;
+            loss += share * found.loss.double_value(&[]);
+            accuracy += share * found.accuracy;
+            self.optimizer.step(&found.loss);
+        }
+        if !self.current.is_finite() {
+            return Err(Error::Failure(format!(
+                "implicit cloning diverged in pass {k}: a weight is not finite; lower learning_rate"
+            )));
+        }
+        let mut diagnostics = vec![("loss", loss), ("accuracy", accuracy)];
+        let mut judged = f64::NEG_INFINITY;
+        if let Some(held_out) = &self.held_out {
+            // The same counter-examples in every pass, so that passes can be compared.
+            let mut others = stream(self.seed, "held_out_counter_examples", 0);
+            let found = tch::no_grad(|| held_out.contrast(&self.current, s.negatives, &mut others));
+            judged = found.loss.double_value(&[]);
+            diagnostics.push(("held_out_loss", judged));
+            diagnostics.push(("held_out_accuracy", found.accuracy));
+        }
+        if judged <= self.best_loss {
+            self.best_loss = judged;
+            let mut state = StateDict::default();
+            self.current.save(&mut state);
+            self.best.load(&state)?;
+        }
+        Ok(Report {
+            diagnostics,
+            env_steps: 0,
+            audit: None,
+        })
+    }
+
+    fn iterations(&self) -> usize {
+        self.settings.iterations
+    }
+
+    fn policy(&self) -> Learned<'_> {
+        Learned::Implicit(&self.best)
+    }
+
+    /// None: the energy says how the demonstrator acts, not what it wants.
+    fn energy_model(&self) -> Option<&EnergyModel> {
+        None
+    }
+
+    fn save(&self) -> StateDict {
+        let mut state = StateDict::default();
+        self.current.save(&mut state);
+        let mut best = StateDict::default();
+        self.best.save(&mut best);
+        state.nest("best.", best);
+        // f64::MAX stands for "none yet": files hold finite numbers only.
+        state.insert_numbers("best_loss", &[self.best_loss.clamp(f64::MIN, f64::MAX)]);
+        self.optimizer.save("adam.", &mut state);
+        state
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.current.load(state)?;
+        self.best.load(&state.below("best."))?;
+        self.best_loss = state.scalar("best_loss")?;
+        self.optimizer.load("adam.", state)
+    }
+}
+
+impl Ibc {
+    /// A learner at its start.
+    pub fn new(settings: &IbcSettings, task: &Task) -> Result<Self, Error> {
+        let spec = task.factory.spec();
+        let (held_out, train) = split_held_out(task.demonstrations, settings.held_out);
+        let normalizer = Normalizer::fit(spec.observation.dim(), &[task.demonstrations]);
+        let scale = ActionScale::around(spec.action.dim(), task.demonstrations, settings.margin);
+        let pairs = |batch: TrajectoryBatch| Pairs {
+            actions: scale.apply(&batch.actions),
+            observations: batch.observations,
+        };
+        let train = TrajectoryBatch::new(train).map(pairs);
+        let held_out = TrajectoryBatch::new(held_out).map(pairs);
+        let policy = || {
+            let mut rng = stream(task.seed, "policy_weights", 0);
+            let (normalizer, scale) = (normalizer.clone(), scale.clone());
+            ImplicitPolicy::new(&spec.name, &settings.policy, normalizer, scale, &mut rng)
+        };
+        let (current, best) = (policy(), policy());
+        let adam = AdamSettings {
+            learning_rate: settings.learning_rate,
+            max_gradient_norm: None,
+        };
+        Ok(Self {
+            settings: settings.clone(),
+            seed: task.seed,
+            train: train.ok_or_else(|| Error::Misuse("no demonstrations to clone".into()))?,
+            held_out,
+            optimizer: Adam::new(adam, current.parameters()),
+            current,
+            best,
+            best_loss: f64::MAX,
+        })
+    }
+}
+
+impl Pairs {
+    fn len(&self) -> i64 {
+        self.actions.size()[0]
+    }
+
+    fn pick(&self, rows: &[i64]) -> Self {
+        let rows = Tensor::from_slice(rows);
+        Self {
+            observations: self.observations.index_select(0, &rows),
+            actions: self.actions.index_select(0, &rows),
+        }
+    }
+
+    /// Every demonstrated action against `count` uniform ones in the same state.
+    fn contrast(&self, policy: &ImplicitPolicy, count: usize, rng: &mut Stream) -> Contrast {
+        let (n, dim) = self.actions.size2().expect("actions are a matrix");
+        let drawn: Vec<f32> = (0..n as usize * count * dim as usize)
+            .map(|_| rng.random_range(-1.0..=1.0))
+            .collect();
+        let others = Tensor::from_slice(&drawn).view([n, count as i64, dim]);
+        let actions = Tensor::cat(&[&self.actions.unsqueeze(1), &others], 1);
+        let energy = policy.energy(&self.observations, &actions);
+        let least = energy.argmin(1, false).eq(0);
+        Contrast {
+            accuracy: least
+                .to_kind(Kind::Double)
+                .mean(Kind::Double)
+                .double_value(&[]),
+            loss: info_nce(&energy),
+        }
+    }
+}
