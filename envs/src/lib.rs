@@ -7,6 +7,7 @@
 pub mod actor;
 pub mod env;
 mod hash;
+pub mod linear;
 pub mod model;
 pub mod parameters;
 pub mod physics;

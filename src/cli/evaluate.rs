@@ -241,6 +241,10 @@ pub fn evaluate_run(
             window: None,
             beta: s.beta_for(horizon),
         }),
+        Algo::GclLqg(s) => Some(Comparison {
+            window: None,
+            beta: s.beta_for(horizon),
+        }),
         // AIRL's shaping is discounted, GAIL's c_θ is no energy.
         Algo::Airl(_) | Algo::Gail(_) | Algo::Dagger(_) | Algo::Bc(_) | Algo::Ppo(_) => None,
     };

@@ -48,7 +48,7 @@ pub fn validate(
 ) -> Result<Option<Frozen>, Error> {
     let Some(shared) = run.config().algo.shared() else {
         return Err(Error::Misuse(format!(
-            "{}: {} learns no cost, there is nothing to optimise a fresh policy on",
+            "{}: {} learns no cost, or has no settings for a fresh policy to be trained on it",
             run.path().display(),
             run.config().algo.name()
         )));

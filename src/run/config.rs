@@ -12,6 +12,7 @@ use crate::learners::dagger::{Dagger, DaggerSettings};
 use crate::learners::gail::{Gail, GailSettings};
 use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
 use crate::learners::gcl::{Gcl, GclSettings};
+use crate::learners::gcl_lqg::{GclLqg, GclLqgSettings};
 use crate::learners::ppo::{PpoExpert, PpoExpertSettings};
 use crate::learners::sides::Shared;
 use crate::learners::{Learner, Task};
@@ -31,6 +32,8 @@ pub enum Algo {
     GanGcl(GanGclSettings),
     /// Guided cost learning by importance sampling.
     Gcl(GclSettings),
+    /// Guided cost learning in its first form, with linear-Gaussian controllers.
+    GclLqg(GclLqgSettings),
     /// Adversarial inverse reinforcement learning.
     Airl(AirlSettings),
     /// Generative adversarial imitation learning.
@@ -41,7 +44,8 @@ pub enum Algo {
 
 impl Algo {
     /// Names of the imitation learners, which `--algo` accepts.
-    pub const NAMES: [&'static str; 6] = ["gan-gcl", "gcl", "airl", "gail", "dagger", "bc"];
+    pub const NAMES: [&'static str; 7] =
+        ["gan-gcl", "gcl", "gcl-lqg", "airl", "gail", "dagger", "bc"];
 
     /// Its name.
     pub fn name(&self) -> &'static str {
@@ -49,6 +53,7 @@ impl Algo {
             Self::Bc(_) => "bc",
             Self::GanGcl(_) => "gan-gcl",
             Self::Gcl(_) => "gcl",
+            Self::GclLqg(_) => "gcl-lqg",
             Self::Airl(_) => "airl",
             Self::Gail(_) => "gail",
             Self::Dagger(_) => "dagger",
@@ -56,14 +61,14 @@ impl Algo {
         }
     }
 
-    /// What all adversarial learners have; `None` for the others, which learn no cost.
+    /// What all adversarial learners have; `None` for the others.
     pub fn shared(&self) -> Option<Shared<'_>> {
         match self {
             Self::GanGcl(s) => Some(s.shared()),
             Self::Gcl(s) => Some(s.shared()),
             Self::Airl(s) => Some(s.shared()),
             Self::Gail(s) => Some(s.shared()),
-            Self::Dagger(_) | Self::Bc(_) | Self::Ppo(_) => None,
+            Self::GclLqg(_) | Self::Dagger(_) | Self::Bc(_) | Self::Ppo(_) => None,
         }
     }
 
@@ -73,6 +78,7 @@ impl Algo {
             Self::Bc(settings) => Box::new(Bc::new(settings, task)?),
             Self::GanGcl(settings) => Box::new(GanGcl::new(settings, task)?),
             Self::Gcl(settings) => Box::new(Gcl::new(settings, task)?),
+            Self::GclLqg(settings) => Box::new(GclLqg::new(settings, task)?),
             Self::Airl(settings) => Box::new(Airl::new(settings, task)?),
             Self::Gail(settings) => Box::new(Gail::new(settings, task)?),
             Self::Dagger(settings) => Box::new(Dagger::new(settings, task)?),

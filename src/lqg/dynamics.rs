@@ -1,0 +1,107 @@
+//! Local linear-Gaussian dynamics, fitted to a few rollouts.
+
+use nalgebra::DMatrix;
+
+use super::controller::Controller;
+use super::gaussian::{Conditional, Joint, symmetric};
+use super::mixture::Mixture;
+use super::path::Path;
+
+/// x_{t+1} ~ N(F_t (x_t, u_t) + f_t, W_t) for each step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dynamics {
+    steps: Vec<Conditional>,
+}
+
+impl Dynamics {
+    /// Of its steps, whose gains are `[n, n + m]`.
+    pub fn new(steps: Vec<Conditional>) -> Self {
+        Self { steps }
+    }
+
+    /// Fits each step to `paths` of one start and equal lengths. The prior of a step, of weight `strength`, is what the
+    /// mixture over (x, u, x') says of its transitions, so that fewer rollouts than dimensions suffice (Levine and
+    /// Abbeel 2014, section 3.2).
+    pub fn fitted(paths: &[Path], prior: &Mixture, strength: f64) -> Self {
+        let inputs = paths[0].states.nrows() + paths[0].actions.nrows();
+        let step = |t| {
+            let rows: Vec<_> = paths.iter().map(|p| p.transition(t)).collect();
+            let samples = DMatrix::from_columns(&rows);
+            prior
+                .near(&samples)
+                .updated(&samples, strength)
+                .conditional(inputs)
+        };
+        Self::new((0..paths[0].len()).map(step).collect())
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &[Conditional] {
+        &self.steps
+    }
+
+    /// Root mean square of x_{t+1} − F_t (x_t, u_t) − f_t over all entries of `paths`.
+    pub fn error(&self, paths: &[Path]) -> f64 {
+        let (mut sum, mut count) = (0.0, 0);
+        for path in paths {
+            for (t, step) in self.steps.iter().enumerate() {
+                let missed = path.states.column(t + 1) - &step.gain * path.step(t) - &step.offset;
+                sum += missed.norm_squared();
+                count += missed.len();
+            }
+        }
+        (sum / count.max(1) as f64).sqrt()
+    }
+
+    /// The distributions of (x_t, u_t) for t < T, and that of x_T, where `controller` acts from `start`.
+    pub fn marginals(&self, controller: &Controller, start: &Joint) -> Marginals {
+        let mut state = start.clone();
+        let mut steps = Vec::with_capacity(self.steps.len());
+        for (dynamics, act) in self.steps.iter().zip(controller.steps()) {
+            let (n, m) = (state.mean.len(), act.offset.len());
+            let mean = &act.gain * &state.mean + &act.offset;
+            let cross = &act.gain * &state.covariance;
+            let own = &cross * act.gain.transpose() + &act.covariance;
+            let mut joint = Joint {
+                mean: state.mean.clone().resize_vertically(n + m, 0.0),
+                covariance: state.covariance.clone().resize(n + m, n + m, 0.0),
+            };
+            joint.mean.rows_mut(n, m).copy_from(&mean);
+            let s = &mut joint.covariance;
+            s.view_mut((n, 0), (m, n)).copy_from(&cross);
+            s.view_mut((0, n), (n, m)).copy_from(&cross.transpose());
+            s.view_mut((n, n), (m, m)).copy_from(&own);
+            let next = Joint {
+                mean: &dynamics.gain * &joint.mean + &dynamics.offset,
+                covariance: symmetric(
+                    &dynamics.gain * &joint.covariance * dynamics.gain.transpose()
+                        + &dynamics.covariance,
+                ),
+            };
+            steps.push(joint);
+            state = next;
+        }
+        Marginals { steps, last: state }
+    }
+}
+
+/// Where a controller goes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Marginals {
+    /// Of (x_t, u_t), `[T]`.
+    pub steps: Vec<Joint>,
+    /// Of x_T.
+    pub last: Joint,
+}
+
+impl Marginals {
+    /// Of x_t, `[T]`, with n entries.
+    pub fn states(&self) -> Vec<Joint> {
+        let n = self.last.mean.len();
+        let cut = |z: &Joint| Joint {
+            mean: z.mean.rows(0, n).into_owned(),
+            covariance: z.covariance.view((0, 0), (n, n)).into_owned(),
+        };
+        self.steps.iter().map(cut).collect()
+    }
+}
