@@ -97,3 +97,121 @@ fn gradient(function: &Tensor, z: &Tensor, graph: bool) -> Tensor {
         .pop()
         .expect("a gradient for each input")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::{CostForm, CostSettings, EnergyModel};
+    use crate::policy::{ActionScale, Normalizer};
+    use costate_envs::rng::stream;
+
+    const ROWS: [f32; 6] = [0.5, -1.0, 2.0, 0.1, 0.7, -0.4];
+    const ACTIONS: [f32; 3] = [0.3, -2.0, 1.1];
+
+    fn model(hidden: &[usize], state_only: bool) -> EnergyModel {
+        let settings = CostSettings {
+            form: CostForm::Features,
+            hidden: hidden.to_vec(),
+            start_value: true,
+            state_only,
+            channels: Vec::new(),
+            action_penalty: 1.5,
+        };
+        let normalizer = Normalizer {
+            mean: vec![0.2, -0.5],
+            std: vec![2.0, 0.5],
+            clip: 10.0,
+        };
+        let scale = ActionScale {
+            centre: vec![0.5],
+            half_range: vec![3.0],
+        };
+        let mut rng = stream(1, "test", 0);
+        let model = EnergyModel::new("x", &settings, &[], normalizer, scale, &mut rng);
+        // The last layer starts small: make it count.
+        for weight in model.parameters() {
+            tch::no_grad(|| weight.shallow_clone().g_mul_scalar_(4.0));
+        }
+        model
+    }
+
+    /// Scaled units of row `i`.
+    fn scaled(i: usize) -> [f32; 3] {
+        [
+            (ROWS[2 * i] - 0.2) / 2.0,
+            (ROWS[2 * i + 1] + 0.5) / 0.5,
+            (ACTIONS[i] - 0.5) / 3.0,
+        ]
+    }
+
+    fn cost(model: &EnergyModel, z: [f32; 3]) -> f64 {
+        let s = nn::matrix(&[0.2 + 2.0 * z[0], -0.5 + 0.5 * z[1]], 2);
+        let a = nn::matrix(&[0.5 + 3.0 * z[2]], 1);
+        model.cost(&s, &a).double_value(&[0])
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        for state_only in [true, false] {
+            let model = model(&[8, 5], state_only);
+            let found = model
+                .expand(&nn::matrix(&ROWS, 2), &nn::matrix(&ACTIONS, 1))
+                .unwrap();
+            for i in 0..3 {
+                let z = scaled(i);
+                assert!((found.values[i] - cost(&model, z)).abs() < 1e-4);
+                for k in 0..3 {
+                    let moved = |h: f32| {
+                        let mut z = z;
+                        z[k] += h;
+                        cost(&model, z)
+                    };
+                    let slope = (moved(5e-3) - moved(-5e-3)) / 1e-2;
+                    let error = (found.gradients[i][k] - slope).abs();
+                    assert!(error < 2e-2 * slope.abs().max(1.0), "{slope} {error}");
+                }
+                let least = found.curvatures[i].clone().symmetric_eigenvalues().min();
+                assert!(least > -1e-9, "{least}");
+                assert!((found.curvatures[i][(2, 2)] > 2.99) || !state_only);
+            }
+        }
+    }
+
+    #[test]
+    fn linear_features_are_expanded_exactly() {
+        let model = model(&[], false);
+        let found = model
+            .expand(&nn::matrix(&ROWS, 2), &nn::matrix(&ACTIONS, 1))
+            .unwrap();
+        for i in 0..3 {
+            let (z, d) = (scaled(i), [0.7_f32, -1.2, 0.4]);
+            let step = DVector::from_iterator(3, d.iter().map(|v| f64::from(*v)));
+            let expected = found.values[i]
+                + found.gradients[i].dot(&step)
+                + 0.5 * step.dot(&(&found.curvatures[i] * &step));
+            let there = cost(&model, [z[0] + d[0], z[1] + d[1], z[2] + d[2]]);
+            assert!((expected - there).abs() < 1e-4 * there.abs().max(1.0));
+        }
+    }
+
+    #[test]
+    fn of_a_function_the_positive_part_of_the_curvature_is_kept() {
+        let z = Tensor::from_slice(&[0.3_f32, -0.8])
+            .view([1, 2])
+            .set_requires_grad(true);
+        // f = x² − 3 y² + 2 y: gradient (2x, −6y + 2), curvature diag(2, −6).
+        let (x, y) = (z.select(1, 0), z.select(1, 1));
+        let f: Tensor = &x * &x - 3.0 * &y * &y + 2.0 * &y;
+        let found = Expansion::of_function(&f, &z);
+        assert!((found.gradients[0][0] - 0.6).abs() < 1e-5);
+        assert!((found.gradients[0][1] - 6.8).abs() < 1e-5);
+        let expected = DMatrix::from_row_slice(2, 2, &[2.0, 0.0, 0.0, 0.0]);
+        assert!((&found.curvatures[0] - expected).amax() < 1e-5);
+        // A linear one has none.
+        let line = Expansion::of_function(
+            &(&z * 2.0).sum_dim_intlist([1_i64].as_slice(), false, Kind::Float),
+            &z,
+        );
+        assert_eq!(line.curvatures[0], DMatrix::zeros(2, 2));
+    }
+}

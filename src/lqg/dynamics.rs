@@ -105,3 +105,80 @@ impl Marginals {
         self.steps.iter().map(cut).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use costate_envs::rng::stream;
+    use nalgebra::DVector;
+    use rand_distr::{Distribution, StandardNormal};
+
+    const STEPS: usize = 6;
+
+    /// Paths of x' = A x + B u + 0.1 from starts and actions that are drawn.
+    fn paths(count: usize, seed: u64) -> (DMatrix<f64>, Vec<Path>) {
+        let truth = DMatrix::from_row_slice(2, 3, &[1.0, 0.3, 0.0, -0.2, 0.9, 0.5]);
+        let mut rng = stream(seed, "test", 0);
+        let mut draw = || -> f64 { StandardNormal.sample(&mut rng) };
+        let path = |_| {
+            let mut states = vec![DVector::from_fn(2, |_, _| draw())];
+            let actions = DMatrix::from_fn(1, STEPS, |_, _| draw());
+            for t in 0..STEPS {
+                let mut z = states[t].clone().resize_vertically(3, 0.0);
+                z[2] = actions[t];
+                states.push((&truth * z).add_scalar(0.1));
+            }
+            Path {
+                states: DMatrix::from_columns(&states),
+                actions,
+            }
+        };
+        let paths = (0..count).map(path).collect();
+        (truth, paths)
+    }
+
+    fn prior(paths: &[Path]) -> Mixture {
+        let rows: Vec<_> = paths
+            .iter()
+            .flat_map(|p| (0..p.len()).map(|t| p.transition(t)))
+            .collect();
+        let rows = DMatrix::from_columns(&rows);
+        let mut mixture = Mixture::seeded(&rows, 3, &mut stream(0, "mixture", 0));
+        mixture.improve(&rows, 50);
+        mixture
+    }
+
+    #[test]
+    fn a_linear_system_is_recovered_from_few_rollouts_thanks_to_the_prior() {
+        let (truth, many) = paths(60, 0);
+        let mixture = prior(&many);
+        // Two rollouts for three inputs: alone they leave the system open.
+        let few = &paths(2, 1).1;
+        let found = Dynamics::fitted(few, &mixture, 1.0);
+        for step in found.steps() {
+            assert!((&step.gain - &truth).amax() < 0.02, "{}", step.gain);
+        }
+        assert!(found.error(few) < 0.02);
+        let alone = Dynamics::fitted(few, &mixture, 1e-9);
+        let off = |s: &Conditional| (&s.gain - &truth).amax();
+        assert!(alone.steps().iter().map(off).fold(0.0, f64::max) > 0.1);
+    }
+
+    #[test]
+    fn a_prior_of_another_system_gives_way_to_many_rollouts() {
+        let (truth, many) = paths(60, 0);
+        let mut other = many.clone();
+        // Everything goes the other way there.
+        other.iter_mut().for_each(|p| p.actions.neg_mut());
+        let wrong = Dynamics::fitted(&many, &prior(&other), 1.0);
+        for step in wrong.steps() {
+            assert!(
+                (step.gain[(1, 2)] - truth[(1, 2)]).abs() < 0.1,
+                "{}",
+                step.gain
+            );
+        }
+        let few = Dynamics::fitted(&many[..1], &prior(&other), 1.0);
+        assert!(few.steps().iter().all(|s| s.gain[(1, 2)] < 0.0));
+    }
+}
