@@ -29,7 +29,7 @@ pub struct Args {
     /// Dataset folder; with --resume the run's own by default.
     #[arg(required_unless_present_any = ["resume", "print_config"])]
     demos: Option<PathBuf>,
-    /// Algorithm: gan-gcl, gcl, airl, gail, dagger or bc.
+    /// Algorithm: gan-gcl, gcl, gcl-lqg, airl, gail, dagger or bc.
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
     /// Learn from the first N demonstrations only [default: all].
