@@ -12,7 +12,7 @@
 use costate_envs::Trajectory;
 use costate_envs::rng::{derive_seed, stream};
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::collect::Collector;
 use super::conditions::{Conditions, ControllerSettings, FirstController, demonstrator};
@@ -154,6 +154,10 @@ impl Learner for GclLqg {
             ("distillation_loss", loss),
         ];
         let penalty = self.cost.model.action_penalty();
+        diagnostics.extend([
+            ("demonstrated_energy", found.expert_energy),
+            ("sampled_energy", found.newest_energy),
+        ]);
         diagnostics.extend(penalty.map(|w| ("action_penalty", w)));
         Ok(Report {
             diagnostics,
@@ -204,6 +208,10 @@ struct Ioc {
     value: Tensor,
     /// log E_μ[exp(−E)/μ], tempered.
     log_z: f64,
+    /// Mean E + V(s_0) of the demonstrations, nats.
+    expert_energy: f64,
+    /// The same of the newest rollouts.
+    newest_energy: f64,
     /// Effective sample size of the weights, as a share of the pool.
     ess: f64,
 }
@@ -308,12 +316,17 @@ impl GclLqg {
         let model = &self.cost.model;
         let energy = |b: &TrajectoryBatch| model.energy(b) + model.start_value(b);
         let expert = energy(&self.demonstrations.batch);
-        let all = Tensor::cat(&[&expert, &energy(&pool.samples)], 0);
+        let sampled = energy(&pool.samples);
+        let all = Tensor::cat(&[&expert, &sampled], 0);
+        let newest = (self.settings.conditions * self.settings.samples) as i64;
+        let newest = sampled.narrow(0, sampled.size()[0] - newest, newest);
         let found = discriminator::ioc_loss(&expert, &all, &pool.log_density, self.beta);
         let log_weights = nn::to_f64(&found.log_weights);
         Ioc {
             log_z: found.log_z.double_value(&[]),
             ess: effective_sample_size(&log_weights) / log_weights.len() as f64,
+            expert_energy: expert.mean(Kind::Double).double_value(&[]),
+            newest_energy: newest.mean(Kind::Double).double_value(&[]),
             value: found.value,
         }
     }

@@ -22,9 +22,6 @@ pub struct Conditional {
     pub covariance: DMatrix<f64>,
 }
 
-/// Least variance of an input in [`Joint::conditional`]: directions in which nothing moved get no gain.
-const RIDGE: f64 = 1e-6;
-
 impl Joint {
     /// Mean and covariance of the columns of `samples`, `[d, N]`.
     pub fn of(samples: &DMatrix<f64>) -> Self {
@@ -57,13 +54,14 @@ impl Joint {
         }
     }
 
-    /// The last entries given the first `inputs`: G = Σ_yx Σ_xx⁻¹, C = Σ_yy − G Σ_xy.
-    pub fn conditional(&self, inputs: usize) -> Conditional {
+    /// The last entries given the first `inputs`: G = Σ_yx (Σ_xx + r I)⁻¹, C = Σ_yy − G Σ_xy. The ridge r keeps gains small in
+    /// directions of less variance.
+    pub fn conditional(&self, inputs: usize, ridge: f64) -> Conditional {
         let outputs = self.mean.len() - inputs;
         let s = &self.covariance;
         let mut xx = s.view((0, 0), (inputs, inputs)).into_owned();
         for i in 0..inputs {
-            xx[(i, i)] += RIDGE;
+            xx[(i, i)] += ridge;
         }
         let xy = s.view((0, inputs), (inputs, outputs)).into_owned();
         let yy = s.view((inputs, inputs), (outputs, outputs)).into_owned();
@@ -119,7 +117,7 @@ mod tests {
             mean: DVector::from_vec(vec![3.0, 5.0]),
             covariance: DMatrix::from_row_slice(2, 2, &[4.0, 8.0, 8.0, 16.25]),
         };
-        let line = joint.conditional(1);
+        let line = joint.conditional(1, 1e-6);
         assert!((line.gain[0] - 2.0).abs() < 1e-5);
         assert!((line.offset[0] + 1.0).abs() < 1e-5);
         assert!((line.covariance[0] - 0.25).abs() < 1e-4);

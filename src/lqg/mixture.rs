@@ -202,7 +202,10 @@ mod tests {
         for seed in 0..5 {
             let mut mixture = Mixture::seeded(&rows, 2, &mut stream(seed, "mixture", 0));
             // A bad start, so that there is something to climb.
-            mixture.components[0].mean.fill(0.0);
+            for (i, component) in mixture.components.iter_mut().enumerate() {
+                component.mean.fill(0.2 * i as f64);
+                component.covariance = DMatrix::identity(2, 2) * 9.0;
+            }
             let objectives = mixture.improve(&rows, 100);
             assert!(objectives.len() > 3);
             for pair in objectives.windows(2) {
