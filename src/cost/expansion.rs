@@ -130,7 +130,7 @@ mod tests {
         let model = EnergyModel::new("x", &settings, &[], normalizer, scale, &mut rng);
         // The last layer starts small: make it count.
         for weight in model.parameters() {
-            tch::no_grad(|| weight.shallow_clone().g_mul_scalar_(4.0));
+            let _ = tch::no_grad(|| weight.shallow_clone().g_mul_scalar_(4.0));
         }
         model
     }

@@ -203,11 +203,11 @@ mod tests {
             let mut mixture = Mixture::seeded(&rows, 2, &mut stream(seed, "mixture", 0));
             // A bad start, so that there is something to climb.
             for (i, component) in mixture.components.iter_mut().enumerate() {
-                component.mean.fill(0.2 * i as f64);
+                component.mean.fill(2.0 * i as f64 - 1.0);
                 component.covariance = DMatrix::identity(2, 2) * 9.0;
             }
             let objectives = mixture.improve(&rows, 100);
-            assert!(objectives.len() > 3);
+            assert!(objectives.len() > 3, "{objectives:?}");
             for pair in objectives.windows(2) {
                 assert!(pair[1] >= pair[0] - 1e-9 * pair[0].abs(), "{pair:?}");
             }
