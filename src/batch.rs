@@ -1,6 +1,6 @@
 //! Trajectories as tensors: steps of all trajectories in one matrix, sums over each in f64.
 
-use costate_envs::{End, Trajectory};
+use costate_envs::{End, Trajectory, TrajectoryError};
 use tch::{Kind, Tensor};
 
 use crate::nn::{self, StateDict, StateError};
@@ -117,6 +117,38 @@ impl TrajectoryBatch {
             owner: Tensor::from_slice(&owner),
             lengths,
         })
+    }
+
+    /// The trajectories again.
+    pub fn trajectories(&self) -> Result<Vec<Trajectory>, TrajectoryError> {
+        let (o, a) = (
+            self.starts.size()[1] as usize,
+            self.actions.size()[1] as usize,
+        );
+        let [observations, actions, finals] =
+            [&self.observations, &self.actions, &self.finals].map(nn::to_f32);
+        let mut from = 0;
+        let each = self
+            .lengths
+            .iter()
+            .zip(&self.ends)
+            .zip(finals.chunks_exact(o));
+        each.map(|((&len, &end), last)| {
+            let steps = from..from + len;
+            from += len;
+            let mut states = observations[steps.start * o..steps.end * o].to_vec();
+            states.extend_from_slice(last);
+            let behaviour = self.behaviour.as_ref();
+            Trajectory::new(
+                o,
+                a,
+                states,
+                actions[steps.start * a..steps.end * a].to_vec(),
+                behaviour.map(|b| b[steps].to_vec()),
+                end,
+            )
+        })
+        .collect()
     }
 
     /// The same steps cut into windows of at most `steps`, each a trajectory of its own: what the
@@ -241,6 +273,7 @@ mod tests {
             nn::to_f64(&batch.behaviour_log_density().unwrap()),
             [1.5, 1.0]
         );
+        assert_eq!(batch.trajectories().unwrap(), pair);
         assert!(TrajectoryBatch::new([]).is_none());
     }
 

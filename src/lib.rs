@@ -17,6 +17,7 @@ pub mod evaluate;
 pub mod expression;
 pub mod improve;
 pub mod learners;
+pub mod lqg;
 pub mod memory;
 pub mod nn;
 pub mod picture;

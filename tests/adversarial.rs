@@ -43,6 +43,7 @@ fn energy_model(rng: &mut Stream) -> EnergyModel {
         start_value: true,
         state_only: false,
         channels: vec![],
+        action_penalty: 0.0,
     };
     EnergyModel::new("x", &settings, &[], Normalizer::identity(2), scale(), rng)
 }

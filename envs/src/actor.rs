@@ -46,7 +46,7 @@ pub struct ActorParts {
 /// Why parts do not make an actor.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("not a policy: {0}")]
-pub struct ActorError(String);
+pub struct ActorError(pub(crate) String);
 
 impl ActorError {
     pub(crate) fn new(reason: String) -> Self {
@@ -138,6 +138,36 @@ pub struct Actor {
     parts: ActorParts,
 }
 
+/// Whoever acts in rollouts: a Gaussian p(a_t | s_t), frozen for a whole trajectory.
+pub trait Behaviour: Send + Sync {
+    /// Work space, which holds the distribution of the last step.
+    type Scratch: ActionDistribution;
+
+    /// Entries of an observation.
+    fn observation_dim(&self) -> usize;
+
+    /// Entries of an action.
+    fn action_dim(&self) -> usize;
+
+    /// Work space.
+    fn scratch(&self) -> Self::Scratch;
+
+    /// p(a_t | s_t) of step `step` for an observation, `[observation_dim]`, into `scratch`.
+    fn act(&self, step: usize, observation: &[f32], scratch: &mut Self::Scratch);
+}
+
+/// p(a_t | s_t) of one step.
+pub trait ActionDistribution {
+    /// Its mean, `[action_dim]`, action units.
+    fn mean(&self) -> &[f32];
+
+    /// Draws an action into `action`, `[action_dim]`.
+    fn sample(&mut self, noise: &mut Stream, action: &mut [f32]);
+
+    /// log p of an action, `[action_dim]`, in f64.
+    fn log_density(&mut self, action: &[f32]) -> f64;
+}
+
 /// Work space of [`Actor::forward`], and its results.
 #[derive(Debug, Clone)]
 pub struct Scratch {
@@ -225,6 +255,40 @@ impl Actor {
                 }
             };
         }
+    }
+}
+
+impl Behaviour for Actor {
+    type Scratch = Scratch;
+
+    fn observation_dim(&self) -> usize {
+        self.observation_dim()
+    }
+
+    fn action_dim(&self) -> usize {
+        self.action_dim()
+    }
+
+    fn scratch(&self) -> Scratch {
+        self.scratch()
+    }
+
+    fn act(&self, _step: usize, observation: &[f32], scratch: &mut Scratch) {
+        self.forward(observation, scratch);
+    }
+}
+
+impl ActionDistribution for Scratch {
+    fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
+    fn sample(&mut self, noise: &mut Stream, action: &mut [f32]) {
+        Scratch::sample(self, noise, action);
+    }
+
+    fn log_density(&mut self, action: &[f32]) -> f64 {
+        Scratch::log_density(self, action)
     }
 }
 

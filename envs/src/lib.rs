@@ -8,6 +8,7 @@ pub mod actor;
 pub mod env;
 mod hash;
 pub mod implicit;
+pub mod linear;
 pub mod model;
 pub mod parameters;
 pub mod physics;

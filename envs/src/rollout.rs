@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crossbeam::channel;
 
-use crate::actor::{Actor, Scratch};
+use crate::actor::{ActionDistribution, Actor, Behaviour};
 use crate::env::{End, Env, EnvError};
 use crate::registry::EnvFactory;
 use crate::rng::stream;
@@ -71,10 +71,10 @@ impl RolloutPool {
     /// Runs one episode a job; `result[i]` belongs to `jobs[i]`.
     ///
     /// Errors: what the environment refuses; of several, the one with the least index.
-    pub fn collect(
+    pub fn collect<B: Behaviour>(
         &self,
         factory: &EnvFactory,
-        actor: &Arc<Actor>,
+        actor: &Arc<B>,
         choice: ActionChoice,
         jobs: &[Job],
     ) -> Result<Vec<Episode>, EnvError> {
@@ -126,16 +126,16 @@ impl RolloutPool {
 }
 
 /// A worker's world and buffers: rolls out one episode after the other.
-pub struct Runner {
-    actor: Arc<Actor>,
+pub struct Runner<B: Behaviour = Actor> {
+    actor: Arc<B>,
     env: Box<dyn Env>,
-    scratch: Scratch,
+    scratch: B::Scratch,
     horizon: usize,
 }
 
-impl Runner {
+impl<B: Behaviour> Runner<B> {
     /// A runner with a world of its own.
-    pub fn new(factory: &EnvFactory, actor: &Arc<Actor>) -> Self {
+    pub fn new(factory: &EnvFactory, actor: &Arc<B>) -> Self {
         Self {
             actor: actor.clone(),
             env: factory.build(),
@@ -166,9 +166,9 @@ impl Runner {
         let mut end = End::Running;
         while end == End::Running {
             let from = observe(env.as_ref(), &mut observations);
-            self.actor.forward(&observations[from..], scratch);
+            self.actor.act(costs.len(), &observations[from..], scratch);
             let from = actions.len();
-            actions.extend_from_slice(&scratch.mean);
+            actions.extend_from_slice(scratch.mean());
             let action = &mut actions[from..];
             if choice == ActionChoice::Sample {
                 scratch.sample(&mut noise, action);

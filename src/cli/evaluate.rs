@@ -268,6 +268,10 @@ pub fn evaluate_run(
             window: None,
             beta: s.beta_for(horizon),
         }),
+        Algo::GclLqg(s) => Some(Comparison {
+            window: None,
+            beta: s.beta_for(horizon),
+        }),
         // AIRL's shaping is discounted, GAIL's c_θ is no energy.
         Algo::Airl(_)
         | Algo::Gail(_)

@@ -7,6 +7,7 @@ use costate_envs::spec::Space;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::expansion::Expansion;
 use super::scalar::ScalarFunction;
 use crate::batch::TrajectoryBatch;
 use crate::nn::{self, StateDict, StateError};
@@ -42,6 +43,10 @@ pub struct CostSettings {
     /// the reason: a cost of places alone holds where the ways between them change.
     #[serde(default)]
     pub channels: Vec<String>,
+    /// First weight w of w ‖u‖² beside the cost's function, u the action in half ranges (the torque penalty of Finn, Levine and
+    /// Abbeel 2016, arXiv 1603.00448, equation 4). log w is learned with the other weights. 0 leaves it out.
+    #[serde(default)]
+    pub action_penalty: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +77,8 @@ const FORMAT: u32 = 1;
 pub struct EnergyModel {
     header: Header,
     cost: ScalarFunction,
+    /// log w of the penalty w ‖u‖², a scalar.
+    log_penalty: Option<Tensor>,
     value: Option<ScalarFunction>,
     base: Option<GaussianPolicy>,
 }
@@ -81,6 +88,8 @@ pub struct EnergyModel {
 pub struct Seen {
     /// `[N, inputs]`.
     inputs: Tensor,
+    /// ‖u‖², `[N]`, where there is a penalty on actions.
+    effort: Option<Tensor>,
     /// log π_0(a | s), `[N]`, where there is a base policy.
     base_log_density: Option<Tensor>,
 }
@@ -125,9 +134,12 @@ impl EnergyModel {
             CostForm::Neural | CostForm::Features => ScalarFunction::neural(o, hidden, rng),
             CostForm::Quadratic => ScalarFunction::quadratic(o),
         });
+        let log_penalty = (settings.action_penalty > 0.0)
+            .then(|| Tensor::from(settings.action_penalty.ln() as f32).set_requires_grad(true));
         Self {
             header,
             cost,
+            log_penalty,
             value,
             base: None,
         }
@@ -180,15 +192,23 @@ impl EnergyModel {
         let of = |base: &GaussianPolicy| {
             tch::no_grad(|| base.log_density(observations, actions)).to_kind(Kind::Float)
         };
+        let effort = |_: &Tensor| {
+            let u = self.header.action_scale.apply(actions);
+            (&u * &u).sum_dim_intlist([1_i64].as_slice(), false, u.kind())
+        };
         Seen {
             inputs: self.inputs(observations, actions),
+            effort: self.log_penalty.as_ref().map(effort),
             base_log_density: self.base.as_ref().map(of),
         }
     }
 
-    /// c = c_θ − log π_0, `[N]`.
+    /// c = c_θ + w ‖u‖² − log π_0, `[N]`.
     fn cost_seen(&self, seen: &Seen) -> Tensor {
-        let learned = self.cost_of(&seen.inputs);
+        let mut learned = self.cost_of(&seen.inputs);
+        if let (Some(log_penalty), Some(effort)) = (&self.log_penalty, &seen.effort) {
+            learned = learned + log_penalty.exp() * effort;
+        }
         match &seen.base_log_density {
             None => learned,
             Some(log_density) => learned - log_density,
@@ -198,14 +218,73 @@ impl EnergyModel {
     /// What the cost's function sees of (s, a): normalised, and the state alone for a state-only cost,
     /// `[N, inputs]`.
     pub fn inputs(&self, observations: &Tensor, actions: &Tensor) -> Tensor {
-        let mut s = self.header.normalizer.apply(observations);
+        let s = self.header.normalizer.apply(observations);
+        self.pick(&s, &self.header.action_scale.apply(actions))
+    }
+
+    /// [`EnergyModel::inputs`] of scaled states and actions.
+    fn pick(&self, states: &Tensor, actions: &Tensor) -> Tensor {
+        let mut s = states.shallow_clone();
         if !self.header.seen.is_empty() {
             s = s.index_select(1, &Tensor::from_slice(&self.header.seen));
         }
         if self.header.settings.state_only {
             return s;
         }
-        Tensor::cat(&[s, self.header.action_scale.apply(actions)], 1)
+        Tensor::cat(&[&s, actions], 1)
+    }
+
+    /// The normaliser of its states.
+    pub fn normalizer(&self) -> &Normalizer {
+        &self.header.normalizer
+    }
+
+    /// The scale of its actions.
+    pub fn action_scale(&self) -> &ActionScale {
+        &self.header.action_scale
+    }
+
+    /// w of the penalty w ‖u‖², if there is one.
+    pub fn action_penalty(&self) -> Option<f64> {
+        let weight = |log: &Tensor| log.double_value(&[]).exp();
+        self.log_penalty.as_ref().map(weight)
+    }
+
+    /// c in scaled units (x, u), states in standard deviations and actions in half ranges, with its gradient and a positive
+    /// semidefinite curvature for every row: exact for the penalty on actions, Gauss and Newton's for features. `None` for a
+    /// cost that is no quadratic in features, or relative to a base policy.
+    pub fn expand(&self, observations: &Tensor, actions: &Tensor) -> Option<Expansion> {
+        let ScalarFunction::Features(network) = &self.cost else {
+            return None;
+        };
+        if self.base.is_some() {
+            return None;
+        }
+        let states = self.header.normalizer.apply(observations);
+        let actions = self.header.action_scale.apply(actions);
+        let (n, m) = (states.size()[1], actions.size()[1]);
+        let z = Tensor::cat(&[&states, &actions], 1)
+            .detach()
+            .set_requires_grad(true);
+        let inputs = self.pick(&z.narrow(1, 0, n), &z.narrow(1, n, m));
+        let mut expansion = Expansion::of_squares(&network.forward(&inputs), &z);
+        if let Some(weight) = self.action_penalty() {
+            expansion.add_squares(&actions, n as usize, weight);
+        }
+        Some(expansion)
+    }
+
+    /// −V(s) in scaled units with its gradient and the positive part of its curvature, for every row; `None` without a soft
+    /// value.
+    pub fn expand_end(&self, observations: &Tensor) -> Option<Expansion> {
+        let value = self.value.as_ref()?;
+        let x = self
+            .header
+            .normalizer
+            .apply(observations)
+            .detach()
+            .set_requires_grad(true);
+        Some(Expansion::of_function(&-value.forward(&x), &x))
     }
 
     /// c_θ of rows of [`EnergyModel::inputs`], `[N]`.
@@ -279,6 +358,8 @@ impl EnergyModel {
 
     fn named(&self) -> Vec<(String, Tensor)> {
         let mut named = self.cost.named("cost.");
+        let penalty = self.log_penalty.iter();
+        named.extend(penalty.map(|w| ("cost.log_penalty".to_owned(), w.shallow_clone())));
         named.extend(self.value.iter().flat_map(|v| v.named("value.")));
         named
     }

@@ -137,6 +137,7 @@ mod tests {
             start_value: false,
             state_only: false,
             channels: vec![],
+            action_penalty: 0.0,
         };
         let scale = ActionScale {
             centre: vec![0.0],

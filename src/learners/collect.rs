@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use costate_envs::actor::Actor;
+use costate_envs::actor::{Actor, Behaviour};
 use costate_envs::rng::derive_seed;
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{EnvFactory, Episode, Trajectory};
@@ -10,19 +10,32 @@ use costate_envs::{EnvFactory, Episode, Trajectory};
 use crate::error::Error;
 use crate::policy::GaussianPolicy;
 
-/// True returns of sampled episodes. Only the run folder and evaluation can open it.
+/// True returns and successes of sampled episodes. Only the run folder and evaluation can open it.
 #[derive(Debug)]
-pub struct Audit(Vec<f64>);
+pub struct Audit {
+    returns: Vec<f64>,
+    solved: Option<f64>,
+}
 
 impl Audit {
-    /// The true returns of `episodes`.
+    /// The truth about `episodes`.
     pub(crate) fn of(episodes: &[Episode]) -> Self {
-        Self(episodes.iter().map(Episode::true_return).collect())
+        let solved: Option<Vec<bool>> = episodes.iter().map(|e| e.success).collect();
+        let share = |s: Vec<bool>| s.iter().filter(|s| **s).count() as f64 / s.len().max(1) as f64;
+        Self {
+            returns: episodes.iter().map(Episode::true_return).collect(),
+            solved: solved.map(share),
+        }
     }
 
     /// The true returns.
     pub(crate) fn true_returns(&self) -> &[f64] {
-        &self.0
+        &self.returns
+    }
+
+    /// Share of the episodes that solved the task, where it says.
+    pub(crate) fn solved(&self) -> Option<f64> {
+        self.solved
     }
 }
 
@@ -94,10 +107,38 @@ impl Collector {
                 }
             })
             .collect();
-        let episodes = self
-            .pool
-            .collect(&self.factory, actor, ActionChoice::Sample, &jobs)?;
-        let audit = Audit::of(&episodes);
-        Ok((episodes.into_iter().map(|e| e.trajectory).collect(), audit))
+        Ok(opened(self.play(actor, &jobs)?))
     }
+
+    /// `count` trajectories of each behaviour from the start state of its seed, one behaviour after the other: batch number
+    /// `batch` of the stream `name`.
+    pub fn from_starts<B: Behaviour>(
+        &self,
+        behaviours: &[(Arc<B>, u64)],
+        name: &str,
+        batch: usize,
+        count: usize,
+    ) -> Result<(Vec<Trajectory>, Audit), Error> {
+        let mut episodes = Vec::with_capacity(behaviours.len() * count);
+        for (c, (behaviour, start)) in behaviours.iter().enumerate() {
+            let first = (batch * behaviours.len() + c) * count;
+            let seed = |i: usize| derive_seed(self.seed, name, (first + i) as u64);
+            let jobs: Vec<Job> = (0..count)
+                .map(|i| Job::new(seed(i)).starting_at(*start))
+                .collect();
+            episodes.extend(self.play(behaviour, &jobs)?);
+        }
+        Ok(opened(episodes))
+    }
+
+    fn play<B: Behaviour>(&self, actor: &Arc<B>, jobs: &[Job]) -> Result<Vec<Episode>, Error> {
+        let choice = ActionChoice::Sample;
+        Ok(self.pool.collect(&self.factory, actor, choice, jobs)?)
+    }
+}
+
+/// Episodes without the truth about them, and the truth, sealed.
+fn opened(episodes: Vec<Episode>) -> (Vec<Trajectory>, Audit) {
+    let audit = Audit::of(&episodes);
+    (episodes.into_iter().map(|e| e.trajectory).collect(), audit)
 }

@@ -3,17 +3,13 @@
 use costate_envs::rng::Stream;
 use tch::Tensor;
 
-use super::generator::Generator;
 use crate::batch::TrajectoryBatch;
-use crate::cost::{CostSettings, EnergyModel, Regularizers};
-use crate::error::Error;
+use crate::cost::{EnergyModel, Regularizers};
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
 
-/// How a [`CostSide`] is made and learns.
+/// How a [`CostSide`] learns.
 #[derive(Debug, Clone, Copy)]
 pub struct CostSideSettings<'a> {
-    /// The family of the cost.
-    pub cost: &'a CostSettings,
     /// Penalties on it.
     pub regularizers: &'a Regularizers,
     /// Adam's step size.
@@ -31,27 +27,26 @@ pub struct CostSide {
 }
 
 impl CostSide {
-    /// A model that sees what the generator's policy sees; `more` are weights that learn with it.
+    /// A side about `model`; `more` are weights that learn with it.
     pub fn new(
         settings: CostSideSettings,
-        generator: &Generator,
+        model: EnergyModel,
         demonstrations: &TrajectoryBatch,
         more: Vec<Tensor>,
-    ) -> Result<Self, Error> {
-        let model = generator.energy_model(settings.cost)?;
+    ) -> Self {
         let adam = AdamSettings {
             learning_rate: settings.learning_rate,
             max_gradient_norm: None,
         };
         let mut weights = model.parameters();
         weights.extend(more);
-        Ok(Self {
+        Self {
             optimizer: Adam::new(adam, weights),
             model,
             regularizers: *settings.regularizers,
             learning_rate: settings.learning_rate,
             demonstrations: demonstrations.shallow_clone(),
-        })
+        }
     }
 
     /// Sets the share of the learning rate for the next steps.

@@ -4,9 +4,9 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use costate_envs::Trajectory;
 use costate_envs::model::{nearest, suggestion};
 use costate_envs::rng::stream;
+use costate_envs::{Space, Trajectory};
 use tch::Tensor;
 
 use super::bc::{clone, clone_held_out};
@@ -139,29 +139,7 @@ impl Generator {
     /// An energy model that sees what the policy sees, or the channels that are asked for, with weights from the seed.
     pub fn energy_model(&self, settings: &CostSettings) -> Result<EnergyModel, Error> {
         let space = &self.collector.factory().spec().observation;
-        let index = |name: &String| {
-            space.position(name).map(|i| i as i64).ok_or_else(|| {
-                Error::Misuse(format!(
-                    "cost.channels: {} observes no `{name}`{}; it has {}",
-                    self.policy.env(),
-                    suggestion(nearest(name, space.names())),
-                    space.listed()
-                ))
-            })
-        };
-        let seen: Vec<i64> = settings
-            .channels
-            .iter()
-            .map(index)
-            .collect::<Result<_, _>>()?;
-        let model = EnergyModel::new(
-            self.policy.env(),
-            settings,
-            &seen,
-            self.policy.normalizer().clone(),
-            self.policy.action_scale().clone(),
-            &mut stream(self.seed, "cost_weights", 0),
-        );
+        let model = energy_model(settings, space, &self.policy, self.seed)?;
         Ok(match &self.base {
             Some(base) => model.with_base(base.copy()),
             None => model,
@@ -279,6 +257,36 @@ impl Generator {
     }
 }
 
+/// An energy model that sees what `policy` sees, or the channels of `space` that are asked for, with weights from the
+/// seed.
+pub(super) fn energy_model(
+    settings: &CostSettings,
+    space: &Space,
+    policy: &GaussianPolicy,
+    seed: u64,
+) -> Result<EnergyModel, Error> {
+    let index = |name: &String| {
+        space.position(name).map(|i| i as i64).ok_or_else(|| {
+            Error::Misuse(format!(
+                "cost.channels: {} observes no `{name}`{}; it has {}",
+                policy.env(),
+                suggestion(nearest(name, space.names())),
+                space.listed()
+            ))
+        })
+    };
+    let channels = settings.channels.iter();
+    let seen: Vec<i64> = channels.map(index).collect::<Result<_, _>>()?;
+    Ok(EnergyModel::new(
+        policy.env(),
+        settings,
+        &seen,
+        policy.normalizer().clone(),
+        policy.action_scale().clone(),
+        &mut stream(seed, "cost_weights", 0),
+    ))
+}
+
 impl Sampled {
     fn new(policy: GaussianPolicy, (trajectories, audit): Drawn) -> Result<Self, Error> {
         let batch = batch(&trajectories)?;
@@ -294,7 +302,7 @@ impl Sampled {
     }
 }
 
-fn batch(trajectories: &[Trajectory]) -> Result<TrajectoryBatch, Error> {
+pub(super) fn batch(trajectories: &[Trajectory]) -> Result<TrajectoryBatch, Error> {
     TrajectoryBatch::new(trajectories)
         .ok_or_else(|| Error::Misuse("no trajectories to learn from".into()))
 }

@@ -127,12 +127,12 @@ impl Sides {
         };
         let (generator, demonstrations) = Generator::new(generator_settings, task)?;
         let cost_settings = CostSideSettings {
-            cost: settings.cost,
             regularizers: settings.regularizers,
             learning_rate: settings.cost_learning_rate,
         };
+        let model = generator.energy_model(settings.cost)?;
         Ok(Self {
-            cost: CostSide::new(cost_settings, &generator, &demonstrations, more)?,
+            cost: CostSide::new(cost_settings, model, &demonstrations, more),
             generator,
             demonstrations,
         })

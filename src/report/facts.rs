@@ -221,7 +221,7 @@ impl<'a> Facts<'a> {
 pub(super) fn algo_title(name: &str) -> String {
     match name {
         "bc" => "behaviour cloning".into(),
-        "gan-gcl" | "gcl" | "gail" | "airl" => name.to_uppercase(),
+        "gan-gcl" | "gcl" | "gcl-lqg" | "gail" | "airl" => name.to_uppercase(),
         other => other.into(),
     }
 }

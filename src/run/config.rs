@@ -14,6 +14,7 @@ use crate::learners::dagger::{Dagger, DaggerSettings};
 use crate::learners::gail::{Gail, GailSettings};
 use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
 use crate::learners::gcl::{Gcl, GclSettings};
+use crate::learners::gcl_lqg::{GclLqg, GclLqgSettings};
 use crate::learners::ibc::{Ibc, IbcSettings};
 use crate::learners::rl::{DEFAULT_TEMPERATURE, Rl, RlSettings};
 use crate::learners::sides::Shared;
@@ -36,6 +37,8 @@ pub enum Algo {
     GanGcl(GanGclSettings),
     /// Guided cost learning by importance sampling.
     Gcl(GclSettings),
+    /// Guided cost learning in its first form, with linear-Gaussian controllers.
+    GclLqg(GclLqgSettings),
     /// Adversarial inverse reinforcement learning.
     Airl(AirlSettings),
     /// Generative adversarial imitation learning.
@@ -48,7 +51,9 @@ pub enum Algo {
 
 impl Algo {
     /// Names of the imitation learners, which `--algo` accepts.
-    pub const NAMES: [&'static str; 7] = ["gan-gcl", "gcl", "airl", "gail", "dagger", "bc", "ibc"];
+    pub const NAMES: [&'static str; 8] = [
+        "gan-gcl", "gcl", "gcl-lqg", "airl", "gail", "dagger", "bc", "ibc",
+    ];
 
     /// Its name.
     pub fn name(&self) -> &'static str {
@@ -57,6 +62,7 @@ impl Algo {
             Self::Ibc(_) => "ibc",
             Self::GanGcl(_) => "gan-gcl",
             Self::Gcl(_) => "gcl",
+            Self::GclLqg(_) => "gcl-lqg",
             Self::Airl(_) => "airl",
             Self::Gail(_) => "gail",
             Self::Dagger(_) => "dagger",
@@ -65,14 +71,19 @@ impl Algo {
         }
     }
 
-    /// What all adversarial learners have; `None` for the others, which learn no cost.
+    /// What all adversarial learners have; `None` for the others.
     pub fn shared(&self) -> Option<Shared<'_>> {
         match self {
             Self::GanGcl(s) => Some(s.shared()),
             Self::Gcl(s) => Some(s.shared()),
             Self::Airl(s) => Some(s.shared()),
             Self::Gail(s) => Some(s.shared()),
-            Self::Dagger(_) | Self::Bc(_) | Self::Ibc(_) | Self::Ppo(_) | Self::Rl(_) => None,
+            Self::GclLqg(_)
+            | Self::Dagger(_)
+            | Self::Bc(_)
+            | Self::Ibc(_)
+            | Self::Ppo(_)
+            | Self::Rl(_) => None,
         }
     }
 
@@ -95,6 +106,7 @@ impl Algo {
             Self::Ibc(settings) => Box::new(Ibc::new(settings, task)?),
             Self::GanGcl(settings) => Box::new(GanGcl::new(settings, task)?),
             Self::Gcl(settings) => Box::new(Gcl::new(settings, task)?),
+            Self::GclLqg(settings) => Box::new(GclLqg::new(settings, task)?),
             Self::Airl(settings) => Box::new(Airl::new(settings, task)?),
             Self::Gail(settings) => Box::new(Gail::new(settings, task)?),
             Self::Dagger(settings) => Box::new(Dagger::new(settings, task)?),

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::config::Algo;
-use crate::cost::CostForm;
+use crate::cost::{CostForm, CostSettings, Regularizers};
 use crate::error::Error;
 use crate::improve::{PpoSettings, SacSettings};
 use crate::learners::bc::BcSettings;
@@ -74,6 +74,7 @@ fn defaults(algo: &str, env: &str) -> Result<Value, Error> {
         "ibc" => include_str!("../../assets/settings/ibc.json"),
         "gan-gcl" => include_str!("../../assets/settings/gan-gcl.json"),
         "gcl" => include_str!("../../assets/settings/gcl.json"),
+        "gcl-lqg" => include_str!("../../assets/settings/gcl-lqg.json"),
         "airl" => include_str!("../../assets/settings/airl.json"),
         "gail" => include_str!("../../assets/settings/gail.json"),
         "dagger" => include_str!("../../assets/settings/dagger.json"),
@@ -113,6 +114,7 @@ fn typed(algo: &str, settings: Value) -> Result<Algo, Error> {
         "ppo" => Algo::Ppo(parse(algo, settings)?),
         "rl" => Algo::Rl(parse(algo, settings)?),
         "gcl" => Algo::Gcl(parse(algo, settings)?),
+        "gcl-lqg" => Algo::GclLqg(parse(algo, settings)?),
         "airl" => Algo::Airl(parse(algo, settings)?),
         "gail" => Algo::Gail(parse(algo, settings)?),
         "dagger" => Algo::Dagger(parse(algo, settings)?),
@@ -234,7 +236,6 @@ fn not_negative(name: &str, v: f64) -> Bound<'_> {
 
 /// What all adversarial learners can be told wrongly.
 fn shared_bounds(s: Shared) -> Vec<Bound<'static>> {
-    let r = s.regularizers;
     let mut bounds = vec![
         at_least_one("iterations", s.iterations),
         bound(
@@ -246,15 +247,23 @@ fn shared_bounds(s: Shared) -> Vec<Bound<'static>> {
         at_least_one(s.cost_steps_name, s.cost_steps),
         positive("cost_learning_rate", s.cost_learning_rate),
         share("learning_rate_left", s.learning_rate_left),
+    ];
+    bounds.extend(cost_bounds(s.cost, s.regularizers));
+    bounds.extend(policy_bounds(s.policy));
+    bounds.extend(ppo_bounds(s.ppo));
+    bounds.extend(sac_bounds(s.sac));
+    bounds
+}
+
+fn cost_bounds(cost: &CostSettings, r: &Regularizers) -> Vec<Bound<'static>> {
+    let mut bounds = vec![
+        not_negative("cost.action_penalty", cost.action_penalty),
         not_negative("regularizers.gradient_penalty", r.gradient_penalty),
         not_negative("regularizers.local_constant_rate", r.local_constant_rate),
         not_negative("regularizers.monotonic", r.monotonic),
     ];
-    let layers = s.cost.hidden.iter();
+    let layers = cost.hidden.iter();
     bounds.extend(layers.map(|&n| at_least_one("cost.hidden", n)));
-    bounds.extend(policy_bounds(s.policy));
-    bounds.extend(ppo_bounds(s.ppo));
-    bounds.extend(sac_bounds(s.sac));
     bounds
 }
 
@@ -419,6 +428,35 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             bounds.extend(beta_bound(s.beta));
             bounds.push(at_least_one("density_passes", s.density_passes));
             bounds.extend(shared_bounds(s.shared()));
+        }
+        Algo::GclLqg(s) => {
+            let c = &s.controllers;
+            bounds.extend(beta_bound(s.beta));
+            bounds.extend([
+                at_least_one("iterations", s.iterations),
+                at_least_one("conditions", s.conditions),
+                bound("samples", s.samples as f64, s.samples >= 2, "at least 2"),
+                at_least_one("background", s.background),
+                at_least_one("cost_steps", s.cost_steps),
+                positive("cost_learning_rate", s.cost_learning_rate),
+                share("learning_rate_left", s.learning_rate_left),
+                positive("controllers.noise_std", c.noise_std),
+                positive("controllers.kl_step", c.kl_step),
+                at_least_one("controllers.clusters", c.clusters),
+                positive("controllers.prior_strength", c.prior_strength),
+                positive("cost.action_penalty", s.cost.action_penalty),
+                at_least_one("distillation_steps", s.distillation_steps),
+                positive("distillation_learning_rate", s.distillation_learning_rate),
+            ]);
+            bounds.extend(cost_bounds(&s.cost, &s.regularizers));
+            bounds.extend(policy_bounds(&s.policy));
+            if s.cost.form != CostForm::Features {
+                return Err(Error::Misuse(
+                    "settings of gcl-lqg: the LQG step expands a quadratic in learned features; set \
+                     cost.form=features"
+                        .into(),
+                ));
+            }
         }
         Algo::Airl(s) => {
             bounds.push(at_least_one("minibatch", s.minibatch));

@@ -62,6 +62,7 @@ pub fn train(
                 "true_return",
                 returns.iter().sum::<f64>() / returns.len() as f64,
             ));
+            scalars.extend(audit.solved().map(|share| ("solved", share)));
         }
         scalars.extend(report.diagnostics);
         let mut line = Map::new();

@@ -1,0 +1,380 @@
+//! Linear-Gaussian controllers for a few start states: how they sample, and how they improve on a cost.
+//!
+//! Levine and Abbeel 2014: dynamics are fitted to the last rollouts of each start, with a mixture over all transitions so far
+//! as the prior; an LQG step within a KL bound follows.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use costate_envs::rng::stream;
+use nalgebra::{DMatrix, DVector};
+use serde::{Deserialize, Serialize};
+
+use super::collect::{Audit, Collector};
+use super::fusion::{Fusion, Rollouts};
+use crate::cost::{EnergyModel, Expansion};
+use crate::error::Error;
+use crate::lqg::{Controller, Dynamics, Joint, Mixture, Path, Problem, Quadratic, Scales, improve};
+use crate::nn::{self, StateDict, StateError};
+
+/// Most transitions that a mixture is fitted to; of more, every second, third, … counts.
+const MOST_ROWS: usize = 4000;
+
+/// Rounds of expectation maximisation an iteration; the mixture goes on from the last one.
+const ROUNDS: usize = 20;
+
+/// Least and most of what a controller's KL bound may become, as multiples of the setting.
+const BOUND_RANGE: [f64; 2] = [0.1, 10.0];
+
+/// What controllers start as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FirstController {
+    /// A linear Gaussian fitted to the demonstrations, step by step.
+    Demonstrations,
+    /// Noise about the centre of the actions.
+    Noise,
+}
+
+/// Settings of [`Conditions`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerSettings {
+    /// What they start as.
+    pub first: FirstController,
+    /// σ of that noise, and the least σ of what is fitted to the demonstrations, in half ranges.
+    pub noise_std: f64,
+    /// Bound on the KL divergence of a step, nats a time step.
+    pub kl_step: f64,
+    /// Components of the mixture behind the dynamics' prior.
+    pub clusters: usize,
+    /// Weight of the prior in a fit, in rollouts.
+    pub prior_strength: f64,
+}
+
+/// Controllers with their starts, and what is known of the dynamics.
+pub struct Conditions {
+    settings: ControllerSettings,
+    collector: Collector,
+    scales: Scales,
+    samples: usize,
+    seed: u64,
+    horizon: usize,
+    demonstrations: Vec<Path>,
+    each: Vec<Condition>,
+    mixture: Option<Mixture>,
+}
+
+/// A start with its controller.
+struct Condition {
+    start: u64,
+    controller: Controller,
+    /// Multiple of the KL bound's setting.
+    bound: f64,
+    foretold: Foretold,
+}
+
+/// What was known when a controller took its last step; zeros where it took none.
+#[derive(Debug, Clone, Copy, Default)]
+struct Foretold {
+    /// Mean cost of the rollouts before it.
+    cost: f64,
+    /// Gain in entropy, nats a trajectory.
+    entropy: f64,
+    /// Fall of cost − entropy that the local models promised.
+    gain: f64,
+}
+
+/// Means over the starts of what a step found.
+#[derive(Debug, Default)]
+pub struct StepReport {
+    /// KL divergence to the last controllers, nats a time step.
+    pub kl: f64,
+    /// Multiplier of the bound.
+    pub eta: f64,
+    /// Root mean square error of the local dynamics on their own rollouts, scaled units.
+    pub dynamics_error: f64,
+    /// Multiple of the KL bound's setting that was allowed.
+    pub bound: f64,
+    /// Share of the starts whose controller could not be improved.
+    pub stuck: f64,
+}
+
+/// A linear Gaussian fitted to demonstrations of equal lengths, step by step: their density.
+pub fn demonstrator(paths: &[Path], settings: &ControllerSettings, seed: u64) -> Controller {
+    let rows = thinned(&paths.iter().collect::<Vec<_>>(), Path::step);
+    let mut mixture = seeded(&rows, settings.clusters, seed, "demonstrator");
+    mixture.improve(&rows, ROUNDS);
+    Controller::fitted(paths, &mixture, settings.prior_strength, settings.noise_std)
+}
+
+impl Conditions {
+    /// Controllers that begin as `first` at each of the starts, with `samples` rollouts of each an iteration.
+    pub fn new(
+        settings: &ControllerSettings,
+        collector: Collector,
+        (starts, samples): (&[u64], usize),
+        first: &Controller,
+        (demonstrations, scales): (Vec<Path>, Scales),
+        seed: u64,
+    ) -> Self {
+        let condition = |&start: &u64| Condition {
+            start,
+            controller: first.clone(),
+            bound: 1.0,
+            foretold: Foretold::default(),
+        };
+        Self {
+            settings: settings.clone(),
+            horizon: collector.factory().spec().horizon,
+            each: starts.iter().map(condition).collect(),
+            collector,
+            scales,
+            samples,
+            seed,
+            demonstrations,
+            mixture: None,
+        }
+    }
+
+    /// τ ~ q_i of every start in iteration `k`.
+    pub fn sample(&self, k: usize) -> Result<(Rollouts, Audit), Error> {
+        let controllers: Vec<Controller> = self.each.iter().map(|c| c.controller.clone()).collect();
+        let actor = |c: &Condition| {
+            self.scales.actor(&c.controller).map(Arc::new).map_err(|e| {
+                Error::Failure(format!(
+                    "a controller diverged in iteration {k}: {e}; lower kl_step or cost_learning_rate and resume from \
+                     the last checkpoint"
+                ))
+            })
+        };
+        let actors = self.each.iter().map(actor).collect::<Result<Vec<_>, _>>()?;
+        let starts = self.each.iter().map(|c| c.start);
+        let acting: Vec<_> = actors.iter().cloned().zip(starts).collect();
+        let (trajectories, audit) =
+            self.collector
+                .from_starts(&acting, "controller", k, self.samples)?;
+        if let Some(short) = trajectories.iter().find(|t| t.len() != self.horizon) {
+            return Err(Error::Failure(format!(
+                "a rollout ended after {} of {} steps; gcl-lqg needs episodes that never end early, use gcl",
+                short.len(),
+                self.horizon
+            )));
+        }
+        let rollouts = Rollouts::new(controllers, actors, trajectories, &self.scales)?;
+        Ok((rollouts, audit))
+    }
+
+    /// Widens the bound of controllers whose last step kept what the local models promised, under the cost that it was taken
+    /// for, and narrows that of the others: by ΔĴ / 2(ΔĴ − ΔJ) (Levine and Abbeel 2014, section 3.1), at most twofold.
+    pub fn adapt(&mut self, model: &EnergyModel, newest: &Rollouts) {
+        let costs = self.mean_costs(model, newest);
+        for (condition, cost) in self.each.iter_mut().zip(costs) {
+            let Foretold {
+                cost: before,
+                entropy,
+                gain,
+            } = condition.foretold;
+            if gain > 0.0 {
+                let broken = gain - (before - cost + entropy);
+                let factor = gain / (2.0 * broken.max(0.25 * gain));
+                let [least, most] = BOUND_RANGE;
+                condition.bound = (condition.bound * factor.max(0.5)).clamp(least, most);
+            }
+        }
+    }
+
+    /// Mean E_θ of the rollouts of each start.
+    fn mean_costs(&self, model: &EnergyModel, rollouts: &Rollouts) -> Vec<f64> {
+        let energies = tch::no_grad(|| nn::to_f64(&model.energy(&rollouts.batch)));
+        let mean = |e: &[f64]| e.iter().sum::<f64>() / e.len() as f64;
+        energies.chunks_exact(self.samples).map(mean).collect()
+    }
+
+    /// One LQG step of every controller on the cost, from the newest rollouts in `fusion`; the others stand behind the dynamics'
+    /// prior.
+    pub fn improve(&mut self, model: &EnergyModel, fusion: &Fusion) -> Result<StepReport, Error> {
+        let Some(newest) = fusion.past().next_back() else {
+            return Ok(StepReport::default());
+        };
+        let local = LocalCosts::new(model, newest)?;
+        let costs = self.mean_costs(model, newest);
+        let mixture = self.prior(fusion);
+        let count = self.each.len() as f64;
+        let mut report = StepReport::default();
+        for (c, condition) in self.each.iter_mut().enumerate() {
+            let rows = c * self.samples..(c + 1) * self.samples;
+            let paths = &newest.paths[rows.clone()];
+            let dynamics = Dynamics::fitted(paths, &mixture, self.settings.prior_strength);
+            let (steps, terminal) = local.of(paths, rows, self.horizon);
+            let starts: Vec<_> = paths.iter().map(|p| p.states.column(0)).collect();
+            let problem = Problem {
+                dynamics: &dynamics,
+                costs: &steps,
+                terminal: &terminal,
+                start: &Joint::of(&DMatrix::from_columns(&starts)),
+                last: &condition.controller,
+            };
+            report.dynamics_error += dynamics.error(paths) / count;
+            report.bound += condition.bound / count;
+            let bound = condition.bound * self.settings.kl_step * self.horizon as f64;
+            condition.foretold = Foretold::default();
+            let Some(found) = improve(&problem, bound) else {
+                report.stuck += 1.0 / count;
+                continue;
+            };
+            report.kl += found.kl / (self.horizon as f64 * count);
+            report.eta += found.eta / count;
+            condition.foretold = Foretold {
+                cost: costs[c],
+                entropy: found.controller.entropy() - condition.controller.entropy(),
+                gain: found.gain,
+            };
+            condition.controller = found.controller;
+        }
+        self.mixture = Some(mixture);
+        Ok(report)
+    }
+
+    /// The mixture over all transitions so far, which goes on from the last one.
+    fn prior(&self, fusion: &Fusion) -> Mixture {
+        let drawn = fusion.past().flat_map(|r| &r.paths);
+        let all: Vec<&Path> = self.demonstrations.iter().chain(drawn).collect();
+        let rows = thinned(&all, Path::transition);
+        let mut mixture = match &self.mixture {
+            Some(mixture) => mixture.clone(),
+            None => seeded(&rows, self.settings.clusters, self.seed, "mixture"),
+        };
+        mixture.improve(&rows, ROUNDS);
+        mixture
+    }
+
+    /// Entropy of the controllers, nats an action in half ranges, mean over starts and steps.
+    pub fn entropy(&self) -> f64 {
+        let sum: f64 = self.each.iter().map(|c| c.controller.entropy()).sum();
+        sum / (self.each.len() * self.horizon) as f64
+    }
+
+    /// Adds controllers, bounds and the mixture to `state`.
+    pub fn save(&self, state: &mut StateDict) {
+        for (c, condition) in self.each.iter().enumerate() {
+            state.insert_numbers(&format!("controller.{c}"), &condition.controller.numbers());
+            let f = condition.foretold;
+            let kept = [condition.bound, f.cost, f.entropy, f.gain];
+            state.insert_numbers(&format!("condition.{c}"), &kept);
+        }
+        let mixture = self
+            .mixture
+            .as_ref()
+            .map(Mixture::numbers)
+            .unwrap_or_default();
+        state.insert_numbers("mixture.count", &[mixture.len() as f64]);
+        if !mixture.is_empty() {
+            state.insert_numbers("mixture", &mixture);
+        }
+    }
+
+    /// Restores what [`Conditions::save`] wrote.
+    pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        let (n, m) = self.scales.dims();
+        for (c, condition) in self.each.iter_mut().enumerate() {
+            let count = condition.controller.numbers().len();
+            let numbers = state.numbers(&format!("controller.{c}"), count)?;
+            condition.controller = Controller::of_numbers(&numbers, n, m);
+            let kept = state.numbers(&format!("condition.{c}"), 4)?;
+            condition.bound = kept[0];
+            condition.foretold = Foretold {
+                cost: kept[1],
+                entropy: kept[2],
+                gain: kept[3],
+            };
+        }
+        self.mixture = match state.scalar("mixture.count")? as usize {
+            0 => None,
+            count => Some(Mixture::of_numbers(
+                &state.numbers("mixture", count)?,
+                2 * n + m,
+            )),
+        };
+        Ok(())
+    }
+}
+
+/// Expansions of a cost at every step of rollouts, and at their ends.
+struct LocalCosts {
+    steps: Expansion,
+    ends: Option<Expansion>,
+}
+
+impl LocalCosts {
+    fn new(model: &EnergyModel, rollouts: &Rollouts) -> Result<Self, Error> {
+        let batch = &rollouts.batch;
+        let steps = model.expand(&batch.observations, &batch.actions);
+        Ok(Self {
+            steps: steps.ok_or_else(|| {
+                Error::Misuse(
+                    "gcl-lqg needs a cost that is a quadratic in features: cost.form=features"
+                        .into(),
+                )
+            })?,
+            ends: model.expand_end(&batch.finals),
+        })
+    }
+
+    /// Expansions at every step and at the end, each the mean of those about the rollouts in `rows`, whose paths are given.
+    fn of(
+        &self,
+        paths: &[Path],
+        rows: Range<usize>,
+        horizon: usize,
+    ) -> (Vec<Quadratic>, Quadratic) {
+        let at = |t: usize| {
+            let points = paths.iter().map(|p| p.step(t));
+            mean(
+                &self.steps,
+                rows.clone().map(|i| i * horizon + t).zip(points),
+            )
+        };
+        let finals = paths.iter().map(|p| p.states.column(horizon).into_owned());
+        let terminal = match &self.ends {
+            Some(ends) => mean(ends, rows.clone().zip(finals)),
+            None => Quadratic::zero(paths[0].states.nrows()),
+        };
+        ((0..horizon).map(at).collect(), terminal)
+    }
+}
+
+/// The mean of expansions about points.
+fn mean(all: &Expansion, rows: impl ExactSizeIterator<Item = (usize, DVector<f64>)>) -> Quadratic {
+    let weight = 1.0 / rows.len() as f64;
+    let terms = rows.map(|(i, point)| {
+        let (gradient, curvature) = (&all.gradients[i], all.curvatures[i].clone());
+        Quadratic::about(&point, all.values[i], gradient, curvature)
+    });
+    let sum = terms.reduce(|mut a, b| {
+        a.add(&b, 1.0);
+        a
+    });
+    let mut mean = Quadratic::zero(all.gradients[0].len());
+    if let Some(sum) = sum {
+        mean.add(&sum, weight);
+    }
+    mean
+}
+
+/// Columns of all steps of the paths, or of so many of them that there are not more than [`MOST_ROWS`].
+fn thinned(paths: &[&Path], column: impl Fn(&Path, usize) -> DVector<f64>) -> DMatrix<f64> {
+    let total: usize = paths.iter().map(|p| p.len()).sum();
+    let all = paths.iter().flat_map(|p| (0..p.len()).map(move |t| (p, t)));
+    let columns: Vec<_> = all
+        .step_by(total.div_ceil(MOST_ROWS).max(1))
+        .map(|(p, t)| column(p, t))
+        .collect();
+    DMatrix::from_columns(&columns)
+}
+
+/// A first mixture, whose components have at least four times as many rows as dimensions.
+fn seeded(rows: &DMatrix<f64>, clusters: usize, seed: u64, name: &str) -> Mixture {
+    let most = (rows.ncols() / (4 * rows.nrows())).max(1);
+    Mixture::seeded(rows, clusters.min(most), &mut stream(seed, name, 0))
+}

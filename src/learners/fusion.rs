@@ -1,0 +1,172 @@
+//! The background μ(τ) of controllers: what they drew, and the density that all of them and the demonstrator have together.
+//!
+//! Finn, Levine and Abbeel 2016 (arXiv 1603.00448), section 4.3: μ(τ) = Σ_k (n_k/N) q_k(τ), for the distributions that had the
+//! start of τ: a density is one of trajectories given their start.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use costate_envs::Trajectory;
+use costate_envs::linear::LinearController;
+
+use super::generator::batch;
+use crate::batch::TrajectoryBatch;
+use crate::density::log_sum_exp;
+use crate::error::Error;
+use crate::lqg::{Controller, Path, Scales};
+use crate::nn::{StateDict, StateError};
+
+/// Rollouts of one iteration: equally many of every start, one start after the other.
+pub struct Rollouts {
+    /// Controllers that drew them in scaled units, one a start.
+    controllers: Vec<Controller>,
+    /// The same as they acted.
+    pub actors: Vec<Arc<LinearController>>,
+    /// The trajectories.
+    pub trajectories: Vec<Trajectory>,
+    /// The same as tensors.
+    pub batch: TrajectoryBatch,
+    /// The same in scaled units.
+    pub paths: Vec<Path>,
+}
+
+impl Rollouts {
+    /// What `controllers` drew as `actors`.
+    pub fn new(
+        controllers: Vec<Controller>,
+        actors: Vec<Arc<LinearController>>,
+        trajectories: Vec<Trajectory>,
+        scales: &Scales,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            batch: batch(&trajectories)?,
+            paths: trajectories.iter().map(|t| Path::new(t, scales)).collect(),
+            controllers,
+            actors,
+            trajectories,
+        })
+    }
+
+    /// Trajectories with the controllers that drew them.
+    pub fn drawn(&self) -> impl Iterator<Item = (&Trajectory, &Arc<LinearController>)> {
+        let each = self.trajectories.len() / self.actors.len();
+        let trajectories = self.trajectories.iter().enumerate();
+        trajectories.map(move |(i, t)| (t, &self.actors[i / each]))
+    }
+
+    fn save(&self) -> StateDict {
+        let mut state = StateDict::default();
+        let numbers: Vec<f64> = self
+            .controllers
+            .iter()
+            .flat_map(Controller::numbers)
+            .collect();
+        state.insert_numbers("controllers", &numbers);
+        self.batch.save(&mut state);
+        state
+    }
+
+    fn load(state: &StateDict, count: usize, scales: &Scales) -> Result<Self, StateError> {
+        let replay = |e: &dyn std::fmt::Display| StateError::Replay(e.to_string());
+        let batch = TrajectoryBatch::load(state)?;
+        let trajectories = batch.trajectories().map_err(|e| replay(&e))?;
+        let (n, m) = scales.dims();
+        let numbers = crate::nn::to_f64(state.get("controllers")?);
+        let controllers: Vec<Controller> = numbers
+            .chunks((numbers.len() / count).max(1))
+            .map(|c| Controller::of_numbers(c, n, m))
+            .collect();
+        let actors = controllers.iter().map(|c| scales.actor(c).map(Arc::new));
+        let actors = actors.collect::<Result<_, _>>().map_err(|e| replay(&e))?;
+        Self::new(controllers, actors, trajectories, scales).map_err(|e| replay(&e))
+    }
+}
+
+/// The last rollouts, and the demonstrator.
+pub struct Fusion {
+    keep: usize,
+    scales: Scales,
+    demonstrator: LinearController,
+    /// Number of demonstrations from each start.
+    demonstrated: Vec<usize>,
+    past: VecDeque<Rollouts>,
+}
+
+impl Fusion {
+    /// Of nothing drawn yet, for as many starts as `demonstrated` has numbers; the rollouts of `keep` iterations are kept.
+    pub fn new(
+        keep: usize,
+        scales: Scales,
+        demonstrator: LinearController,
+        demonstrated: Vec<usize>,
+    ) -> Self {
+        Self {
+            keep,
+            scales,
+            demonstrator,
+            demonstrated,
+            past: VecDeque::new(),
+        }
+    }
+
+    /// Remembers rollouts, forgets the oldest.
+    pub fn push(&mut self, rollouts: Rollouts) {
+        if self.past.len() == self.keep {
+            self.past.pop_front();
+        }
+        self.past.push_back(rollouts);
+    }
+
+    /// The rollouts, oldest first.
+    pub fn past(&self) -> impl DoubleEndedIterator<Item = &Rollouts> {
+        self.past.iter()
+    }
+
+    /// log μ(τ) of every kept trajectory, in their order.
+    pub fn log_density(&self) -> Vec<f64> {
+        let of = |rollouts: &Rollouts| {
+            let each = rollouts.trajectories.len() / rollouts.actors.len();
+            let all = rollouts.trajectories.iter().enumerate();
+            all.map(|(i, t)| self.log_density_of(t, Some(i / each)))
+                .collect::<Vec<_>>()
+        };
+        self.past.iter().flat_map(of).collect()
+    }
+
+    /// log μ(τ) from start number `start`, or from one where only the demonstrator was.
+    pub fn log_density_of(&self, trajectory: &Trajectory, start: Option<usize>) -> f64 {
+        let expert = self.demonstrator.log_density(trajectory);
+        let Some(start) = start else {
+            return expert;
+        };
+        let mut counted = vec![(self.demonstrated[start] as f64, expert)];
+        counted.extend(self.past.iter().map(|r| {
+            let each = r.trajectories.len() / r.actors.len();
+            (each as f64, r.actors[start].log_density(trajectory))
+        }));
+        let total: f64 = counted.iter().map(|(n, _)| n).sum();
+        let terms: Vec<f64> = counted
+            .iter()
+            .map(|(n, log_q)| (n / total).ln() + log_q)
+            .collect();
+        log_sum_exp(&terms)
+    }
+
+    /// Adds the rollouts to `state`.
+    pub fn save(&self, state: &mut StateDict) {
+        state.insert_numbers("past.count", &[self.past.len() as f64]);
+        for (i, rollouts) in self.past.iter().enumerate() {
+            state.nest(&format!("past.{i}."), rollouts.save());
+        }
+    }
+
+    /// Restores what [`Fusion::save`] wrote.
+    pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        let count = state.scalar("past.count")? as usize;
+        let starts = self.demonstrated.len();
+        let rollouts =
+            |i| Rollouts::load(&state.below(&format!("past.{i}.")), starts, &self.scales);
+        self.past = (0..count).map(rollouts).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+}
