@@ -19,6 +19,7 @@
 //! | `scale`, `dots` | scores as dots with whiskers, in tables and pictures |
 //! | `robustness`, `transfer` | other noise, other worlds |
 //! | `correlations`, `landscape`, `ways`, `discriminator` | parts of the section about the cost |
+//! | `energy_map` | an energy over two dimensions of plain vectors |
 //! | `page` | the page around them |
 //! | `raster` | our own SVG as PNG |
 //! | `export` | every figure as a file, all numbers as JSON |
@@ -31,6 +32,7 @@ mod curves;
 mod diagnostics;
 mod discriminator;
 mod dots;
+mod energy_map;
 mod export;
 mod facts;
 mod figure;
@@ -67,6 +69,7 @@ use costate_envs::scene::Scene;
 use serde_json::{Map, Value};
 
 use crate::diagnose::Finding;
+pub use energy_map::EnergyMap;
 pub use landscape::{Landscape, LandscapeChannel, Surface, Walker, Way};
 pub use raster::png;
 pub use speedup::Speedup;
@@ -150,4 +153,9 @@ pub fn trust_svg(title: &str, groups: &[String], multiples: &[Multiple]) -> Stri
 /// Speed-up over workers as a standalone SVG with its own background.
 pub fn speedup_svg(title: &str, curves: &[Speedup]) -> String {
     speedup::standalone(title, curves)
+}
+
+/// An energy over two dimensions as a standalone SVG with its own background; `None` for a map that cannot be drawn.
+pub fn energy_map_svg(map: &EnergyMap) -> Option<String> {
+    energy_map::standalone(map)
 }

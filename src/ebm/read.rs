@@ -1,0 +1,276 @@
+//! Tables from CSV files, Parquet files and demonstration datasets.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
+use costate_demos::Dataset;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::table::{Table, unknown_column};
+use crate::error::Error;
+
+/// Reads the columns `wanted` (all without) of a CSV file with a header, a Parquet file, or the states and actions of a
+/// dataset folder.
+///
+/// Errors, each with file, row and column: what is not there, not a finite number, or not a table.
+pub fn read(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
+    let name = path.display();
+    if let Some(wanted) = wanted {
+        let doubled = wanted
+            .iter()
+            .enumerate()
+            .find(|(i, w)| wanted[..*i].contains(w));
+        if let Some((_, twice)) = doubled {
+            return Err(Error::Misuse(format!("--columns names `{twice}` twice")));
+        }
+    }
+    let metadata = path.metadata().map_err(|e| {
+        Error::Misuse(format!(
+            "{name}: {e}; expected a CSV or Parquet file, or a dataset folder"
+        ))
+    })?;
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .map(str::to_ascii_lowercase);
+    match extension.as_deref() {
+        _ if metadata.is_dir() => dataset(path, wanted),
+        Some("csv") => csv(path, wanted),
+        Some("parquet") => parquet(path, wanted),
+        _ => Err(Error::Misuse(format!(
+            "{name}: expected a file that ends in .csv or .parquet, or a dataset folder"
+        ))),
+    }
+}
+
+/// Where the wanted columns stand among all, with names; all without.
+fn choose(all: &[String], wanted: Option<&[String]>, source: &str) -> Result<Vec<usize>, Error> {
+    let place = |w: &String| {
+        let found = all.iter().position(|c| c == w);
+        found.ok_or_else(|| match unknown_column(w, all) {
+            Error::Misuse(text) => Error::Misuse(format!("{source}: {text}")),
+            other => other,
+        })
+    };
+    if let Some((i, twice)) = all.iter().enumerate().find(|(i, c)| all[..*i].contains(c)) {
+        return Err(Error::Misuse(format!(
+            "{source}: columns {} and {} are both called `{twice}`",
+            all.iter().position(|c| c == twice).unwrap_or(0) + 1,
+            i + 1
+        )));
+    }
+    wanted.map_or(Ok((0..all.len()).collect()), |w| {
+        w.iter().map(place).collect()
+    })
+}
+
+fn finish(
+    source: &str,
+    all: &[String],
+    chosen: &[usize],
+    values: Vec<f64>,
+) -> Result<Table, Error> {
+    if values.is_empty() {
+        return Err(Error::Misuse(format!("{source}: no rows of data")));
+    }
+    Ok(Table::new(
+        chosen.iter().map(|&i| all[i].clone()).collect(),
+        values,
+    ))
+}
+
+fn csv(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
+    let source = path.display().to_string();
+    let broken = |e: csv::Error| Error::Misuse(format!("{source}: not a CSV file: {e}"));
+    // Rows of another length are told here, with what was expected.
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_path(path)
+        .map_err(broken)?;
+    let header = reader.headers().map_err(broken)?;
+    let all: Vec<String> = header
+        .iter()
+        .map(|c| c.trim_start_matches('\u{feff}').to_owned())
+        .collect();
+    if all.is_empty() {
+        return Err(Error::Misuse(format!(
+            "{source}: empty, expected a first line of column names and rows of numbers"
+        )));
+    }
+    if all.iter().all(|c| c.parse::<f64>().is_ok()) {
+        return Err(Error::Misuse(format!(
+            "{source}, line 1: `{}` are numbers, expected names of columns",
+            all.join(",")
+        )));
+    }
+    if let [only] = &all[..]
+        && let Some(mark) = [';', '\t'].into_iter().find(|m| only.contains(*m))
+    {
+        return Err(Error::Misuse(format!(
+            "{source}, line 1: columns are separated by {mark:?}, expected commas"
+        )));
+    }
+    let chosen = choose(&all, wanted, &source)?;
+    let mut values = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(broken)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        if record.len() != all.len() {
+            return Err(Error::Misuse(format!(
+                "{source}, line {line}: {} fields, expected {} as in the header",
+                record.len(),
+                all.len()
+            )));
+        }
+        for &i in &chosen {
+            let text = &record[i];
+            match text.parse::<f64>() {
+                Ok(v) if v.is_finite() => values.push(v),
+                _ => {
+                    let found = match text {
+                        "" => "is empty".into(),
+                        _ => format!("is `{}`", text.chars().take(40).collect::<String>()),
+                    };
+                    return Err(not_a_number(
+                        &format!("{source}, line {line}"),
+                        &all[i],
+                        &found,
+                    ));
+                }
+            }
+        }
+    }
+    finish(&source, &all, &chosen, values)
+}
+
+fn not_a_number(place: &str, column: &str, found: &str) -> Error {
+    Error::Misuse(format!(
+        "{place}, column `{column}`: {found}, expected a finite number; leave rows or columns like that out (--columns)"
+    ))
+}
+
+fn parquet(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
+    let source = path.display().to_string();
+    let file = File::open(path).map_err(Error::io(path))?;
+    // Damaged pages can panic inside the decoder.
+    catch_unwind(AssertUnwindSafe(|| decode(&source, file, wanted))).unwrap_or_else(|_| {
+        Err(Error::Misuse(format!(
+            "{source}: not a Parquet file, or a damaged one"
+        )))
+    })
+}
+
+fn decode(source: &str, file: File, wanted: Option<&[String]>) -> Result<Table, Error> {
+    let broken = |e: &dyn std::fmt::Display| {
+        Error::Misuse(format!(
+            "{source}: not a Parquet file, or a damaged one: {e}"
+        ))
+    };
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(&e))?;
+    let schema = builder.schema().clone();
+    let all: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
+    let chosen = choose(&all, wanted, source)?;
+    for &i in &chosen {
+        let field = schema.field(i);
+        if !field.data_type().is_numeric() || matches!(field.data_type(), DataType::Float16) {
+            return Err(not_a_number(
+                source,
+                field.name(),
+                &format!("is of type {}", field.data_type()),
+            ));
+        }
+    }
+    let mask = ProjectionMask::roots(builder.parquet_schema(), chosen.iter().copied());
+    let reader = builder
+        .with_projection(mask)
+        .build()
+        .map_err(|e| broken(&e))?;
+    let mut values = Vec::new();
+    let mut row = 0;
+    for batch in reader {
+        let batch = batch.map_err(|e| broken(&e))?;
+        let columns = chosen
+            .iter()
+            .map(|&i| numbers(&batch, &all[i], source, row))
+            .collect::<Result<Vec<_>, _>>()?;
+        for i in 0..batch.num_rows() {
+            values.extend(columns.iter().map(|c| c[i]));
+        }
+        row += batch.num_rows();
+    }
+    finish(source, &all, &chosen, values)
+}
+
+/// A column of a batch that begins with row `from`, as finite numbers.
+fn numbers(batch: &RecordBatch, name: &str, source: &str, from: usize) -> Result<Vec<f64>, Error> {
+    let bad = |i: usize, found: &str| {
+        not_a_number(&format!("{source}, row {}", from + i + 1), name, found)
+    };
+    let Some(column) = batch.column_by_name(name) else {
+        return Err(bad(0, "is missing"));
+    };
+    if let Some(i) = (0..column.len()).find(|&i| column.is_null(i)) {
+        return Err(bad(i, "is null"));
+    }
+    let column = as_f64(column.as_ref())
+        .ok_or_else(|| bad(0, &format!("is of type {}", column.data_type())))?;
+    match column.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(bad(i, &format!("is {}", column[i]))),
+        None => Ok(column),
+    }
+}
+
+fn as_f64(column: &dyn Array) -> Option<Vec<f64>> {
+    use arrow_array::types as t;
+    macro_rules! widen {
+        ($kind:ty) => {
+            column
+                .as_primitive::<$kind>()
+                .values()
+                .iter()
+                .map(|v| *v as f64)
+                .collect()
+        };
+    }
+    Some(match column.data_type() {
+        DataType::Float64 => column.as_primitive::<Float64Type>().values().to_vec(),
+        DataType::Float32 => widen!(t::Float32Type),
+        DataType::Int8 => widen!(t::Int8Type),
+        DataType::Int16 => widen!(t::Int16Type),
+        DataType::Int32 => widen!(t::Int32Type),
+        DataType::Int64 => widen!(t::Int64Type),
+        DataType::UInt8 => widen!(t::UInt8Type),
+        DataType::UInt16 => widen!(t::UInt16Type),
+        DataType::UInt32 => widen!(t::UInt32Type),
+        DataType::UInt64 => widen!(t::UInt64Type),
+        _ => return None,
+    })
+}
+
+/// One row a step: the state's channels, then the action's.
+fn dataset(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
+    let source = path.display().to_string();
+    let dataset = Dataset::open(path)?;
+    let spec = &dataset.meta().spec;
+    let names = |prefix: &str, space: &costate_envs::Space| -> Vec<String> {
+        space.names().map(|n| format!("{prefix}{n}")).collect()
+    };
+    let all = [names("", &spec.observation), names("action.", &spec.action)].concat();
+    let chosen = choose(&all, wanted, &source)?;
+    let mut values = Vec::new();
+    for episode in dataset.episodes() {
+        let trajectory = &episode.trajectory;
+        for t in 0..trajectory.len() {
+            let row = [trajectory.observation(t), trajectory.action(t)].concat();
+            values.extend(chosen.iter().map(|&i| f64::from(row[i])));
+        }
+    }
+    finish(&source, &all, &chosen, values)
+}
