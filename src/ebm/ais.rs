@@ -170,3 +170,110 @@ pub fn model_samples(
     }
     points
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+    use crate::ebm::energy::Base;
+    use crate::ebm::generator::{Generator, Shape};
+
+    const SETTINGS: AisSettings = AisSettings {
+        chains: 2000,
+        temperatures: 60,
+        leapfrog: 3,
+    };
+
+    /// An energy whose correction is w · tanh(s x_0) + b: one hidden unit.
+    fn tilted(base: Base, dim: usize, weight: f64) -> Energy {
+        let energy = Energy::new(base, dim, &[1], &mut stream(0, "tilted", 0));
+        tch::no_grad(|| {
+            for (name, mut t) in energy.correction.named("") {
+                let value = match name.as_str() {
+                    "0.weight" => 0.0,
+                    "1.weight" => weight,
+                    "1.bias" => 0.7,
+                    _ => 0.1,
+                };
+                let _ = t.fill_(value);
+                if name == "0.weight" {
+                    let _ = t.narrow(1, 0, 1).fill_(2.0);
+                }
+            }
+        });
+        energy
+    }
+
+    /// Z = E_{p_0}[exp(−f)] by quadrature over x_0, which alone f depends on, with N(0, 1) there.
+    fn quadrature(weight: f64) -> f64 {
+        let step = 1e-3;
+        let z: f64 = (-8000..8000)
+            .map(|i| {
+                let x = f64::from(i) * step;
+                let f = weight * (2.0 * x + 0.1).tanh() + 0.7;
+                (-0.5 * x * x - f).exp() * step
+            })
+            .sum();
+        (z / (2.0 * std::f64::consts::PI).sqrt()).ln()
+    }
+
+    #[test]
+    fn log_z_of_a_tilted_gaussian_lies_in_its_interval() {
+        for (dim, weight) in [(1, 3.0), (8, -4.0)] {
+            let estimate = anneal(&tilted(Base::Gaussian, dim, weight), &SETTINGS, 1).estimate;
+            let truth = quadrature(weight);
+            let [low, high] = estimate.ci95;
+            // Twice the interval: one of twenty would miss it otherwise.
+            let slack = 0.5 * (high - low);
+            assert!(
+                (low - slack..high + slack).contains(&truth),
+                "{truth} {estimate:?}"
+            );
+            assert!(high - low < 0.15 && estimate.is_sound(), "{estimate:?}");
+        }
+    }
+
+    #[test]
+    fn a_wide_or_narrow_start_still_finds_log_z() {
+        // Base: a mixture of three equal N(0, I), the Gaussian under another name.
+        let mixture =
+            Generator::blank(&Shape::Mixture { components: 3 }, 4, &mut stream(0, "m", 0));
+        let estimate = anneal(&tilted(Base::Clone(mixture), 4, 2.0), &SETTINGS, 2).estimate;
+        let [low, high] = estimate.ci95;
+        let truth = quadrature(2.0);
+        assert!(
+            (low - 0.05..high + 0.05).contains(&truth),
+            "{truth} {estimate:?}"
+        );
+    }
+
+    #[test]
+    fn model_samples_have_the_models_moments() {
+        let energy = tilted(Base::Gaussian, 2, 3.0);
+        let annealed = anneal(&energy, &SETTINGS, 3);
+        let samples = model_samples(&energy, &annealed, 4000, 3, 3);
+        let (mut mass, mut moment) = (0.0, 0.0);
+        for i in -8000..8000 {
+            let x = f64::from(i) * 1e-3;
+            let p = (-0.5 * x * x - 3.0 * (2.0 * x + 0.1).tanh()).exp();
+            mass += p;
+            moment += p * x;
+        }
+        let mean = samples.narrow(1, 0, 1).mean(Kind::Double).double_value(&[]);
+        assert!(
+            (mean - moment / mass).abs() < 0.06,
+            "{mean} {}",
+            moment / mass
+        );
+    }
+
+    #[test]
+    fn few_effective_chains_are_not_sound() {
+        let mut weights = vec![0.0; 500];
+        assert!(AisEstimate::of_weights(&weights, 1.0).is_sound());
+        weights[0] = 12.0;
+        let estimate = AisEstimate::of_weights(&weights, 1.0);
+        assert!(!estimate.is_sound() && estimate.ess < 2.0);
+    }
+}

@@ -203,6 +203,13 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
     table.check_fittable(source)?;
     let dim = table.columns().len();
     let split = table.split(request.held_out, seed);
+    let needed = LEAST_TRAINING_ROWS.max(2 * dim);
+    if split.training.len() < needed {
+        return Err(Error::Misuse(format!(
+            "{source}: {} rows to learn from beside those held out, expected at least {needed}; hold out fewer",
+            split.training.len()
+        )));
+    }
     let whitening = Whitening::of(table, &split.training, source)?;
     let part = |rows: &[usize]| whitening.whiten(table, rows.iter().copied());
     let (training, validation) = (part(&split.training), part(&split.validation));
@@ -258,6 +265,9 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
         },
     })
 }
+
+/// Fewest rows to learn from.
+const LEAST_TRAINING_ROWS: usize = 20;
 
 /// Draws behind the final importance-sampled log Z.
 const FINAL_DRAWS: usize = 20_000;

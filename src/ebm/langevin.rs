@@ -160,3 +160,87 @@ pub fn train(
 fn check(energy: &Energy, data: &Data, seed: u64) -> Check {
     Check::of(energy, data, &anneal(energy, &CHECK, seed).estimate)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: LangevinSettings = LangevinSettings {
+        chains: 4000,
+        step: 0.3,
+        step_left: 1.0,
+        least_steps: 10,
+        most_steps: 400,
+        adjusted: false,
+        restarts: 0.0,
+    };
+
+    /// ½ (x/σ)² in two dimensions with σ = (0.5, 1), around (1, −1).
+    fn bowl(x: &Tensor) -> Tensor {
+        let scaled = (x - Tensor::from_slice(&[1.0, -1.0])) / Tensor::from_slice(&[0.5, 1.0]);
+        super::super::row_sums(&scaled.square()) * 0.5
+    }
+
+    fn run(adjusted: bool) -> Chains {
+        let mut rng = stream(0, "test", 0);
+        let points = normals(SETTINGS.chains, 2, &mut rng) + 4.0;
+        let mut chains = Chains { points, steps: 0 };
+        let settings = LangevinSettings {
+            adjusted,
+            ..SETTINGS
+        };
+        chains.run(&bowl, 0.3, &settings, &mut rng);
+        // The rule ends the descent; variances need a little longer.
+        let mixing = LangevinSettings {
+            least_steps: 100,
+            most_steps: 100,
+            ..settings
+        };
+        let descent = chains.steps;
+        chains.run(&bowl, 0.3, &mixing, &mut rng);
+        chains.steps = descent;
+        chains
+    }
+
+    #[test]
+    fn chains_sample_a_gaussian() {
+        for adjusted in [false, true] {
+            let chains = run(adjusted);
+            for (i, (centre, sigma)) in [(1.0, 0.5_f64), (-1.0, 1.0)].into_iter().enumerate() {
+                let x = chains.points.narrow(1, i as i64, 1);
+                let mean = x.mean(Kind::Double).double_value(&[]);
+                let variance = x.var(true).double_value(&[]);
+                // Without acceptance the stationary variance is σ² / (1 − ε²/(4σ²)).
+                let bias = if adjusted {
+                    1.0
+                } else {
+                    1.0 / (1.0 - 0.09 / (4.0 * sigma * sigma))
+                };
+                let expected = sigma * sigma * bias;
+                assert!(
+                    (mean - centre).abs() < 0.07 * sigma,
+                    "{adjusted} {i}: {mean}"
+                );
+                let error = (variance / expected - 1.0).abs();
+                assert!(error < 0.08, "{adjusted} {i}: {variance} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn chains_stop_when_the_energy_no_longer_falls() {
+        let far = run(true).steps;
+        assert!(far > 10 && far < 400, "{far}");
+        // Chains that are already there stop at the first look.
+        let mut rng = stream(1, "test", 0);
+        let points = normals(4000, 2, &mut rng) * Tensor::from_slice(&[0.5, 1.0])
+            + Tensor::from_slice(&[1.0, -1.0]);
+        let mut chains = Chains { points, steps: 0 };
+        let settings = LangevinSettings {
+            adjusted: true,
+            ..SETTINGS
+        };
+        chains.run(&bowl, 0.3, &settings, &mut rng);
+        assert!(chains.steps <= 20, "{}", chains.steps);
+    }
+}

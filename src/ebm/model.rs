@@ -174,3 +174,96 @@ impl Model {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::ebm::{GeneratorKind, Known, Method, Request, Watch, fit};
+    use crate::run::settings::Override;
+
+    #[test]
+    fn a_stored_model_scores_to_the_bit() {
+        let table = Known::named("banana").unwrap().sample(300, 1);
+        let few = [
+            "rounds=4",
+            "checks=2",
+            "flow.steps=5",
+            "ais.chains=100",
+            "ais.temperatures=4",
+        ]
+        .map(|text| {
+            let (key, value) = text.split_once('=').unwrap();
+            Override {
+                key: key.into(),
+                value: value.into(),
+            }
+        });
+        for (method, generator) in [
+            (Method::Gan, GeneratorKind::Flow),
+            (Method::Gan, GeneratorKind::Mixture),
+            (Method::Langevin, GeneratorKind::Flow),
+        ] {
+            let settings = Settings::of(method).unwrap().with(&few).unwrap();
+            let request = Request {
+                table: &table,
+                source: "t",
+                method,
+                generator,
+                held_out: 0.2,
+                samples: 10,
+                settings: &settings,
+                seed: 3,
+            };
+            let once = || {
+                let interrupt = AtomicBool::new(false);
+                let mut watch = Watch {
+                    interrupt: &interrupt,
+                    report: &mut |_, _, _, _| {},
+                };
+                fit(&request, &mut watch).unwrap()
+            };
+            let fit = once();
+            let bytes = fit.model.to_bytes().unwrap();
+            assert_eq!(
+                bytes,
+                once().model.to_bytes().unwrap(),
+                "the same seed gives other bits"
+            );
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("energy.safetensors");
+            std::fs::write(&file, &bytes).unwrap();
+            let read = Model::read(&file).unwrap();
+            let rows: Vec<usize> = (0..table.len()).collect();
+            assert_eq!(read.score(&table, &rows), fit.model.score(&table, &rows));
+            assert_eq!(
+                read.generator_log_densities(&table, &rows),
+                fit.model.generator_log_densities(&table, &rows)
+            );
+            assert_eq!(read.to_bytes().unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn foreign_and_damaged_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("energy.safetensors");
+        let mut state = StateDict::default();
+        state.insert_numbers("x", &[1.0]);
+        let other = state
+            .to_bytes(&serde_json::json!({ "format": 1, "kind": "policy" }))
+            .unwrap();
+        for bytes in [&other[..], b"nothing"] {
+            std::fs::write(&file, bytes).unwrap();
+            let error = Model::read(&file).err().expect("refused").to_string();
+            assert!(error.contains("energy.safetensors"), "{error}");
+        }
+        let newer = state
+            .to_bytes(&serde_json::json!({ "format": 99 }))
+            .unwrap();
+        std::fs::write(&file, newer).unwrap();
+        let error = Model::read(&file).err().expect("refused").to_string();
+        assert!(error.contains("format 99 is newer"), "{error}");
+    }
+}

@@ -274,3 +274,112 @@ fn dataset(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     }
     finish(&source, &all, &chosen, values)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Float32Array, Float64Array, Int64Array, StringArray};
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    fn written(name: &str, bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        fs::write(&file, bytes).unwrap();
+        (folder, file)
+    }
+
+    fn refused(name: &str, bytes: &[u8], columns: Option<&[&str]>) -> String {
+        let (_folder, file) = written(name, bytes);
+        let columns: Option<Vec<String>> =
+            columns.map(|c| c.iter().map(|c| (*c).to_owned()).collect());
+        let error = read(&file, columns.as_deref()).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn csv_with_chosen_columns() {
+        let text = "\u{feff}a, b ,\"long, name\"\n1,x,2e3\n-0.5,y,7\n";
+        let (_folder, file) = written("t.csv", text.as_bytes());
+        let wanted = ["long, name".to_owned(), "a".to_owned()];
+        let table = read(&file, Some(&wanted)).unwrap();
+        assert_eq!(table.columns(), &wanted);
+        assert_eq!(table.values(), [2e3, 1.0, 7.0, -0.5]);
+    }
+
+    #[test]
+    fn hostile_csv_is_told_with_its_place() {
+        for (bytes, part) in [
+            (&b""[..], "empty, expected a first line"),
+            (b"a,b\n", "no rows of data"),
+            (b"1,2\n3,4\n", "line 1: `1,2` are numbers, expected names"),
+            (b"a;b\n1;2\n", "separated by ';', expected commas"),
+            (b"a,a\n1,2\n", "columns 1 and 2 are both called `a`"),
+            (b"a,b\n1,2\n3\n", "line 3: 1 fields, expected 2"),
+            (b"a,b\n1,2\n3,4,5\n", "line 3: 3 fields, expected 2"),
+            (b"a,b\n1,2\n3,\n", "line 3, column `b`: is empty"),
+            (b"a,b\n1,oops\n", "line 2, column `b`: is `oops`"),
+            (b"a,b\n1,NaN\n", "line 2, column `b`: is `NaN`"),
+            (b"a,b\n1,1e999\n", "line 2, column `b`: is `1e999`"),
+            (b"a,b\n1,\xff\xfe\n", "not a CSV file"),
+        ] {
+            let message = refused("t.csv", bytes, None);
+            assert!(
+                message.contains(part) && message.contains("t.csv"),
+                "{message}"
+            );
+        }
+        let message = refused("t.csv", b"alpha,b\n1,2\n", Some(&["alpa"]));
+        assert!(
+            message.contains("no column `alpa`, did you mean `alpha`?")
+                || message.contains("`alpha`"),
+            "{message}"
+        );
+        assert!(refused("t.csv", b"a,b\n1,2\n", Some(&["a", "a"])).contains("names `a` twice"));
+        assert!(refused("t.txt", b"a\n1\n", None).contains(".csv or .parquet"));
+    }
+
+    fn parquet_bytes(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn parquet_of_several_types() {
+        let bytes = parquet_bytes(vec![
+            ("i", Arc::new(Int64Array::from(vec![1, -2]))),
+            ("t", Arc::new(StringArray::from(vec!["x", "y"]))),
+            ("f", Arc::new(Float32Array::from(vec![0.5, 4.0]))),
+        ]);
+        let (_folder, file) = written("t.parquet", &bytes);
+        let wanted = ["f".to_owned(), "i".to_owned()];
+        let table = read(&file, Some(&wanted)).unwrap();
+        assert_eq!(table.values(), [0.5, 1.0, 4.0, -2.0]);
+        let message = refused("t.parquet", &bytes, None);
+        assert!(message.contains("column `t`: is of type Utf8"), "{message}");
+    }
+
+    #[test]
+    fn hostile_parquet_is_told_with_its_place() {
+        let column = |v: Vec<Option<f64>>| {
+            parquet_bytes(vec![("v", Arc::new(Float64Array::from(v)) as ArrayRef)])
+        };
+        let null = refused("t.parquet", &column(vec![Some(1.0), None]), None);
+        assert!(null.contains("row 2, column `v`: is null"), "{null}");
+        let infinite = refused("t.parquet", &column(vec![Some(f64::INFINITY)]), None);
+        assert!(infinite.contains("row 1, column `v`: is inf"), "{infinite}");
+        assert!(refused("t.parquet", &column(vec![]), None).contains("no rows of data"));
+        assert!(refused("t.parquet", b"not parquet at all", None).contains("not a Parquet file"));
+        let mut damaged = column((0..500).map(|i| Some(f64::from(i).sqrt())).collect());
+        damaged.truncate(damaged.len() / 2);
+        assert!(refused("t.parquet", &damaged, None).contains("not a Parquet file"));
+    }
+}
