@@ -12,6 +12,7 @@ pub mod cost;
 pub mod density;
 pub mod diagnose;
 pub mod discriminator;
+pub mod ebm;
 pub mod error;
 pub mod evaluate;
 pub mod expression;

@@ -7,6 +7,7 @@ mod compared;
 mod demo;
 mod demos;
 mod diagnose;
+mod ebm;
 mod envs;
 mod evaluate;
 mod evaluated;
@@ -81,6 +82,8 @@ enum Command {
     Diagnose(diagnose::Args),
     /// Write one self-contained HTML page about runs.
     Report(report::Args),
+    /// Fit an energy-based model to the rows of a table: density, samples, landscape.
+    Ebm(ebm::Args),
     /// Reproduce the published tables.
     Bench(bench::Args),
     /// Picture an episode of an environment's expert, of a dataset or of a run's policy.
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args, output),
         Command::Diagnose(args) => diagnose::run(args, output),
         Command::Report(args) => report::run(args, output),
+        Command::Ebm(args) => ebm::run(args, output),
         Command::Bench(args) => bench::run(args, output),
         Command::View(args) => view::run(args, output),
     };

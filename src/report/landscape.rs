@@ -13,7 +13,7 @@ use super::ways::Ways;
 /// Maps of all runs of a page together, beyond which it would grow too large.
 const MAPS: usize = 40;
 /// Space right of a map for its scale.
-const SCALE: f64 = 84.0;
+pub(super) const SCALE: f64 = 84.0;
 
 /// The learned cost over pairs of observation channels.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -111,7 +111,7 @@ impl Landscape {
         content += &format!(
             r#"<image x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" preserveAspectRatio="none" href="{image}"/><svg x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" viewBox="{left:.1} {top:.1} {width:.1} {height:.1}">{}</svg>{}"#,
             ways.draw(),
-            scale(&frame, low, high),
+            scale(&frame, low, high, "cost, nats"),
         );
         let names = [surface.x, surface.y].map(|i| self.channels[i].name.as_str());
         Some(Figure {
@@ -147,8 +147,8 @@ fn colour_range(cost: &[f32]) -> Option<[f64; 2]> {
     })
 }
 
-/// The colours beside a map with their numbers.
-fn scale(frame: &Frame, low: f64, high: f64) -> String {
+/// The colours beside a map with their numbers, and what they mean.
+pub(super) fn scale(frame: &Frame, low: f64, high: f64, meaning: &str) -> String {
     let [_, right, top, bottom] = frame.area();
     let axis = Axis::linear(low, high, 6);
     let (x, wide) = (right + 16.0, 14.0);
@@ -175,7 +175,7 @@ fn scale(frame: &Frame, low: f64, high: f64) -> String {
         );
     }
     out + &format!(
-        r#"<text class="name end" x="{:.1}" y="12">cost, nats</text>"#,
+        r#"<text class="name end" x="{:.1}" y="12">{meaning}</text>"#,
         frame.size.width
     )
 }

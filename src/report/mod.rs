@@ -20,6 +20,7 @@
 //! | `robustness`, `transfer` | other noise, other worlds |
 //! | `certificate` | the soft value along the way |
 //! | `correlations`, `landscape`, `ways`, `discriminator` | parts of the section about the cost |
+//! | `energy_map` | an energy over two dimensions of plain vectors |
 //! | `page` | the page around them |
 //! | `raster` | our own SVG as PNG |
 //! | `export` | every figure as a file, all numbers as JSON |
@@ -33,6 +34,7 @@ mod curves;
 mod diagnostics;
 mod discriminator;
 mod dots;
+mod energy_map;
 mod export;
 mod facts;
 mod figure;
@@ -69,6 +71,7 @@ use costate_envs::scene::Scene;
 use serde_json::{Map, Value};
 
 use crate::diagnose::Finding;
+pub use energy_map::EnergyMap;
 pub use landscape::{Landscape, LandscapeChannel, Surface, Walker, Way};
 pub use raster::png;
 pub use speedup::Speedup;
@@ -152,4 +155,9 @@ pub fn trust_svg(title: &str, groups: &[String], multiples: &[Multiple]) -> Stri
 /// Speed-up over workers as a standalone SVG with its own background.
 pub fn speedup_svg(title: &str, curves: &[Speedup]) -> String {
     speedup::standalone(title, curves)
+}
+
+/// An energy over two dimensions as a standalone SVG with its own background; `None` for a map that cannot be drawn.
+pub fn energy_map_svg(map: &EnergyMap) -> Option<String> {
+    energy_map::standalone(map)
 }

@@ -1,0 +1,192 @@
+//! Affine-coupling flows: exact density, exact inverse.
+
+use costate_envs::rng::Stream;
+use tch::{Device, Kind, Tensor};
+
+use super::generator::Drawn;
+use super::{log_standard_normal, normals, row_sums};
+use crate::nn::Mlp;
+
+/// x ↔ u ~ N(0, I) through layers that each turn linearly, then rescale and shift one half by the other (Dinh,
+/// Sohl-Dickstein and Bengio 2017, arXiv 1605.08803, equations 7 and 8; the linear part as in Kingma and Dhariwal 2018,
+/// arXiv 1807.03039, section 3.2).
+#[derive(Debug)]
+pub struct Flow {
+    layers: Vec<Layer>,
+    dim: i64,
+}
+
+#[derive(Debug)]
+struct Layer {
+    /// Below the diagonal of the unit lower factor, `[d, d]`; the rest is not read.
+    lower: Tensor,
+    /// Above the diagonal of the upper factor, `[d, d]`; the rest is not read.
+    upper: Tensor,
+    /// Logarithm of the upper factor's diagonal, `[d]`.
+    log_diagonal: Tensor,
+    /// From the first half to (log scales, shifts) of the second.
+    conditioner: Mlp,
+}
+
+/// Log scales of a coupling stay within ± this: a layer widens by e² at most.
+const LARGEST_LOG_SCALE: f64 = 2.0;
+
+/// Points and how much the map to them widened, as a logarithm.
+struct Mapped {
+    points: Tensor,
+    log_volume: Tensor,
+}
+
+impl Flow {
+    /// The identity, with `layers` layers whose conditioners have the hidden layers `hidden`.
+    pub fn new(dim: usize, layers: usize, hidden: &[usize], rng: &mut Stream) -> Self {
+        let d = dim as i64;
+        let zeros = |shape: &[i64]| {
+            Tensor::zeros(shape, (Kind::Double, Device::Cpu)).set_requires_grad(true)
+        };
+        let kept = dim / 2;
+        let sizes: Vec<usize> = std::iter::once(kept.max(1))
+            .chain(hidden.iter().copied())
+            .chain([2 * (dim - kept)])
+            .collect();
+        let layer = |_| Layer {
+            lower: zeros(&[d, d]),
+            upper: zeros(&[d, d]),
+            log_diagonal: zeros(&[d]),
+            conditioner: Mlp::new(&sizes, 0.0, Kind::Double, rng),
+        };
+        Self {
+            layers: (0..layers).map(layer).collect(),
+            dim: d,
+        }
+    }
+
+    /// log q of every row, `[N, d] → [N]`.
+    pub fn log_density(&self, x: &Tensor) -> Tensor {
+        let Mapped { points, log_volume } = self.to_noise(x);
+        log_standard_normal(&points) + log_volume
+    }
+
+    /// Draws through which gradients flow, with their log-densities.
+    pub fn draw(&self, count: usize, rng: &mut Stream) -> Drawn {
+        let noise = normals(count, self.dim as usize, rng);
+        let Mapped { points, log_volume } = self.to_data(&noise);
+        Drawn {
+            log_density: log_standard_normal(&noise) - log_volume,
+            points,
+        }
+    }
+
+    /// u of every row, `[N, d]`.
+    #[cfg(test)]
+    pub(super) fn noise_of(&self, x: &Tensor) -> Tensor {
+        self.to_noise(x).points
+    }
+
+    fn to_noise(&self, x: &Tensor) -> Mapped {
+        let mut h = x.shallow_clone();
+        let mut log_volume = Tensor::zeros([x.size()[0]], (Kind::Double, Device::Cpu));
+        for layer in &self.layers {
+            // Reversed before each layer, so that every half has its turn.
+            let turned = h.flip([1]).matmul(&layer.upper_factor().tr());
+            let turned = turned.matmul(&layer.lower_factor().tr());
+            let Coupling {
+                first,
+                second,
+                log_scale,
+                shift,
+            } = layer.couple(&turned);
+            h = Tensor::cat(&[first, second * log_scale.exp() + shift], 1);
+            log_volume = log_volume + row_sums(&log_scale) + layer.log_diagonal.sum(Kind::Double);
+        }
+        Mapped {
+            points: h,
+            log_volume,
+        }
+    }
+
+    fn to_data(&self, u: &Tensor) -> Mapped {
+        let mut h = u.shallow_clone();
+        let mut log_volume = Tensor::zeros([u.size()[0]], (Kind::Double, Device::Cpu));
+        for layer in self.layers.iter().rev() {
+            let Coupling {
+                first,
+                second,
+                log_scale,
+                shift,
+            } = layer.couple(&h);
+            let turned = Tensor::cat(&[first, (second - shift) * (-&log_scale).exp()], 1).tr();
+            let back = layer
+                .lower_factor()
+                .linalg_solve_triangular(&turned, false, true, true);
+            let back = layer
+                .upper_factor()
+                .linalg_solve_triangular(&back, true, true, false);
+            h = back.tr().flip([1]);
+            log_volume = log_volume - row_sums(&log_scale) - layer.log_diagonal.sum(Kind::Double);
+        }
+        Mapped {
+            points: h,
+            log_volume,
+        }
+    }
+
+    /// Trainable tensors by name.
+    pub fn named(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        let mut out = Vec::new();
+        for (i, layer) in self.layers.iter().enumerate() {
+            for (name, t) in [
+                ("lower", &layer.lower),
+                ("upper", &layer.upper),
+                ("log_diagonal", &layer.log_diagonal),
+            ] {
+                out.push((format!("{prefix}{i}.{name}"), t.shallow_clone()));
+            }
+            out.extend(
+                layer
+                    .conditioner
+                    .named(&format!("{prefix}{i}.conditioner.")),
+            );
+        }
+        out
+    }
+}
+
+struct Coupling {
+    first: Tensor,
+    second: Tensor,
+    log_scale: Tensor,
+    shift: Tensor,
+}
+
+impl Layer {
+    /// L: unit lower triangular.
+    fn lower_factor(&self) -> Tensor {
+        self.lower.tril(-1) + Tensor::eye(self.lower.size()[0], (Kind::Double, Device::Cpu))
+    }
+
+    /// U: upper triangular with a positive diagonal.
+    fn upper_factor(&self) -> Tensor {
+        self.upper.triu(1) + self.log_diagonal.exp().diag_embed(0, 0, 1)
+    }
+
+    /// The halves and what the first says of the second.
+    fn couple(&self, h: &Tensor) -> Coupling {
+        let d = h.size()[1];
+        let kept = d / 2;
+        let (first, second) = (h.narrow(1, 0, kept), h.narrow(1, kept, d - kept));
+        // In one dimension there is nothing to condition on.
+        let input = match kept {
+            0 => Tensor::zeros([h.size()[0], 1], (Kind::Double, Device::Cpu)),
+            _ => first.shallow_clone(),
+        };
+        let out = self.conditioner.forward(&input);
+        let raw = out.narrow(1, 0, d - kept);
+        Coupling {
+            log_scale: (raw / LARGEST_LOG_SCALE).tanh() * LARGEST_LOG_SCALE,
+            shift: out.narrow(1, d - kept, d - kept),
+            first,
+            second,
+        }
+    }
+}

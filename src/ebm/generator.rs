@@ -1,0 +1,275 @@
+//! Generators: densities that can be evaluated, sampled, and moved by gradients.
+
+use costate_envs::rng::Stream;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::flow::Flow;
+use super::mixture::Mixture;
+use super::settings::{FlowSettings, Settings};
+use crate::nn::{StateDict, StateError};
+
+/// Which family a generator is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum GeneratorKind {
+    /// An affine-coupling flow.
+    Flow,
+    /// A Gaussian mixture.
+    Mixture,
+}
+
+/// q(x).
+#[derive(Debug)]
+pub enum Generator {
+    /// An affine-coupling flow.
+    Flow(Flow),
+    /// A Gaussian mixture.
+    Mixture(Mixture),
+}
+
+/// What a generator has to be built with before its weights are read; part of a model's file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Shape {
+    /// Layers and their conditioners' hidden layers.
+    Flow {
+        /// Coupling layers.
+        layers: usize,
+        /// Units of the conditioners' hidden layers.
+        hidden: Vec<usize>,
+    },
+    /// Components of a mixture.
+    Mixture {
+        /// How many.
+        components: usize,
+    },
+}
+
+/// Points with their log-densities.
+#[derive(Debug)]
+pub struct Drawn {
+    /// `[N, d]`.
+    pub points: Tensor,
+    /// log q, `[N]`.
+    pub log_density: Tensor,
+}
+
+impl Generator {
+    /// Of this shape, with weights that stand for nothing yet.
+    pub fn blank(shape: &Shape, dim: usize, rng: &mut Stream) -> Self {
+        match shape {
+            Shape::Flow { layers, hidden } => Self::Flow(Flow::new(dim, *layers, hidden, rng)),
+            Shape::Mixture { components } => Self::Mixture(Mixture::blank(dim, *components)),
+        }
+    }
+
+    /// Its shape, where flows are built as `settings` say.
+    pub fn shape(&self, settings: &Settings) -> Shape {
+        let FlowSettings { layers, hidden, .. } = &settings.flow;
+        match self {
+            Self::Flow(_) => Shape::Flow {
+                layers: *layers,
+                hidden: hidden.clone(),
+            },
+            Self::Mixture(mixture) => Shape::Mixture {
+                components: mixture.components(),
+            },
+        }
+    }
+
+    /// log q of every row, `[N, d] → [N]`.
+    pub fn log_density(&self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Flow(flow) => flow.log_density(x),
+            Self::Mixture(mixture) => mixture.log_density(x),
+        }
+    }
+
+    /// Independent draws, without gradients.
+    pub fn draw(&self, count: usize, rng: &mut Stream) -> Drawn {
+        tch::no_grad(|| match self {
+            Self::Flow(flow) => flow.draw(count, rng),
+            Self::Mixture(mixture) => {
+                let points = mixture.draw(count, rng);
+                let log_density = mixture.log_density(&points);
+                Drawn {
+                    points,
+                    log_density,
+                }
+            }
+        })
+    }
+
+    /// E_q[c + log q] from about `count` draws, differentiable in q's parameters: the generator's loss, cost minus
+    /// entropy (theory, statement 3). `energy` gives c of points `[N, d] → [N]`.
+    pub fn loss(
+        &self,
+        energy: &dyn Fn(&Tensor) -> Tensor,
+        count: usize,
+        rng: &mut Stream,
+    ) -> Tensor {
+        let free_energy = |drawn: &Drawn| energy(&drawn.points) + &drawn.log_density;
+        match self {
+            Self::Flow(flow) => free_energy(&flow.draw(count, rng)).mean(Kind::Double),
+            Self::Mixture(mixture) => mixture.expectation(&free_energy, count, rng),
+        }
+    }
+
+    /// Trainable tensors with names that begin with `prefix`; they share storage with the generator.
+    pub fn named(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        match self {
+            Self::Flow(flow) => flow.named(prefix),
+            Self::Mixture(mixture) => mixture.named(prefix),
+        }
+    }
+
+    /// Trainable tensors.
+    pub fn parameters(&self) -> Vec<Tensor> {
+        self.named("").into_iter().map(|(_, t)| t).collect()
+    }
+
+    /// Its weights.
+    pub fn save(&self) -> StateDict {
+        let mut state = StateDict::default();
+        state.extend(self.named(""));
+        state
+    }
+
+    /// Overwrites its weights with those that [`Generator::save`] gave.
+    pub fn load(&self, state: &StateDict) -> Result<(), StateError> {
+        state.copy_all(self.named(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use costate_envs::rng::stream;
+
+    use super::*;
+    use crate::ebm::normals;
+    use crate::nn;
+
+    /// A generator of some kind whose weights are all moved at random.
+    fn moved(shape: &Shape, dim: usize, by: f64) -> Generator {
+        let mut rng = stream(4, "moved", dim as u64);
+        let generator = Generator::blank(shape, dim, &mut rng);
+        tch::no_grad(|| {
+            for mut t in generator.parameters() {
+                let count = t.numel();
+                let noise = normals(count, 1, &mut rng).view_as(&t) * by;
+                let _ = t.g_add_(&noise);
+            }
+        });
+        generator
+    }
+
+    fn shapes() -> [Shape; 2] {
+        [
+            Shape::Flow {
+                layers: 4,
+                hidden: vec![8],
+            },
+            Shape::Mixture { components: 3 },
+        ]
+    }
+
+    #[test]
+    fn densities_integrate_to_one() {
+        for shape in shapes() {
+            let line: Vec<f64> = (-4000..4000).map(|i| f64::from(i) * 0.005).collect();
+            let one = moved(&shape, 1, 0.4).log_density(&Tensor::from_slice(&line).view([-1, 1]));
+            let mass = one.exp().sum(Kind::Double).double_value(&[]) * 0.005;
+            assert!((mass - 1.0).abs() < 1e-6, "{shape:?}: {mass}");
+            let side: Vec<f64> = (-300..300).map(|i| f64::from(i) * 0.05).collect();
+            let grid: Vec<f64> = side
+                .iter()
+                .flat_map(|x| side.iter().flat_map(move |y| [*x, *y]))
+                .collect();
+            let two = moved(&shape, 2, 0.3).log_density(&Tensor::from_slice(&grid).view([-1, 2]));
+            let mass = two.exp().sum(Kind::Double).double_value(&[]) * 0.0025;
+            assert!((mass - 1.0).abs() < 2e-3, "{shape:?}: {mass}");
+        }
+    }
+
+    #[test]
+    fn draws_carry_their_density_and_come_from_it() {
+        for shape in shapes() {
+            let generator = moved(&shape, 3, 0.3);
+            let drawn = generator.draw(20_000, &mut stream(1, "draw", 0));
+            let again = generator.log_density(&drawn.points);
+            let difference = (&again - &drawn.log_density).abs().max().double_value(&[]);
+            assert!(difference < 1e-9, "{shape:?}: {difference}");
+            // E_q[N(x; 0, 4 I) / q(x)] = 1: a wrong volume shows here.
+            let wide = crate::ebm::log_standard_normal(&(&drawn.points / 0.7)) - 3.0 * 0.7_f64.ln();
+            let ratio = nn::to_f64(&(wide - again).exp());
+            let mean = ratio.iter().sum::<f64>() / 2e4;
+            let spread = ratio.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / 2e4;
+            assert!(
+                (mean - 1.0).abs() < 5.0 * (spread / 2e4).sqrt(),
+                "{shape:?}: {mean}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_flows_volume_is_the_jacobians() {
+        let Generator::Flow(flow) = moved(&shapes()[0], 3, 0.5) else {
+            panic!("another kind");
+        };
+        let x = normals(1, 3, &mut stream(2, "x", 0)).set_requires_grad(true);
+        let u = flow.noise_of(&x);
+        let rows: Vec<Tensor> = (0..3)
+            .map(|i| Tensor::run_backward(&[u.get(0).get(i)], &[&x], true, false).remove(0))
+            .collect();
+        let volume = Tensor::cat(&rows, 0).det().abs().log().double_value(&[]);
+        let claimed = flow.log_density(&x) - crate::ebm::log_standard_normal(&u);
+        assert!((volume - claimed.double_value(&[0])).abs() < 1e-10);
+    }
+
+    #[test]
+    fn the_loss_has_the_gradient_of_finite_differences() {
+        // A quadratic energy and common random numbers: the loss is a smooth function of the parameters. For the
+        // mixture that covers its weights, which no draw depends on.
+        let energy = |x: &Tensor| crate::ebm::row_sums(&((x - 0.3).square() * 0.8));
+        for shape in shapes() {
+            let generator = moved(&shape, 2, 0.3);
+            let loss = || generator.loss(&energy, 60, &mut stream(3, "loss", 0));
+            let parameters = generator.parameters();
+            let gradients = Tensor::run_backward(&[loss()], &parameters, false, false);
+            for (p, g) in parameters.iter().zip(&gradients) {
+                let g = nn::to_f64(g);
+                for (i, g) in g.iter().enumerate() {
+                    let nudge = |by: f64| {
+                        tch::no_grad(|| {
+                            let mut flat = p.view(-1).narrow(0, i as i64, 1);
+                            let _ = flat.g_add_scalar_(by);
+                        });
+                    };
+                    nudge(1e-5);
+                    let above = loss().double_value(&[]);
+                    nudge(-2e-5);
+                    let below = loss().double_value(&[]);
+                    nudge(1e-5);
+                    let slope = (above - below) / 2e-5;
+                    assert!(
+                        (slope - g).abs() < 1e-5 * (1.0 + g.abs()),
+                        "{shape:?}: {slope} {g}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_mixtures_loss_estimates_the_expectation() {
+        // E_q[c + log q] by plain draws from the mixture, components chosen by chance.
+        let generator = moved(&Shape::Mixture { components: 3 }, 2, 0.8);
+        let energy = |x: &Tensor| crate::ebm::row_sums(&x.square());
+        let stratified = generator.loss(&energy, 60_000, &mut stream(5, "loss", 0));
+        let drawn = generator.draw(60_000, &mut stream(6, "draw", 0));
+        let plain = (energy(&drawn.points) + drawn.log_density).mean(Kind::Double);
+        let difference = (stratified - plain).double_value(&[]);
+        assert!(difference.abs() < 0.06, "{difference}");
+    }
+}

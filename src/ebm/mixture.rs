@@ -1,0 +1,221 @@
+//! Gaussian mixtures with full covariances: fitted by expectation-maximisation, then moved by gradients.
+
+use costate_envs::rng::Stream;
+use rand::RngExt;
+use tch::{Device, Kind, Tensor};
+
+use super::generator::Drawn;
+use super::{normals, row_sums};
+use crate::nn;
+
+/// q(x) = Σ_k w_k N(x; μ_k, L_k L_kᵀ), with w = softmax(logits) and L_k lower triangular.
+#[derive(Debug)]
+pub struct Mixture {
+    /// `[K]`.
+    logits: Tensor,
+    /// μ, `[K, d]`.
+    means: Tensor,
+    /// What is below the diagonals of the L_k, `[K, d, d]`; the rest of it is not read.
+    lower: Tensor,
+    /// Logarithms of the diagonals of the L_k, `[K, d]`.
+    log_diagonals: Tensor,
+}
+
+/// Passes of expectation-maximisation at most, and the gain in nats a row below which they end.
+const PASSES: usize = 200;
+const LEAST_GAIN: f64 = 1e-5;
+
+impl Mixture {
+    /// `components` equal standard Gaussians in `dim` dimensions, to be overwritten.
+    pub fn blank(dim: usize, components: usize) -> Self {
+        let (k, d) = (components as i64, dim as i64);
+        let zeros = |shape: &[i64]| {
+            Tensor::zeros(shape, (Kind::Double, Device::Cpu)).set_requires_grad(true)
+        };
+        Self {
+            logits: zeros(&[k]),
+            means: zeros(&[k, d]),
+            lower: zeros(&[k, d, d]),
+            log_diagonals: zeros(&[k, d]),
+        }
+    }
+
+    /// Fits `components` Gaussians to rows `[N, d]` of unit covariance, from centres chosen by k-means++ (Arthur and
+    /// Vassilvitskii 2007). Covariances are posterior modes under an inverse-Wishart prior worth d + 2 rows of covariance
+    /// I/K^(2/d) (Fraley and Raftery 2007, section 3): no component can collapse onto a point.
+    pub fn fit(rows: &Tensor, components: usize, rng: &mut Stream) -> Self {
+        tch::no_grad(|| {
+            let mut shares = nearest_centre(rows, &centres(rows, components, rng));
+            let mut mixture = Self::maximise(rows, &shares);
+            let mut reached = f64::NEG_INFINITY;
+            for _ in 0..PASSES {
+                let joint = mixture.joint(rows);
+                let total = joint.logsumexp([0_i64].as_slice(), true);
+                let now = total.mean(Kind::Double).double_value(&[]);
+                if now - reached < LEAST_GAIN {
+                    break;
+                }
+                reached = now;
+                shares = (joint - total).exp();
+                mixture = Self::maximise(rows, &shares);
+            }
+            mixture
+        })
+        .trainable()
+    }
+
+    /// The mixture most probable where component k is responsible for the share `shares[k, i]` of row i.
+    fn maximise(rows: &Tensor, shares: &Tensor) -> Self {
+        let (k, d) = (shares.size()[0], rows.size()[1]);
+        let counts = row_sums(shares).unsqueeze(1) + 1e-9;
+        let means = shares.matmul(rows) / &counts;
+        let centred = rows.unsqueeze(0) - means.unsqueeze(1);
+        let scatter = (&centred * shares.unsqueeze(2))
+            .transpose(1, 2)
+            .matmul(&centred);
+        let prior = (d + 2) as f64;
+        let spread = (k as f64).powf(-2.0 / d as f64);
+        let identity = Tensor::eye(d, (Kind::Double, Device::Cpu));
+        let covariances = (scatter + identity * (prior * spread)) / (counts.unsqueeze(2) + prior);
+        let factors = covariances.linalg_cholesky(false);
+        Self {
+            logits: (counts / rows.size()[0] as f64).log().squeeze_dim(1),
+            means,
+            log_diagonals: factors.diagonal(0, 1, 2).log().contiguous(),
+            lower: factors,
+        }
+    }
+
+    fn trainable(self) -> Self {
+        let leaf = |t: Tensor| t.detach().set_requires_grad(true);
+        Self {
+            logits: leaf(self.logits),
+            means: leaf(self.means),
+            lower: leaf(self.lower.tril(-1)),
+            log_diagonals: leaf(self.log_diagonals),
+        }
+    }
+
+    /// Components.
+    pub fn components(&self) -> usize {
+        self.logits.size()[0] as usize
+    }
+
+    /// L_k, `[K, d, d]`.
+    fn factors(&self) -> Tensor {
+        self.lower.tril(-1) + self.log_diagonals.exp().diag_embed(0, 1, 2)
+    }
+
+    /// log w_k + log N(x_i; μ_k, L_k L_kᵀ), `[K, N]`.
+    fn joint(&self, x: &Tensor) -> Tensor {
+        let d = x.size()[1] as f64;
+        let centred = (x.unsqueeze(0) - self.means.unsqueeze(1)).transpose(1, 2);
+        let white = self
+            .factors()
+            .linalg_solve_triangular(&centred, false, true, false);
+        let squared = row_sums(&white.square());
+        let log_volume = row_sums(&self.log_diagonals);
+        let constant = 0.5 * d * (2.0 * std::f64::consts::PI).ln();
+        let log_weight = self.logits.log_softmax(0, Kind::Double) - log_volume - constant;
+        squared * -0.5 + log_weight.unsqueeze(1)
+    }
+
+    /// log q of every row, `[N, d] → [N]`.
+    pub fn log_density(&self, x: &Tensor) -> Tensor {
+        self.joint(x).logsumexp([0_i64].as_slice(), false)
+    }
+
+    /// Independent draws; no gradient flows through the choice of components.
+    pub fn draw(&self, count: usize, rng: &mut Stream) -> Tensor {
+        let weights = nn::to_f64(&self.logits.softmax(0, Kind::Double));
+        let chosen: Vec<i64> = (0..count).map(|_| pick(&weights, rng)).collect();
+        let chosen = Tensor::from_slice(&chosen);
+        let noise = normals(count, self.means.size()[1] as usize, rng).unsqueeze(2);
+        let spread = self.factors().index_select(0, &chosen).matmul(&noise);
+        self.means.index_select(0, &chosen) + spread.squeeze_dim(2)
+    }
+
+    /// E_q[g] = Σ_k w_k E_ε[g(μ_k + L_k ε)] with `count` points in all: the sum over components is exact and the points are
+    /// differentiable, so its gradient is that of E_q[g] in every parameter, the weights included.
+    pub fn expectation(
+        &self,
+        g: &dyn Fn(&Drawn) -> Tensor,
+        count: usize,
+        rng: &mut Stream,
+    ) -> Tensor {
+        let (k, d) = (self.components(), self.means.size()[1]);
+        let each = count.div_ceil(k);
+        let noise = normals(k * each, d as usize, rng).view([k as i64, each as i64, d]);
+        let points = noise.matmul(&self.factors().transpose(1, 2)) + self.means.unsqueeze(1);
+        let points = points.reshape([-1, d]);
+        let log_density = self.log_density(&points);
+        let values = g(&Drawn {
+            points,
+            log_density,
+        })
+        .view([k as i64, each as i64]);
+        let means = row_sums(&values) / each as f64;
+        (means * self.logits.softmax(0, Kind::Double)).sum(Kind::Double)
+    }
+
+    /// Trainable tensors by name.
+    pub fn named(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        let parts = [
+            ("logits", &self.logits),
+            ("means", &self.means),
+            ("lower", &self.lower),
+            ("log_diagonals", &self.log_diagonals),
+        ];
+        parts
+            .map(|(name, t)| (format!("{prefix}{name}"), t.shallow_clone()))
+            .into()
+    }
+}
+
+/// An index with the given probabilities.
+fn pick(weights: &[f64], rng: &mut Stream) -> i64 {
+    let mut left: f64 = rng.random::<f64>() * weights.iter().sum::<f64>();
+    for (i, w) in weights.iter().enumerate() {
+        left -= w;
+        if left < 0.0 {
+            return i as i64;
+        }
+    }
+    weights.len() as i64 - 1
+}
+
+/// Squared distances, `[K, N]`.
+fn distances(rows: &Tensor, centres: &Tensor) -> Tensor {
+    Tensor::cdist(centres, rows, 2.0, None::<i64>).square()
+}
+
+/// Rows far apart: each with a probability proportional to its squared distance from those before.
+fn centres(rows: &Tensor, count: usize, rng: &mut Stream) -> Tensor {
+    let n = rows.size()[0];
+    let first = rng.random_range(0..n);
+    let mut chosen = rows.narrow(0, first, 1);
+    while (chosen.size()[0] as usize) < count {
+        let (least, _) = distances(rows, &chosen).min_dim(0, false);
+        let next = pick(&nn::to_f64(&least), rng);
+        chosen = Tensor::cat(&[chosen, rows.narrow(0, next, 1)], 0);
+    }
+    chosen
+}
+
+/// 1 where a centre is a row's nearest, `[K, N]`, after a few passes of Lloyd's algorithm.
+fn nearest_centre(rows: &Tensor, centres: &Tensor) -> Tensor {
+    let mut centres = centres.shallow_clone();
+    let count = centres.size()[0];
+    let shares = |centres: &Tensor| {
+        let nearest = distances(rows, centres).argmin(0, false);
+        nearest.one_hot(count).tr().to_kind(Kind::Double)
+    };
+    for _ in 0..10 {
+        let own = shares(&centres);
+        let sizes = row_sums(&own).unsqueeze(1);
+        // A centre that nobody is nearest to stays where it is.
+        let moved = own.matmul(rows) / sizes.clamp_min(1.0);
+        centres = moved.where_self(&sizes.gt(0.0), &centres);
+    }
+    shares(&centres)
+}

@@ -1,0 +1,69 @@
+//! Energy-based models over plain vectors: p_θ(x) = exp(−c_θ(x)) / Z.
+//!
+//! The paper's last section (Finn, Christiano, Abbeel and Levine 2016, arXiv 1611.03852): a data point x in place of a
+//! trajectory, and a generator whose density can be evaluated. The loss is the trajectories' own
+//! ([`crate::discriminator`]), log Z is solved as theirs is ([`crate::density::solve_log_z`]). Langevin dynamics is the other
+//! source of negatives. All in f64.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `table`, `read` | named columns of numbers, from CSV, Parquet or a dataset; the held-out share |
+//! | `whitening` | from the data's units to mean 0 and covariance I, and back |
+//! | `known` | densities whose entropy is known |
+//! | `mixture`, `flow`, `generator` | Gaussian mixtures and affine-coupling flows: exact density, exact samples |
+//! | `energy` | c_θ(x) relative to a base density |
+//! | `gan`, `langevin` | the two ways to train it |
+//! | `hmc`, `ais` | Hamiltonian transitions; log Z by annealed importance sampling |
+//! | `fit`, `model` | from a table to a model in the data's units; its file |
+//! | `landscape` | free energy over two columns |
+
+mod ais;
+mod energy;
+mod fit;
+mod flow;
+mod gan;
+mod generator;
+mod hmc;
+mod known;
+mod landscape;
+mod langevin;
+mod mixture;
+mod model;
+mod read;
+mod settings;
+mod table;
+mod whitening;
+
+pub use ais::{AisEstimate, AisSettings};
+pub use fit::{Fit, Request, Stage, Watch, fit};
+pub use generator::GeneratorKind;
+pub use known::Known;
+pub use landscape::{FreeEnergy, free_energy};
+pub use langevin::LangevinSettings;
+pub use model::{Model, Scores};
+pub use read::read;
+pub use settings::{BaseKind, FlowSettings, Method, MixtureSettings, Settings};
+pub use table::{Split, Table};
+
+use costate_envs::rng::Stream;
+use rand_distr::{Distribution, StandardNormal};
+use tch::Tensor;
+
+/// Standard normal numbers, `[rows, columns]`.
+fn normals(rows: usize, columns: usize, rng: &mut Stream) -> Tensor {
+    let values: Vec<f64> = (0..rows * columns)
+        .map(|_| StandardNormal.sample(&mut *rng))
+        .collect();
+    Tensor::from_slice(&values).view([rows as i64, columns as i64])
+}
+
+/// log N(x; 0, I) of every row, `[N, d] → [N]`.
+fn log_standard_normal(x: &Tensor) -> Tensor {
+    let constant = 0.5 * x.size()[1] as f64 * (2.0 * std::f64::consts::PI).ln();
+    row_sums(&x.square()) * -0.5 - constant
+}
+
+/// Sums over the columns, `[N, d] → [N]`.
+fn row_sums(x: &Tensor) -> Tensor {
+    x.sum_dim_intlist([1_i64].as_slice(), false, x.kind())
+}

@@ -1,0 +1,269 @@
+//! A fitted model in the data's units, and its file.
+
+use std::path::Path;
+
+use costate_envs::rng::stream;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::ais::AisEstimate;
+use super::energy::{Base, Energy};
+use super::generator::{Generator, Shape};
+use super::settings::Settings;
+use super::table::Table;
+use super::whitening::Whitening;
+use crate::error::Error;
+use crate::nn::{self, StateDict, StateError};
+
+/// Version of `energy.safetensors` of an energy over plain vectors.
+const FORMAT: u32 = 1;
+
+/// Rows that are scored at once.
+const CHUNK: usize = 8192;
+
+/// p(x) = exp(−E(x)) / Z over the columns of a table; E(x) = c_θ(z) + log |det A| with x = m + A z, so that E and log Z
+/// belong to the data's units.
+pub struct Model {
+    /// The columns, in order.
+    pub columns: Vec<String>,
+    /// From the data's units to white ones.
+    pub whitening: Whitening,
+    /// c_θ, over white units.
+    pub energy: Energy,
+    /// The generator that was trained with it.
+    pub generator: Option<Generator>,
+    /// log Z.
+    pub log_z: AisEstimate,
+    /// How it was fitted.
+    pub settings: Settings,
+}
+
+/// What a model says of some rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// E(x), nats.
+    pub energies: Vec<f64>,
+    /// log p(x) = −E(x) − log Z, nats.
+    pub log_densities: Vec<f64>,
+}
+
+/// What stands in the file beside the weights.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    format: u32,
+    /// Tells this file from a policy's or a cost's.
+    kind: Kind,
+    columns: Vec<String>,
+    /// Absent: the Gaussian.
+    base: Option<Shape>,
+    generator: Option<Shape>,
+    log_z: AisEstimate,
+    settings: Settings,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    VectorEnergy,
+}
+
+impl Model {
+    /// E and log p of some rows.
+    pub fn score(&self, table: &Table, rows: &[usize]) -> Scores {
+        let mut energies = Vec::with_capacity(rows.len());
+        for chunk in rows.chunks(CHUNK) {
+            let z = self.whitening.whiten(table, chunk.iter().copied());
+            energies.extend(self.white_energies(&z));
+        }
+        let log_densities = energies.iter().map(|e| -e - self.log_z.log_z).collect();
+        Scores {
+            energies,
+            log_densities,
+        }
+    }
+
+    /// E of white rows.
+    pub(super) fn white_energies(&self, z: &Tensor) -> Vec<f64> {
+        let volume = self.whitening.log_volume();
+        let c = tch::no_grad(|| nn::to_f64(&self.energy.of(z)));
+        c.into_iter().map(|c| c + volume).collect()
+    }
+
+    /// The generator's own log q of some rows, in the data's units; `None` without one.
+    pub fn generator_log_densities(&self, table: &Table, rows: &[usize]) -> Option<Vec<f64>> {
+        let generator = self.generator.as_ref()?;
+        let volume = self.whitening.log_volume();
+        let z = self.whitening.whiten(table, rows.iter().copied());
+        let log_q = tch::no_grad(|| nn::to_f64(&generator.log_density(&z)));
+        Some(log_q.into_iter().map(|l| l - volume).collect())
+    }
+
+    /// Components of the generator, if it is a mixture.
+    pub fn components(&self) -> Option<usize> {
+        match &self.generator {
+            Some(Generator::Mixture(mixture)) => Some(mixture.components()),
+            _ => None,
+        }
+    }
+
+    /// The bytes of `energy.safetensors`.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
+        let shape = |g: &Generator| g.shape(&self.settings);
+        let mut state = StateDict::default();
+        self.whitening.save(&mut state);
+        state.extend(self.energy.correction.named("energy."));
+        let base = match &self.energy.base {
+            Base::Gaussian => None,
+            Base::Clone(clone) => {
+                state.nest("base.", clone.save());
+                Some(shape(clone))
+            }
+        };
+        if let Some(generator) = &self.generator {
+            state.nest("generator.", generator.save());
+        }
+        state.to_bytes(&Header {
+            format: FORMAT,
+            kind: Kind::VectorEnergy,
+            columns: self.columns.clone(),
+            base,
+            generator: self.generator.as_ref().map(shape),
+            log_z: self.log_z.clone(),
+            settings: self.settings.clone(),
+        })
+    }
+
+    /// Reads what [`Model::to_bytes`] gave.
+    ///
+    /// Errors: a file that is not there, not of this kind, or damaged.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let (state, header): (_, Header) = StateDict::read_format(file, FORMAT)?;
+        let foreign = |reason: &str| StateError::Foreign {
+            file: file.display().to_string(),
+            reason: reason.into(),
+        };
+        let dim = header.columns.len();
+        if dim == 0 || !header.log_z.log_z.is_finite() {
+            return Err(foreign("no columns, or no log Z").into());
+        }
+        // Every weight is overwritten; the stream only gives networks something to begin with.
+        let mut unused = stream(0, "ebm read", 0);
+        let mut stored = |shape: &Shape, prefix: &str| -> Result<Generator, StateError> {
+            let generator = Generator::blank(shape, dim, &mut unused);
+            generator.load(&state.below(prefix))?;
+            Ok(generator)
+        };
+        let base = match &header.base {
+            None => Base::Gaussian,
+            Some(shape) => Base::Clone(stored(shape, "base.")?),
+        };
+        let generator = match &header.generator {
+            None => None,
+            Some(shape) => Some(stored(shape, "generator.")?),
+        };
+        let energy = Energy::new(base, dim, &header.settings.hidden, &mut unused);
+        state.copy_all(energy.correction.named("energy."))?;
+        Ok(Self {
+            whitening: Whitening::load(dim, &state)?,
+            energy,
+            generator,
+            columns: header.columns,
+            log_z: header.log_z,
+            settings: header.settings,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::ebm::{GeneratorKind, Known, Method, Request, Watch, fit};
+    use crate::run::settings::Override;
+
+    #[test]
+    fn a_stored_model_scores_to_the_bit() {
+        let table = Known::named("banana").unwrap().sample(300, 1);
+        let few = [
+            "rounds=4",
+            "checks=2",
+            "flow.steps=5",
+            "ais.chains=100",
+            "ais.temperatures=4",
+        ]
+        .map(|text| {
+            let (key, value) = text.split_once('=').unwrap();
+            Override {
+                key: key.into(),
+                value: value.into(),
+            }
+        });
+        for (method, generator) in [
+            (Method::Gan, GeneratorKind::Flow),
+            (Method::Gan, GeneratorKind::Mixture),
+            (Method::Langevin, GeneratorKind::Flow),
+        ] {
+            let settings = Settings::of(method).unwrap().with(&few).unwrap();
+            let request = Request {
+                table: &table,
+                source: "t",
+                method,
+                generator,
+                held_out: 0.2,
+                samples: 10,
+                settings: &settings,
+                seed: 3,
+            };
+            let once = || {
+                let interrupt = AtomicBool::new(false);
+                let mut watch = Watch {
+                    interrupt: &interrupt,
+                    report: &mut |_, _, _, _| {},
+                };
+                fit(&request, &mut watch).unwrap()
+            };
+            let fit = once();
+            let bytes = fit.model.to_bytes().unwrap();
+            assert_eq!(
+                bytes,
+                once().model.to_bytes().unwrap(),
+                "the same seed gives other bits"
+            );
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("energy.safetensors");
+            std::fs::write(&file, &bytes).unwrap();
+            let read = Model::read(&file).unwrap();
+            let rows: Vec<usize> = (0..table.len()).collect();
+            assert_eq!(read.score(&table, &rows), fit.model.score(&table, &rows));
+            assert_eq!(
+                read.generator_log_densities(&table, &rows),
+                fit.model.generator_log_densities(&table, &rows)
+            );
+            assert_eq!(read.to_bytes().unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn foreign_and_damaged_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("energy.safetensors");
+        let mut state = StateDict::default();
+        state.insert_numbers("x", &[1.0]);
+        let other = state
+            .to_bytes(&serde_json::json!({ "format": 1, "kind": "policy" }))
+            .unwrap();
+        for bytes in [&other[..], b"nothing"] {
+            std::fs::write(&file, bytes).unwrap();
+            let error = Model::read(&file).err().expect("refused").to_string();
+            assert!(error.contains("energy.safetensors"), "{error}");
+        }
+        let newer = state
+            .to_bytes(&serde_json::json!({ "format": 99 }))
+            .unwrap();
+        std::fs::write(&file, newer).unwrap();
+        let error = Model::read(&file).err().expect("refused").to_string();
+        assert!(error.contains("format 99 is newer"), "{error}");
+    }
+}

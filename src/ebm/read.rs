@@ -1,0 +1,385 @@
+//! Tables from CSV files, Parquet files and demonstration datasets.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
+use costate_demos::Dataset;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::table::{Table, unknown_column};
+use crate::error::Error;
+
+/// Reads the columns `wanted` (all without) of a CSV file with a header, a Parquet file, or the states and actions of a
+/// dataset folder.
+///
+/// Errors, each with file, row and column: what is not there, not a finite number, or not a table.
+pub fn read(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
+    let name = path.display();
+    if let Some(wanted) = wanted {
+        let doubled = wanted
+            .iter()
+            .enumerate()
+            .find(|(i, w)| wanted[..*i].contains(w));
+        if let Some((_, twice)) = doubled {
+            return Err(Error::Misuse(format!("--columns names `{twice}` twice")));
+        }
+    }
+    let metadata = path.metadata().map_err(|e| {
+        Error::Misuse(format!(
+            "{name}: {e}; expected a CSV or Parquet file, or a dataset folder"
+        ))
+    })?;
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .map(str::to_ascii_lowercase);
+    match extension.as_deref() {
+        _ if metadata.is_dir() => dataset(path, wanted),
+        Some("csv") => csv(path, wanted),
+        Some("parquet") => parquet(path, wanted),
+        _ => Err(Error::Misuse(format!(
+            "{name}: expected a file that ends in .csv or .parquet, or a dataset folder"
+        ))),
+    }
+}
+
+/// Where the wanted columns stand among all, with names; all without.
+fn choose(all: &[String], wanted: Option<&[String]>, source: &str) -> Result<Vec<usize>, Error> {
+    let place = |w: &String| {
+        let found = all.iter().position(|c| c == w);
+        found.ok_or_else(|| match unknown_column(w, all) {
+            Error::Misuse(text) => Error::Misuse(format!("{source}: {text}")),
+            other => other,
+        })
+    };
+    if let Some((i, twice)) = all.iter().enumerate().find(|(i, c)| all[..*i].contains(c)) {
+        return Err(Error::Misuse(format!(
+            "{source}: columns {} and {} are both called `{twice}`",
+            all.iter().position(|c| c == twice).unwrap_or(0) + 1,
+            i + 1
+        )));
+    }
+    wanted.map_or(Ok((0..all.len()).collect()), |w| {
+        w.iter().map(place).collect()
+    })
+}
+
+fn finish(
+    source: &str,
+    all: &[String],
+    chosen: &[usize],
+    values: Vec<f64>,
+) -> Result<Table, Error> {
+    if values.is_empty() {
+        return Err(Error::Misuse(format!("{source}: no rows of data")));
+    }
+    Ok(Table::new(
+        chosen.iter().map(|&i| all[i].clone()).collect(),
+        values,
+    ))
+}
+
+fn csv(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
+    let source = path.display().to_string();
+    let broken = |e: csv::Error| Error::Misuse(format!("{source}: not a CSV file: {e}"));
+    // Rows of another length are told here, with what was expected.
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_path(path)
+        .map_err(broken)?;
+    let header = reader.headers().map_err(broken)?;
+    let all: Vec<String> = header
+        .iter()
+        .map(|c| c.trim_start_matches('\u{feff}').to_owned())
+        .collect();
+    if all.is_empty() {
+        return Err(Error::Misuse(format!(
+            "{source}: empty, expected a first line of column names and rows of numbers"
+        )));
+    }
+    if all.iter().all(|c| c.parse::<f64>().is_ok()) {
+        return Err(Error::Misuse(format!(
+            "{source}, line 1: `{}` are numbers, expected names of columns",
+            all.join(",")
+        )));
+    }
+    if let [only] = &all[..]
+        && let Some(mark) = [';', '\t'].into_iter().find(|m| only.contains(*m))
+    {
+        return Err(Error::Misuse(format!(
+            "{source}, line 1: columns are separated by {mark:?}, expected commas"
+        )));
+    }
+    let chosen = choose(&all, wanted, &source)?;
+    let mut values = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(broken)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        if record.len() != all.len() {
+            return Err(Error::Misuse(format!(
+                "{source}, line {line}: {} fields, expected {} as in the header",
+                record.len(),
+                all.len()
+            )));
+        }
+        for &i in &chosen {
+            let text = &record[i];
+            match text.parse::<f64>() {
+                Ok(v) if v.is_finite() => values.push(v),
+                _ => {
+                    let found = match text {
+                        "" => "is empty".into(),
+                        _ => format!("is `{}`", text.chars().take(40).collect::<String>()),
+                    };
+                    return Err(not_a_number(
+                        &format!("{source}, line {line}"),
+                        &all[i],
+                        &found,
+                    ));
+                }
+            }
+        }
+    }
+    finish(&source, &all, &chosen, values)
+}
+
+fn not_a_number(place: &str, column: &str, found: &str) -> Error {
+    Error::Misuse(format!(
+        "{place}, column `{column}`: {found}, expected a finite number; leave rows or columns like that out (--columns)"
+    ))
+}
+
+fn parquet(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
+    let source = path.display().to_string();
+    let file = File::open(path).map_err(Error::io(path))?;
+    // Damaged pages can panic inside the decoder.
+    catch_unwind(AssertUnwindSafe(|| decode(&source, file, wanted))).unwrap_or_else(|_| {
+        Err(Error::Misuse(format!(
+            "{source}: not a Parquet file, or a damaged one"
+        )))
+    })
+}
+
+fn decode(source: &str, file: File, wanted: Option<&[String]>) -> Result<Table, Error> {
+    let broken = |e: &dyn std::fmt::Display| {
+        Error::Misuse(format!(
+            "{source}: not a Parquet file, or a damaged one: {e}"
+        ))
+    };
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(&e))?;
+    let schema = builder.schema().clone();
+    let all: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
+    let chosen = choose(&all, wanted, source)?;
+    for &i in &chosen {
+        let field = schema.field(i);
+        if !field.data_type().is_numeric() || matches!(field.data_type(), DataType::Float16) {
+            return Err(not_a_number(
+                source,
+                field.name(),
+                &format!("is of type {}", field.data_type()),
+            ));
+        }
+    }
+    let mask = ProjectionMask::roots(builder.parquet_schema(), chosen.iter().copied());
+    let reader = builder
+        .with_projection(mask)
+        .build()
+        .map_err(|e| broken(&e))?;
+    let mut values = Vec::new();
+    let mut row = 0;
+    for batch in reader {
+        let batch = batch.map_err(|e| broken(&e))?;
+        let columns = chosen
+            .iter()
+            .map(|&i| numbers(&batch, &all[i], source, row))
+            .collect::<Result<Vec<_>, _>>()?;
+        for i in 0..batch.num_rows() {
+            values.extend(columns.iter().map(|c| c[i]));
+        }
+        row += batch.num_rows();
+    }
+    finish(source, &all, &chosen, values)
+}
+
+/// A column of a batch that begins with row `from`, as finite numbers.
+fn numbers(batch: &RecordBatch, name: &str, source: &str, from: usize) -> Result<Vec<f64>, Error> {
+    let bad = |i: usize, found: &str| {
+        not_a_number(&format!("{source}, row {}", from + i + 1), name, found)
+    };
+    let Some(column) = batch.column_by_name(name) else {
+        return Err(bad(0, "is missing"));
+    };
+    if let Some(i) = (0..column.len()).find(|&i| column.is_null(i)) {
+        return Err(bad(i, "is null"));
+    }
+    let column = as_f64(column.as_ref())
+        .ok_or_else(|| bad(0, &format!("is of type {}", column.data_type())))?;
+    match column.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(bad(i, &format!("is {}", column[i]))),
+        None => Ok(column),
+    }
+}
+
+fn as_f64(column: &dyn Array) -> Option<Vec<f64>> {
+    use arrow_array::types as t;
+    macro_rules! widen {
+        ($kind:ty) => {
+            column
+                .as_primitive::<$kind>()
+                .values()
+                .iter()
+                .map(|v| *v as f64)
+                .collect()
+        };
+    }
+    Some(match column.data_type() {
+        DataType::Float64 => column.as_primitive::<Float64Type>().values().to_vec(),
+        DataType::Float32 => widen!(t::Float32Type),
+        DataType::Int8 => widen!(t::Int8Type),
+        DataType::Int16 => widen!(t::Int16Type),
+        DataType::Int32 => widen!(t::Int32Type),
+        DataType::Int64 => widen!(t::Int64Type),
+        DataType::UInt8 => widen!(t::UInt8Type),
+        DataType::UInt16 => widen!(t::UInt16Type),
+        DataType::UInt32 => widen!(t::UInt32Type),
+        DataType::UInt64 => widen!(t::UInt64Type),
+        _ => return None,
+    })
+}
+
+/// One row a step: the state's channels, then the action's.
+fn dataset(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
+    let source = path.display().to_string();
+    let dataset = Dataset::open(path)?;
+    let spec = &dataset.meta().spec;
+    let names = |prefix: &str, space: &costate_envs::Space| -> Vec<String> {
+        space.names().map(|n| format!("{prefix}{n}")).collect()
+    };
+    let all = [names("", &spec.observation), names("action.", &spec.action)].concat();
+    let chosen = choose(&all, wanted, &source)?;
+    let mut values = Vec::new();
+    for episode in dataset.episodes() {
+        let trajectory = &episode.trajectory;
+        for t in 0..trajectory.len() {
+            let row = [trajectory.observation(t), trajectory.action(t)].concat();
+            values.extend(chosen.iter().map(|&i| f64::from(row[i])));
+        }
+    }
+    finish(&source, &all, &chosen, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Float32Array, Float64Array, Int64Array, StringArray};
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    fn written(name: &str, bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        fs::write(&file, bytes).unwrap();
+        (folder, file)
+    }
+
+    fn refused(name: &str, bytes: &[u8], columns: Option<&[&str]>) -> String {
+        let (_folder, file) = written(name, bytes);
+        let columns: Option<Vec<String>> =
+            columns.map(|c| c.iter().map(|c| (*c).to_owned()).collect());
+        let error = read(&file, columns.as_deref()).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn csv_with_chosen_columns() {
+        let text = "\u{feff}a, b ,\"long, name\"\n1,x,2e3\n-0.5,y,7\n";
+        let (_folder, file) = written("t.csv", text.as_bytes());
+        let wanted = ["long, name".to_owned(), "a".to_owned()];
+        let table = read(&file, Some(&wanted)).unwrap();
+        assert_eq!(table.columns(), &wanted);
+        assert_eq!(table.values(), [2e3, 1.0, 7.0, -0.5]);
+    }
+
+    #[test]
+    fn hostile_csv_is_told_with_its_place() {
+        for (bytes, part) in [
+            (&b""[..], "empty, expected a first line"),
+            (b"a,b\n", "no rows of data"),
+            (b"1,2\n3,4\n", "line 1: `1,2` are numbers, expected names"),
+            (b"a;b\n1;2\n", "separated by ';', expected commas"),
+            (b"a,a\n1,2\n", "columns 1 and 2 are both called `a`"),
+            (b"a,b\n1,2\n3\n", "line 3: 1 fields, expected 2"),
+            (b"a,b\n1,2\n3,4,5\n", "line 3: 3 fields, expected 2"),
+            (b"a,b\n1,2\n3,\n", "line 3, column `b`: is empty"),
+            (b"a,b\n1,oops\n", "line 2, column `b`: is `oops`"),
+            (b"a,b\n1,NaN\n", "line 2, column `b`: is `NaN`"),
+            (b"a,b\n1,1e999\n", "line 2, column `b`: is `1e999`"),
+            (b"a,b\n1,\xff\xfe\n", "not a CSV file"),
+        ] {
+            let message = refused("t.csv", bytes, None);
+            assert!(
+                message.contains(part) && message.contains("t.csv"),
+                "{message}"
+            );
+        }
+        let message = refused("t.csv", b"alpha,b\n1,2\n", Some(&["alpa"]));
+        assert!(
+            message.contains("no column `alpa`, did you mean `alpha`?")
+                || message.contains("`alpha`"),
+            "{message}"
+        );
+        assert!(refused("t.csv", b"a,b\n1,2\n", Some(&["a", "a"])).contains("names `a` twice"));
+        assert!(refused("t.txt", b"a\n1\n", None).contains(".csv or .parquet"));
+    }
+
+    fn parquet_bytes(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn parquet_of_several_types() {
+        let bytes = parquet_bytes(vec![
+            ("i", Arc::new(Int64Array::from(vec![1, -2]))),
+            ("t", Arc::new(StringArray::from(vec!["x", "y"]))),
+            ("f", Arc::new(Float32Array::from(vec![0.5, 4.0]))),
+        ]);
+        let (_folder, file) = written("t.parquet", &bytes);
+        let wanted = ["f".to_owned(), "i".to_owned()];
+        let table = read(&file, Some(&wanted)).unwrap();
+        assert_eq!(table.values(), [0.5, 1.0, 4.0, -2.0]);
+        let message = refused("t.parquet", &bytes, None);
+        assert!(message.contains("column `t`: is of type Utf8"), "{message}");
+    }
+
+    #[test]
+    fn hostile_parquet_is_told_with_its_place() {
+        let column = |v: Vec<Option<f64>>| {
+            parquet_bytes(vec![("v", Arc::new(Float64Array::from(v)) as ArrayRef)])
+        };
+        let null = refused("t.parquet", &column(vec![Some(1.0), None]), None);
+        assert!(null.contains("row 2, column `v`: is null"), "{null}");
+        let infinite = refused("t.parquet", &column(vec![Some(f64::INFINITY)]), None);
+        assert!(infinite.contains("row 1, column `v`: is inf"), "{infinite}");
+        assert!(refused("t.parquet", &column(vec![]), None).contains("no rows of data"));
+        assert!(refused("t.parquet", b"not parquet at all", None).contains("not a Parquet file"));
+        let mut damaged = column((0..500).map(|i| Some(f64::from(i).sqrt())).collect());
+        damaged.truncate(damaged.len() / 2);
+        assert!(refused("t.parquet", &damaged, None).contains("not a Parquet file"));
+    }
+}

@@ -1,0 +1,221 @@
+//! What can be set about a fit.
+
+use costate_envs::model::suggestion;
+use costate_envs::parameters::{self, SetError};
+use serde::{Deserialize, Serialize};
+
+use super::ais::AisSettings;
+use super::langevin::LangevinSettings;
+use crate::error::Error;
+use crate::run::settings::Override;
+
+/// Where negatives come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// A generator that learns against the energy: the discriminator at β = 1.
+    Gan,
+    /// Langevin dynamics on the energy itself: maximum likelihood.
+    Langevin,
+}
+
+/// What the energy is relative to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BaseKind {
+    /// The Gaussian with the data's mean and covariance.
+    Gaussian,
+    /// The generator as fitted by maximum likelihood.
+    Clone,
+}
+
+/// Affine-coupling flows, and how they are fitted by maximum likelihood.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowSettings {
+    /// Coupling layers.
+    pub layers: usize,
+    /// Units of the hidden layers of what scales and shifts.
+    pub hidden: Vec<usize>,
+    /// Steps of maximum likelihood at most.
+    pub steps: usize,
+    /// Rows a step.
+    pub batch: usize,
+    /// Adam's step size at the beginning; it falls to a hundredth.
+    pub learning_rate: f64,
+}
+
+/// Gaussian mixtures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MixtureSettings {
+    /// Components; `null` tries 1, 2, 3, 4, 6, 8, … and keeps what the validation rows like best.
+    pub components: Option<usize>,
+}
+
+/// Everything about a fit but data, method, generator and seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Units of the energy network's hidden layers.
+    pub hidden: Vec<usize>,
+    /// What the energy is relative to.
+    pub base: BaseKind,
+    /// Rounds of drawing negatives, a step on the energy, and one on the generator.
+    pub rounds: usize,
+    /// Rows and negatives of a step.
+    pub batch: usize,
+    /// Adam's step size for the energy at the beginning.
+    pub learning_rate: f64,
+    /// Share of the step sizes that is left at the end.
+    pub learning_rate_left: f64,
+    /// Weight of E[f_θ²] over rows and negatives, which keeps the correction of the base small.
+    pub correction_penalty: f64,
+    /// Adam's step size for the generator while it learns against the energy.
+    pub generator_learning_rate: f64,
+    /// How often the validation rows are asked which model to keep.
+    pub checks: usize,
+    /// Affine-coupling flows.
+    pub flow: FlowSettings,
+    /// Gaussian mixtures.
+    pub mixture: MixtureSettings,
+    /// Langevin dynamics.
+    pub langevin: LangevinSettings,
+    /// Annealed importance sampling of the final log Z.
+    pub ais: AisSettings,
+}
+
+impl Settings {
+    /// The shipped settings of a method.
+    pub fn of(method: Method) -> Result<Self, Error> {
+        let text = match method {
+            Method::Gan => include_str!("../../assets/settings/ebm-gan.json"),
+            Method::Langevin => include_str!("../../assets/settings/ebm-langevin.json"),
+        };
+        serde_json::from_str(text)
+            .map_err(|e| Error::Failure(format!("the shipped settings of ebm are broken: {e}")))
+    }
+
+    /// These settings with single ones changed.
+    ///
+    /// Errors: an unknown key, a value of another type or out of bounds.
+    pub fn with(&self, overrides: &[Override]) -> Result<Self, Error> {
+        let broken = |e: serde_json::Error| Error::Misuse(format!("settings of ebm: {e}"));
+        let mut value = serde_json::to_value(self).map_err(broken)?;
+        for Override { key, value: text } in overrides {
+            parameters::set(&mut value, key, text).map_err(|e| {
+                Error::Misuse(match e {
+                    SetError::Unknown(near) => {
+                        format!(
+                            "--set {key}: unknown setting of ebm{}",
+                            suggestion(near.as_deref())
+                        )
+                    }
+                    SetError::Ambiguous(paths) => {
+                        format!("--set {key}: ambiguous: {}", paths.join(", "))
+                    }
+                    SetError::Type { path, expected } => {
+                        format!("--set {path}={text}: not {expected}")
+                    }
+                })
+            })?;
+        }
+        let settings: Self = serde_json::from_value(value).map_err(broken)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |name: &str, expected: &str| {
+            Err(Error::Misuse(format!("--set {name}: expected {expected}")))
+        };
+        let l = &self.langevin;
+        let counts = [
+            ("rounds", self.rounds),
+            ("batch", self.batch),
+            ("checks", self.checks),
+            ("flow.layers", self.flow.layers),
+            ("flow.steps", self.flow.steps),
+            ("flow.batch", self.flow.batch),
+            ("mixture.components", self.mixture.components.unwrap_or(1)),
+            ("langevin.chains", l.chains),
+            ("langevin.least_steps", l.least_steps),
+            ("ais.temperatures", self.ais.temperatures),
+            ("ais.leapfrog", self.ais.leapfrog),
+        ];
+        if let Some((name, _)) = counts.iter().find(|(_, n)| *n == 0) {
+            return refuse(name, "at least 1");
+        }
+        let layers = [("hidden", &self.hidden), ("flow.hidden", &self.flow.hidden)];
+        if let Some((name, _)) = layers.iter().find(|(_, h)| h.contains(&0)) {
+            return refuse(name, "layers of at least 1 unit");
+        }
+        let positive = [
+            ("learning_rate", self.learning_rate),
+            ("learning_rate_left", self.learning_rate_left),
+            ("generator_learning_rate", self.generator_learning_rate),
+            ("flow.learning_rate", self.flow.learning_rate),
+            ("langevin.step", l.step),
+            ("langevin.step_left", l.step_left),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, v)| !(v.is_finite() && *v > 0.0)) {
+            return refuse(name, "a positive number");
+        }
+        if !(self.correction_penalty.is_finite() && self.correction_penalty >= 0.0) {
+            return refuse("correction_penalty", "a number of at least 0");
+        }
+        if self.learning_rate_left > 1.0 {
+            return refuse("learning_rate_left", "a share in (0, 1]");
+        }
+        if self.ais.chains < 100 {
+            return refuse("ais.chains", "at least 100");
+        }
+        if l.most_steps < l.least_steps {
+            return refuse("langevin.most_steps", "at least langevin.least_steps");
+        }
+        if !(0.0..1.0).contains(&l.restarts) {
+            return refuse("langevin.restarts", "a share in [0, 1)");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(key: &str, value: &str) -> Result<Settings, Error> {
+        let change = Override {
+            key: key.into(),
+            value: value.into(),
+        };
+        Settings::of(Method::Langevin).unwrap().with(&[change])
+    }
+
+    #[test]
+    fn shipped_settings_are_valid_and_overrides_reach_them() {
+        for method in [Method::Gan, Method::Langevin] {
+            Settings::of(method).unwrap().with(&[]).unwrap();
+        }
+        assert_eq!(set("langevin.chains", "33").unwrap().langevin.chains, 33);
+        assert_eq!(set("components", "5").unwrap().mixture.components, Some(5));
+    }
+
+    #[test]
+    fn bad_overrides_say_what_is_wrong() {
+        for (key, value, part) in [
+            ("rouns", "3", "did you mean `rounds`?"),
+            ("rounds", "0", "--set rounds: expected at least 1"),
+            ("rounds", "many", "not a number"),
+            ("learning_rate_left", "2", "in (0, 1]"),
+            ("langevin.step", "-1", "a positive number"),
+            ("ais.chains", "3", "at least 100"),
+            ("hidden", "[0]", "at least 1 unit"),
+            ("base", "uniform", "unknown variant"),
+        ] {
+            let error = set(key, value).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(part), "{key}={value}: {error}");
+        }
+    }
+}
