@@ -303,7 +303,7 @@ impl LogLikelihood {
 #[derive(Serialize)]
 struct GeneratorReport {
     kind: GeneratorKind,
-    /// Components of a mixture.
+    /// Components of the mixture, or of the flow's latent density.
     components: Option<usize>,
     #[serde(flatten)]
     held_out: LogLikelihood,
@@ -447,6 +447,7 @@ impl Report {
         );
         if let Some(g) = &self.generator {
             let kind = match (g.kind, g.components) {
+                (GeneratorKind::Flow, Some(2..)) => "flow from a mixture".into(),
                 (GeneratorKind::Flow, _) => "flow".into(),
                 (GeneratorKind::Mixture, k) => format!("mixture of {}", k.unwrap_or(0)),
             };

@@ -1,23 +1,20 @@
 //! From a table to a model.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use costate_envs::rng::{Stream, stream};
-use tch::{Kind, Tensor};
+use costate_envs::rng::stream;
+use tch::Tensor;
 
 use super::ais::{AisEstimate, anneal, model_samples};
+use super::clone::fit_generator;
 use super::energy::{Base, Energy};
-use super::flow::Flow;
-use super::gan::{self, adam, indices};
+use super::gan;
 use super::generator::{Generator, GeneratorKind};
 use super::langevin;
-use super::mixture::Mixture;
+use super::learn::{Data, Watch};
 use super::model::Model;
 use super::settings::{BaseKind, Method, Settings};
 use super::table::{Split, Table};
 use super::whitening::Whitening;
 use crate::error::Error;
-use crate::nn::StateDict;
 
 /// What to fit to what.
 #[derive(Debug, Clone)]
@@ -58,137 +55,6 @@ pub struct Fit {
     pub still_rising: bool,
 }
 
-/// What a fit is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// The generator is fitted by maximum likelihood.
-    Generator,
-    /// The energy is trained.
-    Energy,
-}
-
-/// Whoever watches a fit, and may stop it.
-pub struct Watch<'a> {
-    /// Set from elsewhere to stop.
-    pub interrupt: &'a AtomicBool,
-    /// Told the stage, steps done, steps in all, and how it goes.
-    pub report: &'a mut dyn FnMut(Stage, usize, usize, &str),
-}
-
-impl Watch<'_> {
-    pub(super) fn at(
-        &mut self,
-        stage: Stage,
-        done: usize,
-        total: usize,
-        how: &str,
-    ) -> Result<(), Error> {
-        (self.report)(stage, done, total, how);
-        match self.interrupt.load(Ordering::SeqCst) {
-            true => Err(Error::Failure("interrupted; nothing was written".into())),
-            false => Ok(()),
-        }
-    }
-}
-
-/// Rows as tensors in white units.
-pub struct Data {
-    /// `[N, d]`.
-    pub training: Tensor,
-    /// log p_0 of them, `[N]`.
-    pub log_base: Tensor,
-    /// `[M, d]`.
-    pub validation: Tensor,
-}
-
-/// What the validation rows say of an energy.
-#[derive(Debug, Clone, Copy)]
-pub struct Check {
-    /// Mean log-likelihood, nats in white units.
-    log_likelihood: f64,
-    /// Share of the draws behind log Z that are in effect.
-    ess_share: f64,
-}
-
-/// Below this share a check's log Z is too uncertain to prefer anything by it.
-const LEAST_ESS_SHARE: f64 = 0.02;
-
-impl Check {
-    /// With log Z as estimated.
-    pub fn of(energy: &Energy, data: &Data, log_z: &AisEstimate) -> Self {
-        let c = tch::no_grad(|| {
-            energy
-                .of(&data.validation)
-                .mean(Kind::Double)
-                .double_value(&[])
-        });
-        Self {
-            log_likelihood: -c - log_z.log_z,
-            ess_share: log_z.ess / log_z.chains as f64,
-        }
-    }
-}
-
-/// The best of what was checked.
-pub struct Best {
-    check: Check,
-    state: StateDict,
-    checks: usize,
-    kept: usize,
-    last: Check,
-}
-
-impl Best {
-    /// The first candidate, from before any round.
-    pub fn start(check: Check, energy: &Energy, generator: Option<&Generator>) -> Self {
-        Self {
-            check,
-            state: snapshot(energy, generator),
-            checks: 0,
-            kept: 0,
-            last: check,
-        }
-    }
-
-    /// Keeps this one if it is better.
-    pub fn offer(&mut self, check: Check, energy: &Energy, generator: Option<&Generator>) {
-        self.checks += 1;
-        self.last = check;
-        if check.log_likelihood > self.check.log_likelihood && check.ess_share >= LEAST_ESS_SHARE {
-            self.check = check;
-            self.kept = self.checks;
-            self.state = snapshot(energy, generator);
-        }
-    }
-
-    /// Goes back to the best.
-    pub fn restore(&self, energy: &Energy, generator: Option<&Generator>) -> Result<(), Error> {
-        self.state.copy_all(energy.correction.named("energy."))?;
-        if let Some(generator) = generator {
-            self.state.copy_all(generator.named("generator."))?;
-        }
-        Ok(())
-    }
-
-    /// For progress lines.
-    pub fn describe(&self) -> String {
-        format!(
-            "validation {:.3} nats, ESS {:.0} %",
-            self.last.log_likelihood,
-            100.0 * self.last.ess_share
-        )
-    }
-}
-
-fn snapshot(energy: &Energy, generator: Option<&Generator>) -> StateDict {
-    let mut state = StateDict::default();
-    state.extend(energy.correction.named("energy."));
-    if let Some(generator) = generator {
-        state.extend(generator.named("generator."));
-    }
-    state
-}
-
 /// Fits a model.
 ///
 /// Errors: a table without a density (too few rows, constant or redundant columns), an interruption.
@@ -215,7 +81,7 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
     let (training, validation) = (part(&split.training), part(&split.validation));
     let has_generator = request.method == Method::Gan || settings.base == BaseKind::Clone;
     let clone = match has_generator {
-        true => Some(clone_data(&training, &validation, request, watch)?),
+        true => Some(fit_generator(&training, &validation, request, watch)?),
         false => None,
     };
     let base = match (settings.base, &clone) {
@@ -253,8 +119,8 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
         split,
         log_z: annealed.estimate.clone(),
         importance,
-        kept_round: (best.kept * every).min(settings.rounds),
-        still_rising: best.kept > 0 && best.kept == best.checks,
+        kept_round: (best.kept() * every).min(settings.rounds),
+        still_rising: best.is_last(),
         model: Model {
             columns: table.columns().to_vec(),
             whitening,
@@ -281,132 +147,4 @@ fn copy(generator: &Generator, settings: &Settings, dim: usize) -> Result<Genera
         let _ = t.set_requires_grad(false);
     }
     Ok(copy)
-}
-
-/// Fits the generator by maximum likelihood.
-fn clone_data(
-    training: &Tensor,
-    validation: &Tensor,
-    request: &Request,
-    watch: &mut Watch,
-) -> Result<Generator, Error> {
-    let mut rng = stream(request.seed, "ebm generator", 0);
-    match request.generator {
-        GeneratorKind::Mixture => {
-            let components = request.settings.mixture.components;
-            best_mixture(training, validation, components, &mut rng, watch).map(Generator::Mixture)
-        }
-        GeneratorKind::Flow => {
-            best_flow(training, validation, request, &mut rng, watch).map(Generator::Flow)
-        }
-    }
-}
-
-/// Numbers of components that are tried, from how many starts each, and after how many in a row without gain the search ends.
-const COMPONENTS: [usize; 10] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
-const STARTS: usize = 3;
-const PATIENCE: usize = 3;
-
-/// The mixture that the validation rows are most likely under.
-fn best_mixture(
-    training: &Tensor,
-    validation: &Tensor,
-    components: Option<usize>,
-    rng: &mut Stream,
-    watch: &mut Watch,
-) -> Result<Mixture, Error> {
-    let candidates = components.map_or(COMPONENTS.to_vec(), |k| vec![k]);
-    let mut best = Mixture::fit(
-        training,
-        candidates[0].min(training.size()[0] as usize),
-        rng,
-    );
-    let of = |m: &Mixture| {
-        tch::no_grad(|| {
-            m.log_density(validation)
-                .mean(Kind::Double)
-                .double_value(&[])
-        })
-    };
-    let mut reached = of(&best);
-    let mut without_gain = 0;
-    for (i, &k) in candidates.iter().enumerate() {
-        let before = reached;
-        for _ in 0..STARTS {
-            let mixture = Mixture::fit(training, k.min(training.size()[0] as usize), rng);
-            let value = of(&mixture);
-            if value > reached {
-                (best, reached) = (mixture, value);
-            }
-        }
-        without_gain = if reached > before {
-            0
-        } else {
-            without_gain + 1
-        };
-        watch.at(
-            Stage::Generator,
-            i + 1,
-            candidates.len(),
-            &format!("validation {reached:.3} nats"),
-        )?;
-        if without_gain == PATIENCE {
-            break;
-        }
-    }
-    Ok(best)
-}
-
-/// Checks of a flow on the validation rows.
-const FLOW_CHECKS: usize = 20;
-
-/// The flow of those met along maximum likelihood that the validation rows are most likely under.
-fn best_flow(
-    training: &Tensor,
-    validation: &Tensor,
-    request: &Request,
-    rng: &mut Stream,
-    watch: &mut Watch,
-) -> Result<Flow, Error> {
-    let settings = &request.settings.flow;
-    let dim = training.size()[1] as usize;
-    let flow = Flow::new(dim, settings.layers, &settings.hidden, rng);
-    let mut optimizer = adam(
-        settings.learning_rate,
-        flow.named("").into_iter().map(|(_, t)| t).collect(),
-    );
-    let of = |flow: &Flow| {
-        tch::no_grad(|| {
-            flow.log_density(validation)
-                .mean(Kind::Double)
-                .double_value(&[])
-        })
-    };
-    let weights = |flow: &Flow| {
-        let mut state = StateDict::default();
-        state.extend(flow.named(""));
-        state
-    };
-    let (mut reached, mut kept) = (of(&flow), weights(&flow));
-    let every = settings.steps.div_ceil(FLOW_CHECKS);
-    for k in 0..settings.steps {
-        let left = 1.0 - 0.99 * k as f64 / settings.steps as f64;
-        optimizer.set_learning_rate(settings.learning_rate * left);
-        let rows = training.index_select(0, &indices(training.size()[0], settings.batch, rng));
-        optimizer.step(&-flow.log_density(&rows).mean(Kind::Double));
-        if (k + 1) % every == 0 || k + 1 == settings.steps {
-            let value = of(&flow);
-            if value > reached {
-                (reached, kept) = (value, weights(&flow));
-            }
-        }
-        watch.at(
-            Stage::Generator,
-            k + 1,
-            settings.steps,
-            &format!("validation {reached:.3} nats"),
-        )?;
-    }
-    kept.copy_all(flow.named(""))?;
-    Ok(flow)
 }

@@ -4,16 +4,18 @@ use costate_envs::rng::Stream;
 use tch::{Device, Kind, Tensor};
 
 use super::generator::Drawn;
-use super::{log_standard_normal, normals, row_sums};
+use super::mixture::Mixture;
+use super::row_sums;
 use crate::nn::Mlp;
 
-/// x ↔ u ~ N(0, I) through layers that each turn linearly, then rescale and shift one half by the other (Dinh,
+/// x ↔ u through layers that each turn linearly, then rescale and shift one half by the other (Dinh,
 /// Sohl-Dickstein and Bengio 2017, arXiv 1605.08803, equations 7 and 8; the linear part as in Kingma and Dhariwal 2018,
-/// arXiv 1807.03039, section 3.2).
+/// arXiv 1807.03039, section 3.2). u is drawn from a Gaussian mixture, of one component in a plain flow: no continuous map
+/// tears one Gaussian into separate clusters (Izmailov et al. 2020, arXiv 1912.13025).
 #[derive(Debug)]
 pub struct Flow {
+    latent: Mixture,
     layers: Vec<Layer>,
-    dim: i64,
 }
 
 #[derive(Debug)]
@@ -38,8 +40,10 @@ struct Mapped {
 }
 
 impl Flow {
-    /// The identity, with `layers` layers whose conditioners have the hidden layers `hidden`.
-    pub fn new(dim: usize, layers: usize, hidden: &[usize], rng: &mut Stream) -> Self {
+    /// The latent density itself, with `layers` layers that change nothing yet and whose conditioners have the hidden layers
+    /// `hidden`.
+    pub fn new(latent: Mixture, layers: usize, hidden: &[usize], rng: &mut Stream) -> Self {
+        let dim = latent.dim();
         let d = dim as i64;
         let zeros = |shape: &[i64]| {
             Tensor::zeros(shape, (Kind::Double, Device::Cpu)).set_requires_grad(true)
@@ -57,30 +61,67 @@ impl Flow {
         };
         Self {
             layers: (0..layers).map(layer).collect(),
-            dim: d,
+            latent,
         }
     }
 
     /// log q of every row, `[N, d] → [N]`.
     pub fn log_density(&self, x: &Tensor) -> Tensor {
         let Mapped { points, log_volume } = self.to_noise(x);
-        log_standard_normal(&points) + log_volume
+        self.latent.log_density(&points) + log_volume
     }
 
-    /// Draws through which gradients flow, with their log-densities.
+    /// Independent draws; no gradient flows through the choice of latent components.
     pub fn draw(&self, count: usize, rng: &mut Stream) -> Drawn {
-        let noise = normals(count, self.dim as usize, rng);
-        let Mapped { points, log_volume } = self.to_data(&noise);
+        let points = self.latent.draw(count, rng);
+        let log_density = self.latent.log_density(&points);
+        self.carry(&Drawn {
+            points,
+            log_density,
+        })
+    }
+
+    /// E_q[g], differentiable, as [`Mixture::expectation`].
+    pub fn expectation(
+        &self,
+        g: &dyn Fn(&Drawn) -> Tensor,
+        count: usize,
+        rng: &mut Stream,
+    ) -> Tensor {
+        self.latent.expectation(&|u| g(&self.carry(u)), count, rng)
+    }
+
+    /// Latent points where they belong.
+    fn carry(&self, latent: &Drawn) -> Drawn {
+        let Mapped { points, log_volume } = self.to_data(&latent.points);
         Drawn {
-            log_density: log_standard_normal(&noise) - log_volume,
+            log_density: &latent.log_density - log_volume,
             points,
         }
+    }
+
+    /// Components of the latent density.
+    pub fn components(&self) -> usize {
+        self.latent.components()
+    }
+
+    /// Σ w² over the conditioners, which the penalty of maximum likelihood keeps small.
+    pub fn squared_weights(&self) -> Tensor {
+        let weights = self.layers.iter().flat_map(|l| l.conditioner.parameters());
+        let squares = weights.map(|w| w.square().sum(Kind::Double));
+        squares.fold(Tensor::from(0.0), |sum, s| sum + s)
     }
 
     /// u of every row, `[N, d]`.
     #[cfg(test)]
     pub(super) fn noise_of(&self, x: &Tensor) -> Tensor {
         self.to_noise(x).points
+    }
+
+    /// log of the latent density, `[N]`.
+    #[cfg(test)]
+    pub(super) fn latent_density_of(&self, u: &Tensor) -> Tensor {
+        self.latent.log_density(u)
     }
 
     fn to_noise(&self, x: &Tensor) -> Mapped {
@@ -133,7 +174,7 @@ impl Flow {
 
     /// Trainable tensors by name.
     pub fn named(&self, prefix: &str) -> Vec<(String, Tensor)> {
-        let mut out = Vec::new();
+        let mut out = self.latent.named(&format!("{prefix}latent."));
         for (i, layer) in self.layers.iter().enumerate() {
             for (name, t) in [
                 ("lower", &layer.lower),

@@ -1,53 +1,27 @@
 //! The discriminator trains the energy, the energy trains the generator.
 
 use costate_envs::rng::{Stream, stream};
-use rand::RngExt;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::ais::AisEstimate;
 use super::energy::Energy;
-use super::fit::{Best, Check, Data, Stage, Watch};
 use super::generator::{Drawn, Generator};
+use super::learn::{
+    Average, Best, Check, Data, Stage, Watch, adam, indices, left, size_of_correction,
+};
 use super::settings::Settings;
 use crate::density::{self, solve_log_z};
 use crate::discriminator;
 use crate::error::Error;
-use crate::nn::{self, Adam, AdamSettings};
+use crate::nn::{self, Adam};
 
 /// Draws of the generator that estimate log Z at a check.
 const CHECK_DRAWS: usize = 8192;
 
-/// Gradients are scaled down to this norm.
-const LARGEST_GRADIENT: f64 = 10.0;
-
-/// Adam with a clipped gradient.
-pub(super) fn adam(learning_rate: f64, parameters: Vec<Tensor>) -> Adam {
-    let settings = AdamSettings {
-        learning_rate,
-        max_gradient_norm: Some(LARGEST_GRADIENT),
-    };
-    Adam::new(settings, parameters)
-}
-
-/// `count` indices of rows, with replacement.
-pub(super) fn indices(rows: i64, count: usize, rng: &mut Stream) -> Tensor {
-    let chosen: Vec<i64> = (0..count).map(|_| rng.random_range(0..rows)).collect();
-    Tensor::from_slice(&chosen)
-}
-
-/// Share of the step sizes in round `k`, which falls linearly to `learning_rate_left`.
-pub(super) fn left(settings: &Settings, k: usize) -> f64 {
-    1.0 - (1.0 - settings.learning_rate_left) * k as f64 / settings.rounds as f64
-}
-
-/// E[f²] over both groups, each weighing the same.
-pub(super) fn size_of_correction(rows: &Tensor, negatives: &Tensor) -> Tensor {
-    (rows.square().mean(Kind::Double) + negatives.square().mean(Kind::Double)) * 0.5
-}
-
 /// Trains `energy` and `generator` in turns, and leaves both as the validation rows liked them best.
 ///
-/// A round: draw from q; one step down the discriminator's loss at β = 1 with log Z solved; one step down E_q[c + log q].
+/// A round: draw from q and from the rows; steps down the discriminator's loss at β = 1 with log Z solved in each; one step down
+/// E_q[c + log q].
 pub fn train(
     energy: &Energy,
     generator: &Generator,
@@ -57,17 +31,18 @@ pub fn train(
     watch: &mut Watch,
 ) -> Result<Best, Error> {
     let mut energy_adam = adam(settings.learning_rate, energy.correction.parameters());
-    let mut generator_adam = adam(settings.generator_learning_rate, generator.parameters());
+    let mut generator_adam = adam(settings.gan.generator_learning_rate, generator.parameters());
     let mut best = Best::start(
         check(energy, generator, data, seed),
         energy,
         Some(generator),
     );
+    let mut average = Average::new(energy.correction.parameters(), settings.averaging);
     let every = settings.rounds.div_ceil(settings.checks);
     for k in 0..settings.rounds {
         let share = left(settings, k);
         energy_adam.set_learning_rate(settings.learning_rate * share);
-        generator_adam.set_learning_rate(settings.generator_learning_rate * share);
+        generator_adam.set_learning_rate(settings.gan.generator_learning_rate * share);
         let mut rng = stream(seed, "ebm gan", k as u64);
         step_energy(
             energy,
@@ -77,14 +52,17 @@ pub fn train(
             &mut energy_adam,
             &mut rng,
         );
+        average.update();
         let loss = generator.loss(&|x| energy.of(x), settings.batch / 2, &mut rng);
         generator_adam.step(&loss);
         if (k + 1) % every == 0 || k + 1 == settings.rounds {
-            best.offer(
-                check(energy, generator, data, seed),
-                energy,
-                Some(generator),
-            );
+            average.with(|| {
+                best.offer(
+                    check(energy, generator, data, seed),
+                    energy,
+                    Some(generator),
+                )
+            });
         }
         watch.at(Stage::Energy, k + 1, settings.rounds, &best.describe())?;
     }
@@ -92,7 +70,7 @@ pub fn train(
     Ok(best)
 }
 
-/// One step on L_disc = E_P[softplus(−logit)] + E_Q[softplus(logit)], logit(x) = −c(x) − log Z − log q(x).
+/// Steps on L_disc = E_P[softplus(−logit)] + E_Q[softplus(logit)], logit(x) = −c(x) − log Z − log q(x).
 fn step_energy(
     energy: &Energy,
     generator: &Generator,
@@ -110,20 +88,22 @@ fn step_energy(
     let log_q_p = tch::no_grad(|| generator.log_density(&rows));
     let log_base_p = data.log_base.index_select(0, &chosen);
     let log_base_q = tch::no_grad(|| energy.base.log_density(&points));
-    let (f_p, f_q) = (energy.correction(&rows), energy.correction(&points));
-    let penalty = size_of_correction(&f_p, &f_q) * settings.correction_penalty;
-    let (c_p, c_q) = (f_p - log_base_p, f_q - log_base_q);
-    let log_z = solve_log_z(
-        density::Scores {
-            expert: &nn::to_f64(&(-&c_p - &log_q_p)),
-            policy: &nn::to_f64(&(-&c_q - &log_q_q)),
-        },
-        1.0,
-    );
-    let log_z = Tensor::from_slice(&[log_z]);
-    let p = discriminator::logit(&c_p, &log_z, &log_q_p, 1.0);
-    let q = discriminator::logit(&c_q, &log_z, &log_q_q, 1.0);
-    adam.step(&(discriminator::loss(&p, &q) + penalty));
+    for _ in 0..settings.gan.energy_steps {
+        let (f_p, f_q) = (energy.correction(&rows), energy.correction(&points));
+        let penalty = size_of_correction(&f_p, &f_q) * settings.correction_penalty;
+        let (c_p, c_q) = (f_p - &log_base_p, f_q - &log_base_q);
+        let log_z = solve_log_z(
+            density::Scores {
+                expert: &nn::to_f64(&(-&c_p - &log_q_p)),
+                policy: &nn::to_f64(&(-&c_q - &log_q_q)),
+            },
+            1.0,
+        );
+        let log_z = Tensor::from_slice(&[log_z]);
+        let p = discriminator::logit(&c_p, &log_z, &log_q_p, 1.0);
+        let q = discriminator::logit(&c_q, &log_z, &log_q_q, 1.0);
+        adam.step(&(discriminator::loss(&p, &q) + penalty));
+    }
 }
 
 /// log Z = log E_q[exp(−c)/q] from fixed draws of the generator.

@@ -2,7 +2,7 @@
 
 use costate_envs::rng::Stream;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::flow::Flow;
 use super::mixture::Mixture;
@@ -32,8 +32,10 @@ pub enum Generator {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Shape {
-    /// Layers and their conditioners' hidden layers.
+    /// Components of the latent density, layers and their conditioners' hidden layers.
     Flow {
+        /// Components.
+        components: usize,
         /// Coupling layers.
         layers: usize,
         /// Units of the conditioners' hidden layers.
@@ -59,7 +61,14 @@ impl Generator {
     /// Of this shape, with weights that stand for nothing yet.
     pub fn blank(shape: &Shape, dim: usize, rng: &mut Stream) -> Self {
         match shape {
-            Shape::Flow { layers, hidden } => Self::Flow(Flow::new(dim, *layers, hidden, rng)),
+            Shape::Flow {
+                components,
+                layers,
+                hidden,
+            } => {
+                let latent = Mixture::blank(dim, *components);
+                Self::Flow(Flow::new(latent, *layers, hidden, rng))
+            }
             Shape::Mixture { components } => Self::Mixture(Mixture::blank(dim, *components)),
         }
     }
@@ -68,13 +77,22 @@ impl Generator {
     pub fn shape(&self, settings: &Settings) -> Shape {
         let FlowSettings { layers, hidden, .. } = &settings.flow;
         match self {
-            Self::Flow(_) => Shape::Flow {
+            Self::Flow(flow) => Shape::Flow {
+                components: flow.components(),
                 layers: *layers,
                 hidden: hidden.clone(),
             },
             Self::Mixture(mixture) => Shape::Mixture {
                 components: mixture.components(),
             },
+        }
+    }
+
+    /// Components of the mixture, or of the flow's latent density.
+    pub fn components(&self) -> usize {
+        match self {
+            Self::Flow(flow) => flow.components(),
+            Self::Mixture(mixture) => mixture.components(),
         }
     }
 
@@ -111,7 +129,7 @@ impl Generator {
     ) -> Tensor {
         let free_energy = |drawn: &Drawn| energy(&drawn.points) + &drawn.log_density;
         match self {
-            Self::Flow(flow) => free_energy(&flow.draw(count, rng)).mean(Kind::Double),
+            Self::Flow(flow) => flow.expectation(&free_energy, count, rng),
             Self::Mixture(mixture) => mixture.expectation(&free_energy, count, rng),
         }
     }
@@ -145,6 +163,7 @@ impl Generator {
 #[cfg(test)]
 mod tests {
     use costate_envs::rng::stream;
+    use tch::Kind;
 
     use super::*;
     use crate::ebm::normals;
@@ -167,6 +186,7 @@ mod tests {
     fn shapes() -> [Shape; 2] {
         [
             Shape::Flow {
+                components: 2,
                 layers: 4,
                 hidden: vec![8],
             },
@@ -223,7 +243,7 @@ mod tests {
             .map(|i| Tensor::run_backward(&[u.get(0).get(i)], &[&x], true, false).remove(0))
             .collect();
         let volume = Tensor::cat(&rows, 0).det().abs().log().double_value(&[]);
-        let claimed = flow.log_density(&x) - crate::ebm::log_standard_normal(&u);
+        let claimed = flow.log_density(&x) - flow.latent_density_of(&u);
         assert!((volume - claimed.double_value(&[0])).abs() < 1e-10);
     }
 

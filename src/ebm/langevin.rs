@@ -7,9 +7,10 @@ use tch::{Kind, Tensor};
 
 use super::ais::{AisSettings, anneal};
 use super::energy::Energy;
-use super::fit::{Best, Check, Data, Stage, Watch};
-use super::gan::{adam, indices, left, size_of_correction};
 use super::hmc::{Leap, slope, transition};
+use super::learn::{
+    Average, Best, Check, Data, Stage, Watch, adam, indices, left, size_of_correction,
+};
 use super::normals;
 use super::settings::Settings;
 use crate::error::Error;
@@ -125,6 +126,7 @@ pub fn train(
         steps: 0,
     };
     let mut best = Best::start(check(energy, data, seed), energy, None);
+    let mut average = Average::new(energy.correction.parameters(), settings.averaging);
     let every = settings.rounds.div_ceil(settings.checks);
     for k in 0..settings.rounds {
         optimizer.set_learning_rate(settings.learning_rate * left(settings, k));
@@ -147,8 +149,9 @@ pub fn train(
         let penalty = size_of_correction(&f_p, &f_q) * settings.correction_penalty;
         // The base has no weights: ∂c = ∂f.
         optimizer.step(&(f_p.mean(Kind::Double) - f_q.mean(Kind::Double) + penalty));
+        average.update();
         if (k + 1) % every == 0 || k + 1 == settings.rounds {
-            best.offer(check(energy, data, seed), energy, None);
+            average.with(|| best.offer(check(energy, data, seed), energy, None));
         }
         let message = format!("{}, {} Langevin steps", best.describe(), chains.steps);
         watch.at(Stage::Energy, k + 1, settings.rounds, &message)?;

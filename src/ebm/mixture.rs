@@ -96,6 +96,11 @@ impl Mixture {
         }
     }
 
+    /// Dimensions.
+    pub fn dim(&self) -> usize {
+        self.means.size()[1] as usize
+    }
+
     /// Components.
     pub fn components(&self) -> usize {
         self.logits.size()[0] as usize

@@ -11,13 +11,16 @@
 //! | `whitening` | from the data's units to mean 0 and covariance I, and back |
 //! | `known` | densities whose entropy is known |
 //! | `mixture`, `flow`, `generator` | Gaussian mixtures and affine-coupling flows: exact density, exact samples |
+//! | `clone` | generators by maximum likelihood |
 //! | `energy` | c_θ(x) relative to a base density |
 //! | `gan`, `langevin` | the two ways to train it |
+//! | `learn` | what they share: rows, checks, what is kept |
 //! | `hmc`, `ais` | Hamiltonian transitions; log Z by annealed importance sampling |
 //! | `fit`, `model` | from a table to a model in the data's units; its file |
 //! | `landscape` | free energy over two columns |
 
 mod ais;
+mod clone;
 mod energy;
 mod fit;
 mod flow;
@@ -27,6 +30,7 @@ mod hmc;
 mod known;
 mod landscape;
 mod langevin;
+mod learn;
 mod mixture;
 mod model;
 mod read;
@@ -35,14 +39,15 @@ mod table;
 mod whitening;
 
 pub use ais::{AisEstimate, AisSettings};
-pub use fit::{Fit, Request, Stage, Watch, fit};
+pub use fit::{Fit, Request, fit};
 pub use generator::GeneratorKind;
 pub use known::Known;
 pub use landscape::{FreeEnergy, free_energy};
 pub use langevin::LangevinSettings;
+pub use learn::{Stage, Watch};
 pub use model::{Model, Scores};
 pub use read::read;
-pub use settings::{BaseKind, FlowSettings, Method, MixtureSettings, Settings};
+pub use settings::{BaseKind, FlowSettings, GanSettings, Method, MixtureSettings, Settings};
 pub use table::{Split, Table};
 
 use costate_envs::rng::Stream;

@@ -99,12 +99,9 @@ impl Model {
         Some(log_q.into_iter().map(|l| l - volume).collect())
     }
 
-    /// Components of the generator, if it is a mixture.
+    /// Components of the generator: of the mixture, or of the flow's latent density.
     pub fn components(&self) -> Option<usize> {
-        match &self.generator {
-            Some(Generator::Mixture(mixture)) => Some(mixture.components()),
-            _ => None,
-        }
+        self.generator.as_ref().map(Generator::components)
     }
 
     /// The bytes of `energy.safetensors`.

@@ -33,6 +33,9 @@ pub enum BaseKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlowSettings {
+    /// Components of the latent density; `null` tries a single Gaussian and the mixture that suits the data, and keeps what
+    /// the validation rows like better.
+    pub components: Option<usize>,
     /// Coupling layers.
     pub layers: usize,
     /// Units of the hidden layers of what scales and shifts.
@@ -43,6 +46,8 @@ pub struct FlowSettings {
     pub batch: usize,
     /// Adam's step size at the beginning; it falls to a hundredth.
     pub learning_rate: f64,
+    /// Weight of the conditioners' Σ w².
+    pub weight_penalty: f64,
 }
 
 /// Gaussian mixtures.
@@ -53,6 +58,16 @@ pub struct MixtureSettings {
     pub components: Option<usize>,
 }
 
+/// The generator against the energy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GanSettings {
+    /// Steps on the energy with a round's rows and negatives, before one on the generator.
+    pub energy_steps: usize,
+    /// Adam's step size for the generator at the beginning.
+    pub generator_learning_rate: f64,
+}
+
 /// Everything about a fit but data, method, generator and seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,7 +76,7 @@ pub struct Settings {
     pub hidden: Vec<usize>,
     /// What the energy is relative to.
     pub base: BaseKind,
-    /// Rounds of drawing negatives, a step on the energy, and one on the generator.
+    /// Rounds of drawing rows and negatives and learning from them.
     pub rounds: usize,
     /// Rows and negatives of a step.
     pub batch: usize,
@@ -71,14 +86,16 @@ pub struct Settings {
     pub learning_rate_left: f64,
     /// Weight of E[f_θ²] over rows and negatives, which keeps the correction of the base small.
     pub correction_penalty: f64,
-    /// Adam's step size for the generator while it learns against the energy.
-    pub generator_learning_rate: f64,
+    /// Share of the running average of the energy's weights that a round keeps; the average is what is judged and stored.
+    pub averaging: f64,
     /// How often the validation rows are asked which model to keep.
     pub checks: usize,
     /// Affine-coupling flows.
     pub flow: FlowSettings,
     /// Gaussian mixtures.
     pub mixture: MixtureSettings,
+    /// The generator against the energy.
+    pub gan: GanSettings,
     /// Langevin dynamics.
     pub langevin: LangevinSettings,
     /// Annealed importance sampling of the final log Z.
@@ -138,6 +155,7 @@ impl Settings {
             ("flow.steps", self.flow.steps),
             ("flow.batch", self.flow.batch),
             ("mixture.components", self.mixture.components.unwrap_or(1)),
+            ("gan.energy_steps", self.gan.energy_steps),
             ("langevin.chains", l.chains),
             ("langevin.least_steps", l.least_steps),
             ("ais.temperatures", self.ais.temperatures),
@@ -153,7 +171,10 @@ impl Settings {
         let positive = [
             ("learning_rate", self.learning_rate),
             ("learning_rate_left", self.learning_rate_left),
-            ("generator_learning_rate", self.generator_learning_rate),
+            (
+                "gan.generator_learning_rate",
+                self.gan.generator_learning_rate,
+            ),
             ("flow.learning_rate", self.flow.learning_rate),
             ("langevin.step", l.step),
             ("langevin.step_left", l.step_left),
@@ -161,8 +182,18 @@ impl Settings {
         if let Some((name, _)) = positive.iter().find(|(_, v)| !(v.is_finite() && *v > 0.0)) {
             return refuse(name, "a positive number");
         }
-        if !(self.correction_penalty.is_finite() && self.correction_penalty >= 0.0) {
-            return refuse("correction_penalty", "a number of at least 0");
+        let penalties = [
+            ("correction_penalty", self.correction_penalty),
+            ("flow.weight_penalty", self.flow.weight_penalty),
+        ];
+        if let Some((name, _)) = penalties
+            .iter()
+            .find(|(_, v)| !(v.is_finite() && *v >= 0.0))
+        {
+            return refuse(name, "a number of at least 0");
+        }
+        if !(0.0..1.0).contains(&self.averaging) {
+            return refuse("averaging", "a share in [0, 1)");
         }
         if self.learning_rate_left > 1.0 {
             return refuse("learning_rate_left", "a share in (0, 1]");
@@ -198,7 +229,10 @@ mod tests {
             Settings::of(method).unwrap().with(&[]).unwrap();
         }
         assert_eq!(set("langevin.chains", "33").unwrap().langevin.chains, 33);
-        assert_eq!(set("components", "5").unwrap().mixture.components, Some(5));
+        assert_eq!(
+            set("mixture.components", "5").unwrap().mixture.components,
+            Some(5)
+        );
     }
 
     #[test]

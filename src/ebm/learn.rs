@@ -1,0 +1,234 @@
+//! What both ways to train share: the rows, who watches, what is kept.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use costate_envs::rng::Stream;
+use rand::RngExt;
+use tch::{Kind, Tensor};
+
+use super::ais::AisEstimate;
+use super::energy::Energy;
+use super::generator::Generator;
+use super::settings::Settings;
+use crate::error::Error;
+use crate::nn::{Adam, AdamSettings, StateDict};
+
+/// What a fit is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The generator is fitted by maximum likelihood.
+    Generator,
+    /// The energy is trained.
+    Energy,
+}
+
+/// Whoever watches a fit, and may stop it.
+pub struct Watch<'a> {
+    /// Set from elsewhere to stop.
+    pub interrupt: &'a AtomicBool,
+    /// Told the stage, steps done, steps in all, and how it goes.
+    pub report: &'a mut dyn FnMut(Stage, usize, usize, &str),
+}
+
+impl Watch<'_> {
+    pub(super) fn at(
+        &mut self,
+        stage: Stage,
+        done: usize,
+        total: usize,
+        how: &str,
+    ) -> Result<(), Error> {
+        (self.report)(stage, done, total, how);
+        match self.interrupt.load(Ordering::SeqCst) {
+            true => Err(Error::Failure("interrupted; nothing was written".into())),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Rows as tensors in white units.
+pub struct Data {
+    /// `[N, d]`.
+    pub training: Tensor,
+    /// log p_0 of them, `[N]`.
+    pub log_base: Tensor,
+    /// `[M, d]`.
+    pub validation: Tensor,
+}
+
+/// What the validation rows say of an energy.
+#[derive(Debug, Clone, Copy)]
+pub struct Check {
+    /// Mean log-likelihood, nats in white units.
+    log_likelihood: f64,
+    /// Share of the draws behind log Z that are in effect.
+    ess_share: f64,
+}
+
+/// Below this share a check's log Z is too uncertain to prefer anything by it.
+const LEAST_ESS_SHARE: f64 = 0.02;
+
+impl Check {
+    /// With log Z as estimated.
+    pub fn of(energy: &Energy, data: &Data, log_z: &AisEstimate) -> Self {
+        let c = tch::no_grad(|| {
+            energy
+                .of(&data.validation)
+                .mean(Kind::Double)
+                .double_value(&[])
+        });
+        Self {
+            log_likelihood: -c - log_z.log_z,
+            ess_share: log_z.ess / log_z.chains as f64,
+        }
+    }
+}
+
+/// The best of what was checked.
+pub struct Best {
+    check: Check,
+    state: StateDict,
+    checks: usize,
+    kept: usize,
+    last: Check,
+}
+
+impl Best {
+    /// The first candidate, from before any round.
+    pub fn start(check: Check, energy: &Energy, generator: Option<&Generator>) -> Self {
+        Self {
+            check,
+            state: snapshot(energy, generator),
+            checks: 0,
+            kept: 0,
+            last: check,
+        }
+    }
+
+    /// Keeps this one if it is better.
+    pub fn offer(&mut self, check: Check, energy: &Energy, generator: Option<&Generator>) {
+        self.checks += 1;
+        self.last = check;
+        if check.log_likelihood > self.check.log_likelihood && check.ess_share >= LEAST_ESS_SHARE {
+            self.check = check;
+            self.kept = self.checks;
+            self.state = snapshot(energy, generator);
+        }
+    }
+
+    /// Goes back to the best.
+    pub fn restore(&self, energy: &Energy, generator: Option<&Generator>) -> Result<(), Error> {
+        self.state.copy_all(energy.correction.named("energy."))?;
+        if let Some(generator) = generator {
+            self.state.copy_all(generator.named("generator."))?;
+        }
+        Ok(())
+    }
+
+    /// Number of the check that is kept; 0 is the start.
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Whether the last check was the best: more rounds might gain.
+    pub fn is_last(&self) -> bool {
+        self.kept > 0 && self.kept == self.checks
+    }
+
+    /// For progress lines.
+    pub fn describe(&self) -> String {
+        format!(
+            "validation {:.3} nats, ESS {:.0} %",
+            self.last.log_likelihood,
+            100.0 * self.last.ess_share
+        )
+    }
+}
+
+fn snapshot(energy: &Energy, generator: Option<&Generator>) -> StateDict {
+    let mut state = StateDict::default();
+    state.extend(energy.correction.named("energy."));
+    if let Some(generator) = generator {
+        state.extend(generator.named("generator."));
+    }
+    state
+}
+
+/// A running average of a network's weights (Polyak and Juditsky 1992), which is steadier than the weights themselves.
+pub struct Average {
+    weights: Vec<Tensor>,
+    /// Of the network, sharing its storage.
+    live: Vec<Tensor>,
+    kept: f64,
+    rounds: f64,
+}
+
+impl Average {
+    /// Of weights that the round's average keeps the share `kept` of.
+    pub fn new(live: Vec<Tensor>, kept: f64) -> Self {
+        Self {
+            weights: live.iter().map(|t| t.detach().copy()).collect(),
+            live,
+            kept,
+            rounds: 0.0,
+        }
+    }
+
+    /// Takes in the weights of a round. Early rounds count more, so that the start is soon forgotten.
+    pub fn update(&mut self) {
+        self.rounds += 1.0;
+        let share = 1.0 - self.kept.min(self.rounds / (self.rounds + 9.0));
+        tch::no_grad(|| {
+            for (average, live) in self.weights.iter_mut().zip(&self.live) {
+                let step = (live - &*average) * share;
+                let _ = average.g_add_(&step);
+            }
+        });
+    }
+
+    /// Does something with the average in place of the weights.
+    pub fn with<T>(&mut self, f: impl FnOnce() -> T) -> T {
+        self.swap();
+        let out = f();
+        self.swap();
+        out
+    }
+
+    fn swap(&mut self) {
+        tch::no_grad(|| {
+            for (average, live) in self.weights.iter_mut().zip(&mut self.live) {
+                let before = live.detach().copy();
+                live.copy_(average);
+                average.copy_(&before);
+            }
+        });
+    }
+}
+
+/// Gradients are scaled down to this norm.
+const LARGEST_GRADIENT: f64 = 10.0;
+
+/// Adam with a clipped gradient.
+pub(super) fn adam(learning_rate: f64, parameters: Vec<Tensor>) -> Adam {
+    let settings = AdamSettings {
+        learning_rate,
+        max_gradient_norm: Some(LARGEST_GRADIENT),
+    };
+    Adam::new(settings, parameters)
+}
+
+/// `count` indices of rows, with replacement.
+pub(super) fn indices(rows: i64, count: usize, rng: &mut Stream) -> Tensor {
+    let chosen: Vec<i64> = (0..count).map(|_| rng.random_range(0..rows)).collect();
+    Tensor::from_slice(&chosen)
+}
+
+/// Share of the step sizes in round `k`, which falls linearly to `learning_rate_left`.
+pub(super) fn left(settings: &Settings, k: usize) -> f64 {
+    1.0 - (1.0 - settings.learning_rate_left) * k as f64 / settings.rounds as f64
+}
+
+/// E[f²] over both groups, each weighing the same.
+pub(super) fn size_of_correction(rows: &Tensor, negatives: &Tensor) -> Tensor {
+    (rows.square().mean(Kind::Double) + negatives.square().mean(Kind::Double)) * 0.5
+}
