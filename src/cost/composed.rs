@@ -238,6 +238,7 @@ mod tests {
             form: CostForm::Neural,
             hidden: vec![8],
             start_value: true,
+            action_penalty: 0.0,
             state_only: !names.is_empty(),
             channels: names.iter().map(|n| (*n).into()).collect(),
         };

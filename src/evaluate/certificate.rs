@@ -213,22 +213,24 @@ mod tests {
     use super::*;
     use crate::expression::Formula;
     use costate_envs::EnvConfig;
-    use costate_envs::actor::{ActorParts, Dense, LogStd};
+    use costate_envs::actor::{ActorParts, Dense, LogStd, Scales};
     use costate_envs::rollout::ActionChoice;
     use nalgebra::{DMatrix, DVector};
 
     /// a = gain · s with little noise.
     fn linear(gain: [f32; 2]) -> Arc<Actor> {
         let parts = ActorParts {
-            observation_mean: vec![0.0; 2],
-            observation_std: vec![1.0; 2],
-            observation_clip: 1e6,
+            scales: Scales {
+                observation_mean: vec![0.0; 2],
+                observation_std: vec![1.0; 2],
+                observation_clip: 1e6,
+                action_centre: vec![0.0],
+                action_scale: vec![1.0],
+            },
             layers: vec![Dense {
                 weight: DMatrix::from_row_slice(1, 2, &gain),
                 bias: DVector::zeros(1),
             }],
-            action_centre: vec![0.0],
-            action_scale: vec![1.0],
             log_std: LogStd::Constant(vec![-4.0]),
         };
         Arc::new(Actor::new(parts).unwrap())
