@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn densities_integrate_to_one() {
         for shape in shapes() {
-            let line: Vec<f64> = (-4000..4000).map(|i| f64::from(i) * 0.005).collect();
+            let line: Vec<f64> = (-20_000..20_000).map(|i| f64::from(i) * 0.005).collect();
             let one = moved(&shape, 1, 0.4).log_density(&Tensor::from_slice(&line).view([-1, 1]));
             let mass = one.exp().sum(Kind::Double).double_value(&[]) * 0.005;
             assert!((mass - 1.0).abs() < 1e-6, "{shape:?}: {mass}");
@@ -206,7 +206,7 @@ mod tests {
                 .iter()
                 .flat_map(|x| side.iter().flat_map(move |y| [*x, *y]))
                 .collect();
-            let two = moved(&shape, 2, 0.3).log_density(&Tensor::from_slice(&grid).view([-1, 2]));
+            let two = moved(&shape, 2, 0.2).log_density(&Tensor::from_slice(&grid).view([-1, 2]));
             let mass = two.exp().sum(Kind::Double).double_value(&[]) * 0.0025;
             assert!((mass - 1.0).abs() < 2e-3, "{shape:?}: {mass}");
         }
@@ -288,8 +288,11 @@ mod tests {
         let energy = |x: &Tensor| crate::ebm::row_sums(&x.square());
         let stratified = generator.loss(&energy, 60_000, &mut stream(5, "loss", 0));
         let drawn = generator.draw(60_000, &mut stream(6, "draw", 0));
-        let plain = (energy(&drawn.points) + drawn.log_density).mean(Kind::Double);
-        let difference = (stratified - plain).double_value(&[]);
-        assert!(difference.abs() < 0.06, "{difference}");
+        let plain = energy(&drawn.points) + drawn.log_density;
+        let error = plain.std(true).double_value(&[]) / (60_000.0_f64).sqrt();
+        let difference = (stratified - plain.mean(Kind::Double)).double_value(&[]);
+        // Strata err less than plain draws do.
+        let bound = 4.0 * error * 2.0_f64.sqrt();
+        assert!(difference.abs() < bound, "{difference} {bound}");
     }
 }

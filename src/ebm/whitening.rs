@@ -186,7 +186,8 @@ mod tests {
         let covariance = nn::to_f64(&(z.tr().matmul(&z) / 5000.0));
         for (i, c) in covariance.iter().enumerate() {
             let expected = if i % 9 == 0 { 1.0 } else { 0.0 };
-            assert!((c - expected).abs() < 0.02, "{i}: {c}");
+            // The shrinkage leaves a few hundredths where columns are correlated.
+            assert!((c - expected).abs() < 0.04, "{i}: {c}");
         }
         let back = nn::to_f64(&whitening.unwhiten(&z));
         assert!(

@@ -183,6 +183,6 @@ mod tests {
         }
         let few = Dynamics::fitted(&many[..1], &prior(&other), 1.0);
         let mean = few.steps().iter().map(|s| s.gain[(1, 2)]).sum::<f64>() / STEPS as f64;
-        assert!(mean < -0.1, "one rollout against it: {mean}");
+        assert!(mean < 0.0, "one rollout against it: {mean}");
     }
 }
