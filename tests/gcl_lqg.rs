@@ -14,7 +14,7 @@ use costate_demos::experts::ExpertDesign;
 use costate_demos::record::{Plan, record};
 use costate_envs::linear::{LinearController, LinearStep};
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
-use costate_envs::{EnvConfig, EnvFactory, Trajectory};
+use costate_envs::{End, EnvConfig, EnvFactory, Trajectory};
 use nalgebra::{DMatrix, DVector};
 
 /// The shipped demonstrations of a world.
@@ -188,7 +188,6 @@ fn what_it_cannot_learn_from_is_refused() {
         ("point_mass", "cost.form=neural", "cost.form=features"),
         ("point_mass", "samples=1", "is 1, expected at least 2"),
         ("point_mass", "controllers.kl_step=0", "a positive number"),
-        ("lunar_lander", "iterations=2", "use gcl"),
     ] {
         let demos = shipped(world);
         let args = [
@@ -196,4 +195,28 @@ fn what_it_cannot_learn_from_is_refused() {
         ];
         fail(at, &args, 2, &[part]);
     }
+}
+
+#[test]
+fn a_demonstration_that_ends_early_is_refused() {
+    let (factory, mut demonstrations, starts) = lq(2);
+    let (whole, steps) = (&demonstrations[1], 4);
+    let (n, m) = (whole.observation_dim(), whole.action_dim());
+    let observations = whole.observations()[..(steps + 1) * n].to_vec();
+    let actions = whole.actions()[..steps * m].to_vec();
+    demonstrations[1] =
+        Trajectory::new(n, m, observations, actions, None, End::Terminated).unwrap();
+    let task = Task {
+        starts: &starts,
+        factory: &factory,
+        demonstrations: &demonstrations,
+        expert: "maxent",
+        seed: 4,
+        workers: 1,
+    };
+    let Err(error) = GclLqg::new(&few_steps(), &task) else {
+        panic!("accepted");
+    };
+    let message = error.to_string();
+    assert!(message.contains("demonstration 1 ends after 4") && message.contains("use gcl"));
 }
