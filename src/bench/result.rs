@@ -41,6 +41,20 @@ pub struct FreshResult {
     pub steps: u64,
 }
 
+/// What linear-Gaussian controllers came to, in the last rollouts of their training, each from its own start.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ControllersResult {
+    /// (return − random) / (demonstrations from the same starts − random).
+    pub normalized_score: f64,
+    /// Mean true return.
+    #[serde(rename = "return")]
+    pub mean_return: f64,
+    /// Mean true return of the demonstrations from the same starts.
+    pub demonstrated_return: f64,
+    /// Share of solved episodes, where the task says.
+    pub solved: Option<f64>,
+}
+
 /// The result of one training with its evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CellResult {
@@ -77,6 +91,12 @@ pub struct CellResult {
     pub steps: u64,
     /// First iteration whose rollouts reached a normalised score of 0.95.
     pub to_95: Option<Milestone>,
+    /// Share of the evaluation's episodes that the learned policy solves, where the task says; older results lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solved: Option<f64>,
+    /// The controllers behind the policy, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controllers: Option<ControllersResult>,
     /// The kept one of the fresh policies on the frozen cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh: Option<FreshResult>,

@@ -8,6 +8,8 @@ use costate_envs::model::{nearest, suggestion};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::rows::RowSuite;
+use super::{DensitySuite, ExactSuite};
 use crate::error::Error;
 use crate::learners::frozen::ValidationSettings;
 use crate::run::Algo;
@@ -51,6 +53,9 @@ pub struct Suite {
     seeds: Vec<u64>,
     #[serde(default)]
     validated: Validated,
+    /// Whether the tables have the shares of solved episodes.
+    #[serde(default)]
+    pub(super) solved: bool,
 }
 
 /// Cells whose cost fresh policies are trained on.
@@ -76,20 +81,23 @@ pub struct Cell<'a> {
 }
 
 impl Suite {
-    /// Names of the shipped suites.
-    pub const NAMES: [&'static str; 3] = ["results", "ablation", "speed"];
+    /// Names of the shipped suites of cells.
+    pub const NAMES: [&'static str; 4] = ["results", "ablation", "controllers", "speed"];
 
     /// A shipped suite.
     pub fn named(name: &str) -> Result<Self, Error> {
         let text = match name {
             "results" => include_str!("../../assets/benchmarks/results.json"),
             "ablation" => include_str!("../../assets/benchmarks/ablation.json"),
+            "controllers" => include_str!("../../assets/benchmarks/controllers.json"),
             "speed" => include_str!("../../assets/benchmarks/speed.json"),
             other => {
-                let hint = suggestion(nearest(other, Self::NAMES));
+                let rows = [ExactSuite::NAME, DensitySuite::NAME];
+                let known = Self::NAMES.into_iter().chain(rows);
+                let hint = suggestion(nearest(other, known.clone()));
                 return Err(Error::Misuse(format!(
                     "unknown benchmark `{other}`{hint}; there are {}",
-                    Self::NAMES.join(", ")
+                    known.collect::<Vec<_>>().join(", ")
                 )));
             }
         };

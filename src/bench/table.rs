@@ -16,6 +16,9 @@ pub fn markdown(suite: &Suite, results: Results) -> String {
         text += &format!("\n## {count} demonstrations\n\n");
         text += &scores(suite, results, count, envs);
         text += &comparison(suite, results, count, envs);
+        if suite.solved {
+            text += &solved(suite, results, count, envs);
+        }
         text += &efficiency(suite, results, count, envs);
         text += &frozen(suite, results, count, envs);
     }
@@ -65,12 +68,12 @@ impl Found<'_> {
     }
 }
 
-fn row(cells: impl IntoIterator<Item = String>) -> String {
+pub(super) fn row(cells: impl IntoIterator<Item = String>) -> String {
     let cells: Vec<String> = cells.into_iter().collect();
     format!("| {} |\n", cells.join(" | "))
 }
 
-fn head(first: &str, columns: &[String]) -> String {
+pub(super) fn head(first: &str, columns: &[String]) -> String {
     let titles = std::iter::once(first.to_owned()).chain(columns.iter().cloned());
     row(titles)
         + &row(std::iter::once("---".to_owned()).chain(columns.iter().map(|_| "---:".into())))
@@ -176,6 +179,48 @@ fn comparison(suite: &Suite, results: Results, count: usize, envs: &[String]) ->
             .into_iter()
             .chain(shares)
             .chain([better]));
+    }
+    text
+}
+
+/// Solved episodes of the learned policies, and of the controllers behind them.
+fn solved(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
+    let mut text = String::from(
+        "\nSolved: share of the evaluation's episodes whose last tenth is where the task wants it, one figure a seed. Controllers \
+         act from the starts of the first demonstrations alone: share of their last rollouts, and score beside those demonstrations.\n\n",
+    );
+    let by = |found: &Found, of: &dyn Fn(&CellResult) -> Option<f64>| {
+        let texts: Vec<String> = (found.values(of).iter().map(|v| format!("{v:.2}"))).collect();
+        match texts.is_empty() {
+            true => "–".into(),
+            false => texts.join(" "),
+        }
+    };
+    let controlled = |method: &str| {
+        results.iter().any(|(cell, r)| {
+            cell.method.name == method && r.as_ref().is_some_and(|r| r.controllers.is_some())
+        })
+    };
+    let mut columns = Vec::new();
+    for method in &suite.methods {
+        columns.push(method.name.clone());
+        if controlled(&method.name) {
+            columns.push(format!("{}: controllers", method.name));
+        }
+    }
+    text += &head("environment", &columns);
+    for env in envs {
+        let mut cells = vec![env.clone()];
+        for method in &suite.methods {
+            let found = found(results, env, &method.name, count);
+            cells.push(by(&found, &|r| r.solved));
+            if controlled(&method.name) {
+                let share = by(&found, &|r| r.controllers?.solved);
+                let score = by(&found, &|r| Some(r.controllers?.normalized_score));
+                cells.push(format!("{share}; score {score}"));
+            }
+        }
+        text += &row(cells);
     }
     text
 }

@@ -16,11 +16,14 @@ use costate_envs::rollout::{ActionChoice, RolloutPool};
 use super::common::{Demonstrations, Output, interrupt_flag};
 use super::evaluate::{Plan as EvaluationPlan, evaluate_run};
 use super::record::record;
+use super::rows;
 use super::speed;
 use super::train::{Request, new_run, work};
 use super::validate::validate;
+use crate::bench::rows::RowSuite;
 use crate::bench::{
-    Cell, CellResult, CostMetrics, FreshResult, Milestone, Suite, Trust, markdown, trust,
+    Cell, CellResult, ControllersResult, CostMetrics, DensitySuite, ExactSuite, FreshResult,
+    Milestone, Suite, Trust, markdown, trust,
 };
 use crate::error::Error;
 use crate::evaluate::{FRESH, Options, episodes};
@@ -39,18 +42,20 @@ Examples:
   costate bench results
   costate bench results --envs pendulum,point_maze --methods bc,gan-gcl --seeds 0
   costate bench ablation --jobs 2
+  costate bench exact --envs pendulum --jobs 2
   costate bench results --show
   costate bench speed --turns 5 --envs hopper,cart_pole")]
 pub struct Args {
-    /// results: every learner on twelve worlds; ablation: what each ingredient of GAN-GCL buys; speed: steps and
-    /// rollouts beside the bare physics, and time to expert level.
+    /// results: every learner on twelve worlds; ablation: what each ingredient of GAN-GCL buys; controllers: guided cost
+    /// learning as first published beside its heirs; exact: sampled learners where the answer is known; ebm: energies over
+    /// vectors beside known densities; speed: steps and rollouts beside the bare physics, and time to expert level.
     pub(super) suite: String,
-    /// Environments, with commas between them [default: the suite's].
-    #[arg(long, value_name = "ENV,…", value_delimiter = ',')]
+    /// Environments (exact: processes; ebm: densities), with commas between them [default: the suite's].
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub(super) envs: Vec<String>,
     /// Methods, with commas between them [default: the suite's].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
-    methods: Vec<String>,
+    pub(super) methods: Vec<String>,
     /// Seeds, with commas between them [default: the suite's].
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     pub(super) seeds: Vec<u64>,
@@ -69,6 +74,13 @@ pub struct Args {
     /// Turns behind every median of `speed` [default: 15].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) turns: Option<u16>,
+}
+
+impl Args {
+    /// Cells at a time.
+    pub(super) fn jobs(&self) -> usize {
+        self.jobs.into()
+    }
 }
 
 /// Runs the command.
@@ -90,6 +102,11 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     }
     if args.turns.is_some() {
         return misplaced("--turns");
+    }
+    match args.suite.as_str() {
+        ExactSuite::NAME => return rows::run(&ExactSuite::shipped()?, &args, output),
+        DensitySuite::NAME => return rows::run(&DensitySuite::shipped()?, &args, output),
+        _ => {}
     }
     let whole = Suite::named(&args.suite)?;
     let folder = args
@@ -183,7 +200,7 @@ fn run_cells(suite: &Suite, folder: &Path, args: &Args, output: Output) -> Resul
             cells.push(cell);
         }
     }
-    let workers = (costate_demos::default_workers() / args.jobs as usize).max(1);
+    let workers = (costate_demos::default_workers() / args.jobs()).max(1);
     let most = suite.groups().map(|(count, _)| count).max().unwrap_or(0);
     let envs: BTreeSet<&str> = cells.iter().map(|c| c.env).collect();
     for env in envs {
@@ -214,7 +231,7 @@ fn run_cells(suite: &Suite, folder: &Path, args: &Args, output: Output) -> Resul
         }
         Ok(())
     };
-    let results = RolloutPool::new(args.jobs.into()).map(cells.len(), || (), one);
+    let results = RolloutPool::new(args.jobs()).map(cells.len(), || (), one);
     results.into_iter().collect::<Result<Vec<()>, Error>>()?;
     match interrupt.load(Ordering::Relaxed) {
         false => Ok(()),
@@ -366,6 +383,8 @@ pub(super) fn run_cell(
             seconds: frozen.seconds,
             steps: frozen.steps,
         });
+    let row = evaluation.rows.iter().rfind(|r| r.policy == algo.name());
+    let solved = row.and_then(|r| r.success_rate);
     let to_95 = match algo {
         // Cloning acts only once it is done.
         Algo::Bc(_) | Algo::Ibc(_) => reached(evaluation.policy_return.mean).then_some(Milestone {
@@ -397,6 +416,8 @@ pub(super) fn run_cell(
         seconds: worked.done.seconds,
         steps: worked.done.env_steps,
         to_95,
+        solved,
+        controllers: controllers(&run, &demonstrations, random_return)?,
         fresh,
         spearman: evaluation.cost.as_ref().and_then(|c| c.spearman),
         epic: evaluation.cost.as_ref().and_then(|c| c.epic),
@@ -404,6 +425,33 @@ pub(super) fn run_cell(
         workers,
         machine: machine(),
         costate_version: env!("CARGO_PKG_VERSION").into(),
+    }))
+}
+
+/// What the controllers of a run came to in its last rollouts; `None` for a run without any.
+fn controllers(
+    run: &RunFolder,
+    demonstrations: &Demonstrations,
+    random_return: f64,
+) -> Result<Option<ControllersResult>, Error> {
+    let Algo::GclLqg(settings) = &run.config().algo else {
+        return Ok(None);
+    };
+    let metrics = run.metrics()?;
+    let get = |name: &str| metrics.last()?.get(name)?.as_f64();
+    let Some(mean_return) = get("true_return") else {
+        return Ok(None);
+    };
+    let returns: Vec<f64> = (demonstrations.dataset.episodes().iter())
+        .take(settings.conditions)
+        .map(|e| e.true_return())
+        .collect();
+    let demonstrated_return = returns.iter().sum::<f64>() / returns.len() as f64;
+    Ok(Some(ControllersResult {
+        normalized_score: (mean_return - random_return) / (demonstrated_return - random_return),
+        mean_return,
+        demonstrated_return,
+        solved: get("solved"),
     }))
 }
 

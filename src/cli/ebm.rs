@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::common::{Output, interrupt_flag, parse_override};
 use super::ui::{Counter, interval, number};
 use crate::ebm::{
-    self, AisEstimate, Fit, GeneratorKind, Known, Method, Model, Request, Settings, Stage, Table,
-    Watch, free_energy,
+    self, AgainstTruth, Fit, GeneratorKind, Known, LogLikelihood, Method, Model, Request, Settings,
+    Stage, Table, Watch, free_energy,
 };
 use crate::error::Error;
 use crate::nn;
@@ -279,27 +279,6 @@ fn write_samples(fit: &Fit, folder: &Path) -> Result<(), Error> {
     write_atomic(&folder.join("samples.csv"), &csv_bytes(columns, rows)?)
 }
 
-/// A mean over rows with its 95 % interval, nats.
-#[derive(Serialize)]
-struct LogLikelihood {
-    log_likelihood: f64,
-    ci95: [f64; 2],
-}
-
-impl LogLikelihood {
-    /// Of each row's log-density; `also` is the variance of an error that all rows share.
-    fn of(values: &[f64], also: f64) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        let half = 1.96 * (variance / n + also).sqrt();
-        Self {
-            log_likelihood: mean,
-            ci95: [mean - half, mean + half],
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct GeneratorReport {
     kind: GeneratorKind,
@@ -312,19 +291,6 @@ struct GeneratorReport {
     log_z_ci95: [f64; 2],
     ess: f64,
     draws: usize,
-}
-
-#[derive(Serialize)]
-struct KnownReport {
-    name: &'static str,
-    entropy: f64,
-    entropy_standard_error: f64,
-    /// Mean true log-density of the held-out rows.
-    true_log_likelihood: f64,
-    /// Estimated KL divergence of the model from the truth, true − model's log-likelihood on the held-out rows; and the
-    /// generator's.
-    kl: f64,
-    generator_kl: Option<f64>,
 }
 
 /// What is printed with `--json`, and kept in `ebm.json`.
@@ -349,7 +315,7 @@ struct Report {
     acceptance: f64,
     log_z_sound: bool,
     generator: Option<GeneratorReport>,
-    known: Option<KnownReport>,
+    known: Option<AgainstTruth>,
     landscape: Option<LandscapeReport>,
     kept_round: usize,
     still_rising: bool,
@@ -373,8 +339,7 @@ impl Report {
             ..
         } = fit;
         let table = request.table;
-        let variance = ((log_z.ci95[1] - log_z.ci95[0]) / (2.0 * 1.96)).powi(2);
-        let own = LogLikelihood::of(&model.score(table, &split.held_out).log_densities, variance);
+        let own = LogLikelihood::of_model(model, table, &split.held_out);
         let generator_values = model.generator_log_densities(table, &split.held_out);
         let generator = generator_values
             .zip(fit.importance.as_ref())
@@ -387,25 +352,7 @@ impl Report {
                 ess: z.ess,
                 draws: z.chains,
             });
-        let known = known.map(|known| {
-            let truth: Vec<f64> = split
-                .held_out
-                .iter()
-                .map(|&i| known.log_density(table.row(i)))
-                .collect();
-            let truth = truth.iter().sum::<f64>() / truth.len() as f64;
-            let entropy = known.entropy();
-            KnownReport {
-                name: known.name(),
-                entropy: entropy.nats,
-                entropy_standard_error: entropy.standard_error,
-                true_log_likelihood: truth,
-                kl: truth - own.log_likelihood,
-                generator_kl: generator
-                    .as_ref()
-                    .map(|g| truth - g.held_out.log_likelihood),
-            }
-        });
+        let known = known.map(|known| AgainstTruth::of(fit, known, table));
         Self {
             format: FORMAT,
             source: request.source.into(),
@@ -459,10 +406,11 @@ impl Report {
         }
         if let Some(known) = &self.known {
             text += &format!(
-                "  the true density’s      {}; entropy {}, KL {}\n",
+                "  the true density’s      {}; entropy {}, KL {} ({})\n",
                 number(known.true_log_likelihood),
                 number(known.entropy),
                 number(known.kl),
+                interval(known.kl_ci95),
             );
         }
         text += &format!(
@@ -521,7 +469,8 @@ fn score(folder: &Path, data: &Path, to: Option<&Path>, output: Output) -> Resul
     }
     let model = Model::read(&file)?;
     let table = ebm::read(data, Some(&model.columns))?;
-    let scores = model.score(&table, &(0..table.len()).collect::<Vec<_>>());
+    let rows: Vec<usize> = (0..table.len()).collect();
+    let scores = model.score(&table, &rows);
     if let Some(i) = scores.energies.iter().position(|e| !e.is_finite()) {
         return Err(Error::Failure(format!(
             "{}: row {} is so far from the model's data that its energy is not finite",
@@ -543,12 +492,10 @@ fn score(folder: &Path, data: &Path, to: Option<&Path>, output: Output) -> Resul
         .iter()
         .zip(&scores.log_densities)
         .enumerate();
-    let rows = pairs.map(|(i, (e, l))| vec![(i + 1).to_string(), e.to_string(), l.to_string()]);
+    let lines = pairs.map(|(i, (e, l))| vec![(i + 1).to_string(), e.to_string(), l.to_string()]);
     let place = to.join("scores.csv");
-    write_atomic(&place, &csv_bytes(&header, rows)?)?;
-    let AisEstimate { log_z, ci95, .. } = &model.log_z;
-    let variance = ((ci95[1] - ci95[0]) / (2.0 * 1.96)).powi(2);
-    let mean = LogLikelihood::of(&scores.log_densities, variance);
+    write_atomic(&place, &csv_bytes(&header, lines)?)?;
+    let mean = LogLikelihood::of_model(&model, &table, &rows);
     let report = ScoreReport {
         format: FORMAT,
         source: data.display().to_string(),
@@ -557,7 +504,7 @@ fn score(folder: &Path, data: &Path, to: Option<&Path>, output: Output) -> Resul
         columns: model.columns.clone(),
         log_likelihood: mean.log_likelihood,
         log_likelihood_ci95: mean.ci95,
-        log_z: *log_z,
+        log_z: model.log_z.log_z,
         scores: place.clone(),
     };
     output.result(&report, || {

@@ -18,6 +18,7 @@ mod landscape;
 mod record;
 mod report;
 mod rl;
+mod rows;
 mod speed;
 mod train;
 mod transfer;

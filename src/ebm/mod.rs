@@ -17,6 +17,7 @@
 //! | `learn` | what they share: rows, checks, what is kept |
 //! | `hmc`, `ais` | Hamiltonian transitions; log Z by annealed importance sampling |
 //! | `fit`, `model` | from a table to a model in the data's units; its file |
+//! | `judged` | log-likelihoods and KL divergences on held-out rows |
 //! | `landscape` | free energy over two columns |
 
 mod ais;
@@ -27,6 +28,7 @@ mod flow;
 mod gan;
 mod generator;
 mod hmc;
+mod judged;
 mod known;
 mod landscape;
 mod langevin;
@@ -41,6 +43,7 @@ mod whitening;
 pub use ais::{AisEstimate, AisSettings};
 pub use fit::{Fit, Request, fit};
 pub use generator::GeneratorKind;
+pub use judged::{AgainstTruth, LogLikelihood};
 pub use known::Known;
 pub use landscape::{FreeEnergy, free_energy};
 pub use langevin::LangevinSettings;

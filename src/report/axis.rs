@@ -47,6 +47,12 @@ impl Axis {
         }
     }
 
+    /// Covers positive `values` logarithmically; `None` without one.
+    pub(super) fn decades(values: impl IntoIterator<Item = f64>, target: usize) -> Option<Self> {
+        let (low, high) = extent(values.into_iter().filter(|v| *v > 0.0))?;
+        Some(Self::logarithmic(low / 1.2, high * 1.2, target))
+    }
+
     /// Exactly the values' range, e.g. iterations.
     pub(super) fn exactly(values: impl IntoIterator<Item = f64>, target: usize) -> Option<Self> {
         let (low, high) = extent(values)?;

@@ -14,7 +14,7 @@
 //! | `figure` | a plot with heading and key, on the page or as a file |
 //! | `diagnostics` | what each recorded quantity means and how to read it |
 //! | `picture`, `strip`, `player` | poses, film strips, animations |
-//! | `speedup`, `trust` | speed-up over workers; scores over figures of a cost |
+//! | `speedup`, `trust`, `convergence`, `small` | plots of the published tables, the last three as small multiples |
 //! | `summary`, `findings`, `motion`, `table`, `curves`, `learning`, `cost`, `settings` | the page's sections |
 //! | `scale`, `dots` | scores as dots with whiskers, in tables and pictures |
 //! | `robustness`, `transfer` | other noise, other worlds |
@@ -28,6 +28,7 @@
 mod axis;
 mod certificate;
 mod chart;
+mod convergence;
 mod correlations;
 mod cost;
 mod curves;
@@ -55,6 +56,7 @@ mod scale;
 mod scatter;
 mod seeds;
 mod settings;
+mod small;
 mod speedup;
 mod strip;
 mod summary;
@@ -71,6 +73,7 @@ use costate_envs::scene::Scene;
 use serde_json::{Map, Value};
 
 use crate::diagnose::Finding;
+pub use convergence::Convergence;
 pub use energy_map::EnergyMap;
 pub use landscape::{Landscape, LandscapeChannel, Surface, Walker, Way};
 pub use raster::png;
@@ -155,6 +158,11 @@ pub fn trust_svg(title: &str, groups: &[String], multiples: &[Multiple]) -> Stri
 /// Speed-up over workers as a standalone SVG with its own background.
 pub fn speedup_svg(title: &str, curves: &[Speedup]) -> String {
     speedup::standalone(title, curves)
+}
+
+/// Distances over samples as a standalone SVG with its own background; `learners` name the lines.
+pub fn convergence_svg(title: &str, learners: &[String], plots: &[Convergence]) -> String {
+    convergence::standalone(title, learners, plots)
 }
 
 /// An energy over two dimensions as a standalone SVG with its own background; `None` for a map that cannot be drawn.

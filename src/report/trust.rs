@@ -1,9 +1,9 @@
 //! Scores of fresh policies over figures of the costs they were trained on, as small multiples.
 
 use super::axis::Axis;
-use super::frame::{Frame, SMALL_SQUARE as SMALL, standalone};
+use super::frame::{Frame, SMALL_SQUARE as SMALL};
 use super::scatter::mark;
-use super::text::escape;
+use super::small::{self, Small};
 
 /// One small plot.
 pub struct Multiple {
@@ -16,40 +16,16 @@ pub struct Multiple {
 /// Lowest score that is shown; what is below lies on the edge.
 const FLOOR: f64 = -1.0;
 
-const COLUMNS: usize = 3;
-
-/// All plots in rows of three with one key.
+/// All plots with one key.
 pub(super) fn multiples(title: &str, groups: &[String], multiples: &[Multiple]) -> String {
-    let mut content = String::new();
-    let key_y = 56.0;
-    let mut x = 20.0;
-    for (i, group) in groups.iter().enumerate() {
-        content += &mark(i, x + 5.0, key_y);
-        content += &format!(
-            r#"<text class="tick" x="{:.0}" y="{:.0}">{}</text>"#,
-            x + 14.0,
-            key_y + 4.0,
-            escape(group)
-        );
-        x += 40.0 + 8.0 * group.chars().count() as f64;
-    }
-    let mut rows = 0;
-    for (i, multiple) in multiples.iter().enumerate() {
-        let (column, row) = (i % COLUMNS, i / COLUMNS);
-        rows = row + 1;
-        let (left, top) = (
-            10.0 + column as f64 * (SMALL.width + 14.0),
-            78.0 + row as f64 * (SMALL.height + 34.0),
-        );
-        content += &format!(
-            r#"<g transform="translate({left:.0} {top:.0})"><text class="tick" x="46" y="12">{}</text><g transform="translate(0 18)">{}</g></g>"#,
-            escape(&multiple.title),
-            plot(multiple)
-        );
-    }
-    let width = 20.0 + COLUMNS as f64 * (SMALL.width + 14.0);
-    let height = 90.0 + rows as f64 * (SMALL.height + 34.0);
-    standalone(width, height, title, &content)
+    let plots: Vec<Small> = multiples
+        .iter()
+        .map(|m| Small {
+            title: &m.title,
+            content: plot(m),
+        })
+        .collect();
+    small::arranged(title, groups, mark, &plots)
 }
 
 fn plot(multiple: &Multiple) -> String {

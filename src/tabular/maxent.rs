@@ -9,6 +9,8 @@
 //! with n the expected visits and π the soft policy of c. Where the process is deterministic, V_0(s_0) = log Z(s_0) and L is the
 //! demonstrations' negative log-likelihood.
 
+use serde::{Deserialize, Serialize};
+
 use super::process::{Process, ProcessError, Walk};
 use super::soft::{Soft, check, visits};
 
@@ -53,7 +55,8 @@ impl Demonstrated {
 }
 
 /// How the cost is found.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaxEntSettings {
     /// Steps of gradient descent.
     pub iterations: usize,

@@ -1,12 +1,14 @@
 //! Decision processes with finitely many states and actions, in which maximum-entropy inverse reinforcement learning is
-//! exact: the ground truth that sampled learners are held against.
+//! exact: the ground truth that sampled learners are held against. Simulated worlds become such processes on a grid.
 
+pub mod grid;
 pub mod maxent;
 pub mod process;
 pub mod sampled;
 pub mod soft;
 
+pub use grid::{Axis, Grid, GridSettings};
 pub use maxent::{Demonstrated, MaxEnt, MaxEntSettings};
 pub use process::{Process, ProcessError, Walk};
-pub use sampled::{Learned, SampledSettings, gan_gcl};
-pub use soft::Soft;
+pub use sampled::{CostLoss, Learned, SampledSettings, learn};
+pub use soft::{Soft, total_variation};

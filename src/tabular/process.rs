@@ -36,9 +36,6 @@ pub enum ProcessError {
         /// States.
         states: usize,
     },
-    /// A start that is not one state.
-    #[error("the process starts in {0} states, expected one: log Z depends on it")]
-    Starts(usize),
     /// Tables of other shapes.
     #[error("{what} has {found} entries, expected {expected}")]
     Shape {

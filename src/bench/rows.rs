@@ -1,0 +1,292 @@
+//! Benchmarks whose rows are measured one by one: `costate bench exact` and `costate bench ebm`.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use costate_demos::dataset::disk;
+use costate_envs::model::{nearest, suggestion};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::run::files;
+
+/// Which row it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RowKey {
+    /// What is learned: a process, a density. Its rows share a file.
+    pub subject: String,
+    /// Who learns it.
+    pub method: String,
+    /// From how many demonstrations or rows of data.
+    pub size: usize,
+    /// Seed.
+    pub seed: u64,
+}
+
+/// A measured row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row<F> {
+    /// Which.
+    #[serde(flatten)]
+    pub key: RowKey,
+    /// What was found.
+    pub figures: F,
+}
+
+/// Such a benchmark.
+pub trait RowSuite: Sync {
+    /// What is measured.
+    type Figures: Clone + Serialize + DeserializeOwned + Send;
+
+    /// `costate bench NAME`.
+    const NAME: &'static str;
+
+    /// All rows, seed by seed.
+    fn keys(&self) -> Vec<RowKey>;
+
+    /// All settings behind the rows of a subject: when they change, its rows are measured again.
+    fn basis(&self, subject: &str) -> Result<Value, Error>;
+
+    /// Measures a row; `None` if interrupted.
+    fn measure(&self, key: &RowKey, interrupt: &AtomicBool)
+    -> Result<Option<Self::Figures>, Error>;
+
+    /// The tables.
+    fn markdown(&self, rows: &[Row<Self::Figures>]) -> String;
+
+    /// A picture as SVG, with the name of its file.
+    fn picture(&self, rows: &[Row<Self::Figures>]) -> Option<(&'static str, String)>;
+}
+
+/// Rows of a subject: its file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subject<F> {
+    /// Version of the file.
+    format: u32,
+    /// Of [`RowSuite::basis`].
+    basis_sha256: String,
+    rows: Vec<Row<F>>,
+}
+
+/// Version that this build writes and reads.
+const FORMAT: u32 = 1;
+
+/// A shipped suite from its JSON.
+pub(super) fn shipped<S: RowSuite + DeserializeOwned>(text: &str) -> Result<S, Error> {
+    serde_json::from_str(text)
+        .map_err(|e| Error::Failure(format!("the shipped benchmark {} is broken: {e}", S::NAME)))
+}
+
+/// Rows of some subjects, methods and seeds only; empty lists leave all.
+///
+/// Errors: a subject or a method that the suite has not.
+pub fn asked<S: RowSuite>(
+    suite: &S,
+    subjects: &[String],
+    methods: &[String],
+    seeds: &[u64],
+) -> Result<Vec<RowKey>, Error> {
+    let mut keys = suite.keys();
+    let mut keep = |what: &str, names: &[String], of: fn(&RowKey) -> &str| {
+        let mut known: Vec<String> = keys.iter().map(|k| of(k).to_owned()).collect();
+        known.sort();
+        known.dedup();
+        if let Some(name) = names.iter().find(|n| !known.contains(n)) {
+            return Err(Error::Misuse(format!(
+                "benchmark {} has no {what} `{name}`{}; there are {}",
+                S::NAME,
+                suggestion(nearest(name, known.iter().map(String::as_str))),
+                known.join(", ")
+            )));
+        }
+        keys.retain(|k| names.is_empty() || names.iter().any(|n| n == of(k)));
+        Ok(())
+    };
+    keep("subject", subjects, |k| &k.subject)?;
+    keep("method", methods, |k| &k.method)?;
+    keys.retain(|k| seeds.is_empty() || seeds.contains(&k.seed));
+    Ok(keys)
+}
+
+/// Rows that lie in `folder` and were measured with today's settings, in the order of the suite.
+///
+/// Errors: a file that cannot be read.
+pub fn read<S: RowSuite>(suite: &S, folder: &Path) -> Result<Vec<Row<S::Figures>>, Error> {
+    let mut rows = Vec::new();
+    for subject in subjects(suite) {
+        let file = file(folder, &subject);
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(Error::io(&file)(e)),
+        };
+        let bad = |reason: String| {
+            Error::Failure(format!(
+                "{}: {reason}; remove it to have its rows measured again",
+                file.display()
+            ))
+        };
+        let found: Subject<S::Figures> =
+            serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
+        if found.format != FORMAT {
+            return Err(bad(format!("format {}, expected {FORMAT}", found.format)));
+        }
+        if found.basis_sha256 == digest(suite, &subject)? {
+            rows.extend(found.rows);
+        }
+    }
+    let order = suite.keys();
+    rows.retain(|r| order.contains(&r.key));
+    rows.sort_by_key(|r| order.iter().position(|k| *k == r.key));
+    Ok(rows)
+}
+
+/// Writes the file of a subject with what `rows` hold of it: complete or absent.
+pub fn write<S: RowSuite>(
+    suite: &S,
+    folder: &Path,
+    subject: &str,
+    rows: &[Row<S::Figures>],
+) -> Result<(), Error> {
+    let mut own: Vec<Row<S::Figures>> = rows
+        .iter()
+        .filter(|r| r.key.subject == subject)
+        .cloned()
+        .collect();
+    own.sort_by(|a, b| a.key.cmp(&b.key));
+    let text = Subject {
+        format: FORMAT,
+        basis_sha256: digest(suite, subject)?,
+        rows: own,
+    };
+    files::write_json(&file(folder, subject), &text)
+}
+
+/// Mean of a figure over the seeds; `None` without rows that have it.
+pub(super) fn mean<F>(
+    rows: &[Row<F>],
+    (subject, method, size): (&str, &str, usize),
+    of: impl Fn(&F) -> Option<f64>,
+) -> Option<f64> {
+    let same = |k: &RowKey| k.subject == subject && k.method == method && k.size == size;
+    let found = rows.iter().filter(|r| same(&r.key));
+    let values: Vec<f64> = found.filter_map(|r| of(&r.figures)).collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// What is said of rows that are still to be measured.
+pub(super) fn missing<S: RowSuite>(suite: &S, rows: usize) -> String {
+    let all = suite.keys().len();
+    match all - rows {
+        0 => String::new(),
+        left => format!(
+            "\n{left} of {all} rows have not been measured yet; `costate bench {}` goes on with them.\n",
+            S::NAME
+        ),
+    }
+}
+
+fn subjects<S: RowSuite>(suite: &S) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for key in suite.keys() {
+        if !names.contains(&key.subject) {
+            names.push(key.subject);
+        }
+    }
+    names
+}
+
+fn file(folder: &Path, subject: &str) -> PathBuf {
+    folder.join(format!("{subject}.json"))
+}
+
+fn digest<S: RowSuite>(suite: &S, subject: &str) -> Result<String, Error> {
+    Ok(disk::sha256(suite.basis(subject)?.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two subjects by two methods, whose basis is a number.
+    struct Toy(u64);
+
+    impl RowSuite for Toy {
+        type Figures = f64;
+        const NAME: &'static str = "toy";
+
+        fn keys(&self) -> Vec<RowKey> {
+            let key = |i: usize| RowKey {
+                subject: ["line", "plane"][i / 2 % 2].into(),
+                method: ["one", "two"][i % 2].into(),
+                size: 10,
+                seed: (i / 4) as u64,
+            };
+            (0..8).map(key).collect()
+        }
+
+        fn basis(&self, subject: &str) -> Result<Value, Error> {
+            Ok(serde_json::json!([subject, self.0]))
+        }
+
+        fn measure(&self, _: &RowKey, _: &AtomicBool) -> Result<Option<f64>, Error> {
+            Ok(Some(1.0))
+        }
+
+        fn markdown(&self, _: &[Row<f64>]) -> String {
+            String::new()
+        }
+
+        fn picture(&self, _: &[Row<f64>]) -> Option<(&'static str, String)> {
+            None
+        }
+    }
+
+    fn rows(suite: &Toy) -> Vec<Row<f64>> {
+        let with = |(i, key)| Row {
+            key,
+            figures: i as f64,
+        };
+        suite.keys().into_iter().enumerate().map(with).collect()
+    }
+
+    #[test]
+    fn rows_come_back_in_the_suites_order_until_their_basis_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (suite, at) = (Toy(1), folder.path());
+        let all = rows(&suite);
+        assert!(read(&suite, at).unwrap().is_empty());
+        write(&suite, at, "plane", &all).unwrap();
+        let there = read(&suite, at).unwrap();
+        assert_eq!(there.len(), 4);
+        assert!(there.iter().all(|r| r.key.subject == "plane"));
+        write(&suite, at, "line", &all).unwrap();
+        assert_eq!(read(&suite, at).unwrap(), all);
+        assert!(read(&Toy(2), at).unwrap().is_empty());
+        assert_eq!(mean(&all, ("line", "two", 10), |f| Some(*f)), Some(3.0));
+        assert_eq!(mean(&all, ("line", "two", 20), |f| Some(*f)), None);
+        assert!(missing(&suite, 8).is_empty() && missing(&suite, 6).contains("2 of 8"));
+
+        std::fs::write(at.join("line.json"), "{\"format\": 1").unwrap();
+        let message = read(&suite, at).unwrap_err().to_string();
+        assert!(message.contains("line.json") && message.contains("remove it"));
+    }
+
+    #[test]
+    fn what_a_suite_has_not_is_misuse() {
+        let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let some = asked(&Toy(0), &own(&["line"]), &own(&["two"]), &[1]).unwrap();
+        assert_eq!(some.len(), 1);
+        for (subjects, methods, part) in [
+            (&["lines"][..], &[][..], "did you mean `line`?"),
+            (&[], &["tow"], "did you mean `two`?"),
+        ] {
+            let error = asked(&Toy(0), &own(subjects), &own(methods), &[]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}
