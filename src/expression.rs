@@ -12,6 +12,7 @@ pub struct Formula {
     parsed: FlatEx<f64>,
     /// Where each variable, in alphabetical order, stands in (s, a).
     columns: Vec<usize>,
+    observation_dim: usize,
     text: String,
 }
 
@@ -41,6 +42,7 @@ impl Formula {
         Ok(Self {
             columns: columns.collect::<Result<_, _>>()?,
             parsed,
+            observation_dim: spec.observation.dim(),
             text: text.into(),
         })
     }
@@ -52,6 +54,11 @@ impl Formula {
         let values: Vec<f64> = self.columns.iter().map(at).collect();
         // The number of variables is right: nothing else is refused.
         self.parsed.eval(&values).unwrap_or(f64::NAN)
+    }
+
+    /// Whether an action channel is among its variables.
+    pub fn sees_actions(&self) -> bool {
+        self.columns.iter().any(|c| *c >= self.observation_dim)
     }
 
     /// Whether it has no variable.
@@ -79,6 +86,7 @@ mod tests {
     fn variables_are_channels_by_name() {
         let f = parse("sqrt(position_x^2 + (position_y - 1)^2) + 0.5*push_y").unwrap();
         assert_eq!(f.value(&[3.0, 5.0, 9.0, 9.0], &[7.0, 2.0]), 6.0);
+        assert!(f.sees_actions() && !parse("position_y^2").unwrap().sees_actions());
         assert!(parse("2.5").unwrap().is_constant());
     }
 

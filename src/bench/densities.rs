@@ -125,9 +125,9 @@ impl RowSuite for DensitySuite {
         keys
     }
 
-    fn basis(&self, _: &str) -> Result<Value, Error> {
-        let settings = [Settings::of(Method::Gan)?, Settings::of(Method::Langevin)?];
-        Ok(json!([self.fits, self.held_out, settings]))
+    fn basis(&self, key: &RowKey) -> Result<Value, Error> {
+        let fit = self.fit_named(&key.method)?;
+        Ok(json!([fit, self.held_out, Settings::of(fit.method)?]))
     }
 
     fn measure(
@@ -228,6 +228,7 @@ mod tests {
             .iter()
             .map(|key| Row {
                 key: key.clone(),
+                basis_sha256: String::new(),
                 figures: figures.clone(),
             })
             .collect();

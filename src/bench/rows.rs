@@ -1,5 +1,6 @@
 //! Benchmarks whose rows are measured one by one: `costate bench exact` and `costate bench ebm`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -31,6 +32,8 @@ pub struct Row<F> {
     /// Which.
     #[serde(flatten)]
     pub key: RowKey,
+    /// Of [`RowSuite::basis`].
+    pub basis_sha256: String,
     /// What was found.
     pub figures: F,
 }
@@ -46,8 +49,8 @@ pub trait RowSuite: Sync {
     /// All rows, seed by seed.
     fn keys(&self) -> Vec<RowKey>;
 
-    /// All settings behind the rows of a subject: when they change, its rows are measured again.
-    fn basis(&self, subject: &str) -> Result<Value, Error>;
+    /// All settings behind a row: when they change, it is measured again.
+    fn basis(&self, key: &RowKey) -> Result<Value, Error>;
 
     /// Measures a row; `None` if interrupted.
     fn measure(&self, key: &RowKey, interrupt: &AtomicBool)
@@ -66,8 +69,6 @@ pub trait RowSuite: Sync {
 struct Subject<F> {
     /// Version of the file.
     format: u32,
-    /// Of [`RowSuite::basis`].
-    basis_sha256: String,
     rows: Vec<Row<F>>,
 }
 
@@ -107,6 +108,14 @@ pub fn asked<S: RowSuite>(
     };
     keep("subject", subjects, |k| &k.subject)?;
     keep("method", methods, |k| &k.method)?;
+    let mut known: Vec<u64> = keys.iter().map(|k| k.seed).collect();
+    known.dedup();
+    if let Some(seed) = seeds.iter().find(|s| !known.contains(s)) {
+        return Err(Error::Misuse(format!(
+            "benchmark {} has no seed {seed}; there are {known:?}",
+            S::NAME
+        )));
+    }
     keys.retain(|k| seeds.is_empty() || seeds.contains(&k.seed));
     Ok(keys)
 }
@@ -115,54 +124,63 @@ pub fn asked<S: RowSuite>(
 ///
 /// Errors: a file that cannot be read.
 pub fn read<S: RowSuite>(suite: &S, folder: &Path) -> Result<Vec<Row<S::Figures>>, Error> {
-    let mut rows = Vec::new();
+    let mut there = BTreeMap::new();
     for subject in subjects(suite) {
-        let file = file(folder, &subject);
-        let text = match std::fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(Error::io(&file)(e)),
-        };
-        let bad = |reason: String| {
-            Error::Failure(format!(
-                "{}: {reason}; remove it to have its rows measured again",
-                file.display()
-            ))
-        };
-        let found: Subject<S::Figures> =
-            serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
-        if found.format != FORMAT {
-            return Err(bad(format!("format {}, expected {FORMAT}", found.format)));
-        }
-        if found.basis_sha256 == digest(suite, &subject)? {
-            rows.extend(found.rows);
+        let rows = stored::<S::Figures>(&file(folder, &subject))?;
+        there.extend(rows.into_iter().map(|r| (r.key.clone(), r)));
+    }
+    let mut rows = Vec::new();
+    for key in suite.keys() {
+        if let Some(row) = there.remove(&key)
+            && row.basis_sha256 == digest(suite, &key)?
+        {
+            rows.push(row);
         }
     }
-    let order = suite.keys();
-    rows.retain(|r| order.contains(&r.key));
-    rows.sort_by_key(|r| order.iter().position(|k| *k == r.key));
     Ok(rows)
 }
 
-/// Writes the file of a subject with what `rows` hold of it: complete or absent.
-pub fn write<S: RowSuite>(
+/// Puts a row into the file of its subject, in place of an older one: complete or absent.
+pub fn keep<S: RowSuite>(
     suite: &S,
     folder: &Path,
-    subject: &str,
-    rows: &[Row<S::Figures>],
+    key: &RowKey,
+    figures: S::Figures,
 ) -> Result<(), Error> {
-    let mut own: Vec<Row<S::Figures>> = rows
-        .iter()
-        .filter(|r| r.key.subject == subject)
-        .cloned()
-        .collect();
-    own.sort_by(|a, b| a.key.cmp(&b.key));
+    let file = file(folder, &key.subject);
+    let mut rows = stored::<S::Figures>(&file)?;
+    rows.retain(|r| r.key != *key);
+    rows.push(Row {
+        key: key.clone(),
+        basis_sha256: digest(suite, key)?,
+        figures,
+    });
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
     let text = Subject {
         format: FORMAT,
-        basis_sha256: digest(suite, subject)?,
-        rows: own,
+        rows,
     };
-    files::write_json(&file(folder, subject), &text)
+    files::write_json(&file, &text)
+}
+
+/// All rows of a file; none without it.
+fn stored<F: DeserializeOwned>(file: &Path) -> Result<Vec<Row<F>>, Error> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io(file)(e)),
+    };
+    let bad = |reason: String| {
+        Error::Failure(format!(
+            "{}: {reason}; remove it to have its rows measured again",
+            file.display()
+        ))
+    };
+    let found: Subject<F> = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
+    match found.format {
+        FORMAT => Ok(found.rows),
+        other => Err(bad(format!("format {other}, expected {FORMAT}"))),
+    }
 }
 
 /// Mean of a figure over the seeds; `None` without rows that have it.
@@ -180,7 +198,7 @@ pub(super) fn mean<F>(
 /// What is said of rows that are still to be measured.
 pub(super) fn missing<S: RowSuite>(suite: &S, rows: usize) -> String {
     let all = suite.keys().len();
-    match all - rows {
+    match all.saturating_sub(rows) {
         0 => String::new(),
         left => format!(
             "\n{left} of {all} rows have not been measured yet; `costate bench {}` goes on with them.\n",
@@ -203,8 +221,8 @@ fn file(folder: &Path, subject: &str) -> PathBuf {
     folder.join(format!("{subject}.json"))
 }
 
-fn digest<S: RowSuite>(suite: &S, subject: &str) -> Result<String, Error> {
-    Ok(disk::sha256(suite.basis(subject)?.to_string().as_bytes()))
+fn digest<S: RowSuite>(suite: &S, key: &RowKey) -> Result<String, Error> {
+    Ok(disk::sha256(suite.basis(key)?.to_string().as_bytes()))
 }
 
 #[cfg(test)]
@@ -228,8 +246,8 @@ mod tests {
             (0..8).map(key).collect()
         }
 
-        fn basis(&self, subject: &str) -> Result<Value, Error> {
-            Ok(serde_json::json!([subject, self.0]))
+        fn basis(&self, key: &RowKey) -> Result<Value, Error> {
+            Ok(serde_json::json!([key.method, self.0]))
         }
 
         fn measure(&self, _: &RowKey, _: &AtomicBool) -> Result<Option<f64>, Error> {
@@ -245,27 +263,24 @@ mod tests {
         }
     }
 
-    fn rows(suite: &Toy) -> Vec<Row<f64>> {
-        let with = |(i, key)| Row {
-            key,
-            figures: i as f64,
-        };
-        suite.keys().into_iter().enumerate().map(with).collect()
-    }
-
     #[test]
     fn rows_come_back_in_the_suites_order_until_their_basis_changes() {
         let folder = tempfile::tempdir().unwrap();
         let (suite, at) = (Toy(1), folder.path());
-        let all = rows(&suite);
         assert!(read(&suite, at).unwrap().is_empty());
-        write(&suite, at, "plane", &all).unwrap();
+        for (i, key) in suite.keys().iter().enumerate().rev() {
+            keep(&suite, at, key, 0.0).unwrap();
+            keep(&suite, at, key, i as f64).unwrap();
+        }
+        let all = read(&suite, at).unwrap();
+        let keys: Vec<RowKey> = all.iter().map(|r| r.key.clone()).collect();
+        assert_eq!(keys, suite.keys());
+        assert!(all.iter().enumerate().all(|(i, r)| r.figures == i as f64));
+        // Another process's rows stay.
+        keep(&Toy(2), at, &keys[3], 9.0).unwrap();
         let there = read(&suite, at).unwrap();
-        assert_eq!(there.len(), 4);
-        assert!(there.iter().all(|r| r.key.subject == "plane"));
-        write(&suite, at, "line", &all).unwrap();
-        assert_eq!(read(&suite, at).unwrap(), all);
-        assert!(read(&Toy(2), at).unwrap().is_empty());
+        assert_eq!(there.len(), 7);
+        assert_eq!(read(&Toy(2), at).unwrap().len(), 1);
         assert_eq!(mean(&all, ("line", "two", 10), |f| Some(*f)), Some(3.0));
         assert_eq!(mean(&all, ("line", "two", 20), |f| Some(*f)), None);
         assert!(missing(&suite, 8).is_empty() && missing(&suite, 6).contains("2 of 8"));
@@ -288,5 +303,7 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(part), "{error}");
         }
+        let error = asked(&Toy(0), &[], &[], &[7]).unwrap_err();
+        assert!(error.to_string().contains("no seed 7"), "{error}");
     }
 }

@@ -31,15 +31,14 @@ pub fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error>
         .transpose()?;
     let env = world(args, demonstrations.as_ref(), of_env)?;
     // Whether the costs fit the world is said before a folder is there.
-    cost.load(&env, Path::new(""))?;
+    let loaded = cost.load(&env, Path::new(""))?;
     let algo = settings::resolve("rl", &env.name, args.config.as_deref(), &of_learner)?;
     let Algo::Rl(mut rl) = algo else {
         return Err(Error::Failure("the settings of rl are not its own".into()));
     };
     rl.temperature.get_or_insert(cost.temperature());
-    let overlooked = cost.overlooks_actions()?;
     rl.excess_weight
-        .get_or_insert(f64::from(u8::from(overlooked)));
+        .get_or_insert(f64::from(u8::from(loaded.overlooks_actions())));
     let seed = args.seed.unwrap_or(0);
     let folder = args
         .output

@@ -10,7 +10,7 @@ use costate_envs::rollout::RolloutPool;
 use super::bench::Args;
 use super::common::{Output, interrupt_flag};
 use super::ui::Counter;
-use crate::bench::rows::{Row, RowKey, RowSuite, asked, read, write};
+use crate::bench::rows::{RowKey, RowSuite, asked, keep, read};
 use crate::error::Error;
 use crate::run::files;
 
@@ -26,12 +26,7 @@ pub fn run<S: RowSuite>(suite: &S, args: &Args, output: Output) -> Result<(), Er
     if !args.show {
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         let interrupt = interrupt_flag()?;
-        let rows = Rows {
-            suite,
-            folder: &folder,
-            rows: Mutex::new(there),
-        };
-        let measured = rows.measure(&keys, args.jobs(), &interrupt, output);
+        let measured = measure(suite, &folder, &keys, args.jobs(), &interrupt, output);
         // What was measured before a failure or an interruption is in the tables as well.
         let rows = read(suite, &folder)?;
         let table = suite.markdown(&rows);
@@ -45,66 +40,48 @@ pub fn run<S: RowSuite>(suite: &S, args: &Args, output: Output) -> Result<(), Er
     output.result(&rows, || suite.markdown(&rows))
 }
 
-/// Rows on their way to their files.
-struct Rows<'a, S: RowSuite> {
-    suite: &'a S,
-    folder: &'a Path,
-    rows: Mutex<Vec<Row<S::Figures>>>,
-}
-
-impl<S: RowSuite> Rows<'_, S> {
-    fn measure(
-        &self,
-        keys: &[RowKey],
-        jobs: usize,
-        interrupt: &AtomicBool,
-        output: Output,
-    ) -> Result<(), Error> {
-        let counter = Mutex::new((0, Counter::new(output, "rows", keys.len())));
-        let one = |_: &mut (), i: usize| -> Result<(), Error> {
-            let key = &keys[i];
-            let Some(figures) = self.suite.measure(key, interrupt)? else {
-                return Ok(());
-            };
-            self.keep(Row {
-                key: key.clone(),
-                figures,
-            })?;
-            if let Ok(mut counter) = counter.lock() {
-                counter.0 += 1;
-                let done = counter.0;
-                let RowKey {
-                    subject,
-                    method,
-                    size,
-                    seed,
-                } = key;
-                let what = format!("{subject}, {method}, {size} rows, seed {seed}");
-                counter.1.at(done, &what);
-            }
-            Ok(())
+fn measure<S: RowSuite>(
+    suite: &S,
+    folder: &Path,
+    keys: &[RowKey],
+    jobs: usize,
+    interrupt: &AtomicBool,
+    output: Output,
+) -> Result<(), Error> {
+    let counter = Mutex::new((0, Counter::new(output, "rows", keys.len())));
+    let one = |_: &mut (), i: usize| -> Result<(), Error> {
+        let key = &keys[i];
+        let Some(figures) = suite.measure(key, interrupt)? else {
+            return Ok(());
         };
-        let results = RolloutPool::new(jobs).map(keys.len(), || (), one);
-        if let Ok((_, counter)) = counter.into_inner() {
-            counter.finish();
-        }
-        results.into_iter().collect::<Result<Vec<()>, Error>>()?;
-        match interrupt.load(Ordering::Relaxed) {
-            false => Ok(()),
-            true => Err(Error::Failure(format!(
-                "interrupted; `costate bench {}` goes on where it stopped",
-                S::NAME
-            ))),
-        }
-    }
-
-    fn keep(&self, row: Row<S::Figures>) -> Result<(), Error> {
-        let mut rows = match self.rows.lock() {
-            Ok(rows) => rows,
+        // One at a time: rows of a subject share a file.
+        let mut counter = match counter.lock() {
+            Ok(counter) => counter,
             Err(poisoned) => poisoned.into_inner(),
         };
-        let subject = row.key.subject.clone();
-        rows.push(row);
-        write(self.suite, self.folder, &subject, &rows)
+        keep(suite, folder, key, figures)?;
+        counter.0 += 1;
+        let done = counter.0;
+        let RowKey {
+            subject,
+            method,
+            size,
+            seed,
+        } = key;
+        let what = format!("{subject}, {method}, {size} rows, seed {seed}");
+        counter.1.at(done, &what);
+        Ok(())
+    };
+    let results = RolloutPool::new(jobs).map(keys.len(), || (), one);
+    if let Ok((_, counter)) = counter.into_inner() {
+        counter.finish();
+    }
+    results.into_iter().collect::<Result<Vec<()>, Error>>()?;
+    match interrupt.load(Ordering::Relaxed) {
+        false => Ok(()),
+        true => Err(Error::Failure(format!(
+            "interrupted; `costate bench {}` goes on where it stopped",
+            S::NAME
+        ))),
     }
 }

@@ -78,7 +78,7 @@ fn located(
         let Some(i) = there.position(&channel.name) else {
             return Err(Error::Misuse(format!(
                 "the cost of {} looks at `{}`, which {} does not have (it has {}); learn it with cost.channels set to \
-                 what both worlds have, and cost.state_only=true if their actions differ",
+                 what both worlds have, and cost.state_only=true with cost.action_penalty=0 if their actions differ",
                 from.name,
                 channel.name,
                 to.name,
@@ -162,6 +162,15 @@ impl ComposedCost {
         self.counting().any(|t| matches!(t.part, Part::True))
     }
 
+    /// Whether no part looks at actions, which then may exceed their limits for nothing.
+    pub fn overlooks_actions(&self) -> bool {
+        !self.counting().any(|t| match &t.part {
+            Part::Learned(placed) => placed.model.sees_actions(),
+            Part::Written(formula) => formula.sees_actions(),
+            Part::True => true,
+        })
+    }
+
     /// Terms that change anything.
     fn counting(&self) -> impl Iterator<Item = &WeightedCost> {
         self.terms.iter().filter(|t| t.weight != 0.0)
@@ -233,12 +242,17 @@ mod tests {
 
     /// A cost of `env` that sees the states' channels `names` alone.
     fn learned(env: &str, names: &[&str]) -> EnergyModel {
+        penalised(env, names, 0.0)
+    }
+
+    /// The same beside w ‖u‖².
+    fn penalised(env: &str, names: &[&str], action_penalty: f64) -> EnergyModel {
         let spec = spec(env);
         let settings = CostSettings {
             form: CostForm::Neural,
             hidden: vec![8],
             start_value: true,
-            action_penalty: 0.0,
+            action_penalty,
             state_only: !names.is_empty(),
             channels: names.iter().map(|n| (*n).into()).collect(),
         };
@@ -290,6 +304,32 @@ mod tests {
             (got - (2.0 * home - 0.5 * 13.0)).abs() < 1e-6,
             "{got} {home}"
         );
+    }
+
+    #[test]
+    fn a_penalty_on_actions_goes_along() {
+        let names = ["position_x", "velocity_x"];
+        let own = spec("point_mass");
+        let dims = Dims {
+            observation: 4,
+            action: 2,
+        };
+        for to in ["point_mass", "point_maze"] {
+            let model = penalised("point_mass", &names, 2.0);
+            let placed = Placed::new(model, &own, &spec(to)).unwrap();
+            let sum = ComposedCost::new(vec![WeightedCost {
+                weight: 1.0,
+                part: Part::Learned(Box::new(placed)),
+            }])
+            .unwrap();
+            let at = |push: &[f32]| sum.costs(&[0.4, 0.0, -0.3, 0.0], push, dims)[0];
+            // 2 · (0.5² + 1²)
+            let effort = at(&[0.5, -1.0]) - at(&[0.0, 0.0]);
+            assert!((effort - 2.5).abs() < 1e-5, "{to}: {effort}");
+        }
+        let model = penalised("point_mass", &names, 2.0);
+        let error = Placed::new(model, &own, &spec("lunar_lander")).unwrap_err();
+        assert!(error.to_string().contains("`push_x`"), "{error}");
     }
 
     #[test]

@@ -49,6 +49,13 @@ pub struct CostSettings {
     pub action_penalty: f64,
 }
 
+impl CostSettings {
+    /// Whether c_θ looks at the action.
+    pub fn sees_actions(&self) -> bool {
+        !self.state_only || self.action_penalty > 0.0
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Header {
     format: u32,
@@ -179,7 +186,7 @@ impl EnergyModel {
 
     /// Whether the cost looks at the action.
     pub fn sees_actions(&self) -> bool {
-        !self.header.settings.state_only || self.base.is_some()
+        self.header.settings.sees_actions() || self.base.is_some()
     }
 
     /// c(s, a), `[N, observation_dim]`, `[N, action_dim] → [N]`, nats.

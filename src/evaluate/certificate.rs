@@ -60,7 +60,7 @@ pub struct Certificate {
     pub horizon: usize,
     /// Rollouts behind every J.
     pub rollouts: usize,
-    /// J that trajectories come to: the greatest of their last tenths.
+    /// J that trajectories come to: the median of their last tenths' greatest.
     pub arrived: f64,
     /// Measured states before the last tenth, and the share of them from which J falls to the next one.
     pub all: Share,
@@ -72,7 +72,8 @@ pub struct Certificate {
 
 /// Measures J along the first of `episodes`, which must replay in this simulator; `None` without any.
 ///
-/// All states of a trajectory are rolled out with the same noise, so that their differences vary less.
+/// All states of a trajectory are rolled out with the same noise, so that their differences vary less. A rollout that the
+/// world ends counts as if it stayed where it ended: a crash is no way to pay less.
 pub fn certificate(
     factory: &EnvFactory,
     certified: Certified,
@@ -85,15 +86,17 @@ pub fn certificate(
     let actor = certified.actor;
     let one = |env: &mut Box<dyn Env>, i: usize| -> Result<(Vec<usize>, Vec<Rollout>), EnvError> {
         let length = episodes[i].trajectory.len();
-        let steps: Vec<usize> = (0..STATES)
+        let mut steps: Vec<usize> = (0..STATES)
             .map(|j| j * (length - 1) / (STATES - 1))
             .collect();
-        let mut states = Vec::new();
+        steps.dedup();
+        let mut states = Vec::with_capacity(steps.len());
         replay(factory, &episodes[i], |t, env| {
-            let times = steps.iter().filter(|s| **s == t).count();
-            states.extend(std::iter::repeat_n(env.save(), times));
+            if steps.contains(&t) {
+                states.push(env.save());
+            }
         })?;
-        let mut rollouts = Vec::with_capacity(STATES * ROLLOUTS);
+        let mut rollouts = Vec::with_capacity(states.len() * ROLLOUTS);
         for state in &states {
             for k in 0..ROLLOUTS {
                 let noise = derive_seed(seed, "certificate", (i * ROLLOUTS + k) as u64);
@@ -112,12 +115,13 @@ pub fn certificate(
         action: spec.action.dim(),
     };
     let soft_cost = |r: &Rollout| {
-        let cost: f64 = certified
-            .cost
-            .costs(&r.observations, &r.actions, dims)
-            .iter()
-            .sum();
-        cost + certified.entropy_weight * r.log_density
+        let costs = certified.cost.costs(&r.observations, &r.actions, dims);
+        let soft = costs.iter().zip(&r.log_densities);
+        let soft: Vec<f64> = soft
+            .map(|(c, l)| c + certified.entropy_weight * l)
+            .collect();
+        let left = (horizon - soft.len()) as f64;
+        soft.iter().sum::<f64>() + left * soft.last().copied().unwrap_or(0.0)
     };
     let descents: Vec<Descent> = found
         .into_iter()
@@ -133,12 +137,17 @@ pub fn certificate(
 }
 
 fn judge(descents: Vec<Descent>, horizon: usize, seed: u64) -> Option<Certificate> {
-    const BEFORE: usize = STATES - STATES.div_ceil(10);
-    let late = |d: &Descent| d.cost_to_go[BEFORE..].to_vec();
-    let arrived = descents.iter().flat_map(late).reduce(f64::max)?;
+    let before = |d: &Descent| d.cost_to_go.len() - d.cost_to_go.len().div_ceil(10);
+    let ends = descents.iter().filter_map(|d| {
+        let late = d.cost_to_go[before(d)..].iter().copied();
+        late.reduce(f64::max)
+    });
+    let mut ends: Vec<f64> = ends.collect();
+    ends.sort_by(f64::total_cmp);
+    let arrived = *ends.get(ends.len() / 2)?;
     let share = |counts: &dyn Fn(f64) -> bool| {
         let falls = |d: &Descent| -> Vec<f64> {
-            let steps = d.cost_to_go.windows(2).take(BEFORE);
+            let steps = d.cost_to_go.windows(2).take(before(d));
             steps
                 .filter(|w| counts(w[0]))
                 .map(|w| f64::from(u8::from(w[1] < w[0])))
@@ -166,8 +175,8 @@ fn judge(descents: Vec<Descent>, horizon: usize, seed: u64) -> Option<Certificat
 struct Rollout {
     observations: Vec<f32>,
     actions: Vec<f32>,
-    /// Σ_k log π(a_k | s_k).
-    log_density: f64,
+    /// log π(a_k | s_k) of every step.
+    log_densities: Vec<f64>,
 }
 
 fn roll_out(
@@ -191,13 +200,13 @@ fn roll_out(
     let mut rollout = Rollout {
         observations: Vec::with_capacity(horizon * observation.len()),
         actions: Vec::with_capacity(horizon * action.len()),
-        log_density: 0.0,
+        log_densities: Vec::with_capacity(horizon),
     };
     for _ in 0..horizon {
         env.observe(&mut observation);
         actor.forward(&observation, &mut scratch);
         scratch.sample(&mut noise, &mut action);
-        rollout.log_density += scratch.log_density(&action);
+        rollout.log_densities.push(scratch.log_density(&action));
         rollout.observations.extend(&observation);
         rollout.actions.extend(&action);
         if env.step(&action)?.end != End::Running {
@@ -277,5 +286,16 @@ mod tests {
         assert!((c.above.falling.unwrap().mean - 0.95).abs() < 1e-12);
         assert!((c.all.falling.unwrap().mean - 19.0 / 30.0).abs() < 1e-12);
         assert_eq!(judge(Vec::new(), 5, 0), None);
+        // One trajectory that fails does not hide behind a bar of its own.
+        let failing = vec![20.0; STATES];
+        let all = [&falling, &falling, &failing].map(|v| descent(v));
+        let c = judge(all.into(), 5, 0).unwrap();
+        assert_eq!((c.arrived, c.above.states), (0.0, 35));
+        // Short episodes have fewer states.
+        let short = Descent {
+            steps: vec![0, 1, 2],
+            cost_to_go: vec![2.0, 1.0, 0.0],
+        };
+        assert_eq!(judge(vec![short], 5, 0).unwrap().all.states, 2);
     }
 }

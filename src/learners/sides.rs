@@ -81,7 +81,7 @@ impl Shared<'_> {
     /// What a fresh policy pays for commands beyond their limits: a nat for a squared half range, where the cost does
     /// not see them.
     pub fn excess_weight(&self) -> f64 {
-        f64::from(u8::from(self.cost.state_only))
+        f64::from(u8::from(!self.cost.sees_actions()))
     }
 
     /// How a fresh policy is trained on the learned cost: as the learner's own.

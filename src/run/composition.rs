@@ -137,22 +137,6 @@ impl Composition {
         highest.unwrap_or(DEFAULT_TEMPERATURE)
     }
 
-    /// Whether no part of it looks at actions, which then may exceed their limits for nothing.
-    pub fn overlooks_actions(&self) -> Result<bool, Error> {
-        for term in self.0.iter().filter(|t| t.weight != 0.0) {
-            match &term.source {
-                Source::True => return Ok(false),
-                Source::Formula(_) => {}
-                Source::Learned(learned) => {
-                    if EnergyModel::read(&learned.file)?.sees_actions() {
-                        return Ok(false);
-                    }
-                }
-            }
-        }
-        Ok(true)
-    }
-
     /// Reads all costs and places them into the world of `env`; relative files are taken from `folder`.
     pub fn load(&self, env: &EnvConfig, folder: &Path) -> Result<ComposedCost, Error> {
         let factory = env.factory()?;

@@ -58,10 +58,19 @@ impl Demonstrated {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxEntSettings {
-    /// Steps of gradient descent.
+    /// Steps of gradient descent at most.
     pub iterations: usize,
-    /// Their size, over T: the curvature is at most of that order.
-    pub step: f64,
+    /// Largest entry of the gradient, in visits, at which it ends.
+    pub tolerance: f64,
+}
+
+/// What descent comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fitted {
+    /// c(s, a), `[S · A]`.
+    pub cost: Vec<f64>,
+    /// Largest entry of the gradient that is left, in visits.
+    pub residual: f64,
 }
 
 /// The learner: a process as the demonstrations start in it, and what they visit.
@@ -77,6 +86,13 @@ pub struct Likelihood {
     pub loss: f64,
     /// ∂L/∂c(s, a), `[S · A]`.
     pub gradient: Vec<f64>,
+}
+
+impl Likelihood {
+    /// Largest entry of the gradient.
+    fn residual(&self) -> f64 {
+        self.gradient.iter().fold(0.0, |most, g| g.abs().max(most))
+    }
 }
 
 impl MaxEnt {
@@ -104,17 +120,31 @@ impl MaxEnt {
         })
     }
 
-    /// The cost that gradient descent from zero finds, `[S · A]`.
-    pub fn fit(&self, settings: MaxEntSettings) -> Result<Vec<f64>, ProcessError> {
+    /// The cost that gradient descent from zero finds. A step that does not lower L by half of what its gradient promises
+    /// (Armijo 1966) is halved: the curvature, a covariance of visits, grows with the square of T.
+    pub fn fit(&self, settings: MaxEntSettings) -> Result<Fitted, ProcessError> {
         let mut cost = vec![0.0; self.shown.visits.len()];
-        let step = settings.step / self.process.horizon() as f64;
+        let mut here = self.likelihood(&cost)?;
+        let mut step = 1.0;
         for _ in 0..settings.iterations {
-            let found = self.likelihood(&cost)?;
-            for (c, g) in cost.iter_mut().zip(&found.gradient) {
-                *c -= step * g;
+            if here.residual() <= settings.tolerance {
+                break;
+            }
+            let promised: f64 = here.gradient.iter().map(|g| g * g).sum();
+            let moved = cost.iter().zip(&here.gradient);
+            let candidate: Vec<f64> = moved.map(|(c, g)| c - step * g).collect();
+            let there = self.likelihood(&candidate)?;
+            if there.loss <= here.loss - 0.5 * step * promised {
+                (cost, here) = (candidate, there);
+                step *= 1.5;
+            } else {
+                step *= 0.5;
             }
         }
-        Ok(cost)
+        Ok(Fitted {
+            residual: here.residual(),
+            cost,
+        })
     }
 }
 
@@ -124,6 +154,11 @@ mod tests {
     use super::*;
     use costate_envs::rng::stream;
     use rand::RngExt;
+
+    const SETTINGS: MaxEntSettings = MaxEntSettings {
+        iterations: 20_000,
+        tolerance: 1e-6,
+    };
 
     fn world(branches: usize) -> (Process, Vec<f64>) {
         let mut rng = stream(7, "process", branches as u64);
@@ -165,17 +200,29 @@ mod tests {
             let expert = Soft::of(&process, &truth).unwrap();
             let shown = Demonstrated::exactly(&process, &expert.log_policy);
             let learner = MaxEnt::new(&process, shown).unwrap();
-            let settings = MaxEntSettings {
-                iterations: 20_000,
-                step: 2.0,
-            };
-            let cost = learner.fit(settings).unwrap();
-            let own = Soft::of(&process, &cost).unwrap();
+            let found = learner.fit(SETTINGS).unwrap();
+            assert!(found.residual <= SETTINGS.tolerance, "{}", found.residual);
+            let own = Soft::of(&process, &found.cost).unwrap();
             let apart = total_variation(&process, &expert.log_policy, &own.log_policy);
             assert!(apart < 1e-3, "{apart}");
             // The truth is optimal.
             let best = learner.likelihood(&truth).unwrap();
             assert!(best.gradient.iter().all(|g| g.abs() < 1e-12));
+        }
+    }
+
+    #[test]
+    fn states_that_are_never_left_do_not_make_it_swing() {
+        // One choice, then T − 1 steps where it led: the curvature is (T − 1)²/4.
+        for horizon in [5, 12, 40] {
+            let next = [1, 2, 1, 1, 2, 2].map(|s| vec![(s, 1.0)]).to_vec();
+            let process = Process::new(2, horizon, vec![1.0, 0.0, 0.0], next).unwrap();
+            let truth = [0.0, 0.0, 0.1, 0.1, 0.0, 0.0];
+            let expert = Soft::of(&process, &truth).unwrap();
+            let shown = Demonstrated::exactly(&process, &expert.log_policy);
+            let learner = MaxEnt::new(&process, shown).unwrap();
+            let found = learner.fit(SETTINGS).unwrap();
+            assert!(found.residual < 1e-5, "{horizon}: {}", found.residual);
         }
     }
 

@@ -8,7 +8,7 @@ pub mod sampled;
 pub mod soft;
 
 pub use grid::{Axis, Grid, GridSettings};
-pub use maxent::{Demonstrated, MaxEnt, MaxEntSettings};
+pub use maxent::{Demonstrated, Fitted, MaxEnt, MaxEntSettings};
 pub use process::{Process, ProcessError, Walk};
 pub use sampled::{CostLoss, Learned, SampledSettings, learn};
 pub use soft::{Soft, total_variation};

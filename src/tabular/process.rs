@@ -170,6 +170,11 @@ impl Process {
         &self.next[self.at(state, action)]
     }
 
+    /// Whether every (s, a) leads to one place.
+    pub fn is_deterministic(&self) -> bool {
+        self.next.iter().all(|n| n.len() == 1)
+    }
+
     /// Where (s, a) stands in a table.
     pub fn at(&self, state: usize, action: usize) -> usize {
         state * self.actions + action
