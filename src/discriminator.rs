@@ -38,8 +38,8 @@ pub struct IocLoss {
 /// equation 2): `L_IOC(θ) = E_P[c_θ] + log E_μ[exp(−c_θ)/μ]`, tempered by β.
 ///
 /// Shapes: expert_energy `[N_P]`; energy and log_mu `[N]` of everything that was drawn from μ. At β = 1 the
-/// gradient is `E_P[∂c] − Σ_i w_i ∂c_i` with w_i ∝ exp(−c_i)/μ_i; β > 1 evens the weights out and keeps the
-/// fixed point.
+/// gradient is `E_P[∂c] − Σ_i w_i ∂c_i` with w_i ∝ exp(−c_i)/μ_i; β > 1 evens the weights out. The optimum is
+/// c = −log μ − β log(p/μ) + const: −log p where μ = p, for every β; elsewhere β magnifies what tells p from μ.
 pub fn ioc_loss(expert_energy: &Tensor, energy: &Tensor, log_mu: &Tensor, beta: f64) -> IocLoss {
     let log_weights = -(energy + log_mu) / beta;
     let count = log_weights.size()[0] as f64;

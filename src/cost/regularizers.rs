@@ -19,7 +19,7 @@ pub struct Regularizers {
     /// policy can be trained on.
     #[serde(default)]
     pub gradient_penalty: f64,
-    /// Of E[((c_{t+1} − c_t) − (c_t − c_{t−1}))²] over demonstrations: costs change at a constant rate.
+    /// Of E[((c_{t+1} − c_t) − (c_t − c_{t−1}))²] over demonstrations and samples: costs change at a constant rate.
     #[serde(default)]
     pub local_constant_rate: f64,
     /// Of E[max(0, c_t − c_{t−1} − 1)²] over demonstrations: for tasks that only ever progress.
@@ -42,13 +42,18 @@ impl Regularizers {
             terms.push(penalty * self.gradient_penalty);
         }
         if self.local_constant_rate > 0.0 || self.monotonic > 0.0 {
-            let costs = model.cost(&demonstrations.observations, &demonstrations.actions);
-            let lengths = &demonstrations.lengths;
+            // c_θ alone: noise in the actions does not count against what a penalty on actions or π_0 say of it.
+            let costs = |batch: &TrajectoryBatch| {
+                model.cost_of(&model.inputs(&batch.observations, &batch.actions))
+            };
+            let shown = costs(demonstrations);
             if self.local_constant_rate > 0.0 {
-                terms.push(local_constant_rate(&costs, lengths) * self.local_constant_rate);
+                let both = local_constant_rate(&shown, &demonstrations.lengths)
+                    + local_constant_rate(&costs(samples), &samples.lengths);
+                terms.push(both * (0.5 * self.local_constant_rate));
             }
             if self.monotonic > 0.0 {
-                terms.push(monotonic(&costs, lengths) * self.monotonic);
+                terms.push(monotonic(&shown, &demonstrations.lengths) * self.monotonic);
             }
         }
         terms.into_iter().reduce(|a, b| a + b)

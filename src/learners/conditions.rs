@@ -1,7 +1,7 @@
 //! Linear-Gaussian controllers for a few start states: how they sample, and how they improve on a cost.
 //!
-//! Levine and Abbeel 2014: dynamics are fitted to the last rollouts of each start, with a mixture over all transitions so far
-//! as the prior; an LQG step within a KL bound follows.
+//! Levine and Abbeel 2014: dynamics are fitted to the last rollouts of each start, with a mixture over the transitions of the
+//! demonstrations and of the kept rollouts as the prior; an LQG step within a KL bound follows.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const BOUND_RANGE: [f64; 2] = [0.1, 10.0];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FirstController {
-    /// A linear Gaussian fitted to the demonstrations, step by step.
+    /// A linear Gaussian fitted to the demonstrations from the same start, step by step.
     Demonstrations,
     /// Noise about the centre of the actions.
     Noise,
@@ -100,34 +100,50 @@ pub struct StepReport {
     pub stuck: f64,
 }
 
-/// A linear Gaussian fitted to demonstrations of equal lengths, step by step: their density.
-pub fn demonstrator(paths: &[Path], settings: &ControllerSettings, seed: u64) -> Controller {
+/// Linear Gaussians fitted to the demonstrations from each of `count` starts, of equal lengths, step by step: their density there.
+/// `starts` says which start each was from, if any; where none was, all of them stand in.
+pub fn demonstrators(
+    paths: &[Path],
+    starts: &[Option<usize>],
+    count: usize,
+    settings: &ControllerSettings,
+    seed: u64,
+) -> Vec<Controller> {
     let rows = thinned(&paths.iter().collect::<Vec<_>>(), Path::step);
     let mut mixture = seeded(&rows, settings.clusters, seed, "demonstrator");
     mixture.improve(&rows, ROUNDS);
-    Controller::fitted(paths, &mixture, settings.prior_strength, settings.noise_std)
+    let of = |start: usize| {
+        let pairs = paths.iter().zip(starts);
+        let own: Vec<Path> = pairs
+            .filter(|(_, s)| **s == Some(start))
+            .map(|(p, _)| p.clone())
+            .collect();
+        let shown = if own.is_empty() { paths } else { &own };
+        Controller::fitted(shown, &mixture, settings.prior_strength, settings.noise_std)
+    };
+    (0..count).map(of).collect()
 }
 
 impl Conditions {
-    /// Controllers that begin as `first` at each of the starts, with `samples` rollouts of each an iteration.
+    /// Controllers that begin as those of `first`, one a start, with `samples` rollouts of each an iteration.
     pub fn new(
         settings: &ControllerSettings,
         collector: Collector,
         (starts, samples): (&[u64], usize),
-        first: &Controller,
+        first: Vec<Controller>,
         (demonstrations, scales): (Vec<Path>, Scales),
         seed: u64,
     ) -> Self {
-        let condition = |&start: &u64| Condition {
+        let condition = |(&start, controller): (&u64, Controller)| Condition {
             start,
-            controller: first.clone(),
+            controller,
             bound: 1.0,
             foretold: Foretold::default(),
         };
         Self {
             settings: settings.clone(),
             horizon: collector.factory().spec().horizon,
-            each: starts.iter().map(condition).collect(),
+            each: starts.iter().zip(first).map(condition).collect(),
             collector,
             scales,
             samples,
@@ -236,7 +252,7 @@ impl Conditions {
         Ok(report)
     }
 
-    /// The mixture over all transitions so far, which goes on from the last one.
+    /// The mixture over the transitions that are kept, which goes on from the last one.
     fn prior(&self, fusion: &Fusion) -> Mixture {
         let drawn = fusion.past().flat_map(|r| &r.paths);
         let all: Vec<&Path> = self.demonstrations.iter().chain(drawn).collect();

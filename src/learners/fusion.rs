@@ -47,11 +47,15 @@ impl Rollouts {
         })
     }
 
+    /// The start of trajectory number `i`.
+    pub fn start_of(&self, i: usize) -> usize {
+        i * self.actors.len() / self.trajectories.len()
+    }
+
     /// Trajectories with the controllers that drew them.
     pub fn drawn(&self) -> impl Iterator<Item = (&Trajectory, &Arc<LinearController>)> {
-        let each = self.trajectories.len() / self.actors.len();
         let trajectories = self.trajectories.iter().enumerate();
-        trajectories.map(move |(i, t)| (t, &self.actors[i / each]))
+        trajectories.map(|(i, t)| (t, &self.actors[self.start_of(i)]))
     }
 
     fn save(&self) -> StateDict {
@@ -82,29 +86,29 @@ impl Rollouts {
     }
 }
 
-/// The last rollouts, and the demonstrator.
+/// The last rollouts, and the demonstrators.
 pub struct Fusion {
     keep: usize,
     scales: Scales,
-    demonstrator: LinearController,
-    /// Number of demonstrations from each start.
-    demonstrated: Vec<usize>,
+    demonstrators: Vec<Demonstrator>,
     past: VecDeque<Rollouts>,
 }
 
+/// The demonstrations from one start as a distribution.
+pub struct Demonstrator {
+    /// Their density.
+    pub density: LinearController,
+    /// Their number.
+    pub count: usize,
+}
+
 impl Fusion {
-    /// Of nothing drawn yet, for as many starts as `demonstrated` has numbers; the rollouts of `keep` iterations are kept.
-    pub fn new(
-        keep: usize,
-        scales: Scales,
-        demonstrator: LinearController,
-        demonstrated: Vec<usize>,
-    ) -> Self {
+    /// Of nothing drawn yet, with a demonstrator for every start; the rollouts of `keep` iterations are kept.
+    pub fn new(keep: usize, scales: Scales, demonstrators: Vec<Demonstrator>) -> Self {
         Self {
             keep,
             scales,
-            demonstrator,
-            demonstrated,
+            demonstrators,
             past: VecDeque::new(),
         }
     }
@@ -125,21 +129,17 @@ impl Fusion {
     /// log μ(τ) of every kept trajectory, in their order.
     pub fn log_density(&self) -> Vec<f64> {
         let of = |rollouts: &Rollouts| {
-            let each = rollouts.trajectories.len() / rollouts.actors.len();
             let all = rollouts.trajectories.iter().enumerate();
-            all.map(|(i, t)| self.log_density_of(t, Some(i / each)))
+            all.map(|(i, t)| self.log_density_of(t, rollouts.start_of(i)))
                 .collect::<Vec<_>>()
         };
         self.past.iter().flat_map(of).collect()
     }
 
-    /// log μ(τ) from start number `start`, or from one where only the demonstrator was.
-    pub fn log_density_of(&self, trajectory: &Trajectory, start: Option<usize>) -> f64 {
-        let expert = self.demonstrator.log_density(trajectory);
-        let Some(start) = start else {
-            return expert;
-        };
-        let mut counted = vec![(self.demonstrated[start] as f64, expert)];
+    /// log μ(τ) from start number `start`.
+    pub fn log_density_of(&self, trajectory: &Trajectory, start: usize) -> f64 {
+        let Demonstrator { density, count } = &self.demonstrators[start];
+        let mut counted = vec![(*count as f64, density.log_density(trajectory))];
         counted.extend(self.past.iter().map(|r| {
             let each = r.trajectories.len() / r.actors.len();
             (each as f64, r.actors[start].log_density(trajectory))
@@ -163,7 +163,7 @@ impl Fusion {
     /// Restores what [`Fusion::save`] wrote.
     pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         let count = state.scalar("past.count")? as usize;
-        let starts = self.demonstrated.len();
+        let starts = self.demonstrators.len();
         let rollouts =
             |i| Rollouts::load(&state.below(&format!("past.{i}.")), starts, &self.scales);
         self.past = (0..count).map(rollouts).collect::<Result<_, _>>()?;

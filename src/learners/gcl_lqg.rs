@@ -5,9 +5,11 @@
 //! fusion of all controllers and of the demonstrations' density, improve the controllers by an LQG step within a KL bound
 //! under dynamics fitted to the samples. There is one controller for each of a few starts, and one cost.
 //!
-//! Two things differ from the paper, as in [`gcl`](super::gcl): log Z may depend on the start, and the log-mean-exp may be
-//! tempered by β. A neural policy is distilled from the controllers on the way, so that the run can act from any start. The
-//! last iteration only samples: its rollouts show what was learned.
+//! A density of controllers is one of trajectories given their start, so every start with a demonstration has a partition
+//! function of its own, weighted as the demonstrations weigh it; what belongs to no such start says nothing about the cost. What
+//! else differs from the paper: the log-mean-exp may be tempered by β, the last few iterations' samples are kept instead of all,
+//! and a gradient penalty may join the regularisers. A neural policy is distilled from the controllers on the way, so that the run
+//! can act from any start. The last iteration only samples: its rollouts show what was learned.
 
 use costate_envs::Trajectory;
 use costate_envs::rng::{derive_seed, stream};
@@ -15,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::collect::Collector;
-use super::conditions::{Conditions, ControllerSettings, FirstController, demonstrator};
+use super::conditions::{Conditions, ControllerSettings, FirstController, demonstrators};
 use super::cost_side::{CostSide, CostSideSettings};
 use super::distil::{Distillation, Lessons};
-use super::fusion::Fusion;
+use super::fusion::{Demonstrator, Fusion};
 use super::generator::{batch, energy_model};
 use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
@@ -103,9 +105,6 @@ impl Learner for GclLqg {
         let (newest, audit) = self.conditions.sample(k)?;
         self.conditions.adapt(&self.cost.model, &newest);
         let env_steps = newest.batch.steps() as u64;
-        let mut lessons: Vec<Lessons> = Lessons::of(&newest.drawn().collect::<Vec<_>>())
-            .into_iter()
-            .collect();
         self.fusion.push(newest);
         let last = k + 1 == s.iterations;
 
@@ -129,6 +128,9 @@ impl Learner for GclLqg {
         };
 
         // π: what the controllers did.
+        let done = self.fusion.past().flat_map(|r| r.drawn());
+        let mut lessons: Vec<Lessons> =
+            Lessons::of(&done.collect::<Vec<_>>()).into_iter().collect();
         if s.distil_demonstrations {
             lessons.push(Lessons::demonstrated(&self.demonstrations.batch));
         }
@@ -143,6 +145,7 @@ impl Learner for GclLqg {
         let mut diagnostics = vec![
             ("ioc_loss", found.value.double_value(&[])),
             ("ess", found.ess),
+            ("ess_plain", found.ess_plain),
             ("log_z", found.log_z),
             ("cost_gradient_norm", gradient_norm),
             ("entropy", self.conditions.entropy()),
@@ -195,10 +198,22 @@ impl Learner for GclLqg {
     }
 }
 
-/// Everything that the partition function is estimated from: demonstrations first, then rollouts.
+/// Everything that partition functions are estimated from: demonstrations first, then rollouts.
 struct Pool {
+    /// The rollouts.
     samples: TrajectoryBatch,
-    /// log μ(τ) of every trajectory, `[N]`.
+    starts: Vec<PoolStart>,
+}
+
+/// What there is from one start.
+struct PoolStart {
+    /// Share of the demonstrations from starts with a controller.
+    share: f64,
+    /// Places of its demonstrations in the pool, `[N_P]`.
+    demonstrated: Tensor,
+    /// Places of all of its trajectories, `[N]`.
+    all: Tensor,
+    /// log μ(τ) of these, `[N]`.
     log_density: Tensor,
 }
 
@@ -206,14 +221,16 @@ struct Pool {
 struct Ioc {
     /// The loss, a scalar.
     value: Tensor,
-    /// log E_μ[exp(−E)/μ], tempered.
+    /// log E_μ[exp(−E)/μ], tempered, mean over the starts.
     log_z: f64,
     /// Mean E + V(s_0) of the demonstrations, nats.
     expert_energy: f64,
     /// The same of the newest rollouts.
     newest_energy: f64,
-    /// Effective sample size of the weights, as a share of the pool.
+    /// Effective sample size of the weights, as a share of a start's pool, mean over the starts.
     ess: f64,
+    /// The same of the weights at β = 1.
+    ess_plain: f64,
 }
 
 impl GclLqg {
@@ -253,28 +270,33 @@ impl GclLqg {
         let paths: Vec<Path> = (task.demonstrations.iter())
             .map(|t| Path::new(t, &scales))
             .collect();
-        let expert = demonstrator(&paths, &settings.controllers, task.seed);
-        let (n, m) = scales.dims();
-        let first = match settings.controllers.first {
-            FirstController::Demonstrations => expert.clone(),
-            FirstController::Noise => {
-                Controller::noise(n, m, horizon, settings.controllers.noise_std)
-            }
-        };
-        let acting = scales
-            .actor(&expert)
-            .map_err(|e| Error::Failure(format!("the demonstrations' density: {e}")))?;
-        let fusion = Fusion::new(
-            settings.background,
-            scales.clone(),
-            acting,
-            demonstrations.counts(starts.len()),
+        let experts = demonstrators(
+            &paths,
+            &demonstrations.conditions,
+            starts.len(),
+            &settings.controllers,
+            task.seed,
         );
+        let acting = |(expert, count): (&Controller, usize)| {
+            let density = scales.actor(expert);
+            let density =
+                density.map_err(|e| Error::Failure(format!("the demonstrations' density: {e}")))?;
+            Ok::<_, Error>(Demonstrator { density, count })
+        };
+        let counted = experts.iter().zip(demonstrations.counts(starts.len()));
+        let acting = counted.map(acting).collect::<Result<_, _>>()?;
+        let fusion = Fusion::new(settings.background, scales.clone(), acting);
+        let (n, m) = scales.dims();
+        let noise = Controller::noise(n, m, horizon, settings.controllers.noise_std);
+        let first = match settings.controllers.first {
+            FirstController::Demonstrations => experts,
+            FirstController::Noise => vec![noise; starts.len()],
+        };
         let conditions = Conditions::new(
             &settings.controllers,
             Collector::new(task.factory, task.workers, task.seed),
             (&starts, settings.samples),
-            &first,
+            first,
             (paths, scales),
             task.seed,
         );
@@ -298,20 +320,41 @@ impl GclLqg {
     fn pool(&self) -> Pool {
         let demonstrations = &self.demonstrations;
         let experts = demonstrations.trajectories.iter();
-        let mut log_density: Vec<f64> = experts
+        let mut members: Vec<(Option<usize>, f64)> = experts
             .zip(&demonstrations.conditions)
-            .map(|(t, start)| self.fusion.log_density_of(t, *start))
+            .map(|(t, start)| {
+                let of = |start| self.fusion.log_density_of(t, start);
+                (*start, start.map_or(0.0, of))
+            })
             .collect();
-        log_density.extend(self.fusion.log_density());
+        let drawn = self.fusion.past();
+        let starts = drawn.flat_map(|r| (0..r.trajectories.len()).map(|i| Some(r.start_of(i))));
+        members.extend(starts.zip(self.fusion.log_density()));
+        let counts = demonstrations.counts(self.settings.conditions);
+        let covered: usize = counts.iter().sum();
+        let start = |(start, &count): (usize, &usize)| {
+            let places = members.iter().enumerate();
+            let own = places.filter(|(_, (s, _))| *s == Some(start));
+            let (all, log_density): (Vec<i64>, Vec<f64>) = own
+                .map(|(i, (_, log_density))| (i as i64, *log_density))
+                .unzip();
+            PoolStart {
+                share: count as f64 / covered as f64,
+                demonstrated: Tensor::from_slice(&all[..count]),
+                all: Tensor::from_slice(&all),
+                log_density: Tensor::from_slice(&log_density),
+            }
+        };
+        let shown = counts.iter().enumerate().filter(|(_, count)| **count > 0);
         let drawn = self.fusion.past().flat_map(|r| &r.trajectories);
         let samples = TrajectoryBatch::new(drawn);
         Pool {
             samples: samples.unwrap_or_else(|| demonstrations.batch.shallow_clone()),
-            log_density: Tensor::from_slice(&log_density),
+            starts: shown.map(start).collect(),
         }
     }
 
-    /// L_IOC(θ) = E_P[E_θ] + β log E_μ[exp(−(E_θ + log μ)/β)].
+    /// Σ_s (d_s/D) L_IOC of every start s: L_IOC(θ) = E_P[E_θ] + β log E_μ[exp(−(E_θ + log μ)/β)].
     fn loss(&self, pool: &Pool) -> Ioc {
         let model = &self.cost.model;
         let energy = |b: &TrajectoryBatch| model.energy(b) + model.start_value(b);
@@ -320,15 +363,27 @@ impl GclLqg {
         let all = Tensor::cat(&[&expert, &sampled], 0);
         let newest = (self.settings.conditions * self.settings.samples) as i64;
         let newest = sampled.narrow(0, sampled.size()[0] - newest, newest);
-        let found = discriminator::ioc_loss(&expert, &all, &pool.log_density, self.beta);
-        let log_weights = nn::to_f64(&found.log_weights);
-        Ioc {
-            log_z: found.log_z.double_value(&[]),
-            ess: effective_sample_size(&log_weights) / log_weights.len() as f64,
+        let mut out = Ioc {
+            value: Tensor::from(0.0),
+            log_z: 0.0,
+            ess: 0.0,
+            ess_plain: 0.0,
             expert_energy: expert.mean(Kind::Double).double_value(&[]),
             newest_energy: newest.mean(Kind::Double).double_value(&[]),
-            value: found.value,
+        };
+        for start in &pool.starts {
+            let (p, own) = (&start.demonstrated, &start.all);
+            let (p, own) = (all.index_select(0, p), all.index_select(0, own));
+            let found = discriminator::ioc_loss(&p, &own, &start.log_density, self.beta);
+            out.value = out.value + found.value * start.share;
+            out.log_z += found.log_z.double_value(&[]) * start.share;
+            let weights = nn::to_f64(&found.log_weights);
+            let plain: Vec<f64> = weights.iter().map(|w| w * self.beta).collect();
+            let share = |w: &[f64]| effective_sample_size(w) / w.len() as f64;
+            out.ess += share(&weights) * start.share;
+            out.ess_plain += share(&plain) * start.share;
         }
+        out
     }
 }
 
@@ -359,5 +414,15 @@ impl Demonstrations {
 /// Seeds of the starts with a controller: those of the first demonstrations, then some of the run's own.
 fn starts(count: usize, task: &Task) -> Vec<u64> {
     let own = (0..).map(|i| derive_seed(task.seed, "condition", i));
-    task.starts.iter().copied().chain(own).take(count).collect()
+    let mut found = Vec::with_capacity(count);
+    for start in task.starts.iter().copied().chain(own) {
+        if found.len() == count {
+            break;
+        }
+        // A start that was demonstrated twice has one controller.
+        if !found.contains(&start) {
+            found.push(start);
+        }
+    }
+    found
 }
