@@ -102,7 +102,7 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
         }
         _ => langevin::train(&energy, &data, settings, seed, watch)?,
     };
-    let annealed = anneal(&energy, &settings.ais, seed);
+    let annealed = anneal(&energy, &settings.ais, "ebm ais", seed);
     let points = model_samples(
         &energy,
         &annealed,
@@ -110,9 +110,10 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
         settings.ais.leapfrog,
         seed,
     );
+    let mut rng = stream(seed, "ebm importance", 0);
     let importance = clone
         .as_ref()
-        .map(|generator| gan::importance(&energy, generator, FINAL_DRAWS, seed));
+        .map(|generator| gan::importance(&energy, generator, FINAL_DRAWS, &mut rng));
     let every = settings.rounds.div_ceil(settings.checks);
     Ok(Fit {
         samples: whitening.unwhiten(&points),
@@ -147,4 +148,44 @@ fn copy(generator: &Generator, settings: &Settings, dim: usize) -> Result<Genera
         let _ = t.set_requires_grad(false);
     }
     Ok(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::ebm::Known;
+
+    /// A fit of a few rounds to 200 rows of `banana`, after `change`.
+    fn short(method: Method, change: impl FnOnce(&mut Settings)) -> Result<Fit, Error> {
+        let table = Known::named("banana").unwrap().sample(200, 1);
+        let mut settings = Settings::of(method).unwrap();
+        (settings.rounds, settings.checks) = (4, 2);
+        (settings.ais.chains, settings.ais.temperatures) = (100, 4);
+        change(&mut settings);
+        let request = Request {
+            table: &table,
+            source: "t",
+            method,
+            generator: GeneratorKind::Mixture,
+            held_out: 0.2,
+            samples: 0,
+            settings: &settings,
+            seed: 1,
+        };
+        let interrupt = AtomicBool::new(false);
+        let mut watch = Watch {
+            interrupt: &interrupt,
+            report: &mut |_, _, _, _| {},
+        };
+        fit(&request, &mut watch)
+    }
+
+    #[test]
+    fn no_samples_are_an_empty_tensor() {
+        for method in [Method::Gan, Method::Langevin] {
+            assert_eq!(short(method, |_| {}).unwrap().samples.size(), [0, 2]);
+        }
+    }
 }

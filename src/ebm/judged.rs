@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ais::AisEstimate;
+use super::NORMAL_95;
 use super::fit::Fit;
 use super::known::Known;
 use super::model::Model;
@@ -50,7 +50,7 @@ impl LogLikelihood {
     pub fn of_model(model: &Model, table: &Table, rows: &[usize]) -> Self {
         Self::of(
             &model.score(table, rows).log_densities,
-            variance(&model.log_z),
+            model.log_z.standard_error.powi(2),
         )
     }
 }
@@ -68,7 +68,7 @@ impl AgainstTruth {
             pairs.map(|(truth, own)| truth - own).collect()
         };
         let own = fit.model.score(table, rows).log_densities;
-        let (kl, kl_ci95) = mean_with_interval(&below(&own), variance(&fit.log_z));
+        let (kl, kl_ci95) = mean_with_interval(&below(&own), fit.log_z.standard_error.powi(2));
         let generator = fit.model.generator_log_densities(table, rows);
         let entropy = known.entropy();
         Self {
@@ -83,15 +83,10 @@ impl AgainstTruth {
     }
 }
 
-/// The squared standard error of log Z.
-pub fn variance(log_z: &AisEstimate) -> f64 {
-    ((log_z.ci95[1] - log_z.ci95[0]) / (2.0 * 1.96)).powi(2)
-}
-
 fn mean_with_interval(values: &[f64], also: f64) -> (f64, [f64; 2]) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    let half = 1.96 * (variance / n + also).sqrt();
+    let half = NORMAL_95 * (variance / n + also).sqrt();
     (mean, [mean - half, mean + half])
 }

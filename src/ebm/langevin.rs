@@ -161,7 +161,8 @@ pub fn train(
 }
 
 fn check(energy: &Energy, data: &Data, seed: u64) -> Check {
-    Check::of(energy, data, &anneal(energy, &CHECK, seed).estimate)
+    let annealed = anneal(energy, &CHECK, "ebm ais check", seed);
+    Check::of(energy, data, &annealed.estimate)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
 use super::generator::Drawn;
-use super::{normals, row_sums};
+use super::{gaussian_constant, normals, row_sums};
 use crate::nn;
 
 /// q(x) = Σ_k w_k N(x; μ_k, L_k L_kᵀ), with w = softmax(logits) and L_k lower triangular.
@@ -113,14 +113,13 @@ impl Mixture {
 
     /// log w_k + log N(x_i; μ_k, L_k L_kᵀ), `[K, N]`.
     fn joint(&self, x: &Tensor) -> Tensor {
-        let d = x.size()[1] as f64;
         let centred = (x.unsqueeze(0) - self.means.unsqueeze(1)).transpose(1, 2);
         let white = self
             .factors()
             .linalg_solve_triangular(&centred, false, true, false);
         let squared = row_sums(&white.square());
         let log_volume = row_sums(&self.log_diagonals);
-        let constant = 0.5 * d * (2.0 * std::f64::consts::PI).ln();
+        let constant = gaussian_constant(self.dim());
         let log_weight = self.logits.log_softmax(0, Kind::Double) - log_volume - constant;
         squared * -0.5 + log_weight.unsqueeze(1)
     }

@@ -65,10 +65,17 @@ fn normals(rows: usize, columns: usize, rng: &mut Stream) -> Tensor {
     Tensor::from_slice(&values).view([rows as i64, columns as i64])
 }
 
+/// Standard errors on either side of a 95 % interval.
+const NORMAL_95: f64 = 1.96;
+
+/// ½ d log 2π: −log N(0; 0, I) in `dim` dimensions.
+fn gaussian_constant(dim: usize) -> f64 {
+    0.5 * dim as f64 * (2.0 * std::f64::consts::PI).ln()
+}
+
 /// log N(x; 0, I) of every row, `[N, d] → [N]`.
 fn log_standard_normal(x: &Tensor) -> Tensor {
-    let constant = 0.5 * x.size()[1] as f64 * (2.0 * std::f64::consts::PI).ln();
-    row_sums(&x.square()) * -0.5 - constant
+    row_sums(&x.square()) * -0.5 - gaussian_constant(x.size()[1] as usize)
 }
 
 /// Sums over the columns, `[N, d] → [N]`.
