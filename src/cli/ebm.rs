@@ -20,6 +20,9 @@ use crate::run::settings::Override;
 /// Version of `ebm.json`.
 const FORMAT: u32 = 1;
 
+/// Below so many held-out episodes their spread is a guess.
+const FEW_EPISODES: usize = 10;
+
 /// Arguments of `costate ebm`.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -33,7 +36,8 @@ Examples:
   costate ebm --known ring --generator mixture --json
   costate ebm measurements.parquet --set rounds=2000 --set hidden=[128,128]")]
 pub struct Args {
-    /// A CSV file with a header, a Parquet file, or a dataset folder (its states and actions).
+    /// A CSV file with a header, a Parquet file, or a dataset folder (its states and actions). Rows of a file are taken to
+    /// be independent; steps of an episode of a dataset are not, and episodes are held out whole.
     #[arg(required_unless_present = "known", conflicts_with = "known")]
     data: Option<PathBuf>,
     /// Draw the rows from a density of known entropy instead: ring, banana, moons, mixture_8d, warped_8d, mixture_32d,
@@ -52,7 +56,7 @@ pub struct Args {
     /// Family of the generator.
     #[arg(long, value_enum, default_value = "flow")]
     generator: GeneratorKind,
-    /// Share of the rows that only the final figures see.
+    /// Share of the rows that only the final figures see; of a dataset, in whole episodes.
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     holdout: f64,
     /// Two columns to draw the landscape over [default: the first two].
@@ -303,6 +307,8 @@ struct Report {
     training_rows: usize,
     validation_rows: usize,
     held_out_rows: usize,
+    /// Of a dataset: the episodes that the held-out rows are of. With one only, intervals over them are unbounded: null.
+    held_out_episodes: Option<usize>,
     columns: Vec<String>,
     /// Of the energy-based model on the held-out rows, nats a row in the data's units.
     log_likelihood: f64,
@@ -346,7 +352,7 @@ impl Report {
             .map(|(values, z)| GeneratorReport {
                 kind: request.generator,
                 components: model.components(),
-                held_out: LogLikelihood::of(&values, 0.0),
+                held_out: LogLikelihood::of(&values, &table.groups_of(&split.held_out), 0.0),
                 log_z: z.log_z,
                 log_z_ci95: z.ci95,
                 ess: z.ess,
@@ -361,6 +367,7 @@ impl Report {
             training_rows: split.training.len(),
             validation_rows: split.validation.len(),
             held_out_rows: split.held_out.len(),
+            held_out_episodes: table.count_groups(&split.held_out),
             columns: model.columns.clone(),
             log_likelihood: own.log_likelihood,
             log_likelihood_ci95: own.ci95,
@@ -436,6 +443,13 @@ impl Report {
                 2 * self.settings.rounds
             );
         }
+        if let Some(count) = self.held_out_episodes.filter(|n| *n < FEW_EPISODES) {
+            text += &format!(
+                "{count} episode{} held out: too few for an interval of the log-likelihood that can be trusted; hold out more \
+                 with --holdout, or record more\n",
+                if count == 1 { "" } else { "s" }
+            );
+        }
         if let Some(l) = self.landscape.as_ref().filter(|l| l.ess_share < 0.05) {
             text += &format!(
                 "the landscape over {} and {} is rough: the other columns are hard to integrate out\n",
@@ -495,7 +509,17 @@ fn score(folder: &Path, data: &Path, to: Option<&Path>, output: Output) -> Resul
     let lines = pairs.map(|(i, (e, l))| vec![(i + 1).to_string(), e.to_string(), l.to_string()]);
     let place = to.join("scores.csv");
     write_atomic(&place, &csv_bytes(&header, lines)?)?;
-    let mean = LogLikelihood::of_model(&model, &table, &rows);
+    let mean = LogLikelihood::of(
+        &scores.log_densities,
+        &table.groups_of(&rows),
+        model.log_z.standard_error.powi(2),
+    );
+    if table.count_groups(&rows) == Some(1) {
+        output.remark(&format!(
+            "{}: one episode only, which tells no interval of the log-likelihood",
+            data.display()
+        ));
+    }
     let report = ScoreReport {
         format: FORMAT,
         source: data.display().to_string(),

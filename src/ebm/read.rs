@@ -254,7 +254,7 @@ fn as_f64(column: &dyn Array) -> Option<Vec<f64>> {
     })
 }
 
-/// One row a step: the state's channels, then the action's.
+/// One row a step: the state's channels, then the action's. The steps of an episode are a group.
 fn dataset(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     let source = path.display().to_string();
     let dataset = Dataset::open(path)?;
@@ -264,15 +264,16 @@ fn dataset(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     };
     let all = [names("", &spec.observation), names("action.", &spec.action)].concat();
     let chosen = choose(&all, wanted, &source)?;
-    let mut values = Vec::new();
-    for episode in dataset.episodes() {
+    let (mut values, mut groups) = (Vec::new(), Vec::new());
+    for (number, episode) in dataset.episodes().iter().enumerate() {
         let trajectory = &episode.trajectory;
+        groups.extend(std::iter::repeat_n(number, trajectory.len()));
         for t in 0..trajectory.len() {
             let row = [trajectory.observation(t), trajectory.action(t)].concat();
             values.extend(chosen.iter().map(|&i| f64::from(row[i])));
         }
     }
-    finish(&source, &all, &chosen, values)
+    Ok(finish(&source, &all, &chosen, values)?.grouped(groups))
 }
 
 #[cfg(test)]
