@@ -8,6 +8,7 @@ use super::clone::fit_generator;
 use super::energy::{Base, Energy};
 use super::gan;
 use super::generator::{Generator, GeneratorKind};
+use super::in_chunks;
 use super::langevin;
 use super::learn::{Data, Watch};
 use super::model::Model;
@@ -88,7 +89,7 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
         (BaseKind::Clone, Some(clone)) => Base::Clone(copy(clone, settings, dim)?),
         _ => Base::Gaussian,
     };
-    let log_base = tch::no_grad(|| base.log_density(&training));
+    let log_base = in_chunks(&training, &|x| base.log_density(x));
     let data = Data {
         training,
         log_base,

@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::ais::AisEstimate;
 use super::energy::Energy;
 use super::generator::{Drawn, Generator};
+use super::in_chunks;
 use super::learn::{
     Average, Best, Check, Data, Stage, Watch, adam, indices, left, size_of_correction,
 };
@@ -114,7 +115,7 @@ pub fn importance(
     rng: &mut Stream,
 ) -> AisEstimate {
     let drawn = generator.draw(draws, rng);
-    let c = tch::no_grad(|| energy.of(&drawn.points));
+    let c = in_chunks(&drawn.points, &|x| energy.of(x));
     AisEstimate::of_weights(&nn::to_f64(&(-c - drawn.log_density)), 1.0)
 }
 

@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 use super::ais::AisEstimate;
 use super::energy::Energy;
 use super::generator::Generator;
+use super::mean_in_chunks;
 use super::settings::Settings;
 use crate::error::Error;
 use crate::nn::{Adam, AdamSettings, StateDict};
@@ -71,12 +72,7 @@ const LEAST_ESS_SHARE: f64 = 0.02;
 impl Check {
     /// With log Z as estimated.
     pub fn of(energy: &Energy, data: &Data, log_z: &AisEstimate) -> Self {
-        let c = tch::no_grad(|| {
-            energy
-                .of(&data.validation)
-                .mean(Kind::Double)
-                .double_value(&[])
-        });
+        let c = mean_in_chunks(&data.validation, &|x| energy.of(x));
         Self {
             log_likelihood: -c - log_z.log_z,
             ess_share: log_z.ess / log_z.chains as f64,
