@@ -235,7 +235,7 @@ fn what_makes_no_sense_is_told_in_one_line() {
         .collect::<String>();
     fs::write(at.join("double.csv"), format!("a,b\n{rows}")).unwrap();
     let two = ["--columns", "length,width"];
-    let cases: [(&[&str], &[&str]); 14] = [
+    let cases: [(&[&str], &[&str]); 16] = [
         (
             &["none.csv"],
             &["none.csv", "expected a CSV or Parquet file"],
@@ -275,6 +275,21 @@ fn what_makes_no_sense_is_told_in_one_line() {
             &["did you mean `rounds`?"],
         ),
         (&["--known", "rings"], &["did you mean `ring`?"]),
+        (
+            &[
+                "--known",
+                "ring",
+                "--method",
+                "langevin",
+                "--generator",
+                "flow",
+            ],
+            &["--generator has no effect", "--set base=clone"],
+        ),
+        (
+            &["--known", "ring", "--set", "batch=1"],
+            &["--set batch: expected at least 2"],
+        ),
         (
             &["--known", "ring", "--columns", "x1"],
             &["--columns chooses among columns of a file"],

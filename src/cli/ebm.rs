@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::common::{Output, interrupt_flag, parse_override};
 use super::ui::{Counter, interval, number};
 use crate::ebm::{
-    self, AgainstTruth, Fit, GeneratorKind, Known, LogLikelihood, Method, Model, Request, Settings,
-    Stage, Table, Watch, free_energy,
+    self, AgainstTruth, BaseKind, Fit, GeneratorKind, Known, LogLikelihood, Method, Model, Request,
+    Settings, Stage, Table, Watch, free_energy,
 };
 use crate::error::Error;
 use crate::nn;
@@ -53,9 +53,9 @@ pub struct Args {
     /// Where negatives come from: a generator that learns against the energy, or Langevin dynamics on the energy.
     #[arg(long, value_enum, default_value = "gan")]
     method: Method,
-    /// Family of the generator.
-    #[arg(long, value_enum, default_value = "flow")]
-    generator: GeneratorKind,
+    /// Family of the generator [default: flow].
+    #[arg(long, value_enum)]
+    generator: Option<GeneratorKind>,
     /// Share of the rows that only the final figures see; of a dataset, in whole episodes.
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     holdout: f64,
@@ -143,6 +143,19 @@ fn landscape_columns(args: &Args, table: &Table) -> Result<Option<[usize; 2]>, E
     }
 }
 
+/// The generator's family; one that was asked for must have something to do.
+fn generator(args: &Args, settings: &Settings) -> Result<GeneratorKind, Error> {
+    let idle = args.method == Method::Langevin && settings.base == BaseKind::Gaussian;
+    if idle && args.generator.is_some() {
+        return Err(Error::Misuse(
+            "--generator has no effect with --method langevin on a Gaussian base; add --set base=clone to begin from the \
+             generator, or leave --generator out"
+                .into(),
+        ));
+    }
+    Ok(args.generator.unwrap_or(GeneratorKind::Flow))
+}
+
 fn fit(args: &Args, output: Output) -> Result<(), Error> {
     if !(args.holdout > 0.0 && args.holdout <= 0.9) {
         return Err(Error::Misuse(format!(
@@ -151,6 +164,7 @@ fn fit(args: &Args, output: Output) -> Result<(), Error> {
         )));
     }
     let settings = Settings::of(args.method)?.with(&args.set)?;
+    let generator = generator(args, &settings)?;
     let source = Source::open(args)?;
     let table = &source.table;
     let dims = landscape_columns(args, table)?;
@@ -173,7 +187,7 @@ fn fit(args: &Args, output: Output) -> Result<(), Error> {
         table,
         source: &source.name,
         method: args.method,
-        generator: args.generator,
+        generator,
         held_out: args.holdout,
         samples: args.samples as usize,
         settings: &settings,
@@ -206,12 +220,15 @@ fn fit(args: &Args, output: Output) -> Result<(), Error> {
             return Err(e);
         }
     };
-    let landscape = match dims {
-        Some(of) => Some(draw(&fit, &source, of, &folder, args.seed)?),
-        None => None,
-    };
     write_atomic(&folder.join("energy.safetensors"), &fit.model.to_bytes()?)?;
     write_samples(&fit, &folder)?;
+    // A picture that cannot be made must not cost the fit.
+    let drawn = dims.map(|of| draw(&fit, &source, of, &folder, args.seed));
+    let landscape = drawn.and_then(|drawn| {
+        drawn
+            .inspect_err(|e| output.remark(&format!("no landscape was drawn: {e}")))
+            .ok()
+    });
     let seconds = started.elapsed().as_secs_f64();
     let report = Report::of(&request, &fit, source.known.as_ref(), landscape, seconds);
     write_json(&folder.join("ebm.json"), &report)?;
@@ -250,8 +267,8 @@ fn draw(
     });
     let svg =
         svg.ok_or_else(|| Error::Failure("the energy over these columns is not finite".into()))?;
-    write_atomic(&folder.join("landscape.svg"), svg.as_bytes())?;
     let pixels = png(&svg).map_err(|e| Error::Failure(format!("landscape.png: {e}")))?;
+    write_atomic(&folder.join("landscape.svg"), svg.as_bytes())?;
     write_atomic(&folder.join("landscape.png"), &pixels)?;
     Ok(LandscapeReport {
         columns: names,
@@ -431,11 +448,30 @@ impl Report {
         text + &format!("\n{} after {} s\n", folder.display(), number(self.seconds))
     }
 
+    /// What brings the base, from which log Z is annealed, nearer to the data.
+    fn nearer_base(&self) -> &'static str {
+        match (self.settings.base, &self.generator) {
+            (BaseKind::Gaussian, _) => ", or --set base=clone",
+            (BaseKind::Clone, Some(g)) if g.kind == GeneratorKind::Flow => {
+                ", or --generator mixture"
+            }
+            _ => "",
+        }
+    }
+
     fn doubts(&self) -> String {
         let mut text = String::new();
         if !self.log_z_sound {
-            text += "log Z is not to be trusted: too few chains are in effect, and the log-likelihood with it is too high rather \
-                     than too low; try --set ais.temperatures=500, or --generator mixture\n";
+            text += &format!(
+                "log Z is not to be trusted: too few chains are in effect, and the log-likelihood with it is too high rather \
+                 than too low; try --set ais.temperatures={}{}\n",
+                5 * self.settings.ais.temperatures,
+                self.nearer_base()
+            );
+        }
+        if self.kept_round == 0 {
+            text += "no round was better than its start on the validation rows: the energy adds nothing to its base, which was \
+                     kept; more rows or a lower --set learning_rate= may help\n";
         }
         if self.still_rising {
             text += &format!(

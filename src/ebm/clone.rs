@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use super::fit::Request;
 use super::flow::Flow;
 use super::generator::{Generator, GeneratorKind};
-use super::learn::{Stage, Watch, adam, indices};
+use super::learn::{Stage, Watch, adam, check_finite, indices};
 use super::mean_in_chunks;
 use super::mixture::Mixture;
 use super::settings::Settings;
@@ -125,8 +125,11 @@ fn fit_flow(
     watch: &mut Watch,
 ) -> Result<Reached, Error> {
     let settings = &settings.flow;
-    let parameters = flow.named("").into_iter().map(|(_, t)| t).collect();
-    let mut optimizer = adam(settings.learning_rate, parameters);
+    let parameters = |flow: &Flow| -> Vec<Tensor> {
+        let named = flow.named("").into_iter();
+        named.map(|(_, t)| t).collect()
+    };
+    let mut optimizer = adam(settings.learning_rate, parameters(&flow));
     let of = |flow: &Flow| mean_in_chunks(validation, &|x| flow.log_density(x));
     let weights = |flow: &Flow| {
         let mut state = StateDict::default();
@@ -142,6 +145,8 @@ fn fit_flow(
         let penalty = flow.squared_weights() * settings.weight_penalty;
         optimizer.step(&(penalty - flow.log_density(&rows).mean(Kind::Double)));
         if (k + 1) % every == 0 || k + 1 == settings.steps {
+            let rate = ("flow.learning_rate", settings.learning_rate);
+            check_finite("the flow", &parameters(&flow), &[rate])?;
             let value = of(&flow);
             if value > reached {
                 (reached, kept) = (value, weights(&flow));

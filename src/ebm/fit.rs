@@ -189,4 +189,21 @@ mod tests {
             assert_eq!(short(method, |_| {}).unwrap().samples.size(), [0, 2]);
         }
     }
+
+    #[test]
+    fn a_diverged_fit_says_what_to_lower() {
+        for (method, part) in [
+            (Method::Gan, "gan.generator_learning_rate (now"),
+            (Method::Langevin, "the energy diverged"),
+        ] {
+            let fast = |settings: &mut Settings| settings.learning_rate = 1e308;
+            let error = short(method, fast).err().expect("diverged");
+            assert_eq!(error.exit_code(), 1);
+            let message = error.to_string();
+            assert!(
+                message.contains(part) && message.contains("lower learning_rate (now "),
+                "{message}"
+            );
+        }
+    }
 }

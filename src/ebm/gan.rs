@@ -8,7 +8,7 @@ use super::energy::Energy;
 use super::generator::{Drawn, Generator};
 use super::in_chunks;
 use super::learn::{
-    Average, Best, Check, Data, Stage, Watch, adam, indices, left, size_of_correction,
+    Average, Best, Check, Data, Stage, Watch, adam, check_finite, indices, left, size_of_correction,
 };
 use super::settings::Settings;
 use crate::density::{self, solve_log_z};
@@ -57,6 +57,7 @@ pub fn train(
         let loss = generator.loss(&|x| energy.of(x), settings.batch / 2, &mut rng);
         generator_adam.step(&loss);
         if (k + 1) % every == 0 || k + 1 == settings.rounds {
+            check_both(energy, generator, settings)?;
             average.with(|| {
                 best.offer(
                     check(energy, generator, data, seed),
@@ -69,6 +70,20 @@ pub fn train(
     }
     best.restore(energy, Some(generator))?;
     Ok(best)
+}
+
+/// Either drags the other along when it diverges, so that both step sizes are to blame.
+fn check_both(energy: &Energy, generator: &Generator, settings: &Settings) -> Result<(), Error> {
+    let mut weights = energy.correction.parameters();
+    weights.extend(generator.parameters());
+    let rates = [
+        ("learning_rate", settings.learning_rate),
+        (
+            "gan.generator_learning_rate",
+            settings.gan.generator_learning_rate,
+        ),
+    ];
+    check_finite("the energy or its generator", &weights, &rates)
 }
 
 /// Steps on L_disc = E_P[softplus(−logit)] + E_Q[softplus(logit)], logit(x) = −c(x) − log Z − log q(x).
