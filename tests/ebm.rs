@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{fail, succeed};
+use common::{fail, small_dataset, succeed};
 use costate::ebm::Known;
 use serde_json::Value;
 
@@ -140,6 +140,60 @@ fn langevin_learns_without_a_generator() {
 }
 
 #[test]
+fn episodes_of_a_dataset_are_held_out_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_dataset(at);
+    let args = [
+        "demos",
+        "--columns",
+        "sin,angular_velocity",
+        "--generator",
+        "mixture",
+    ];
+    // 4 episodes of 40 steps: half of them, and one of the others to choose by.
+    let found = ebm(at, &[&args[..], &["--holdout", "0.5", "-o", "m"]].concat());
+    let counted = ["rows", "held_out_rows", "held_out_episodes"].map(|k| found[k].as_u64());
+    assert_eq!(counted, [Some(160), Some(80), Some(2)]);
+    let counted = ["validation_rows", "training_rows"].map(|k| found[k].as_u64());
+    assert_eq!(counted, [Some(40), Some(40)]);
+    let [low, high] = [0, 1].map(|i| number(&found["log_likelihood_ci95"][i]));
+    assert!(low < high, "{found}");
+    // One episode alone tells no interval.
+    let found = ebm(at, &[&args[..], &["-o", "one"]].concat());
+    assert_eq!(found["held_out_episodes"], 1);
+    assert_eq!(
+        found["log_likelihood_ci95"],
+        serde_json::json!([null, null])
+    );
+    let scores = [
+        "ebm", "demos", "--model", "m", "-o", "scored", "--json", "--quiet",
+    ];
+    let scored: Value = serde_json::from_str(&succeed(at, &scores)).unwrap();
+    assert_eq!(scored["rows"], 160);
+    let [low, high] = [0, 1].map(|i| number(&scored["log_likelihood_ci95"][i]));
+    assert!(low < high, "{scored}");
+    let two = [
+        "record",
+        "pendulum",
+        "-n",
+        "2",
+        "--set",
+        "env.task.horizon=40",
+        "-o",
+        "two",
+        "--quiet",
+    ];
+    succeed(at, &two);
+    fail(
+        at,
+        &["ebm", "two", "-o", "out"],
+        2,
+        &["two: 2 episodes, expected at least 3"],
+    );
+}
+
+#[test]
 fn the_same_seed_gives_the_same_files() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -181,7 +235,7 @@ fn what_makes_no_sense_is_told_in_one_line() {
         .collect::<String>();
     fs::write(at.join("double.csv"), format!("a,b\n{rows}")).unwrap();
     let two = ["--columns", "length,width"];
-    let cases: [(&[&str], &[&str]); 14] = [
+    let cases: [(&[&str], &[&str]); 16] = [
         (
             &["none.csv"],
             &["none.csv", "expected a CSV or Parquet file"],
@@ -221,6 +275,21 @@ fn what_makes_no_sense_is_told_in_one_line() {
             &["did you mean `rounds`?"],
         ),
         (&["--known", "rings"], &["did you mean `ring`?"]),
+        (
+            &[
+                "--known",
+                "ring",
+                "--method",
+                "langevin",
+                "--generator",
+                "flow",
+            ],
+            &["--generator has no effect", "--set base=clone"],
+        ),
+        (
+            &["--known", "ring", "--set", "batch=1"],
+            &["--set batch: expected at least 2"],
+        ),
         (
             &["--known", "ring", "--columns", "x1"],
             &["--columns chooses among columns of a file"],

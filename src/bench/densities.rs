@@ -209,7 +209,7 @@ mod tests {
         let suite = DensitySuite::shipped().unwrap();
         let keys = suite.keys();
         let figures = DensityFigures {
-            own: LogLikelihood::of(&[-1.5, -1.0], 0.0),
+            own: LogLikelihood::of(&[-1.5, -1.0], &[0, 1], 0.0),
             truth: AgainstTruth {
                 name: "ring".into(),
                 entropy: 1.0,

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::common::{Output, interrupt_flag, parse_override};
 use super::ui::{Counter, interval, number};
 use crate::ebm::{
-    self, AgainstTruth, Fit, GeneratorKind, Known, LogLikelihood, Method, Model, Request, Settings,
-    Stage, Table, Watch, free_energy,
+    self, AgainstTruth, BaseKind, Fit, GeneratorKind, Known, LogLikelihood, Method, Model, Request,
+    Settings, Stage, Table, Watch, free_energy,
 };
 use crate::error::Error;
 use crate::nn;
@@ -19,6 +19,9 @@ use crate::run::settings::Override;
 
 /// Version of `ebm.json`.
 const FORMAT: u32 = 1;
+
+/// Below so many held-out episodes their spread is a guess.
+const FEW_EPISODES: usize = 10;
 
 /// Arguments of `costate ebm`.
 #[derive(clap::Args)]
@@ -33,7 +36,8 @@ Examples:
   costate ebm --known ring --generator mixture --json
   costate ebm measurements.parquet --set rounds=2000 --set hidden=[128,128]")]
 pub struct Args {
-    /// A CSV file with a header, a Parquet file, or a dataset folder (its states and actions).
+    /// A CSV file with a header, a Parquet file, or a dataset folder (its states and actions). Rows of a file are taken to
+    /// be independent; steps of an episode of a dataset are not, and episodes are held out whole.
     #[arg(required_unless_present = "known", conflicts_with = "known")]
     data: Option<PathBuf>,
     /// Draw the rows from a density of known entropy instead: ring, banana, moons, mixture_8d, warped_8d, mixture_32d,
@@ -49,10 +53,10 @@ pub struct Args {
     /// Where negatives come from: a generator that learns against the energy, or Langevin dynamics on the energy.
     #[arg(long, value_enum, default_value = "gan")]
     method: Method,
-    /// Family of the generator.
-    #[arg(long, value_enum, default_value = "flow")]
-    generator: GeneratorKind,
-    /// Share of the rows that only the final figures see.
+    /// Family of the generator [default: flow].
+    #[arg(long, value_enum)]
+    generator: Option<GeneratorKind>,
+    /// Share of the rows that only the final figures see; of a dataset, in whole episodes.
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     holdout: f64,
     /// Two columns to draw the landscape over [default: the first two].
@@ -139,6 +143,19 @@ fn landscape_columns(args: &Args, table: &Table) -> Result<Option<[usize; 2]>, E
     }
 }
 
+/// The generator's family; one that was asked for must have something to do.
+fn generator(args: &Args, settings: &Settings) -> Result<GeneratorKind, Error> {
+    let idle = args.method == Method::Langevin && settings.base == BaseKind::Gaussian;
+    if idle && args.generator.is_some() {
+        return Err(Error::Misuse(
+            "--generator has no effect with --method langevin on a Gaussian base; add --set base=clone to begin from the \
+             generator, or leave --generator out"
+                .into(),
+        ));
+    }
+    Ok(args.generator.unwrap_or(GeneratorKind::Flow))
+}
+
 fn fit(args: &Args, output: Output) -> Result<(), Error> {
     if !(args.holdout > 0.0 && args.holdout <= 0.9) {
         return Err(Error::Misuse(format!(
@@ -147,6 +164,7 @@ fn fit(args: &Args, output: Output) -> Result<(), Error> {
         )));
     }
     let settings = Settings::of(args.method)?.with(&args.set)?;
+    let generator = generator(args, &settings)?;
     let source = Source::open(args)?;
     let table = &source.table;
     let dims = landscape_columns(args, table)?;
@@ -169,7 +187,7 @@ fn fit(args: &Args, output: Output) -> Result<(), Error> {
         table,
         source: &source.name,
         method: args.method,
-        generator: args.generator,
+        generator,
         held_out: args.holdout,
         samples: args.samples as usize,
         settings: &settings,
@@ -202,12 +220,15 @@ fn fit(args: &Args, output: Output) -> Result<(), Error> {
             return Err(e);
         }
     };
-    let landscape = match dims {
-        Some(of) => Some(draw(&fit, &source, of, &folder, args.seed)?),
-        None => None,
-    };
     write_atomic(&folder.join("energy.safetensors"), &fit.model.to_bytes()?)?;
     write_samples(&fit, &folder)?;
+    // A picture that cannot be made must not cost the fit.
+    let drawn = dims.map(|of| draw(&fit, &source, of, &folder, args.seed));
+    let landscape = drawn.and_then(|drawn| {
+        drawn
+            .inspect_err(|e| output.remark(&format!("no landscape was drawn: {e}")))
+            .ok()
+    });
     let seconds = started.elapsed().as_secs_f64();
     let report = Report::of(&request, &fit, source.known.as_ref(), landscape, seconds);
     write_json(&folder.join("ebm.json"), &report)?;
@@ -246,8 +267,8 @@ fn draw(
     });
     let svg =
         svg.ok_or_else(|| Error::Failure("the energy over these columns is not finite".into()))?;
-    write_atomic(&folder.join("landscape.svg"), svg.as_bytes())?;
     let pixels = png(&svg).map_err(|e| Error::Failure(format!("landscape.png: {e}")))?;
+    write_atomic(&folder.join("landscape.svg"), svg.as_bytes())?;
     write_atomic(&folder.join("landscape.png"), &pixels)?;
     Ok(LandscapeReport {
         columns: names,
@@ -303,6 +324,8 @@ struct Report {
     training_rows: usize,
     validation_rows: usize,
     held_out_rows: usize,
+    /// Of a dataset: the episodes that the held-out rows are of. With one only, intervals over them are unbounded: null.
+    held_out_episodes: Option<usize>,
     columns: Vec<String>,
     /// Of the energy-based model on the held-out rows, nats a row in the data's units.
     log_likelihood: f64,
@@ -346,7 +369,7 @@ impl Report {
             .map(|(values, z)| GeneratorReport {
                 kind: request.generator,
                 components: model.components(),
-                held_out: LogLikelihood::of(&values, 0.0),
+                held_out: LogLikelihood::of(&values, &table.groups_of(&split.held_out), 0.0),
                 log_z: z.log_z,
                 log_z_ci95: z.ci95,
                 ess: z.ess,
@@ -361,6 +384,7 @@ impl Report {
             training_rows: split.training.len(),
             validation_rows: split.validation.len(),
             held_out_rows: split.held_out.len(),
+            held_out_episodes: table.count_groups(&split.held_out),
             columns: model.columns.clone(),
             log_likelihood: own.log_likelihood,
             log_likelihood_ci95: own.ci95,
@@ -424,16 +448,42 @@ impl Report {
         text + &format!("\n{} after {} s\n", folder.display(), number(self.seconds))
     }
 
+    /// What brings the base, from which log Z is annealed, nearer to the data.
+    fn nearer_base(&self) -> &'static str {
+        match (self.settings.base, &self.generator) {
+            (BaseKind::Gaussian, _) => ", or --set base=clone",
+            (BaseKind::Clone, Some(g)) if g.kind == GeneratorKind::Flow => {
+                ", or --generator mixture"
+            }
+            _ => "",
+        }
+    }
+
     fn doubts(&self) -> String {
         let mut text = String::new();
         if !self.log_z_sound {
-            text += "log Z is not to be trusted: too few chains are in effect, and the log-likelihood with it is too high rather \
-                     than too low; try --set ais.temperatures=500, or --generator mixture\n";
+            text += &format!(
+                "log Z is not to be trusted: too few chains are in effect, and the log-likelihood with it is too high rather \
+                 than too low; try --set ais.temperatures={}{}\n",
+                5 * self.settings.ais.temperatures,
+                self.nearer_base()
+            );
+        }
+        if self.kept_round == 0 {
+            text += "no round was better than its start on the validation rows: the energy adds nothing to its base, which was \
+                     kept; more rows or a lower --set learning_rate= may help\n";
         }
         if self.still_rising {
             text += &format!(
                 "the validation rows still liked the last round best; try --set rounds={}\n",
                 2 * self.settings.rounds
+            );
+        }
+        if let Some(count) = self.held_out_episodes.filter(|n| *n < FEW_EPISODES) {
+            text += &format!(
+                "{count} episode{} held out: too few for an interval of the log-likelihood that can be trusted; hold out more \
+                 with --holdout, or record more\n",
+                if count == 1 { "" } else { "s" }
             );
         }
         if let Some(l) = self.landscape.as_ref().filter(|l| l.ess_share < 0.05) {
@@ -495,7 +545,17 @@ fn score(folder: &Path, data: &Path, to: Option<&Path>, output: Output) -> Resul
     let lines = pairs.map(|(i, (e, l))| vec![(i + 1).to_string(), e.to_string(), l.to_string()]);
     let place = to.join("scores.csv");
     write_atomic(&place, &csv_bytes(&header, lines)?)?;
-    let mean = LogLikelihood::of_model(&model, &table, &rows);
+    let mean = LogLikelihood::of(
+        &scores.log_densities,
+        &table.groups_of(&rows),
+        model.log_z.standard_error.powi(2),
+    );
+    if table.count_groups(&rows) == Some(1) {
+        output.remark(&format!(
+            "{}: one episode only, which tells no interval of the log-likelihood",
+            data.display()
+        ));
+    }
     let report = ScoreReport {
         format: FORMAT,
         source: data.display().to_string(),

@@ -5,6 +5,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::NORMAL_95;
 use super::energy::Energy;
 use super::hmc::{Leap, transition};
 use crate::density::{effective_sample_size, log_mean_exp};
@@ -27,7 +28,9 @@ pub struct AisSettings {
 pub struct AisEstimate {
     /// log Z, nats. Its mean lies below the truth, by about half its variance.
     pub log_z: f64,
-    /// 95 % interval by the delta method: ± 1.96 √((1/ESS − 1/N) of the weights).
+    /// Its standard error by the delta method: √(1/ESS − 1/N) of the weights.
+    pub standard_error: f64,
+    /// 95 % interval, from the standard error.
     pub ci95: [f64; 2],
     /// Effective sample size of the weights, in chains.
     pub ess: f64,
@@ -44,9 +47,11 @@ impl AisEstimate {
         let ess = effective_sample_size(log_weights);
         let n = log_weights.len() as f64;
         // Var(w̄)/w̄² = (N/ESS − 1)/N
-        let half = 1.96 * (1.0 / ess - 1.0 / n).max(0.0).sqrt();
+        let standard_error = (1.0 / ess - 1.0 / n).max(0.0).sqrt();
+        let half = NORMAL_95 * standard_error;
         Self {
             log_z,
+            standard_error,
             ci95: [log_z - half, log_z + half],
             ess,
             chains: log_weights.len(),
@@ -79,13 +84,14 @@ const ACCEPTANCE: f64 = 0.8;
 
 /// Anneals from the energy's base to the model through p_t(x) ∝ p_0(x) exp(−t f(x)), t = (i/T)² (Neal 2001, "Annealed
 /// importance sampling", equations 3 and 11): log w = −Σ_t (t_{i+1} − t_i) f(x_i), E[w] = Z. Step sizes come from pilot chains of
-/// their own, so that the weights stay unbiased.
-pub fn anneal(energy: &Energy, settings: &AisSettings, seed: u64) -> Annealed {
+/// their own, so that the weights stay unbiased. `name` is that of the random stream: estimates that choose a model and the one
+/// that judges it must not share their chances.
+pub fn anneal(energy: &Energy, settings: &AisSettings, name: &str, seed: u64) -> Annealed {
     let times: Vec<f64> = (1..=settings.temperatures)
         .map(|i| (i as f64 / settings.temperatures as f64).powi(2))
         .collect();
     let pilots = (settings.chains / PILOTS).max(16);
-    let mut rng = stream(seed, "ebm ais pilot", 0);
+    let mut rng = stream(seed, &format!("{name} pilot"), 0);
     let mut step = (energy.dim() as f64).powf(-0.25);
     let mut steps = Vec::with_capacity(times.len());
     let mut pilot = energy.base.draw(pilots, energy.dim(), &mut rng).points;
@@ -94,7 +100,7 @@ pub fn anneal(energy: &Energy, settings: &AisSettings, seed: u64) -> Annealed {
         steps.push(step);
         step = (step * (0.5 * (share - ACCEPTANCE)).exp()).clamp(1e-4, 1.5);
     }
-    let mut rng = stream(seed, "ebm ais", 0);
+    let mut rng = stream(seed, name, 0);
     let mut points = energy
         .base
         .draw(settings.chains, energy.dim(), &mut rng)
@@ -133,7 +139,7 @@ fn move_at(
 /// Transitions after resampling, which split the copies.
 const SETTLING: usize = 20;
 
-/// `count` draws from the model, about: chains' ends drawn by their weights, then moved on.
+/// `count` draws from the model, about: chains' ends drawn by their weights, then moved on. `[count, d]`.
 pub fn model_samples(
     energy: &Energy,
     annealed: &Annealed,
@@ -141,6 +147,9 @@ pub fn model_samples(
     leapfrog: usize,
     seed: u64,
 ) -> Tensor {
+    if count == 0 {
+        return annealed.points.narrow(0, 0, 0);
+    }
     let mut rng = stream(seed, "ebm samples", 0);
     let top = annealed
         .log_weights
@@ -221,7 +230,7 @@ mod tests {
     #[test]
     fn log_z_of_a_tilted_gaussian_lies_in_its_interval() {
         for (dim, weight) in [(1, 3.0), (8, -4.0)] {
-            let estimate = anneal(&tilted(Base::Gaussian, dim, weight), &SETTINGS, 1).estimate;
+            let estimate = anneal(&tilted(Base::Gaussian, dim, weight), &SETTINGS, "a", 1).estimate;
             let truth = quadrature(weight);
             let [low, high] = estimate.ci95;
             // Twice the interval: one of twenty would miss it otherwise.
@@ -239,7 +248,7 @@ mod tests {
         // Base: a mixture of three equal N(0, I), the Gaussian under another name.
         let mixture =
             Generator::blank(&Shape::Mixture { components: 3 }, 4, &mut stream(0, "m", 0));
-        let estimate = anneal(&tilted(Base::Clone(mixture), 4, 2.0), &SETTINGS, 2).estimate;
+        let estimate = anneal(&tilted(Base::Clone(mixture), 4, 2.0), &SETTINGS, "a", 2).estimate;
         let [low, high] = estimate.ci95;
         let truth = quadrature(2.0);
         assert!(
@@ -251,7 +260,9 @@ mod tests {
     #[test]
     fn model_samples_have_the_models_moments() {
         let energy = tilted(Base::Gaussian, 2, 3.0);
-        let annealed = anneal(&energy, &SETTINGS, 3);
+        let annealed = anneal(&energy, &SETTINGS, "a", 3);
+        let none = model_samples(&energy, &annealed, 0, 3, 3);
+        assert_eq!(none.size(), [0, 2]);
         let samples = model_samples(&energy, &annealed, 4000, 3, 3);
         let (mut mass, mut moment) = (0.0, 0.0);
         for i in -8000..8000 {
@@ -271,9 +282,12 @@ mod tests {
     #[test]
     fn few_effective_chains_are_not_sound() {
         let mut weights = vec![0.0; 500];
-        assert!(AisEstimate::of_weights(&weights, 1.0).is_sound());
+        let even = AisEstimate::of_weights(&weights, 1.0);
+        assert!(even.is_sound() && even.standard_error < 1e-6, "{even:?}");
         weights[0] = 12.0;
         let estimate = AisEstimate::of_weights(&weights, 1.0);
         assert!(!estimate.is_sound() && estimate.ess < 2.0);
+        let half = 0.5 * (estimate.ci95[1] - estimate.ci95[0]);
+        assert!((half - 1.96 * estimate.standard_error).abs() < 1e-12);
     }
 }

@@ -6,7 +6,8 @@ use tch::{Kind, Tensor};
 use super::fit::Request;
 use super::flow::Flow;
 use super::generator::{Generator, GeneratorKind};
-use super::learn::{Stage, Watch, adam, indices};
+use super::learn::{Stage, Watch, adam, check_finite, indices};
+use super::mean_in_chunks;
 use super::mixture::Mixture;
 use super::settings::Settings;
 use crate::error::Error;
@@ -75,45 +76,34 @@ fn best_mixture(
     watch: &mut Watch,
 ) -> Result<Mixture, Error> {
     let candidates = components.map_or(COMPONENTS.to_vec(), |k| vec![k]);
-    let mut best = Mixture::fit(
-        training,
-        candidates[0].min(training.size()[0] as usize),
-        rng,
-    );
-    let of = |m: &Mixture| {
-        tch::no_grad(|| {
-            m.log_density(validation)
-                .mean(Kind::Double)
-                .double_value(&[])
-        })
-    };
-    let mut reached = of(&best);
+    let rows = training.size()[0] as usize;
+    let (mut best, mut reached) = (None, f64::NEG_INFINITY);
     let mut without_gain = 0;
     for (i, &k) in candidates.iter().enumerate() {
         let before = reached;
-        for _ in 0..STARTS {
-            let mixture = Mixture::fit(training, k.min(training.size()[0] as usize), rng);
-            let value = of(&mixture);
+        for start in 0..STARTS {
+            let mixture = Mixture::fit(training, k.min(rows), rng);
+            let value = mean_in_chunks(validation, &|x| mixture.log_density(x));
             if value > reached {
-                (best, reached) = (mixture, value);
+                (best, reached) = (Some(mixture), value);
             }
+            watch.at(
+                Stage::Generator,
+                i * STARTS + start + 1,
+                candidates.len() * STARTS,
+                &format!("validation {reached:.3} nats"),
+            )?;
         }
         without_gain = if reached > before {
             0
         } else {
             without_gain + 1
         };
-        watch.at(
-            Stage::Generator,
-            i + 1,
-            candidates.len(),
-            &format!("validation {reached:.3} nats"),
-        )?;
         if without_gain == PATIENCE {
             break;
         }
     }
-    Ok(best)
+    best.ok_or_else(|| Error::Failure("no mixture was fitted: no likelihood was finite".into()))
 }
 
 /// Checks of a flow on the validation rows.
@@ -135,15 +125,12 @@ fn fit_flow(
     watch: &mut Watch,
 ) -> Result<Reached, Error> {
     let settings = &settings.flow;
-    let parameters = flow.named("").into_iter().map(|(_, t)| t).collect();
-    let mut optimizer = adam(settings.learning_rate, parameters);
-    let of = |flow: &Flow| {
-        tch::no_grad(|| {
-            flow.log_density(validation)
-                .mean(Kind::Double)
-                .double_value(&[])
-        })
+    let parameters = |flow: &Flow| -> Vec<Tensor> {
+        let named = flow.named("").into_iter();
+        named.map(|(_, t)| t).collect()
     };
+    let mut optimizer = adam(settings.learning_rate, parameters(&flow));
+    let of = |flow: &Flow| mean_in_chunks(validation, &|x| flow.log_density(x));
     let weights = |flow: &Flow| {
         let mut state = StateDict::default();
         state.extend(flow.named(""));
@@ -158,6 +145,8 @@ fn fit_flow(
         let penalty = flow.squared_weights() * settings.weight_penalty;
         optimizer.step(&(penalty - flow.log_density(&rows).mean(Kind::Double)));
         if (k + 1) % every == 0 || k + 1 == settings.steps {
+            let rate = ("flow.learning_rate", settings.learning_rate);
+            check_finite("the flow", &parameters(&flow), &[rate])?;
             let value = of(&flow);
             if value > reached {
                 (reached, kept) = (value, weights(&flow));

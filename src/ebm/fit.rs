@@ -8,6 +8,7 @@ use super::clone::fit_generator;
 use super::energy::{Base, Energy};
 use super::gan;
 use super::generator::{Generator, GeneratorKind};
+use super::in_chunks;
 use super::langevin;
 use super::learn::{Data, Watch};
 use super::model::Model;
@@ -88,7 +89,7 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
         (BaseKind::Clone, Some(clone)) => Base::Clone(copy(clone, settings, dim)?),
         _ => Base::Gaussian,
     };
-    let log_base = tch::no_grad(|| base.log_density(&training));
+    let log_base = in_chunks(&training, &|x| base.log_density(x));
     let data = Data {
         training,
         log_base,
@@ -102,7 +103,7 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
         }
         _ => langevin::train(&energy, &data, settings, seed, watch)?,
     };
-    let annealed = anneal(&energy, &settings.ais, seed);
+    let annealed = anneal(&energy, &settings.ais, "ebm ais", seed);
     let points = model_samples(
         &energy,
         &annealed,
@@ -110,9 +111,10 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
         settings.ais.leapfrog,
         seed,
     );
+    let mut rng = stream(seed, "ebm importance", 0);
     let importance = clone
         .as_ref()
-        .map(|generator| gan::importance(&energy, generator, FINAL_DRAWS, seed));
+        .map(|generator| gan::importance(&energy, generator, FINAL_DRAWS, &mut rng));
     let every = settings.rounds.div_ceil(settings.checks);
     Ok(Fit {
         samples: whitening.unwhiten(&points),
@@ -147,4 +149,61 @@ fn copy(generator: &Generator, settings: &Settings, dim: usize) -> Result<Genera
         let _ = t.set_requires_grad(false);
     }
     Ok(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::ebm::Known;
+
+    /// A fit of a few rounds to 200 rows of `banana`, after `change`.
+    fn short(method: Method, change: impl FnOnce(&mut Settings)) -> Result<Fit, Error> {
+        let table = Known::named("banana").unwrap().sample(200, 1);
+        let mut settings = Settings::of(method).unwrap();
+        (settings.rounds, settings.checks) = (4, 2);
+        (settings.ais.chains, settings.ais.temperatures) = (100, 4);
+        change(&mut settings);
+        let request = Request {
+            table: &table,
+            source: "t",
+            method,
+            generator: GeneratorKind::Mixture,
+            held_out: 0.2,
+            samples: 0,
+            settings: &settings,
+            seed: 1,
+        };
+        let interrupt = AtomicBool::new(false);
+        let mut watch = Watch {
+            interrupt: &interrupt,
+            report: &mut |_, _, _, _| {},
+        };
+        fit(&request, &mut watch)
+    }
+
+    #[test]
+    fn no_samples_are_an_empty_tensor() {
+        for method in [Method::Gan, Method::Langevin] {
+            assert_eq!(short(method, |_| {}).unwrap().samples.size(), [0, 2]);
+        }
+    }
+
+    #[test]
+    fn a_diverged_fit_says_what_to_lower() {
+        for (method, part) in [
+            (Method::Gan, "gan.generator_learning_rate (now"),
+            (Method::Langevin, "the energy diverged"),
+        ] {
+            let fast = |settings: &mut Settings| settings.learning_rate = 1e308;
+            let error = short(method, fast).err().expect("diverged");
+            assert_eq!(error.exit_code(), 1);
+            let message = error.to_string();
+            assert!(
+                message.contains(part) && message.contains("lower learning_rate (now "),
+                "{message}"
+            );
+        }
+    }
 }

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::generator::Drawn;
 use super::mixture::Mixture;
-use super::row_sums;
+use super::{in_chunks, row_sums};
 use crate::nn::Mlp;
 
 /// x ↔ u through layers that each turn linearly, then rescale and shift one half by the other (Dinh,
@@ -71,10 +71,10 @@ impl Flow {
         self.latent.log_density(&points) + log_volume
     }
 
-    /// Independent draws; no gradient flows through the choice of latent components.
+    /// Independent draws, to be taken without gradients.
     pub fn draw(&self, count: usize, rng: &mut Stream) -> Drawn {
         let points = self.latent.draw(count, rng);
-        let log_density = self.latent.log_density(&points);
+        let log_density = in_chunks(&points, &|u| self.latent.log_density(u));
         self.carry(&Drawn {
             points,
             log_density,

@@ -6,8 +6,9 @@ use tch::Tensor;
 use super::ais::AisEstimate;
 use super::energy::Energy;
 use super::generator::{Drawn, Generator};
+use super::in_chunks;
 use super::learn::{
-    Average, Best, Check, Data, Stage, Watch, adam, indices, left, size_of_correction,
+    Average, Best, Check, Data, Stage, Watch, adam, check_finite, indices, left, size_of_correction,
 };
 use super::settings::Settings;
 use crate::density::{self, solve_log_z};
@@ -56,6 +57,7 @@ pub fn train(
         let loss = generator.loss(&|x| energy.of(x), settings.batch / 2, &mut rng);
         generator_adam.step(&loss);
         if (k + 1) % every == 0 || k + 1 == settings.rounds {
+            check_both(energy, generator, settings)?;
             average.with(|| {
                 best.offer(
                     check(energy, generator, data, seed),
@@ -68,6 +70,20 @@ pub fn train(
     }
     best.restore(energy, Some(generator))?;
     Ok(best)
+}
+
+/// Either drags the other along when it diverges, so that both step sizes are to blame.
+fn check_both(energy: &Energy, generator: &Generator, settings: &Settings) -> Result<(), Error> {
+    let mut weights = energy.correction.parameters();
+    weights.extend(generator.parameters());
+    let rates = [
+        ("learning_rate", settings.learning_rate),
+        (
+            "gan.generator_learning_rate",
+            settings.gan.generator_learning_rate,
+        ),
+    ];
+    check_finite("the energy or its generator", &weights, &rates)
 }
 
 /// Steps on L_disc = E_P[softplus(−logit)] + E_Q[softplus(logit)], logit(x) = −c(x) − log Z − log q(x).
@@ -106,15 +122,21 @@ fn step_energy(
     }
 }
 
-/// log Z = log E_q[exp(−c)/q] from fixed draws of the generator.
-pub fn importance(energy: &Energy, generator: &Generator, draws: usize, seed: u64) -> AisEstimate {
-    let drawn = generator.draw(draws, &mut stream(seed, "ebm importance", 0));
-    let c = tch::no_grad(|| energy.of(&drawn.points));
+/// log Z = log E_q[exp(−c)/q] from draws of the generator.
+pub fn importance(
+    energy: &Energy,
+    generator: &Generator,
+    draws: usize,
+    rng: &mut Stream,
+) -> AisEstimate {
+    let drawn = generator.draw(draws, rng);
+    let c = in_chunks(&drawn.points, &|x| energy.of(x));
     AisEstimate::of_weights(&nn::to_f64(&(-c - drawn.log_density)), 1.0)
 }
 
-/// Log-likelihood of the validation rows, with log Z from the generator's draws.
+/// Log-likelihood of the validation rows, with log Z from the generator's draws, which are the same chances every time.
 fn check(energy: &Energy, generator: &Generator, data: &Data, seed: u64) -> Check {
-    let estimate = importance(energy, generator, CHECK_DRAWS, seed);
+    let mut rng = stream(seed, "ebm importance check", 0);
+    let estimate = importance(energy, generator, CHECK_DRAWS, &mut rng);
     Check::of(energy, data, &estimate)
 }

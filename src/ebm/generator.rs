@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::flow::Flow;
+use super::in_chunks;
 use super::mixture::Mixture;
 use super::settings::{FlowSettings, Settings};
 use crate::nn::{StateDict, StateError};
@@ -110,7 +111,7 @@ impl Generator {
             Self::Flow(flow) => flow.draw(count, rng),
             Self::Mixture(mixture) => {
                 let points = mixture.draw(count, rng);
-                let log_density = mixture.log_density(&points);
+                let log_density = in_chunks(&points, &|x| mixture.log_density(x));
                 Drawn {
                     points,
                     log_density,

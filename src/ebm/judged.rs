@@ -1,14 +1,17 @@
 //! What held-out rows say of a model.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::ais::AisEstimate;
+use super::NORMAL_95;
 use super::fit::Fit;
 use super::known::Known;
 use super::model::Model;
 use super::table::Table;
 
-/// A mean over rows with its 95 % interval, nats.
+/// A mean over rows with its 95 % interval, nats. The interval of rows of a single group is unbounded: nothing says how groups
+/// differ.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LogLikelihood {
     /// The mean.
@@ -37,9 +40,9 @@ pub struct AgainstTruth {
 }
 
 impl LogLikelihood {
-    /// Of each row's log-density; `also` is the variance of an error that all rows share.
-    pub fn of(values: &[f64], also: f64) -> Self {
-        let (mean, ci95) = mean_with_interval(values, also);
+    /// Of each row's log-density and group ([`Table::groups_of`]); `also` is the variance of an error that all rows share.
+    pub fn of(values: &[f64], groups: &[usize], also: f64) -> Self {
+        let (mean, ci95) = mean_with_interval(values, groups, also);
         Self {
             log_likelihood: mean,
             ci95,
@@ -50,7 +53,8 @@ impl LogLikelihood {
     pub fn of_model(model: &Model, table: &Table, rows: &[usize]) -> Self {
         Self::of(
             &model.score(table, rows).log_densities,
-            variance(&model.log_z),
+            &table.groups_of(rows),
+            model.log_z.standard_error.powi(2),
         )
     }
 }
@@ -59,6 +63,7 @@ impl AgainstTruth {
     /// A fit to rows of `known`.
     pub fn of(fit: &Fit, known: &Known, table: &Table) -> Self {
         let rows = &fit.split.held_out;
+        let groups = table.groups_of(rows);
         let truth: Vec<f64> = rows
             .iter()
             .map(|&i| known.log_density(table.row(i)))
@@ -68,7 +73,8 @@ impl AgainstTruth {
             pairs.map(|(truth, own)| truth - own).collect()
         };
         let own = fit.model.score(table, rows).log_densities;
-        let (kl, kl_ci95) = mean_with_interval(&below(&own), variance(&fit.log_z));
+        let (kl, kl_ci95) =
+            mean_with_interval(&below(&own), &groups, fit.log_z.standard_error.powi(2));
         let generator = fit.model.generator_log_densities(table, rows);
         let entropy = known.entropy();
         Self {
@@ -78,20 +84,75 @@ impl AgainstTruth {
             true_log_likelihood: truth.iter().sum::<f64>() / truth.len() as f64,
             kl,
             kl_ci95,
-            generator_kl: generator.map(|g| mean_with_interval(&below(&g), 0.0).0),
+            generator_kl: generator.map(|g| mean_with_interval(&below(&g), &groups, 0.0).0),
         }
     }
 }
 
-/// The squared standard error of log Z.
-pub fn variance(log_z: &AisEstimate) -> f64 {
-    ((log_z.ci95[1] - log_z.ci95[0]) / (2.0 * 1.96)).powi(2)
-}
-
-fn mean_with_interval(values: &[f64], also: f64) -> (f64, [f64; 2]) {
+/// The mean of values and its 95 % interval, where values of one group may depend on each other: the variance of the mean is
+/// G/(G − 1) Σ_g (Σ_{i ∈ g} (v_i − mean))² / n² (the sandwich of Liang and Zeger 1986, with its correction for few groups), which
+/// is Var(v)/n where every value is a group of its own. `also` is added to it.
+fn mean_with_interval(values: &[f64], groups: &[usize], also: f64) -> (f64, [f64; 2]) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    let half = 1.96 * (variance / n + also).sqrt();
+    // In order of the groups, so that the sum is the same to the bit every time.
+    let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
+    for (v, group) in values.iter().zip(groups) {
+        *sums.entry(*group).or_default() += v - mean;
+    }
+    let count = sums.len() as f64;
+    let squares: f64 = sums.values().map(|s| s * s).sum();
+    let variance = match sums.len() {
+        0 | 1 => f64::INFINITY,
+        _ => count / (count - 1.0) * squares / (n * n),
+    };
+    let half = NORMAL_95 * (variance + also).sqrt();
     (mean, [mean - half, mean + half])
+}
+
+#[cfg(test)]
+mod tests {
+    use costate_envs::rng::stream;
+    use rand_distr::{Distribution, StandardNormal};
+
+    use super::*;
+
+    #[test]
+    fn intervals_are_those_by_hand() {
+        let values = [1.0, 2.0, 3.0, 6.0];
+        let half = |groups: &[usize], also: f64| {
+            let (mean, [_, high]) = mean_with_interval(&values, groups, also);
+            assert_eq!(mean, 3.0);
+            high - mean
+        };
+        // Var(v) = 14/3.
+        assert!((half(&[0, 1, 2, 3], 0.0) - 1.96 * (14.0_f64 / 12.0).sqrt()).abs() < 1e-12);
+        // Sums of −3 and 3: 2 · 18 / 16.
+        assert!((half(&[5, 5, 9, 9], 0.0) - 1.96 * 2.25_f64.sqrt()).abs() < 1e-12);
+        assert!((half(&[5, 9, 9, 5], 0.75) - 1.96 * (0.25 + 0.75_f64).sqrt()).abs() < 1e-12);
+        assert_eq!(half(&[4; 4], 0.0), f64::INFINITY);
+    }
+
+    #[test]
+    fn intervals_over_episodes_cover_the_truth() {
+        // 40 episodes of 25 steps that share most of what they deviate by; the true mean is 0.
+        let groups: Vec<usize> = (0..1000).map(|i| i / 25).collect();
+        let mut covered = [0, 0];
+        for k in 0..400 {
+            let mut rng = stream(1, "judged", k);
+            let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+            let own: Vec<f64> = (0..40).map(|_| normal()).collect();
+            let values: Vec<f64> = groups.iter().map(|&g| own[g] + 0.5 * normal()).collect();
+            let single: Vec<usize> = (0..1000).collect();
+            for (count, groups) in covered.iter_mut().zip([&groups, &single]) {
+                let (_, [low, high]) = mean_with_interval(&values, groups, 0.0);
+                *count += usize::from(low <= 0.0 && 0.0 <= high);
+            }
+        }
+        // Of 400: 95 % but for chance, and far fewer where steps count as independent.
+        assert!(
+            (360..=395).contains(&covered[0]) && covered[1] < 200,
+            "{covered:?}"
+        );
+    }
 }

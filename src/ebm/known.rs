@@ -6,8 +6,8 @@ use nalgebra::{DMatrix, DVector};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::{Table, gaussian_constant};
 use crate::density::log_sum_exp;
-use crate::ebm::Table;
 use crate::error::Error;
 
 /// Draws behind the entropy of a mixture.
@@ -202,9 +202,7 @@ impl Part {
             } else {
                 0.0
             };
-            -0.5 * (u[i] - shear).powi(2)
-                - self.deviations[i].ln()
-                - 0.5 * (2.0 * std::f64::consts::PI).ln()
+            -0.5 * (u[i] - shear).powi(2) - self.deviations[i].ln() - gaussian_constant(1)
         };
         (0..u.len()).map(log_density).sum()
     }

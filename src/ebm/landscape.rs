@@ -5,8 +5,8 @@ use nalgebra::{DMatrix, DVector};
 use tch::Tensor;
 
 use super::model::Model;
-use super::normals;
 use super::table::Table;
+use super::{gaussian_constant, normals};
 use crate::density::{effective_sample_size, log_mean_exp};
 use crate::nn;
 
@@ -136,7 +136,7 @@ impl Conditional {
         }
         let x = Tensor::from_slice(&x).view([draws as i64, mean.len() as i64]);
         let energies = model.white_energies(&model.whitening.whiten_tensor(&x));
-        let constant = 0.5 * self.rest.len() as f64 * (2.0 * std::f64::consts::PI).ln();
+        let constant = gaussian_constant(self.rest.len());
         let volume: f64 = self.factor.diagonal().iter().map(|f| f.ln()).sum();
         let log_g = |k: usize| -0.5 * noise.row(k).norm_squared() - volume - constant;
         let one = |(k, e): (usize, f64)| {

@@ -9,7 +9,7 @@ use super::ais::{AisSettings, anneal};
 use super::energy::Energy;
 use super::hmc::{Leap, slope, transition};
 use super::learn::{
-    Average, Best, Check, Data, Stage, Watch, adam, indices, left, size_of_correction,
+    Average, Best, Check, Data, Stage, Watch, adam, check_finite, indices, left, size_of_correction,
 };
 use super::normals;
 use super::settings::Settings;
@@ -151,6 +151,8 @@ pub fn train(
         optimizer.step(&(f_p.mean(Kind::Double) - f_q.mean(Kind::Double) + penalty));
         average.update();
         if (k + 1) % every == 0 || k + 1 == settings.rounds {
+            let rate = ("learning_rate", settings.learning_rate);
+            check_finite("the energy", &energy.correction.parameters(), &[rate])?;
             average.with(|| best.offer(check(energy, data, seed), energy, None));
         }
         let message = format!("{}, {} Langevin steps", best.describe(), chains.steps);
@@ -161,7 +163,8 @@ pub fn train(
 }
 
 fn check(energy: &Energy, data: &Data, seed: u64) -> Check {
-    Check::of(energy, data, &anneal(energy, &CHECK, seed).estimate)
+    let annealed = anneal(energy, &CHECK, "ebm ais check", seed);
+    Check::of(energy, data, &annealed.estimate)
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use tch::{Kind, Tensor};
 use super::ais::AisEstimate;
 use super::energy::Energy;
 use super::generator::Generator;
+use super::mean_in_chunks;
 use super::settings::Settings;
 use crate::error::Error;
-use crate::nn::{Adam, AdamSettings, StateDict};
+use crate::nn::{self, Adam, AdamSettings, StateDict};
 
 /// What a fit is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,12 +72,7 @@ const LEAST_ESS_SHARE: f64 = 0.02;
 impl Check {
     /// With log Z as estimated.
     pub fn of(energy: &Energy, data: &Data, log_z: &AisEstimate) -> Self {
-        let c = tch::no_grad(|| {
-            energy
-                .of(&data.validation)
-                .mean(Kind::Double)
-                .double_value(&[])
-        });
+        let c = mean_in_chunks(&data.validation, &|x| energy.of(x));
         Self {
             log_likelihood: -c - log_z.log_z,
             ess_share: log_z.ess / log_z.chains as f64,
@@ -215,6 +211,26 @@ pub(super) fn adam(learning_rate: f64, parameters: Vec<Tensor>) -> Adam {
         max_gradient_norm: Some(LARGEST_GRADIENT),
     };
     Adam::new(settings, parameters)
+}
+
+/// Refuses weights that are no longer finite: no later step mends them, and what was kept before would hide it. `rates` are the
+/// step sizes to blame, with their values.
+pub(super) fn check_finite(
+    what: &str,
+    weights: &[Tensor],
+    rates: &[(&str, f64)],
+) -> Result<(), Error> {
+    if weights.iter().flat_map(nn::to_f64).all(f64::is_finite) {
+        return Ok(());
+    }
+    let rates: Vec<String> = rates
+        .iter()
+        .map(|(name, now)| format!("{name} (now {now:?})"))
+        .collect();
+    Err(Error::Failure(format!(
+        "{what} diverged: there are weights that are not finite; lower {} with --set",
+        rates.join(" or ")
+    )))
 }
 
 /// `count` indices of rows, with replacement.

@@ -2,10 +2,11 @@
 
 use costate_envs::rng::Stream;
 use rand::RngExt;
+use rand::seq::index::sample;
 use tch::{Device, Kind, Tensor};
 
 use super::generator::Drawn;
-use super::{normals, row_sums};
+use super::{gaussian_constant, normals, row_sums};
 use crate::nn;
 
 /// q(x) = Σ_k w_k N(x; μ_k, L_k L_kᵀ), with w = softmax(logits) and L_k lower triangular.
@@ -24,6 +25,8 @@ pub struct Mixture {
 /// Passes of expectation-maximisation at most, and the gain in nats a row below which they end.
 const PASSES: usize = 200;
 const LEAST_GAIN: f64 = 1e-5;
+/// Rows that a mixture is fitted to at most: every pass needs a number for each of their columns and components.
+const MOST_ROWS: usize = 20_000;
 
 impl Mixture {
     /// `components` equal standard Gaussians in `dim` dimensions, to be overwritten.
@@ -42,9 +45,11 @@ impl Mixture {
 
     /// Fits `components` Gaussians to rows `[N, d]` of unit covariance, from centres chosen by k-means++ (Arthur and
     /// Vassilvitskii 2007). Covariances are posterior modes under an inverse-Wishart prior worth d + 2 rows of covariance
-    /// I/K^(2/d) (Fraley and Raftery 2007, section 3): no component can collapse onto a point.
+    /// I/K^(2/d) (Fraley and Raftery 2007, section 3): no component can collapse onto a point. Of more than 20 000 rows so many
+    /// are drawn.
     pub fn fit(rows: &Tensor, components: usize, rng: &mut Stream) -> Self {
         tch::no_grad(|| {
+            let rows = &at_most(MOST_ROWS, rows, rng);
             let mut shares = nearest_centre(rows, &centres(rows, components, rng));
             let mut mixture = Self::maximise(rows, &shares);
             let mut reached = f64::NEG_INFINITY;
@@ -113,14 +118,13 @@ impl Mixture {
 
     /// log w_k + log N(x_i; μ_k, L_k L_kᵀ), `[K, N]`.
     fn joint(&self, x: &Tensor) -> Tensor {
-        let d = x.size()[1] as f64;
         let centred = (x.unsqueeze(0) - self.means.unsqueeze(1)).transpose(1, 2);
         let white = self
             .factors()
             .linalg_solve_triangular(&centred, false, true, false);
         let squared = row_sums(&white.square());
         let log_volume = row_sums(&self.log_diagonals);
-        let constant = 0.5 * d * (2.0 * std::f64::consts::PI).ln();
+        let constant = gaussian_constant(self.dim());
         let log_weight = self.logits.log_softmax(0, Kind::Double) - log_volume - constant;
         squared * -0.5 + log_weight.unsqueeze(1)
     }
@@ -133,11 +137,23 @@ impl Mixture {
     /// Independent draws; no gradient flows through the choice of components.
     pub fn draw(&self, count: usize, rng: &mut Stream) -> Tensor {
         let weights = nn::to_f64(&self.logits.softmax(0, Kind::Double));
-        let chosen: Vec<i64> = (0..count).map(|_| pick(&weights, rng)).collect();
-        let chosen = Tensor::from_slice(&chosen);
-        let noise = normals(count, self.means.size()[1] as usize, rng).unsqueeze(2);
-        let spread = self.factors().index_select(0, &chosen).matmul(&noise);
-        self.means.index_select(0, &chosen) + spread.squeeze_dim(2)
+        let mut drawn_by: Vec<Vec<i64>> = vec![Vec::new(); weights.len()];
+        for i in 0..count {
+            drawn_by[pick(&weights, rng) as usize].push(i as i64);
+        }
+        let noise = normals(count, self.dim(), rng);
+        let factors = self.factors();
+        let mut points = noise.zeros_like();
+        // By component, as a factor for every draw would take d times the memory of the draws.
+        for (k, draws) in (0_i64..).zip(&drawn_by) {
+            if draws.is_empty() {
+                continue;
+            }
+            let draws = Tensor::from_slice(draws);
+            let spread = noise.index_select(0, &draws).matmul(&factors.get(k).tr());
+            let _ = points.index_copy_(0, &draws, &(spread + self.means.get(k)));
+        }
+        points
     }
 
     /// E_q[g] = Σ_k w_k E_ε[g(μ_k + L_k ε)] with `count` points in all: the sum over components is exact and the points are
@@ -189,6 +205,16 @@ fn pick(weights: &[f64], rng: &mut Stream) -> i64 {
     weights.len() as i64 - 1
 }
 
+/// The rows, or `count` of them drawn without replacement where there are more.
+fn at_most(count: usize, rows: &Tensor, rng: &mut Stream) -> Tensor {
+    let all = rows.size()[0] as usize;
+    if all <= count {
+        return rows.shallow_clone();
+    }
+    let chosen: Vec<i64> = sample(rng, all, count).iter().map(|i| i as i64).collect();
+    rows.index_select(0, &Tensor::from_slice(&chosen))
+}
+
 /// Squared distances, `[K, N]`.
 fn distances(rows: &Tensor, centres: &Tensor) -> Tensor {
     Tensor::cdist(centres, rows, 2.0, None::<i64>).square()
@@ -223,4 +249,96 @@ fn nearest_centre(rows: &Tensor, centres: &Tensor) -> Tensor {
         centres = moved.where_self(&sizes.gt(0.0), &centres);
     }
     shares(&centres)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use costate_envs::rng::stream;
+
+    use super::*;
+
+    #[test]
+    fn few_rows_are_all_used_and_of_many_some_once_each() {
+        let rows = Tensor::arange(100_i64, (Kind::Double, Device::Cpu)).view([100, 1]);
+        let mut rng = stream(0, "test", 0);
+        assert_eq!(
+            nn::to_f64(&at_most(100, &rows, &mut rng)),
+            nn::to_f64(&rows)
+        );
+        // No chance was spent on it.
+        assert!(rng == stream(0, "test", 0));
+        let some = nn::to_f64(&at_most(30, &rows, &mut rng));
+        let distinct: BTreeSet<u64> = some.iter().map(|v| *v as u64).collect();
+        assert!(some.len() == 30 && distinct.len() == 30, "{some:?}");
+    }
+
+    #[test]
+    fn draws_are_those_of_their_components() {
+        // Components far apart: what is drawn near one has its weight, mean and covariance, in no order.
+        let mixture = Mixture::blank(2, 3);
+        let weights = [0.2, 0.5, 0.3];
+        let means = [0.0, 0.0, 100.0, -100.0, -100.0, 100.0];
+        let lower = [0.0, 0.0, 1.5, 0.0];
+        tch::no_grad(|| {
+            let Mixture {
+                logits,
+                means: centres,
+                lower: below,
+                ..
+            } = &mixture;
+            let logs = weights.map(f64::ln);
+            logits.shallow_clone().copy_(&Tensor::from_slice(&logs));
+            let values = Tensor::from_slice(&means).view([3, 2]);
+            centres.shallow_clone().copy_(&values);
+            let values = Tensor::from_slice(&lower).view([1, 2, 2]);
+            below
+                .shallow_clone()
+                .copy_(&values.expand([3, 2, 2], false));
+        });
+        let draw = || tch::no_grad(|| mixture.draw(30_000, &mut stream(1, "draw", 0)));
+        let points = nn::to_f64(&draw());
+        assert_eq!(points, nn::to_f64(&draw()), "the same stream, other draws");
+        for (k, weight) in weights.iter().enumerate() {
+            let [a, b] = [means[2 * k], means[2 * k + 1]];
+            let own: Vec<(usize, [f64; 2])> = points
+                .chunks_exact(2)
+                .map(|p| [p[0] - a, p[1] - b])
+                .enumerate()
+                .filter(|(_, [x, y])| x.abs() < 50.0 && y.abs() < 50.0)
+                .collect();
+            let n = own.len() as f64;
+            assert!((n / 3e4 - weight).abs() < 0.015, "{k}: {n}");
+            let mean =
+                |f: &dyn Fn([f64; 2]) -> f64| own.iter().map(|(_, p)| f(*p)).sum::<f64>() / n;
+            for (found, expected) in [
+                (mean(&|[x, _]| x), 0.0),
+                (mean(&|[_, y]| y), 0.0),
+                (mean(&|[x, _]| x * x), 1.0),
+                (mean(&|[x, y]| x * y), 1.5),
+                (mean(&|[_, y]| y * y), 3.25),
+            ] {
+                assert!((found - expected).abs() < 0.25, "{k}: {found} {expected}");
+            }
+            let early = own.iter().filter(|(i, _)| *i < 15_000).count() as f64;
+            assert!(
+                (early / n - 0.5).abs() < 0.04,
+                "{k}: draws come in order of components"
+            );
+        }
+    }
+
+    #[test]
+    fn many_rows_are_fitted_by_some_of_them() {
+        // Two halves, N(±1, 0.25): log q at its best is −½ log(2πe · 0.25) − log 2 a row, but for their overlap.
+        let mut rng = stream(2, "test", 0);
+        let signs: Vec<f64> = (0..25_000).map(|i| f64::from(i % 2) * 2.0 - 1.0).collect();
+        let rows = normals(25_000, 1, &mut rng) * 0.5 + Tensor::from_slice(&signs).unsqueeze(1);
+        let mixture = Mixture::fit(&rows, 2, &mut rng);
+        let found = crate::ebm::mean_in_chunks(&rows, &|x| mixture.log_density(x));
+        let apart = -0.5 * (2.0 * std::f64::consts::PI * std::f64::consts::E * 0.25).ln();
+        let best = apart - 2.0_f64.ln();
+        assert!(found > best - 0.01 && found < best + 0.15, "{found} {best}");
+    }
 }

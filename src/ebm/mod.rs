@@ -55,7 +55,7 @@ pub use table::{Split, Table};
 
 use costate_envs::rng::Stream;
 use rand_distr::{Distribution, StandardNormal};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// Standard normal numbers, `[rows, columns]`.
 fn normals(rows: usize, columns: usize, rng: &mut Stream) -> Tensor {
@@ -65,10 +65,33 @@ fn normals(rows: usize, columns: usize, rng: &mut Stream) -> Tensor {
     Tensor::from_slice(&values).view([rows as i64, columns as i64])
 }
 
+/// Standard errors on either side of a 95 % interval.
+const NORMAL_95: f64 = 1.96;
+
+/// ½ d log 2π: −log N(0; 0, I) in `dim` dimensions.
+fn gaussian_constant(dim: usize) -> f64 {
+    0.5 * dim as f64 * (2.0 * std::f64::consts::PI).ln()
+}
+
 /// log N(x; 0, I) of every row, `[N, d] → [N]`.
 fn log_standard_normal(x: &Tensor) -> Tensor {
-    let constant = 0.5 * x.size()[1] as f64 * (2.0 * std::f64::consts::PI).ln();
-    row_sums(&x.square()) * -0.5 - constant
+    row_sums(&x.square()) * -0.5 - gaussian_constant(x.size()[1] as usize)
+}
+
+/// Rows that are evaluated at once: a mixture needs a number for each of their columns and components.
+const CHUNK: usize = 8192;
+
+/// A function `[N, d] → [N]` of all rows, some at a time and without gradients.
+fn in_chunks(rows: &Tensor, f: &dyn Fn(&Tensor) -> Tensor) -> Tensor {
+    tch::no_grad(|| {
+        let parts: Vec<Tensor> = rows.split(CHUNK as i64, 0).iter().map(f).collect();
+        Tensor::cat(&parts, 0)
+    })
+}
+
+/// Its mean over the rows.
+fn mean_in_chunks(rows: &Tensor, f: &dyn Fn(&Tensor) -> Tensor) -> f64 {
+    in_chunks(rows, f).mean(Kind::Double).double_value(&[])
 }
 
 /// Sums over the columns, `[N, d] → [N]`.

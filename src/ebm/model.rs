@@ -6,6 +6,7 @@ use costate_envs::rng::stream;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::CHUNK;
 use super::ais::AisEstimate;
 use super::energy::{Base, Energy};
 use super::generator::{Generator, Shape};
@@ -17,9 +18,6 @@ use crate::nn::{self, StateDict, StateError};
 
 /// Version of `energy.safetensors` of an energy over plain vectors.
 const FORMAT: u32 = 1;
-
-/// Rows that are scored at once.
-const CHUNK: usize = 8192;
 
 /// p(x) = exp(−E(x)) / Z over the columns of a table; E(x) = c_θ(z) + log |det A| with x = m + A z, so that E and log Z
 /// belong to the data's units.
@@ -94,9 +92,13 @@ impl Model {
     pub fn generator_log_densities(&self, table: &Table, rows: &[usize]) -> Option<Vec<f64>> {
         let generator = self.generator.as_ref()?;
         let volume = self.whitening.log_volume();
-        let z = self.whitening.whiten(table, rows.iter().copied());
-        let log_q = tch::no_grad(|| nn::to_f64(&generator.log_density(&z)));
-        Some(log_q.into_iter().map(|l| l - volume).collect())
+        let mut log_densities = Vec::with_capacity(rows.len());
+        for chunk in rows.chunks(CHUNK) {
+            let z = self.whitening.whiten(table, chunk.iter().copied());
+            let log_q = tch::no_grad(|| nn::to_f64(&generator.log_density(&z)));
+            log_densities.extend(log_q.into_iter().map(|l| l - volume));
+        }
+        Some(log_densities)
     }
 
     /// Components of the generator: of the mixture, or of the flow's latent density.

@@ -1,6 +1,7 @@
 //! Tables from CSV files, Parquet files and demonstration datasets.
 
 use std::fs::File;
+use std::io::{BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -58,7 +59,9 @@ fn choose(all: &[String], wanted: Option<&[String]>, source: &str) -> Result<Vec
             other => other,
         })
     };
-    if let Some((i, twice)) = all.iter().enumerate().find(|(i, c)| all[..*i].contains(c)) {
+    // Columns without a name can stand beside those that are wanted.
+    let doubled = |(i, c): &(usize, &String)| !c.is_empty() && all[..*i].contains(*c);
+    if let Some((i, twice)) = all.iter().enumerate().find(doubled) {
         return Err(Error::Misuse(format!(
             "{source}: columns {} and {} are both called `{twice}`",
             all.iter().position(|c| c == twice).unwrap_or(0) + 1,
@@ -87,7 +90,11 @@ fn finish(
 
 fn csv(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     let source = path.display().to_string();
-    let broken = |e: csv::Error| Error::Misuse(format!("{source}: not a CSV file: {e}"));
+    let broken = |e: csv::Error| not_csv(path, &e);
+    let place = |position: Option<&csv::Position>| -> Result<String, Error> {
+        let from = position.map_or(0, csv::Position::byte);
+        Ok(format!("{source}, line {}", line_at(path, from)?))
+    };
     // Rows of another length are told here, with what was expected.
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
@@ -106,7 +113,8 @@ fn csv(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     }
     if all.iter().all(|c| c.parse::<f64>().is_ok()) {
         return Err(Error::Misuse(format!(
-            "{source}, line 1: `{}` are numbers, expected names of columns",
+            "{}: `{}` are numbers, expected names of columns",
+            place(None)?,
             all.join(",")
         )));
     }
@@ -114,17 +122,31 @@ fn csv(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
         && let Some(mark) = [';', '\t'].into_iter().find(|m| only.contains(*m))
     {
         return Err(Error::Misuse(format!(
-            "{source}, line 1: columns are separated by {mark:?}, expected commas"
+            "{}: columns are separated by {mark:?}, expected commas",
+            place(None)?
+        )));
+    }
+    let uses_unnamed = wanted.is_none_or(|w| w.iter().any(String::is_empty));
+    if let Some(i) = all
+        .iter()
+        .position(String::is_empty)
+        .filter(|_| uses_unnamed)
+    {
+        return Err(Error::Misuse(format!(
+            "{}: column {} has no name, expected one for every column; pandas writes its index like that, and `index=False` \
+             leaves it out; or choose columns with --columns",
+            place(None)?,
+            i + 1
         )));
     }
     let chosen = choose(&all, wanted, &source)?;
     let mut values = Vec::new();
     for record in reader.records() {
         let record = record.map_err(broken)?;
-        let line = record.position().map_or(0, csv::Position::line);
         if record.len() != all.len() {
             return Err(Error::Misuse(format!(
-                "{source}, line {line}: {} fields, expected {} as in the header",
+                "{}: {} fields, expected {} as in the header",
+                place(record.position())?,
                 record.len(),
                 all.len()
             )));
@@ -138,16 +160,46 @@ fn csv(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
                         "" => "is empty".into(),
                         _ => format!("is `{}`", text.chars().take(40).collect::<String>()),
                     };
-                    return Err(not_a_number(
-                        &format!("{source}, line {line}"),
-                        &all[i],
-                        &found,
-                    ));
+                    return Err(not_a_number(&place(record.position())?, &all[i], &found));
                 }
             }
         }
     }
     finish(&source, &all, &chosen, values)
+}
+
+/// What is wrong with a CSV file that cannot be read.
+fn not_csv(path: &Path, e: &csv::Error) -> Error {
+    let source = path.display();
+    let csv::ErrorKind::Utf8 { pos, err } = e.kind() else {
+        return Error::Misuse(format!("{source}: not a CSV file: {e}"));
+    };
+    match line_at(path, pos.as_ref().map_or(0, csv::Position::byte)) {
+        Ok(line) => Error::Misuse(format!(
+            "{source}, line {line}: not a CSV file in UTF-8: field {} is no text",
+            err.field() + 1
+        )),
+        Err(e) => e,
+    }
+}
+
+/// The line that a record begins on which was sought from byte `from`. The reader's own count is of that byte, from where blank
+/// lines, and the line feed of a \r\n, are still to be skipped.
+fn line_at(path: &Path, from: u64) -> Result<u64, Error> {
+    let file = BufReader::new(File::open(path).map_err(Error::io(path))?);
+    let (mut line, mut before) = (1, 0);
+    for (at, byte) in (0_u64..).zip(file.bytes()) {
+        let byte = byte.map_err(Error::io(path))?;
+        match byte {
+            // The end of this line was counted at its \r.
+            b'\n' if before == b'\r' => {}
+            b'\r' | b'\n' => line += 1,
+            _ if at >= from => break,
+            _ => {}
+        }
+        before = byte;
+    }
+    Ok(line)
 }
 
 fn not_a_number(place: &str, column: &str, found: &str) -> Error {
@@ -254,7 +306,7 @@ fn as_f64(column: &dyn Array) -> Option<Vec<f64>> {
     })
 }
 
-/// One row a step: the state's channels, then the action's.
+/// One row a step: the state's channels, then the action's. The steps of an episode are a group.
 fn dataset(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     let source = path.display().to_string();
     let dataset = Dataset::open(path)?;
@@ -264,15 +316,16 @@ fn dataset(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     };
     let all = [names("", &spec.observation), names("action.", &spec.action)].concat();
     let chosen = choose(&all, wanted, &source)?;
-    let mut values = Vec::new();
-    for episode in dataset.episodes() {
+    let (mut values, mut groups) = (Vec::new(), Vec::new());
+    for (number, episode) in dataset.episodes().iter().enumerate() {
         let trajectory = &episode.trajectory;
+        groups.extend(std::iter::repeat_n(number, trajectory.len()));
         for t in 0..trajectory.len() {
             let row = [trajectory.observation(t), trajectory.action(t)].concat();
             values.extend(chosen.iter().map(|&i| f64::from(row[i])));
         }
     }
-    finish(&source, &all, &chosen, values)
+    Ok(finish(&source, &all, &chosen, values)?.grouped(groups))
 }
 
 #[cfg(test)]
@@ -312,6 +365,15 @@ mod tests {
     }
 
     #[test]
+    fn columns_without_a_name_can_stand_beside_those_chosen() {
+        let (_folder, file) = written("t.csv", b",a,\n0,1,x\n1,5,y\n");
+        let table = read(&file, Some(&["a".to_owned()])).unwrap();
+        assert_eq!(table.values(), [1.0, 5.0]);
+        let message = refused("t.csv", b",a\n0,1\n", Some(&[""]));
+        assert!(message.contains("column 1 has no name"), "{message}");
+    }
+
+    #[test]
     fn hostile_csv_is_told_with_its_place() {
         for (bytes, part) in [
             (&b""[..], "empty, expected a first line"),
@@ -325,7 +387,23 @@ mod tests {
             (b"a,b\n1,oops\n", "line 2, column `b`: is `oops`"),
             (b"a,b\n1,NaN\n", "line 2, column `b`: is `NaN`"),
             (b"a,b\n1,1e999\n", "line 2, column `b`: is `1e999`"),
-            (b"a,b\n1,\xff\xfe\n", "not a CSV file"),
+            (
+                b"a,b\n1,\xff\xfe\n",
+                "line 2: not a CSV file in UTF-8: field 2",
+            ),
+            // Lines as an editor counts them: with \r\n, after blank ones, inside quotes.
+            (b"a,b\r\n1,2\r\n3,x\r\n", "line 3, column `b`: is `x`"),
+            (b"a,b\r\n1,2\r\n3\r\n", "line 3: 1 fields"),
+            (b"a,b\n\n1,2\n\n\n3,x\n", "line 6, column `b`: is `x`"),
+            (b"a,b\r\n\r\n\r\n1,x\r\n", "line 4, column `b`: is `x`"),
+            (b"\n\n1,2\n3,4\n", "line 3: `1,2` are numbers"),
+            (b"a,b\r1,2\r3,x\r", "line 3, column `b`: is `x`"),
+            (b"\"a\nb\",c\n1,2\n\n3,x\n", "line 5, column `c`: is `x`"),
+            (b"a,b\r\n1,2\r\n\r\n\xff,3\r\n", "line 4: not a CSV file"),
+            // As pandas writes an index.
+            (b",a\n0,1\n", "line 1: column 1 has no name"),
+            (b"a, ,b\n0,1,2\n", "column 2 has no name"),
+            (b"a,b,\n1,2,\n", "`index=False`"),
         ] {
             let message = refused("t.csv", bytes, None);
             assert!(

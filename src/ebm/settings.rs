@@ -147,22 +147,29 @@ impl Settings {
             Err(Error::Misuse(format!("--set {name}: expected {expected}")))
         };
         let l = &self.langevin;
+        // Of a single row or chain there is no variance, and half of a batch is drawn for the generator.
         let counts = [
-            ("rounds", self.rounds),
-            ("batch", self.batch),
-            ("checks", self.checks),
-            ("flow.layers", self.flow.layers),
-            ("flow.steps", self.flow.steps),
-            ("flow.batch", self.flow.batch),
-            ("mixture.components", self.mixture.components.unwrap_or(1)),
-            ("gan.energy_steps", self.gan.energy_steps),
-            ("langevin.chains", l.chains),
-            ("langevin.least_steps", l.least_steps),
-            ("ais.temperatures", self.ais.temperatures),
-            ("ais.leapfrog", self.ais.leapfrog),
+            ("rounds", self.rounds, 1),
+            ("batch", self.batch, 2),
+            ("checks", self.checks, 1),
+            ("flow.components", self.flow.components.unwrap_or(1), 1),
+            ("flow.layers", self.flow.layers, 1),
+            ("flow.steps", self.flow.steps, 1),
+            ("flow.batch", self.flow.batch, 1),
+            (
+                "mixture.components",
+                self.mixture.components.unwrap_or(1),
+                1,
+            ),
+            ("gan.energy_steps", self.gan.energy_steps, 1),
+            ("langevin.chains", l.chains, 2),
+            ("langevin.least_steps", l.least_steps, 1),
+            ("ais.chains", self.ais.chains, 100),
+            ("ais.temperatures", self.ais.temperatures, 1),
+            ("ais.leapfrog", self.ais.leapfrog, 1),
         ];
-        if let Some((name, _)) = counts.iter().find(|(_, n)| *n == 0) {
-            return refuse(name, "at least 1");
+        if let Some((name, _, least)) = counts.iter().find(|(_, n, least)| n < least) {
+            return refuse(name, &format!("at least {least}"));
         }
         let layers = [("hidden", &self.hidden), ("flow.hidden", &self.flow.hidden)];
         if let Some((name, _)) = layers.iter().find(|(_, h)| h.contains(&0)) {
@@ -197,9 +204,6 @@ impl Settings {
         }
         if self.learning_rate_left > 1.0 {
             return refuse("learning_rate_left", "a share in (0, 1]");
-        }
-        if self.ais.chains < 100 {
-            return refuse("ais.chains", "at least 100");
         }
         if l.most_steps < l.least_steps {
             return refuse("langevin.most_steps", "at least langevin.least_steps");
@@ -244,6 +248,13 @@ mod tests {
             ("learning_rate_left", "2", "in (0, 1]"),
             ("langevin.step", "-1", "a positive number"),
             ("ais.chains", "3", "at least 100"),
+            ("batch", "1", "--set batch: expected at least 2"),
+            ("langevin.chains", "1", "at least 2"),
+            (
+                "flow.components",
+                "0",
+                "--set flow.components: expected at least 1",
+            ),
             ("hidden", "[0]", "at least 1 unit"),
             ("base", "uniform", "unknown variant"),
         ] {

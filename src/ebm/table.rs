@@ -1,5 +1,8 @@
 //! Named columns of numbers, and the rows that are held out.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use costate_envs::model::{nearest, suggestion};
 use costate_envs::rng::stream;
 use rand::seq::SliceRandom;
@@ -12,20 +15,24 @@ pub const MIN_ROWS: usize = 50;
 const ROWS_PER_COLUMN: usize = 5;
 /// Most columns: matrices of their square are factorised, and beyond this log Z is out of reach.
 const MAX_COLUMNS: usize = 64;
+/// Fewest groups: one to learn from, one to choose by, one held out.
+const MIN_GROUPS: usize = 3;
 
 /// Numbers by row and named column; every one finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     columns: Vec<String>,
     values: Vec<f64>,
+    /// The group of each row; absent where rows are independent.
+    groups: Option<Vec<usize>>,
 }
 
-/// Rows apart: for learning, for choosing among what was learned, and for judging it.
+/// Rows apart: for learning, for choosing among what was learned, and for judging it. Groups are in one part whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
     /// Rows that gradients see.
     pub training: Vec<usize>,
-    /// A tenth of the others, which choose sizes and when to stop.
+    /// About a tenth of the others, which choose sizes and when to stop.
     pub validation: Vec<usize>,
     /// Rows that nothing but the final figures sees.
     pub held_out: Vec<usize>,
@@ -35,7 +42,20 @@ impl Table {
     /// A table from its values, row by row. All must be finite, and as many as whole rows take.
     pub(super) fn new(columns: Vec<String>, values: Vec<f64>) -> Self {
         debug_assert!(!columns.is_empty() && values.len().is_multiple_of(columns.len()));
-        Self { columns, values }
+        Self {
+            columns,
+            values,
+            groups: None,
+        }
+    }
+
+    /// The table whose neighbouring rows with the same number in `groups` depend on each other, as the steps of an episode do.
+    pub(super) fn grouped(self, groups: Vec<usize>) -> Self {
+        debug_assert_eq!(groups.len(), self.len());
+        Self {
+            groups: Some(groups),
+            ..self
+        }
     }
 
     /// Names of the columns.
@@ -69,13 +89,42 @@ impl Table {
         &self.values
     }
 
+    /// The group of each of some rows; without groups every row is its own.
+    pub fn groups_of(&self, rows: &[usize]) -> Vec<usize> {
+        match &self.groups {
+            Some(groups) => rows.iter().map(|&i| groups[i]).collect(),
+            None => rows.to_vec(),
+        }
+    }
+
+    /// How many groups some rows are of; `None` where rows are independent.
+    pub fn count_groups(&self, rows: &[usize]) -> Option<usize> {
+        self.groups.as_ref()?;
+        let distinct: BTreeSet<usize> = self.groups_of(rows).into_iter().collect();
+        Some(distinct.len())
+    }
+
+    /// Rows that stay together: groups, or single rows.
+    fn runs(&self) -> Vec<Range<usize>> {
+        let Some(groups) = &self.groups else {
+            return (0..self.len()).map(|i| i..i + 1).collect();
+        };
+        let mut end = 0;
+        let run = |group: &[usize]| {
+            let start = end;
+            end += group.len();
+            start..end
+        };
+        groups.chunk_by(|a, b| a == b).map(run).collect()
+    }
+
     /// Where a column stands. Errors: no such column.
     pub fn position(&self, name: &str) -> Result<usize, Error> {
         let found = self.columns.iter().position(|c| c == name);
         found.ok_or_else(|| unknown_column(name, &self.columns))
     }
 
-    /// Refuses what no density can be fitted to: too few rows, too many columns, a column that never changes.
+    /// Refuses what no density can be fitted to: too few rows or episodes, too many columns, a column that never changes.
     pub fn check_fittable(&self, source: &str) -> Result<(), Error> {
         let width = self.columns.len();
         if width > MAX_COLUMNS {
@@ -89,6 +138,14 @@ impl Table {
                 "{source}: {} rows, expected at least {needed} for {width} column{}",
                 self.len(),
                 if width == 1 { "" } else { "s" }
+            )));
+        }
+        let episodes = self.groups.as_ref().map(|_| self.runs().len());
+        if let Some(count) = episodes.filter(|n| *n < MIN_GROUPS) {
+            return Err(Error::Misuse(format!(
+                "{source}: {count} episode{}, expected at least {MIN_GROUPS}: steps of one episode are alike, so that only \
+                 whole episodes can be held out",
+                if count == 1 { "" } else { "s" }
             )));
         }
         for (i, name) in self.columns.iter().enumerate() {
@@ -118,19 +175,35 @@ impl Table {
             .collect()
     }
 
-    /// The rows apart: a share `held_out` of all in (0, 1), drawn with `seed`, then a tenth of the rest for choosing.
+    /// The rows apart: a share `held_out` of all in (0, 1), drawn with `seed`, then a tenth of the rest for choosing. Groups
+    /// are drawn whole, until the share is reached.
     pub fn split(&self, held_out: f64, seed: u64) -> Split {
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        order.shuffle(&mut stream(seed, "ebm split", 0));
-        let count = ((held_out * self.len() as f64).round() as usize).clamp(1, self.len() - 2);
-        let rest = order.split_off(count);
-        let chosen = (rest.len() / 10).max(1);
+        let mut runs = self.runs();
+        runs.shuffle(&mut stream(seed, "ebm split", 0));
+        let count = (held_out * self.len() as f64).round() as usize;
+        let count = count.min(self.len().saturating_sub(2)).max(1);
+        let (held_out, rest) = take(&runs, count, 2);
+        let left: usize = rest.iter().map(ExactSizeIterator::len).sum();
+        let (validation, training) = take(rest, (left / 10).max(1), 1);
+        let rows = |runs: &[Range<usize>]| runs.iter().cloned().flatten().collect();
         Split {
-            held_out: order,
-            validation: rest[..chosen].to_vec(),
-            training: rest[chosen..].to_vec(),
+            training: rows(training),
+            validation: rows(validation),
+            held_out: rows(held_out),
         }
     }
+}
+
+/// The first runs that together have `rows` rows, as far as `kept` runs are left over, and those.
+fn take(runs: &[Range<usize>], rows: usize, kept: usize) -> (&[Range<usize>], &[Range<usize>]) {
+    let mut sum = 0;
+    let needed = runs.iter().take_while(|run| {
+        let short = sum < rows;
+        sum += run.len();
+        short
+    });
+    let count = needed.count();
+    runs.split_at(count.min(runs.len().saturating_sub(kept)))
 }
 
 /// The error about a column that is not there.
@@ -164,8 +237,56 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, (0..100).collect::<Vec<_>>());
         assert_eq!((split.held_out.len(), split.validation.len()), (20, 8));
+        assert_eq!(table.count_groups(&split.held_out), None);
         assert_eq!(split, table.split(0.2, 1));
         assert_ne!(split, table.split(0.2, 2));
+    }
+
+    /// Episodes of these lengths.
+    fn episodes(lengths: &[usize]) -> Table {
+        let numbered = lengths.iter().enumerate();
+        let groups: Vec<usize> = numbered
+            .flat_map(|(i, &length)| std::iter::repeat_n(i, length))
+            .collect();
+        table(groups.len()).grouped(groups)
+    }
+
+    #[test]
+    fn episodes_stay_whole() {
+        let lengths = [7, 30, 12, 25, 18, 40, 9, 31, 22, 6];
+        let table = episodes(&lengths);
+        for seed in 0..20 {
+            let split = table.split(0.3, seed);
+            let parts = [&split.held_out, &split.validation, &split.training];
+            let mut all = parts.map(Clone::clone).concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..200).collect::<Vec<_>>());
+            let counts = parts.map(|part| table.count_groups(part).unwrap());
+            assert_eq!(
+                counts.iter().sum::<usize>(),
+                10,
+                "an episode is in two parts"
+            );
+            // Reached, and by no more than the last episode.
+            let held = split.held_out.len();
+            assert!((60..100).contains(&held), "{held}");
+            let wanted = (200 - held) / 10;
+            assert!((wanted..wanted + 40).contains(&split.validation.len()));
+        }
+        assert_ne!(table.split(0.3, 1), table.split(0.3, 2));
+    }
+
+    #[test]
+    fn every_part_has_an_episode_however_uneven_they_are() {
+        for lengths in [&[100, 1, 1][..], &[1, 100, 1], &[30, 30, 30]] {
+            let table = episodes(lengths);
+            for (held_out, seed) in [(0.01, 0), (0.5, 1), (0.9, 2)] {
+                let split = table.split(held_out, seed);
+                for part in [&split.held_out, &split.validation, &split.training] {
+                    assert_eq!(table.count_groups(part), Some(1), "{lengths:?} {split:?}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -177,6 +298,12 @@ mod tests {
         let wide = (0..70).map(|i| i.to_string()).collect();
         assert!(message(&Table::new(wide, vec![0.0; 7000])).contains("at most 64"));
         assert!(table(60).check_fittable("").is_ok());
+        let two = message(&episodes(&[30, 40]));
+        assert!(
+            two.contains("f.csv: 2 episodes, expected at least 3"),
+            "{two}"
+        );
+        assert!(episodes(&[30, 40, 1]).check_fittable("").is_ok());
         assert_eq!(table(100).discrete_columns(), [("b", 3)]);
     }
 }

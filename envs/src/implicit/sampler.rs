@@ -1,10 +1,10 @@
 //! Draws from a density that is known as an energy: p(a) ∝ exp(−E(a)) on the box [−1, 1]^d.
 //!
 //! Florence et al. 2021 (arXiv 2109.00137), algorithm 1: candidates, uniform at first, are resampled by their
-//! energies and moved by noise that shrinks from round to round. There every round squares the density up; here
-//! the candidates follow p^λ with λ from 0 to 1, and moves are accepted after Metropolis, so that what comes out are
-//! draws of p itself, with the right share for each of its modes (a sequential Monte Carlo sampler: Del Moral,
-//! Doucet and Jasra 2006).
+//! energies and moved by noise that shrinks from round to round. There every round multiplies by p once more (p, p²,
+//! p³, …), which favours the highest mode; here the candidates follow p^λ with λ from 0 to 1, and moves are accepted
+//! after Metropolis, so that what comes out are draws of p itself, with the right share for each of its modes (a
+//! sequential Monte Carlo sampler: Del Moral, Doucet and Jasra 2006).
 
 use nalgebra::DMatrix;
 use rand::RngExt;
