@@ -183,8 +183,6 @@ impl RowSuite for DensitySuite {
         text += &self.table(rows, |f| Some(f.truth.kl));
         text += "\n## The generators' own KL divergence\n\nWhat the energy is to add to.\n\n";
         text += &self.table(rows, |f| f.truth.generator_kl);
-        text += "\n## Seconds\n\n";
-        text += &self.table(rows, |f| Some(f.seconds));
         let unsound = rows.iter().filter(|r| !r.figures.log_z_sound).count();
         if unsound > 0 {
             text += &format!(

@@ -43,8 +43,8 @@ pub struct CostSettings {
     /// the reason: a cost of places alone holds where the ways between them change.
     #[serde(default)]
     pub channels: Vec<String>,
-    /// First weight w of w ‖u‖² beside the cost's function, u the action in half ranges (the torque penalty of Finn, Levine and
-    /// Abbeel 2016, arXiv 1603.00448, equation 4). log w is learned with the other weights. 0 leaves it out.
+    /// Weight w of w ‖u‖² beside the cost's function, u the action in half ranges (the torque penalty of Finn, Levine and
+    /// Abbeel 2016, arXiv 1603.00448, equation 4). It is fixed: with nothing else to pay, actions have σ = (2w)^−½. 0 leaves it out.
     #[serde(default)]
     pub action_penalty: f64,
 }
@@ -84,8 +84,6 @@ const FORMAT: u32 = 1;
 pub struct EnergyModel {
     header: Header,
     cost: ScalarFunction,
-    /// log w of the penalty w ‖u‖², a scalar.
-    log_penalty: Option<Tensor>,
     value: Option<ScalarFunction>,
     base: Option<GaussianPolicy>,
 }
@@ -141,12 +139,9 @@ impl EnergyModel {
             CostForm::Neural | CostForm::Features => ScalarFunction::neural(o, hidden, rng),
             CostForm::Quadratic => ScalarFunction::quadratic(o),
         });
-        let log_penalty = (settings.action_penalty > 0.0)
-            .then(|| Tensor::from(settings.action_penalty.ln() as f32).set_requires_grad(true));
         Self {
             header,
             cost,
-            log_penalty,
             value,
             base: None,
         }
@@ -199,13 +194,13 @@ impl EnergyModel {
         let of = |base: &GaussianPolicy| {
             tch::no_grad(|| base.log_density(observations, actions)).to_kind(Kind::Float)
         };
-        let effort = |_: &Tensor| {
+        let effort = |_| {
             let u = self.header.action_scale.apply(actions);
             (&u * &u).sum_dim_intlist([1_i64].as_slice(), false, u.kind())
         };
         Seen {
             inputs: self.inputs(observations, actions),
-            effort: self.log_penalty.as_ref().map(effort),
+            effort: self.action_penalty().map(effort),
             base_log_density: self.base.as_ref().map(of),
         }
     }
@@ -213,8 +208,8 @@ impl EnergyModel {
     /// c = c_θ + w ‖u‖² − log π_0, `[N]`.
     fn cost_seen(&self, seen: &Seen) -> Tensor {
         let mut learned = self.cost_of(&seen.inputs);
-        if let (Some(log_penalty), Some(effort)) = (&self.log_penalty, &seen.effort) {
-            learned = learned + log_penalty.exp() * effort;
+        if let (Some(weight), Some(effort)) = (self.action_penalty(), &seen.effort) {
+            learned = learned + effort * weight;
         }
         match &seen.base_log_density {
             None => learned,
@@ -253,8 +248,8 @@ impl EnergyModel {
 
     /// w of the penalty w ‖u‖², if there is one.
     pub fn action_penalty(&self) -> Option<f64> {
-        let weight = |log: &Tensor| log.double_value(&[]).exp();
-        self.log_penalty.as_ref().map(weight)
+        let weight = self.header.settings.action_penalty;
+        (weight > 0.0).then_some(weight)
     }
 
     /// c in scaled units (x, u), states in standard deviations and actions in half ranges, with its gradient and a positive
@@ -365,8 +360,6 @@ impl EnergyModel {
 
     fn named(&self) -> Vec<(String, Tensor)> {
         let mut named = self.cost.named("cost.");
-        let penalty = self.log_penalty.iter();
-        named.extend(penalty.map(|w| ("cost.log_penalty".to_owned(), w.shallow_clone())));
         named.extend(self.value.iter().flat_map(|v| v.named("value.")));
         named
     }

@@ -3,6 +3,8 @@
 //! Levine and Abbeel 2014: dynamics are fitted to the last rollouts of each start, with a mixture over the transitions of the
 //! demonstrations and of the kept rollouts as the prior; an LQG step within a KL bound follows.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ const MOST_ROWS: usize = 4000;
 const ROUNDS: usize = 20;
 
 /// Least and most of what a controller's KL bound may become, as multiples of the setting.
-const BOUND_RANGE: [f64; 2] = [0.1, 10.0];
+const BOUND_RANGE: [f64; 2] = [0.1, 2.0];
 
 /// What controllers start as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +71,10 @@ pub struct Conditions {
 struct Condition {
     start: u64,
     controller: Controller,
+    /// The controller that it goes back to.
+    proven: Controller,
+    /// How many iterations ago that one was sampled from.
+    age: usize,
     /// Multiple of the KL bound's setting.
     bound: f64,
     foretold: Foretold,
@@ -98,6 +104,8 @@ pub struct StepReport {
     pub bound: f64,
     /// Share of the starts whose controller could not be improved.
     pub stuck: f64,
+    /// Share of the starts that went back to an earlier controller.
+    pub taken_back: f64,
 }
 
 /// Linear Gaussians fitted to the demonstrations from each of `count` starts, of equal lengths, step by step: their density there.
@@ -136,7 +144,9 @@ impl Conditions {
     ) -> Self {
         let condition = |(&start, controller): (&u64, Controller)| Condition {
             start,
+            proven: controller.clone(),
             controller,
+            age: 0,
             bound: 1.0,
             foretold: Foretold::default(),
         };
@@ -182,8 +192,9 @@ impl Conditions {
     }
 
     /// Widens the bound of controllers whose last step kept what the local models promised, under the cost that it was taken
-    /// for, and narrows that of the others: by ΔĴ / 2(ΔĴ − ΔJ) (Levine and Abbeel 2014, section 3.1), at most twofold.
-    pub fn adapt(&mut self, model: &EnergyModel, newest: &Rollouts) {
+    /// for, and narrows that of the others: by ΔĴ / 2(ΔĴ − ΔJ) (Levine and Abbeel 2014, section 3.1), at most twofold. A step
+    /// that lost more than it had promised to gain is taken back while the rollouts before it are among the `kept` iterations.
+    pub fn adapt(&mut self, model: &EnergyModel, newest: &Rollouts, kept: usize) {
         let costs = self.mean_costs(model, newest);
         for (condition, cost) in self.each.iter_mut().zip(costs) {
             let Foretold {
@@ -191,12 +202,21 @@ impl Conditions {
                 entropy,
                 gain,
             } = condition.foretold;
+            let gained = before - cost + entropy;
             if gain > 0.0 {
-                let broken = gain - (before - cost + entropy);
+                let broken = gain - gained;
                 let factor = gain / (2.0 * broken.max(0.25 * gain));
                 let [least, most] = BOUND_RANGE;
                 condition.bound = (condition.bound * factor.max(0.5)).clamp(least, most);
             }
+            if gain > 0.0 && gained < -gain && condition.age + 1 < kept {
+                condition.controller = condition.proven.clone();
+                condition.age += 1;
+            } else {
+                condition.proven = condition.controller.clone();
+                condition.age = 0;
+            }
+            condition.foretold = Foretold::default();
         }
     }
 
@@ -207,20 +227,28 @@ impl Conditions {
         energies.chunks_exact(self.samples).map(mean).collect()
     }
 
-    /// One LQG step of every controller on the cost, from the newest rollouts in `fusion`; the others stand behind the dynamics'
+    /// One LQG step of every controller on the cost, from its last rollouts in `fusion`; all of them stand behind the dynamics'
     /// prior.
     pub fn improve(&mut self, model: &EnergyModel, fusion: &Fusion) -> Result<StepReport, Error> {
-        let Some(newest) = fusion.past().next_back() else {
-            return Ok(StepReport::default());
-        };
-        let local = LocalCosts::new(model, newest)?;
-        let costs = self.mean_costs(model, newest);
+        // By their age: a controller that was gone back to is older than the newest.
+        let mut by_age = BTreeMap::new();
+        for age in self.each.iter().map(|c| c.age) {
+            let Some(rollouts) = fusion.past().nth_back(age) else {
+                return Ok(StepReport::default());
+            };
+            if let Entry::Vacant(place) = by_age.entry(age) {
+                let costs = self.mean_costs(model, rollouts);
+                place.insert((rollouts, LocalCosts::new(model, rollouts)?, costs));
+            }
+        }
         let mixture = self.prior(fusion);
         let count = self.each.len() as f64;
         let mut report = StepReport::default();
         for (c, condition) in self.each.iter_mut().enumerate() {
+            let (rollouts, local, costs) = &by_age[&condition.age];
+            report.taken_back += f64::from(u8::from(condition.age > 0)) / count;
             let rows = c * self.samples..(c + 1) * self.samples;
-            let paths = &newest.paths[rows.clone()];
+            let paths = &rollouts.paths[rows.clone()];
             let dynamics = Dynamics::fitted(paths, &mixture, self.settings.prior_strength);
             let (steps, terminal) = local.of(paths, rows, self.horizon);
             let starts: Vec<_> = paths.iter().map(|p| p.states.column(0)).collect();
@@ -234,7 +262,6 @@ impl Conditions {
             report.dynamics_error += dynamics.error(paths) / count;
             report.bound += condition.bound / count;
             let bound = condition.bound * self.settings.kl_step * self.horizon as f64;
-            condition.foretold = Foretold::default();
             let Some(found) = improve(&problem, bound) else {
                 report.stuck += 1.0 / count;
                 continue;
@@ -275,8 +302,10 @@ impl Conditions {
     pub fn save(&self, state: &mut StateDict) {
         for (c, condition) in self.each.iter().enumerate() {
             state.insert_numbers(&format!("controller.{c}"), &condition.controller.numbers());
+            state.insert_numbers(&format!("proven.{c}"), &condition.proven.numbers());
             let f = condition.foretold;
-            let kept = [condition.bound, f.cost, f.entropy, f.gain];
+            let age = condition.age as f64;
+            let kept = [condition.bound, f.cost, f.entropy, f.gain, age];
             state.insert_numbers(&format!("condition.{c}"), &kept);
         }
         let mixture = self
@@ -297,8 +326,11 @@ impl Conditions {
             let count = condition.controller.numbers().len();
             let numbers = state.numbers(&format!("controller.{c}"), count)?;
             condition.controller = Controller::of_numbers(&numbers, n, m);
-            let kept = state.numbers(&format!("condition.{c}"), 4)?;
+            let numbers = state.numbers(&format!("proven.{c}"), count)?;
+            condition.proven = Controller::of_numbers(&numbers, n, m);
+            let kept = state.numbers(&format!("condition.{c}"), 5)?;
             condition.bound = kept[0];
+            condition.age = kept[4] as usize;
             condition.foretold = Foretold {
                 cost: kept[1],
                 entropy: kept[2],

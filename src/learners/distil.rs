@@ -87,20 +87,21 @@ impl Distillation {
         }
     }
 
-    /// `steps` gradient steps on lessons, each source drawn from in equal parts; `share` is that of the step size. Returns the mean
-    /// loss, nats a step: KL(q ‖ π) + H(q).
+    /// `steps` gradient steps on lessons, each source drawn from in equal parts; the step size goes from the first share of it to
+    /// the second. Returns the mean loss, nats a step: KL(q ‖ π) + H(q).
     pub fn learn(
         &mut self,
         sources: &[Lessons],
         steps: usize,
-        share: f64,
+        [first, last]: [f64; 2],
         seed: u64,
         k: usize,
     ) -> f64 {
-        self.optimizer.set_learning_rate(self.learning_rate * share);
         let mut rng = stream(seed, "distillation", k as u64);
         let mut total = 0.0;
-        for _ in 0..steps {
+        for i in 0..steps {
+            let share = first + (last - first) * i as f64 / steps as f64;
+            self.optimizer.set_learning_rate(self.learning_rate * share);
             let losses = sources.iter().map(|lessons| {
                 let rows: Vec<i64> = (0..MINIBATCH)
                     .map(|_| rng.random_range(0..lessons.rows()))

@@ -8,7 +8,7 @@
 //! A density of controllers is one of trajectories given their start, so every start with a demonstration has a partition
 //! function of its own, weighted as the demonstrations weigh it; what belongs to no such start says nothing about the cost. What
 //! else differs from the paper: the log-mean-exp may be tempered by β, the last few iterations' samples are kept instead of all,
-//! and a gradient penalty may join the regularisers. A neural policy is distilled from the controllers on the way, so that the run
+//! a gradient penalty may join the regularisers, and a step that fails is taken back. A neural policy is distilled from the controllers on the way, so that the run
 //! can act from any start. The last iteration only samples: its rollouts show what was learned.
 
 use costate_envs::Trajectory;
@@ -36,7 +36,8 @@ use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySett
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GclLqgSettings {
-    /// Iterations: each samples, updates the cost, improves the controllers; the last one only samples.
+    /// Iterations: each samples, updates the cost, improves the controllers; the last one only samples, and the one before it
+    /// takes no step that could not be taken back.
     pub iterations: usize,
     /// Starts with a controller each: those of the first demonstrations.
     pub conditions: usize,
@@ -60,6 +61,8 @@ pub struct GclLqgSettings {
     pub regularizers: Regularizers,
     /// Steps an iteration on the policy that is distilled from the controllers.
     pub distillation_steps: usize,
+    /// Steps on it in the last iteration, when the controllers no longer change.
+    pub last_distillation_steps: usize,
     /// Adam's step size for it.
     pub distillation_learning_rate: f64,
     /// Whether it learns from the demonstrations as well.
@@ -103,8 +106,9 @@ impl Learner for GclLqg {
 
         // τ ~ q_i of every start i, added to the background.
         let (newest, audit) = self.conditions.sample(k)?;
-        self.conditions.adapt(&self.cost.model, &newest);
         let env_steps = newest.batch.steps() as u64;
+        let kept = s.background.min(k + 1);
+        self.conditions.adapt(&self.cost.model, &newest, kept);
         self.fusion.push(newest);
         let last = k + 1 == s.iterations;
 
@@ -121,8 +125,8 @@ impl Learner for GclLqg {
         let found = tch::no_grad(|| self.loss(&pool));
         self.cost.model.set_log_z(found.log_z);
 
-        // q_i: an LQG step within the KL bound.
-        let step = match last {
+        // q_i: an LQG step within the KL bound. None that would not be tried out and, where it fails, taken back.
+        let step = match k + 2 >= s.iterations {
             true => Default::default(),
             false => self.conditions.improve(&self.cost.model, &self.fusion)?,
         };
@@ -135,7 +139,11 @@ impl Learner for GclLqg {
             lessons.push(Lessons::demonstrated(&self.demonstrations.batch));
         }
         let distilled = &mut self.distillation;
-        let loss = distilled.learn(&lessons, s.distillation_steps, left, self.seed, k);
+        let (steps, shares) = match last {
+            true => (s.last_distillation_steps, [1.0, s.learning_rate_left]),
+            false => (s.distillation_steps, [left, left]),
+        };
+        let loss = distilled.learn(&lessons, steps, shares, self.seed, k);
         if !(distilled.policy.is_finite() && self.cost.model.is_finite()) {
             return Err(Error::Failure(format!(
                 "learning diverged in iteration {k}: a weight is not finite; lower cost_learning_rate or \
@@ -153,15 +161,14 @@ impl Learner for GclLqg {
             ("eta", step.eta),
             ("kl_bound", step.bound),
             ("stuck", step.stuck),
+            ("taken_back", step.taken_back),
             ("dynamics_error", step.dynamics_error),
             ("distillation_loss", loss),
         ];
-        let penalty = self.cost.model.action_penalty();
         diagnostics.extend([
             ("demonstrated_energy", found.expert_energy),
             ("sampled_energy", found.newest_energy),
         ]);
-        diagnostics.extend(penalty.map(|w| ("action_penalty", w)));
         Ok(Report {
             diagnostics,
             env_steps,

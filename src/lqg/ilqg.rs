@@ -271,6 +271,26 @@ mod tests {
             }
         }
 
+        /// The same with everything that pulls to one side: drift, slopes, and states that bear on actions in the cost.
+        fn lopsided(seed: u64) -> Self {
+            let mut system = Self::new(seed);
+            let rng = &mut stream(seed, "lopsided", 0);
+            let mut steps = system.dynamics.steps().to_vec();
+            for step in &mut steps {
+                step.offset += normal(rng, 3, 1, 0.3).column(0);
+            }
+            system.dynamics = Dynamics::new(steps);
+            for cost in &mut system.costs {
+                cost.slope += normal(rng, 5, 1, 0.5).column(0);
+                let cross = normal(rng, 2, 3, 0.1);
+                cost.curvature.view_mut((3, 0), (2, 3)).copy_from(&cross);
+                let cross = cross.transpose();
+                cost.curvature.view_mut((0, 3), (3, 2)).copy_from(&cross);
+            }
+            system.terminal.slope += normal(rng, 3, 1, 0.5).column(0);
+            system
+        }
+
         fn problem(&self) -> Problem<'_> {
             Problem {
                 dynamics: &self.dynamics,
@@ -307,8 +327,8 @@ mod tests {
 
     #[test]
     fn an_active_bound_is_met_and_nothing_within_it_is_better() {
-        for seed in 0..5 {
-            let system = System::new(seed);
+        let systems = (0..5).flat_map(|s| [(s, System::new(s)), (s, System::lopsided(s))]);
+        for (seed, system) in systems {
             let free = improve(&system.problem(), 1e9).unwrap();
             for bound in [0.1 * free.kl, 0.7 * free.kl] {
                 let found = improve(&system.problem(), bound).unwrap();
@@ -326,7 +346,8 @@ mod tests {
                     for step in &mut steps {
                         step.gain += normal(rng, 2, 3, 0.02);
                         step.offset += normal(rng, 2, 1, 0.02).column(0);
-                        step.covariance *= 1.0 + 0.02 * normal(rng, 1, 1, 1.0)[0];
+                        let bent = DMatrix::identity(2, 2) + normal(rng, 2, 2, 0.02);
+                        step.covariance = &bent * &step.covariance * bent.transpose();
                     }
                     assert!(system.lagrangian(&Controller::new(steps), found.eta) > least);
                 }

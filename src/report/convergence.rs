@@ -41,7 +41,7 @@ fn plot(plotted: &Convergence) -> String {
         return String::new();
     };
     let frame = Frame::new(SMALL, x, y, 12.0);
-    let mut content = frame.axes("walks", "", true);
+    let mut content = frame.axes("walks", "distance", true);
     for (i, line) in plotted.lines.iter().enumerate() {
         let at = |p: &[f64; 2]| (frame.px(p[0]), frame.py(p[1]));
         let points: Vec<String> = line

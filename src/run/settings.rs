@@ -446,6 +446,7 @@ fn validate(algo: &Algo) -> Result<(), Error> {
                 positive("controllers.prior_strength", c.prior_strength),
                 positive("cost.action_penalty", s.cost.action_penalty),
                 at_least_one("distillation_steps", s.distillation_steps),
+                at_least_one("last_distillation_steps", s.last_distillation_steps),
                 positive("distillation_learning_rate", s.distillation_learning_rate),
             ]);
             bounds.extend(cost_bounds(&s.cost, &s.regularizers));
