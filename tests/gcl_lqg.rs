@@ -138,12 +138,9 @@ fn stopped_and_resumed_with_other_workers_is_as_if_never_stopped() {
         let (state, _): (_, u8) = costate::nn::StateDict::read(&file).unwrap();
         let mut second = learner(1);
         second.load(&state).unwrap();
-        for k in stop..4 {
-            assert_eq!(
-                second.iterate(k).unwrap().diagnostics,
-                reports[k],
-                "from {stop}"
-            );
+        for (k, expected) in reports.iter().enumerate().skip(stop) {
+            let found = second.iterate(k).unwrap().diagnostics;
+            assert_eq!(found, *expected, "from {stop}");
         }
         assert!(bytes(&second) == bytes(&whole), "resumed from {stop}");
     }

@@ -110,7 +110,7 @@ pub enum Part {
     /// A learned cost, nats.
     Learned(Box<Placed>),
     /// A formula of the channels.
-    Written(Formula),
+    Written(Box<Formula>),
     /// The world's own cost, which only experts and tests of costs may see.
     True,
 }
@@ -288,9 +288,9 @@ mod tests {
             },
             WeightedCost {
                 weight: -0.5,
-                part: Part::Written(
+                part: Part::Written(Box::new(
                     Formula::parse("height + main", &spec("lunar_lander"), true).unwrap(),
-                ),
+                )),
             },
         ])
         .unwrap();

@@ -207,10 +207,11 @@ impl EnergyModel {
 
     /// c = c_θ + w ‖u‖² − log π_0, `[N]`.
     fn cost_seen(&self, seen: &Seen) -> Tensor {
-        let mut learned = self.cost_of(&seen.inputs);
-        if let (Some(weight), Some(effort)) = (self.action_penalty(), &seen.effort) {
-            learned = learned + effort * weight;
-        }
+        let learned = self.cost_of(&seen.inputs);
+        let learned = match (self.action_penalty(), &seen.effort) {
+            (Some(weight), Some(effort)) => learned + effort * weight,
+            _ => learned,
+        };
         match &seen.base_log_density {
             None => learned,
             Some(log_density) => learned - log_density,

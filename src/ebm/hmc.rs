@@ -50,10 +50,10 @@ pub fn transition(points: &mut Tensor, density: LogDensity, leap: Leap, rng: &mu
         gradient: start.gradient,
     };
     for i in 0..leap.count {
-        x = x + &p * leap.step;
+        x = &x + &p * leap.step;
         end = slope(density, &x);
         let whole = if i + 1 < leap.count { 1.0 } else { 0.5 };
-        p = p + &end.gradient * (whole * leap.step);
+        p = &p + &end.gradient * (whole * leap.step);
     }
     // H = −log π + ½|p|²; a diverged end is not accepted, as no comparison with NaN holds.
     let kinetic = |p: &Tensor| row_sums(&p.square()) * 0.5;

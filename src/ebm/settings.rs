@@ -84,7 +84,7 @@ pub struct Settings {
     pub learning_rate: f64,
     /// Share of the step sizes that is left at the end.
     pub learning_rate_left: f64,
-    /// Weight of E[f_θ²] over rows and negatives, which keeps the correction of the base small.
+    /// Weight of `E[f_θ²]` over rows and negatives, which keeps the correction of the base small.
     pub correction_penalty: f64,
     /// Share of the running average of the energy's weights that a round keeps; the average is what is judged and stored.
     pub averaging: f64,

@@ -170,3 +170,55 @@ impl Fusion {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use costate_envs::End;
+
+    /// Two steps with actions `u`.
+    fn trajectory(u: [f32; 2]) -> Trajectory {
+        Trajectory::new(1, 1, vec![0.0; 3], u.to_vec(), None, End::Truncated).unwrap()
+    }
+
+    /// log of Π_t N(u_t; 0, σ²).
+    fn noise(u: [f64; 2], std: f64) -> f64 {
+        let one = |u: f64| -0.5 * (u / std).powi(2) - std.ln() - 0.5 * std::f64::consts::TAU.ln();
+        u.map(one).iter().sum()
+    }
+
+    #[test]
+    fn a_trajectory_is_mixed_over_what_had_its_start_after_summing_over_time() {
+        let scales = Scales::new(&[0.0], &[1.0], &[0.0], &[1.0]);
+        let acting = |std| scales.actor(&Controller::noise(1, 1, 2, std)).unwrap();
+        // Three and one demonstrations from the two starts, two rollouts of each in every iteration.
+        let demonstrators = [(0.5, 3), (0.7, 1)].map(|(std, count)| Demonstrator {
+            density: acting(std),
+            count,
+        });
+        let mut fusion = Fusion::new(2, scales.clone(), demonstrators.into());
+        let drawn = [[0.1, 0.2], [0.3, -0.4], [0.5, 0.6], [-0.7, 0.8]];
+        for stds in [[9.0, 9.0], [1.0, 2.0], [3.0, 4.0]] {
+            let controllers = stds.map(|s| Controller::noise(1, 1, 2, s));
+            let actors = stds.map(|s| Arc::new(acting(s)));
+            let trajectories = drawn.map(trajectory).into();
+            let rollouts =
+                Rollouts::new(controllers.into(), actors.into(), trajectories, &scales).unwrap();
+            assert_eq!([0, 1, 2, 3].map(|i| rollouts.start_of(i)), [0, 0, 1, 1]);
+            fusion.push(rollouts);
+        }
+        // The first iteration is forgotten.
+        let found = fusion.log_density();
+        assert_eq!(found.len(), 8);
+        for (i, found) in found.iter().enumerate() {
+            let u = drawn[i % 4].map(f64::from);
+            let mixed = match i % 4 / 2 {
+                0 => [(3.0 / 7.0, 0.5), (2.0 / 7.0, 1.0), (2.0 / 7.0, 3.0)],
+                _ => [(1.0 / 5.0, 0.7), (2.0 / 5.0, 2.0), (2.0 / 5.0, 4.0)],
+            };
+            let expected = mixed.map(|(share, std): (f64, f64)| share.ln() + noise(u, std));
+            let expected = log_sum_exp(&expected);
+            assert!((found - expected).abs() < 1e-6, "{i}: {found} {expected}");
+        }
+    }
+}

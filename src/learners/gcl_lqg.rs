@@ -382,7 +382,7 @@ impl GclLqg {
             let (p, own) = (&start.demonstrated, &start.all);
             let (p, own) = (all.index_select(0, p), all.index_select(0, own));
             let found = discriminator::ioc_loss(&p, &own, &start.log_density, self.beta);
-            out.value = out.value + found.value * start.share;
+            out.value = &out.value + found.value * start.share;
             out.log_z += found.log_z.double_value(&[]) * start.share;
             let weights = nn::to_f64(&found.log_weights);
             let plain: Vec<f64> = weights.iter().map(|w| w * self.beta).collect();

@@ -3,7 +3,9 @@
 //! min_q E_q[c(τ)] − H(q) subject to KL(q ‖ q̂) ≤ ε (Levine and Abbeel 2014, section 3.1; Finn, Levine and Abbeel
 //! 2016, section 4.2). With the multiplier η of the bound the Lagrangian is
 //!
-//!     (1 + η) ( E_q[ (c − η log q̂) / (1 + η) ] − H(q) ) − η ε,
+//! ```text
+//! (1 + η) ( E_q[ (c − η log q̂) / (1 + η) ] − H(q) ) − η ε,
+//! ```
 //!
 //! so its minimiser is the maximum-entropy controller of the cost c̃ = (c − η log q̂)/(1 + η), which dynamic programming
 //! finds: u ~ N(−Q_uu⁻¹(Q_ux x + q_u), Q_uu⁻¹). η is where the divergence meets the bound, or 0 where the bound is not

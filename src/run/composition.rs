@@ -171,7 +171,7 @@ impl Source {
     fn part(&self, env: &EnvConfig, spec: &EnvSpec, folder: &Path) -> Result<Part, Error> {
         Ok(match self {
             Self::True => Part::True,
-            Self::Formula(text) => Part::Written(Formula::parse(text, spec, true)?),
+            Self::Formula(text) => Part::Written(Box::new(Formula::parse(text, spec, true)?)),
             Self::Learned(learned) => {
                 let model = EnergyModel::read(&folder.join(&learned.file))?;
                 // The soft value was learned under the dynamics of its own world.
