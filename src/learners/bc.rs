@@ -9,6 +9,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::kept::Kept;
 use super::{Learner, Report, Task, learning_rate_share, split_held_out};
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
@@ -41,45 +42,29 @@ pub struct Bc {
     seed: u64,
     train: TrajectoryBatch,
     held_out: Option<TrajectoryBatch>,
-    current: GaussianPolicy,
-    best: GaussianPolicy,
-    best_loss: f64,
-    optimizer: Adam,
+    policy: Kept<GaussianPolicy>,
 }
 
 impl Learner for Bc {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let s = &self.settings;
         let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
-        self.optimizer.set_learning_rate(s.learning_rate * left);
+        let policy = &mut self.policy;
+        policy.optimizer.set_learning_rate(s.learning_rate * left);
         let train_loss = clone_pass(
-            &self.current,
-            &mut self.optimizer,
+            &policy.current,
+            &mut policy.optimizer,
             &self.train,
-            self.settings.minibatch,
+            s.minibatch,
             self.seed,
             k,
         );
-        if !self.current.is_finite() {
-            return Err(Error::Failure(format!(
-                "cloning diverged in pass {k}: a weight is not finite; lower learning_rate"
-            )));
-        }
-        let held_out_loss = match &self.held_out {
-            Some(batch) => negative_log_likelihood(&self.current, batch),
-            None => f64::NEG_INFINITY,
-        };
-        if held_out_loss <= self.best_loss {
-            self.best_loss = held_out_loss;
-            let mut state = StateDict::default();
-            self.current.save(&mut state);
-            self.best.load(&state)?;
-        }
+        let held_out = self.held_out.as_ref();
+        let held_out_loss = held_out.map(|b| negative_log_likelihood(&policy.current, b));
+        policy.offer(held_out_loss, k)?;
         let mut diagnostics = vec![("loss", train_loss)];
-        if self.held_out.is_some() {
-            diagnostics.push(("held_out_loss", held_out_loss));
-        }
-        diagnostics.push(("policy_std", self.current.mean_std(&self.train.starts)));
+        diagnostics.extend(held_out_loss.map(|loss| ("held_out_loss", loss)));
+        diagnostics.push(("policy_std", policy.current.mean_std(&self.train.starts)));
         Ok(Report {
             diagnostics,
             env_steps: 0,
@@ -92,7 +77,7 @@ impl Learner for Bc {
     }
 
     fn policy(&self) -> Learned<'_> {
-        Learned::Gaussian(&self.best)
+        Learned::Gaussian(&self.policy.best)
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {
@@ -100,22 +85,11 @@ impl Learner for Bc {
     }
 
     fn save(&self) -> StateDict {
-        let mut state = StateDict::default();
-        self.current.save(&mut state);
-        let mut best = StateDict::default();
-        self.best.save(&mut best);
-        state.nest("best.", best);
-        // f64::MAX stands for "none yet": files hold finite numbers only.
-        state.insert_numbers("best_loss", &[self.best_loss.clamp(f64::MIN, f64::MAX)]);
-        self.optimizer.save("adam.", &mut state);
-        state
+        self.policy.save()
     }
 
     fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
-        self.current.load(state)?;
-        self.best.load(&state.below("best."))?;
-        self.best_loss = state.scalar("best_loss")?;
-        self.optimizer.load("adam.", state)
+        self.policy.load(state)
     }
 }
 
@@ -136,21 +110,13 @@ impl Bc {
                 &mut rng,
             )
         };
-        let (current, best) = (policy(), policy());
-        let adam = AdamSettings {
-            learning_rate: settings.learning_rate,
-            max_gradient_norm: None,
-        };
         Ok(Self {
             settings: settings.clone(),
             seed: task.seed,
             train: TrajectoryBatch::new(train)
                 .ok_or_else(|| Error::Misuse("no demonstrations to clone".into()))?,
             held_out: TrajectoryBatch::new(held_out),
-            optimizer: Adam::new(adam, current.parameters()),
-            current,
-            best,
-            best_loss: f64::MAX,
+            policy: Kept::new([policy(), policy()], settings.learning_rate),
         })
     }
 }

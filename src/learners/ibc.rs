@@ -11,12 +11,13 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::kept::Kept;
 use super::{Learner, Report, Task, learning_rate_share, split_held_out};
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::discriminator::info_nce;
 use crate::error::Error;
-use crate::nn::{Adam, AdamSettings, StateDict, StateError};
+use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, ImplicitPolicy, ImplicitSettings, Learned, Normalizer};
 
 /// Settings of [`Ibc`].
@@ -63,50 +64,40 @@ pub struct Ibc {
     seed: u64,
     train: Pairs,
     held_out: Option<Pairs>,
-    current: ImplicitPolicy,
-    best: ImplicitPolicy,
-    best_loss: f64,
-    optimizer: Adam,
+    policy: Kept<ImplicitPolicy>,
 }
 
 impl Learner for Ibc {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let s = &self.settings;
         let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
-        self.optimizer.set_learning_rate(s.learning_rate * left);
+        let policy = &mut self.policy;
+        policy.optimizer.set_learning_rate(s.learning_rate * left);
         let mut order: Vec<i64> = (0..self.train.len()).collect();
         order.shuffle(&mut stream(self.seed, "ibc_order", k as u64));
         let mut others = stream(self.seed, "counter_examples", k as u64);
         let (mut loss, mut accuracy) = (0.0, 0.0);
         for rows in order.chunks(s.minibatch) {
             let batch = self.train.pick(rows);
-            let found = batch.contrast(&self.current, s.negatives, &mut others);
+            let found = batch.contrast(&policy.current, s.negatives, &mut others);
             let share = rows.len() as f64 / order.len() as f64;
             loss += share * found.loss.double_value(&[]);
             accuracy += share * found.accuracy;
-            self.optimizer.step(&found.loss);
-        }
-        if !self.current.is_finite() {
-            return Err(Error::Failure(format!(
-                "implicit cloning diverged in pass {k}: a weight is not finite; lower learning_rate"
-            )));
+            policy.optimizer.step(&found.loss);
         }
         let mut diagnostics = vec![("loss", loss), ("accuracy", accuracy)];
-        let mut judged = f64::NEG_INFINITY;
+        let mut judged = None;
         if let Some(held_out) = &self.held_out {
             // The same counter-examples in every pass, so that passes can be compared.
             let mut others = stream(self.seed, "held_out_counter_examples", 0);
-            let found = tch::no_grad(|| held_out.contrast(&self.current, s.negatives, &mut others));
-            judged = found.loss.double_value(&[]);
-            diagnostics.push(("held_out_loss", judged));
+            let found =
+                tch::no_grad(|| held_out.contrast(&policy.current, s.negatives, &mut others));
+            let loss = found.loss.double_value(&[]);
+            judged = Some(loss);
+            diagnostics.push(("held_out_loss", loss));
             diagnostics.push(("held_out_accuracy", found.accuracy));
         }
-        if judged <= self.best_loss {
-            self.best_loss = judged;
-            let mut state = StateDict::default();
-            self.current.save(&mut state);
-            self.best.load(&state)?;
-        }
+        policy.offer(judged, k)?;
         Ok(Report {
             diagnostics,
             env_steps: 0,
@@ -119,7 +110,7 @@ impl Learner for Ibc {
     }
 
     fn policy(&self) -> Learned<'_> {
-        Learned::Implicit(&self.best)
+        Learned::Implicit(&self.policy.best)
     }
 
     /// None: the energy says how the demonstrator acts, not what it wants.
@@ -128,22 +119,11 @@ impl Learner for Ibc {
     }
 
     fn save(&self) -> StateDict {
-        let mut state = StateDict::default();
-        self.current.save(&mut state);
-        let mut best = StateDict::default();
-        self.best.save(&mut best);
-        state.nest("best.", best);
-        // f64::MAX stands for "none yet": files hold finite numbers only.
-        state.insert_numbers("best_loss", &[self.best_loss.clamp(f64::MIN, f64::MAX)]);
-        self.optimizer.save("adam.", &mut state);
-        state
+        self.policy.save()
     }
 
     fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
-        self.current.load(state)?;
-        self.best.load(&state.below("best."))?;
-        self.best_loss = state.scalar("best_loss")?;
-        self.optimizer.load("adam.", state)
+        self.policy.load(state)
     }
 }
 
@@ -165,20 +145,12 @@ impl Ibc {
             let (normalizer, scale) = (normalizer.clone(), scale.clone());
             ImplicitPolicy::new(&spec.name, &settings.policy, normalizer, scale, &mut rng)
         };
-        let (current, best) = (policy(), policy());
-        let adam = AdamSettings {
-            learning_rate: settings.learning_rate,
-            max_gradient_norm: None,
-        };
         Ok(Self {
             settings: settings.clone(),
             seed: task.seed,
             train: train.ok_or_else(|| Error::Misuse("no demonstrations to clone".into()))?,
             held_out,
-            optimizer: Adam::new(adam, current.parameters()),
-            current,
-            best,
-            best_loss: f64::MAX,
+            policy: Kept::new([policy(), policy()], settings.learning_rate),
         })
     }
 }

@@ -16,6 +16,7 @@ pub mod gcl;
 pub mod gcl_lqg;
 pub mod generator;
 pub mod ibc;
+mod kept;
 mod report;
 pub mod rl;
 pub mod sides;
