@@ -92,6 +92,15 @@ fn calibration(run: &Facts, of: &str) -> Option<Figure> {
     })
 }
 
+/// (Σ w)² / Σ w² of weights given by their decades, as a share of their number.
+fn effective_share(decades: &[f64]) -> f64 {
+    let most = decades.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = decades.iter().map(|d| 10f64.powf(d - most)).collect();
+    let sum: f64 = weights.iter().sum();
+    let squares: f64 = weights.iter().map(|w| w * w).sum();
+    sum * sum / squares / decades.len() as f64
+}
+
 /// Importance weights over their mean, on a log scale.
 fn weights(run: &Facts, of: &str) -> Option<Figure> {
     let decades: Vec<f64> = array(run.evaluation(), "log_weights")
@@ -130,9 +139,9 @@ fn weights(run: &Facts, of: &str) -> Option<Figure> {
             frame.py(0.0) - y,
         );
     }
-    let ess = run.evaluated("ess").filter(|e| *e > 0.0 && *e <= 1.0);
-    let mut mark = String::new();
-    if let Some(e) = &ess.filter(|e| -e.log10() < high) {
+    let ess = effective_share(&decades);
+    if -ess.log10() < high {
+        let e = &ess;
         let (at, top, bottom) = (frame.px(1.0 / *e), frame.py(1.12 * tallest), frame.py(0.0));
         // The name goes where there is more room.
         let (anchor, beside) = match at > 0.5 * (frame.left() + frame.right()) {
@@ -144,14 +153,23 @@ fn weights(run: &Facts, of: &str) -> Option<Figure> {
             top + 10.0,
             text::fixed(*e, 2)
         );
-        mark = format!(
-            " Effective sample size {}: as if {} % of the samples carried everything, each with {} times the mean weight \
-             (dashed).",
-            text::fixed(*e, 2),
-            text::fixed(100.0 * e, 0),
-            text::fixed(1.0 / e, 1)
-        );
     }
+    let gradient = run.evaluated("ess").map_or(String::new(), |e| {
+        format!(
+            " The discriminator’s gradient, whose logit is divided by β, has {}.",
+            text::fixed(e, 2)
+        )
+    });
+    let mark = format!(
+        " Effective sample size {}: as if {} carried everything, each with {} times the mean weight (dashed).{gradient}",
+        text::fixed(ess, 2),
+        text::counted(
+            (ess * decades.len() as f64).round().max(1.0),
+            "sample",
+            "samples"
+        ),
+        text::fixed(1.0 / ess, 1)
+    );
     let cut = decades.iter().any(|d| !(low..=high).contains(d));
     let cut = match cut {
         true => " The outermost bars hold what lies beyond the axis.",
@@ -164,9 +182,22 @@ fn weights(run: &Facts, of: &str) -> Option<Figure> {
         plot: frame.svg("Histogram of importance weights", &content),
         size,
         caption: format!(
-            "exp(−E) ∕ q of {}: how much each weighs in the cost’s gradient. A narrow heap around 1 is \
+            "exp(−E) ∕ q of {}: how much each weighs in an estimate by importance sampling, β = 1. A narrow heap around 1 is \
              healthy.{mark}{cut}",
             text::counted(decades.len() as f64, "sample", "samples")
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_effective_share_is_that_of_the_weights_shown() {
+        assert!((effective_share(&[0.3, 0.3, 0.3, 0.3]) - 1.0).abs() < 1e-12);
+        // Weights 1, 10 and 100: 111² / 10101 / 3.
+        let three = 111.0_f64.powi(2) / 10_101.0 / 3.0;
+        assert!((effective_share(&[-400.0, -399.0, -398.0]) - three).abs() < 1e-9);
+    }
 }

@@ -32,7 +32,7 @@ fn a_rich_evaluation_is_shown_in_full() {
         "angular_velocity, rad/s",
         "cost, nats",
         "Calibration error 0.043.",
-        "ESS 0.62",
+        "ESS 0.39",
     ] {
         assert!(text.contains(words), "{words}");
     }
