@@ -6,6 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{fail, json, succeed};
+use costate::error::Error;
 use costate::learners::gcl_lqg::{GclLqg, GclLqgSettings};
 use costate::learners::{Learner, Task};
 use costate::run::settings::{self, Override};
@@ -60,6 +61,24 @@ fn few_steps() -> GclLqgSettings {
     }
 }
 
+/// A learner of few steps at its start.
+fn learner(
+    factory: &EnvFactory,
+    demonstrations: &[Trajectory],
+    starts: &[u64],
+    workers: usize,
+) -> Result<GclLqg, Error> {
+    let task = Task {
+        starts,
+        factory,
+        demonstrations,
+        expert: "maxent",
+        seed: 4,
+        workers,
+    };
+    GclLqg::new(&few_steps(), &task)
+}
+
 #[test]
 fn a_controllers_density_is_the_one_that_was_recorded() {
     let factory = EnvConfig::named("peg_insertion")
@@ -108,27 +127,16 @@ fn a_controllers_density_is_the_one_that_was_recorded() {
 fn stopped_and_resumed_with_other_workers_is_as_if_never_stopped() {
     tch::set_num_threads(1);
     let (factory, demonstrations, starts) = lq(6);
-    let settings = few_steps();
-    let learner = |workers| {
-        let task = Task {
-            starts: &starts,
-            factory: &factory,
-            demonstrations: &demonstrations,
-            expert: "maxent",
-            seed: 4,
-            workers,
-        };
-        GclLqg::new(&settings, &task).unwrap()
-    };
+    let begin = |workers| learner(&factory, &demonstrations, &starts, workers).unwrap();
     let bytes = |l: &GclLqg| l.save().to_bytes(&0).unwrap();
-    let mut whole = learner(1);
+    let mut whole = begin(1);
     let mut reports = Vec::new();
     for k in 0..4 {
         reports.push(whole.iterate(k).unwrap().diagnostics);
     }
     let folder = tempfile::tempdir().unwrap();
     for stop in 0..4 {
-        let mut first = learner(2);
+        let mut first = begin(2);
         for k in 0..stop {
             first.iterate(k).unwrap();
         }
@@ -136,7 +144,7 @@ fn stopped_and_resumed_with_other_workers_is_as_if_never_stopped() {
         let file = folder.path().join("state.safetensors");
         std::fs::write(&file, bytes(&first)).unwrap();
         let (state, _): (_, u8) = costate::nn::StateDict::read(&file).unwrap();
-        let mut second = learner(1);
+        let mut second = begin(1);
         second.load(&state).unwrap();
         for (k, expected) in reports.iter().enumerate().skip(stop) {
             let found = second.iterate(k).unwrap().diagnostics;
@@ -199,15 +207,7 @@ fn a_demonstration_that_ends_early_is_refused() {
     let actions = whole.actions()[..steps * m].to_vec();
     demonstrations[1] =
         Trajectory::new(n, m, observations, actions, None, End::Terminated).unwrap();
-    let task = Task {
-        starts: &starts,
-        factory: &factory,
-        demonstrations: &demonstrations,
-        expert: "maxent",
-        seed: 4,
-        workers: 1,
-    };
-    let Err(error) = GclLqg::new(&few_steps(), &task) else {
+    let Err(error) = learner(&factory, &demonstrations, &starts, 1) else {
         panic!("accepted");
     };
     let message = error.to_string();

@@ -68,9 +68,10 @@ impl DensitySuite {
         found.ok_or_else(|| Error::Misuse(format!("benchmark ebm has no method `{name}`")))
     }
 
-    /// A table of a figure: densities by methods.
+    /// A table of a figure: `densities`, with their entropies, by methods.
     fn table(
         &self,
+        densities: &[(Known, f64)],
         rows: &[Row<DensityFigures>],
         of: impl Fn(&DensityFigures) -> Option<f64>,
     ) -> String {
@@ -81,10 +82,8 @@ impl DensitySuite {
             .map(|n| (*n).to_owned())
             .collect();
         let mut text = head("density", &columns);
-        for name in Known::NAMES {
-            let Ok(known) = Known::named(name) else {
-                continue;
-            };
+        for (known, entropy) in densities {
+            let name = known.name();
             let figure = |value: Option<f64>| value.map_or("–".into(), |v| format!("{v:.3}"));
             let truths = names.iter().find_map(|method| {
                 rows::mean(rows, (name, method, self.rows), |f| {
@@ -94,7 +93,7 @@ impl DensitySuite {
             let first = [
                 name.to_owned(),
                 known.dim().to_string(),
-                format!("{:.3}", -known.entropy().nats),
+                format!("{:.3}", -entropy),
                 figure(truths),
             ];
             let cells = names
@@ -171,6 +170,15 @@ impl RowSuite for DensitySuite {
     }
 
     fn markdown(&self, rows: &[Row<DensityFigures>]) -> String {
+        // Once for all tables: an entropy can take many draws.
+        let densities: Vec<(Known, f64)> = (Known::NAMES.into_iter())
+            .filter_map(|name| Known::named(name).ok())
+            .map(|known| {
+                let entropy = known.entropy().nats;
+                (known, entropy)
+            })
+            .collect();
+        let table = |of: &dyn Fn(&DensityFigures) -> Option<f64>| self.table(&densities, rows, of);
         let mut text = format!("# {}\n\n{}\n", self.title, self.about);
         text += &format!(
             "\n## Log-likelihood of the held-out rows\n\nNats a row, beside the true density's own on the same rows; {} rows \
@@ -178,11 +186,11 @@ impl RowSuite for DensitySuite {
             self.rows,
             100.0 * self.held_out
         );
-        text += &self.table(rows, |f| Some(f.own.log_likelihood));
+        text += &table(&|f| Some(f.own.log_likelihood));
         text += "\n## KL divergence from the truth\n\n";
-        text += &self.table(rows, |f| Some(f.truth.kl));
+        text += &table(&|f| Some(f.truth.kl));
         text += "\n## The generators' own KL divergence\n\nWhat the energy is to add to.\n\n";
-        text += &self.table(rows, |f| f.truth.generator_kl);
+        text += &table(&|f| f.truth.generator_kl);
         let unsound = rows.iter().filter(|r| !r.figures.log_z_sound).count();
         if unsound > 0 {
             text += &format!(

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use costate_demos::dataset::disk;
-use costate_envs::model::{nearest, suggestion};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::suite::unknown;
 use crate::error::Error;
 use crate::run::files;
 
@@ -92,16 +92,11 @@ pub fn asked<S: RowSuite>(
 ) -> Result<Vec<RowKey>, Error> {
     let mut keys = suite.keys();
     let mut keep = |what: &str, names: &[String], of: fn(&RowKey) -> &str| {
-        let mut known: Vec<String> = keys.iter().map(|k| of(k).to_owned()).collect();
-        known.sort();
+        let mut known: Vec<&str> = keys.iter().map(of).collect();
+        known.sort_unstable();
         known.dedup();
-        if let Some(name) = names.iter().find(|n| !known.contains(n)) {
-            return Err(Error::Misuse(format!(
-                "benchmark {} has no {what} `{name}`{}; there are {}",
-                S::NAME,
-                suggestion(nearest(name, known.iter().map(String::as_str))),
-                known.join(", ")
-            )));
+        if let Some(name) = names.iter().find(|n| !known.contains(&n.as_str())) {
+            return Err(unknown(S::NAME, what, name, &known));
         }
         keys.retain(|k| names.is_empty() || names.iter().any(|n| n == of(k)));
         Ok(())

@@ -156,14 +156,8 @@ impl Suite {
         methods: &[String],
         seeds: &[u64],
     ) -> Result<Self, Error> {
-        let unknown = |what: &str, name: &str, known: Vec<&str>| {
-            Error::Misuse(format!(
-                "benchmark {} has no {what} `{name}`{}; there are {}",
-                self.name,
-                suggestion(nearest(name, known.iter().copied())),
-                known.join(", ")
-            ))
-        };
+        let unknown =
+            |what: &str, name: &str, known: Vec<&str>| unknown(&self.name, what, name, &known);
         let known: Vec<&str> = self.methods.iter().map(|m| m.name.as_str()).collect();
         if let Some(name) = methods.iter().find(|m| !known.contains(&m.as_str())) {
             return Err(unknown("method", name, known));
@@ -191,6 +185,15 @@ impl Suite {
         }
         Ok(self)
     }
+}
+
+/// The error about something that a benchmark has not.
+pub(super) fn unknown(benchmark: &str, what: &str, name: &str, known: &[&str]) -> Error {
+    Error::Misuse(format!(
+        "benchmark {benchmark} has no {what} `{name}`{}; there are {}",
+        suggestion(nearest(name, known.iter().copied())),
+        known.join(", ")
+    ))
 }
 
 impl Cell<'_> {

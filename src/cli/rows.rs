@@ -21,14 +21,14 @@ pub fn run<S: RowSuite>(suite: &S, args: &Args, output: Output) -> Result<(), Er
         .clone()
         .unwrap_or_else(|| Path::new("benches").join(S::NAME));
     let mut keys = asked(suite, &args.envs, &args.methods, &args.seeds)?;
-    let there = read(suite, &folder)?;
-    keys.retain(|k| !there.iter().any(|r| r.key == *k));
+    let mut rows = read(suite, &folder)?;
     if !args.show {
+        keys.retain(|k| !rows.iter().any(|r| r.key == *k));
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         let interrupt = interrupt_flag()?;
         let measured = measure(suite, &folder, &keys, args.jobs(), &interrupt, output);
         // What was measured before a failure or an interruption is in the tables as well.
-        let rows = read(suite, &folder)?;
+        rows = read(suite, &folder)?;
         let table = suite.markdown(&rows);
         files::write_atomic(&folder.join("README.md"), table.as_bytes())?;
         if let Some((name, svg)) = suite.picture(&rows) {
@@ -36,7 +36,6 @@ pub fn run<S: RowSuite>(suite: &S, args: &Args, output: Output) -> Result<(), Er
         }
         measured?;
     }
-    let rows = read(suite, &folder)?;
     output.result(&rows, || suite.markdown(&rows))
 }
 

@@ -93,8 +93,8 @@ pub struct EnergyModel {
 pub struct Seen {
     /// `[N, inputs]`.
     inputs: Tensor,
-    /// ‖u‖², `[N]`, where there is a penalty on actions.
-    effort: Option<Tensor>,
+    /// w ‖u‖², `[N]`, where there is a penalty on actions.
+    penalty: Option<Tensor>,
     /// log π_0(a | s), `[N]`, where there is a base policy.
     base_log_density: Option<Tensor>,
 }
@@ -194,13 +194,13 @@ impl EnergyModel {
         let of = |base: &GaussianPolicy| {
             tch::no_grad(|| base.log_density(observations, actions)).to_kind(Kind::Float)
         };
-        let effort = |_| {
+        let penalty = |weight: f64| {
             let u = self.header.action_scale.apply(actions);
-            (&u * &u).sum_dim_intlist([1_i64].as_slice(), false, u.kind())
+            (&u * &u).sum_dim_intlist([1_i64].as_slice(), false, u.kind()) * weight
         };
         Seen {
             inputs: self.inputs(observations, actions),
-            effort: self.action_penalty().map(effort),
+            penalty: self.action_penalty().map(penalty),
             base_log_density: self.base.as_ref().map(of),
         }
     }
@@ -208,9 +208,9 @@ impl EnergyModel {
     /// c = c_θ + w ‖u‖² − log π_0, `[N]`.
     fn cost_seen(&self, seen: &Seen) -> Tensor {
         let learned = self.cost_of(&seen.inputs);
-        let learned = match (self.action_penalty(), &seen.effort) {
-            (Some(weight), Some(effort)) => learned + effort * weight,
-            _ => learned,
+        let learned = match &seen.penalty {
+            None => learned,
+            Some(penalty) => learned + penalty,
         };
         match &seen.base_log_density {
             None => learned,
@@ -367,9 +367,7 @@ impl EnergyModel {
 
     /// Whether every weight is finite.
     pub fn is_finite(&self) -> bool {
-        self.named()
-            .iter()
-            .all(|(_, t)| t.isfinite().all().int64_value(&[]) == 1)
+        nn::all_finite(&self.parameters())
     }
 
     /// Adds weights and b to `state`.

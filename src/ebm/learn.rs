@@ -220,7 +220,7 @@ pub(super) fn check_finite(
     weights: &[Tensor],
     rates: &[(&str, f64)],
 ) -> Result<(), Error> {
-    if weights.iter().flat_map(nn::to_f64).all(f64::is_finite) {
+    if nn::all_finite(weights) {
         return Ok(());
     }
     let rates: Vec<String> = rates

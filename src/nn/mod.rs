@@ -30,3 +30,10 @@ pub fn to_f32(tensor: &Tensor) -> Vec<f32> {
     flat.copy_data(&mut out, flat.numel());
     out
 }
+
+/// Whether every number of some tensors is finite.
+pub fn all_finite(tensors: &[Tensor]) -> bool {
+    tensors
+        .iter()
+        .all(|t| t.isfinite().all().int64_value(&[]) == 1)
+}

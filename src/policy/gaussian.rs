@@ -244,9 +244,7 @@ impl GaussianPolicy {
 
     /// Whether every weight is finite.
     pub fn is_finite(&self) -> bool {
-        self.named()
-            .iter()
-            .all(|(_, t)| t.isfinite().all().int64_value(&[]) == 1)
+        nn::all_finite(&self.parameters())
     }
 
     /// Adds the weights to `state`.

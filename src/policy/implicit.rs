@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::FORMAT;
 use super::normalizer::{ActionScale, Normalizer, scales};
-use crate::nn::{Mlp, StateDict, StateError};
+use crate::nn::{self, Mlp, StateDict, StateError};
 
 /// Settings of an [`ImplicitPolicy`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,9 +105,7 @@ impl ImplicitPolicy {
 
     /// Whether every weight is finite.
     pub fn is_finite(&self) -> bool {
-        self.parameters()
-            .iter()
-            .all(|t| t.isfinite().all().int64_value(&[]) == 1)
+        nn::all_finite(&self.parameters())
     }
 
     /// Adds the weights to `state`.

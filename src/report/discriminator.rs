@@ -5,6 +5,7 @@ use super::facts::{Facts, array, number};
 use super::figure::{Figure, slug};
 use super::frame::{Frame, SMALL_SQUARE};
 use super::text;
+use crate::density::effective_sample_size;
 
 /// Bars of the histogram.
 const BARS: usize = 24;
@@ -94,11 +95,11 @@ fn calibration(run: &Facts, of: &str) -> Option<Figure> {
 
 /// (Σ w)² / Σ w² of weights given by their decades, as a share of their number.
 fn effective_share(decades: &[f64]) -> f64 {
-    let most = decades.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = decades.iter().map(|d| 10f64.powf(d - most)).collect();
-    let sum: f64 = weights.iter().sum();
-    let squares: f64 = weights.iter().map(|w| w * w).sum();
-    sum * sum / squares / decades.len() as f64
+    let log_weights: Vec<f64> = decades
+        .iter()
+        .map(|d| d * std::f64::consts::LN_10)
+        .collect();
+    effective_sample_size(&log_weights) / decades.len() as f64
 }
 
 /// Importance weights over their mean, on a log scale.

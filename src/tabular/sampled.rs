@@ -63,16 +63,35 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(process: &Process, log_policy: &[Vec<f64>], walks: &[&Walk]) -> Self {
+    fn of(process: &Process, log_policy: &[Vec<f64>], walks: &[&Walk], visits: Tensor) -> Self {
         let log_q: Vec<f64> = walks
             .iter()
             .map(|w| log_density(process, log_policy, w))
             .collect();
         Self {
-            visits: visits(process, walks),
+            visits,
             log_q: Tensor::from_slice(&log_q),
         }
     }
+}
+
+/// Walks by their start.
+fn by_start(walks: &[Walk]) -> BTreeMap<usize, Vec<&Walk>> {
+    let mut starts: BTreeMap<usize, Vec<&Walk>> = BTreeMap::new();
+    for walk in walks {
+        starts.entry(walk.steps[0].0).or_default().push(walk);
+    }
+    starts
+}
+
+/// Demonstrations from one start.
+struct Shown<'a> {
+    state: usize,
+    /// Share of the demonstrations.
+    share: f64,
+    walks: Vec<&'a Walk>,
+    /// `[N, S · A]`.
+    visits: Tensor,
 }
 
 /// Demonstrations and walks from one start, in which log Z is one number.
@@ -89,23 +108,17 @@ impl Start {
     fn common(
         process: &Process,
         log_policy: &[Vec<f64>],
-        shown: &[Walk],
+        shown: &[Shown],
         drawn: &[Walk],
     ) -> Vec<Self> {
-        let mut starts: BTreeMap<usize, [Vec<&Walk>; 2]> = BTreeMap::new();
-        for (side, walks) in [shown, drawn].into_iter().enumerate() {
-            for walk in walks {
-                starts.entry(walk.steps[0].0).or_default()[side].push(walk);
-            }
-        }
-        let both = starts
-            .into_iter()
-            .filter(|(_, [p, q])| !p.is_empty() && !q.is_empty());
-        both.map(|(state, [p, q])| Self {
-            state,
-            share: p.len() as f64 / shown.len() as f64,
-            shown: Seen::of(process, log_policy, &p),
-            drawn: Seen::of(process, log_policy, &q),
+        let drawn = by_start(drawn);
+        let both = shown.iter().filter_map(|p| Some((p, drawn.get(&p.state)?)));
+        let seen = |walks: &[&Walk], visits| Seen::of(process, log_policy, walks, visits);
+        both.map(|(p, q)| Self {
+            state: p.state,
+            share: p.share,
+            shown: seen(&p.walks, p.visits.shallow_clone()),
+            drawn: seen(q, visits(process, q)),
         })
         .collect()
     }
@@ -153,6 +166,15 @@ pub fn learn(
     let mut optimizer = Adam::new(adam, vec![cost.shallow_clone()]);
     let uniform = -(process.actions() as f64).ln();
     let mut log_policy = vec![vec![uniform; cells]; process.horizon()];
+    let shown: Vec<Shown> = by_start(demonstrations)
+        .into_iter()
+        .map(|(state, walks)| Shown {
+            state,
+            share: walks.len() as f64 / demonstrations.len() as f64,
+            visits: visits(process, &walks),
+            walks,
+        })
+        .collect();
     let mut log_z = BTreeMap::new();
     for k in 0..settings.iterations {
         let left = 1.0 - 0.99 * k as f64 / settings.iterations as f64;
@@ -161,7 +183,7 @@ pub fn learn(
         let walks: Vec<Walk> = (0..settings.walks)
             .map(|_| process.walk(&log_policy, &mut rng))
             .collect();
-        let starts = Start::common(process, &log_policy, demonstrations, &walks);
+        let starts = Start::common(process, &log_policy, &shown, &walks);
         if !starts.is_empty() {
             for _ in 0..settings.cost_steps {
                 let losses = starts
@@ -170,10 +192,10 @@ pub fn learn(
                 optimizer.step(&losses.sum());
             }
         }
-        log_z = tch::no_grad(|| {
+        if k + 1 == settings.iterations {
             let of = |s: &Start| (s.state, s.loss(&cost, settings.loss).1);
-            starts.iter().map(of).collect()
-        });
+            log_z = tch::no_grad(|| starts.iter().map(of).collect());
+        }
         let c = nn::to_f64(&cost);
         improve(
             process,
