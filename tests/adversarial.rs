@@ -4,7 +4,9 @@
 //! kept and with those of the newest policy where rollouts overlap, `the_background_mixes_by_share_after_summing_over_time` with equal weights,
 //! `windows_telescope_to_the_trajectory` with the sign of V(s_{i+H}) flipped,
 //! `every_learner_goes_on_where_it_was` without the past policies or the drawing one in the checkpoint,
-//! `a_cost_relative_to_a_base_policy_adds_its_density_once` with the sign of log π_0 flipped.
+//! `a_cost_relative_to_a_base_policy_adds_its_density_once` with the sign of log π_0 flipped,
+//! `the_reward_of_airl_is_frozen_as_it_was_learned` with the shaping of GAN-GCL (γ = 1, nothing masked),
+//! `every_adversarial_learner_takes_the_same_cloned_start` when only GAN-GCL had one.
 
 use costate::batch::TrajectoryBatch;
 use costate::cost::{CostForm, CostSettings, EnergyModel};
@@ -228,6 +230,97 @@ fn small(algo: &str, more: &[(&str, &str)]) -> Algo {
         })
         .collect();
     settings::resolve(algo, "point_mass", None, &overrides).unwrap()
+}
+
+/// AIRL learns V under γ V(s') and V = 0 at a terminal s'. A policy that is trained on the frozen cost, here and after
+/// it was written to a file, must be paid by the same f = −c + γ V(s') − V(s).
+#[test]
+fn the_reward_of_airl_is_frozen_as_it_was_learned() {
+    tch::set_num_threads(1);
+    let (factory, mut trajectories) = demonstrations(3);
+    let fell = &trajectories[0];
+    trajectories[0] = Trajectory::new(
+        fell.observation_dim(),
+        fell.action_dim(),
+        fell.observations().to_vec(),
+        fell.actions().to_vec(),
+        None,
+        End::Terminated,
+    )
+    .unwrap();
+    let task = task(&factory, &trajectories, 3);
+    let batch = TrajectoryBatch::new(&trajectories).unwrap();
+    let sac = [("improvement", "sac"), ("sac.updates", "5")];
+    for (more, discount) in [([].as_slice(), 0.9), (sac.as_slice(), 0.8)] {
+        let discounts = [("ppo.discount", "0.9"), ("sac.discount", "0.8")];
+        let algo = small("airl", &[&discounts, more].concat());
+        let mut learner = algo.learner(&task, None).unwrap();
+        learner.iterate(0).unwrap();
+        let model = learner.energy_model().unwrap();
+        let value = |s: &Tensor| to_f64(&model.value(s));
+        let (now, next) = (
+            value(&batch.observations),
+            value(&batch.next_observations()),
+        );
+        let cost = to_f64(&model.cost(&batch.observations, &batch.actions));
+        let last = batch.lengths[0] - 1;
+        let expected: Vec<f64> = (0..batch.steps())
+            .map(|t| {
+                let alive = if t == last { 0.0 } else { 1.0 };
+                cost[t] - discount * next[t] * alive + now[t]
+            })
+            .collect();
+        assert!(next[last].abs() > 1e-3, "V says nothing at the end");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cost.safetensors");
+        std::fs::write(&file, model.to_bytes().unwrap()).unwrap();
+        for frozen in [model, &EnergyModel::read(&file).unwrap()] {
+            for (got, expected) in frozen.shaped_cost(&batch).iter().zip(&expected) {
+                assert!((got - expected).abs() < 1e-5, "{got} {expected}");
+            }
+            // What evaluation tells apart is the same f, transition by transition.
+            let steps = batch.windows(Some(1));
+            let logits = scores(
+                frozen,
+                &steps,
+                &Tensor::zeros_like(&Tensor::from_slice(&cost)),
+            );
+            for (got, expected) in logits.iter().zip(&expected) {
+                assert!((got + expected).abs() < 1e-5, "{got} {expected}");
+            }
+        }
+    }
+}
+
+/// `clone_steps` N of any learner gives the very policy that GAN-GCL starts from with `base_steps` N.
+#[test]
+fn every_adversarial_learner_takes_the_same_cloned_start() {
+    tch::set_num_threads(1);
+    let (factory, trajectories) = demonstrations(5);
+    let task = task(&factory, &trajectories, 1);
+    let start = |algo: &str, more: &[(&str, &str)]| {
+        let learner = small(algo, more).learner(&task, None).unwrap();
+        learner.policy().to_bytes().unwrap()
+    };
+    let base = start("gan-gcl", &[("base_steps", "120")]);
+    for algo in ["gan-gcl", "gcl", "airl", "gail"] {
+        let none = [("base_steps", "0")];
+        let none = if algo == "gan-gcl" {
+            none.as_slice()
+        } else {
+            &[]
+        };
+        let cloned = start(algo, &[none, &[("clone_steps", "120")]].concat());
+        assert!(cloned == base, "{algo}");
+        assert!(start(algo, none) != base, "{algo}");
+    }
+    // The cost is relative to the clone only where that is asked for.
+    let model = |more: &[(&str, &str)]| {
+        let learner = small("gan-gcl", more).learner(&task, None).unwrap();
+        learner.energy_model().unwrap().to_bytes().unwrap().len()
+    };
+    let alone = model(&[("base_steps", "0"), ("clone_steps", "120")]);
+    assert!(alone < model(&[("base_steps", "120")]));
 }
 
 /// After iteration k, b must be the optimum for the policy that drew the samples of iteration k: the one before the

@@ -1,7 +1,8 @@
 //! Policy improvement against closed forms: of a single step with cost ½k(a − m)² the policy that minimises
 //! E[c + α log π] is N(m, α/k).
 //!
-//! Seen to fail: PPO and SAC each with the sign of the entropy's part flipped; PPO without the halving of its step.
+//! Seen to fail: PPO and SAC each with the sign of the entropy's part flipped; PPO without the halving of its step;
+//! SAC with a temperature that starts at 1 whatever the weight, and with one that moves at the full step size.
 
 use costate::batch::TrajectoryBatch;
 use costate::improve::{Improvement, Improver, Objective, PpoSettings, SacSettings};
@@ -142,6 +143,37 @@ fn the_temperature_adapts_to_the_entropy_asked_for() {
         (temperature / exact - 1.0).abs() < 0.3,
         "α {temperature}, exactly {exact}"
     );
+}
+
+/// The temperature is a multiple of the learner's weight of the entropy and moves with the scheduled step size.
+#[test]
+fn the_temperature_starts_at_the_weight_and_follows_the_schedule() {
+    tch::set_num_threads(1);
+    let settings = SacSettings {
+        target_entropy: Some(-3.0),
+        ..sac()
+    };
+    let (policy, weight) = (policy(0.6), 0.25);
+    let mut improver = Improver::new(Improvement::Sac, &ppo(), &settings, &policy, 0);
+    let cost = |batch: &TrajectoryBatch| to_f64(&batch.actions.square());
+    let objective = Objective {
+        cost: &cost,
+        entropy_weight: weight,
+    };
+    let episode = Trajectory::new(1, 1, vec![0.0; 2], vec![0.1], None, End::Terminated).unwrap();
+    let batch = TrajectoryBatch::new([&episode]).unwrap();
+    let mut step = |k: usize, share: f64| {
+        let behaviour = tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions));
+        improver.slow_down(share);
+        let report = improver.improve(&policy, &batch, &objective, &behaviour, 0, k);
+        report.temperature
+    };
+    // In the first iteration the critics learn alone.
+    assert_eq!(step(0, 1.0), weight);
+    assert_eq!(step(1, 0.0), weight);
+    let (slow, fast) = (step(2, 0.01) / weight, step(3, 1.0) / weight);
+    assert!(slow != 1.0 && (slow - 1.0).abs() < 0.02, "{slow}");
+    assert!((fast / slow - 1.0).abs() > 0.05, "{fast}");
 }
 
 /// However large Adam's step, one improvement moves the policy by a nat at most, and it still moves.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use costate_envs::model::{nearest, suggestion};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::rows::RowSuite;
 use super::{DensitySuite, ExactSuite};
@@ -26,6 +26,29 @@ pub struct Method {
     /// Settings that differ from the environment's defaults.
     #[serde(default)]
     pub settings: Value,
+    /// What the policy starts as.
+    #[serde(default)]
+    pub start: Start,
+}
+
+/// What a method's policy starts as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// As its settings say.
+    #[default]
+    Own,
+    /// The clone that GAN-GCL's cost is relative to in the same environment: `clone_steps` of its `base_steps`. There is
+    /// no such cell where GAN-GCL has none.
+    BasePolicy,
+    /// Nothing, where GAN-GCL's own start is a clone; there is no such cell where it is not.
+    Nothing,
+}
+
+/// Steps of cloning behind GAN-GCL's base policy in an environment.
+fn base_steps(env: &str) -> Result<usize, Error> {
+    let algo = resolve_with("gan-gcl", env, &Value::Null)?;
+    Ok(algo.shared().map_or(0, |s| s.base_steps))
 }
 
 /// Environments that are learned with the same numbers of demonstrations.
@@ -132,12 +155,14 @@ impl Suite {
 
     /// All cells: seed by seed, so that an interrupted benchmark has every cell with few seeds rather than
     /// few cells with all.
-    pub fn cells(&self) -> Vec<Cell<'_>> {
+    pub fn cells(&self) -> Result<Vec<Cell<'_>>, Error> {
         let mut cells = Vec::new();
         for &seed in &self.seeds {
             for group in &self.groups {
                 for env in &group.envs {
-                    cells.extend(self.methods.iter().map(|method| Cell {
+                    let cloned = base_steps(env)? > 0;
+                    let there = |m: &&Method| m.start == Start::Own || cloned;
+                    cells.extend(self.methods.iter().filter(there).map(|method| Cell {
                         env,
                         method,
                         demonstrations: group.demonstrations,
@@ -146,7 +171,7 @@ impl Suite {
                 }
             }
         }
-        cells
+        Ok(cells)
     }
 
     /// The same suite with some environments, methods or seeds only; empty lists leave all.
@@ -210,7 +235,17 @@ impl Cell<'_> {
 
     /// Its algorithm with all settings.
     pub fn algo(&self) -> Result<Algo, Error> {
-        resolve_with(&self.method.algo, self.env, &self.method.settings)
+        let mut settings = self.method.settings.clone();
+        let (key, steps) = match self.method.start {
+            Start::Own => return resolve_with(&self.method.algo, self.env, &settings),
+            Start::BasePolicy => ("clone_steps", base_steps(self.env)?),
+            Start::Nothing => ("base_steps", 0),
+        };
+        if settings.is_null() {
+            settings = Value::Object(Map::new());
+        }
+        settings[key] = steps.into();
+        resolve_with(&self.method.algo, self.env, &settings)
     }
 
     /// Where its result lies below `folder`.
@@ -227,7 +262,7 @@ mod tests {
     fn shipped_suites_resolve_in_every_cell() {
         for name in Suite::NAMES {
             let suite = Suite::named(name).unwrap();
-            let cells = suite.cells();
+            let cells = suite.cells().unwrap();
             assert!(!cells.is_empty());
             let mut names: Vec<String> = cells.iter().map(Cell::name).collect();
             for cell in &cells {
@@ -242,6 +277,33 @@ mod tests {
             names.dedup();
             assert_eq!(names.len(), cells.len(), "{name}: two cells share a file");
         }
+    }
+
+    #[test]
+    fn the_cloned_start_is_that_of_gan_gcl_and_only_where_it_has_one() {
+        let suite = Suite::named("results").unwrap();
+        let cells = suite.cells().unwrap();
+        let shared = |env: &str, method: &str| {
+            let cell = cells
+                .iter()
+                .find(|c| c.env == env && c.method.name == method)?;
+            let algo = cell.algo().unwrap();
+            let s = algo.shared().unwrap();
+            Some((s.clone_steps, s.base_steps))
+        };
+        for env in ["hopper", "pendulum"] {
+            let (_, base) = shared(env, "gan-gcl").unwrap();
+            assert!(base > 0);
+            for method in ["gail-cloned", "airl-cloned", "gcl-cloned"] {
+                assert_eq!(shared(env, method), Some((base, 0)), "{env}, {method}");
+            }
+            for method in ["gail", "airl", "gcl", "gan-gcl-from-nothing"] {
+                assert_eq!(shared(env, method), Some((0, 0)), "{env}, {method}");
+            }
+        }
+        assert_eq!(shared("lq", "gan-gcl"), Some((0, 0)));
+        assert_eq!(shared("lq", "gail-cloned"), None);
+        assert_eq!(shared("lq", "gan-gcl-from-nothing"), None);
     }
 
     #[test]
@@ -263,6 +325,7 @@ mod tests {
             .unwrap();
         assert!(
             one.cells()
+                .unwrap()
                 .iter()
                 .all(|c| c.env == "pendulum" && c.method.name == "bc" && c.seed == 7)
         );

@@ -59,6 +59,14 @@ impl Found<'_> {
         self.results.iter().filter_map(|r| of(r)).collect()
     }
 
+    /// What stands where there is no result: a cell that the suite does not have, or one that was not run.
+    fn nothing(&self) -> String {
+        match self.asked {
+            0 => "–".into(),
+            _ => "not run".into(),
+        }
+    }
+
     /// `1 of 3 seeds` where some are missing.
     fn unfinished(&self) -> String {
         match self.results.len() == self.asked {
@@ -113,14 +121,16 @@ fn scores(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
             let found = found(results, env, method, count);
             let scores = found.values(|r| Some(r.normalized_score));
             match scores.is_empty() {
-                true => "not run".into(),
+                true => found.nothing(),
                 false => interquartile(&[scores]) + &found.unfinished(),
             }
         });
         text += &row(std::iter::once(env.clone()).chain(cells));
     }
     let all = names.iter().map(|method| {
-        let strata = strata(results, envs, method, count);
+        let has = |env: &&String| found(results, env, method, count).asked > 0;
+        let envs: Vec<String> = envs.iter().filter(has).cloned().collect();
+        let strata = strata(results, &envs, method, count);
         match strata.iter().any(Vec::is_empty) {
             true => "–".into(),
             false => interquartile(&strata),
@@ -236,7 +246,7 @@ fn efficiency(suite: &Suite, results: Results, count: usize, envs: &[String]) ->
         let cells = names.iter().map(|method| {
             let found = found(results, env, method, count);
             if found.results.is_empty() {
-                return "not run".into();
+                return found.nothing();
             }
             let seconds = found.values(|r| r.to_95.map(|m| m.seconds));
             let steps = found.values(|r| r.to_95.map(|m| m.steps as f64 / 1e3));

@@ -121,7 +121,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         run_cells(&asked, &folder, &args, output)?;
     }
     let results = whole
-        .cells()
+        .cells()?
         .into_iter()
         .map(|cell| Ok((cell.clone(), current(&whole, &cell, &folder)?)))
         .collect::<Result<Vec<_>, Error>>()?;
@@ -191,7 +191,7 @@ fn env_digest(env: &str) -> Result<String, Error> {
 fn run_cells(suite: &Suite, folder: &Path, args: &Args, output: Output) -> Result<(), Error> {
     let interrupt = interrupt_flag()?;
     let mut cells = Vec::new();
-    for cell in suite.cells() {
+    for cell in suite.cells()? {
         let wanted = match current(suite, &cell, folder)? {
             None => true,
             Some(result) => incomplete(suite, &cell, &result)?,

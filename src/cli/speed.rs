@@ -176,7 +176,7 @@ impl Session<'_> {
     fn parts(&self) -> Result<Vec<PartsRow>, Error> {
         let work = self.args.work.join("speed");
         let mut rows = Vec::new();
-        let cells = self.suite.cells();
+        let cells = self.suite.cells()?;
         let first_seed = cells.first().map(|c| c.seed);
         for cell in cells
             .iter()
@@ -209,7 +209,7 @@ impl Session<'_> {
         let work = self.args.work.join("speed");
         let seeds = &self.args.seeds;
         let mut rows = Vec::new();
-        for cell in self.suite.cells() {
+        for cell in self.suite.cells()? {
             if !self.asked(cell.env) || !(seeds.is_empty() || seeds.contains(&cell.seed)) {
                 continue;
             }

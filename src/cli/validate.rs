@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::evaluate::Frozen;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::frozen::Against;
+use crate::improve::Improvement;
 use crate::learners::Task;
 use crate::learners::frozen::{FrozenCostSettings, ValidationSettings};
 use crate::learners::sides::Shared;
@@ -59,6 +60,13 @@ pub fn validate(
     };
     if settings.plan().is_empty() {
         return Ok(None);
+    }
+    if shared.improvement == Improvement::Sac && settings.discounts.iter().any(|&d| d >= 1.0) {
+        return Err(Error::Misuse(
+            "validation.discounts holds 1, but this run's policies are improved by SAC, which needs discounts \
+             below 1"
+                .into(),
+        ));
     }
     let folder = run.file("validation");
     let cost = run.file("cost.safetensors");
@@ -121,10 +129,9 @@ pub fn places(
     shared: Shared,
 ) -> Vec<Place<FrozenCostSettings>> {
     let place = |(seed, discount)| {
-        let mut own = shared.fresh();
+        let mut own = shared.fresh().with_discount(discount);
         own.iterations = settings.iterations;
         own.trajectories = settings.trajectories;
-        own.ppo.discount = discount;
         own.ppo.learning_rate = settings.learning_rate;
         own.sac.learning_rate = settings.learning_rate;
         Place {
@@ -173,4 +180,35 @@ pub fn describe(frozen: &Frozen) -> String {
         best.delta,
         frozen.verdict.words()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::settings::{Override, resolve};
+
+    /// Two discounts are two policies, whatever improves them. Seen to fail when SAC kept its own discount.
+    #[test]
+    fn fresh_policies_learn_under_the_discounts_that_they_are_named_after() {
+        for improvement in ["ppo", "sac"] {
+            let set = [Override {
+                key: "improvement".into(),
+                value: improvement.into(),
+            }];
+            let algo = resolve("airl", "pendulum", None, &set).unwrap();
+            let settings = ValidationSettings {
+                policies: 1,
+                discounts: vec![0.9, 0.95],
+                iterations: 1,
+                trajectories: 2,
+                learning_rate: 1e-3,
+            };
+            let places = places(Path::new("x"), &settings, algo.shared().unwrap());
+            for (place, discount) in places.iter().zip(&settings.discounts) {
+                let own = &place.settings;
+                let used = own.improvement.discount(&own.ppo, &own.sac);
+                assert_eq!(used, *discount, "{improvement}");
+            }
+        }
+    }
 }

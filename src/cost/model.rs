@@ -56,6 +56,21 @@ impl CostSettings {
     }
 }
 
+/// How the soft value V shapes the cost of a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Shaping {
+    /// c(s, a) − V(s') + V(s): sums telescope, and −V(s_T) stands for the cost after the last step.
+    #[default]
+    Undiscounted,
+    /// c(s, a) − γ V(s') + V(s) with V = 0 at a terminal s': −f of AIRL (Fu, Luo and Levine 2018, arXiv 1710.11248,
+    /// equation 4).
+    Discounted {
+        /// γ.
+        discount: f64,
+    },
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Header {
     format: u32,
@@ -65,6 +80,8 @@ struct Header {
     normalizer: Normalizer,
     action_scale: ActionScale,
     log_z: f64,
+    #[serde(default)]
+    shaping: Shaping,
     /// Indices of the channels that the cost sees; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     seen: Vec<i64>,
@@ -73,8 +90,8 @@ struct Header {
     base: Option<PolicySettings>,
 }
 
-/// Version of the cost file.
-const FORMAT: u32 = 1;
+/// Version of the cost file: 2 since it says how V shapes the cost.
+const FORMAT: u32 = 2;
 
 /// c_θ(s, a), and the soft value V(s) = log ∫ exp(−cost to go): V(s_0) carries log Z's dependence on
 /// the start, −V(s_T) stands for the cost after the horizon.
@@ -118,6 +135,7 @@ impl EnergyModel {
             normalizer,
             action_scale,
             log_z: 0.0,
+            shaping: Shaping::default(),
             seen: seen.to_vec(),
             base: None,
         };
@@ -153,6 +171,11 @@ impl EnergyModel {
         self.header.base = Some(base.settings().clone());
         self.base = Some(base);
         self
+    }
+
+    /// Says under which discount V was learned.
+    pub fn set_shaping(&mut self, shaping: Shaping) {
+        self.header.shaping = shaping;
     }
 
     /// c alone: the soft value V, which shapes it, was learned under one dynamics and is left behind where these
@@ -303,15 +326,25 @@ impl EnergyModel {
         }
     }
 
-    /// E_θ(τ) = Σ_t c_θ(s_t, a_t) − V(s_T), `[N]` in f64.
+    /// E_θ(τ) = Σ_t c_θ(s_t, a_t) − V(s_T), `[N]` in f64; under a discount the sum of the shaped costs − V(s_0), so
+    /// that a transition's E + V(s) is its shaped cost in either case.
     pub fn energy(&self, batch: &TrajectoryBatch) -> Tensor {
         self.energy_seen(batch, &self.see(&batch.observations, &batch.actions))
     }
 
     /// E_θ(τ) of a batch whose steps have been seen, `[N]` in f64.
     pub fn energy_seen(&self, batch: &TrajectoryBatch, steps: &Seen) -> Tensor {
-        batch.sum_over_time(&self.cost_seen(steps))
-            - self.value(&batch.finals).to_kind(Kind::Double)
+        match self.header.shaping {
+            Shaping::Undiscounted => {
+                batch.sum_over_time(&self.cost_seen(steps))
+                    - self.value(&batch.finals).to_kind(Kind::Double)
+            }
+            Shaping::Discounted { .. } => {
+                let (now, next) = (&batch.observations, &batch.next_observations());
+                let shaped = self.shape(self.cost_seen(steps), now, next, &batch.alive());
+                batch.sum_over_time(&shaped) - self.start_value(batch)
+            }
+        }
     }
 
     /// V(s_0), the part of log Z(s_0) that depends on the start, `[N]` in f64.
@@ -319,8 +352,7 @@ impl EnergyModel {
         self.value(&batch.starts).to_kind(Kind::Double)
     }
 
-    /// c(s_t, a_t) − V(s_{t+1}) + V(s_t) + α log π(a_t | s_t) of every step, `[S]`: the cost that a policy of
-    /// maximum entropy minimises, shaped by the soft value, which changes no trajectory's rank.
+    /// The shaped cost + α log π(a_t | s_t) of every step, `[S]`: what a policy of maximum entropy minimises.
     /// `log_density` is log π(a_t | s_t), `[S]`; α is the entropy's weight.
     pub fn soft_cost(
         &self,
@@ -334,14 +366,35 @@ impl EnergyModel {
         cost.iter().zip(log_density).map(soft).collect()
     }
 
-    /// c(s_t, a_t) − V(s_{t+1}) + V(s_t) of every step, `[S]`.
+    /// c(s_t, a_t) − γ V(s_{t+1}) + V(s_t) of every step, `[S]`, as [`Shaping`] says: the reward that was learned,
+    /// negated.
     pub fn shaped_cost(&self, batch: &TrajectoryBatch) -> Vec<f64> {
-        tch::no_grad(|| {
-            let cost = self.cost(&batch.observations, &batch.actions);
-            let value = self.value(&batch.observations);
-            let next_value = self.value(&batch.next_observations());
-            nn::to_f64(&(cost - next_value + value))
-        })
+        let (now, next) = (&batch.observations, &batch.next_observations());
+        tch::no_grad(|| nn::to_f64(&self.shaped_steps(now, &batch.actions, next, &batch.alive())))
+    }
+
+    /// The shaped cost of rows (s, a, s'), `[N]`; `alive` is 0 where s' is terminal, else 1, `[N]`.
+    pub fn shaped_steps(
+        &self,
+        observations: &Tensor,
+        actions: &Tensor,
+        next_observations: &Tensor,
+        alive: &Tensor,
+    ) -> Tensor {
+        let cost = self.cost(observations, actions);
+        self.shape(cost, observations, next_observations, alive)
+    }
+
+    fn shape(&self, cost: Tensor, now: &Tensor, next: &Tensor, alive: &Tensor) -> Tensor {
+        let (value, next_value) = (self.value(now), self.value(next));
+        match self.header.shaping {
+            Shaping::Undiscounted => cost - next_value + value,
+            Shaping::Discounted { discount } => {
+                let double = |x: Tensor| x.to_kind(Kind::Double);
+                let f = double(next_value * alive) * discount - double(cost) - double(value);
+                -f
+            }
+        }
     }
 
     /// b, the constant part of log Z(s_0), as last solved.
@@ -422,6 +475,7 @@ impl EnergyModel {
             action_scale.clone(),
             &mut rng,
         );
+        model.set_shaping(header.shaping);
         if let Some(settings) = &header.base {
             let (normalizer, scale) = (normalizer.clone(), action_scale.clone());
             model = model.with_base(GaussianPolicy::new(

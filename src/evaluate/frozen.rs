@@ -240,7 +240,7 @@ impl Judged<'_> {
         Ok(Some(Trained {
             report: FreshPolicy {
                 seed,
-                discount: settings.ppo.discount,
+                discount: settings.discount(),
                 soft_value: found.soft_value,
                 delta: (found.soft_value - expert.soft_value)
                     / (random_cost - expert.cost).abs().max(1e-9),

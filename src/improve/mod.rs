@@ -26,6 +26,16 @@ pub enum Improvement {
     Sac,
 }
 
+impl Improvement {
+    /// Discount γ of the one that is chosen.
+    pub fn discount(self, ppo: &PpoSettings, sac: &SacSettings) -> f64 {
+        match self {
+            Self::Ppo => ppo.discount,
+            Self::Sac => sac.discount,
+        }
+    }
+}
+
 /// What is minimised.
 pub struct Objective<'a> {
     /// c(s_t, a_t) of every step of a batch, `[S]`, without the entropy's part.

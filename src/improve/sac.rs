@@ -34,8 +34,8 @@ pub struct SacSettings {
     pub replay: usize,
     /// Units of each hidden layer of the critics.
     pub critic_hidden: Vec<usize>,
-    /// Entropy to hold, nats an action dimension in units of half the range, by adapting the temperature; null
-    /// leaves the temperature at the learner's own weight of the entropy.
+    /// Entropy to hold, nats an action dimension in units of half the range, by adapting the temperature, which starts
+    /// at the learner's own weight of the entropy; null leaves it there.
     pub target_entropy: Option<f64>,
 }
 
@@ -65,8 +65,10 @@ pub struct Sac {
     targets: [Mlp; 2],
     /// Q = mean + std · network.
     scale: Option<Scale>,
-    /// log of the temperature, as a multiple of the learner's weight of the entropy.
+    /// log of the temperature as a multiple of the learner's weight of the entropy.
     log_temperature: f64,
+    /// Adam's step size in this iteration, also the temperature's.
+    learning_rate: f64,
     policy_optimizer: Adam,
     critic_optimizer: Adam,
     replay: VecDeque<TrajectoryBatch>,
@@ -120,6 +122,7 @@ impl Sac {
             targets,
             scale: None,
             log_temperature: 0.0,
+            learning_rate: settings.learning_rate,
             replay: VecDeque::new(),
         }
     }
@@ -183,10 +186,8 @@ impl Sac {
     }
 
     fn temperature(&self, objective: &Objective) -> f64 {
-        match self.settings.target_entropy {
-            Some(_) => self.log_temperature.exp(),
-            None => objective.entropy_weight,
-        }
+        // The multiple stays 1 unless there is an entropy to hold.
+        self.log_temperature.exp() * objective.entropy_weight
     }
 
     fn critic_inputs(&self, observations: &Tensor, actions: &Tensor) -> Tensor {
@@ -301,7 +302,7 @@ impl Sac {
             let units: f64 = half_range.iter().map(|h| f64::from(*h).ln()).sum();
             let log_density = log_density.mean(Kind::Double).double_value(&[]) + units;
             let missing = log_density + target * half_range.len() as f64;
-            self.log_temperature += self.settings.learning_rate * missing;
+            self.log_temperature += self.learning_rate * missing;
         }
         norm
     }
@@ -327,9 +328,9 @@ impl Sac {
 
     /// Sets the share of the step size for the next steps.
     pub fn slow_down(&mut self, share: f64) {
-        let learning_rate = self.settings.learning_rate * share;
-        self.policy_optimizer.set_learning_rate(learning_rate);
-        self.critic_optimizer.set_learning_rate(learning_rate);
+        self.learning_rate = self.settings.learning_rate * share;
+        self.policy_optimizer.set_learning_rate(self.learning_rate);
+        self.critic_optimizer.set_learning_rate(self.learning_rate);
     }
 
     /// Adds critics, optimisers, temperature and what is replayed to `state`.

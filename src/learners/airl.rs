@@ -7,7 +7,7 @@
 
 use costate_envs::rng::stream;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::background::log_policy_steps;
 use super::cost_side::CostSide;
@@ -17,11 +17,11 @@ use super::sides::{Shared, Sides, shared};
 use super::transitions::Transitions;
 use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
-use crate::cost::{CostSettings, EnergyModel, Regularizers};
+use crate::cost::{CostSettings, EnergyModel, Regularizers, Shaping};
 use crate::discriminator;
 use crate::error::Error;
 use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
-use crate::nn::{self, StateDict, StateError};
+use crate::nn::{StateDict, StateError};
 use crate::policy::{Learned, PolicySettings};
 
 /// Settings of [`Airl`].
@@ -32,6 +32,10 @@ pub struct AirlSettings {
     pub iterations: usize,
     /// Passes of behaviour cloning that the policy starts with; 0 starts from nothing.
     pub warm_start: usize,
+    /// Steps of behaviour cloning, judged by held-out demonstrations, that the policy starts with: the start that
+    /// GAN-GCL's base policy gives. 0 starts from nothing.
+    #[serde(default)]
+    pub clone_steps: usize,
     /// Trajectories sampled an iteration.
     pub trajectories: usize,
     /// Discriminator steps an iteration.
@@ -55,9 +59,9 @@ pub struct AirlSettings {
     /// What improves the policy.
     #[serde(default)]
     pub improvement: Improvement,
-    /// Policy improvement; its discount is the shaping's γ.
+    /// Policy improvement; its discount is the shaping's γ where PPO improves.
     pub ppo: PpoSettings,
-    /// Policy improvement by SAC.
+    /// Policy improvement by SAC; its discount is the shaping's γ where SAC improves.
     #[serde(default)]
     pub sac: SacSettings,
 }
@@ -107,12 +111,9 @@ impl Learner for Airl {
             tch::no_grad(|| DiscriminatorReport::of(&self.logit(&expert), &self.logit(&policy)));
         let mut diagnostics = found.diagnostics().to_vec();
         diagnostics.push(("cost_gradient_norm", gradient_norm));
-        let (model, discount) = (&self.cost.model, s.ppo.discount);
+        let model = &self.cost.model;
         let objective = Objective {
-            cost: &|batch| {
-                let steps = Transitions::of(batch, &Tensor::zeros([batch.steps() as i64], DOUBLE));
-                tch::no_grad(|| nn::to_f64(&-f(model, &steps, discount)))
-            },
+            cost: &|batch| model.shaped_cost(batch),
             entropy_weight: s.entropy_weight,
         };
         self.generator
@@ -149,9 +150,12 @@ impl Airl {
     pub fn new(settings: &AirlSettings, task: &Task) -> Result<Self, Error> {
         let Sides {
             generator,
-            cost,
+            mut cost,
             demonstrations,
         } = Sides::new(settings.shared(), task, Vec::new())?;
+        cost.model.set_shaping(Shaping::Discounted {
+            discount: settings.shared().discount(),
+        });
         Ok(Self {
             settings: settings.clone(),
             seed: task.seed,
@@ -163,18 +167,13 @@ impl Airl {
 
     /// f(s, a, s') − log π(a | s), `[N]`.
     fn logit(&self, t: &Transitions) -> Tensor {
-        let energy = -f(&self.cost.model, t, self.settings.ppo.discount);
+        // −f(s, a, s') = c_θ(s, a) − γ V(s') + V(s); nothing follows a terminal s'.
+        let energy = self.cost.model.shaped_steps(
+            &t.observations,
+            &t.actions,
+            &t.next_observations,
+            &t.alive,
+        );
         discriminator::logit(&energy, &energy.zeros_like(), &t.log_density, 1.0)
     }
-}
-
-const DOUBLE: (Kind, tch::Device) = (Kind::Double, tch::Device::Cpu);
-
-/// f(s, a, s') = −c_θ(s, a) + γ V(s') − V(s), `[N]` in f64. Nothing follows a terminal s'.
-fn f(model: &EnergyModel, t: &Transitions, discount: f64) -> Tensor {
-    let double = |x: Tensor| x.to_kind(Kind::Double);
-    let cost = double(model.cost(&t.observations, &t.actions));
-    let value = double(model.value(&t.observations));
-    let next_value = double(model.value(&t.next_observations) * &t.alive);
-    next_value * discount - cost - value
 }

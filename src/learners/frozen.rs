@@ -76,6 +76,20 @@ pub struct FrozenCostSettings {
     pub sac: SacSettings,
 }
 
+impl FrozenCostSettings {
+    /// The same with discount γ, whatever improves the policy.
+    pub fn with_discount(mut self, discount: f64) -> Self {
+        self.ppo.discount = discount;
+        self.sac.discount = discount;
+        self
+    }
+
+    /// Discount γ that the policy is trained with.
+    pub fn discount(&self) -> f64 {
+        self.improvement.discount(&self.ppo, &self.sac)
+    }
+}
+
 /// The learner.
 pub struct FrozenCost<'a> {
     settings: FrozenCostSettings,
@@ -158,6 +172,7 @@ impl<'a> FrozenCost<'a> {
             overlap: false,
             trajectories: settings.trajectories,
             warm_start: 0,
+            clone_steps: 0,
             base_steps: 0,
             demonstrated_starts: 0.0,
             policy: &settings.policy,

@@ -57,6 +57,10 @@ pub struct GailSettings {
     pub iterations: usize,
     /// Passes of behaviour cloning that the policy starts with; 0 starts from nothing.
     pub warm_start: usize,
+    /// Steps of behaviour cloning, judged by held-out demonstrations, that the policy starts with: the start that
+    /// GAN-GCL's base policy gives. 0 starts from nothing.
+    #[serde(default)]
+    pub clone_steps: usize,
     /// Trajectories sampled an iteration.
     pub trajectories: usize,
     /// Discriminator steps an iteration.

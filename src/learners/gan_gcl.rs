@@ -57,6 +57,9 @@ pub struct GanGclSettings {
     /// the policy starts from it. 0 leaves it out.
     #[serde(default)]
     pub base_steps: usize,
+    /// Steps of the same cloning for the policy's start alone, the cost not being relative to it; 0 leaves it out.
+    #[serde(default)]
+    pub clone_steps: usize,
     /// Share of the sampled trajectories that start where a demonstration did.
     #[serde(default)]
     pub demonstrated_starts: f64,

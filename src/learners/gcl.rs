@@ -37,6 +37,10 @@ pub struct GclSettings {
     pub iterations: usize,
     /// Passes of behaviour cloning that the policy starts with; 0 starts from nothing.
     pub warm_start: usize,
+    /// Steps of behaviour cloning, judged by held-out demonstrations, that the policy starts with: the start that
+    /// GAN-GCL's base policy gives. 0 starts from nothing.
+    #[serde(default)]
+    pub clone_steps: usize,
     /// Trajectories sampled an iteration.
     pub trajectories: usize,
     /// Divisor β in the partition function; null means the horizon T, 1 is the paper's form.
@@ -218,7 +222,8 @@ impl Gcl {
             .flat_map(|(i, batch)| {
                 let current = match i {
                     1 => batch.sum_over_time(&samples.log_density),
-                    _ => log_policy(&self.generator.policy, batch),
+                    // With overlap the present policy is already another.
+                    _ => log_policy(&samples.policy, batch),
                 };
                 let policies = nn::to_f64(&self.background.log_density(batch, &current, count));
                 let expert = nn::to_f64(&log_policy(&self.demonstrator, batch));
@@ -250,5 +255,50 @@ impl Gcl {
             ess: effective_sample_size(&log_weights) / log_weights.len() as f64,
             value: found.value,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use costate_demos::Dataset;
+    use costate_envs::{EnvConfig, Trajectory};
+
+    use super::*;
+    use crate::run::{Algo, settings};
+
+    /// Rollouts that were drawn ahead belong to the policy that drew them, not to the one that has been improved since.
+    /// Seen to fail with the densities of the present policy.
+    #[test]
+    fn the_pool_is_evaluated_with_the_policy_that_drew_it() {
+        tch::set_num_threads(1);
+        let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("demos/data/point_mass");
+        let dataset = Dataset::open(&data).unwrap();
+        let demonstrations: Vec<Trajectory> = (dataset.episodes().iter().take(2))
+            .map(|e| e.trajectory.clone())
+            .collect();
+        let factory = EnvConfig::named("point_mass").unwrap().factory().unwrap();
+        let task = Task {
+            factory: &factory,
+            demonstrations: &demonstrations,
+            starts: &[],
+            expert: "mppi",
+            seed: 0,
+            workers: 1,
+        };
+        let set = |key: &str, value: &str| settings::Override {
+            key: key.into(),
+            value: value.into(),
+        };
+        let small = [set("trajectories", "2"), set("density_passes", "1")];
+        let Algo::Gcl(own) = settings::resolve("gcl", "point_mass", None, &small).unwrap() else {
+            panic!("another algorithm");
+        };
+        let mut learner = Gcl::new(&own, &task).unwrap();
+        let samples = learner.generator.rollouts(0).unwrap();
+        let before = nn::to_f64(&learner.pool(&samples).log_density);
+        for mut weight in learner.generator.policy.parameters() {
+            let _ = tch::no_grad(|| weight.g_add_scalar_(0.1));
+        }
+        assert_eq!(nn::to_f64(&learner.pool(&samples).log_density), before);
     }
 }

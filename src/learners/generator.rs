@@ -33,7 +33,9 @@ pub struct GeneratorSettings<'a> {
     pub trajectories: usize,
     /// Passes of behaviour cloning that the policy starts with.
     pub warm_start: usize,
-    /// Steps of behaviour cloning behind the base policy; 0 leaves it out.
+    /// Steps of behaviour cloning that the policy starts with, judged by held-out demonstrations.
+    pub clone_steps: usize,
+    /// Steps of behaviour cloning behind the base policy, which the policy starts from; 0 leaves it out.
     pub base_steps: usize,
     /// Share of the rollouts that start where a demonstration did.
     pub demonstrated_starts: f64,
@@ -109,11 +111,11 @@ impl Generator {
             &[task.demonstrations, first.as_slice()],
         ));
         let demonstrations = batch(task.demonstrations)?;
-        let mut base = None;
-        if settings.base_steps > 0 {
-            clone_held_out(&mut policy, task.demonstrations, settings.base_steps, seed)?;
-            base = Some(policy.copy());
+        let steps = settings.base_steps.max(settings.clone_steps);
+        if steps > 0 {
+            clone_held_out(&mut policy, task.demonstrations, steps, seed)?;
         }
+        let base = (settings.base_steps > 0).then(|| policy.copy());
         clone(&policy, &demonstrations, settings.warm_start, seed);
         let GeneratorSettings {
             improvement,

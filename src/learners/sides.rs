@@ -21,6 +21,8 @@ pub struct Shared<'a> {
     pub trajectories: usize,
     /// Passes of behaviour cloning that the policy starts with.
     pub warm_start: usize,
+    /// Steps of behaviour cloning that the policy starts with, judged by held-out demonstrations.
+    pub clone_steps: usize,
     /// Steps of behaviour cloning behind the base policy.
     pub base_steps: usize,
     /// Share of the rollouts that start where a demonstration did.
@@ -58,6 +60,7 @@ macro_rules! shared {
             iterations: $settings.iterations,
             trajectories: $settings.trajectories,
             warm_start: $settings.warm_start,
+            clone_steps: $settings.clone_steps,
             base_steps: 0,
             demonstrated_starts: 0.0,
             overlap: false,
@@ -78,6 +81,16 @@ macro_rules! shared {
 pub(super) use shared;
 
 impl Shared<'_> {
+    /// Whether the policy starts as a clone of the demonstrations.
+    pub fn starts_cloned(&self) -> bool {
+        self.warm_start + self.clone_steps + self.base_steps > 0
+    }
+
+    /// Discount γ of whatever improves the policy.
+    pub fn discount(&self) -> f64 {
+        self.improvement.discount(self.ppo, self.sac)
+    }
+
     /// What a fresh policy pays for commands beyond their limits: a nat for a squared half range, where the cost does
     /// not see them.
     pub fn excess_weight(&self) -> f64 {
@@ -118,6 +131,7 @@ impl Sides {
             overlap: settings.overlap,
             trajectories: settings.trajectories,
             warm_start: settings.warm_start,
+            clone_steps: settings.clone_steps,
             base_steps: settings.base_steps,
             demonstrated_starts: settings.demonstrated_starts,
             policy: settings.policy,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::config::Algo;
 use crate::cost::{CostForm, CostSettings, Regularizers};
 use crate::error::Error;
-use crate::improve::{PpoSettings, SacSettings};
+use crate::improve::{Improvement, PpoSettings, SacSettings};
 use crate::learners::bc::BcSettings;
 use crate::learners::frozen::ValidationSettings;
 use crate::learners::sides::Shared;
@@ -252,6 +252,10 @@ fn shared_bounds(s: Shared) -> Vec<Bound<'static>> {
     bounds.extend(policy_bounds(s.policy));
     bounds.extend(ppo_bounds(s.ppo));
     bounds.extend(sac_bounds(s.sac));
+    if s.improvement == Improvement::Sac && s.sac.target_entropy.is_some() {
+        // The temperature is a multiple of it.
+        bounds.push(positive("entropy_weight", s.entropy_weight));
+    }
     bounds
 }
 
@@ -417,6 +421,13 @@ fn validate(algo: &Algo) -> Result<(), Error> {
                     "a cost of the state alone (cost.state_only) sees no actions",
                 ),
             ];
+            if s.base_steps > 0 && s.clone_steps > 0 {
+                return Err(Error::Misuse(
+                    "settings of gan-gcl: base_steps starts the policy as a clone, too; set one of base_steps and \
+                     clone_steps to 0"
+                        .into(),
+                ));
+            }
             if let Some((_, why)) = own.iter().find(|(set, _)| *set && s.base_steps > 0) {
                 return Err(Error::Misuse(format!(
                     "settings of gan-gcl: {why}, and a base policy would add its log-density of actions to \
