@@ -5,9 +5,11 @@
 
 #![warn(missing_docs)]
 
+pub mod audit;
 pub mod batch;
 pub mod bench;
 pub mod cli;
+pub mod collect;
 pub mod cost;
 pub mod density;
 pub mod diagnose;

@@ -8,11 +8,12 @@
 //! `the_reward_of_airl_is_frozen_as_it_was_learned` with the shaping of GAN-GCL (γ = 1, nothing masked),
 //! `every_adversarial_learner_takes_the_same_cloned_start` when only GAN-GCL had one.
 
+use costate::audit::Sealer;
 use costate::batch::TrajectoryBatch;
+use costate::collect::Collector;
 use costate::cost::{CostForm, CostSettings, EnergyModel};
 use costate::density::{self, Scores, log_sum_exp};
 use costate::learners::background::{Background, log_policy, log_policy_steps};
-use costate::learners::collect::Collector;
 use costate::learners::{Learner, Task};
 use costate::nn::to_f64;
 use costate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings, StdForm};
@@ -200,6 +201,7 @@ fn the_base_policy_is_the_start_and_its_noise_is_honest() {
 
 fn task<'a>(factory: &'a EnvFactory, demonstrations: &'a [Trajectory], seed: u64) -> Task<'a> {
     Task {
+        sealer: Sealer::unwatched(),
         factory,
         demonstrations,
         starts: &[],
@@ -350,7 +352,7 @@ fn log_q_of_demonstrations_is_the_current_policys() {
                 let log_q = log_policy_steps(policy, &batch);
                 scores(model, &batch.windows(window), &log_q)
             };
-            let collector = Collector::new(&factory, 1, 1);
+            let collector = Collector::new(&factory, 1, 1, Sealer::unwatched());
             let (samples, _) = collector.collect(policy, "rollout", k, 4).unwrap();
             let b = density::solve_log_z(
                 Scores {

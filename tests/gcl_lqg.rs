@@ -6,6 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{fail, json, succeed};
+use costate::audit::Sealer;
 use costate::error::Error;
 use costate::learners::gcl_lqg::{GclLqg, GclLqgSettings};
 use costate::learners::{Learner, Task};
@@ -69,6 +70,7 @@ fn learner(
     workers: usize,
 ) -> Result<GclLqg, Error> {
     let task = Task {
+        sealer: Sealer::unwatched(),
         starts,
         factory,
         demonstrations,

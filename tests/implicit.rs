@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{fail, json, succeed};
+use costate::audit::Sealer;
 use costate::discriminator::info_nce;
 use costate::evaluate::controller::Controller;
 use costate::learners::bc::Bc;
@@ -154,6 +155,7 @@ fn a_bimodal_demonstrator_is_cloned_with_both_modes_where_a_gaussian_stands_betw
     let factory = EnvConfig::named("pendulum").unwrap().factory().unwrap();
     let demonstrations = two_modes(&mut stream(5, "test", 0));
     let task = Task {
+        sealer: Sealer::unwatched(),
         factory: &factory,
         demonstrations: &demonstrations,
         starts: &[],

@@ -6,6 +6,7 @@
 //! Seen to fail: the first test with the noise density of the expert without its log-determinant, the
 //! second with the sign of V(s_0) flipped in the learner's logit.
 
+use costate::audit::Sealer;
 use costate::cost::EnergyModel;
 use costate::learners::{Learner, Task, gan_gcl::GanGcl};
 use costate::nn::{matrix, to_f64};
@@ -80,6 +81,7 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
         panic!("another algorithm");
     };
     let task = Task {
+        sealer: Sealer::unwatched(),
         starts: &[],
         factory: &factory,
         demonstrations: &trajectories,

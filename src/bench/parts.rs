@@ -10,6 +10,7 @@ use costate_envs::timing::Spread;
 use costate_envs::{EnvFactory, Trajectory};
 use serde::Serialize;
 
+use crate::audit::Sealer;
 use crate::error::Error;
 use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
 use crate::learners::{Learner, Task};
@@ -68,6 +69,7 @@ pub fn task<'a>(
     workers: usize,
 ) -> Task<'a> {
     Task {
+        sealer: Sealer::unwatched(),
         factory,
         demonstrations,
         starts: &[],

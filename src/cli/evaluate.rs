@@ -10,6 +10,7 @@ use super::evaluated::describe;
 use super::imported::{self, Imported};
 use super::ui::Counter;
 use super::{compare, compared, transfer, validate};
+use crate::audit::Sealer;
 use crate::cost::{EnergyModel, StepCost};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
@@ -413,6 +414,7 @@ pub fn clone_of(
     };
     let (trajectories, starts) = demonstrations.first(count);
     let task = Task {
+        sealer: Sealer::unwatched(),
         starts: &starts,
         factory: &demonstrations.factory,
         demonstrations: &trajectories,

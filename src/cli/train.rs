@@ -11,6 +11,7 @@ use super::common::{Demonstrations, Output, interrupt_flag, parse_override, work
 use super::ui::{Counter, describe_metrics, number, table};
 use super::validate::{describe, validate};
 use super::{diagnose, rl};
+use crate::audit;
 use crate::error::Error;
 use crate::learners::Task;
 use crate::run::settings::{self, Override};
@@ -353,7 +354,9 @@ pub fn work(
         .as_ref()
         .map_or(0, |d| d.episodes);
     let (trajectories, starts) = demonstrations.map(|d| d.first(count)).unwrap_or_default();
+    let (sealer, auditor) = audit::pair();
     let task = Task {
+        sealer: &sealer,
         factory,
         demonstrations: &trajectories,
         starts: &starts,
@@ -381,14 +384,21 @@ pub fn work(
         from = progress;
     }
     let mut counter = Counter::new(output, run.config().algo.name(), learner.iterations());
-    let outcome = train(run, learner.as_mut(), from, interrupt, &mut |line| {
-        let done = line
-            .get("iteration")
-            .and_then(serde_json::Value::as_u64)
-            .unwrap_or(0)
-            + 1;
-        counter.at(done as usize, &describe_metrics(line));
-    })?;
+    let outcome = train(
+        run,
+        learner.as_mut(),
+        &auditor,
+        from,
+        interrupt,
+        &mut |line| {
+            let done = line
+                .get("iteration")
+                .and_then(serde_json::Value::as_u64)
+                .unwrap_or(0)
+                + 1;
+            counter.at(done as usize, &describe_metrics(line));
+        },
+    )?;
     counter.finish();
     Ok(match outcome {
         Outcome::Finished(done) => Worked {

@@ -12,6 +12,7 @@ use super::common::{Demonstrations, Output};
 use super::evaluate::Plan as EvaluationPlan;
 use super::fresh::{OnFrozenCost, Place, Title, Watch, train_missing};
 use super::ui::{interval, number, score_interval, table};
+use crate::audit::Sealer;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
@@ -107,6 +108,7 @@ pub fn transfer(
     let imitated = run.config().imitated()?;
     let (trajectories, _) = demonstrations.first(imitated.episodes);
     let task = Task {
+        sealer: Sealer::unwatched(),
         factory: &factory,
         demonstrations: &trajectories,
         // Seeds of starts in another world.

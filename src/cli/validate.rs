@@ -10,6 +10,7 @@ use serde_json::json;
 use super::common::{Demonstrations, Output};
 use super::fresh::{OnFrozenCost, Place, Title};
 use super::ui::{number, table};
+use crate::audit::Sealer;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::Frozen;
@@ -87,6 +88,7 @@ pub fn validate(
         policy: &policy,
         against: Against {
             task: Task {
+                sealer: Sealer::unwatched(),
                 factory,
                 demonstrations: &trajectories,
                 starts: &starts,

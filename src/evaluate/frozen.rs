@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::{mean, returns};
+use crate::audit;
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::error::Error;
@@ -218,7 +219,9 @@ impl Judged<'_> {
             random_cost,
         } = yardsticks;
         let began = Instant::now();
+        let (sealer, auditor) = audit::pair();
         let task = Task {
+            sealer: &sealer,
             seed: derive_seed(self.against.task.seed, "validation", seed),
             ..self.against.task
         };
@@ -235,7 +238,7 @@ impl Judged<'_> {
         let samples = learner.sample(settings.iterations)?;
         let found = self.opinion(&samples.batch, &samples.log_density);
         let random_return = mean(&returns(self.against.random));
-        let mean_return = mean(samples.audit.true_returns());
+        let mean_return = mean(&auditor.open(&samples.audit)?.returns);
         let expert_return = self.against.expert_return;
         Ok(Some(Trained {
             report: FreshPolicy {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frozen::{Frozen, Trained};
 use super::{Row, Scale, mean};
+use crate::audit;
 use crate::cost::ComposedCost;
 use crate::error::Error;
 use crate::learners::rl::{Rl, RlSettings};
@@ -110,7 +111,9 @@ pub fn on_true_cost(
     progress: &dyn Fn(),
 ) -> Result<Option<Trained<TrueCostPolicy>>, Error> {
     let began = Instant::now();
+    let (sealer, auditor) = audit::pair();
     let task = Task {
+        sealer: &sealer,
         seed: derive_seed(task.seed, "true_cost", seed),
         ..*task
     };
@@ -123,7 +126,7 @@ pub fn on_true_cost(
         let report = learner.iterate(k)?;
         steps += report.env_steps;
         if let Some(audit) = report.audit {
-            mean_return = mean(audit.true_returns());
+            mean_return = mean(&auditor.open(&audit)?.returns);
         }
         progress();
     }

@@ -12,8 +12,9 @@ use costate_envs::rng::stream;
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
-use super::collect::{Audit, Collector};
 use super::fusion::{Fusion, Rollouts};
+use crate::audit::Audit;
+use crate::collect::Collector;
 use crate::cost::{EnergyModel, Expansion};
 use crate::error::Error;
 use crate::lqg::{Controller, Dynamics, Joint, Mixture, Path, Problem, Quadratic, Scales, improve};

@@ -14,8 +14,8 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::bc::clone_pass;
-use super::collect::Audit;
 use super::{Learner, Report, Task};
+use crate::audit::{Audit, Sealer};
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::error::Error;
@@ -51,6 +51,7 @@ pub struct Dagger {
     seed: u64,
     factory: EnvFactory,
     pool: RolloutPool,
+    sealer: Sealer,
     expert: ExpertDesign,
     /// The demonstrations, then every labelled episode.
     data: Vec<Trajectory>,
@@ -197,6 +198,7 @@ impl Dagger {
             seed: task.seed,
             factory: task.factory.clone(),
             pool: RolloutPool::new(task.workers),
+            sealer: task.sealer.clone(),
             expert,
             data: task.demonstrations.to_vec(),
             demonstrations: task.demonstrations.len(),
@@ -255,7 +257,7 @@ impl Dagger {
             );
             acted.push(episode);
         }
-        Ok((labelled, Audit::of(&acted)))
+        Ok((labelled, self.sealer.seal(&acted)))
     }
 }
 

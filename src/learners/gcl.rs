@@ -264,6 +264,7 @@ mod tests {
     use costate_envs::{EnvConfig, Trajectory};
 
     use super::*;
+    use crate::audit::Sealer;
     use crate::run::{Algo, settings};
 
     /// Rollouts that were drawn ahead belong to the policy that drew them, not to the one that has been improved since.
@@ -278,6 +279,7 @@ mod tests {
             .collect();
         let factory = EnvConfig::named("point_mass").unwrap().factory().unwrap();
         let task = Task {
+            sealer: Sealer::unwatched(),
             factory: &factory,
             demonstrations: &demonstrations,
             starts: &[],

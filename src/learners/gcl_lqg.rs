@@ -16,7 +16,6 @@ use costate_envs::rng::{derive_seed, stream};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::collect::Collector;
 use super::conditions::{Conditions, ControllerSettings, FirstController, demonstrators};
 use super::cost_side::{CostSide, CostSideSettings};
 use super::distil::{Distillation, Lessons};
@@ -24,6 +23,7 @@ use super::fusion::{Demonstrator, Fusion};
 use super::generator::{batch, energy_model};
 use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
+use crate::collect::Collector;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::density::effective_sample_size;
 use crate::discriminator;
@@ -301,7 +301,7 @@ impl GclLqg {
         };
         let conditions = Conditions::new(
             &settings.controllers,
-            Collector::new(task.factory, task.workers, task.seed),
+            Collector::new(task.factory, task.workers, task.seed, task.sealer),
             (&starts, settings.samples),
             first,
             (paths, scales),

@@ -10,9 +10,10 @@ use costate_envs::{Space, Trajectory};
 use tch::Tensor;
 
 use super::bc::{clone, clone_held_out};
-use super::collect::{Audit, Collector};
 use super::{Report, Task};
+use crate::audit::Audit;
 use crate::batch::TrajectoryBatch;
+use crate::collect::Collector;
 use crate::cost::{CostSettings, EnergyModel};
 use crate::error::Error;
 use crate::improve::{Improvement, Improver, Objective, PpoSettings, SacSettings};
@@ -91,7 +92,7 @@ impl Generator {
     pub fn new(settings: GeneratorSettings, task: &Task) -> Result<(Self, TrajectoryBatch), Error> {
         let spec = task.factory.spec();
         let seed = task.seed;
-        let collector = Collector::new(task.factory, task.workers, seed)
+        let collector = Collector::new(task.factory, task.workers, seed, task.sealer)
             .with_starts(task.starts, settings.demonstrated_starts);
         let new_policy = |normalizer: Normalizer| {
             let mut rng = stream(seed, "policy_weights", 0);

@@ -3,7 +3,6 @@
 pub mod airl;
 pub mod background;
 pub mod bc;
-pub mod collect;
 mod conditions;
 mod cost_side;
 pub mod dagger;
@@ -24,11 +23,11 @@ mod transitions;
 
 use costate_envs::{EnvFactory, Trajectory};
 
+use crate::audit::{Audit, Sealer};
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::nn::{StateDict, StateError};
 use crate::policy::Learned;
-use collect::Audit;
 
 /// What every learner starts from.
 #[derive(Clone, Copy)]
@@ -45,6 +44,8 @@ pub struct Task<'a> {
     pub seed: u64,
     /// Worker threads for rollouts; results do not depend on it.
     pub workers: usize,
+    /// Seals the truth about rollouts.
+    pub sealer: &'a Sealer,
 }
 
 /// What one iteration reports.
@@ -54,7 +55,7 @@ pub struct Report {
     pub diagnostics: Vec<(&'static str, f64)>,
     /// Environment steps taken.
     pub env_steps: u64,
-    /// The truth about the rollouts, for people; no learner can read it.
+    /// The truth about the rollouts, for people; no learner can open it.
     pub audit: Option<Audit>,
 }
 

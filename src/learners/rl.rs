@@ -12,9 +12,9 @@ use costate_envs::{End, EnvFactory, Episode, Trajectory};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::collect::Audit;
 use super::frozen::excess;
 use super::{Learner, Report, Task, learning_rate_share};
+use crate::audit::Sealer;
 use crate::batch::TrajectoryBatch;
 use crate::cost::{ComposedCost, EnergyModel};
 use crate::error::Error;
@@ -61,6 +61,7 @@ pub struct Rl {
     cost: ComposedCost,
     factory: EnvFactory,
     pool: RolloutPool,
+    sealer: Sealer,
     policy: GaussianPolicy,
     ppo: Ppo,
 }
@@ -122,7 +123,7 @@ impl Learner for Rl {
                 ("value_error", report.value_error),
             ],
             env_steps: batch.steps() as u64,
-            audit: Some(Audit::of(&episodes)),
+            audit: Some(self.sealer.seal(&episodes)),
         })
     }
 
@@ -176,6 +177,7 @@ impl Rl {
             seed,
             cost,
             pool: RolloutPool::new(task.workers),
+            sealer: task.sealer.clone(),
             ppo: Ppo::new(
                 &settings.ppo,
                 &naive,

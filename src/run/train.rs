@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::folder::{Progress, RunFolder};
 use super::tensorboard::EventWriter;
+use crate::audit::Auditor;
 use crate::error::Error;
 use crate::learners::Learner;
 
@@ -23,11 +24,12 @@ pub enum Outcome {
 /// failing runs (docs/experiments.md).
 const LOW_ESS: f64 = 0.1;
 
-/// Runs `learner` from `from` to its end, or until `interrupt` is set. `observe` sees every line of
+/// Runs `learner` from `from` to its end, or until `interrupt` is set. `auditor` opens what its rollouts' truth is sealed in; `observe` sees every line of
 /// metrics as it is written.
 pub fn train(
     run: &RunFolder,
     learner: &mut dyn Learner,
+    auditor: &Auditor,
     from: Progress,
     interrupt: &AtomicBool,
     observe: &mut dyn FnMut(&Map<String, Value>),
@@ -57,12 +59,13 @@ pub fn train(
 
         let mut scalars = Vec::new();
         if let Some(audit) = &report.audit {
-            let returns = audit.true_returns();
+            let truth = auditor.open(audit)?;
+            let returns = &truth.returns;
             scalars.push((
                 "true_return",
                 returns.iter().sum::<f64>() / returns.len() as f64,
             ));
-            scalars.extend(audit.solved().map(|share| ("solved", share)));
+            scalars.extend(truth.solved.map(|share| ("solved", share)));
         }
         scalars.extend(report.diagnostics);
         let mut line = Map::new();

@@ -7,37 +7,9 @@ use costate_envs::rng::derive_seed;
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{EnvFactory, Episode, Trajectory};
 
+use crate::audit::{Audit, Sealer};
 use crate::error::Error;
 use crate::policy::GaussianPolicy;
-
-/// True returns and successes of sampled episodes. Only the run folder and evaluation can open it.
-#[derive(Debug)]
-pub struct Audit {
-    returns: Vec<f64>,
-    solved: Option<f64>,
-}
-
-impl Audit {
-    /// The truth about `episodes`.
-    pub(crate) fn of(episodes: &[Episode]) -> Self {
-        let solved: Option<Vec<bool>> = episodes.iter().map(|e| e.success).collect();
-        let share = |s: Vec<bool>| s.iter().filter(|s| **s).count() as f64 / s.len().max(1) as f64;
-        Self {
-            returns: episodes.iter().map(Episode::true_return).collect(),
-            solved: solved.map(share),
-        }
-    }
-
-    /// The true returns.
-    pub(crate) fn true_returns(&self) -> &[f64] {
-        &self.returns
-    }
-
-    /// Share of the episodes that solved the task, where it says.
-    pub(crate) fn solved(&self) -> Option<f64> {
-        self.solved
-    }
-}
 
 /// Collects episodes of a policy with seeds of a named stream.
 #[derive(Clone)]
@@ -47,17 +19,19 @@ pub struct Collector {
     seed: u64,
     starts: Vec<u64>,
     demonstrated: f64,
+    sealer: Sealer,
 }
 
 impl Collector {
-    /// A collector with its own worker pool.
-    pub fn new(factory: &EnvFactory, workers: usize, seed: u64) -> Self {
+    /// A collector with its own worker pool; the truth about what it collects goes to whoever opens what `sealer` seals.
+    pub fn new(factory: &EnvFactory, workers: usize, seed: u64, sealer: &Sealer) -> Self {
         Self {
             factory: factory.clone(),
             pool: RolloutPool::new(workers),
             seed,
             starts: Vec::new(),
             demonstrated: 0.0,
+            sealer: sealer.clone(),
         }
     }
 
@@ -107,7 +81,7 @@ impl Collector {
                 }
             })
             .collect();
-        Ok(opened(self.play(actor, &jobs)?))
+        Ok(self.sealed(self.play(actor, &jobs)?))
     }
 
     /// `count` trajectories of each behaviour from the start state of its seed, one behaviour after the other: batch number
@@ -128,17 +102,17 @@ impl Collector {
                 .collect();
             episodes.extend(self.play(behaviour, &jobs)?);
         }
-        Ok(opened(episodes))
+        Ok(self.sealed(episodes))
     }
 
     fn play<B: Behaviour>(&self, actor: &Arc<B>, jobs: &[Job]) -> Result<Vec<Episode>, Error> {
         let choice = ActionChoice::Sample;
         Ok(self.pool.collect(&self.factory, actor, choice, jobs)?)
     }
-}
 
-/// Episodes without the truth about them, and the truth, sealed.
-fn opened(episodes: Vec<Episode>) -> (Vec<Trajectory>, Audit) {
-    let audit = Audit::of(&episodes);
-    (episodes.into_iter().map(|e| e.trajectory).collect(), audit)
+    /// Episodes without the truth about them, and the truth, sealed.
+    fn sealed(&self, episodes: Vec<Episode>) -> (Vec<Trajectory>, Audit) {
+        let audit = self.sealer.seal(&episodes);
+        (episodes.into_iter().map(|e| e.trajectory).collect(), audit)
+    }
 }
