@@ -41,7 +41,8 @@ pub enum Start {
     /// The clone that GAN-GCL's cost is relative to in the same environment: `clone_steps` of its `base_steps`. There is
     /// no such cell where GAN-GCL has none.
     BasePolicy,
-    /// Nothing, where GAN-GCL's own start is a clone; there is no such cell where it is not.
+    /// Nothing, where GAN-GCL's own start is a clone; there is no such cell where it is not. From nothing more has to be
+    /// learned: the iterations and trajectories are GAIL's.
     Nothing,
 }
 
@@ -235,16 +236,22 @@ impl Cell<'_> {
 
     /// Its algorithm with all settings.
     pub fn algo(&self) -> Result<Algo, Error> {
-        let mut settings = self.method.settings.clone();
-        let (key, steps) = match self.method.start {
-            Start::Own => return resolve_with(&self.method.algo, self.env, &settings),
-            Start::BasePolicy => ("clone_steps", base_steps(self.env)?),
-            Start::Nothing => ("base_steps", 0),
+        let mut settings = match &self.method.settings {
+            Value::Null => Value::Object(Map::new()),
+            own => own.clone(),
         };
-        if settings.is_null() {
-            settings = Value::Object(Map::new());
+        match self.method.start {
+            Start::Own => {}
+            Start::BasePolicy => settings["clone_steps"] = base_steps(self.env)?.into(),
+            Start::Nothing => {
+                let budget = resolve_with("gail", self.env, &Value::Null)?;
+                settings["base_steps"] = 0.into();
+                if let Some(s) = budget.shared() {
+                    settings["iterations"] = s.iterations.into();
+                    settings["trajectories"] = s.trajectories.into();
+                }
+            }
         }
-        settings[key] = steps.into();
         resolve_with(&self.method.algo, self.env, &settings)
     }
 
