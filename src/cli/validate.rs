@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::common::{Demonstrations, Output};
 use super::fresh::{OnFrozenCost, Place, Title};
+use super::results::Results;
 use super::ui::{number, table};
 use crate::cost::EnergyModel;
 use crate::error::Error;
@@ -28,13 +29,13 @@ pub const FRESH_POLICY: &str = "fresh_policy.safetensors";
 const RANDOM_EPISODES: usize = 32;
 
 /// The validation of a run, if it has been made.
-pub fn read(run: &RunFolder) -> Result<Option<Frozen>, Error> {
-    let Some(mut value) = run.read_json(FILE)? else {
+pub fn read(results: Results) -> Result<Option<Frozen>, Error> {
+    let Some(mut value) = results.read_json(FILE)? else {
         return Ok(None);
     };
     serde_json::from_value(value["frozen"].take())
         .map(Some)
-        .map_err(|e| Error::Failure(format!("{}: {e}", run.file(FILE).display())))
+        .map_err(|e| Error::Failure(format!("{}: {e}", results.found(FILE).display())))
 }
 
 /// Trains fresh policies on the frozen cost of a run, those that are not there yet, and keeps the best.
@@ -46,6 +47,27 @@ pub fn validate(
     interrupt: &AtomicBool,
     output: Output,
 ) -> Result<Option<Frozen>, Error> {
+    let results = Results::of(run);
+    validate_into(
+        results,
+        demonstrations,
+        settings,
+        workers,
+        interrupt,
+        output,
+    )
+}
+
+/// The same with results where they are asked for.
+pub fn validate_into(
+    results: Results,
+    demonstrations: &Demonstrations,
+    settings: &ValidationSettings,
+    workers: usize,
+    interrupt: &AtomicBool,
+    output: Output,
+) -> Result<Option<Frozen>, Error> {
+    let run = results.run();
     let Some(shared) = run.config().algo.shared() else {
         let why = match &run.config().algo {
             Algo::Ibc(_) => "the energy of ibc is a policy's, not a cost of the task",
@@ -60,7 +82,7 @@ pub fn validate(
     if settings.plan().is_empty() {
         return Ok(None);
     }
-    let folder = run.file("validation");
+    let folder = results.file("validation");
     let cost = run.file("cost.safetensors");
     let policy = run.file("policy.safetensors");
     let pool = RolloutPool::new(workers);
@@ -96,8 +118,8 @@ pub fn validate(
     if let Some(frozen) = &frozen {
         let kept = places[frozen.kept].policy();
         let best = std::fs::read(&kept).map_err(Error::io(&kept))?;
-        files::write_atomic(&run.file(FRESH_POLICY), &best)?;
-        run.write_json(
+        files::write_atomic(&results.file(FRESH_POLICY), &best)?;
+        results.write_json(
             FILE,
             &json!({
                 "format": 1,
