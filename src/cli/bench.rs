@@ -361,7 +361,7 @@ pub(super) fn run_cell(
             episodes: EPISODES,
             seed: EVALUATION_SEED,
             robustness: false,
-            pool: RolloutPool::new(workers),
+            workers: RolloutPool::new(workers).into(),
         },
         choice: ActionChoice::Sample,
     };

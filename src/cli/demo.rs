@@ -16,7 +16,7 @@ use super::train::{Request, new_run, work};
 use super::ui::number;
 use super::{record, report};
 use crate::error::Error;
-use crate::evaluate::{Evaluation, Options};
+use crate::evaluate::{Evaluation, Options, Workers};
 use crate::report::html;
 use crate::run::{RunFolder, files, settings};
 
@@ -138,7 +138,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             episodes: 100,
             seed: 1000,
             robustness: true,
-            pool: RolloutPool::new(workers),
+            workers: Workers::new(RolloutPool::new(workers), &interrupt),
         },
         choice: ActionChoice::Sample,
     };

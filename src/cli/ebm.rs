@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::common::{Output, interrupt_flag, parse_override};
+use super::doubts;
 use super::ui::{Counter, interval, number};
 use crate::ebm::{
     self, AgainstTruth, BaseKind, Fit, GeneratorKind, Known, LogLikelihood, Method, Model, Request,
@@ -169,11 +170,8 @@ fn fit(args: &Args, output: Output) -> Result<(), Error> {
     let table = &source.table;
     let dims = landscape_columns(args, table)?;
     table.check_fittable(&source.name)?;
-    for (column, distinct) in table.discrete_columns() {
-        output.remark(&format!(
-            "column `{column}` has {distinct} different values only: a density over it is not well defined, and its \
-             likelihood grows with whatever narrows it"
-        ));
+    for doubt in doubts::of_table(table) {
+        output.remark(&doubt);
     }
     let folder = args
         .output

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 
-use super::common::{Demonstrations, Output, interrupt_flag, parse_override, workers};
+use super::common::{Demonstrations, Output, parse_override, workers};
 use super::evaluated::describe;
 use super::imported::{self, Imported};
+use super::results::{Results, unwritable};
+use super::stoppable::stoppable;
 use super::ui::Counter;
 use super::{compare, compared, transfer, validate};
 use crate::audit::Sealer;
@@ -15,11 +17,11 @@ use crate::cost::{EnergyModel, StepCost};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::{
-    Certified, Comparison, Discriminator, Evaluation, Options, STAGES, Subject, evaluate,
+    Certified, Comparison, Discriminator, Evaluation, Options, STAGES, Subject, Workers, evaluate,
 };
 use crate::expression::Formula;
 use crate::learners::{Learner, Task, bc::Bc};
-use crate::policy::{GaussianPolicy, Learned, Policy};
+use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, Policy};
 use crate::run::settings::Override;
 use crate::run::{Algo, RunFolder, files, settings};
 
@@ -33,13 +35,14 @@ Examples:
   costate evaluate runs/pendulum-bc-0 runs/pendulum-gan-gcl-0
   costate evaluate runs/cart_pole-rl-0 --demos demos/cart_pole --success 'min(0.3 - abs(cart_position), pole_cos - 0.94)'
   costate evaluate demos/pendulum --policy swing.onnx
+  costate evaluate /shared/runs/pendulum-airl-0 --output here
   costate evaluate demos/cart_pole --policy 'push = -9*pole_sin - 2*pole_angular_velocity + 0.5*cart_position + cart_velocity'
   costate evaluate demos/point_maze --cost 'position_x^2 + (position_y - 1)^2'")]
 pub struct Args {
     /// Run folders, several of which are compared at the end; or a folder of demonstrations, with --policy or --cost.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// Somebody else's policy instead of the run's: a .safetensors or .onnx file, an expert's name, `random`,
+    /// Somebody else's policy instead of the run's: a .safetensors or .onnx file (FILE.onnx:OUTPUT where it has several), an expert's name, `random`,
     /// `constant=V,…`, or a formula for every action, `CHANNEL = FORMULA; …`.
     #[arg(long, value_name = "WHO")]
     policy: Option<String>,
@@ -75,6 +78,10 @@ pub struct Args {
     /// Change how policies in variants are trained, on either cost: a setting of `costate expert`.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_override, requires = "transfer")]
     set: Vec<Override>,
+    /// Keep the results of one run in this folder and not in the run's, which may then be one that can only be read; those of
+    /// demonstrations, which are kept nowhere without it.
+    #[arg(short = 'o', long, value_name = "DIR")]
+    output: Option<PathBuf>,
     /// Worker threads; results do not depend on it [default: one a core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
@@ -82,15 +89,19 @@ pub struct Args {
 
 /// How a run is evaluated.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub struct Plan<'a> {
     /// Episodes, seed, workers.
-    pub options: Options,
+    pub options: Options<'a>,
     /// How learned policies act.
     pub choice: ActionChoice,
 }
 
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
+    stoppable(move |interrupt| evaluate_asked(&args, interrupt, output))
+}
+
+fn evaluate_asked(args: &Args, interrupt: &AtomicBool, output: Output) -> Result<(), Error> {
     if args.episodes < 2 {
         return Err(Error::Misuse(format!(
             "--episodes is {}, expected at least 2",
@@ -102,7 +113,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             episodes: args.episodes,
             seed: args.seed,
             robustness: !args.no_robustness,
-            pool: RolloutPool::new(workers(args.workers)?),
+            workers: Workers::new(RolloutPool::new(workers(args.workers)?), interrupt),
         },
         choice: match args.deterministic {
             true => ActionChoice::Mean,
@@ -123,6 +134,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             policy: args.policy.as_deref(),
             cost: args.cost.as_deref(),
             success: args.success.as_deref(),
+            output: args.output.as_deref(),
         };
         let evaluation = imported::evaluate_imported(&imported, plan, output)?;
         return output.result(&evaluation, || describe(&evaluation));
@@ -132,16 +144,20 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             "--policy and --cost take one run or one folder of demonstrations".into(),
         ));
     }
-    let interrupt = interrupt_flag()?;
     if let [path] = args.runs.as_slice() {
-        let evaluation = evaluate_one(&RunFolder::open(path)?, &args, plan, &interrupt, output)?;
+        let evaluation = evaluate_one(&RunFolder::open(path)?, args, plan, interrupt, output)?;
         return output.result(&evaluation, || describe(&evaluation));
+    }
+    if args.output.is_some() {
+        return Err(Error::Misuse(
+            "--output takes the results of one run; evaluate the runs one by one, each with a folder of its own".into(),
+        ));
     }
     // What cannot be compared is refused before minutes are spent on it.
     let runs = compared::open(&args.runs)?;
     for run in &runs {
         output.remark(&format!("{}:", run.path().display()));
-        evaluate_one(run, &args, plan, &interrupt, output)?;
+        evaluate_one(run, args, plan, interrupt, output)?;
         if interrupt.load(Ordering::SeqCst) {
             return Err(Error::Failure(
                 "interrupted; the runs named so far are evaluated".into(),
@@ -164,6 +180,10 @@ fn evaluate_one(
     };
     let demonstrations = open_demonstrations(run, &demos)?;
     let recipe = transfer::recipe(run, &args.transfer, &args.set)?;
+    let results = Results::within(run, args.output.as_deref())?;
+    if args.reoptimize || !args.transfer.is_empty() {
+        results.require_writable()?;
+    }
     let interrupted = || {
         Error::Failure(
             "interrupted; the same command goes on with the fresh policies that are missing".into(),
@@ -171,9 +191,15 @@ fn evaluate_one(
     };
     if args.reoptimize {
         let settings = settings::validation(&run.config().env.name)?;
-        let workers = plan.options.pool.workers();
-        let found =
-            validate::validate(run, &demonstrations, &settings, workers, interrupt, output)?;
+        let workers = plan.options.workers.pool().workers();
+        let found = validate::validate_into(
+            results,
+            &demonstrations,
+            &settings,
+            workers,
+            interrupt,
+            output,
+        )?;
         if found.is_none() {
             return Err(interrupted());
         }
@@ -185,10 +211,16 @@ fn evaluate_one(
         output,
     };
     for name in &args.transfer {
-        let found = transfer::transfer(run, &demonstrations, name, asked)?;
+        let found = transfer::transfer(results, &demonstrations, name, asked)?;
         found.ok_or_else(interrupted)?;
     }
-    evaluate_run(run, &demonstrations, args.success.as_deref(), plan, output)
+    evaluate_into(
+        results,
+        &demonstrations,
+        args.success.as_deref(),
+        plan,
+        output,
+    )
 }
 
 /// The demonstrations of a run, recognised by their fingerprint; for a run that imitates nobody, any of its world.
@@ -237,11 +269,33 @@ pub fn evaluate_run(
     plan: Plan,
     output: Output,
 ) -> Result<Evaluation, Error> {
+    evaluate_into(Results::of(run), demonstrations, success, plan, output)
+}
+
+fn evaluate_into(
+    results: Results,
+    demonstrations: &Demonstrations,
+    success: Option<&str>,
+    plan: Plan,
+    output: Output,
+) -> Result<Evaluation, Error> {
     tch::set_num_threads(1);
+    let run = results.run();
     let success = success_formula(success, demonstrations)?;
     let policy = read_policy(&run.file("policy.safetensors"), demonstrations)?;
     let model = match run.file("cost.safetensors") {
-        file if file.exists() => Some(EnergyModel::read(&file)?),
+        file if file.exists() => {
+            let model = EnergyModel::read(&file)?;
+            same_env("cost", &file, model.env(), demonstrations)?;
+            same_widths(
+                "cost",
+                &file,
+                model.normalizer(),
+                model.action_scale(),
+                demonstrations,
+            )?;
+            Some(model)
+        }
         _ => None,
     };
     let config = run.config();
@@ -253,9 +307,14 @@ pub fn evaluate_run(
     let acting = |policy: &GaussianPolicy| Controller::of(Learned::Gaussian(policy), plan.choice);
     let clone = match run.config().algo {
         Algo::Bc(_) | Algo::Ppo(_) | Algo::Rl(_) => None,
-        _ => Some(acting(&cloned_baseline(run, demonstrations, output)?)),
+        _ => Some(acting(&cloned_baseline(
+            results,
+            demonstrations,
+            plan.options.workers,
+            output,
+        )?)),
     };
-    let fresh = match run.file(validate::FRESH_POLICY) {
+    let fresh = match results.found(validate::FRESH_POLICY) {
         file if file.exists() => Some(acting(&GaussianPolicy::read(&file)?)),
         _ => None,
     };
@@ -318,9 +377,9 @@ pub fn evaluate_run(
         certified,
     };
     let mut evaluation = watched(&subject, plan.options, output)?;
-    evaluation.frozen = validate::read(run)?;
-    evaluation.transfer = transfer::read(run)?;
-    run.write_json("evaluation.json", &evaluation)?;
+    evaluation.frozen = validate::read(results)?;
+    evaluation.transfer = transfer::read(results)?;
+    results.keep(&evaluation, output)?;
     Ok(evaluation)
 }
 
@@ -344,7 +403,10 @@ pub fn watched(subject: &Subject, options: Options, output: Output) -> Result<Ev
 /// A policy that fits the demonstrations' world.
 pub fn read_policy(file: &Path, demonstrations: &Demonstrations) -> Result<Policy, Error> {
     let policy = Policy::read(file)?;
-    same_env("policy", file, policy.learned().env(), demonstrations)?;
+    let learned = policy.learned();
+    same_env("policy", file, learned.env(), demonstrations)?;
+    let (normalizer, scale) = learned.scales();
+    same_widths("policy", file, normalizer, scale, demonstrations)?;
     Ok(policy)
 }
 
@@ -365,6 +427,31 @@ pub fn same_env(
     )))
 }
 
+/// Refuses what was made for other channels of a world of the same name.
+pub fn same_widths(
+    what: &str,
+    file: &Path,
+    normalizer: &Normalizer,
+    scale: &ActionScale,
+    demonstrations: &Demonstrations,
+) -> Result<(), Error> {
+    let spec = demonstrations.factory.spec();
+    let own = [normalizer.mean.len(), scale.centre.len()];
+    let here = [spec.observation.dim(), spec.action.dim()];
+    if own == here {
+        return Ok(());
+    }
+    Err(Error::Misuse(format!(
+        "{}: a {what} of {} observed values and {} actions, but {} has {} and {}",
+        file.display(),
+        own[0],
+        own[1],
+        spec.name,
+        here[0],
+        here[1]
+    )))
+}
+
 /// Where a run keeps its cloned yardstick.
 const BASELINE: &str = "baseline/bc.safetensors";
 
@@ -372,31 +459,36 @@ const BASELINE: &str = "baseline/bc.safetensors";
 /// cloned yardstick of `run`, which would otherwise train the same again.
 pub fn adopt_baseline(run: &RunFolder, clone: &RunFolder) -> Result<(), Error> {
     let policy = GaussianPolicy::read(&clone.file("policy.safetensors"))?;
-    keep_baseline(run, &policy)
+    keep_baseline(Results::of(run), &policy)
 }
 
-fn keep_baseline(run: &RunFolder, policy: &GaussianPolicy) -> Result<(), Error> {
-    let folder = run.file("baseline");
+fn keep_baseline(results: Results, policy: &GaussianPolicy) -> Result<(), Error> {
+    let folder = results.file("baseline");
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    files::write_atomic(&run.file(BASELINE), &policy.to_bytes()?)
+    files::write_atomic(&results.file(BASELINE), &policy.to_bytes()?)
 }
 
 /// Behaviour cloning on the same demonstrations with default settings: the yardstick in every table.
 /// Trained once a run and kept in `baseline/bc.safetensors`.
 fn cloned_baseline(
-    run: &RunFolder,
+    results: Results,
     demonstrations: &Demonstrations,
+    workers: Workers,
     output: Output,
 ) -> Result<GaussianPolicy, Error> {
-    let file = run.file(BASELINE);
+    let run = results.run();
+    let file = results.found(BASELINE);
     if file.exists() {
         return Ok(GaussianPolicy::read(&file)?);
     }
     let count = run.config().imitated()?.episodes;
-    let policy = clone_of(demonstrations, count, run.config().seed, output)?;
-    keep_baseline(run, &policy)?;
-    // Read back: what is evaluated now is what a later evaluation will find.
-    Ok(GaussianPolicy::read(&file)?)
+    let policy = clone_of(demonstrations, count, run.config().seed, workers, output)?;
+    match keep_baseline(results, &policy) {
+        // A run that may only be read: the next evaluation clones the same again.
+        Err(e) if unwritable(&e) => Ok(policy),
+        // Read back: what is evaluated now is what a later evaluation will find.
+        kept => kept.and_then(|()| Ok(GaussianPolicy::read(&results.file(BASELINE))?)),
+    }
 }
 
 /// Behaviour cloning of the first `count` demonstrations with default settings.
@@ -404,6 +496,7 @@ pub fn clone_of(
     demonstrations: &Demonstrations,
     count: usize,
     seed: u64,
+    workers: Workers,
     output: Output,
 ) -> Result<GaussianPolicy, Error> {
     let env = &demonstrations.factory.spec().name;
@@ -425,6 +518,7 @@ pub fn clone_of(
     let mut learner = Bc::new(&settings, &task)?;
     let mut counter = Counter::new(output, "bc", learner.iterations());
     for k in 0..learner.iterations() {
+        workers.check()?;
         learner.iterate(k)?;
         counter.at(k + 1, "baseline: behaviour cloning");
     }

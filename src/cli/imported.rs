@@ -7,16 +7,19 @@ use costate_demos::experts::{ExpertDesign, experts_for};
 use costate_envs::EnvSpec;
 
 use super::common::{Demonstrations, Output};
+use super::doubts;
 use super::evaluate::{
-    Plan, clone_of, open_demonstrations, read_policy, same_env, success_formula, watched,
+    Plan, clone_of, open_demonstrations, read_policy, same_env, same_widths, success_formula,
+    watched,
 };
+use super::results::{Results, keep_in, open_folder};
 use crate::cost::{EnergyModel, StepCost};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
-use crate::evaluate::{Evaluation, Subject};
+use crate::evaluate::{Evaluation, Subject, check_finite};
 use crate::expression::Formula;
 use crate::policy::Learned;
-use crate::policy::imported::{OnnxPolicy, ScriptedPolicy};
+use crate::policy::imported::{OnnxPolicy, ScriptedPolicy, onnx_named};
 use crate::run::RunFolder;
 
 /// What is asked for.
@@ -31,6 +34,8 @@ pub struct Imported<'a> {
     pub cost: Option<&'a str>,
     /// What success is.
     pub success: Option<&'a str>,
+    /// Where results are kept, if anywhere.
+    pub output: Option<&'a Path>,
 }
 
 /// Whether a folder holds demonstrations rather than a run.
@@ -70,24 +75,18 @@ pub fn evaluate_imported(
             place.display()
         )));
     }
+    // What cannot be used is refused before a clone is trained beside it.
     let own = run.as_ref().map(|r| r.file("policy.safetensors"));
-    let all = demonstrations.dataset.episodes().len();
-    let clone = clone_of(&demonstrations, all, plan.options.seed, output)?;
-    let cloned = Controller::of(Learned::Gaussian(&clone), plan.choice);
-    let acting = match (asked.policy, own) {
-        (Some(who), _) => acting(who, &demonstrations, plan)?,
-        (None, Some(file)) => Acting {
+    let given = match (asked.policy, own) {
+        (Some(who), _) => Some(acting(who, &demonstrations, plan)?),
+        (None, Some(file)) => Some(Acting {
             controller: actor(&file, &demonstrations, plan)?,
             name: run
                 .as_ref()
                 .map_or("policy", |r| r.config().algo.name())
                 .into(),
-        },
-        // A cost alone is judged on the clone and its ladder.
-        (None, None) => Acting {
-            controller: cloned.clone(),
-            name: "bc".into(),
-        },
+        }),
+        (None, None) => None,
     };
     let cost: Option<Box<dyn StepCost>> = match (asked.cost, &run) {
         (Some(what), _) => Some(cost(what, &demonstrations)?),
@@ -97,6 +96,39 @@ pub fn evaluate_imported(
         (None, _) => None,
     };
     let success = success_formula(asked.success, &demonstrations)?;
+    let episodes = demonstrations.dataset.episodes();
+    let mut odd = Vec::new();
+    if let (Some(given), Some(_)) = (&given, asked.policy) {
+        odd.extend(doubts::of_policy(
+            &given.controller,
+            demonstrations.factory.spec(),
+            episodes,
+        ));
+    }
+    if let (Some(cost), Some(_)) = (&cost, asked.cost) {
+        check_finite(cost.as_ref(), "expert", episodes)?;
+        odd.extend(doubts::of_cost(cost.as_ref(), episodes));
+    }
+    odd.iter().for_each(|doubt| output.remark(doubt));
+    if let Some(folder) = asked.output {
+        match &run {
+            Some(run) => drop(Results::within(run, Some(folder))?),
+            None => open_folder(folder, place, demonstrations.fingerprint())?,
+        }
+    }
+    let clone = clone_of(
+        &demonstrations,
+        episodes.len(),
+        plan.options.seed,
+        plan.options.workers,
+        output,
+    )?;
+    let cloned = Controller::of(Learned::Gaussian(&clone), plan.choice);
+    // A cost alone is judged on the clone and its ladder.
+    let acting = given.unwrap_or_else(|| Acting {
+        controller: cloned.clone(),
+        name: "bc".into(),
+    });
     let subject = Subject {
         factory: &demonstrations.factory,
         algo: &acting.name,
@@ -112,7 +144,12 @@ pub fn evaluate_imported(
         // The soft value belongs to a cost and the policy that was learned for it.
         certified: None,
     };
-    watched(&subject, plan.options, output)
+    let mut evaluation = watched(&subject, plan.options, output)?;
+    evaluation.statements.extend(odd);
+    if let Some(folder) = asked.output {
+        keep_in(folder, &evaluation)?;
+    }
+    Ok(evaluation)
 }
 
 fn actor(file: &Path, demonstrations: &Demonstrations, plan: Plan) -> Result<Controller, Error> {
@@ -139,12 +176,19 @@ fn acting(who: &str, demonstrations: &Demonstrations, plan: Plan) -> Result<Acti
     let name = path
         .file_stem()
         .map_or(who.into(), |s| s.to_string_lossy().into_owned());
+    if let Some((file, output)) = onnx_named(who) {
+        let policy = OnnxPolicy::read(&file, output, spec)?;
+        return Ok(Acting {
+            controller: Controller::Onnx(Arc::new(policy)),
+            name: file
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into(),
+        });
+    }
     let kind = path.extension().and_then(|e| e.to_str());
     let (controller, name) = match kind {
-        Some("onnx") => {
-            let policy = OnnxPolicy::read(path, spec)?;
-            (Controller::Onnx(Arc::new(policy)), name)
-        }
         Some("safetensors") => {
             there(path)?;
             (actor(path, demonstrations, plan)?, name)
@@ -201,6 +245,13 @@ fn cost(what: &str, demonstrations: &Demonstrations) -> Result<Box<dyn StepCost>
         there(path)?;
         let model = EnergyModel::read(path)?;
         same_env("cost", path, model.env(), demonstrations)?;
+        same_widths(
+            "cost",
+            path,
+            model.normalizer(),
+            model.action_scale(),
+            demonstrations,
+        )?;
         return Ok(Box::new(model));
     }
     let spec = demonstrations.factory.spec();

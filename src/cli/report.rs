@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::common::{Demonstrations, Output};
 use super::evaluate::open_demonstrations;
 use super::landscape::{self, Pair};
+use super::results::unwritable;
 use crate::diagnose::diagnose;
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
@@ -49,7 +50,10 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         .collect::<Result<Vec<_>, _>>()?;
     let file = args.output.unwrap_or_else(|| runs[0].file("report.html"));
     let pages = collect_with(&runs, &args.landscape, output)?;
-    files::write_atomic(&file, html(&pages).as_bytes())?;
+    files::write_atomic(&file, html(&pages).as_bytes()).map_err(|e| match unwritable(&e) {
+        true => Error::Failure(format!("{e}; say where the page goes with -o FILE")),
+        false => e,
+    })?;
     let written = match &args.pictures {
         Some(folder) => write_pictures(folder, &pages)?,
         None => Vec::new(),

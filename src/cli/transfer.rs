@@ -11,6 +11,7 @@ use costate_envs::{EnvConfig, EnvFactory, Episode};
 use super::common::{Demonstrations, Output};
 use super::evaluate::Plan as EvaluationPlan;
 use super::fresh::{OnFrozenCost, Place, Title, Watch, train_missing};
+use super::results::Results;
 use super::ui::{interval, number, score_interval, table};
 use crate::audit::Sealer;
 use crate::cost::EnergyModel;
@@ -35,16 +36,16 @@ const FOLDER: &str = "transfer";
 const POLICIES: u64 = 3;
 
 /// What was found in variants before, by name.
-pub fn read(run: &RunFolder) -> Result<Vec<Transfer>, Error> {
-    let variants = EnvConfig::variants(&run.config().env.name)?;
+pub fn read(results: Results) -> Result<Vec<Transfer>, Error> {
+    let variants = EnvConfig::variants(&results.run().config().env.name)?;
     let mut found = Vec::new();
     for variant in variants {
         let name = format!("{FOLDER}/{}.json", variant.name);
-        if let Some(value) = run.read_json(&name)? {
+        if let Some(value) = results.read_json(&name)? {
             let transfer = serde_json::from_value(value).map_err(|e| {
                 Error::Failure(format!(
                     "{}: {e}; remove it to have the variant evaluated again",
-                    run.file(&name).display()
+                    results.found(&name).display()
                 ))
             })?;
             found.push(transfer);
@@ -69,7 +70,7 @@ fn variant_of(run: &RunFolder, name: &str) -> Result<(EnvFactory, String), Error
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
     /// How everybody is evaluated there.
-    pub plan: EvaluationPlan,
+    pub plan: EvaluationPlan<'a>,
     /// How policies are trained there, as experts are.
     pub recipe: &'a RlSettings,
     /// Stops between iterations.
@@ -92,19 +93,21 @@ pub fn recipe(run: &RunFolder, names: &[String], set: &[Override]) -> Result<RlS
 
 /// Trains what is missing in one variant, plays everybody there and keeps the table; `None` if interrupted.
 pub fn transfer(
-    run: &RunFolder,
+    results: Results,
     demonstrations: &Demonstrations,
     name: &str,
     asked: Asked,
 ) -> Result<Option<Transfer>, Error> {
+    let run = results.run();
     let (factory, summary) = variant_of(run, name)?;
     let Options {
         episodes: count,
         seed,
-        pool,
+        workers,
         ..
     } = asked.plan.options;
-    let folder = run.file(FOLDER).join(name);
+    let pool = workers.pool();
+    let folder = results.file(FOLDER).join(name);
     let imitated = run.config().imitated()?;
     let (trajectories, _) = demonstrations.first(imitated.episodes);
     let task = Task {
@@ -130,15 +133,16 @@ pub fn transfer(
     };
     let act = |policy: &Path, choice| {
         let policy = Policy::read(policy)?;
-        Controller::of(policy.learned(), choice).play(&factory, pool, count, seed)
+        Controller::of(policy.learned(), choice).play(&factory, workers, count, seed)
     };
+    workers.check()?;
     match expert(demonstrations, &factory, count, seed, pool.workers()) {
         Ok(episodes) => add(rows::EXPERT, episodes),
         Err(e) => asked
             .output
             .remark(&format!("{name}: no expert to compare with: {e}")),
     }
-    let random = Controller::Random.play(&factory, pool, count, seed)?;
+    let random = Controller::Random.play(&factory, workers, count, seed)?;
     add(rows::RANDOM, random.clone());
     add(rows::TRUE_COST, act(&on_truth, ActionChoice::Sample)?);
     let own = act(&run.file("policy.safetensors"), asked.plan.choice)?;
@@ -189,7 +193,7 @@ pub fn transfer(
         rows: standard.rows(&played, seed),
         frozen,
     };
-    run.write_json(&format!("{FOLDER}/{name}.json"), &found)?;
+    results.write_json(&format!("{FOLDER}/{name}.json"), &found)?;
     Ok(Some(found))
 }
 
@@ -214,7 +218,7 @@ fn best_on_true_cost(
         let (interrupted, advance) = (|| watch.interrupted(), || watch.advance(1));
         on_true_cost(&place.settings, task, place.seed, &interrupted, &advance)
     };
-    let pool = asked.plan.options.pool;
+    let pool = asked.plan.options.workers.pool();
     let trained = train_missing(&places, pool, asked.interrupt, title, asked.output, train)?;
     Ok(trained.and_then(|all| {
         let best = places.iter().zip(&all).max_by(|(_, a), (_, b)| {

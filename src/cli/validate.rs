@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::common::{Demonstrations, Output};
 use super::fresh::{OnFrozenCost, Place, Title};
+use super::results::Results;
 use super::ui::{number, table};
 use crate::audit::Sealer;
 use crate::cost::EnergyModel;
@@ -30,13 +31,13 @@ pub const FRESH_POLICY: &str = "fresh_policy.safetensors";
 const RANDOM_EPISODES: usize = 32;
 
 /// The validation of a run, if it has been made.
-pub fn read(run: &RunFolder) -> Result<Option<Frozen>, Error> {
-    let Some(mut value) = run.read_json(FILE)? else {
+pub fn read(results: Results) -> Result<Option<Frozen>, Error> {
+    let Some(mut value) = results.read_json(FILE)? else {
         return Ok(None);
     };
     serde_json::from_value(value["frozen"].take())
         .map(Some)
-        .map_err(|e| Error::Failure(format!("{}: {e}", run.file(FILE).display())))
+        .map_err(|e| Error::Failure(format!("{}: {e}", results.found(FILE).display())))
 }
 
 /// Trains fresh policies on the frozen cost of a run, those that are not there yet, and keeps the best.
@@ -48,6 +49,27 @@ pub fn validate(
     interrupt: &AtomicBool,
     output: Output,
 ) -> Result<Option<Frozen>, Error> {
+    let results = Results::of(run);
+    validate_into(
+        results,
+        demonstrations,
+        settings,
+        workers,
+        interrupt,
+        output,
+    )
+}
+
+/// The same with results where they are asked for.
+pub fn validate_into(
+    results: Results,
+    demonstrations: &Demonstrations,
+    settings: &ValidationSettings,
+    workers: usize,
+    interrupt: &AtomicBool,
+    output: Output,
+) -> Result<Option<Frozen>, Error> {
+    let run = results.run();
     let Some(shared) = run.config().algo.shared() else {
         let why = match &run.config().algo {
             Algo::Ibc(_) => "the energy of ibc is a policy's, not a cost of the task",
@@ -69,7 +91,7 @@ pub fn validate(
                 .into(),
         ));
     }
-    let folder = run.file("validation");
+    let folder = results.file("validation");
     let cost = run.file("cost.safetensors");
     let policy = run.file("policy.safetensors");
     let pool = RolloutPool::new(workers);
@@ -106,8 +128,8 @@ pub fn validate(
     if let Some(frozen) = &frozen {
         let kept = places[frozen.kept].policy();
         let best = std::fs::read(&kept).map_err(Error::io(&kept))?;
-        files::write_atomic(&run.file(FRESH_POLICY), &best)?;
-        run.write_json(
+        files::write_atomic(&results.file(FRESH_POLICY), &best)?;
+        results.write_json(
             FILE,
             &json!({
                 "format": 1,

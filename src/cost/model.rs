@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 use super::expansion::Expansion;
 use super::scalar::ScalarFunction;
 use crate::batch::TrajectoryBatch;
-use crate::nn::{self, StateDict, StateError};
+use crate::nn::{self, Computation, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 
 /// The family of c_θ and of the soft value V.
@@ -82,6 +82,7 @@ struct Header {
     log_z: f64,
     #[serde(default)]
     shaping: Shaping,
+    computation: Option<Computation>,
     /// Indices of the channels that the cost sees; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     seen: Vec<i64>,
@@ -92,6 +93,112 @@ struct Header {
 
 /// Version of the cost file: 2 since it says how V shapes the cost.
 const FORMAT: u32 = 2;
+
+/// What the file says about how to compute the cost.
+fn computation(settings: &CostSettings) -> Computation {
+    let input = match settings.state_only {
+        true => "state[seen]",
+        false => "concatenate(state[seen], u)",
+    };
+    let (layers, function) = match settings.form {
+        CostForm::Neural => (settings.hidden.len() + 1, "output[0]"),
+        CostForm::Features => (settings.hidden.len() + 1, "sum(output**2)"),
+        CostForm::Quadratic => (
+            0,
+            "input @ (cost.quadratic + cost.quadratic.T) @ input / 4 + cost.linear @ input",
+        ),
+    };
+    let formulas = [
+        (
+            "state",
+            "clip((observation - normalizer.mean) / normalizer.std, -normalizer.clip, normalizer.clip)",
+        ),
+        (
+            "u",
+            "(action - action_scale.centre) / action_scale.half_range",
+        ),
+        ("input", input),
+        ("function", function),
+        (
+            "cost",
+            "function + settings.action_penalty * sum(u**2) - log of the density of the Gaussian policy below base., if there \
+             is one",
+        ),
+        (
+            "seen",
+            "all channels where the header has no list of that name",
+        ),
+    ];
+    Computation::new("cost.", layers, &formulas)
+}
+
+impl Header {
+    /// Entries of what the cost's function sees.
+    fn inputs(&self) -> usize {
+        let states = match self.seen.len() {
+            0 => self.normalizer.mean.len(),
+            some => some,
+        };
+        match self.settings.state_only {
+            true => states,
+            false => states + self.action_scale.half_range.len(),
+        }
+    }
+
+    /// What of a header read from a file is no model's, or does not fit its tensors.
+    fn check(&self, state: &StateDict) -> Result<(), String> {
+        self.normalizer.check()?;
+        self.action_scale.check()?;
+        self.computation.iter().try_for_each(Computation::check)?;
+        if let Shaping::Discounted { discount } = self.shaping
+            && !(discount > 0.0 && discount <= 1.0)
+        {
+            return Err(format!(
+                "its shaping has a discount of {discount}, expected in (0, 1]"
+            ));
+        }
+        let (o, a) = (
+            self.normalizer.mean.len(),
+            self.action_scale.half_range.len(),
+        );
+        let settings = &self.settings;
+        if !(settings.action_penalty.is_finite() && settings.action_penalty >= 0.0) {
+            return Err(format!(
+                "settings.action_penalty is {}, expected a number of at least 0",
+                settings.action_penalty
+            ));
+        }
+        let inside = |i: &i64| (0..o as i64).contains(i);
+        let twice = (1..self.seen.len()).any(|i| self.seen[..i].contains(&self.seen[i]));
+        if twice || !self.seen.iter().all(inside) {
+            return Err(format!(
+                "seen is {:?}, expected different channels of 0 to {}",
+                self.seen,
+                o - 1
+            ));
+        }
+        let fits = |prefix: &str, dim: usize| {
+            ScalarFunction::check(state, prefix, settings.form, dim, &settings.hidden)
+        };
+        let of = |e: StateError| e.to_string();
+        fits("cost.", self.inputs()).map_err(of)?;
+        if settings.start_value {
+            let form = match settings.form {
+                // V of features is a network of its own.
+                CostForm::Features => CostForm::Neural,
+                form => form,
+            };
+            let value = ScalarFunction::check(state, "value.", form, o, &settings.hidden);
+            value.map_err(of)?;
+        }
+        if let Some(base) = &self.base {
+            base.check()?;
+            let layers = state.check_layers("base.policy.", &base.sizes(o, a));
+            layers.map_err(of)?;
+        }
+        Ok(())
+    }
+}
 
 /// c_θ(s, a), and the soft value V(s) = log ∫ exp(−cost to go): V(s_0) carries log Z's dependence on
 /// the start, −V(s_T) stands for the cost after the horizon.
@@ -136,18 +243,13 @@ impl EnergyModel {
             action_scale,
             log_z: 0.0,
             shaping: Shaping::default(),
+            computation: Some(computation(settings)),
             seen: seen.to_vec(),
             base: None,
         };
         let o = header.normalizer.mean.len();
-        let a = header.action_scale.half_range.len();
         let hidden = &settings.hidden;
-        let states = if seen.is_empty() { o } else { seen.len() };
-        let inputs = if settings.state_only {
-            states
-        } else {
-            states + a
-        };
+        let inputs = header.inputs();
         let cost = match settings.form {
             CostForm::Neural => ScalarFunction::neural(inputs, hidden, rng),
             CostForm::Features => ScalarFunction::features(inputs, hidden, rng),
@@ -458,6 +560,7 @@ impl EnergyModel {
             file: file.display().to_string(),
             reason,
         };
+        header.check(&state).map_err(foreign)?;
         let mut rng = costate_envs::rng::stream(0, "discarded", 0);
         let Header {
             env,

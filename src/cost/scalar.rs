@@ -3,7 +3,8 @@
 use costate_envs::rng::Stream;
 use tch::{Kind, Tensor};
 
-use crate::nn::Mlp;
+use super::CostForm;
+use crate::nn::{Mlp, StateDict, StateError};
 
 /// f(x) for rows x, `[N, dim] → [N]`.
 #[derive(Debug)]
@@ -40,6 +41,26 @@ impl ScalarFunction {
             .chain([outputs])
             .collect();
         Self::Features(Mlp::new(&sizes, 0.1, Kind::Float, rng))
+    }
+
+    /// Checks that `state` has the weights of a function of this form below `prefix`, before one is made.
+    pub fn check(
+        state: &StateDict,
+        prefix: &str,
+        form: CostForm,
+        dim: usize,
+        hidden: &[usize],
+    ) -> Result<(), StateError> {
+        let outputs = match form {
+            CostForm::Quadratic => {
+                state.check_shape(&format!("{prefix}quadratic"), &[dim, dim])?;
+                return state.check_shape(&format!("{prefix}linear"), &[dim]);
+            }
+            CostForm::Neural => 1,
+            CostForm::Features => hidden.last().copied().unwrap_or(dim),
+        };
+        let sizes = [&[dim], hidden, &[outputs]].concat();
+        state.check_layers(prefix, &sizes)
     }
 
     /// The zero quadratic.

@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::table::{Table, unknown_column};
 use crate::error::Error;
+use crate::lfs;
 
 /// Reads the columns `wanted` (all without) of a CSV file with a header, a Parquet file, or the states and actions of a
 /// dataset folder.
@@ -40,6 +41,11 @@ pub fn read(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
         .extension()
         .and_then(|e| e.to_str())
         .map(str::to_ascii_lowercase);
+    if metadata.is_file()
+        && let Some(advice) = pointer(path)?
+    {
+        return Err(Error::Misuse(format!("{name}: {advice}")));
+    }
     match extension.as_deref() {
         _ if metadata.is_dir() => dataset(path, wanted),
         Some("csv") => csv(path, wanted),
@@ -48,6 +54,15 @@ pub fn read(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
             "{name}: expected a file that ends in .csv or .parquet, or a dataset folder"
         ))),
     }
+}
+
+/// What to do about a file that stands for another.
+fn pointer(path: &Path) -> Result<Option<String>, Error> {
+    let mut beginning = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(200).read_to_end(&mut beginning))
+        .map_err(Error::io(path))?;
+    Ok(lfs::advice(&beginning))
 }
 
 /// Where the wanted columns stand among all, with names; all without.
@@ -371,6 +386,15 @@ mod tests {
         assert_eq!(table.values(), [1.0, 5.0]);
         let message = refused("t.csv", b",a\n0,1\n", Some(&[""]));
         assert!(message.contains("column 1 has no name"), "{message}");
+    }
+
+    #[test]
+    fn pointers_of_git_lfs_are_told_from_tables() {
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n";
+        for name in ["t.csv", "t.parquet"] {
+            let message = refused(name, pointer, None);
+            assert!(message.contains("`git lfs pull`"), "{message}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub struct Split {
 
 impl Table {
     /// A table from its values, row by row. All must be finite, and as many as whole rows take.
-    pub(super) fn new(columns: Vec<String>, values: Vec<f64>) -> Self {
+    pub(crate) fn new(columns: Vec<String>, values: Vec<f64>) -> Self {
         debug_assert!(!columns.is_empty() && values.len().is_multiple_of(columns.len()));
         Self {
             columns,
@@ -158,21 +158,6 @@ impl Table {
             }
         }
         Ok(())
-    }
-
-    /// Columns whose values repeat so often that they are hardly continuous, with how many values they have.
-    pub fn discrete_columns(&self) -> Vec<(&str, usize)> {
-        let distinct = |i: usize| {
-            let mut values: Vec<f64> = self.rows().map(|r| r[i]).collect();
-            values.sort_by(f64::total_cmp);
-            values.dedup();
-            values.len()
-        };
-        let counted = self.columns.iter().enumerate();
-        counted
-            .map(|(i, name)| (name.as_str(), distinct(i)))
-            .filter(|(_, count)| count * 20 < self.len())
-            .collect()
     }
 
     /// The rows apart: a share `held_out` of all in (0, 1), drawn with `seed`, then a tenth of the rest for choosing. Groups
@@ -304,6 +289,5 @@ mod tests {
             "{two}"
         );
         assert!(episodes(&[30, 40, 1]).check_fittable("").is_ok());
-        assert_eq!(table(100).discrete_columns(), [("b", 3)]);
     }
 }

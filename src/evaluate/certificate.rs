@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use costate_envs::actor::Actor;
 use costate_envs::rng::{derive_seed, stream};
-use costate_envs::rollout::RolloutPool;
 use costate_envs::{End, Env, EnvError, EnvFactory, Episode, SavedState};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::replay;
 use super::statistics::{Estimate, bootstrap_clusters};
+use super::workers::Workers;
 use crate::cost::{Dims, StepCost};
 use crate::error::Error;
 
@@ -78,13 +78,13 @@ pub fn certificate(
     factory: &EnvFactory,
     certified: Certified,
     episodes: &[Episode],
-    pool: RolloutPool,
+    workers: Workers,
     seed: u64,
 ) -> Result<Option<Certificate>, Error> {
     let horizon = factory.spec().horizon.min(HORIZON);
     let count = episodes.len().min(TRAJECTORIES);
     let actor = certified.actor;
-    let one = |env: &mut Box<dyn Env>, i: usize| -> Result<(Vec<usize>, Vec<Rollout>), EnvError> {
+    let one = |env: &mut Box<dyn Env>, i: usize| -> Result<(Vec<usize>, Vec<Rollout>), Error> {
         let length = episodes[i].trajectory.len();
         let mut steps: Vec<usize> = (0..STATES)
             .map(|j| j * (length - 1) / (STATES - 1))
@@ -98,6 +98,7 @@ pub fn certificate(
         })?;
         let mut rollouts = Vec::with_capacity(states.len() * ROLLOUTS);
         for state in &states {
+            workers.check()?;
             for k in 0..ROLLOUTS {
                 let noise = derive_seed(seed, "certificate", (i * ROLLOUTS + k) as u64);
                 rollouts.push(roll_out(env.as_mut(), actor, state, horizon, noise)?);
@@ -105,10 +106,7 @@ pub fn certificate(
         }
         Ok((steps, rollouts))
     };
-    let found: Vec<(Vec<usize>, Vec<Rollout>)> = pool
-        .map(count, || factory.build(), one)
-        .into_iter()
-        .collect::<Result<_, _>>()?;
+    let found = workers.map(count, || factory.build(), one)?;
     let spec = factory.spec();
     let dims = Dims {
         observation: spec.observation.dim(),
@@ -249,7 +247,7 @@ mod tests {
     fn found(gain: [f32; 2]) -> Certificate {
         let factory = EnvConfig::named("lq").unwrap().factory().unwrap();
         let actor = linear(gain);
-        let pool = RolloutPool::new(1);
+        let pool = Workers::from(costate_envs::rollout::RolloutPool::new(1));
         let acting = Controller::Actor(actor.clone(), ActionChoice::Sample);
         let episodes = acting.play(&factory, pool, 12, 3).unwrap();
         let cost = Formula::parse("s0^2 + s1^2", factory.spec(), true).unwrap();

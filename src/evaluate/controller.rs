@@ -7,12 +7,13 @@ use costate_demos::record::{play, uniform};
 use costate_envs::actor::{Actor, Scratch};
 use costate_envs::implicit::{ImplicitActor, ImplicitScratch};
 use costate_envs::rng::{Stream, stream};
-use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
+use costate_envs::rollout::{ActionChoice, Job, Runner};
 use costate_envs::{Env, EnvError, EnvFactory, EnvSpec, Episode};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::episodes;
+use super::workers::Workers;
 use crate::error::Error;
 use crate::policy::Learned;
 use crate::policy::imported::{OnnxPolicy, ScriptedPolicy};
@@ -35,6 +36,9 @@ pub enum Controller {
     /// An expert with its noise, which sees the state itself.
     Expert(ExpertDesign),
 }
+
+/// Writes the action for an observation.
+type Answer<'a> = Box<dyn FnMut(&[f32], &mut [f32]) + 'a>;
 
 /// What is done to a controller while it acts.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -88,38 +92,75 @@ impl Controller {
         }
     }
 
+    /// What it answers to observations without noise; `None` for whoever does not look at observations.
+    pub fn answers(&self, spec: &EnvSpec, observations: &[&[f32]]) -> Option<Vec<Vec<f32>>> {
+        let mut noise = stream(0, "answers", 0);
+        let mut answer: Answer = match self {
+            Self::Actor(actor, _) => {
+                let mut scratch = actor.scratch();
+                Box::new(move |observation, action| {
+                    actor.forward(observation, &mut scratch);
+                    action.copy_from_slice(&scratch.mean);
+                })
+            }
+            Self::Implicit(actor, _) => {
+                let mut scratch = actor.scratch();
+                Box::new(move |observation, action| {
+                    actor.refine(observation, &mut noise, &mut scratch);
+                    actor.least(&scratch, action);
+                })
+            }
+            Self::Onnx(policy) => Box::new(|observation, action| policy.act(observation, action)),
+            Self::Scripted(policy) => {
+                Box::new(|observation, action| policy.act(observation, action))
+            }
+            Self::Constant(_) | Self::Random | Self::Expert(_) => return None,
+        };
+        let one = |observation: &&[f32]| {
+            let mut action = vec![0.0; spec.action.dim()];
+            answer(observation, &mut action);
+            action
+        };
+        Some(observations.iter().map(one).collect())
+    }
+
     /// Episodes from the starts of the stream `evaluation`, undisturbed.
-    pub fn play(
+    pub fn play<'w>(
         &self,
         factory: &EnvFactory,
-        pool: RolloutPool,
+        workers: impl Into<Workers<'w>>,
         count: usize,
         seed: u64,
     ) -> Result<Vec<Episode>, Error> {
         let jobs: Vec<Job> = (0..count)
             .map(|i| Job::new(episodes::start(seed, i)))
             .collect();
-        self.play_jobs(factory, pool, &jobs)
+        self.play_jobs(factory, workers, &jobs)
     }
 
     /// An episode a job, undisturbed.
-    pub fn play_jobs(
+    pub fn play_jobs<'w>(
         &self,
         factory: &EnvFactory,
-        pool: RolloutPool,
+        workers: impl Into<Workers<'w>>,
         jobs: &[Job],
     ) -> Result<Vec<Episode>, Error> {
+        let workers = workers.into();
         match self {
-            Self::Actor(actor, choice) => Ok(pool.collect(factory, actor, *choice, jobs)?),
-            _ => self.play_each(factory, pool, &Disturbance::default(), jobs),
+            Self::Actor(actor, choice) => workers.map(
+                jobs.len(),
+                || Runner::new(factory, actor),
+                |runner, i| Ok(runner.run(*choice, jobs[i])?),
+            ),
+            _ => self.play_each(factory, workers, &Disturbance::default(), jobs),
         }
     }
 
     /// The same episodes under a disturbance.
-    pub fn play_disturbed(
+    pub fn play_disturbed<'w>(
         &self,
         factory: &EnvFactory,
-        pool: RolloutPool,
+        workers: impl Into<Workers<'w>>,
         disturbance: &Disturbance,
         count: usize,
         seed: u64,
@@ -127,13 +168,13 @@ impl Controller {
         let jobs: Vec<Job> = (0..count)
             .map(|i| Job::new(episodes::start(seed, i)))
             .collect();
-        self.play_each(factory, pool, disturbance, &jobs)
+        self.play_each(factory, workers.into(), disturbance, &jobs)
     }
 
     fn play_each(
         &self,
         factory: &EnvFactory,
-        pool: RolloutPool,
+        workers: Workers,
         disturbance: &Disturbance,
         jobs: &[Job],
     ) -> Result<Vec<Episode>, Error> {
@@ -143,9 +184,7 @@ impl Controller {
             let act = |env: &dyn Env, action: &mut [f32]| acting.act(env, action);
             Ok(play(env.as_mut(), i, start, act)?)
         };
-        pool.map(jobs.len(), || factory.build(), one)
-            .into_iter()
-            .collect()
+        workers.map(jobs.len(), || factory.build(), one)
     }
 }
 

@@ -73,7 +73,7 @@ pub fn ladder(subject: &Subject, options: Options) -> Result<Vec<Group>, Error> 
         let count = (options.episodes / 2).max(2);
         let found = base.play_disturbed(
             subject.factory,
-            options.pool,
+            options.workers,
             &disturbance,
             count,
             options.seed,

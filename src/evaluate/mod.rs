@@ -13,10 +13,10 @@ pub mod occupancy;
 pub mod robustness;
 pub mod statistics;
 pub mod transfer;
+pub mod workers;
 
 use std::collections::BTreeMap;
 
-use costate_envs::rollout::RolloutPool;
 use costate_envs::{EnvFactory, Episode, Success, Trajectory};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,7 @@ pub use certificate::{Certificate, Certified};
 use controller::Controller;
 pub use cost::{
     Comparison, Correlation, CostPoint, CostReport, Discriminator, DiscriminatorFigures,
+    check_finite,
 };
 pub use frozen::Frozen;
 pub use groups::{Group, Groups};
@@ -34,6 +35,7 @@ use occupancy::{OccupancyDistance, Reference};
 pub use robustness::Curve;
 use statistics::{Estimate, bootstrap, mean_interval};
 pub use transfer::Transfer;
+pub use workers::Workers;
 
 /// Name of the kept fresh policy's row.
 pub const FRESH: &str = "fresh, on the frozen cost";
@@ -228,7 +230,7 @@ impl Subject<'_> {
 
 /// How to evaluate.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct Options<'a> {
     /// Episodes of each policy.
     pub episodes: usize,
     /// Seed of the starts.
@@ -236,7 +238,7 @@ pub struct Options {
     /// Whether scores under noise and in variants are measured too.
     pub robustness: bool,
     /// Worker threads.
-    pub pool: RolloutPool,
+    pub workers: Workers<'a>,
 }
 
 /// Stages of an evaluation, for a progress bar.
@@ -251,17 +253,21 @@ pub fn evaluate(
     let Options {
         episodes: count,
         seed,
-        pool,
+        workers,
         ..
     } = options;
     let factory = subject.factory;
-    progress(0, "episodes of the policy and of random actions");
+    let mut progress = |stage, what: &str| {
+        progress(stage, what);
+        workers.check()
+    };
+    progress(0, "episodes of the policy and of random actions")?;
     let play = |controller: &Controller| -> Result<Vec<Episode>, Error> {
-        Ok(subject.judged(controller.play(factory, pool, count, seed)?))
+        Ok(subject.judged(controller.play(factory, workers, count, seed)?))
     };
     let learned = play(&subject.controller)?;
     let random = play(&Controller::Random)?;
-    progress(1, "episodes of the policies to compare with");
+    progress(1, "episodes of the policies to compare with")?;
     let of_other = |other: &Option<Controller>| other.as_ref().map(&play).transpose();
     let (cloned, fresh) = (of_other(&subject.clone)?, of_other(&subject.fresh)?);
     let demonstrations = subject.judged(subject.demonstrations.to_vec());
@@ -275,38 +281,41 @@ pub fn evaluate(
             factory.spec().name
         ))
     })?;
-    progress(2, "distances from the demonstrations");
+    progress(2, "distances from the demonstrations")?;
     let reference = Reference::of(&trajectories(&demonstrations), seed);
-    let compared = |policy: &str, episodes: &[Episode]| {
-        let occupancy = reference
-            .as_ref()
-            .and_then(|r| r.distance(&trajectories(episodes)));
-        Row {
+    let compared = |policy: &str, episodes: &[Episode]| -> Result<Row, Error> {
+        let occupancy = match &reference {
+            Some(reference) => reference.distance(&trajectories(episodes), workers)?,
+            None => None,
+        };
+        Ok(Row {
             modes: modes(factory, episodes),
             ..scale.row(policy, episodes, occupancy, seed)
-        }
+        })
     };
     let mut rows = vec![
         Row {
             modes: modes(factory, &demonstrations),
             ..scale.row("expert", &demonstrations, None, seed)
         },
-        compared("random", &random),
+        compared("random", &random)?,
     ];
-    rows.extend(cloned.as_deref().map(|episodes| compared("bc", episodes)));
-    let own = compared(subject.algo, &learned);
+    let of =
+        |name: &str, episodes: Option<&[Episode]>| episodes.map(|e| compared(name, e)).transpose();
+    rows.extend(of("bc", cloned.as_deref())?);
+    let own = compared(subject.algo, &learned)?;
     rows.push(own.clone());
-    rows.extend(fresh.as_deref().map(|episodes| compared(FRESH, episodes)));
+    rows.extend(of(FRESH, fresh.as_deref())?);
     let mut statements = said_of(subject, &demonstrations, &own, &scale);
 
     let mut certificate = None;
     if let Some(certified) = subject.certified {
-        progress(3, "the soft value along the way");
-        certificate = certificate::certificate(factory, certified, &learned, pool, seed)?;
+        progress(3, "the soft value along the way")?;
+        certificate = certificate::certificate(factory, certified, &learned, workers, seed)?;
     }
     let mut cost = None;
     if let Some(judged) = subject.cost {
-        progress(4, "the ladder of degraded policies");
+        progress(4, "the ladder of degraded policies")?;
         let groups = Groups {
             expert: Group::new("expert", demonstrations),
             learned: Group::new(subject.algo, learned),
@@ -314,17 +323,17 @@ pub fn evaluate(
             clone: cloned.map(|episodes| Group::new("bc", episodes)),
             rungs: groups::ladder(subject, options)?,
         };
-        progress(5, "the cost against the true one");
-        let found = cost::report(factory, judged, subject.discriminator, &groups, seed)?;
+        progress(5, "the cost against the true one")?;
+        let found = cost::report(factory, judged, subject.discriminator, &groups, options)?;
         statements.extend(found.statements);
         cost = Some(found.report);
     }
     let mut robustness = Vec::new();
     if options.robustness {
-        progress(6, "scores under noise and in variants");
+        progress(6, "scores under noise and in variants")?;
         robustness = robustness::curves(subject, &scale, options)?;
     }
-    progress(STAGES, "done");
+    progress(STAGES, "done")?;
     Ok(Evaluation {
         format: 1,
         env: factory.spec().name.clone(),

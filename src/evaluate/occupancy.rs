@@ -10,6 +10,9 @@ use rand::seq::SliceRandom;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
+use super::workers::Workers;
+use crate::error::Error;
+
 /// Steps taken from an episode, evenly spaced.
 const STEPS: usize = 32;
 /// Directions of the sliced distance.
@@ -71,19 +74,27 @@ impl Reference {
     }
 
     /// How far the state-action occupancy of `episodes` is from it; none with fewer than two.
-    pub fn distance(&self, episodes: &[&Trajectory]) -> Option<OccupancyDistance> {
+    ///
+    /// Errors: interrupted.
+    pub fn distance(
+        &self,
+        episodes: &[&Trajectory],
+        workers: Workers,
+    ) -> Result<Option<OccupancyDistance>, Error> {
         if episodes.len() < 2 {
-            return None;
+            return Ok(None);
         }
         let own = self.scale.bags(episodes);
-        let (mmd_squared, p_value) = permutation_test(&own, &self.bags, &mut self.rng.clone());
+        let (mmd_squared, p_value) =
+            permutation_test(&own, &self.bags, &mut self.rng.clone(), workers)?;
         let (all, reference) = (own.concat(), self.bags.concat());
-        Some(OccupancyDistance {
+        workers.check()?;
+        Ok(Some(OccupancyDistance {
             sliced_wasserstein: sliced_wasserstein(&all, &reference, &self.directions),
             within_reference: self.within,
             mmd_squared,
             p_value,
-        })
+        }))
     }
 }
 
@@ -189,12 +200,18 @@ fn wasserstein(a: &[f64], b: &[f64]) -> f64 {
 /// The kernel of two episodes is the mean of a Gaussian kernel over their points, its width the median distance
 /// of points (Gretton et al. 2012, section 8). Exchanging labels of episodes keeps the level exact:
 /// p = (1 + #{MMD_b ≥ MMD}) / (1 + B).
-fn permutation_test(own: &[Bag], other: &[Bag], rng: &mut Stream) -> (f64, f64) {
+fn permutation_test(
+    own: &[Bag],
+    other: &[Bag],
+    rng: &mut Stream,
+    workers: Workers,
+) -> Result<(f64, f64), Error> {
     let bags: Vec<&Bag> = own.iter().chain(other).collect();
     let width = median_distance(&bags, rng);
     let n = bags.len();
     let mut gram = vec![0.0; n * n];
     for i in 0..n {
+        workers.check()?;
         for j in 0..=i {
             let mean = mean_kernel(bags[i], bags[j], width);
             (gram[i * n + j], gram[j * n + i]) = (mean, mean);
@@ -202,13 +219,13 @@ fn permutation_test(own: &[Bag], other: &[Bag], rng: &mut Stream) -> (f64, f64) 
     }
     let mut order: Vec<usize> = (0..n).collect();
     let found = mmd_squared(&gram, &order, own.len());
-    let reached = (0..EXCHANGES)
-        .filter(|_| {
-            order.shuffle(rng);
-            mmd_squared(&gram, &order, own.len()) >= found
-        })
-        .count();
-    (found, (1 + reached) as f64 / (1 + EXCHANGES) as f64)
+    let mut reached = 0;
+    for _ in 0..EXCHANGES {
+        workers.check()?;
+        order.shuffle(rng);
+        reached += usize::from(mmd_squared(&gram, &order, own.len()) >= found);
+    }
+    Ok((found, (1 + reached) as f64 / (1 + EXCHANGES) as f64))
 }
 
 fn mean_kernel(a: &Bag, b: &Bag, width: f64) -> f64 {
@@ -285,7 +302,10 @@ mod tests {
     }
 
     fn compare(a: &[Trajectory], b: &[Trajectory], seed: u64) -> Option<OccupancyDistance> {
-        Reference::of(&b.iter().collect::<Vec<_>>(), seed)?.distance(&a.iter().collect::<Vec<_>>())
+        let reference = Reference::of(&b.iter().collect::<Vec<_>>(), seed)?;
+        let workers = costate_envs::rollout::RolloutPool::new(1).into();
+        let found = reference.distance(&a.iter().collect::<Vec<_>>(), workers);
+        found.expect("nobody interrupts")
     }
 
     /// Seen to fail with single steps exchanged instead of episodes: four nulls in five are rejected.

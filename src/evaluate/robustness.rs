@@ -132,7 +132,7 @@ fn level_point(
     let scored = |(name, controller): &(&str, &Controller)| {
         let played = controller.play_disturbed(
             subject.factory,
-            options.pool,
+            options.workers,
             disturbance,
             episodes(options),
             options.seed,
@@ -163,7 +163,8 @@ fn variants(
         }
         let factory = config.factory()?;
         let scored = |(name, controller): &(&str, &Controller)| {
-            let played = controller.play(&factory, options.pool, episodes(options), options.seed);
+            let played =
+                controller.play(&factory, options.workers, episodes(options), options.seed);
             Ok(scored(name, &played?, scale, options.seed))
         };
         points.push(Point {

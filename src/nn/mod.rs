@@ -1,10 +1,12 @@
 //! Networks and their optimiser on libtorch, initialised from named streams only.
 
 mod adam;
+mod computation;
 mod mlp;
 mod state;
 
 pub use adam::{Adam, AdamSettings};
+pub use computation::Computation;
 pub use mlp::Mlp;
 pub use state::{StateDict, StateError};
 

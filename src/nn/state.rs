@@ -115,6 +115,38 @@ impl StateDict {
         }
     }
 
+    /// Checks that the layers `{prefix}{i}.weight` and `{prefix}{i}.bias` lead through `sizes`, before a network of these sizes
+    /// is made: what a header says can be any number.
+    pub fn check_layers(&self, prefix: &str, sizes: &[usize]) -> Result<(), StateError> {
+        for (i, pair) in sizes.windows(2).enumerate() {
+            let (inputs, outputs) = (pair[0], pair[1]);
+            self.check_shape(&format!("{prefix}{i}.weight"), &[outputs, inputs])?;
+            self.check_shape(&format!("{prefix}{i}.bias"), &[outputs])?;
+        }
+        match self.0.get(&format!("{prefix}{}.weight", sizes.len() - 1)) {
+            None => Ok(()),
+            Some(_) => Err(StateError::Mismatch {
+                name: format!("{prefix}{}.weight", sizes.len() - 1),
+                got: "there".into(),
+                expected: format!("{} layers", sizes.len() - 1),
+            }),
+        }
+    }
+
+    /// Checks a tensor's shape.
+    pub fn check_shape(&self, name: &str, shape: &[usize]) -> Result<(), StateError> {
+        let found = self.get(name)?.size();
+        // No overflow: sizes of tensors are never negative.
+        match found.iter().map(|d| *d as usize).eq(shape.iter().copied()) && !shape.contains(&0) {
+            true => Ok(()),
+            false => Err(StateError::Mismatch {
+                name: name.into(),
+                got: format!("{found:?}"),
+                expected: format!("{shape:?} by the file's settings"),
+            }),
+        }
+    }
+
     /// Overwrites `target` (in place: whoever shares its storage sees it) with the tensor `name`.
     pub fn copy_to(&self, name: &str, target: &mut Tensor) -> Result<(), StateError> {
         let source = self.get(name)?;
@@ -204,6 +236,12 @@ impl StateDict {
             file: name.clone(),
             reason,
         };
+        if let Some(advice) = crate::lfs::advice(&bytes) {
+            return Err(StateError::Foreign {
+                file: name.clone(),
+                reason: advice,
+            });
+        }
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| foreign(e.to_string()))?;
         let json = header
             .metadata()

@@ -11,7 +11,7 @@ use tch::{Kind, Tensor};
 
 use super::normalizer::{ActionScale, Normalizer, scales};
 use super::{FORMAT, NO_DENSITY, Policy};
-use crate::nn::{self, Mlp, StateDict, StateError};
+use crate::nn::{self, Computation, Mlp, StateDict, StateError};
 
 /// How the standard deviation depends on the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,37 @@ pub struct PolicySettings {
     pub std_initial: f64,
 }
 
+impl PolicySettings {
+    /// What keeps settings read from a file from being a policy's.
+    pub fn check(&self) -> Result<(), String> {
+        for (name, value) in [
+            ("std_floor", self.std_floor),
+            ("std_initial", self.std_initial),
+        ] {
+            if !value.is_finite() || value < 0.0 {
+                return Err(format!(
+                    "settings.{name} is {value}, expected a number of at least 0"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sizes of the network's layers from `observations` to what `actions` need.
+    pub(crate) fn sizes(&self, observations: usize, actions: usize) -> Vec<usize> {
+        let outputs = match self.std_form {
+            StdForm::Constant => actions,
+            StdForm::Network => 2 * actions,
+        };
+        let hidden = self.hidden.iter().copied();
+        [observations]
+            .into_iter()
+            .chain(hidden)
+            .chain([outputs])
+            .collect()
+    }
+}
+
 /// Everything but the weights: what a saved policy's metadata holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Header {
@@ -46,6 +77,30 @@ struct Header {
     settings: PolicySettings,
     normalizer: Normalizer,
     action_scale: ActionScale,
+    #[serde(default)]
+    computation: Option<Computation>,
+}
+
+/// What the file says about how to act.
+fn computation(settings: &PolicySettings) -> Computation {
+    let std = match settings.std_form {
+        StdForm::Constant => {
+            "action_scale.half_range * (settings.std_floor + softplus(policy.rho))"
+        }
+        StdForm::Network => {
+            "action_scale.half_range * (settings.std_floor + softplus(output[action_dim:]))"
+        }
+    };
+    let formulas = [
+        ("input", super::INPUT),
+        (
+            "mean",
+            "action_scale.centre + action_scale.half_range * output[:action_dim]",
+        ),
+        ("std", std),
+        ("action", super::UNCLIPPED),
+    ];
+    Computation::new("policy.", settings.hidden.len() + 1, &formulas)
 }
 
 /// Which kind of policy the file holds.
@@ -100,6 +155,7 @@ impl GaussianPolicy {
             kind: KIND.into(),
             env: env.into(),
             settings: settings.clone(),
+            computation: Some(computation(settings)),
             normalizer,
             action_scale,
         };
@@ -278,6 +334,12 @@ impl GaussianPolicy {
     /// The policy of a file's header and tensors.
     pub(super) fn of(state: &StateDict, header: Value) -> Result<Self, String> {
         let header: Header = serde_json::from_value(header).map_err(|e| e.to_string())?;
+        header.normalizer.check()?;
+        header.action_scale.check()?;
+        header.settings.check()?;
+        header.computation.iter().try_for_each(Computation::check)?;
+        let layers = state.check_layers("policy.", &header.sizes());
+        layers.map_err(|e| e.to_string())?;
         let mut rng = costate_envs::rng::stream(0, "discarded", 0);
         let Header {
             env,
@@ -304,14 +366,7 @@ impl Header {
     }
 
     fn sizes(&self) -> Vec<usize> {
-        let outputs = match self.settings.std_form {
-            StdForm::Constant => self.action_dim(),
-            StdForm::Network => 2 * self.action_dim(),
-        };
-        let hidden = self.settings.hidden.iter().copied();
-        std::iter::once(self.normalizer.mean.len())
-            .chain(hidden)
-            .chain([outputs])
-            .collect()
+        self.settings
+            .sizes(self.normalizer.mean.len(), self.action_dim())
     }
 }

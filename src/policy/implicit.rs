@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::FORMAT;
 use super::normalizer::{ActionScale, Normalizer, scales};
-use crate::nn::{self, Mlp, StateDict, StateError};
+use crate::nn::{self, Computation, Mlp, StateDict, StateError};
 
 /// Settings of an [`ImplicitPolicy`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,10 +29,41 @@ struct Header {
     settings: ImplicitSettings,
     normalizer: Normalizer,
     action_scale: ActionScale,
+    #[serde(default)]
+    computation: Option<Computation>,
+}
+
+/// What the file says about how to act.
+fn computation(settings: &ImplicitSettings) -> Computation {
+    let formulas = [
+        ("observation", super::INPUT),
+        (
+            "input",
+            "concatenate(observation, (action - action_scale.centre) / action_scale.half_range)",
+        ),
+        ("energy", "output[0]"),
+        (
+            "density",
+            "proportional to exp(-energy) where |action - action_scale.centre| <= action_scale.half_range",
+        ),
+        ("action", super::UNCLIPPED),
+    ];
+    Computation::new("energy.", settings.hidden.len() + 1, &formulas)
 }
 
 /// Which kind of policy the file holds.
 pub(super) const KIND: &str = "implicit_policy";
+
+/// Sizes of the energy's layers.
+fn sizes(
+    settings: &ImplicitSettings,
+    normalizer: &Normalizer,
+    action_scale: &ActionScale,
+) -> Vec<usize> {
+    let inputs = normalizer.mean.len() + action_scale.centre.len();
+    let hidden = settings.hidden.iter().copied();
+    [inputs].into_iter().chain(hidden).chain([1]).collect()
+}
 
 /// An implicit policy on libtorch: a tanh network from normalised observation and scaled action to the energy.
 #[derive(Debug)]
@@ -50,9 +81,7 @@ impl ImplicitPolicy {
         action_scale: ActionScale,
         rng: &mut Stream,
     ) -> Self {
-        let inputs = normalizer.mean.len() + action_scale.centre.len();
-        let hidden = settings.hidden.iter().copied();
-        let sizes: Vec<usize> = [inputs].into_iter().chain(hidden).chain([1]).collect();
+        let sizes = sizes(settings, &normalizer, &action_scale);
         Self {
             network: Mlp::new(&sizes, 0.1, Kind::Float, rng),
             header: Header {
@@ -60,6 +89,7 @@ impl ImplicitPolicy {
                 kind: KIND.into(),
                 env: env.into(),
                 settings: settings.clone(),
+                computation: Some(computation(settings)),
                 normalizer,
                 action_scale,
             },
@@ -69,6 +99,11 @@ impl ImplicitPolicy {
     /// Name of the environment it acts in.
     pub fn env(&self) -> &str {
         &self.header.env
+    }
+
+    /// Its observation normaliser.
+    pub fn normalizer(&self) -> &Normalizer {
+        &self.header.normalizer
     }
 
     /// The box of its actions.
@@ -129,6 +164,12 @@ impl ImplicitPolicy {
     pub(super) fn of(state: &StateDict, header: Value) -> Result<Self, String> {
         let header: Header = serde_json::from_value(header).map_err(|e| e.to_string())?;
         header.settings.sampling.check()?;
+        header.normalizer.check()?;
+        header.action_scale.check()?;
+        header.computation.iter().try_for_each(Computation::check)?;
+        let sizes = sizes(&header.settings, &header.normalizer, &header.action_scale);
+        let layers = state.check_layers("energy.", &sizes);
+        layers.map_err(|e| e.to_string())?;
         let mut rng = costate_envs::rng::stream(0, "discarded", 0);
         let Header {
             env,

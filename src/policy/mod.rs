@@ -20,6 +20,13 @@ use crate::nn::{StateDict, StateError};
 /// Version of the policy file.
 const FORMAT: u32 = 1;
 
+/// What a policy's network sees, as its file says it.
+const INPUT: &str =
+    "clip((observation - normalizer.mean) / normalizer.std, -normalizer.clip, normalizer.clip)";
+
+/// What becomes of an action, as a policy's file says it.
+const UNCLIPPED: &str = "sent as it is, not clipped to the bounds: the world saturates by itself";
+
 /// Why an implicit policy does not do where a Gaussian one is needed.
 const NO_DENSITY: &str = "an implicit policy, which has an energy but no density that could be evaluated; this needs \
                           a Gaussian one, as every learner but ibc makes";
@@ -77,6 +84,14 @@ impl<'a> Learned<'a> {
         match self {
             Self::Gaussian(policy) => policy.env(),
             Self::Implicit(policy) => policy.env(),
+        }
+    }
+
+    /// How it sees observations and scales actions.
+    pub fn scales(self) -> (&'a Normalizer, &'a ActionScale) {
+        match self {
+            Self::Gaussian(policy) => (policy.normalizer(), policy.action_scale()),
+            Self::Implicit(policy) => (policy.normalizer(), policy.action_scale()),
         }
     }
 

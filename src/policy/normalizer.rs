@@ -23,6 +23,19 @@ pub struct Normalizer {
 }
 
 impl Normalizer {
+    /// What keeps numbers read from a file from being a normaliser.
+    pub fn check(&self) -> Result<(), String> {
+        let (mean, std) = (self.mean.len(), self.std.len());
+        if mean == 0 || mean != std {
+            return Err(format!(
+                "normalizer.mean has {mean} entries and normalizer.std {std}, expected one each for every observed value"
+            ));
+        }
+        check_each("normalizer.mean", &self.mean, |_| true)?;
+        check_each("normalizer.std", &self.std, |v| v > 0.0)?;
+        check_each("normalizer.clip", &[self.clip], |v| v > 0.0)
+    }
+
     /// The identity (up to the clip).
     pub fn identity(dim: usize) -> Self {
         Self {
@@ -71,6 +84,15 @@ impl Normalizer {
     }
 }
 
+/// Refuses the first number that is not finite, or not what `is` asks for: being positive.
+fn check_each(name: &str, values: &[f32], is: impl Fn(f32) -> bool) -> Result<(), String> {
+    match values.iter().find(|v| !(v.is_finite() && is(**v))) {
+        None => Ok(()),
+        Some(v) if v.is_finite() => Err(format!("{name} holds {v}, expected positive numbers")),
+        Some(v) => Err(format!("{name} holds {v}, expected finite numbers")),
+    }
+}
+
 /// Both scales as workers have them.
 pub(super) fn scales(normalizer: &Normalizer, action_scale: &ActionScale) -> Scales {
     Scales {
@@ -92,6 +114,18 @@ pub struct ActionScale {
 }
 
 impl ActionScale {
+    /// What keeps numbers read from a file from being a scale.
+    pub fn check(&self) -> Result<(), String> {
+        let (centre, half) = (self.centre.len(), self.half_range.len());
+        if centre == 0 || centre != half {
+            return Err(format!(
+                "action_scale.centre has {centre} entries and action_scale.half_range {half}, expected one each for every                  action"
+            ));
+        }
+        check_each("action_scale.centre", &self.centre, |_| true)?;
+        check_each("action_scale.half_range", &self.half_range, |v| v > 0.0)
+    }
+
     /// The scale of an environment's actions.
     ///
     /// Ranges wider than ±100 say that the action is unbounded in practice; they count as ±1.

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::evaluate::dard::{self, Coverage};
 use crate::evaluate::episodes::replay;
 use crate::evaluate::statistics::{Estimate, bootstrap_clusters, pearson_distance, sides};
-use crate::evaluate::{epic, mean};
+use crate::evaluate::{Options, epic, mean};
 
 /// Transitions of the estimates.
 const TRANSITIONS: usize = 400;
@@ -45,8 +45,9 @@ pub fn distances(
     factory: &EnvFactory,
     cost: &dyn StepCost,
     episodes: &[&Episode],
-    seed: u64,
+    options: Options,
 ) -> Result<Distances, Error> {
+    let Options { seed, workers, .. } = options;
     let transitions = draw_transitions(factory, episodes, seed)?;
     let mut rng = stream(seed, "epic_actions", 0);
     let actions: Vec<&[f32]> = (0..ACTIONS)
@@ -59,6 +60,7 @@ pub fn distances(
     let mut env = factory.build();
     let (mut truth, mut judged) = (Coverage::default(), Coverage::default());
     for t in &transitions {
+        workers.check()?;
         cover(&mut truth, &mut judged, env.as_mut(), cost, t, &actions)?;
     }
     let interval = |canonical: fn(&Coverage) -> Vec<f64>| {

@@ -4,12 +4,12 @@ mod correlation;
 mod discriminator;
 mod distances;
 
-use costate_envs::EnvFactory;
+use costate_envs::{EnvFactory, Episode};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::replays;
 use super::statistics::Estimate;
-use super::{Group, Groups};
+use super::{Group, Groups, Options};
 use crate::cost::{Dims, StepCost};
 use crate::error::Error;
 pub use correlation::Correlation;
@@ -107,8 +107,9 @@ pub(super) fn report(
     cost: &dyn StepCost,
     discriminator: Option<Discriminator>,
     groups: &Groups,
-    seed: u64,
+    options: Options,
 ) -> Result<Found, Error> {
+    let Options { seed, workers, .. } = options;
     let name = cost.describe();
     let mut statements = Vec::new();
     let all: Vec<Judged> = groups
@@ -153,9 +154,13 @@ pub(super) fn report(
     ];
     let correlations: Vec<Correlation> = distributions
         .iter()
-        .map(|(name, of)| correlation(name, of, seed))
-        .collect();
+        .map(|(name, of)| {
+            workers.check()?;
+            Ok(correlation(name, of, seed))
+        })
+        .collect::<Result<_, Error>>()?;
     let whole = correlations.last().and_then(|c| c.spearman);
+    workers.check()?;
     let ranking = ranking_accuracy(&graded, seed);
 
     let discriminator = discriminator
@@ -177,7 +182,7 @@ pub(super) fn report(
         .filter(|g| replayable || g.name != "expert")
         .flat_map(|g| &g.episodes)
         .collect();
-    let found = distances(factory, cost, &episodes, seed)?;
+    let found = distances(factory, cost, &episodes, options)?;
     let mean = |e: Option<Estimate>| e.map(|e| e.mean);
     let ci95 = |e: Option<Estimate>| e.map(|e| e.ci95);
     Ok(Found {
@@ -198,10 +203,26 @@ pub(super) fn report(
     })
 }
 
-/// The cost of every step of a group; the first one that is no number is an error.
+/// An error at the first step where a cost is no number.
+pub fn check_finite(cost: &dyn StepCost, of: &str, episodes: &[Episode]) -> Result<(), Error> {
+    step_costs(cost, &cost.describe(), of, episodes).map(|_| ())
+}
+
+/// The cost of every step of a group.
 fn judge<'a>(cost: &dyn StepCost, name: &str, group: &'a Group) -> Result<Judged<'a>, Error> {
-    let mut costs = Vec::with_capacity(group.episodes.len());
-    for (i, episode) in group.episodes.iter().enumerate() {
+    let costs = step_costs(cost, name, &group.name, &group.episodes)?;
+    Ok(Judged { group, costs })
+}
+
+/// The cost of every step; the first one that is no number is an error.
+fn step_costs(
+    cost: &dyn StepCost,
+    name: &str,
+    of: &str,
+    episodes: &[Episode],
+) -> Result<Vec<Vec<f64>>, Error> {
+    let mut costs = Vec::with_capacity(episodes.len());
+    for (i, episode) in episodes.iter().enumerate() {
         let tau = &episode.trajectory;
         let dims = Dims {
             observation: tau.observation_dim(),
@@ -213,12 +234,12 @@ fn judge<'a>(cost: &dyn StepCost, name: &str, group: &'a Group) -> Result<Judged
             return Err(Error::Failure(format!(
                 "the {name} is {} at step {t} of episode {i} of `{}`, expected a finite number: a cost file is \
                  damaged or its training diverged, a formula divides by zero or leaves a function's domain",
-                found[t], group.name
+                found[t], of
             )));
         }
         costs.push(found);
     }
-    Ok(Judged { group, costs })
+    Ok(costs)
 }
 
 /// The value of a cost that is the same in every step.

@@ -1,0 +1,101 @@
+//! Commands that a signal ends within seconds, whatever they are in the middle of.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::common::interrupt_flag;
+use crate::error::Error;
+use crate::evaluate::workers::interrupted;
+
+/// How long work that was told to stop may take to do so by itself.
+const GRACE: Duration = Duration::from_secs(3);
+/// As much as a program's first thread has.
+const STACK: usize = 8 << 20;
+
+/// Does `work`, which is given the flag that a signal sets and should look at it; where it does not look for [`GRACE`], as
+/// within a long statistic, it is left behind and the program ends. Files are complete or absent at any moment.
+pub fn stoppable(
+    work: impl FnOnce(&AtomicBool) -> Result<(), Error> + Send + 'static,
+) -> Result<(), Error> {
+    let flag = interrupt_flag()?;
+    within(GRACE, flag, work).unwrap_or_else(leave)
+}
+
+/// What `work` comes to; `None` if it goes on for `grace` after the flag was set.
+fn within(
+    grace: Duration,
+    flag: Arc<AtomicBool>,
+    work: impl FnOnce(&AtomicBool) -> Result<(), Error> + Send + 'static,
+) -> Option<Result<(), Error>> {
+    let (done, result) = mpsc::channel();
+    let seen = flag.clone();
+    let thread = std::thread::Builder::new()
+        .stack_size(STACK)
+        .spawn(move || {
+            let found = work(&seen);
+            // Nobody listens any more if this was left behind.
+            let _ = done.send(found);
+        });
+    let thread = match thread {
+        Ok(thread) => thread,
+        Err(e) => return Some(Err(Error::Failure(format!("cannot start a thread: {e}")))),
+    };
+    let mut told: Option<Instant> = None;
+    loop {
+        match result.recv_timeout(Duration::from_millis(50)) {
+            Ok(found) => return Some(found),
+            // It panicked, which goes on here.
+            Err(RecvTimeoutError::Disconnected) => match thread.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(()) => return Some(Err(interrupted())),
+            },
+            Err(RecvTimeoutError::Timeout) if flag.load(Ordering::SeqCst) => {
+                if told.get_or_insert_with(Instant::now).elapsed() > grace {
+                    return None;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// Ends the program as a failed command does, without the destructors of libraries that a thread is still at work in.
+fn leave() -> Result<(), Error> {
+    let error = interrupted();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        eprintln!("costate: {error}");
+        // SAFETY: no memory of ours is touched.
+        unsafe { libc::_exit(i32::from(error.exit_code())) }
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    Err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flag(set: bool) -> Arc<AtomicBool> {
+        Arc::new(AtomicBool::new(set))
+    }
+
+    #[test]
+    fn work_that_does_not_look_is_left_behind() {
+        let grace = Duration::from_millis(200);
+        let began = Instant::now();
+        let found = within(grace, flag(true), |_| {
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(())
+        });
+        assert!(found.is_none() && began.elapsed() < Duration::from_secs(20));
+        let found = within(grace, flag(true), |f| {
+            assert!(f.load(Ordering::SeqCst));
+            Err(Error::Failure("stopped".into()))
+        });
+        assert_eq!(found.unwrap().unwrap_err().to_string(), "stopped");
+        assert!(within(grace, flag(false), |_| Ok(())).unwrap().is_ok());
+    }
+}
