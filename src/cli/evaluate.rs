@@ -20,7 +20,7 @@ use crate::expression::Formula;
 use crate::learners::{Learner, Task, bc::Bc};
 use crate::policy::{GaussianPolicy, Learned, Policy};
 use crate::run::settings::Override;
-use crate::run::{Algo, RunFolder, files, settings};
+use crate::run::{Algo, RunFolder, files, settings, weights};
 
 /// Arguments of `costate evaluate`.
 #[derive(clap::Args)]
@@ -238,10 +238,10 @@ pub fn evaluate_run(
 ) -> Result<Evaluation, Error> {
     tch::set_num_threads(1);
     let success = success_formula(success, demonstrations)?;
-    let policy = read_policy(&run.file("policy.safetensors"), demonstrations)?;
-    let model = match run.file("cost.safetensors") {
-        file if file.exists() => Some(EnergyModel::read(&file)?),
-        _ => None,
+    let policy = read_policy(&run.policy()?, demonstrations)?;
+    let model = match run.weights(weights::COST)? {
+        Some(file) => Some(EnergyModel::read(&file)?),
+        None => None,
     };
     let config = run.config();
     let composed = config.cost.as_ref();
@@ -254,9 +254,9 @@ pub fn evaluate_run(
         Algo::Bc(_) | Algo::Ppo(_) | Algo::Rl(_) => None,
         _ => Some(acting(&cloned_baseline(run, demonstrations, output)?)),
     };
-    let fresh = match run.file(validate::FRESH_POLICY) {
-        file if file.exists() => Some(acting(&GaussianPolicy::read(&file)?)),
-        _ => None,
+    let fresh = match validate::fresh_policy(run)? {
+        Some(file) => Some(acting(&GaussianPolicy::read(&file)?)),
+        None => None,
     };
     let horizon = demonstrations.factory.spec().horizon;
     let comparison = match &run.config().algo {

@@ -17,7 +17,7 @@ use crate::evaluate::{Evaluation, Subject};
 use crate::expression::Formula;
 use crate::policy::Learned;
 use crate::policy::imported::{OnnxPolicy, ScriptedPolicy};
-use crate::run::RunFolder;
+use crate::run::{RunFolder, weights};
 
 /// What is asked for.
 pub struct Imported<'a> {
@@ -70,11 +70,14 @@ pub fn evaluate_imported(
             place.display()
         )));
     }
-    let own = run.as_ref().map(|r| r.file("policy.safetensors"));
     let all = demonstrations.dataset.episodes().len();
     let clone = clone_of(&demonstrations, all, plan.options.seed, output)?;
     let cloned = Controller::of(Learned::Gaussian(&clone), plan.choice);
-    let acting = match (asked.policy, own) {
+    let policy = match asked.policy {
+        Some(_) => None,
+        None => run.as_ref().map(RunFolder::policy).transpose()?,
+    };
+    let acting = match (asked.policy, policy) {
         (Some(who), _) => acting(who, &demonstrations, plan)?,
         (None, Some(file)) => Acting {
             controller: actor(&file, &demonstrations, plan)?,
@@ -89,12 +92,15 @@ pub fn evaluate_imported(
             name: "bc".into(),
         },
     };
-    let cost: Option<Box<dyn StepCost>> = match (asked.cost, &run) {
-        (Some(what), _) => Some(cost(what, &demonstrations)?),
-        (None, Some(run)) if run.file("cost.safetensors").exists() => {
-            Some(Box::new(EnergyModel::read(&run.file("cost.safetensors"))?))
+    let cost: Option<Box<dyn StepCost>> = match asked.cost {
+        Some(what) => Some(cost(what, &demonstrations)?),
+        None => {
+            let own = run.as_ref().map(|r| r.weights(weights::COST)).transpose()?;
+            match own.flatten() {
+                Some(file) => Some(Box::new(EnergyModel::read(&file)?)),
+                None => None,
+            }
         }
-        (None, _) => None,
     };
     let success = success_formula(asked.success, &demonstrations)?;
     let subject = Subject {

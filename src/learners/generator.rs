@@ -11,7 +11,7 @@ use tch::Tensor;
 
 use super::bc::{clone, clone_held_out};
 use super::collect::{Audit, Collector};
-use super::{Report, Task};
+use super::{Report, Task, diverged};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel};
 use crate::error::Error;
@@ -205,10 +205,7 @@ impl Generator {
             k,
         );
         if !(self.policy.is_finite() && cost.is_finite()) {
-            return Err(Error::Failure(format!(
-                "learning diverged in iteration {k}: a weight is not finite; lower \
-                 cost_learning_rate or the policy's learning rate and resume from the last checkpoint"
-            )));
+            return Err(diverged(k));
         }
         diagnostics.extend([
             ("entropy", found.entropy),
