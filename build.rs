@@ -1,9 +1,29 @@
-//! Lets the programs of this package find libtorch when they start.
+//! Lets the programs of this package find libtorch when they start, and know by which code they make their numbers.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// What determines the numbers of a training, besides settings and libraries.
+const NUMERICS: [&str; 12] = [
+    "Cargo.lock",
+    "envs/src",
+    "src/batch.rs",
+    "src/collect.rs",
+    "src/cost",
+    "src/density.rs",
+    "src/evaluate/frozen.rs",
+    "src/evaluate/transfer.rs",
+    "src/improve",
+    "src/learners",
+    "src/nn",
+    "src/policy",
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-env=COSTATE_NUMERICS={}", numerics());
     // Set by torch-sys, which is a direct dependency for this line alone.
     let Some(lib) = std::env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
         return;
@@ -14,4 +34,31 @@ fn main() {
         let lib = lib.canonicalize().unwrap_or(lib);
         println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     }
+}
+
+/// A digest of the code behind the numbers: kept results of other code are not taken for this one's.
+fn numerics() -> String {
+    let mut hash = Sha256::new();
+    for place in NUMERICS {
+        println!("cargo:rerun-if-changed={place}");
+        add(Path::new(place), &mut hash);
+    }
+    let digest = hash.finalize();
+    digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
+}
+
+fn add(place: &Path, hash: &mut Sha256) {
+    let mut inside: Vec<PathBuf> = match fs::read_dir(place) {
+        Ok(entries) => entries.flatten().map(|e| e.path()).collect(),
+        Err(_) => Vec::new(),
+    };
+    inside.sort();
+    if inside.is_empty()
+        && let Ok(bytes) = fs::read(place)
+    {
+        hash.update(place.to_string_lossy().as_bytes());
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    }
+    inside.iter().for_each(|place| add(place, hash));
 }

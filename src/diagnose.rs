@@ -248,6 +248,7 @@ mod tests {
             algo: settings::resolve(algo, "pendulum", None, &from_nothing(algo)).unwrap(),
             seed: 0,
             checkpoint_every: 10,
+            changes: Vec::new(),
         }
     }
 

@@ -9,7 +9,7 @@ use costate_envs::{EnvError, ModelError};
 use crate::nn::StateError;
 use crate::picture::PictureError;
 
-/// Anything that can go wrong in a command.
+/// Anything that can go wrong in a command. Which exit code each has is said in ARCHITECTURE.md.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A request that makes no sense: exit code 2.
@@ -18,6 +18,14 @@ pub enum Error {
     /// Work that failed: exit code 1.
     #[error("{0}")]
     Failure(String),
+    /// Learning that ended in numbers beyond single precision: exit code 1.
+    #[error("learning diverged in iteration {iteration}: {what}")]
+    Diverged {
+        /// The iteration, counted from 0.
+        iteration: usize,
+        /// Which.
+        what: String,
+    },
     /// An unknown environment or parameter, or an invalid model: exit code 2.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -43,7 +51,7 @@ pub enum Error {
     #[error(transparent)]
     Picture(#[from] PictureError),
     /// A file that the operating system refused.
-    #[error("{path}: {source}; nothing was left half-written")]
+    #[error("{path}: {source}")]
     Io {
         /// The file or folder.
         path: String,
@@ -72,10 +80,13 @@ impl Error {
     }
 }
 
-/// Whether a dataset error comes from naming the wrong folder.
+/// Whether a dataset error comes from naming the wrong place.
 fn is_misuse(error: &DatasetError) -> bool {
     matches!(
         error,
-        DatasetError::OutputExists(_) | DatasetError::Missing(_)
+        DatasetError::OutputExists(_)
+            | DatasetError::Missing(_)
+            | DatasetError::Empty(_)
+            | DatasetError::Foreign { .. }
     )
 }

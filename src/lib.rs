@@ -28,6 +28,7 @@ pub mod picture;
 pub mod policy;
 pub mod report;
 pub mod run;
+pub mod shell;
 pub mod tabular;
 
 pub use error::Error;

@@ -188,10 +188,10 @@ fn bad_datasets_are_refused() {
     };
     train("nowhere", 2, &["nowhere", "does not exist"]);
     fs::create_dir(at.join("empty")).unwrap();
-    train("empty", 1, &["empty"]);
+    train("empty", 2, &["empty"]);
     fs::create_dir(at.join("foreign")).unwrap();
     fs::write(at.join("foreign/notes.txt"), "hello").unwrap();
-    train("foreign", 1, &["foreign", "not a Costate dataset"]);
+    train("foreign", 2, &["foreign", "not a Costate dataset"]);
 
     small_dataset(at);
     let copy = |name: &str| {
@@ -252,7 +252,7 @@ fn runs_that_cannot_be_read_say_why() {
     let f = folder();
     let at = f.path();
     small_dataset(at);
-    fail(at, &["evaluate", "nowhere"], 1, &["nowhere", "config.json"]);
+    fail(at, &["evaluate", "nowhere"], 2, &["nowhere", "config.json"]);
     fail(
         at,
         &["evaluate", "demos"],

@@ -137,7 +137,7 @@ fn anybody_can_be_evaluated() {
         &["--policy", "random", "--reoptimize"],
         &["--reoptimize"],
     );
-    fail(at, &["evaluate", "nowhere"], 1, &["nowhere", "config.json"]);
+    fail(at, &["evaluate", "nowhere"], 2, &["nowhere", "config.json"]);
 }
 
 /// y = x W as an ONNX file: one MatMul with a weight `[n, 1]` in float32, of an input `[1, n]`.

@@ -118,6 +118,11 @@ fn damaged_policies_are_refused() {
     let mut nan = good.clone();
     let end = nan.len();
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    refused(&nan, "checksum");
+    // Earlier versions kept none.
+    let seal = br#",\"sha256\":\""#;
+    let at = nan.windows(seal.len()).position(|w| w == seal).unwrap();
+    nan[at..at + seal.len() + 64 + 2].fill(b' ');
     refused(&nan, "NaN");
 }
 

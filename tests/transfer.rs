@@ -247,7 +247,12 @@ fn what_cannot_be_evaluated_is_said_in_words() {
     let more = ["--set", "base_steps=0", "--set", "iterations=1"];
     succeed(at, &train_args(&[&more[..], &["-o", "run"]].concat()));
     let file = at.join("run/cost.safetensors");
-    let whole = fs::read(&file).unwrap();
+    // As of a version that kept no checksums, which would tell at once.
+    fs::remove_dir_all(at.join("run/checkpoints")).unwrap();
+    let mut whole = fs::read(&file).unwrap();
+    let seal = br#",\"sha256\":\""#;
+    let place = whole.windows(seal.len()).position(|w| w == seal).unwrap();
+    whole[place..place + seal.len() + 64 + 2].fill(b' ');
     let filled = |with: f32| {
         let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
         let names: Value = serde_json::from_slice(&whole[8..8 + header]).unwrap();
@@ -309,5 +314,5 @@ fn what_cannot_be_evaluated_is_said_in_words() {
         2,
         &["a policy of point_maze", "demonstrations are of lq"],
     );
-    fail(at, &["evaluate", "gone"], 1, &["gone"]);
+    fail(at, &["evaluate", "gone"], 2, &["gone"]);
 }

@@ -8,6 +8,7 @@ pub mod experts;
 pub mod inspect;
 mod parallel;
 pub mod record;
+pub mod seal;
 
 pub use dataset::{Dataset, DatasetError, DatasetReader, DatasetWriter};
 pub use experts::{Expert, ExpertDesign, ExpertError, experts_for};

@@ -1,12 +1,13 @@
 //! What commands share: output mode, environment arguments, datasets.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use costate_demos::Dataset;
 use costate_demos::dataset::disk;
+use costate_demos::{Dataset, DatasetReader};
 use costate_envs::{EnvConfig, EnvFactory, Trajectory};
 use serde::Serialize;
 
@@ -29,7 +30,6 @@ impl Output {
         value: &impl Serialize,
         human: impl FnOnce() -> String,
     ) -> Result<(), Error> {
-        use std::io::Write;
         let text = if self.json {
             serde_json::to_string_pretty(value).map_err(|e| Error::Failure(e.to_string()))?
         } else {
@@ -49,6 +49,11 @@ impl Output {
             eprintln!("{text}");
         }
     }
+}
+
+/// A path in a program's output: JSON holds text only.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// Parses `KEY=VALUE`.
@@ -108,6 +113,11 @@ pub struct Demonstrations {
 }
 
 impl Demonstrations {
+    /// The name of the environment that a dataset was recorded in: its description alone is read.
+    pub fn env_name(path: &Path) -> Result<String, Error> {
+        Ok(DatasetReader::open(path)?.meta().env.name.clone())
+    }
+
     /// Opens and checks a dataset.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let dataset = Dataset::open(path)?;
@@ -149,16 +159,56 @@ pub fn workers(asked: Option<usize>) -> Result<usize, Error> {
     }
 }
 
-/// A flag that the first Ctrl-C or termination signal sets; the second ends the program at once.
+/// A flag that the first signal to stop sets: Ctrl-C, a termination, the end of the terminal's session, or the SIGUSR1
+/// of clusters before time runs out. The second ends the program at once.
 pub fn interrupt_flag() -> Result<Arc<AtomicBool>, Error> {
     let flag = Arc::new(AtomicBool::new(false));
-    let seen = flag.clone();
-    let installed = ctrlc::set_handler(move || {
-        if seen.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        eprintln!("\nstopping after this step; press Ctrl-C again to stop at once");
-    });
-    installed.map_err(|e| Error::Failure(format!("cannot handle Ctrl-C: {e}")))?;
+    watch_signals(flag.clone())
+        .map_err(|e| Error::Failure(format!("cannot handle signals to stop: {e}")))?;
     Ok(flag)
+}
+
+#[cfg(unix)]
+fn watch_signals(flag: Arc<AtomicBool>) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    let mut wanted = vec![SIGINT, SIGTERM, SIGUSR1];
+    // `nohup` has a program ignore the end of its terminal: that stays so.
+    if !is_ignored(SIGHUP) {
+        wanted.push(SIGHUP);
+    }
+    let mut signals = signal_hook::iterator::Signals::new(wanted)?;
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if flag.swap(true, Ordering::SeqCst) {
+                    std::process::exit(128 + signal);
+                }
+                // Nobody may be reading any more.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "\nstopping after this step; press Ctrl-C again to stop at once"
+                );
+            }
+        })?;
+    Ok(())
+}
+
+/// Whether the program was started with a signal ignored, where the system tells.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(not(unix))]
+fn watch_signals(flag: Arc<AtomicBool>) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, flag.clone())?;
+        signal_hook::flag::register(signal, flag.clone())?;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::evaluate::{Evaluation, Row};
 use crate::run::{RunConfig, RunFolder};
+use crate::shell;
 
 /// Version of `evaluation.json` that this build reads, the newest.
 const FORMAT: u64 = 1;
@@ -26,7 +27,8 @@ impl Compared {
         let shown = run.path().display();
         let value = run.read_json("evaluation.json")?.ok_or_else(|| {
             Error::Misuse(format!(
-                "{shown}: not evaluated yet; first `costate evaluate {shown}`"
+                "{shown}: not evaluated yet; first `costate evaluate {}`",
+                shell::path(run.path())
             ))
         })?;
         let bad = |reason: String| {
@@ -95,6 +97,7 @@ pub fn open(paths: &[PathBuf]) -> Result<Vec<RunFolder>, Error> {
             let c = other.config();
             c.seed == config.seed
                 && c.algo == config.algo
+                && c.changes == config.changes
                 && c.demonstrations.as_ref().is_some_and(|d| {
                     (d.episodes, &d.fingerprint)
                         == (demonstrations.episodes, &demonstrations.fingerprint)
@@ -225,6 +228,10 @@ fn key(config: &RunConfig) -> BTreeMap<String, String> {
     let algo = serde_json::to_value(&config.algo).unwrap_or_default();
     key.insert("algo".into(), config.algo.name().into());
     flatten("", algo.get("settings").unwrap_or(&Value::Null), &mut key);
+    for change in &config.changes {
+        let name = format!("{} from iteration {}", change.key, change.from_iteration);
+        key.insert(name, short(&change.to));
+    }
     if let Some(d) = &config.demonstrations {
         key.insert("demonstrations".into(), d.episodes.to_string());
         let digest = d.fingerprint.chars().take(8).collect();

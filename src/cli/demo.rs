@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::evaluate::{Evaluation, Options, Workers};
 use crate::report::html;
 use crate::run::{RunFolder, files, settings};
+use crate::shell;
 
 /// Arguments of `costate demo`.
 #[derive(clap::Args)]
@@ -122,8 +123,8 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         )?;
         if !worked.finished {
             return Err(Error::Failure(format!(
-                "interrupted while training; go on with `costate train --resume -o {}`",
-                path.display()
+                "interrupted while training; go on with `{}`",
+                run.resume_command()
             )));
         }
         if let Some((clone, ..)) = runs.first() {
@@ -197,7 +198,7 @@ fn in_words(s: &Summary, evaluation: Option<&Evaluation>, folder: &Path) -> Stri
         s.report.display(),
         s.demonstrations.display(),
         run.display(),
-        run.display()
+        shell::path(&run)
     );
     text
 }

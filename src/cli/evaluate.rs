@@ -23,7 +23,7 @@ use crate::expression::Formula;
 use crate::learners::{Learner, Task, bc::Bc};
 use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, Policy};
 use crate::run::settings::Override;
-use crate::run::{Algo, RunFolder, files, settings};
+use crate::run::{Algo, RunFolder, files, settings, weights};
 
 /// Arguments of `costate evaluate`.
 #[derive(clap::Args)]
@@ -282,9 +282,9 @@ fn evaluate_into(
     tch::set_num_threads(1);
     let run = results.run();
     let success = success_formula(success, demonstrations)?;
-    let policy = read_policy(&run.file("policy.safetensors"), demonstrations)?;
-    let model = match run.file("cost.safetensors") {
-        file if file.exists() => {
+    let policy = read_policy(&run.policy()?, demonstrations)?;
+    let model = match run.weights(weights::COST)? {
+        Some(file) => {
             let model = EnergyModel::read(&file)?;
             same_env("cost", &file, model.env(), demonstrations)?;
             same_widths(
@@ -296,7 +296,7 @@ fn evaluate_into(
             )?;
             Some(model)
         }
-        _ => None,
+        None => None,
     };
     let config = run.config();
     let composed = config.cost.as_ref();
@@ -314,9 +314,9 @@ fn evaluate_into(
             output,
         )?)),
     };
-    let fresh = match results.found(validate::FRESH_POLICY) {
-        file if file.exists() => Some(acting(&GaussianPolicy::read(&file)?)),
-        _ => None,
+    let fresh = match validate::fresh_policy(results)? {
+        Some(file) => Some(acting(&GaussianPolicy::read(&file)?)),
+        None => None,
     };
     let horizon = demonstrations.factory.spec().horizon;
     let comparison = match &run.config().algo {

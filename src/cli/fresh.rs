@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use costate_demos::dataset::disk;
 use costate_envs::rollout::RolloutPool;
+use costate_envs::{End, Trajectory};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -15,14 +17,99 @@ use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::Frozen;
 use crate::evaluate::frozen::{Against, Judged, Trained};
+use crate::learners::Task;
 use crate::learners::frozen::FrozenCostSettings;
 use crate::policy::GaussianPolicy;
-use crate::run::files;
+use crate::run::{files, weights};
+
+/// Everything but its settings that a fresh policy and the figures about it depend on, as digests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Version of Costate and the code that determines the numbers.
+    build: String,
+    /// The environment: its whole model and all parameters.
+    world: String,
+    /// Seed of the run.
+    seed: u64,
+    /// Trajectories that set the scales of observations, and the seeds of their starts.
+    demonstrations: String,
+    /// What it was judged by; none for the true cost.
+    judged: Option<Judgement>,
+}
+
+/// What a fresh policy on a frozen cost is judged by, as digests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Judgement {
+    cost: String,
+    /// The policy that was learned with the cost, where its density stands for the reference's.
+    policy: Option<String>,
+    /// Trajectories and returns of the reference and of random actions.
+    reference: String,
+}
+
+impl Origin {
+    /// Of a policy that is trained in the world of `task` on its true cost.
+    pub fn of(task: &Task) -> Result<Self, Error> {
+        let config = serde_json::to_vec(task.factory.config())
+            .map_err(|e| Error::Failure(format!("the environment cannot be shown: {e}")))?;
+        let mut starts = task.starts.iter().flat_map(|s| s.to_le_bytes()).collect();
+        let mut demonstrations = bytes_of(task.demonstrations);
+        demonstrations.append(&mut starts);
+        Ok(Self {
+            build: format!("{} {}", env!("CARGO_PKG_VERSION"), env!("COSTATE_NUMERICS")),
+            world: disk::sha256(&config),
+            seed: task.seed,
+            demonstrations: disk::sha256(&demonstrations),
+            judged: None,
+        })
+    }
+
+    /// Of a policy that is trained on a frozen cost.
+    fn judged(against: Against, cost: &Path, policy: &Path) -> Result<Self, Error> {
+        let known = |t: &Trajectory| t.log_densities().is_some();
+        let mut reference = bytes_of(against.reference);
+        reference.extend(against.expert_return.to_le_bytes());
+        reference.extend(against.entropy_weight.to_le_bytes());
+        for episode in against.random {
+            reference.extend(bytes_of(std::slice::from_ref(&episode.trajectory)));
+            reference.extend(episode.true_return().to_le_bytes());
+        }
+        Ok(Self {
+            judged: Some(Judgement {
+                cost: weights::digest(cost)?,
+                policy: match against.reference.iter().all(known) {
+                    true => None,
+                    false => Some(weights::digest(policy)?),
+                },
+                reference: disk::sha256(&reference),
+            }),
+            ..Self::of(&against.task)?
+        })
+    }
+}
+
+/// All that a learner sees of trajectories.
+fn bytes_of(trajectories: &[Trajectory]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for t in trajectories {
+        bytes.extend((t.len() as u64).to_le_bytes());
+        bytes.push(u8::from(t.end() == End::Terminated));
+        let numbers = t.observations().iter().chain(t.actions());
+        bytes.extend(numbers.flat_map(|x| x.to_le_bytes()));
+        let densities = t.log_densities().unwrap_or_default();
+        bytes.extend(densities.iter().flat_map(|x| x.to_le_bytes()));
+    }
+    bytes
+}
 
 /// What is kept of a fresh policy beside its weights.
 #[derive(Serialize, Deserialize)]
 pub struct Done<S, R> {
     settings: S,
+    /// Earlier versions did not say.
+    origin: Option<Origin>,
+    /// SHA-256 of its weights.
+    policy: Option<String>,
     /// How it did.
     pub report: R,
     /// Seconds of learning.
@@ -79,17 +166,20 @@ impl Watch<'_> {
     }
 }
 
-/// What is going on, for the progress bar.
+/// What is going on, for the progress bar, and for errors.
 pub struct Title<'a> {
     /// The bar's name.
     pub name: &'a str,
     /// What is made.
     pub message: &'a str,
+    /// Which step size to lower when it diverges.
+    pub step_size: &'a str,
 }
 
 /// Trains those of the fresh policies that are not there yet; `None` if interrupted.
 pub fn train_missing<S, R>(
     places: &[Place<S>],
+    origin: &Origin,
     pool: RolloutPool,
     interrupt: &AtomicBool,
     title: Title,
@@ -112,20 +202,29 @@ where
     let one = |_: &mut (), i: usize| -> Result<Option<Done<S, R>>, Error> {
         tch::set_num_threads(1);
         let place = &places[i];
-        if let Some(done) = read(place) {
+        if let Some(done) = read(place, origin) {
             watch.advance(place.iterations);
             return Ok(Some(done));
         }
-        let Some(trained) = train(place, &watch)? else {
+        let trained = train(place, &watch).map_err(|e| match e {
+            Error::Diverged { .. } => {
+                Error::Failure(format!("{}: {e}; lower {}", title.message, title.step_size))
+            }
+            other => other,
+        })?;
+        let Some(trained) = trained else {
             return Ok(None);
         };
+        let weights = trained.policy.to_bytes()?;
         let done = Done {
             settings: place.settings.clone(),
+            origin: Some(origin.clone()),
+            policy: Some(disk::sha256(&weights)),
             report: trained.report,
             seconds: trained.seconds,
             steps: trained.steps,
         };
-        files::write_atomic(&place.policy(), &trained.policy.to_bytes()?)?;
+        files::write_atomic(&place.policy(), &weights)?;
         files::write_json(&place.file("json"), &done)?;
         Ok(Some(done))
     };
@@ -139,18 +238,23 @@ where
     Ok(results.into_iter().collect())
 }
 
-/// What was kept, if it was trained with the same settings.
+/// What was kept, if it was trained with the same settings on the same, and is as it was written.
 fn read<S: PartialEq + DeserializeOwned, R: DeserializeOwned>(
     place: &Place<S>,
+    origin: &Origin,
 ) -> Option<Done<S, R>> {
     let text = std::fs::read_to_string(place.file("json")).ok()?;
     let done: Done<S, R> = serde_json::from_str(&text).ok()?;
-    (done.settings == place.settings && place.policy().exists()).then_some(done)
+    let same = done.settings == place.settings && done.origin.as_ref() == Some(origin);
+    let kept = || weights::digest(&place.policy()).ok() == done.policy;
+    (same && kept()).then_some(done)
 }
 
 /// A frozen cost on which fresh policies are trained.
 pub struct OnFrozenCost<'a> {
-    /// Reads the cost: tensors are not shared between threads.
+    /// File of the cost.
+    pub file: &'a Path,
+    /// Reads it: tensors are not shared between threads.
     pub cost: &'a (dyn Fn() -> Result<EnergyModel, Error> + Sync),
     /// File of the policy that was learned with it.
     pub policy: &'a Path,
@@ -168,6 +272,7 @@ impl OnFrozenCost<'_> {
         title: Title,
         output: Output,
     ) -> Result<Option<Frozen>, Error> {
+        let origin = Origin::judged(self.against, self.file, self.policy)?;
         let yardsticks = self.judged(|judged| judged.yardsticks())?;
         let one = |place: &Place<FrozenCostSettings>, watch: &Watch| {
             self.judged(|judged| {
@@ -181,7 +286,7 @@ impl OnFrozenCost<'_> {
                 )
             })
         };
-        let Some(all) = train_missing(places, pool, interrupt, title, output, one)? else {
+        let Some(all) = train_missing(places, &origin, pool, interrupt, title, output, one)? else {
             return Ok(None);
         };
         let seconds = all.iter().map(|d| d.seconds).sum();

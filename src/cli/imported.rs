@@ -20,7 +20,7 @@ use crate::evaluate::{Evaluation, Subject, check_finite};
 use crate::expression::Formula;
 use crate::policy::Learned;
 use crate::policy::imported::{OnnxPolicy, ScriptedPolicy, onnx_named};
-use crate::run::RunFolder;
+use crate::run::{RunFolder, weights};
 
 /// What is asked for.
 pub struct Imported<'a> {
@@ -76,7 +76,10 @@ pub fn evaluate_imported(
         )));
     }
     // What cannot be used is refused before a clone is trained beside it.
-    let own = run.as_ref().map(|r| r.file("policy.safetensors"));
+    let own = match asked.policy {
+        Some(_) => None,
+        None => run.as_ref().map(RunFolder::policy).transpose()?,
+    };
     let given = match (asked.policy, own) {
         (Some(who), _) => Some(acting(who, &demonstrations, plan)?),
         (None, Some(file)) => Some(Acting {
@@ -88,12 +91,15 @@ pub fn evaluate_imported(
         }),
         (None, None) => None,
     };
-    let cost: Option<Box<dyn StepCost>> = match (asked.cost, &run) {
-        (Some(what), _) => Some(cost(what, &demonstrations)?),
-        (None, Some(run)) if run.file("cost.safetensors").exists() => {
-            Some(Box::new(EnergyModel::read(&run.file("cost.safetensors"))?))
+    let cost: Option<Box<dyn StepCost>> = match asked.cost {
+        Some(what) => Some(cost(what, &demonstrations)?),
+        None => {
+            let own = run.as_ref().map(|r| r.weights(weights::COST)).transpose()?;
+            match own.flatten() {
+                Some(file) => Some(Box::new(EnergyModel::read(&file)?)),
+                None => None,
+            }
         }
-        (None, _) => None,
     };
     let success = success_formula(asked.success, &demonstrations)?;
     let episodes = demonstrations.dataset.episodes();

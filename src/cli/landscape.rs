@@ -13,7 +13,7 @@ use crate::evaluate::controller::Controller;
 use crate::nn;
 use crate::policy::Policy;
 use crate::report::{Landscape, LandscapeChannel, Surface, Walker, Way};
-use crate::run::RunFolder;
+use crate::run::{RunFolder, weights};
 
 /// Points of a surface along either side.
 const GRID: usize = 32;
@@ -56,8 +56,8 @@ pub fn of(
         .iter()
         .map(|pair| indices(pair, spec))
         .collect::<Result<Vec<_>, _>>()?;
-    let (cost, policy) = (run.file("cost.safetensors"), run.file("policy.safetensors"));
-    let Some(demonstrations) = demonstrations.filter(|_| cost.exists() && policy.exists()) else {
+    let (cost, policy) = (run.weights(weights::COST)?, run.weights(weights::POLICY)?);
+    let (Some(demonstrations), Some(cost), Some(policy)) = (demonstrations, cost, policy) else {
         if !asked.is_empty() {
             output.remark(&format!(
                 "{}: no landscape: it takes a learned cost, its policy and the demonstrations",

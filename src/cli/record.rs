@@ -9,9 +9,10 @@ use costate_demos::record::{Plan, record_dataset};
 use costate_envs::EnvFactory;
 use serde_json::json;
 
-use super::common::{EnvArgs, Output, interrupt_flag, workers};
+use super::common::{EnvArgs, Output, interrupt_flag, shown, workers};
 use super::ui::{Counter, number};
 use crate::error::Error;
+use crate::shell;
 
 /// Arguments of `costate record`.
 #[derive(clap::Args)]
@@ -61,7 +62,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let meta = record(&folder, &factory, &expert, plan, &interrupt, output)?;
     let returns = meta.demonstration_return;
     let summary = json!({
-        "dataset": folder,
+        "dataset": shown(&folder),
         "env": args.env,
         "expert": meta.expert.name,
         "noise_std": meta.expert.action_noise_std,
@@ -76,7 +77,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         let dataset = folder.display();
         format!(
             "{} episodes of {} by `{}`, {} steps: return {} ± {} (random actions: {}){}\n\
-             dataset: {dataset}\nnext:    costate train {dataset} --algo gan-gcl",
+             dataset: {dataset}\nnext:    costate train {} --algo gan-gcl",
             meta.episodes.len(),
             args.env,
             meta.expert.name,
@@ -87,6 +88,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             meta.success_rate()
                 .map(|s| format!(", {} % solved", number(100.0 * s)))
                 .unwrap_or_default(),
+            shell::path(&folder),
         )
     })?;
     if meta.episodes.len() < args.episodes {

@@ -6,7 +6,7 @@ use costate_envs::EnvFactory;
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 use serde_json::{Value, json};
 
-use super::common::{Demonstrations, Output};
+use super::common::{Demonstrations, Output, shown};
 use super::evaluate::open_demonstrations;
 use super::landscape::{self, Pair};
 use super::results::unwritable;
@@ -16,7 +16,8 @@ use crate::evaluate::controller::Controller;
 use crate::evaluate::episodes::replay;
 use crate::policy::Policy;
 use crate::report::{Motion, RunReport, data, html, pictures, png};
-use crate::run::{RunFolder, files};
+use crate::run::{RunFolder, files, weights};
+use crate::shell;
 
 /// Arguments of `costate report`.
 #[derive(clap::Args)]
@@ -58,7 +59,11 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         Some(folder) => write_pictures(folder, &pages)?,
         None => Vec::new(),
     };
-    let summary = json!({ "report": file, "pictures": written, "runs": args.runs });
+    let summary = json!({
+        "report": shown(&file),
+        "pictures": written.iter().map(|p| shown(p)).collect::<Vec<_>>(),
+        "runs": args.runs.iter().map(|p| shown(p)).collect::<Vec<_>>(),
+    });
     output.result(&summary, || format!("report: {}", file.display()))
 }
 
@@ -99,8 +104,9 @@ fn collect_with(
             let evaluation = run.read_json("evaluation.json")?;
             if evaluation.is_none() {
                 output.remark(&format!(
-                    "{}: not evaluated yet; `costate evaluate` adds scores to the report",
-                    run.path().display()
+                    "{}: not evaluated yet; `costate evaluate {}` adds scores to the report",
+                    run.path().display(),
+                    shell::path(run.path())
                 ));
             }
             let title = run
@@ -149,8 +155,7 @@ fn motions(run: &RunFolder, demonstrations: Option<&Demonstrations>) -> Result<V
         seed = episode.seed;
         motions.push(film(&factory, "expert", episode)?);
     }
-    let policy = run.file("policy.safetensors");
-    if policy.exists() {
+    if let Some(policy) = run.weights(weights::POLICY)? {
         let policy = Policy::read(&policy)?;
         let controller = Controller::of(policy.learned(), ActionChoice::Mean);
         let job = costate_envs::rollout::Job::new(seed);

@@ -130,6 +130,14 @@ impl<'a> Results<'a> {
         self.run
     }
 
+    /// Keeps other processes from writing into the run's folder, where that is the place.
+    pub fn lock(&self) -> Result<(), Error> {
+        match self.folder == self.run.path() {
+            true => self.run.lock(),
+            false => Ok(()),
+        }
+    }
+
     /// Where a result is written.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)

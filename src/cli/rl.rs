@@ -5,20 +5,20 @@ use std::path::Path;
 use costate_envs::EnvConfig;
 
 use super::common::{Demonstrations, EnvArgs};
-use super::train::{Args, imitated};
+use super::train::{Args, CHECKPOINT_EVERY, imitated};
 use crate::error::Error;
 use crate::run::settings::{self, Override};
 use crate::run::{Algo, Composition, RunConfig, RunFolder, config};
 
 /// Creates the folder of a new run.
 pub fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
-    let Some(cost) = &args.cost else {
+    if args.cost.is_empty() {
         return Err(Error::Misuse(
             "--algo rl minimises a cost that is given: --cost RUN:1.0,RUN:0.5 adds up learned ones"
                 .into(),
         ));
-    };
-    let cost = Composition::parse(cost)?;
+    }
+    let cost = Composition::parse(&args.cost)?;
     let (of_env, of_learner): (Vec<Override>, Vec<Override>) = args
         .set
         .iter()
@@ -60,7 +60,8 @@ pub fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error>
             cost: Some(cost),
             algo: Algo::Rl(rl),
             seed,
-            checkpoint_every: args.checkpoint_every,
+            checkpoint_every: args.checkpoint_every.unwrap_or(CHECKPOINT_EVERY),
+            changes: Vec::new(),
         },
     )?;
     Ok((run, demonstrations))

@@ -7,16 +7,18 @@ use std::time::Instant;
 use costate_envs::EnvFactory;
 use serde_json::json;
 
-use super::common::{Demonstrations, Output, interrupt_flag, parse_override, workers};
+use super::common::{Demonstrations, Output, interrupt_flag, parse_override, shown, workers};
 use super::ui::{Counter, describe_metrics, number, table};
 use super::validate::{describe, validate};
 use super::{diagnose, rl};
 use crate::audit;
 use crate::error::Error;
 use crate::learners::Task;
+use crate::run::change::changed;
 use crate::run::settings::{self, Override};
 use crate::run::train::{Outcome, train};
 use crate::run::{Algo, DemonstrationsRef, Progress, RunConfig, RunFolder, config};
+use crate::shell;
 
 /// Arguments of `costate train`.
 #[derive(clap::Args)]
@@ -26,7 +28,8 @@ Examples:
   costate train swing --algo airl --print-config
   costate train swing --algo gan-gcl --set iterations=40 --set ppo.clip=0.1 --seed 2 -o swing-run
   costate train --algo rl --env cart_pole --variant long_pole --cost runs/upright:1.0,runs/centred:0.5
-  costate train --resume -o swing-run")]
+  costate train --resume -o swing-run
+  costate train --resume -o swing-run --set iterations=200")]
 pub struct Args {
     /// Dataset folder; with --resume the run's own by default.
     #[arg(required_unless_present_any = ["resume", "print_config", "cost"])]
@@ -35,9 +38,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
     /// What rl minimises: runs with learned costs, cost.safetensors files, formulas between braces, as
-    /// {cart_position^2}, and `true`, each with its weight.
+    /// {cart_position^2}, and `true`, each with its weight; may be repeated. A path that holds a comma or a colon goes
+    /// between quotes: '"a,b":0.5'.
     #[arg(long, value_name = "WHAT:WEIGHT,…", allow_hyphen_values = true)]
-    pub(super) cost: Option<String>,
+    pub(super) cost: Vec<String>,
     /// World for rl where there are no demonstrations.
     #[arg(long, value_name = "ENV", requires = "cost")]
     pub(super) env: Option<String>,
@@ -53,10 +57,10 @@ pub struct Args {
     /// Run folder to create [default: runs/ENV-ALGO-SEED].
     #[arg(short = 'o', long, value_name = "RUN")]
     pub(super) output: Option<PathBuf>,
-    /// JSON file of settings that differ from the defaults.
+    /// JSON file of settings that differ from the defaults; with --resume from the run's own.
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Change one setting.
+    /// Change one setting; with --resume from the next iteration on, where the checkpoint allows it.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_override)]
     pub(super) set: Vec<Override>,
     /// Seed of every random stream [default: 0].
@@ -65,23 +69,27 @@ pub struct Args {
     /// Worker threads; results do not depend on it [default: one a core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
-    /// Iterations between checkpoints.
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub(super) checkpoint_every: usize,
+    /// Iterations between checkpoints [default: 10; with --resume as before].
+    #[arg(long, value_name = "N")]
+    pub(super) checkpoint_every: Option<usize>,
     /// Print every setting with its value and its meaning, and stop. With demonstrations these are
     /// the settings for their environment.
     #[arg(long, requires = "algo", conflicts_with = "resume")]
     print_config: bool,
-    /// Go on from the last checkpoint of the run given with -o.
+    /// Go on from the last checkpoint of the run given with -o; a finished one with more --set iterations=N.
     #[arg(long, requires = "output")]
     resume: bool,
 }
+
+/// Iterations between checkpoints where nobody says.
+pub(super) const CHECKPOINT_EVERY: usize = 10;
 
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
     if args.print_config {
         return print_config(&args, output);
     }
+    check_interval(args.checkpoint_every)?;
     let workers = workers(args.workers)?;
     let interrupt = interrupt_flag()?;
     let (run, demonstrations) = if args.resume {
@@ -92,7 +100,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let factory = run.config().env.factory()?;
     let demonstrations = demonstrations.as_ref();
     let mut progress = work(&run, &factory, demonstrations, workers, &interrupt, output)?;
-    let path = run.path().display();
+    let (path, place) = (run.path().display(), shell::path(run.path()));
     let findings = match progress.finished {
         true => diagnose::of(&run)?,
         false => Vec::new(),
@@ -114,7 +122,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         progress.finished = frozen.is_some() || s.validation.plan().is_empty();
     }
     let summary = json!({
-        "run": run.path(),
+        "run": shown(run.path()),
         "env": run.config().env.name,
         "algo": run.config().algo.name(),
         "seed": run.config().seed,
@@ -132,7 +140,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         };
         let validation = frozen.as_ref().map_or_else(String::new, describe);
         format!(
-            "{} iterations in {} s, {} environment steps\n{found}{validation}run:  {path}\nnext: costate evaluate {path}",
+            "{} iterations in {} s, {} environment steps\n{found}{validation}run:  {path}\nnext: costate evaluate {place}",
             progress.done.iterations,
             number(progress.done.seconds),
             progress.done.env_steps
@@ -142,19 +150,20 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         Ok(())
     } else {
         Err(Error::Failure(format!(
-            "interrupted after {} iterations{}; go on with `costate train --resume -o {path}`",
+            "interrupted after {} iterations{}; go on with `{}`",
             progress.done.iterations,
             match learned {
                 true => ", while fresh policies were trained on the cost",
                 false => "",
-            }
+            },
+            run.resume_command()
         )))
     }
 }
 
 fn print_config(args: &Args, output: Output) -> Result<(), Error> {
     let env = match &args.demos {
-        Some(demos) => Demonstrations::open(demos)?.factory.spec().name.clone(),
+        Some(demos) => Demonstrations::env_name(demos)?,
         None => String::new(),
     };
     let name = args.algo.as_deref().unwrap_or_default();
@@ -203,6 +212,7 @@ pub fn new_run(request: Request, demonstrations: &Demonstrations) -> Result<RunF
             algo: request.algo,
             seed: request.seed,
             checkpoint_every: request.checkpoint_every,
+            changes: Vec::new(),
         },
     )
 }
@@ -223,8 +233,15 @@ pub fn imitated(
             path.display()
         )));
     }
+    let absolute = std::path::absolute(path).map_err(Error::io(path))?;
+    if absolute.to_str().is_none() {
+        return Err(Error::Misuse(format!(
+            "{}: the path is not UTF-8, and a run's config.json holds text only; rename the folder",
+            path.display()
+        )));
+    }
     Ok(DemonstrationsRef {
-        path: std::path::absolute(path).map_err(Error::io(path))?,
+        path: absolute,
         fingerprint: demonstrations.fingerprint(),
         episodes: count.unwrap_or(meta.episodes.len()),
         expert_return: meta.demonstration_return.mean,
@@ -247,15 +264,10 @@ fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
                 .into(),
         ));
     }
-    if args.checkpoint_every == 0 {
-        return Err(Error::Misuse(
-            "--checkpoint-every is 0, expected at least 1".into(),
-        ));
-    }
     if algo == "rl" {
         return rl::create(args);
     }
-    if let Some(cost) = &args.cost {
+    if let Some(cost) = args.cost.first() {
         return Err(Error::Misuse(format!(
             "--cost {cost}: {algo} learns its cost; --algo rl minimises one that is given"
         )));
@@ -268,10 +280,13 @@ fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
     }
     let demos = args.demos.as_deref().unwrap_or(Path::new(""));
     // Settings first: a misspelt name should not wait for a large dataset.
-    settings::resolve(algo, "", args.config.as_deref(), &args.set)?;
+    let config = args.config.as_deref();
+    let env = Demonstrations::env_name(demos).or_else(|e| {
+        settings::check(algo, config, &args.set)?;
+        Err(e)
+    })?;
+    let algo = settings::resolve(algo, &env, config, &args.set)?;
     let demonstrations = Demonstrations::open(demos)?;
-    let env = demonstrations.factory.spec().name.clone();
-    let algo = settings::resolve(algo, &env, args.config.as_deref(), &args.set)?;
     let seed = args.seed.unwrap_or(0);
     let folder = args
         .output
@@ -283,22 +298,25 @@ fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
         algo,
         folder: &folder,
         seed,
-        checkpoint_every: args.checkpoint_every,
+        checkpoint_every: args.checkpoint_every.unwrap_or(CHECKPOINT_EVERY),
     };
     Ok((new_run(request, &demonstrations)?, Some(demonstrations)))
 }
 
 fn reopen(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
     let folder = args.output.as_deref().unwrap_or(Path::new(""));
-    let run = RunFolder::open(folder)?;
+    let run = RunFolder::resume(folder)?;
     let own = run.config();
-    if args.config.is_some()
-        || !args.set.is_empty()
+    let worlds = args.env.is_some() || args.model.is_some() || !args.variant.is_empty();
+    let of_env = |o: &Override| o.key.starts_with("env.");
+    if worlds
         || args.demonstrations.is_some()
-        || args.cost.is_some()
+        || !args.cost.is_empty()
+        || args.set.iter().any(of_env)
     {
         return Err(Error::Misuse(
-            "a resumed run keeps its settings; leave out --set, --config, --cost and --demonstrations"
+            "a resumed run keeps its world, its costs and its demonstrations; leave out --env, --variant, --model, \
+             --set env.KEY, --cost and --demonstrations"
                 .into(),
         ));
     }
@@ -314,7 +332,7 @@ fn reopen(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
     }
     let Some(imitated) = &own.demonstrations else {
         return match own.algo {
-            Algo::Rl(_) => Ok((run, None)),
+            Algo::Rl(_) => Ok((gone_on(run, args)?, None)),
             _ => Err(own.no_demonstrations()),
         };
     };
@@ -327,7 +345,53 @@ fn reopen(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
             folder.display()
         )));
     }
-    Ok((run, Some(demonstrations)))
+    Ok((gone_on(run, args)?, Some(demonstrations)))
+}
+
+/// A run with the settings that it goes on with.
+fn gone_on(run: RunFolder, args: &Args) -> Result<RunFolder, Error> {
+    let asked = Asked {
+        config: args.config.as_deref(),
+        set: &args.set,
+        checkpoint_every: args.checkpoint_every,
+    };
+    asked.of(run)
+}
+
+/// What is asked for when a run goes on; `expert` uses it too.
+pub(super) struct Asked<'a> {
+    /// File of settings.
+    pub config: Option<&'a Path>,
+    /// Single settings.
+    pub set: &'a [Override],
+    /// Iterations between checkpoints.
+    pub checkpoint_every: Option<usize>,
+}
+
+impl Asked<'_> {
+    /// The run with it, written down in its `config.json`.
+    pub fn of(&self, run: RunFolder) -> Result<RunFolder, Error> {
+        let own = run.config();
+        let (algo, changes) = changed(own, run.iterations_done()?, self.config, self.set)?;
+        let mut config = own.clone();
+        config.algo = algo;
+        config.changes.extend(changes);
+        config.checkpoint_every = self.checkpoint_every.unwrap_or(config.checkpoint_every);
+        match config == *own {
+            true => Ok(run),
+            false => run.reconfigured(config),
+        }
+    }
+}
+
+/// Refuses what is no number of iterations between checkpoints.
+pub(super) fn check_interval(asked: Option<usize>) -> Result<(), Error> {
+    match asked {
+        Some(0) => Err(Error::Misuse(
+            "--checkpoint-every is 0, expected at least 1".into(),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// How far [`work`] came.
@@ -348,6 +412,7 @@ pub fn work(
     output: Output,
 ) -> Result<Worked, Error> {
     tch::set_num_threads(1);
+    run.lock()?;
     let count = run
         .config()
         .demonstrations

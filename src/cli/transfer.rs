@@ -10,9 +10,10 @@ use costate_envs::{EnvConfig, EnvFactory, Episode};
 
 use super::common::{Demonstrations, Output};
 use super::evaluate::Plan as EvaluationPlan;
-use super::fresh::{OnFrozenCost, Place, Title, Watch, train_missing};
+use super::fresh::{OnFrozenCost, Origin, Place, Title, Watch, train_missing};
 use super::results::Results;
 use super::ui::{interval, number, score_interval, table};
+use super::validate::{OF, learned};
 use crate::audit::Sealer;
 use crate::cost::EnergyModel;
 use crate::error::Error;
@@ -27,21 +28,36 @@ use crate::learners::rl::RlSettings;
 use crate::learners::sides::Shared;
 use crate::policy::Policy;
 use crate::run::settings::Override;
-use crate::run::{Algo, RunFolder, settings};
+use crate::run::{Algo, RunFolder, settings, weights};
+use crate::shell;
 
 /// Where a run keeps what it found in variants.
 const FOLDER: &str = "transfer";
 
 /// Fresh policies on each cost: the best of them counts, by the cost it was trained on.
 const POLICIES: u64 = 3;
+/// What keeps them from diverging.
+const STEP_SIZE: &str = "ppo.learning_rate with --set";
 
 /// What was found in variants before, by name.
 pub fn read(results: Results) -> Result<Vec<Transfer>, Error> {
-    let variants = EnvConfig::variants(&results.run().config().env.name)?;
+    let run = results.run();
+    let variants = EnvConfig::variants(&run.config().env.name)?;
+    let present = learned(run)?;
     let mut found = Vec::new();
     for variant in variants {
         let name = format!("{FOLDER}/{}.json", variant.name);
-        if let Some(value) = results.read_json(&name)? {
+        if let Some(mut value) = results.read_json(&name)? {
+            let of = value.as_object_mut().and_then(|v| v.remove(OF));
+            if of.is_some_and(|of| of != present) {
+                tracing::warn!(
+                    "{}: of other weights than the run has now; `costate evaluate {} --transfer {}` makes it again",
+                    results.found(&name).display(),
+                    shell::path(run.path()),
+                    variant.name
+                );
+                continue;
+            }
             let transfer = serde_json::from_value(value).map_err(|e| {
                 Error::Failure(format!(
                     "{}: {e}; remove it to have the variant evaluated again",
@@ -106,6 +122,7 @@ pub fn transfer(
         workers,
         ..
     } = asked.plan.options;
+    results.lock()?;
     let pool = workers.pool();
     let folder = results.file(FOLDER).join(name);
     let imitated = run.config().imitated()?;
@@ -145,7 +162,8 @@ pub fn transfer(
     let random = Controller::Random.play(&factory, workers, count, seed)?;
     add(rows::RANDOM, random.clone());
     add(rows::TRUE_COST, act(&on_truth, ActionChoice::Sample)?);
-    let own = act(&run.file("policy.safetensors"), asked.plan.choice)?;
+    let policy = run.policy()?;
+    let own = act(&policy, asked.plan.choice)?;
     add(&rows::transferred(run.config().algo.name()), own);
     let standard = Standard::of(name, &played)?;
     let mut frozen = None;
@@ -156,11 +174,13 @@ pub fn transfer(
             .flat_map(|p| p.episodes.iter().map(|e| e.trajectory.clone()))
             .collect();
         let places = frozen_places(&folder, &shared, asked.recipe);
-        let cost = run.file("cost.safetensors");
+        let cost = run.weights(weights::COST)?;
+        let cost = cost.unwrap_or_else(|| run.file(weights::COST));
         let fresh = OnFrozenCost {
+            file: &cost,
             // What V learned belongs to the old world.
             cost: &|| Ok(EnergyModel::read(&cost)?.without_value()),
-            policy: &run.file("policy.safetensors"),
+            policy: &policy,
             against: Against {
                 task,
                 reference: &reference,
@@ -172,6 +192,7 @@ pub fn transfer(
         let title = Title {
             name,
             message: "fresh policies on the frozen cost there",
+            step_size: STEP_SIZE,
         };
         frozen = fresh.train(&places, pool, asked.interrupt, title, asked.output)?;
         let Some(found) = &frozen else {
@@ -193,7 +214,11 @@ pub fn transfer(
         rows: standard.rows(&played, seed),
         frozen,
     };
-    results.write_json(&format!("{FOLDER}/{name}.json"), &found)?;
+    let file = format!("{FOLDER}/{name}.json");
+    let mut kept = serde_json::to_value(&found)
+        .map_err(|e| Error::Failure(format!("{}: {e}", results.file(&file).display())))?;
+    kept[OF] = learned(run)?;
+    results.write_json(&file, &kept)?;
     Ok(Some(found))
 }
 
@@ -213,13 +238,23 @@ fn best_on_true_cost(
     let title = Title {
         name,
         message: "fresh policies on the true cost there",
+        step_size: STEP_SIZE,
     };
     let train = |place: &Place<RlSettings>, watch: &Watch| {
         let (interrupted, advance) = (|| watch.interrupted(), || watch.advance(1));
         on_true_cost(&place.settings, task, place.seed, &interrupted, &advance)
     };
     let pool = asked.plan.options.workers.pool();
-    let trained = train_missing(&places, pool, asked.interrupt, title, asked.output, train)?;
+    let origin = Origin::of(task)?;
+    let trained = train_missing(
+        &places,
+        &origin,
+        pool,
+        asked.interrupt,
+        title,
+        asked.output,
+        train,
+    )?;
     Ok(trained.and_then(|all| {
         let best = places.iter().zip(&all).max_by(|(_, a), (_, b)| {
             let (a, b) = (a.report.mean_return, b.report.mean_return);

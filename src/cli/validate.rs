@@ -1,11 +1,12 @@
 //! The validation stage: fresh policies on a run's frozen cost. Part of `costate train`, and of
 //! `costate evaluate --reoptimize` for any run with a cost.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use costate_demos::dataset::disk;
 use costate_envs::rollout::RolloutPool;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::common::{Demonstrations, Output};
 use super::fresh::{OnFrozenCost, Place, Title};
@@ -21,7 +22,8 @@ use crate::improve::Improvement;
 use crate::learners::Task;
 use crate::learners::frozen::{FrozenCostSettings, ValidationSettings};
 use crate::learners::sides::Shared;
-use crate::run::{Algo, RunFolder, files};
+use crate::run::{Algo, RunFolder, files, weights};
+use crate::shell;
 
 /// What `validation.json` holds.
 const FILE: &str = "validation.json";
@@ -29,15 +31,69 @@ const FILE: &str = "validation.json";
 pub const FRESH_POLICY: &str = "fresh_policy.safetensors";
 /// Episodes of random actions that δ is scaled by.
 const RANDOM_EPISODES: usize = 32;
+/// Where a kept result says of which weights it is; those of earlier versions do not.
+pub(super) const OF: &str = "of";
+/// Where the validation keeps the checksum of the kept policy.
+const KEPT: &str = "fresh_policy_sha256";
 
-/// The validation of a run, if it has been made.
+/// The validation of a run's present cost, if it has been made.
 pub fn read(results: Results) -> Result<Option<Frozen>, Error> {
-    let Some(mut value) = results.read_json(FILE)? else {
+    let Some((mut value, current)) = stored(results)? else {
         return Ok(None);
     };
+    if !current {
+        tracing::warn!(
+            "{}: of other weights than the run has now; `costate evaluate --reoptimize {}` makes it again",
+            results.found(FILE).display(),
+            shell::path(results.run().path())
+        );
+        return Ok(None);
+    }
     serde_json::from_value(value["frozen"].take())
         .map(Some)
         .map_err(|e| Error::Failure(format!("{}: {e}", results.found(FILE).display())))
+}
+
+/// What [`FILE`] holds, and whether it is of the run's present weights.
+fn stored(results: Results) -> Result<Option<(Value, bool)>, Error> {
+    let Some(value) = results.read_json(FILE)? else {
+        return Ok(None);
+    };
+    let current = match value.get(OF) {
+        Some(of) => *of == learned(results.run())?,
+        None => true,
+    };
+    Ok(Some((value, current)))
+}
+
+/// The kept fresh policy of a run's present cost.
+///
+/// Errors: one that is not the one which the validation kept.
+pub fn fresh_policy(results: Results) -> Result<Option<PathBuf>, Error> {
+    let file = results.found(FRESH_POLICY);
+    let Some((stored, true)) = stored(results)?.filter(|_| file.exists()) else {
+        return Ok(None);
+    };
+    match stored[KEPT].as_str() {
+        Some(kept) if kept != weights::digest(&file)? => Err(Error::Failure(format!(
+            "{}: its SHA-256 is not the one in {FILE}: it was damaged or is another run's; \
+             `costate evaluate --reoptimize {}` writes it again",
+            file.display(),
+            shell::path(results.run().path())
+        ))),
+        _ => Ok(Some(file)),
+    }
+}
+
+/// Digests of the weights that a run has learned, by file.
+pub(super) fn learned(run: &RunFolder) -> Result<Value, Error> {
+    let mut found = Map::new();
+    for name in [weights::POLICY, weights::COST] {
+        if let Some(file) = run.weights(name)? {
+            found.insert(name.into(), weights::digest(&file)?.into());
+        }
+    }
+    Ok(found.into())
 }
 
 /// Trains fresh policies on the frozen cost of a run, those that are not there yet, and keeps the best.
@@ -91,9 +147,11 @@ pub fn validate_into(
                 .into(),
         ));
     }
+    results.lock()?;
     let folder = results.file("validation");
-    let cost = run.file("cost.safetensors");
-    let policy = run.file("policy.safetensors");
+    let policy = run.policy()?;
+    let cost = run.weights(weights::COST)?;
+    let cost = cost.unwrap_or_else(|| run.file(weights::COST));
     let pool = RolloutPool::new(workers);
     let factory = &demonstrations.factory;
     let random = Controller::Random.play(factory, pool, RANDOM_EPISODES, 0)?;
@@ -104,8 +162,10 @@ pub fn validate_into(
     let title = Title {
         name: "validation",
         message: "fresh policies on the frozen cost",
+        step_size: "validation.learning_rate",
     };
     let fresh = OnFrozenCost {
+        file: &cost,
         cost: &|| Ok(EnergyModel::read(&cost)?),
         policy: &policy,
         against: Against {
@@ -134,6 +194,8 @@ pub fn validate_into(
             &json!({
                 "format": 1,
                 "frozen": frozen,
+                OF: learned(run)?,
+                KEPT: disk::sha256(&best),
                 "files": {
                     "policy.safetensors": "the policy that was learned together with the cost",
                     FRESH_POLICY: "the fresh policy with the highest learned soft value, trained on the frozen cost alone",

@@ -168,12 +168,13 @@ impl Conditions {
     pub fn sample(&self, k: usize) -> Result<(Rollouts, Audit), Error> {
         let controllers: Vec<Controller> = self.each.iter().map(|c| c.controller.clone()).collect();
         let actor = |c: &Condition| {
-            self.scales.actor(&c.controller).map(Arc::new).map_err(|e| {
-                Error::Failure(format!(
-                    "a controller diverged in iteration {k}: {e}; lower kl_step or cost_learning_rate and resume from \
-                     the last checkpoint"
-                ))
-            })
+            self.scales
+                .actor(&c.controller)
+                .map(Arc::new)
+                .map_err(|e| Error::Diverged {
+                    iteration: k,
+                    what: format!("a controller: {e}"),
+                })
         };
         let actors = self.each.iter().map(actor).collect::<Result<Vec<_>, _>>()?;
         let starts = self.each.iter().map(|c| c.start);

@@ -14,7 +14,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::bc::clone_pass;
-use super::{Learner, Report, Task};
+use super::{Learner, Report, Task, diverged};
 use crate::audit::{Audit, Sealer};
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
@@ -81,9 +81,7 @@ impl Learner for Dagger {
             loss = clone_pass(&self.policy, optimizer, &all, s.minibatch, self.seed, pass);
         }
         if !self.policy.is_finite() {
-            return Err(Error::Failure(format!(
-                "cloning diverged in round {k}: a weight is not finite; lower learning_rate"
-            )));
+            return Err(diverged(k));
         }
         Ok(Report {
             diagnostics: vec![

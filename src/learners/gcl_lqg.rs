@@ -21,7 +21,7 @@ use super::cost_side::{CostSide, CostSideSettings};
 use super::distil::{Distillation, Lessons};
 use super::fusion::{Demonstrator, Fusion};
 use super::generator::{batch, energy_model};
-use super::{Learner, Report, Task, learning_rate_share};
+use super::{Learner, Report, Task, diverged, learning_rate_share};
 use crate::batch::TrajectoryBatch;
 use crate::collect::Collector;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
@@ -145,10 +145,7 @@ impl Learner for GclLqg {
         };
         let loss = distilled.learn(&lessons, steps, shares, self.seed, k);
         if !(distilled.policy.is_finite() && self.cost.model.is_finite()) {
-            return Err(Error::Failure(format!(
-                "learning diverged in iteration {k}: a weight is not finite; lower cost_learning_rate or \
-                 distillation_learning_rate and resume from the last checkpoint"
-            )));
+            return Err(diverged(k));
         }
         let mut diagnostics = vec![
             ("ioc_loss", found.value.double_value(&[])),

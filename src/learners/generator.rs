@@ -10,7 +10,7 @@ use costate_envs::{Space, Trajectory};
 use tch::Tensor;
 
 use super::bc::{clone, clone_held_out};
-use super::{Report, Task};
+use super::{Report, Task, diverged};
 use crate::audit::Audit;
 use crate::batch::TrajectoryBatch;
 use crate::collect::Collector;
@@ -208,10 +208,7 @@ impl Generator {
             k,
         );
         if !(self.policy.is_finite() && cost.is_finite()) {
-            return Err(Error::Failure(format!(
-                "learning diverged in iteration {k}: a weight is not finite; lower \
-                 cost_learning_rate or the policy's learning rate and resume from the last checkpoint"
-            )));
+            return Err(diverged(k));
         }
         diagnostics.extend([
             ("entropy", found.entropy),

@@ -1,5 +1,6 @@
 //! A policy that is fitted in passes, and the weights of the pass that held-out demonstrations liked best.
 
+use super::diverged;
 use crate::error::Error;
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
 use crate::policy::{GaussianPolicy, ImplicitPolicy};
@@ -69,9 +70,7 @@ impl<P: Weights> Kept<P> {
     /// Errors: weights that are not finite.
     pub fn offer(&mut self, held_out_loss: Option<f64>, k: usize) -> Result<(), Error> {
         if !self.current.is_finite() {
-            return Err(Error::Failure(format!(
-                "cloning diverged in pass {k}: a weight is not finite; lower learning_rate"
-            )));
+            return Err(diverged(k));
         }
         let loss = held_out_loss.unwrap_or(f64::NEG_INFINITY);
         if loss <= self.best_loss {

@@ -94,6 +94,14 @@ fn split_held_out(demonstrations: &[Trajectory], share: f64) -> (&[Trajectory], 
     demonstrations.split_at(held)
 }
 
+/// What is wrong when a weight is beyond single precision after iteration `k`; whoever knows the settings says which to lower.
+fn diverged(k: usize) -> Error {
+    Error::Diverged {
+        iteration: k,
+        what: "a weight is beyond single precision".into(),
+    }
+}
+
 /// What settings that were added later are without: a factor of 1.
 fn one() -> f64 {
     1.0

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::frozen::excess;
-use super::{Learner, Report, Task, learning_rate_share};
+use super::{Learner, Report, Task, diverged, learning_rate_share};
 use crate::audit::Sealer;
 use crate::batch::TrajectoryBatch;
 use crate::cost::{ComposedCost, EnergyModel};
@@ -104,9 +104,7 @@ impl Learner for Rl {
             .ppo
             .improve(&self.policy, &batch, &soft_cost, &behaviour, self.seed, k);
         if !self.policy.is_finite() {
-            return Err(Error::Failure(format!(
-                "training diverged in iteration {k}: a weight is not finite; lower ppo.learning_rate"
-            )));
+            return Err(diverged(k));
         }
         let successes = episodes.iter().filter(|e| e.success == Some(true)).count();
         let steps = batch.steps() as f64;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use costate_demos::seal;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,18 @@ pub enum StateError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file whose checksum does not fit.
+    #[error(
+        "{file}: its checksum does not fit its contents: it is damaged or was edited; restore it (`costate train --resume` \
+         writes the weights of a run again)"
+    )]
+    Damaged {
+        /// The file.
+        file: String,
+    },
+    /// Numbers that no file may hold.
+    #[error("`{0}` holds numbers that are not finite")]
+    NotFinite(String),
     /// A checkpoint whose rollouts cannot be repeated.
     #[error("rollouts of past policies cannot be repeated: {0}")]
     Replay(String),
@@ -168,8 +181,10 @@ impl StateDict {
             .try_for_each(|(name, mut t)| self.copy_to(&name, &mut t))
     }
 
-    /// The bytes of a safetensors file with `metadata` as one JSON object. Equal states give equal
-    /// bytes.
+    /// The bytes of a safetensors file with `metadata` as one JSON object, which gets a checksum of the file.
+    /// Equal states give equal bytes.
+    ///
+    /// Errors: numbers that are not finite, which [`StateDict::read`] would refuse.
     pub fn to_bytes(&self, metadata: &impl Serialize) -> Result<Vec<u8>, StateError> {
         let fail = |reason: String| StateError::Foreign {
             file: "(memory)".into(),
@@ -177,6 +192,9 @@ impl StateDict {
         };
         let mut held = Vec::new();
         for (name, tensor) in &self.0 {
+            if tensor.isfinite().all().int64_value(&[]) == 0 {
+                return Err(StateError::NotFinite(name.clone()));
+            }
             let (dtype, bytes) = match tensor.kind() {
                 Kind::Float => (
                     Dtype::F32,
@@ -198,9 +216,15 @@ impl StateDict {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| fail(e.to_string()))?;
-        let json = serde_json::to_string(metadata).map_err(|e| fail(e.to_string()))?;
+        let mut json = serde_json::to_string(metadata).map_err(|e| fail(e.to_string()))?;
+        if json.ends_with('}') {
+            json.pop();
+            let comma = if json.len() > 1 { "," } else { "" };
+            json += &format!("{comma}\"{}\":\"{}\"}}", seal::FIELD, seal::BLANK);
+        }
         let metadata = HashMap::from([(METADATA.to_owned(), json)]);
-        safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))
+        let bytes = safetensors::serialize(views, Some(metadata));
+        bytes.map(seal::seal).map_err(|e| fail(e.to_string()))
     }
 
     /// Reads a safetensors file whose metadata has a field `format`, at most `newest`.
@@ -208,25 +232,21 @@ impl StateDict {
         file: &Path,
         newest: u32,
     ) -> Result<(Self, M), StateError> {
-        let (state, metadata): (_, serde_json::Value) = Self::read(file)?;
-        let foreign = |reason: String| StateError::Foreign {
-            file: file.display().to_string(),
-            reason,
-        };
-        match metadata["format"].as_u64() {
-            Some(format) if format > u64::from(newest) => Err(foreign(format!(
-                "format {format} is newer than {newest}, the newest that this build reads; update \
-                 Costate"
-            ))),
-            _ => Ok((
-                state,
-                serde_json::from_value(metadata).map_err(|e| foreign(e.to_string()))?,
-            )),
-        }
+        Self::read_any(file, Some(newest))
     }
 
     /// Reads a safetensors file and its metadata.
+    ///
+    /// Errors: what is no such file, a checksum that does not fit (files of earlier versions have none), numbers that
+    /// are not finite.
     pub fn read<M: DeserializeOwned>(file: &Path) -> Result<(Self, M), StateError> {
+        Self::read_any(file, None)
+    }
+
+    fn read_any<M: DeserializeOwned>(
+        file: &Path,
+        newest: Option<u32>,
+    ) -> Result<(Self, M), StateError> {
         let name = file.display().to_string();
         let bytes = std::fs::read(file).map_err(|source| StateError::Io {
             file: name.clone(),
@@ -248,7 +268,23 @@ impl StateDict {
             .as_ref()
             .and_then(|m| m.get(METADATA))
             .ok_or_else(|| foreign(format!("no `{METADATA}` entry in its metadata")))?;
-        let metadata = serde_json::from_str(json).map_err(|e| foreign(e.to_string()))?;
+        let mut metadata: serde_json::Value =
+            serde_json::from_str(json).map_err(|e| foreign(e.to_string()))?;
+        // What is newer may be sealed in another way.
+        if let (Some(newest), Some(format)) = (newest, metadata["format"].as_u64())
+            && format > u64::from(newest)
+        {
+            return Err(foreign(format!(
+                "format {format} is newer than {newest}, the newest that this build reads; update Costate"
+            )));
+        }
+        let sealed = metadata.as_object_mut().and_then(|m| m.remove(seal::FIELD));
+        if let Some(digest) = sealed
+            && !digest.as_str().is_some_and(|d| seal::holds(&bytes, d))
+        {
+            return Err(StateError::Damaged { file: name.clone() });
+        }
+        let metadata = serde_json::from_value(metadata).map_err(|e| foreign(e.to_string()))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| foreign(e.to_string()))?;
         let mut state = Self::default();
         for (tensor_name, view) in file.iter() {

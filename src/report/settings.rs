@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::facts::{self, Facts};
 use super::text::{self, escape};
+use crate::shell::word;
 
 /// A collapsible table of every value of a run's configuration.
 pub(super) fn table(label: &str, config: &Value) -> String {
@@ -107,10 +108,10 @@ pub(super) fn reproduce(run: &Facts) -> Option<String> {
     let (env, algo) = (run.env.as_deref()?, run.algo.as_deref()?);
     let demonstrations = run.demonstrations();
     let path = facts::string(demonstrations, "/path").unwrap_or_else(|| "DEMOS".into());
-    let path = quote(&path);
-    let mut record = format!("costate record {}", quote(env));
+    let path = word(&path);
+    let mut record = format!("costate record {}", word(env));
     if let Some(expert) = facts::string(demonstrations, "/expert") {
-        record += &format!(" --expert {}", quote(&expert));
+        record += &format!(" --expert {}", word(&expert));
     }
     if let Some(n) = run.demonstrated_episodes() {
         record += &format!(" -n {n}");
@@ -123,7 +124,7 @@ pub(super) fn reproduce(run: &Facts) -> Option<String> {
         .pointer("/algo/settings")
         .filter(|s| s.is_object());
     let mut commands = format!("# Demonstrations, unless {path} is at hand\n{record}\n\n");
-    let mut train = format!("costate train {path} --algo {}", quote(algo));
+    let mut train = format!("costate train {path} --algo {}", word(algo));
     if let Some(seed) = run.seed {
         train += &format!(" --seed {seed}");
     }
@@ -133,6 +134,16 @@ pub(super) fn reproduce(run: &Facts) -> Option<String> {
     commands += &format!(
         "# The same run again\n{train} -o again\ncostate evaluate again\ncostate report again\n"
     );
+    let changes = run.run.config.get("changes").and_then(Value::as_array);
+    for change in changes.into_iter().flatten() {
+        commands += &format!(
+            "# resumed with other settings: {}={}, before iteration {} it was {}\n",
+            change["key"].as_str().unwrap_or_default(),
+            change["to"],
+            change["from_iteration"],
+            change["from"]
+        );
+    }
     let fingerprint = ["/sha256", "/fingerprint"]
         .iter()
         .find_map(|p| facts::string(demonstrations, p))
@@ -157,16 +168,6 @@ pub(super) fn reproduce(run: &Facts) -> Option<String> {
         settings.unwrap_or_default(),
         fingerprint.unwrap_or_default()
     ))
-}
-
-/// A word for a POSIX shell.
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) && !word.starts_with('-') {
-        word.into()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// Version of Costate that made the runs, if they agree.

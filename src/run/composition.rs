@@ -49,21 +49,31 @@ struct Learned {
 }
 
 /// Folder of the copies.
-const COPIES: &str = "costs";
+pub(super) const COPIES: &str = "costs";
 
 impl Composition {
-    /// Reads `WHAT:WEIGHT,…`: WHAT is a run's folder, a `cost.safetensors` file, `true`, or a formula between braces;
-    /// without `:WEIGHT` it weighs 1. A run that minimised a composition stands for that composition.
+    /// Reads texts `WHAT:WEIGHT,…` and adds them up: WHAT is a run's folder, a `cost.safetensors` file, `true`, or a
+    /// formula between braces; without `:WEIGHT` it weighs 1. Between quotes, single or double, a path may hold commas
+    /// and colons; a text that is a path as a whole needs none. A run that minimised a composition stands for that
+    /// composition.
     ///
     /// Errors: what is not there, what holds no cost, a weight that is no number. Whether the costs fit a world is
     /// checked by [`Composition::load`].
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub fn parse(texts: &[impl AsRef<str>]) -> Result<Self, Error> {
         let mut terms = Vec::new();
-        for item in split(text)? {
-            let (what, weight) = weighted(item)?;
-            for mut term in Self::source(what)? {
-                term.weight *= weight;
-                terms.push(term);
+        for text in texts.iter().map(AsRef::as_ref) {
+            let items = match Path::new(text).exists() {
+                true => vec![(text, 1.0)],
+                false => split(text)?
+                    .into_iter()
+                    .map(weighted)
+                    .collect::<Result<_, _>>()?,
+            };
+            for (what, weight) in items {
+                for mut term in Self::source(what)? {
+                    term.weight *= weight;
+                    terms.push(term);
+                }
             }
         }
         Ok(Self(terms))
@@ -87,7 +97,8 @@ impl Composition {
         if !path.is_file() && !is_run {
             return Err(Error::Misuse(format!(
                 "--cost {what}: neither a file nor a run's folder; expected a run's folder, a cost.safetensors file, `true` \
-                 or a formula between braces, as {{cart_position^2}}"
+                 or a formula between braces, as {{cart_position^2}}; a path that holds a comma or a colon goes between \
+                 quotes, as '\"a,b\":0.5'"
             )));
         }
         let path = std::path::absolute(path).map_err(Error::io(path))?;
@@ -186,11 +197,16 @@ impl Source {
     }
 }
 
-/// The items between commas that are not inside braces.
+/// The items between commas that are inside neither braces nor quotes.
 fn split(text: &str) -> Result<Vec<&str>, Error> {
     let (mut items, mut start, mut depth) = (Vec::new(), 0, 0_i32);
+    let mut quoted = None;
     for (i, c) in text.char_indices() {
         match c {
+            _ if quoted == Some(c) => quoted = None,
+            _ if quoted.is_some() => {}
+            // Within a name it is an apostrophe.
+            '"' | '\'' if text[start..i].trim().is_empty() => quoted = Some(c),
             '{' => depth += 1,
             '}' => depth -= 1,
             ',' if depth == 0 => {
@@ -201,6 +217,11 @@ fn split(text: &str) -> Result<Vec<&str>, Error> {
         }
     }
     items.push(&text[start..]);
+    if let Some(quote) = quoted {
+        return Err(Error::Misuse(format!(
+            "--cost {text}: a quote {quote} is not closed; a path with a comma is written as \"a,b\":0.5"
+        )));
+    }
     if depth != 0 {
         return Err(Error::Misuse(format!(
             "--cost {text}: a brace is not closed; a formula is written between braces, as {{cart_position^2}}"
@@ -214,9 +235,12 @@ fn split(text: &str) -> Result<Vec<&str>, Error> {
     }
 }
 
-/// `WHAT:WEIGHT`, or WHAT alone.
+/// `WHAT:WEIGHT`, or WHAT alone, without quotes.
 fn weighted(item: &str) -> Result<(&str, f64), Error> {
     let item = item.trim();
+    if let Some(what) = unquoted(item) {
+        return Ok((what, 1.0));
+    }
     match item.rsplit_once(':') {
         Some((what, weight)) if !weight.ends_with('}') && !weight.contains('/') => {
             let parsed = weight.trim().parse().ok().filter(|w: &f64| w.is_finite());
@@ -225,10 +249,17 @@ fn weighted(item: &str) -> Result<(&str, f64), Error> {
                     "--cost {item}: `{weight}` is no weight, expected a finite number"
                 ))
             })?;
-            Ok((what.trim(), weight))
+            let what = what.trim();
+            Ok((unquoted(what).unwrap_or(what), weight))
         }
         _ => Ok((item, 1.0)),
     }
+}
+
+/// What is between quotes, if there are any.
+fn unquoted(text: &str) -> Option<&str> {
+    let within = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+    within('"').or_else(|| within('\''))
 }
 
 #[cfg(test)]
@@ -237,7 +268,7 @@ mod tests {
 
     #[test]
     fn items_have_weights_and_formulas_keep_their_commas() {
-        let got = Composition::parse("true:0, {max(pole_sin, 0)^2}:2.5,{push}").unwrap();
+        let got = Composition::parse(&["true:0, {max(pole_sin, 0)^2}:2.5", "{push}"]).unwrap();
         let formula = |weight, text: &str| Term {
             weight,
             source: Source::Formula(text.into()),
@@ -260,9 +291,22 @@ mod tests {
     }
 
     #[test]
+    fn quotes_keep_commas_and_colons() {
+        let items = |text| {
+            let items = split(text).unwrap();
+            items
+                .into_iter()
+                .map(|i| weighted(i).unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(items("'a,b':0.5, \"c:d\""), [("a,b", 0.5), ("c:d", 1.0)]);
+        assert_eq!(items("bob's:2,it's"), [("bob's", 2.0), ("it's", 1.0)]);
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_named() {
         let message = |text: &str| {
-            let error = Composition::parse(text).unwrap_err();
+            let error = Composition::parse(&[text]).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{error}");
             error.to_string()
         };
@@ -271,6 +315,7 @@ mod tests {
         assert!(message("true:inf").contains("finite"));
         assert!(message("true,,true").contains("empty"));
         assert!(message("{push").contains("brace"));
+        assert!(message("\"a,b:1").contains("not closed"));
         assert!(message("").contains("empty"));
     }
 }

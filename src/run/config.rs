@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use costate_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
 
-use super::Composition;
+use super::{Change, Composition};
 use crate::cost::ComposedCost;
 use crate::error::Error;
+use crate::improve::Improvement;
 use crate::learners::airl::{Airl, AirlSettings};
 use crate::learners::bc::{Bc, BcSettings};
 use crate::learners::dagger::{Dagger, DaggerSettings};
@@ -68,6 +69,30 @@ impl Algo {
             Self::Dagger(_) => "dagger",
             Self::Ppo(_) => "ppo",
             Self::Rl(_) => "rl",
+        }
+    }
+
+    /// Step sizes by the names of their settings, and what else keeps a learner from diverging.
+    pub fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        match self {
+            Self::Bc(s) => vec![("learning_rate", s.learning_rate)],
+            Self::Ibc(s) => vec![("learning_rate", s.learning_rate)],
+            Self::Dagger(s) => vec![("learning_rate", s.learning_rate)],
+            Self::Ppo(s) | Self::Rl(s) => vec![("ppo.learning_rate", s.ppo.learning_rate)],
+            Self::GclLqg(s) => vec![
+                ("cost_learning_rate", s.cost_learning_rate),
+                ("distillation_learning_rate", s.distillation_learning_rate),
+                ("controllers.kl_step", s.controllers.kl_step),
+            ],
+            Self::GanGcl(_) | Self::Gcl(_) | Self::Airl(_) | Self::Gail(_) => {
+                let improver = |s: Shared| match s.improvement {
+                    Improvement::Ppo => ("ppo.learning_rate", s.ppo.learning_rate),
+                    Improvement::Sac => ("sac.learning_rate", s.sac.learning_rate),
+                };
+                let sizes =
+                    |s: Shared| vec![("cost_learning_rate", s.cost_learning_rate), improver(s)];
+                self.shared().map(sizes).unwrap_or_default()
+            }
         }
     }
 
@@ -162,6 +187,9 @@ pub struct RunConfig {
     pub seed: u64,
     /// Iterations between checkpoints.
     pub checkpoint_every: usize,
+    /// Settings that it went on with otherwise, in order; `algo` holds the latest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
 }
 
 impl RunConfig {
@@ -188,12 +216,22 @@ impl RunConfig {
 
     /// Reads `config.json` of a run folder.
     pub fn read(folder: &Path) -> Result<Self, Error> {
-        let file = folder.join("config.json");
-        let text = std::fs::read_to_string(&file).map_err(|e| {
-            Error::Failure(format!(
+        Self::read_file(&folder.join("config.json"))
+    }
+
+    /// Reads such a file.
+    pub(super) fn read_file(file: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(file).map_err(|e| {
+            let message = format!(
                 "{}: {e}; expected a run folder made by `costate train`",
                 file.display()
-            ))
+            );
+            match e.kind() {
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                    Error::Misuse(message)
+                }
+                _ => Error::Failure(message),
+            }
         })?;
         let bad = |reason: String| Error::Failure(format!("{}: {reason}", file.display()));
         let value: serde_json::Value =

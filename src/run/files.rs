@@ -20,6 +20,11 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     write_atomic(path, (text + "\n").as_bytes())
 }
 
+/// Writes and syncs a new file, where nobody looks for it yet.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    Ok(disk::write_synced(path, bytes)?)
+}
+
 /// Creates a folder for a command's output, and refuses one that holds anything.
 pub fn create_output_folder(path: &Path) -> Result<(), Error> {
     match fs::read_dir(path) {

@@ -1,18 +1,21 @@
 //! The run folder on disk.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use costate_demos::dataset::disk;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::config::RunConfig;
-use super::files;
+use super::weights::{self, Weights};
+use super::{files, lock};
 use crate::error::Error;
 use crate::learners::Learner;
-use crate::nn::StateDict;
+use crate::nn::{StateDict, StateError};
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -31,26 +34,95 @@ pub struct Progress {
 pub struct RunFolder {
     path: PathBuf,
     config: RunConfig,
+    /// Held by whoever writes, and by its clones.
+    lock: Arc<OnceLock<File>>,
 }
 
+/// What a checkpoint resumes from.
+const STATE: &str = "state.safetensors";
+const CONFIG: &str = "config.json";
+/// `config.json` on its way: complete if it can be read.
+const CONFIG_BEGUN: &str = "config.json.tmp";
+/// What a start that was killed before `config.json` leaves behind.
+const LEFTOVERS: [&str; 3] = [lock::FILE, CONFIG_BEGUN, super::composition::COPIES];
+
 impl RunFolder {
-    /// Creates the folder, copies the costs that it is given into it and writes its configuration.
+    /// Creates the folder, copies the costs that it is given into it and writes its configuration. Nobody else may
+    /// write there until it is dropped.
+    ///
+    /// Errors: a folder that holds anything but what a killed start left.
     pub fn create(path: &Path, mut config: RunConfig) -> Result<Self, Error> {
-        files::create_output_folder(path)?;
+        if !is_left_over(path) {
+            refuse_run(path)?;
+            files::create_output_folder(path)?;
+        }
+        let lock = lock::take(path)?;
+        // Another process may have been faster.
+        if !is_left_over(path) {
+            refuse_run(path)?;
+            files::create_output_folder(path)?;
+        }
         config.cost = config.cost.map(|c| c.copied_into(path)).transpose()?;
-        files::write_json(&path.join("config.json"), &config)?;
+        files::write_json(&path.join(CONFIG), &config)?;
         Ok(Self {
             path: path.into(),
             config,
+            lock: Arc::new(lock.into()),
         })
     }
 
-    /// Opens an existing run.
+    /// Opens an existing run to read it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         Ok(Self {
             config: RunConfig::read(path)?,
             path: path.into(),
+            lock: Arc::default(),
         })
+    }
+
+    /// Opens an existing run to go on with it: nobody else may write there until it is dropped.
+    pub fn resume(path: &Path) -> Result<Self, Error> {
+        let begun = path.join(CONFIG_BEGUN);
+        let config = path.join(CONFIG);
+        if !config.exists() && RunConfig::read_file(&begun).is_ok() {
+            let _starting = lock::take(path)?;
+            disk::rename(&begun, &config)?;
+        }
+        let run = Self::open(path)?;
+        run.lock()?;
+        // Whoever wrote until now may have changed it.
+        Ok(Self {
+            config: RunConfig::read(path)?,
+            ..run
+        })
+    }
+
+    /// Keeps other processes from writing until this and its clones are dropped.
+    ///
+    /// Errors: another process is writing.
+    pub fn lock(&self) -> Result<(), Error> {
+        if self.lock.get().is_none() {
+            let _ = self.lock.set(lock::take(&self.path)?);
+        }
+        Ok(())
+    }
+
+    /// The same run with another configuration, which is written down.
+    pub fn reconfigured(self, config: RunConfig) -> Result<Self, Error> {
+        files::write_json(&self.file(CONFIG), &config)?;
+        Ok(Self { config, ..self })
+    }
+
+    /// The command that goes on with it.
+    pub fn resume_command(&self) -> String {
+        let command = match self.config.algo {
+            super::Algo::Ppo(_) => "expert",
+            _ => "train",
+        };
+        format!(
+            "costate {command} --resume -o {}",
+            crate::shell::path(&self.path)
+        )
     }
 
     /// The folder.
@@ -68,17 +140,20 @@ impl RunFolder {
         &self.config
     }
 
-    /// Appends a line to `metrics.jsonl`.
+    /// Appends a line to `metrics.jsonl`, or leaves it as it was.
     pub fn append_metrics(&self, line: &Map<String, Value>) -> Result<(), Error> {
         let file = self.file("metrics.jsonl");
         let mut text = Value::Object(line.clone()).to_string();
         text.push('\n');
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&file)
-            .and_then(|mut f| f.write_all(text.as_bytes()))
-            .map_err(Error::io(&file))
+        let append = || {
+            let mut lines = OpenOptions::new().create(true).append(true).open(&file)?;
+            let before = lines.metadata()?.len();
+            lines.write_all(text.as_bytes()).inspect_err(|_| {
+                // Of a line that does not fit on the disk nothing stays; a reader leaves out a torn one in any case.
+                let _ = lines.set_len(before);
+            })
+        };
+        append().map_err(Error::io(&file))
     }
 
     /// The lines of `metrics.jsonl`; a torn last line, as a crash leaves it, is left out.
@@ -86,7 +161,7 @@ impl RunFolder {
         let file = self.file("metrics.jsonl");
         let reader = match File::open(&file) {
             Ok(f) => BufReader::new(f),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(Error::io(&file)(e)),
         };
         let lines: Vec<String> = reader
@@ -110,51 +185,119 @@ impl RunFolder {
         Ok(parsed)
     }
 
-    /// Writes checkpoint `NNNNNN` (complete or absent), then the weights files.
+    /// Writes checkpoint `NNNNNN` (complete or absent) with the checksums of the weights that belong to it, then
+    /// these.
+    ///
+    /// Errors: [`Error::Diverged`] for a state that could not be read again; nothing is written then.
     pub fn checkpoint(&self, learner: &dyn Learner, progress: Progress) -> Result<(), Error> {
-        let root = self.file("checkpoints");
+        let diverged = |e| match e {
+            StateError::NotFinite(name) => Error::Diverged {
+                iteration: progress.iterations.saturating_sub(1),
+                what: format!("`{name}` holds numbers that are not finite"),
+            },
+            other => other.into(),
+        };
+        let state = learner.save().to_bytes(&progress).map_err(diverged)?;
+        let weights = Weights::of(learner).map_err(diverged)?;
+        let root = self.checkpoints();
         let name = format!("{:06}", progress.iterations);
         let beside = root.join(format!(".{name}.tmp"));
         if beside.exists() {
             fs::remove_dir_all(&beside).map_err(Error::io(&beside))?;
         }
         fs::create_dir_all(&beside).map_err(Error::io(&beside))?;
-        let state = learner.save().to_bytes(&progress)?;
-        files::write_atomic(&beside.join("state.safetensors"), &state)?;
+        files::write_new(&beside.join(STATE), &state)?;
+        files::write_new(&beside.join(weights::FILE), &weights.record()?)?;
+        disk::sync_folder(&beside)?;
         let place = root.join(&name);
         if place.exists() {
             fs::remove_dir_all(&place).map_err(Error::io(&place))?;
         }
         disk::rename(&beside, &place)?;
-        files::write_atomic(
-            &self.file("policy.safetensors"),
-            &learner.policy().to_bytes()?,
-        )?;
-        if let Some(model) = learner.energy_model() {
-            files::write_atomic(&self.file("cost.safetensors"), &model.to_bytes()?)?;
-        }
+        weights.publish(&self.path)?;
         tracing::debug!("{}: complete", place.display());
         Ok(())
     }
 
-    /// The newest checkpoint, if there is one.
-    pub fn latest_checkpoint(&self) -> Result<Option<(StateDict, Progress)>, Error> {
-        let root = self.file("checkpoints");
+    /// Writes the weights of the newest checkpoint again where they are not there, or not as they should be.
+    pub fn republish(&self, learner: &dyn Learner) -> Result<(), Error> {
+        let weights = Weights::of(learner)?;
+        if let Some((_, place)) = self.newest()? {
+            let (file, record) = (place.join(weights::FILE), weights.record()?);
+            if fs::read(&file).ok().as_ref() != Some(&record) {
+                files::write_atomic(&file, &record)?;
+            }
+        }
+        weights.publish(&self.path)
+    }
+
+    /// A file of weights of this run, if it has one.
+    ///
+    /// Errors: one that is not what the newest checkpoint published. Checkpoints of earlier versions do not say.
+    pub fn weights(&self, name: &str) -> Result<Option<PathBuf>, Error> {
+        let file = self.file(name);
+        let check = || match self.newest()? {
+            Some((_, place)) => weights::check(&file, name, &place),
+            None => Ok(()),
+        };
+        // A process that is training may be between a checkpoint and its weights.
+        let mut checked = check();
+        for _ in 0..5 {
+            if checked.is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            checked = check();
+        }
+        checked.map_err(|e| {
+            Error::Failure(format!(
+                "{e}; `{}` writes the run's own again",
+                self.resume_command()
+            ))
+        })?;
+        Ok(file.exists().then_some(file))
+    }
+
+    /// The file of its policy, which is not there before the first checkpoint.
+    ///
+    /// Errors: as [`RunFolder::weights`].
+    pub fn policy(&self) -> Result<PathBuf, Error> {
+        let file = self.weights(weights::POLICY)?;
+        Ok(file.unwrap_or_else(|| self.file(weights::POLICY)))
+    }
+
+    fn checkpoints(&self) -> PathBuf {
+        self.file("checkpoints")
+    }
+
+    /// Number and folder of the newest checkpoint.
+    fn newest(&self) -> Result<Option<(usize, PathBuf)>, Error> {
+        let root = self.checkpoints();
         let entries = match fs::read_dir(&root) {
             Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Error::io(&root)(e)),
         };
-        let newest = entries
-            .flatten()
-            .filter_map(|e| e.file_name().into_string().ok())
-            .filter(|name| name.bytes().all(|b| b.is_ascii_digit()))
-            .max();
-        match newest {
+        let names = entries.flatten().map(|e| e.file_name());
+        let numbered = names.filter_map(|name| {
+            let text = name.to_str()?;
+            let digits = text.bytes().all(|b| b.is_ascii_digit());
+            let number = text.parse().ok().filter(|_| digits)?;
+            Some((number, root.join(&name)))
+        });
+        Ok(numbered.max())
+    }
+
+    /// Iterations behind the newest checkpoint.
+    pub fn iterations_done(&self) -> Result<usize, Error> {
+        Ok(self.newest()?.map_or(0, |(number, _)| number))
+    }
+
+    /// The newest checkpoint, if there is one.
+    pub fn latest_checkpoint(&self) -> Result<Option<(StateDict, Progress)>, Error> {
+        match self.newest()? {
             None => Ok(None),
-            Some(name) => Ok(Some(StateDict::read(
-                &root.join(name).join("state.safetensors"),
-            )?)),
+            Some((_, place)) => Ok(Some(StateDict::read(&place.join(STATE))?)),
         }
     }
 
@@ -185,8 +328,34 @@ impl RunFolder {
             Ok(text) => serde_json::from_str(&text)
                 .map(Some)
                 .map_err(|e| Error::Failure(format!("{}: {e}", file.display()))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io(&file)(e)),
         }
+    }
+}
+
+/// Whether a folder holds nothing but what a start that was killed before `config.json` left.
+fn is_left_over(path: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(path) else {
+        return false;
+    };
+    let names: Vec<_> = entries.flatten().map(|e| e.file_name()).collect();
+    let own = |name: &str| names.iter().any(|n| n == name);
+    names
+        .iter()
+        .all(|n| n.to_str().is_some_and(|n| LEFTOVERS.contains(&n)))
+        // A folder of costs is ours only if the start had locked it.
+        && (own(lock::FILE) || !own(super::composition::COPIES))
+}
+
+/// Refuses a folder that holds a run, by naming how to go on with it.
+fn refuse_run(path: &Path) -> Result<(), Error> {
+    match RunFolder::open(path) {
+        Err(_) => Ok(()),
+        Ok(run) => Err(Error::Misuse(format!(
+            "{}: the output folder exists and holds a run; go on with it by `{}`, or choose another with -o",
+            path.display(),
+            run.resume_command()
+        ))),
     }
 }

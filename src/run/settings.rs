@@ -38,7 +38,41 @@ pub fn resolve(
     file: Option<&Path>,
     overrides: &[Override],
 ) -> Result<Algo, Error> {
-    let mut settings = defaults(algo, env)?;
+    typed(algo, drafted(algo, defaults(algo, env)?, file, overrides)?)
+}
+
+/// The settings that a run has with a file and single ones changed; whether they agree with each other is left to
+/// [`agree`].
+pub(super) fn resolve_from(
+    own: &Algo,
+    file: Option<&Path>,
+    overrides: &[Override],
+) -> Result<Algo, Error> {
+    let settings = drafted(own.name(), values(own)?, file, overrides)?;
+    let algo = parsed(own.name(), settings)?;
+    in_bounds(&algo)?;
+    Ok(algo)
+}
+
+/// Refuses what no environment could make right: unknown settings, values out of range.
+pub fn check(algo: &str, file: Option<&Path>, overrides: &[Override]) -> Result<(), Error> {
+    let settings = drafted(algo, defaults(algo, "")?, file, overrides)?;
+    in_bounds(&parsed(algo, settings)?)
+}
+
+/// The settings of an algorithm as JSON.
+pub(super) fn values(algo: &Algo) -> Result<Value, Error> {
+    let mut whole = serde_json::to_value(algo)
+        .map_err(|e| Error::Failure(format!("settings cannot be shown: {e}")))?;
+    Ok(whole["settings"].take())
+}
+
+fn drafted(
+    algo: &str,
+    mut settings: Value,
+    file: Option<&Path>,
+    overrides: &[Override],
+) -> Result<Value, Error> {
     if let Some(file) = file {
         let name = file.display();
         let text = std::fs::read_to_string(file).map_err(|e| {
@@ -54,7 +88,7 @@ pub fn resolve(
         parameters::set(&mut settings, key, value)
             .map_err(|e| Error::Misuse(explain(algo, key, value, e)))?;
     }
-    typed(algo, settings)
+    Ok(settings)
 }
 
 /// How costs are validated in `env`: as GAN-GCL's own.
@@ -108,7 +142,14 @@ pub fn resolve_with(algo: &str, env: &str, differing: &Value) -> Result<Algo, Er
 }
 
 fn typed(algo: &str, settings: Value) -> Result<Algo, Error> {
-    let algo = match algo {
+    let algo = parsed(algo, settings)?;
+    in_bounds(&algo)?;
+    agree(&algo)?;
+    Ok(algo)
+}
+
+fn parsed(algo: &str, settings: Value) -> Result<Algo, Error> {
+    Ok(match algo {
         "bc" => Algo::Bc(parse(algo, settings)?),
         "ibc" => Algo::Ibc(parse(algo, settings)?),
         "ppo" => Algo::Ppo(parse(algo, settings)?),
@@ -119,9 +160,7 @@ fn typed(algo: &str, settings: Value) -> Result<Algo, Error> {
         "gail" => Algo::Gail(parse(algo, settings)?),
         "dagger" => Algo::Dagger(parse(algo, settings)?),
         _ => Algo::GanGcl(parse(algo, settings)?),
-    };
-    validate(&algo)?;
-    Ok(algo)
+    })
 }
 
 /// A setting with its value and what it means.
@@ -138,7 +177,6 @@ pub struct Explained {
 /// Every setting of an algorithm.
 pub fn explained(algo: &Algo) -> Result<Vec<Explained>, Error> {
     let broken = |e: serde_json::Error| Error::Failure(format!("settings cannot be shown: {e}"));
-    let whole = serde_json::to_value(algo).map_err(broken)?;
     let meanings: BTreeMap<String, String> =
         serde_json::from_str(include_str!("../../assets/settings/meanings.json"))
             .map_err(broken)?;
@@ -147,7 +185,7 @@ pub fn explained(algo: &Algo) -> Result<Vec<Explained>, Error> {
         key,
         value,
     };
-    let all = parameters::list(&whole["settings"]);
+    let all = parameters::list(&values(algo)?);
     Ok(all.into_iter().map(explain).collect())
 }
 
@@ -178,7 +216,14 @@ fn merge(target: &mut Value, source: &Value, path: &str) -> Result<(), String> {
 }
 
 fn parse<T: DeserializeOwned>(algo: &str, settings: Value) -> Result<T, Error> {
-    serde_json::from_value(settings).map_err(|e| Error::Misuse(format!("settings of {algo}: {e}")))
+    serde_path_to_error::deserialize(settings).map_err(|e| {
+        let reason = (e.inner().to_string())
+            .replace("expected usize", "expected a whole number of at least 0");
+        Error::Misuse(match e.path().to_string().as_str() {
+            "." => format!("settings of {algo}: {reason}"),
+            path => format!("setting `{path}` of {algo}: {reason}"),
+        })
+    })
 }
 
 fn explain(algo: &str, key: &str, value: &str, error: SetError) -> String {
@@ -374,7 +419,8 @@ fn held_out_bound(v: f64) -> Bound<'static> {
     bound("held_out", v, (0.0..1.0).contains(&v), "in [0, 1)")
 }
 
-fn validate(algo: &Algo) -> Result<(), Error> {
+/// Refuses values out of range.
+fn in_bounds(algo: &Algo) -> Result<(), Error> {
     let mut bounds = Vec::new();
     match algo {
         Algo::Bc(BcSettings {
@@ -411,29 +457,6 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             bounds.push(not_negative("entropy_weight", s.entropy_weight));
             bounds.extend(validation_bounds(&s.validation));
             bounds.extend(shared_bounds(s.shared()));
-            let own = [
-                (
-                    s.cost.form == CostForm::Quadratic,
-                    "cost.form `quadratic` is an exact family",
-                ),
-                (
-                    s.cost.state_only,
-                    "a cost of the state alone (cost.state_only) sees no actions",
-                ),
-            ];
-            if s.base_steps > 0 && s.clone_steps > 0 {
-                return Err(Error::Misuse(
-                    "settings of gan-gcl: base_steps starts the policy as a clone, too; set one of base_steps and \
-                     clone_steps to 0"
-                        .into(),
-                ));
-            }
-            if let Some((_, why)) = own.iter().find(|(set, _)| *set && s.base_steps > 0) {
-                return Err(Error::Misuse(format!(
-                    "settings of gan-gcl: {why}, and a base policy would add its log-density of actions to \
-                     it; set base_steps=0"
-                )));
-            }
         }
         Algo::Gcl(s) => {
             bounds.extend(beta_bound(s.beta));
@@ -515,6 +538,37 @@ fn validate(algo: &Algo) -> Result<(), Error> {
             algo.name(),
             b.value,
             b.expected
+        ))),
+    }
+}
+
+/// Refuses settings that contradict each other.
+pub(super) fn agree(algo: &Algo) -> Result<(), Error> {
+    let Algo::GanGcl(s) = algo else {
+        return Ok(());
+    };
+    let own = [
+        (
+            s.cost.form == CostForm::Quadratic,
+            "cost.form `quadratic` is an exact family",
+        ),
+        (
+            s.cost.state_only,
+            "a cost of the state alone (cost.state_only) sees no actions",
+        ),
+    ];
+    if s.base_steps > 0 && s.clone_steps > 0 {
+        return Err(Error::Misuse(
+            "settings of gan-gcl: base_steps starts the policy as a clone, too; set one of base_steps and \
+             clone_steps to 0"
+                .into(),
+        ));
+    }
+    match own.iter().find(|(set, _)| *set && s.base_steps > 0) {
+        None => Ok(()),
+        Some((_, why)) => Err(Error::Misuse(format!(
+            "settings of gan-gcl: {why}, and a base policy would add its log-density of actions to \
+             it; set base_steps=0"
         ))),
     }
 }

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+const PREFIX: &str = "events.out.tfevents.";
+
 /// Appends scalars to one event file.
 #[derive(Debug)]
 pub struct EventWriter {
@@ -12,17 +14,18 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// A new event file in `folder`.
-    pub fn create(folder: &Path) -> std::io::Result<Self> {
+    /// A new event file in `folder` for steps from `first` on. Where there are files already, readers are told to
+    /// drop what those say of these steps.
+    pub fn create(folder: &Path, first: u64) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
+        let newest = newest(folder)?;
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let name = format!(
-            "events.out.tfevents.{}.costate.{}",
-            now.as_secs(),
-            std::process::id()
-        );
+            .unwrap_or_default()
+            .as_secs();
+        // Readers take files in the order of their names: never before, nor beside, an earlier one.
+        let seconds = newest.map_or(now, |newest| now.max(newest + 1));
+        let name = format!("{PREFIX}{seconds}.costate.{}", std::process::id());
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -31,6 +34,14 @@ impl EventWriter {
         let mut event = wall_time();
         bytes_field(&mut event, 3, b"brain.Event:2");
         writer.record(&event)?;
+        if newest.is_some() {
+            // SessionLog { status: START }.
+            let mut event = wall_time();
+            key(&mut event, 2, 0);
+            varint(&mut event, first);
+            bytes_field(&mut event, 7, &[0x08, 1]);
+            writer.record(&event)?;
+        }
         Ok(writer)
     }
 
@@ -61,6 +72,16 @@ impl EventWriter {
         out.extend_from_slice(&masked_crc(data).to_le_bytes());
         self.file.write_all(&out)
     }
+}
+
+/// The time in the name of the newest event file in `folder`.
+fn newest(folder: &Path) -> std::io::Result<Option<u64>> {
+    let names = std::fs::read_dir(folder)?.flatten().map(|e| e.file_name());
+    let times = names.filter_map(|name| {
+        let rest = name.to_str()?.strip_prefix(PREFIX)?;
+        rest.split('.').next()?.parse().ok()
+    });
+    Ok(times.max())
 }
 
 fn wall_time() -> Vec<u8> {
@@ -107,14 +128,45 @@ mod tests {
         // CRC-32C of "123456789" is 0xE3069283 (RFC 3720 appendix B.4 uses the same polynomial).
         assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = EventWriter::create(folder.path()).unwrap();
+        let mut writer = EventWriter::create(folder.path(), 0).unwrap();
         writer.scalars(300, &[("loss", 0.5)]).unwrap();
-        let file = std::fs::read_dir(folder.path())
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
+        let records = records(&files(folder.path())[0]);
+        assert_eq!(records.len(), 2);
+        let expected = [
+            &[0x10, 0xac, 0x02, 0x2a, 13, 0x0a, 11, 0x0a, 4][..],
+            b"loss",
+            &[0x15],
+        ]
+        .concat();
+        assert_eq!(&records[1][9..9 + expected.len()], &expected[..]);
+        assert_eq!(records[1][records[1].len() - 4..], 0.5_f32.to_le_bytes());
+    }
+
+    #[test]
+    fn a_resumed_run_says_from_where() {
+        let folder = tempfile::tempdir().unwrap();
+        for first in [0, 300, 7] {
+            EventWriter::create(folder.path(), first).unwrap();
+        }
+        // In the order of names, which is that in which readers take them.
+        let files = files(folder.path());
+        assert_eq!(files.len(), 3);
+        assert_eq!(records(&files[0]).len(), 1, "a new run replaces nothing");
+        // step, then SessionLog { status: START } (tensorboard/compat/proto/event.proto).
+        let started = |file| records(file)[1][9..].to_vec();
+        assert_eq!(started(&files[1]), [0x10, 0xac, 0x02, 0x3a, 2, 0x08, 1]);
+        assert_eq!(started(&files[2]), [0x10, 7, 0x3a, 2, 0x08, 1]);
+    }
+
+    fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut files: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+
+    /// The records of an event file, whose frames are checked.
+    fn records(file: &Path) -> Vec<Vec<u8>> {
         let bytes = std::fs::read(file).unwrap();
         let mut at = 0;
         let mut records = Vec::new();
@@ -128,14 +180,6 @@ mod tests {
             records.push(data.to_vec());
             at += length + 16;
         }
-        assert_eq!(records.len(), 2);
-        let expected = [
-            &[0x10, 0xac, 0x02, 0x2a, 13, 0x0a, 11, 0x0a, 4][..],
-            b"loss",
-            &[0x15],
-        ]
-        .concat();
-        assert_eq!(&records[1][9..9 + expected.len()], &expected[..]);
-        assert_eq!(records[1][records[1].len() - 4..], 0.5_f32.to_le_bytes());
+        records
     }
 }

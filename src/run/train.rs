@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 
 use super::folder::{Progress, RunFolder};
+use super::settings;
 use super::tensorboard::EventWriter;
 use crate::audit::Auditor;
 use crate::error::Error;
@@ -37,7 +38,8 @@ pub fn train(
     // One libtorch thread a task: results then do not depend on the machine's number of cores.
     tch::set_num_threads(1);
     let board = run.file("tensorboard");
-    let mut events = EventWriter::create(&board).map_err(Error::io(&board))?;
+    let mut events =
+        EventWriter::create(&board, from.iterations as u64).map_err(Error::io(&board))?;
     let every = run.config().checkpoint_every.max(1);
     let mut progress = from;
     let mut warned = false;
@@ -46,13 +48,16 @@ pub fn train(
         run.path().display(),
         from.iterations
     );
-    if from.iterations == 0 {
-        run.checkpoint(learner, progress)?;
+    let advised = |e| advised(run, e);
+    match from.iterations {
+        0 => run.checkpoint(learner, progress).map_err(advised)?,
+        // A kill may have come between a checkpoint and its weights.
+        _ => run.republish(learner)?,
     }
     while progress.iterations < learner.iterations() {
         let k = progress.iterations;
         let began = Instant::now();
-        let report = learner.iterate(k)?;
+        let report = learner.iterate(k).map_err(advised)?;
         progress.iterations += 1;
         progress.env_steps += report.env_steps;
         progress.seconds += began.elapsed().as_secs_f64();
@@ -97,11 +102,38 @@ pub fn train(
         let finished = progress.iterations == learner.iterations();
         let stop = interrupt.load(Ordering::Relaxed) && !finished;
         if finished || stop || progress.iterations.is_multiple_of(every) {
-            run.checkpoint(learner, progress)?;
+            run.checkpoint(learner, progress).map_err(advised)?;
         }
         if stop {
             return Ok(Outcome::Interrupted(progress));
         }
     }
     Ok(Outcome::Finished(progress))
+}
+
+/// A divergence with what to lower, and how to go on.
+fn advised(run: &RunFolder, error: Error) -> Error {
+    if !matches!(error, Error::Diverged { .. }) {
+        return error;
+    }
+    let config = run.config();
+    let sizes = config.algo.step_sizes();
+    let shipped = settings::resolve(config.algo.name(), &config.env.name, None, &[])
+        .map_or_else(|_| sizes.clone(), |shipped| shipped.step_sizes());
+    // Whatever is above its shipped value first.
+    let larger = sizes
+        .iter()
+        .zip(&shipped)
+        .find(|(own, usual)| own.1 > usual.1);
+    let (name, value) = match (larger, sizes.first()) {
+        (Some((_, usual)), _) => *usual,
+        (None, Some((name, value))) => (*name, value / 10.0),
+        (None, None) => return error,
+    };
+    let names: Vec<&str> = sizes.iter().map(|(name, _)| *name).collect();
+    Error::Failure(format!(
+        "{error}; lower {} and go on from the last checkpoint, as by `{} --set {name}={value}`",
+        names.join(" or "),
+        run.resume_command()
+    ))
 }

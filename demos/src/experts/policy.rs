@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::Expert;
 use crate::dataset::disk;
+use crate::seal;
 
 /// The newest `policy.safetensors` format that this build reads.
 const FORMAT: u32 = 1;
@@ -30,6 +31,8 @@ struct Header {
     normalizer: Normalizer,
     action_scale: ActionScale,
     settings: Value,
+    /// Checksum; files of earlier versions have none.
+    sha256: Option<String>,
 }
 
 /// What an implicit policy's settings say about acting.
@@ -88,6 +91,15 @@ impl PolicyExpert {
             .and_then(|m| m.get("costate"))
             .ok_or_else(|| foreign(&"no `costate` entry in its metadata"))?;
         let header: Header = serde_json::from_str(json).map_err(|e| foreign(&e))?;
+        if header
+            .sha256
+            .as_ref()
+            .is_some_and(|d| !seal::holds(bytes, d))
+        {
+            return Err(
+                "its checksum does not fit its contents: it is damaged or was edited".into(),
+            );
+        }
         let prefix = match header.kind.as_str() {
             GAUSSIAN if header.format <= FORMAT => "policy",
             IMPLICIT if header.format <= FORMAT => "energy",

@@ -17,7 +17,7 @@ use crate::evaluate::controller::Controller;
 use crate::evaluate::episodes::{replay, start};
 use crate::picture::Film;
 use crate::policy::Policy;
-use crate::run::RunFolder;
+use crate::run::{RunFolder, weights};
 
 /// A film and what it shows.
 pub struct Shot {
@@ -113,14 +113,13 @@ fn of_dataset(path: &Path, args: &Args, output: Output) -> Result<Shot, Error> {
 /// The first episode of an evaluation with this seed.
 fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
     let run = RunFolder::open(path)?;
-    let weights = run.file("policy.safetensors");
-    if !weights.exists() {
+    let Some(weights) = run.weights(weights::POLICY)? else {
         return Err(Error::Failure(format!(
-            "{}: the run has no policy yet; `costate train --resume -o {}` goes on",
-            weights.display(),
-            path.display()
+            "{}: the run has no policy yet; `{}` goes on",
+            path.display(),
+            run.resume_command()
         )));
-    }
+    };
     let factory = run.config().env.factory()?;
     let policy = Policy::read(&weights)?;
     let env = policy.learned().env();

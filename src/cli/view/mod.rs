@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use costate_envs::registry;
 use serde_json::json;
 
-use super::common::{EnvArgs, Output};
+use super::common::{EnvArgs, Output, shown};
 use super::ui::{Counter, number};
 use crate::error::Error;
 use crate::picture::{Film, PictureError, SIZES, animate, still_among};
@@ -197,7 +197,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         others,
     } = film::take(subject, &args, output)?;
     let mut summary = json!({
-        "file": file,
+        "file": shown(file),
         "env": env,
         "acts": acts,
         "steps": film.steps(),

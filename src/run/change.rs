@@ -1,0 +1,159 @@
+//! Other settings for a run that goes on.
+
+use std::path::Path;
+
+use costate_envs::parameters;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::config::{Algo, RunConfig};
+use super::settings::{self, Override};
+use crate::error::Error;
+
+/// One setting that a run went on with otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// The first iteration, counted from 0, that it holds for.
+    pub from_iteration: usize,
+    /// Dotted path of the setting.
+    pub key: String,
+    /// Its value before.
+    pub from: Value,
+    /// Its value since.
+    pub to: Value,
+}
+
+/// Settings that concern only what is still to be done. All others shape what a checkpoint holds, count random
+/// streams, or say what the learned weights mean.
+const CHANGEABLE: [&str; 31] = [
+    "iterations",
+    "demonstrated_starts",
+    "discriminator_steps",
+    "cost_steps",
+    "minibatch",
+    "beta",
+    "cost_learning_rate",
+    "learning_rate",
+    "learning_rate_left",
+    "expert_share",
+    "regularizers.gradient_penalty",
+    "regularizers.local_constant_rate",
+    "regularizers.monotonic",
+    "ppo.gae_lambda",
+    "ppo.clip",
+    "ppo.epochs",
+    "ppo.minibatch",
+    "ppo.learning_rate",
+    "ppo.kl_stop",
+    "ppo.max_gradient_norm",
+    "sac.updates",
+    "sac.minibatch",
+    "sac.learning_rate",
+    "sac.target_rate",
+    "validation.policies",
+    "validation.discounts",
+    "validation.iterations",
+    "validation.learning_rate",
+    "validation.trajectories",
+    "controllers.kl_step",
+    "distillation_learning_rate",
+];
+
+/// Why a setting has to stay.
+fn reason(key: &str) -> &'static str {
+    let first = key.split('.').next().unwrap_or(key);
+    match (first, key) {
+        ("policy" | "cost", _) | (_, "ppo.critic_hidden" | "sac.critic_hidden") => {
+            "the learned weights have its shape and its meaning"
+        }
+        ("trajectories" | "episodes" | "samples" | "conditions" | "passes", _) => {
+            "the random streams are counted by it"
+        }
+        ("warm_start" | "base_steps" | "clone_steps" | "density_passes", _) => {
+            "that was done before the first iteration"
+        }
+        ("held_out" | "negatives" | "margin", _) => "the best weights so far were chosen by it",
+        (
+            "entropy_weight" | "temperature" | "excess_weight" | "terminal_cost" | "reward"
+            | "variant" | "horizon",
+            _,
+        )
+        | (_, "ppo.discount" | "sac.discount") => "it says what the learned weights minimise",
+        _ => "the checkpoint depends on it",
+    }
+}
+
+/// The algorithm of a run with a file of settings and single ones changed, and what that changes.
+///
+/// Errors: settings that do not exist or are out of range, those that a run has to keep, fewer iterations than are
+/// done.
+pub fn changed(
+    own: &RunConfig,
+    done: usize,
+    file: Option<&Path>,
+    overrides: &[Override],
+) -> Result<(Algo, Vec<Change>), Error> {
+    let name = own.algo.name();
+    let algo = settings::resolve_from(&own.algo, file, overrides)?;
+    let values = |algo: &Algo| -> Result<Vec<(String, Value)>, Error> {
+        Ok(parameters::list(&settings::values(algo)?))
+    };
+    let (old, new) = (values(&own.algo)?, values(&algo)?);
+    let mut changes = Vec::new();
+    for ((key, from), (_, to)) in old.into_iter().zip(new) {
+        if from == to {
+            continue;
+        }
+        if !CHANGEABLE.contains(&key.as_str()) {
+            return Err(Error::Misuse(format!(
+                "setting `{key}` of {name} is {from}, and a resumed run keeps it: {}; start a new run for {to}",
+                reason(&key)
+            )));
+        }
+        if key == "iterations" && to.as_u64().is_some_and(|n| n < done as u64) {
+            return Err(Error::Misuse(format!(
+                "setting `iterations` of {name} is {to}, but {done} are done; expected at least {done}"
+            )));
+        }
+        changes.push(Change {
+            from_iteration: done,
+            key,
+            from,
+            to,
+        });
+    }
+    settings::agree(&algo)?;
+    Ok((algo, changes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_changeable_setting_exists() {
+        let all = Algo::NAMES.into_iter().chain(["ppo", "rl"]);
+        let known: Vec<String> = all
+            .flat_map(|name| {
+                let algo = settings::resolve(name, "", None, &[]).unwrap();
+                settings::explained(&algo).unwrap()
+            })
+            .map(|s| s.key)
+            .collect();
+        for key in CHANGEABLE {
+            assert!(known.iter().any(|k| k == key), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_keeps_a_learner_from_diverging_can_be_changed() {
+        for name in Algo::NAMES.into_iter().chain(["ppo", "rl"]) {
+            let algo = settings::resolve(name, "", None, &[]).unwrap();
+            assert!(!algo.step_sizes().is_empty(), "{name}");
+            for (key, _) in algo.step_sizes() {
+                assert!(CHANGEABLE.contains(&key), "{name}: {key}");
+            }
+        }
+    }
+}
