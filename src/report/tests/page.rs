@@ -20,6 +20,17 @@ fn full() -> Vec<RunReport> {
 }
 
 #[test]
+fn a_run_that_went_on_otherwise_says_so() {
+    let mut runs = full();
+    runs[0].config["changes"] = json!([
+        { "from_iteration": 2, "key": "iterations", "from": 2, "to": 4 }
+    ]);
+    let text = parse(&html(&runs[..1]));
+    let said = "resumed with other settings: iterations=4, before iteration 2 it was 2";
+    assert!(text.contains(said), "{text}");
+}
+
+#[test]
 fn pages_are_well_formed_and_hold_every_section() {
     let runs = full();
     let text = parse(&html(&runs[..1]));
