@@ -31,7 +31,11 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     match args {
         Args::Info { dataset } => {
             let info = inspect::info(&DatasetReader::open(&dataset)?)?;
-            output.result(&info, || describe(&info))
+            output.result(&info, || describe(&info))?;
+            if let Some(remark) = info.lengths.remark() {
+                output.remark(&remark);
+            }
+            Ok(())
         }
         Args::Check { dataset } => {
             let report = inspect::check(&dataset)?;
@@ -78,7 +82,7 @@ fn describe(info: &Info) -> String {
     };
     format!(
         "{}: {} episodes of {} ({})\nexpert `{}`, action noise σ {}, seed {}\n{} steps, {} s simulated, \
-         episodes of {} to {} steps, {} terminated\nreturn {} ± {} ({} … {}); random actions {random}\n\n\
+         {}\nreturn {} ± {} ({} … {}); random actions {random}\n\n\
          observations\n{}\nactions, as commanded\n{}",
         info.path.display(),
         info.episodes,
@@ -89,9 +93,7 @@ fn describe(info: &Info) -> String {
         info.seed,
         info.total_steps,
         number(info.simulated_s),
-        info.length.min,
-        info.length.max,
-        info.terminated,
+        info.lengths.in_words(),
         number(returns.mean),
         number(returns.std),
         number(info.return_range.min),
@@ -107,14 +109,16 @@ fn describe_check(report: &CheckReport) -> String {
         .as_ref()
         .map_or("no sound episode".into(), ToString::to_string);
     let mut text = format!(
-        "{}: {} of {} episodes sound\nreplay: {replay}\n",
+        "{}: {} of {} episodes sound, {}\nreplay: {replay}\n",
         report.path.display(),
         report.sound,
-        report.episodes
+        report.episodes,
+        report.lengths.in_words()
     );
-    report
-        .problems
-        .iter()
-        .for_each(|p| text += &format!("fault: {p}\n"));
+    for (what, lines) in [("remark", &report.remarks), ("fault", &report.problems)] {
+        lines
+            .iter()
+            .for_each(|line| text += &format!("{what}: {line}\n"));
+    }
     text
 }

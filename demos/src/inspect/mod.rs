@@ -1,17 +1,20 @@
 //! What a dataset holds, and whether it is sound: the contents of `costate demos info` and
 //! `costate demos check`.
 
+mod lengths;
+
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use costate_envs::{End, EnvError, EnvSpec, Episode, Space};
+use costate_envs::{End, Env, EnvError, EnvSpec, Episode, Space};
 use serde::Serialize;
 
 use crate::dataset::{
     DATA_FOLDER, DatasetError, DatasetReader, ExpertInfo, Meta, ReturnStatistics, Status,
     load_episode, read_meta,
 };
+pub use lengths::Lengths;
 
 /// A summary of a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,6 +47,8 @@ pub struct Info {
     pub bytes: u64,
     /// Steps of an episode.
     pub length: Range,
+    /// How episodes ended, and whether the environment ended them.
+    pub lengths: Lengths,
     /// True returns of the demonstrations.
     pub demonstration_return: ReturnStatistics,
     /// Least and greatest true return.
@@ -161,12 +166,14 @@ pub fn info(dataset: &DatasetReader) -> Result<Info, DatasetError> {
     let mut observations = Channels::of(&meta.spec.observation);
     let mut actions = Channels::of(&meta.spec.action);
     let (mut length, mut returns, mut terminated) = (Tally::EMPTY, Tally::EMPTY, 0);
+    let (mut lengths, mut env) = (Lengths::new(&meta.spec), simulator(meta));
     for episode in dataset.episodes() {
         let episode = episode?;
         let trajectory = &episode.trajectory;
         observations.add(trajectory.observations());
         actions.add(trajectory.actions());
         length.add(trajectory.len() as f64);
+        lengths.add(&episode, env.as_deref_mut().map(|env| env as &mut dyn Env));
         returns.add(episode.true_return());
         terminated += usize::from(trajectory.end() == End::Terminated);
     }
@@ -185,6 +192,7 @@ pub fn info(dataset: &DatasetReader) -> Result<Info, DatasetError> {
         simulated_s: meta.total_steps as f64 * meta.spec.control_period_s,
         bytes: meta.episodes.iter().map(|e| e.bytes).sum(),
         length: length.range(),
+        lengths,
         demonstration_return: meta.demonstration_return,
         return_range: returns.range(),
         random_return: meta.random_return,
@@ -205,8 +213,12 @@ pub struct CheckReport {
     pub episodes: usize,
     /// Episodes that are there and sound.
     pub sound: usize,
+    /// How long the sound episodes are and how they ended.
+    pub lengths: Lengths,
     /// One line for each fault.
     pub problems: Vec<String>,
+    /// One line for each thing that is probably not meant.
+    pub remarks: Vec<String>,
     /// Whether the simulator of this build reproduces the first sound episode.
     pub replay: Option<Replay>,
 }
@@ -280,10 +292,12 @@ pub fn check(path: &Path) -> Result<CheckReport, DatasetError> {
         problems.push(DatasetError::NoEpisodes(path.to_owned()).to_string());
     }
     let (mut sound, mut first) = (0, None);
+    let (mut lengths, mut env) = (Lengths::new(&meta.spec), simulator(&meta));
     for entry in &meta.episodes {
         match load_episode(path, entry, &meta) {
             Ok(episode) => {
                 sound += 1;
+                lengths.add(&episode, env.as_deref_mut().map(|env| env as &mut dyn Env));
                 first.get_or_insert((entry.id, episode));
             }
             Err(error) => problems.push(error.to_string()),
@@ -295,6 +309,8 @@ pub fn check(path: &Path) -> Result<CheckReport, DatasetError> {
         status: meta.status,
         episodes: meta.episodes.len(),
         sound,
+        remarks: lengths.remark().into_iter().collect(),
+        lengths,
         problems,
         replay: first.map(|(id, episode)| replay(&meta, id, &episode)),
     })
@@ -342,6 +358,12 @@ pub fn replay(meta: &Meta, id: usize, episode: &Episode) -> Replay {
     }
 }
 
+/// The environment of a dataset, where this build has it.
+fn simulator(meta: &Meta) -> Option<Box<dyn Env>> {
+    let factory = meta.env.factory().ok()?;
+    same_shape(factory.spec(), &meta.spec).then(|| factory.build())
+}
+
 fn same_shape(a: &EnvSpec, b: &EnvSpec) -> bool {
     a.observation.dim() == b.observation.dim() && a.action.dim() == b.action.dim()
 }
@@ -350,7 +372,7 @@ fn same_shape(a: &EnvSpec, b: &EnvSpec) -> bool {
 type Difference = (usize, String, String, String);
 
 fn compare(
-    env: &mut dyn costate_envs::Env,
+    env: &mut dyn Env,
     spec: &EnvSpec,
     episode: &Episode,
 ) -> Result<Option<Difference>, EnvError> {
