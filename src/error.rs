@@ -76,6 +76,9 @@ impl Error {
 fn is_misuse(error: &DatasetError) -> bool {
     matches!(
         error,
-        DatasetError::OutputExists(_) | DatasetError::Missing(_)
+        DatasetError::OutputExists(_)
+            | DatasetError::Missing(_)
+            | DatasetError::Unfinished { .. }
+            | DatasetError::Mismatch { .. }
     )
 }

@@ -162,15 +162,21 @@ pub(crate) fn read_meta(path: &Path) -> Result<Meta, DatasetError> {
     }
     let mut meta = Meta::read(path)?;
     if meta.status == Status::Recording {
-        meta.set_episodes(acknowledged(path, &meta.spec)?);
+        let mut episodes = std::mem::take(&mut meta.episodes);
+        episodes.extend(acknowledged(path, episodes.len(), &meta.spec)?);
+        meta.set_episodes(episodes);
     }
     Ok(meta)
 }
 
-/// The episodes of an interrupted recording: each has its final name, so each is complete.
-fn acknowledged(path: &Path, spec: &EnvSpec) -> Result<Vec<EpisodeEntry>, DatasetError> {
+/// The episodes of an interrupted recording from number `first` on: each has its final name, so each is complete.
+fn acknowledged(
+    path: &Path,
+    first: usize,
+    spec: &EnvSpec,
+) -> Result<Vec<EpisodeEntry>, DatasetError> {
     let data = path.join(DATA_FOLDER);
-    (0..)
+    (first..)
         .map(|id: usize| (id, data.join(id.to_string())))
         .take_while(|(_, folder)| folder.exists())
         .map(|(id, folder)| EpisodeEntry::read(&folder.join("metadata.json"), id, spec))
