@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use costate_demos::Dataset;
 use costate_demos::dataset::disk;
+use costate_demos::{Dataset, DatasetReader};
 use costate_envs::{EnvConfig, EnvFactory, Trajectory};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::memory;
 use crate::run::settings::Override;
 
 /// Where results and remarks go.
@@ -110,7 +111,11 @@ pub struct Demonstrations {
 impl Demonstrations {
     /// Opens and checks a dataset.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let dataset = Dataset::open(path)?;
+        let reader = DatasetReader::open(path)?;
+        if let Some(text) = memory::announcement(reader.meta(), memory::available_mib()) {
+            tracing::warn!("{}: {text}", path.display());
+        }
+        let dataset = Dataset::read(reader)?;
         let factory = dataset.meta().env.factory().map_err(|e| {
             Error::Failure(format!(
                 "{}: the environment in its meta.json: {e}",

@@ -64,7 +64,11 @@ impl Dataset {
     /// interrupted recording opens with the episodes that were acknowledged. At least one episode
     /// is guaranteed.
     pub fn open(path: &Path) -> Result<Self, DatasetError> {
-        let reader = DatasetReader::open(path)?;
+        Self::read(DatasetReader::open(path)?)
+    }
+
+    /// Reads and validates all that `reader` has opened.
+    pub fn read(reader: DatasetReader) -> Result<Self, DatasetError> {
         let episodes = reader.episodes().collect::<Result<_, _>>()?;
         let DatasetReader { path, meta } = reader;
         Ok(Self {
