@@ -239,6 +239,39 @@ fn mismatch(folder: &Path, reason: String) -> RecordError {
     })
 }
 
+/// Refuses to go on with the dataset in `folder` in another environment, or in one with other parameters, than it was
+/// recorded in.
+pub fn check_world(folder: &Path, meta: &Meta, factory: &EnvFactory) -> Result<(), RecordError> {
+    let (own, spec) = (&meta.spec, factory.spec());
+    let stored = meta.env.factory().ok();
+    let stored = stored.as_ref().map(EnvFactory::config);
+    let same_spec = own.name == spec.name
+        && own.observation == spec.observation
+        && own.action == spec.action
+        && own.horizon == spec.horizon
+        && own.control_period_s == spec.control_period_s;
+    if same_spec && stored == Some(factory.config()) {
+        return Ok(());
+    }
+    let asked = factory.config().parameters();
+    let first = stored.and_then(|stored| {
+        let parameters = stored.parameters();
+        let mut pairs = parameters.into_iter().zip(asked);
+        pairs.find(|(a, b)| a != b)
+    });
+    let differs = first.map_or(String::new(), |((key, was), (_, is))| {
+        format!(" (env.{key} was {was}, but {is} is asked for)")
+    });
+    Err(mismatch(
+        folder,
+        format!(
+            "it was recorded on another `{}`{differs}, but its episodes must come from one environment; leave out --model, \
+             --variant and --set to use the stored one, or record another dataset",
+            own.name
+        ),
+    ))
+}
+
 /// Takes a dataset up again until it holds `plan.episodes`.
 fn go_on(
     folder: &Path,
@@ -249,24 +282,7 @@ fn go_on(
     cancel: &AtomicBool,
     progress: impl FnMut(&EpisodeEntry),
 ) -> Result<Meta, RecordError> {
-    let (own, spec) = (&writer.meta().spec, factory.spec());
-    let same_world = own.name == spec.name
-        && own.observation == spec.observation
-        && own.action == spec.action
-        && own.horizon == spec.horizon
-        && own.control_period_s == spec.control_period_s;
-    let same_model = || {
-        let stored = writer.meta().env.factory();
-        stored.is_ok_and(|stored| stored.config() == factory.config())
-    };
-    if !same_world || !same_model() {
-        let reason = format!(
-            "it was recorded on another `{}`, but its episodes must come from one environment; leave out --model, \
-             --variant and --set to use the stored one, or record another dataset",
-            own.name
-        );
-        return Err(mismatch(folder, reason));
-    }
+    check_world(folder, writer.meta(), factory)?;
     let there: BTreeMap<u64, usize> = writer.entries().iter().map(|e| (e.seed, e.id)).collect();
     let count = writer.entries().len();
     let first = writer.meta().recorded_under(plan.seed, count);

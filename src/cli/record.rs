@@ -7,7 +7,7 @@ use costate_demos::DatasetError;
 use costate_demos::dataset::{EpisodeEntry, Meta, Status};
 use costate_demos::experts::ExpertDesign;
 use costate_demos::record::{
-    Plan, RecordError, append_dataset, doubts, record_dataset, resume_dataset,
+    Plan, RecordError, append_dataset, check_world, doubts, record_dataset, resume_dataset,
 };
 use costate_envs::EnvFactory;
 use serde_json::json;
@@ -125,6 +125,7 @@ impl Args {
             true => meta.env.factory(),
             false => self.env_args.config(name)?.factory(),
         }?;
+        check_world(&folder, &meta, &factory)?;
         let first = &meta.sessions()[0];
         let last = meta.sessions().pop().unwrap_or_else(|| first.clone());
         // An interrupted recording is finished by whom it was begun with, a finished one goes on as it started.
