@@ -88,5 +88,7 @@ fn is_misuse(error: &DatasetError) -> bool {
             | DatasetError::Missing(_)
             | DatasetError::Empty(_)
             | DatasetError::Foreign { .. }
+            | DatasetError::Unfinished { .. }
+            | DatasetError::Mismatch { .. }
     )
 }

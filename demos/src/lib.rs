@@ -14,4 +14,7 @@ pub use dataset::{Dataset, DatasetError, DatasetReader, DatasetWriter};
 pub use experts::{Expert, ExpertDesign, ExpertError, experts_for};
 pub use inspect::{check, info};
 pub use parallel::default_workers;
-pub use record::{Plan, RecordError, expert_return, random_return, record, record_dataset};
+pub use record::{
+    Plan, RecordError, append_dataset, expert_return, random_return, record, record_dataset,
+    resume_dataset,
+};

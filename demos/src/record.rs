@@ -1,5 +1,6 @@
 //! Recording demonstrations: an expert, its noise, and everything from one seed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -9,8 +10,11 @@ use costate_envs::{
 };
 use rand::RngExt;
 
-use crate::dataset::{DatasetError, DatasetWriter, EpisodeEntry, Header, Meta, ReturnStatistics};
-use crate::experts::{ExpertDesign, Margins};
+use crate::dataset::minari;
+use crate::dataset::{
+    DatasetError, DatasetWriter, EpisodeEntry, Header, Meta, ReturnStatistics, Status,
+};
+use crate::experts::{ExpertDesign, Margins, experts_for, tuned_period};
 use crate::parallel::in_order;
 
 /// Episodes of random actions behind the zero of normalised scores.
@@ -69,8 +73,8 @@ pub fn record(
     cancel: &AtomicBool,
     mut sink: impl FnMut(Episode) -> Result<(), DatasetError>,
 ) -> Result<usize, RecordError> {
-    let start = |episode: usize| derive_seed(plan.seed, "demonstration", episode as u64);
-    play_expert(factory, expert, plan, start, cancel, |episode| {
+    let start = |episode| start_seed(plan.seed, episode);
+    play_expert(factory, expert, plan, 0, start, cancel, |episode| {
         sink(episode).map_err(RecordError::from)
     })
 }
@@ -97,17 +101,19 @@ pub fn play_episodes(
 ) -> Result<Vec<Episode>, RecordError> {
     let mut episodes = Vec::with_capacity(plan.episodes);
     let cancel = AtomicBool::new(false);
-    play_expert(factory, expert, plan, start, &cancel, |episode| {
+    play_expert(factory, expert, plan, 0, start, &cancel, |episode| {
         episodes.push(episode);
         Ok(())
     })?;
     Ok(episodes)
 }
 
+/// Plays `plan.episodes` episodes, whose numbers in the seed's streams go from `first` on.
 fn play_expert(
     factory: &EnvFactory,
     expert: &ExpertDesign,
     plan: Plan,
+    first: usize,
     start: impl Fn(usize) -> u64 + Sync,
     cancel: &AtomicBool,
     mut sink: impl FnMut(Episode) -> Result<(), RecordError>,
@@ -121,7 +127,8 @@ fn play_expert(
         plan.workers,
         cancel,
         || (factory.build(), expert.build()),
-        |(env, controller), episode| {
+        |(env, controller), job| {
+            let episode = first + job;
             let seed = start(episode);
             controller.begin(seed);
             let mut noise = stream(plan.seed, "action-noise", episode as u64);
@@ -146,7 +153,7 @@ pub fn record_dataset(
     expert: &ExpertDesign,
     plan: Plan,
     cancel: &AtomicBool,
-    mut progress: impl FnMut(&EpisodeEntry),
+    progress: impl FnMut(&EpisodeEntry),
 ) -> Result<Meta, RecordError> {
     if plan.episodes == 0 {
         return Err(RecordError::NoEpisodes);
@@ -157,18 +164,248 @@ pub fn record_dataset(
         expert: expert.info(),
         seed: plan.seed,
     };
-    let mut writer = DatasetWriter::create(folder, header)?;
-    writer.set_random_return(random_return(
-        factory,
-        Plan {
-            episodes: RANDOM_EPISODES,
+    let writer = DatasetWriter::create_planned(folder, header, Some(plan.episodes))?;
+    fill(writer, factory, expert, plan, cancel, progress)
+}
+
+/// Records `plan.episodes` more episodes into the finished dataset in `folder`.
+///
+/// Under the seed, expert and noise of the dataset, the result is that of one longer recording, bit for bit. Another
+/// seed or expert is noted in `meta.json`. Episodes go on in the streams of their seed where those already there stopped.
+pub fn append_dataset(
+    folder: &Path,
+    factory: &EnvFactory,
+    expert: &ExpertDesign,
+    plan: Plan,
+    cancel: &AtomicBool,
+    progress: impl FnMut(&EpisodeEntry),
+) -> Result<Meta, RecordError> {
+    if plan.episodes == 0 {
+        return Err(RecordError::NoEpisodes);
+    }
+    let writer = DatasetWriter::reopen(folder)?;
+    if writer.meta().status == Status::Recording {
+        let (recorded, planned) = (writer.entries().len(), writer.meta().planned_episodes);
+        return Err(DatasetError::Unfinished {
+            path: folder.to_owned(),
+            recorded,
+            planned,
+        }
+        .into());
+    }
+    let plan = Plan {
+        episodes: writer.entries().len() + plan.episodes,
+        ..plan
+    };
+    go_on(folder, writer, factory, expert, plan, cancel, progress)
+}
+
+/// Finishes the interrupted recording in `folder`, so that it holds `plan.episodes` in all: with the expert and seed it
+/// was begun with, those of the uninterrupted one, bit for bit. One that is complete stays as it is.
+pub fn resume_dataset(
+    folder: &Path,
+    factory: &EnvFactory,
+    expert: &ExpertDesign,
+    plan: Plan,
+    cancel: &AtomicBool,
+    progress: impl FnMut(&EpisodeEntry),
+) -> Result<Meta, RecordError> {
+    let writer = DatasetWriter::reopen(folder)?;
+    let there = writer.entries().len();
+    if plan.episodes < there {
+        let reason = format!(
+            "it holds {there} episodes already, but {} are asked for; leave out `-n`",
+            plan.episodes
+        );
+        return Err(mismatch(folder, reason));
+    }
+    if writer.meta().status == Status::Complete {
+        if plan.episodes > there {
+            let reason = format!(
+                "it is complete with {there} episodes; `--append -n {}` records more",
+                plan.episodes - there
+            );
+            return Err(mismatch(folder, reason));
+        }
+        return Ok(Meta::open(folder)?);
+    }
+    go_on(folder, writer, factory, expert, plan, cancel, progress)
+}
+
+fn mismatch(folder: &Path, reason: String) -> RecordError {
+    RecordError::Dataset(DatasetError::Mismatch {
+        path: folder.to_owned(),
+        reason,
+    })
+}
+
+/// Refuses to go on with the dataset in `folder` in another environment, or in one with other parameters, than it was
+/// recorded in.
+pub fn check_world(folder: &Path, meta: &Meta, factory: &EnvFactory) -> Result<(), RecordError> {
+    let (own, spec) = (&meta.spec, factory.spec());
+    let stored = meta.env.factory().ok();
+    let stored = stored.as_ref().map(EnvFactory::config);
+    let same_spec = own.name == spec.name
+        && own.observation == spec.observation
+        && own.action == spec.action
+        && own.horizon == spec.horizon
+        && own.control_period_s == spec.control_period_s;
+    if same_spec && stored == Some(factory.config()) {
+        return Ok(());
+    }
+    let asked = factory.config().parameters();
+    let first = stored.and_then(|stored| {
+        let parameters = stored.parameters();
+        let mut pairs = parameters.into_iter().zip(asked);
+        pairs.find(|(a, b)| a != b)
+    });
+    let differs = first.map_or(String::new(), |((key, was), (_, is))| {
+        format!(" (env.{key} was {was}, but {is} is asked for)")
+    });
+    Err(mismatch(
+        folder,
+        format!(
+            "it was recorded on another `{}`{differs}, but its episodes must come from one environment; leave out --model, \
+             --variant and --set to use the stored one, or record another dataset",
+            own.name
+        ),
+    ))
+}
+
+/// Takes a dataset up again until it holds `plan.episodes`.
+fn go_on(
+    folder: &Path,
+    mut writer: DatasetWriter,
+    factory: &EnvFactory,
+    expert: &ExpertDesign,
+    plan: Plan,
+    cancel: &AtomicBool,
+    progress: impl FnMut(&EpisodeEntry),
+) -> Result<Meta, RecordError> {
+    check_world(folder, writer.meta(), factory)?;
+    let there: BTreeMap<u64, usize> = writer.entries().iter().map(|e| (e.seed, e.id)).collect();
+    let count = writer.entries().len();
+    let first = writer.meta().recorded_under(plan.seed, count);
+    for i in 0..plan.episodes.saturating_sub(count) {
+        if let Some(before) = there.get(&start_seed(plan.seed, first + i)) {
+            let reason = format!(
+                "episode {} would repeat the start of episode {before}; choose another --seed",
+                count + i
+            );
+            return Err(mismatch(folder, reason));
+        }
+    }
+    writer.go_on(plan.seed, expert.info(), plan.episodes)?;
+    fill(writer, factory, expert, plan, cancel, progress)
+}
+
+/// Seed of the start state of a recording's episode.
+fn start_seed(seed: u64, episode: usize) -> u64 {
+    derive_seed(seed, "demonstration", episode as u64)
+}
+
+/// Records until the dataset holds `plan.episodes`, and completes it.
+fn fill(
+    mut writer: DatasetWriter,
+    factory: &EnvFactory,
+    expert: &ExpertDesign,
+    plan: Plan,
+    cancel: &AtomicBool,
+    mut progress: impl FnMut(&EpisodeEntry),
+) -> Result<Meta, RecordError> {
+    let count = writer.entries().len();
+    if writer.meta().random_return.is_none() {
+        let seed = writer.meta().seed;
+        writer.set_random_return(random_return(
+            factory,
+            Plan {
+                episodes: RANDOM_EPISODES,
+                seed,
+                ..plan
+            },
+        )?)?;
+    }
+    if count < plan.episodes {
+        let rest = Plan {
+            episodes: plan.episodes - count,
             ..plan
-        },
-    )?)?;
-    record(factory, expert, plan, cancel, |episode| {
-        writer.append(&episode).map(&mut progress)
-    })?;
+        };
+        let first = writer.meta().recorded_under(plan.seed, count);
+        let start = |episode| start_seed(plan.seed, episode);
+        play_expert(factory, expert, rest, first, start, cancel, |episode| {
+            writer.append(&episode).map(&mut progress)?;
+            Ok(())
+        })?;
+    }
     Ok(writer.finish()?)
+}
+
+/// Share of solved episodes below which demonstrations are hardly worth imitating.
+const LEAST_SOLVED: f64 = 0.5;
+/// The same for a control rate that the expert was not tuned at.
+const LEAST_SOLVED_ELSEWHERE: f64 = 0.9;
+
+/// What is doubtful about a recording, and what to do: one line each.
+pub fn doubts(meta: &Meta) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let spec = &meta.spec;
+    let period = spec.control_period_s;
+    let tuned = tuned_period(&spec.name).filter(|tuned| *tuned != period);
+    let expert = &meta.expert.name;
+    if let Some(solved) = meta.success_rate() {
+        let of = meta.episodes.iter().filter(|e| e.success.is_some()).count();
+        let count = meta
+            .episodes
+            .iter()
+            .filter(|e| e.success == Some(true))
+            .count();
+        let rate = tuned
+            .filter(|_| solved < LEAST_SOLVED_ELSEWHERE)
+            .map(|tuned| {
+                format!(
+                    "; the control period is {period} s, but expert `{expert}` was tuned for {tuned} s (`--set env.dt_s=…`)"
+                )
+            });
+        if solved < LEAST_SOLVED || rate.is_some() {
+            let others: Vec<&str> = experts_for(&spec.name)
+                .iter()
+                .copied()
+                .filter(|name| name != expert)
+                .collect();
+            let others = match others[..] {
+                [] => String::new(),
+                _ => format!(
+                    "another expert (`--expert {}`), ",
+                    others.join("`, `--expert ")
+                ),
+            };
+            doubts.push(format!(
+                "only {count} of {of} episodes are solved, so what they show is hardly the task{}; try longer episodes \
+                 (`--set env.task.horizon=N`, now {} steps, {} s), {others}or less noise (`--noise`)",
+                rate.unwrap_or_default(),
+                spec.horizon,
+                (spec.horizon as f64 * period * 1e6).round() / 1e6,
+            ));
+        }
+    }
+    let random = meta.random_return.map(|r| r.mean);
+    if let Some(random) = random.filter(|random| meta.demonstration_return.mean <= *random) {
+        doubts.push(format!(
+            "the demonstrations' mean return, {:.4}, is no better than that of random actions, {random:.4}: either they do \
+             not show the task, or their true_cost is in other units or of the other sign",
+            meta.demonstration_return.mean
+        ));
+    }
+    if let Some(entry) = minari::too_long(&meta.episodes) {
+        doubts.push(format!(
+            "episode {} has {} steps; Minari 0.5 would cut episodes of more than {} in two, in silence, so \
+             data/metadata.json is left out and Minari will not open this dataset (every other reader does)",
+            entry.id,
+            entry.total_steps,
+            minari::MOST_ROWS - 1
+        ));
+    }
+    doubts
 }
 
 /// Returns of the policy that draws every action uniformly within its bounds.

@@ -568,3 +568,76 @@ fn cancelled_recording_is_a_complete_dataset() {
         meta.episodes.len()
     );
 }
+
+/// The pendulum of cases that people bring: lighter, shorter, weaker.
+const LIGHT: [(&str, &str); 5] = [
+    ("rod.mass_kg", "0.35"),
+    ("rod.shape.length_m", "0.6"),
+    ("actuators.torque.high", "0.9"),
+    ("actuators.torque.low", "-0.9"),
+    ("hinge.speed_limit_rad_s", "30"),
+];
+
+#[test]
+fn experts_solve_their_task_at_other_control_rates() {
+    let worlds: [(&str, &[(&str, &str)], &str, &str); 4] = [
+        ("pendulum", &LIGHT, "0.01", "2000"),
+        ("cart_pole_swing_up", &[], "0.01", "400"),
+        ("acrobot", &[], "0.01", "1200"),
+        ("point_mass", &[], "0.02", "250"),
+    ];
+    for (env, set, period, horizon) in worlds {
+        let mut config = EnvConfig::named(env).unwrap();
+        for (key, value) in set {
+            config.set(key, value).unwrap();
+        }
+        config.set("dt_s", period).unwrap();
+        config.set("task.horizon", horizon).unwrap();
+        let factory = config.factory().unwrap();
+        let design = ExpertDesign::new(&factory, None, None).unwrap();
+        let start = |i| costate_envs::rng::derive_seed(0, "demonstration", i as u64);
+        let episodes = costate_demos::record::play_episodes(&factory, &design, plan(5, 2), start);
+        let solved = episodes
+            .unwrap()
+            .iter()
+            .filter(|e| e.success == Some(true))
+            .count();
+        assert_eq!(solved, 5, "{env} at {period} s");
+    }
+}
+
+#[test]
+fn recordings_that_hardly_solve_their_task_are_doubted() {
+    let doubts = |dt: &str| {
+        let mut config = EnvConfig::named("pendulum").unwrap();
+        config.set("dt_s", dt).unwrap();
+        config.set("task.horizon", "10").unwrap();
+        let factory = config.factory().unwrap();
+        let design = ExpertDesign::new(&factory, None, None).unwrap();
+        let folder = tempdir().unwrap();
+        let cancel = AtomicBool::new(false);
+        let meta = record_dataset(
+            folder.path(),
+            &factory,
+            &design,
+            plan(4, 1),
+            &cancel,
+            |_| {},
+        );
+        costate_demos::record::doubts(&meta.unwrap()).join("\n")
+    };
+    let text = doubts("0.05");
+    for part in [
+        "of 4 episodes are solved",
+        "now 10 steps",
+        "`--expert ilqr`",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(!text.contains("tuned"), "{text}");
+    let text = doubts("0.01");
+    assert!(
+        text.contains("period is 0.01 s, but expert `energy` was tuned for 0.05 s"),
+        "{text}"
+    );
+}

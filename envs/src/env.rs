@@ -58,6 +58,14 @@ pub enum EnvError {
         "{env}: the simulation diverged at step {step}; reduce forces, masses' ratio or the time step"
     )]
     Diverged { env: String, step: usize },
+    /// An episode whose numbers make no trajectory.
+    #[error(
+        "{env}: a rollout makes no trajectory: {source}; check the weights of the policy, or the model's forces, masses and time step"
+    )]
+    NoTrajectory {
+        env: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// The complete state of an environment in the middle of an episode: loading it reproduces the

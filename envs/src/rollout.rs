@@ -179,7 +179,6 @@ impl<B: Behaviour> Runner<B> {
             end = step.end;
         }
         observe(env.as_ref(), &mut observations);
-        let steps = costs.len();
         let log_densities = (choice == ActionChoice::Sample).then_some(log_densities);
         Trajectory::new(o, a, observations, actions, log_densities, end)
             .map(|trajectory| Episode {
@@ -188,10 +187,9 @@ impl<B: Behaviour> Runner<B> {
                 costs,
                 success: success.verdict(),
             })
-            // Actions are checked by the environment: only its own state can be at fault.
-            .map_err(|_| EnvError::Diverged {
-                env: "rollout".into(),
-                step: steps,
+            .map_err(|cause| EnvError::NoTrajectory {
+                env: self.env.spec().name.clone(),
+                source: cause.into(),
             })
     }
 }
@@ -199,6 +197,74 @@ impl<B: Behaviour> Runner<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actor::ActionDistribution;
+    use crate::registry::EnvConfig;
+    use crate::rng::Stream;
+
+    /// A policy whose σ has vanished by step 2: its density is infinite.
+    struct Vanishing;
+
+    struct Still {
+        mean: [f32; 1],
+        step: usize,
+    }
+
+    impl ActionDistribution for Still {
+        fn mean(&self) -> &[f32] {
+            &self.mean
+        }
+
+        fn sample(&mut self, _: &mut Stream, action: &mut [f32]) {
+            action.fill(0.0);
+        }
+
+        fn log_density(&mut self, _: &[f32]) -> f64 {
+            match self.step {
+                2 => f64::INFINITY,
+                _ => 0.0,
+            }
+        }
+    }
+
+    impl Behaviour for Vanishing {
+        type Scratch = Still;
+
+        fn observation_dim(&self) -> usize {
+            3
+        }
+
+        fn action_dim(&self) -> usize {
+            1
+        }
+
+        fn scratch(&self) -> Still {
+            Still {
+                mean: [0.0],
+                step: 0,
+            }
+        }
+
+        fn act(&self, step: usize, _: &[f32], scratch: &mut Still) {
+            scratch.step = step;
+        }
+    }
+
+    #[test]
+    fn errors_name_the_world_and_the_cause() {
+        let factory = EnvConfig::named("pendulum").unwrap().factory().unwrap();
+        let mut runner = Runner::new(&factory, &Arc::new(Vanishing));
+        let error = runner.run(ActionChoice::Sample, Job::new(0)).unwrap_err();
+        let message = error.to_string();
+        for part in [
+            "pendulum: ",
+            "log_densities at step 2",
+            "inf, expected a finite number",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        let cause = std::error::Error::source(&error).expect("the cause is kept");
+        assert!(cause.to_string().starts_with("log_densities"), "{cause}");
+    }
 
     #[test]
     fn map_keeps_the_order_for_any_number_of_workers() {

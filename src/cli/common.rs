@@ -12,6 +12,7 @@ use costate_envs::{EnvConfig, EnvFactory, Trajectory};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::memory;
 use crate::run::settings::Override;
 
 /// Where results and remarks go.
@@ -120,7 +121,11 @@ impl Demonstrations {
 
     /// Opens and checks a dataset.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let dataset = Dataset::open(path)?;
+        let reader = DatasetReader::open(path)?;
+        if let Some(text) = memory::announcement(reader.meta(), memory::available_mib()) {
+            tracing::warn!("{}: {text}", path.display());
+        }
+        let dataset = Dataset::read(reader)?;
         let factory = dataset.meta().env.factory().map_err(|e| {
             Error::Failure(format!(
                 "{}: the environment in its meta.json: {e}",

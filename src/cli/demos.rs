@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use costate_demos::DatasetReader;
+use costate_demos::dataset::ExpertInfo;
 use costate_demos::inspect::{self, ChannelInfo, CheckReport, Info};
 
 use super::common::Output;
@@ -19,10 +20,20 @@ pub enum Args {
         dataset: PathBuf,
     },
     /// Check every file, number and checksum, and replay an episode in the simulator.
-    #[command(after_help = "Example:\n  costate demos check datasets/pendulum-energy")]
+    ///
+    /// Faults are what must not be: the exit code is 1. Remarks name what is probably not meant: units, channels that were
+    /// not recorded, recordings that were cut short, episodes of another simulator.
+    #[command(after_help = "\
+Examples:
+  costate demos check datasets/pendulum-energy
+  mv swing ~/.minari/datasets/swing-v0 && costate demos check --fix ~/.minari/datasets/swing-v0")]
     Check {
         /// Dataset folder.
         dataset: PathBuf,
+        /// Make data/metadata.json anew, which describes the dataset to Minari, where it is missing or the folder was
+        /// renamed; nothing else is changed.
+        #[arg(long)]
+        fix: bool,
     },
 }
 
@@ -31,9 +42,19 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     match args {
         Args::Info { dataset } => {
             let info = inspect::info(&DatasetReader::open(&dataset)?)?;
-            output.result(&info, || describe(&info))
+            output.result(&info, || describe(&info))?;
+            if let Some(remark) = info.lengths.remark() {
+                output.remark(&remark);
+            }
+            Ok(())
         }
-        Args::Check { dataset } => {
+        Args::Check { dataset, fix } => {
+            if fix && inspect::fix(&dataset)? {
+                output.remark(&format!(
+                    "{}: data/metadata.json is made anew for Minari",
+                    dataset.display()
+                ));
+            }
             let report = inspect::check(&dataset)?;
             output.result(&report, || describe_check(&report))?;
             match report.problems.first() {
@@ -50,12 +71,6 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 fn describe(info: &Info) -> String {
     let returns = info.demonstration_return;
     let random = info.random_return.map_or("–".into(), |r| number(r.mean));
-    let noise: Vec<String> = info
-        .expert
-        .action_noise_std
-        .iter()
-        .map(|s| number(*s))
-        .collect();
     let channels = |channels: &[ChannelInfo]| {
         let rows: Vec<Vec<String>> = channels
             .iter()
@@ -76,22 +91,36 @@ fn describe(info: &Info) -> String {
             &rows,
         )
     };
+    let unfinished = inspect::unfinished(
+        &info.path,
+        info.status,
+        info.episodes,
+        info.planned_episodes,
+    );
+    let appended: String = info
+        .appended
+        .iter()
+        .map(|s| {
+            format!(
+                "from episode {} on {}\n",
+                s.first_episode,
+                demonstrator(&s.expert, s.seed)
+            )
+        })
+        .collect();
     format!(
-        "{}: {} episodes of {} ({})\nexpert `{}`, action noise σ {}, seed {}\n{} steps, {} s simulated, \
-         episodes of {} to {} steps, {} terminated\nreturn {} ± {} ({} … {}); random actions {random}\n\n\
+        "{}: {} episodes of {} ({})\n{}{}\n{appended}{} steps, {} s simulated, \
+         {}\nreturn {} ± {} ({} … {}); random actions {random}\n\n\
          observations\n{}\nactions, as commanded\n{}",
         info.path.display(),
         info.episodes,
         info.env,
         info.summary,
-        info.expert.name,
-        noise.join(", "),
-        info.seed,
+        unfinished.map(|u| u + "\n").unwrap_or_default(),
+        demonstrator(&info.expert, info.seed),
         info.total_steps,
         number(info.simulated_s),
-        info.length.min,
-        info.length.max,
-        info.terminated,
+        info.lengths.in_words(),
         number(returns.mean),
         number(returns.std),
         number(info.return_range.min),
@@ -101,20 +130,40 @@ fn describe(info: &Info) -> String {
     )
 }
 
+/// Who demonstrated, with which noise and seed.
+fn demonstrator(expert: &ExpertInfo, seed: u64) -> String {
+    let noise: Vec<String> = expert.action_noise_std.iter().map(|s| number(*s)).collect();
+    format!(
+        "expert `{}`, action noise σ {}, seed {seed}",
+        expert.name,
+        noise.join(", ")
+    )
+}
+
 fn describe_check(report: &CheckReport) -> String {
     let replay = report
         .replay
         .as_ref()
         .map_or("no sound episode".into(), ToString::to_string);
     let mut text = format!(
-        "{}: {} of {} episodes sound\nreplay: {replay}\n",
+        "{}: {} of {} episodes sound, {}\nreplay: {replay}\n",
         report.path.display(),
         report.sound,
-        report.episodes
+        report.episodes,
+        report.lengths.in_words()
     );
-    report
-        .problems
-        .iter()
-        .for_each(|p| text += &format!("fault: {p}\n"));
+    if let Some(unfinished) = inspect::unfinished(
+        &report.path,
+        report.status,
+        report.episodes,
+        report.planned_episodes,
+    ) {
+        text += &format!("{unfinished}\n");
+    }
+    for (what, lines) in [("remark", &report.remarks), ("fault", &report.problems)] {
+        lines
+            .iter()
+            .for_each(|line| text += &format!("{what}: {line}\n"));
+    }
     text
 }

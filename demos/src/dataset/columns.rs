@@ -55,8 +55,10 @@ pub(crate) fn encode(id: usize, episode: &Episode) -> Result<Vec<u8>, String> {
     let schema = schema(trajectory.observation_dim(), trajectory.action_dim());
     let write = || -> parquet::errors::Result<Vec<u8>> {
         let batch = RecordBatch::try_new(schema.clone(), columns)?;
-        // Floats rarely repeat: dictionaries only cost space and time.
+        // Floats rarely repeat: dictionaries only cost space and time. One row group an episode: readers as Minari
+        // take what is in one group together.
         let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(rows))
             .set_compression(Compression::SNAPPY)
             .set_dictionary_enabled(false)
             .build();

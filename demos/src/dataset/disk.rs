@@ -1,6 +1,6 @@
 //! Files that are either complete or absent, and known to be on disk.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::Path;
 
@@ -56,6 +56,24 @@ pub fn sync_folder(path: &Path) -> Result<(), DatasetError> {
     }
     Ok(())
 }
+
+/// Keeps a folder to this process while the result lives; `None` where another process has it. A no-op where folders
+/// cannot be locked.
+pub fn claim(folder: &Path) -> Result<Option<Claim>, DatasetError> {
+    if !cfg!(unix) {
+        return Ok(Some(Claim(None)));
+    }
+    let file = File::open(folder).map_err(DatasetError::io("open", folder))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        // Some network file systems know no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(Claim(Some(file)))),
+    }
+}
+
+/// A folder that this process keeps to itself; the system releases it with the process, however that ends.
+#[derive(Debug)]
+pub struct Claim(#[expect(dead_code, reason = "held, not read")] Option<File>);
 
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>, DatasetError> {

@@ -120,6 +120,30 @@ pub enum DatasetError {
         /// What does not fit.
         reason: String,
     },
+    /// A recording that was interrupted, where a finished one is needed.
+    #[error(
+        "`{}` is unfinished: {recorded}{} episodes are recorded; finish it first with `costate record --resume -o {}`",
+        path.display(), planned.map(|n| format!(" of {n}")).unwrap_or_default(), path.display()
+    )]
+    Unfinished {
+        /// The dataset.
+        path: PathBuf,
+        /// Episodes on disk.
+        recorded: usize,
+        /// Episodes that it was to have.
+        planned: Option<usize>,
+    },
+    /// A dataset that another process is recording into.
+    #[error("`{}` is being recorded by another process; wait until it is done, or stop it", .0.display())]
+    Busy(PathBuf),
+    /// A request to go on with a dataset that does not fit it.
+    #[error("cannot go on recording in `{}`: {reason}", path.display())]
+    Mismatch {
+        /// The dataset.
+        path: PathBuf,
+        /// What does not fit, and what to do.
+        reason: String,
+    },
     /// A header that contradicts itself, at recording time.
     #[error("cannot start a dataset: {0}")]
     BadHeader(String),

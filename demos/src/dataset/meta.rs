@@ -13,8 +13,9 @@ use super::{META_FILE, disk, episode_file};
 /// The format's name in `meta.json`.
 pub const FORMAT: &str = "costate-demonstrations";
 
-/// The newest format version this build reads, and the one it writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest format version this build reads. Version 2 adds `planned_episodes` of an unfinished recording and the
+/// recordings that went on in a dataset under another seed, expert or build; a dataset without them says 1.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Whether recording came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +90,35 @@ pub struct EpisodeEntry {
     pub sha256: String,
 }
 
+/// A recording that went on in a dataset under another seed, by another expert, with other noise or another build.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// Number of its first episode; it lasts up to the next session's.
+    pub first_episode: usize,
+    /// Seed of its start states and noise.
+    pub seed: u64,
+    /// Who demonstrated.
+    pub expert: ExpertInfo,
+    /// Release of Costate that recorded.
+    pub costate_version: String,
+    /// Physics engine and its release.
+    pub rapier_version: String,
+}
+
+impl Session {
+    /// A recording by this build from `first_episode` on.
+    pub(crate) fn new(first_episode: usize, seed: u64, expert: ExpertInfo) -> Self {
+        Self {
+            first_episode,
+            seed,
+            expert,
+            costate_version: env!("CARGO_PKG_VERSION").into(),
+            rapier_version: RAPIER_VERSION.into(),
+        }
+    }
+}
+
 /// What is known before the first episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
@@ -112,6 +142,9 @@ pub struct Meta {
     pub format_version: u32,
     /// Whether recording came to its end.
     pub status: Status,
+    /// While recording: how many episodes the dataset is to hold in the end, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_episodes: Option<usize>,
     /// Release of Costate that recorded.
     pub costate_version: String,
     /// Physics engine and its release: its bits depend on it.
@@ -131,6 +164,9 @@ pub struct Meta {
     /// True returns of a policy that draws actions uniformly within their bounds, where measured:
     /// the zero of normalised scores.
     pub random_return: Option<ReturnStatistics>,
+    /// Recordings that went on in this dataset under another seed, expert or build than those above, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub appended: Vec<Session>,
     /// The episodes, in order.
     pub episodes: Vec<EpisodeEntry>,
 }
@@ -140,8 +176,9 @@ impl Meta {
     pub(crate) fn new(header: Header) -> Result<Self, DatasetError> {
         let mut meta = Self {
             format: FORMAT.into(),
-            format_version: FORMAT_VERSION,
+            format_version: 1,
             status: Status::Recording,
+            planned_episodes: None,
             costate_version: env!("CARGO_PKG_VERSION").into(),
             rapier_version: RAPIER_VERSION.into(),
             env: header.env,
@@ -151,6 +188,7 @@ impl Meta {
             total_steps: 0,
             demonstration_return: ReturnStatistics::of(&[]),
             random_return: None,
+            appended: Vec::new(),
             episodes: Vec::new(),
         };
         meta.validate().map_err(DatasetError::BadHeader)?;
@@ -163,12 +201,71 @@ impl Meta {
         Ok(meta)
     }
 
+    /// Reads the description of the dataset in `folder`; of an unfinished one with the episodes that are on disk.
+    pub fn open(folder: &Path) -> Result<Self, DatasetError> {
+        super::read_meta(folder)
+    }
+
     /// Replaces the episodes and what follows from them.
     pub(crate) fn set_episodes(&mut self, episodes: Vec<EpisodeEntry>) {
         let returns: Vec<f64> = episodes.iter().map(|e| e.true_return).collect();
         self.demonstration_return = ReturnStatistics::of(&returns);
         self.total_steps = episodes.iter().map(|e| e.total_steps).sum();
         self.episodes = episodes;
+    }
+
+    /// Marks it as complete, or as being recorded with so many episodes in view.
+    pub(crate) fn set_status(&mut self, status: Status, planned_episodes: Option<usize>) {
+        self.status = status;
+        self.planned_episodes = planned_episodes;
+        let plain = self.appended.is_empty() && planned_episodes.is_none();
+        self.format_version = if plain { 1 } else { FORMAT_VERSION };
+    }
+
+    /// The recordings that this dataset is made of, in order: the first, and those that went on.
+    pub fn sessions(&self) -> Vec<Session> {
+        let first = Session {
+            first_episode: 0,
+            seed: self.seed,
+            expert: self.expert.clone(),
+            costate_version: self.costate_version.clone(),
+            rapier_version: self.rapier_version.clone(),
+        };
+        std::iter::once(first)
+            .chain(self.appended.iter().cloned())
+            .collect()
+    }
+
+    /// Goes on recording from the next episode with `seed` and `expert`: as part of the last session where nothing
+    /// differs, as a new one otherwise.
+    pub(crate) fn go_on(&mut self, seed: u64, expert: ExpertInfo) {
+        let next = self.episodes.len();
+        // A session that recorded nothing is forgotten.
+        self.appended.retain(|s| s.first_episode < next);
+        let session = Session::new(next, seed, expert);
+        let last = self.sessions().pop();
+        let same = last.is_some_and(|last| {
+            session
+                == Session {
+                    first_episode: next,
+                    ..last
+                }
+        });
+        if !same {
+            self.appended.push(session);
+        }
+    }
+
+    /// How many of the first `count` episodes were recorded under `seed`: the next one's number in its streams.
+    pub fn recorded_under(&self, seed: u64, count: usize) -> usize {
+        let sessions = self.sessions();
+        let ends = sessions[1..].iter().map(|s| s.first_episode).chain([count]);
+        sessions
+            .iter()
+            .zip(ends)
+            .filter(|(session, _)| session.seed == seed)
+            .map(|(session, end)| end.min(count).saturating_sub(session.first_episode))
+            .sum()
     }
 
     /// Share of episodes that solved the task; `None` where they do not say.
@@ -260,6 +357,29 @@ impl Meta {
                 "`expert.action_noise_std` holds a negative number or one that is not finite"
                     .into(),
             );
+        }
+        let mut from = 0;
+        for (i, session) in self.appended.iter().enumerate() {
+            if session.first_episode < from {
+                return Err(format!(
+                    "`appended[{i}].first_episode` is {}, expected at least {from}, the session before it",
+                    session.first_episode
+                ));
+            }
+            from = session.first_episode;
+            if session.expert.action_noise_std.len() != spec.action.dim() {
+                return Err(format!(
+                    "`appended[{i}].expert.action_noise_std` has {} entries, expected {}, one per action",
+                    session.expert.action_noise_std.len(),
+                    spec.action.dim()
+                ));
+            }
+            if session.expert.log_density_known != expert.log_density_known {
+                return Err(format!(
+                    "`appended[{i}].expert.log_density_known` is {}, expected {} as for the first episodes",
+                    session.expert.log_density_known, expert.log_density_known
+                ));
+            }
         }
         for (i, entry) in self.episodes.iter().enumerate() {
             entry

@@ -1,30 +1,67 @@
 //! `data/metadata.json`: the dataset described to Minari 0.5.x, so that
 //! `minari.MinariDataset("NAME/data")` opens it in place.
 
-use std::path::Path;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use costate_envs::Space;
 use serde_json::{Value, json};
 
-use super::Meta;
+use super::{DATA_FOLDER, DatasetError, EpisodeEntry, Meta, disk};
 
 /// The Minari release whose layout is written; readers accept 0.4.0 to 0.5.4.
 const MINARI_VERSION: &str = "0.5.3";
 
-/// Minari's own description of the dataset in `folder`.
-pub(crate) fn metadata(meta: &Meta, folder: &Path) -> Value {
-    let bytes: u64 = meta.episodes.iter().map(|e| e.bytes).sum();
-    json!({
+/// Most rows of an episode that Minari reads as one: it takes each batch of PyArrow's scanner, by default of at most
+/// 2^17 rows, for an episode.
+pub const MOST_ROWS: usize = 1 << 17;
+
+/// The file that describes the dataset in `folder` to Minari.
+pub(crate) fn file(folder: &Path) -> PathBuf {
+    folder.join(DATA_FOLDER).join("metadata.json")
+}
+
+/// Describes the dataset in `folder` with these episodes to Minari. A dataset that Minari would read wrongly, in
+/// silence, is not described: Minari then refuses it.
+pub(crate) fn describe(
+    meta: &Meta,
+    episodes: &[EpisodeEntry],
+    folder: &Path,
+) -> Result<(), DatasetError> {
+    let file = file(folder);
+    match metadata(meta, episodes, folder) {
+        Some(bytes) => disk::replace(&file, &bytes),
+        None if file.exists() => fs::remove_file(&file).map_err(DatasetError::io("remove", &file)),
+        None => Ok(()),
+    }
+}
+
+/// The first episode that is too long for Minari.
+pub(crate) fn too_long(episodes: &[EpisodeEntry]) -> Option<&EpisodeEntry> {
+    episodes.iter().find(|e| e.total_steps >= MOST_ROWS)
+}
+
+/// Minari's own description of the dataset in `folder`, where Minari can read it.
+pub(crate) fn metadata(meta: &Meta, episodes: &[EpisodeEntry], folder: &Path) -> Option<Vec<u8>> {
+    if too_long(episodes).is_some() {
+        return None;
+    }
+    let bytes: u64 = episodes.iter().map(|e| e.bytes).sum();
+    let steps: usize = episodes.iter().map(|e| e.total_steps).sum();
+    let mut experts: Vec<String> = meta.sessions().into_iter().map(|s| s.expert.name).collect();
+    experts.dedup();
+    let metadata = json!({
         "dataset_id": dataset_id(folder),
         "minari_version": MINARI_VERSION,
         "data_format": "parquet",
         "jpeg_encoding": false,
-        "total_episodes": meta.episodes.len(),
-        "total_steps": meta.total_steps,
+        "total_episodes": episodes.len(),
+        "total_steps": steps,
         "dataset_size": (bytes as f64 / 1e5).round() / 10.0, // MB, one decimal
         "observation_space": box_space(&meta.spec.observation),
         "action_space": box_space(&meta.spec.action),
-        "algorithm_name": meta.expert.name,
+        "algorithm_name": experts.join(", "),
         "code_permalink": "",
         "author": [],
         "author_email": [],
@@ -32,14 +69,27 @@ pub(crate) fn metadata(meta: &Meta, folder: &Path) -> Value {
             "{}: {}. Recorded by Costate {}.",
             meta.spec.name, meta.spec.summary, meta.costate_version
         ),
-    })
+    });
+    Some(format!("{metadata:#}\n").into_bytes())
 }
 
-/// Minari wants `name-vN` and the folder's name; it only parses the version where there is one.
-fn dataset_id(folder: &Path) -> String {
-    let name = folder
-        .file_name()
-        .map_or_else(|| "costate".into(), |n| n.to_string_lossy().into_owned());
+/// The folder of Minari's local datasets.
+fn root() -> Option<PathBuf> {
+    let asked = env::var_os("MINARI_DATASETS_PATH").map(PathBuf::from);
+    let root = asked.or_else(|| Some(env::home_dir()?.join(".minari").join("datasets")));
+    root?.canonicalize().ok()
+}
+
+/// The name under which Minari lists the dataset in `folder`: `name-vN`, which must be the folder's name, or its path
+/// within the folder of Minari's datasets.
+pub(crate) fn dataset_id(folder: &Path) -> String {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let inside = root().and_then(|root| folder.strip_prefix(root).ok().map(Path::to_owned));
+    let name = match &inside {
+        Some(path) => Some(path.to_string_lossy().into_owned()).filter(|n| !n.is_empty()),
+        None => folder.file_name().map(|n| n.to_string_lossy().into_owned()),
+    };
+    let name = name.unwrap_or_else(|| "costate".into());
     let versioned = name.rsplit_once("-v").is_some_and(|(_, digits)| {
         !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
     });

@@ -6,7 +6,8 @@
 //!   data/0/part-0.parquet     one episode: T+1 rows, one row group
 //!   data/0/metadata.json      its seed, length, return and checksum
 //!   data/1/…
-//!   data/metadata.json        the same folder described to Minari (0.5.x reads it)
+//!   data/metadata.json        the same folder described to Minari (0.5.x reads it); absent where an episode has more
+//!                             than 131,071 steps, which Minari would cut in two
 //! ```
 //!
 //! | column | type | row t < T | row T |
@@ -22,21 +23,25 @@
 //! Everything is plain Parquet: `polars.read_parquet("NAME/data/*/*.parquet")` reads all episodes.
 //!
 //! An episode reaches its final name only complete and synced, before [`DatasetWriter::append`]
-//! returns. A recording that was killed has `"status": "recording"` in `meta.json`; it opens like
-//! any other with the episodes that were acknowledged.
+//! returns. A recording that was killed has `"status": "recording"` in `meta.json`, with the number of
+//! `planned_episodes`; it opens like any other with the episodes that were acknowledged, and
+//! [`DatasetWriter::resume`] goes on with it. A finished one is taken up again in the same way; recordings under another
+//! seed, expert or build than the first are listed as `appended`, each with the number of its first episode.
 
 mod columns;
 pub mod disk;
 mod error;
 mod meta;
-mod minari;
+pub(crate) mod minari;
 mod reader;
 mod writer;
 
 pub use error::DatasetError;
 pub use meta::{
-    EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Meta, ReturnStatistics, Status,
+    EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Meta, ReturnStatistics, Session,
+    Status,
 };
+pub use minari::MOST_ROWS as MINARI_MOST_ROWS;
 pub use reader::{Dataset, DatasetReader};
 pub(crate) use reader::{load_episode, read_meta};
 pub use writer::DatasetWriter;

@@ -64,7 +64,11 @@ impl Dataset {
     /// interrupted recording opens with the episodes that were acknowledged. At least one episode
     /// is guaranteed.
     pub fn open(path: &Path) -> Result<Self, DatasetError> {
-        let reader = DatasetReader::open(path)?;
+        Self::read(DatasetReader::open(path)?)
+    }
+
+    /// Reads and validates all that `reader` has opened.
+    pub fn read(reader: DatasetReader) -> Result<Self, DatasetError> {
         let episodes = reader.episodes().collect::<Result<_, _>>()?;
         let DatasetReader { path, meta } = reader;
         Ok(Self {
@@ -162,15 +166,21 @@ pub(crate) fn read_meta(path: &Path) -> Result<Meta, DatasetError> {
     }
     let mut meta = Meta::read(path)?;
     if meta.status == Status::Recording {
-        meta.set_episodes(acknowledged(path, &meta.spec)?);
+        let mut episodes = std::mem::take(&mut meta.episodes);
+        episodes.extend(acknowledged(path, episodes.len(), &meta.spec)?);
+        meta.set_episodes(episodes);
     }
     Ok(meta)
 }
 
-/// The episodes of an interrupted recording: each has its final name, so each is complete.
-fn acknowledged(path: &Path, spec: &EnvSpec) -> Result<Vec<EpisodeEntry>, DatasetError> {
+/// The episodes of an interrupted recording from number `first` on: each has its final name, so each is complete.
+fn acknowledged(
+    path: &Path,
+    first: usize,
+    spec: &EnvSpec,
+) -> Result<Vec<EpisodeEntry>, DatasetError> {
     let data = path.join(DATA_FOLDER);
-    (0..)
+    (first..)
         .map(|id: usize| (id, data.join(id.to_string())))
         .take_while(|(_, folder)| folder.exists())
         .map(|(id, folder)| EpisodeEntry::read(&folder.join("metadata.json"), id, spec))

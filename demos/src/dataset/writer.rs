@@ -2,28 +2,46 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use costate_envs::Episode;
 
+use super::disk::Claim;
 use super::error::DatasetError;
-use super::meta::{EpisodeEntry, Header, Meta, ReturnStatistics, Status};
+use super::meta::{EpisodeEntry, ExpertInfo, Header, Meta, ReturnStatistics, Status};
 use super::{DATA_FOLDER, META_FILE, columns, disk, episode_file, minari};
+
+/// Least time between two descriptions to Minari of a recording that goes on.
+const DESCRIBED_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes a dataset folder episode by episode.
 ///
 /// Dropping the writer without [`DatasetWriter::finish`], or killing the process, leaves a dataset
-/// with `"status": "recording"` that opens with every acknowledged episode.
+/// with `"status": "recording"` that opens with every acknowledged episode and that [`DatasetWriter::reopen`] takes up
+/// again. One process at a time writes a dataset.
 #[derive(Debug)]
 pub struct DatasetWriter {
     folder: PathBuf,
     meta: Meta,
     entries: Vec<EpisodeEntry>,
+    described: Instant,
+    _claim: Claim,
 }
 
 impl DatasetWriter {
     /// Starts a dataset in `folder`, which must be absent or empty.
     pub fn create(folder: &Path, header: Header) -> Result<Self, DatasetError> {
-        let meta = Meta::new(header)?;
+        Self::create_planned(folder, header, None)
+    }
+
+    /// Starts a dataset that is to hold so many episodes in the end.
+    pub fn create_planned(
+        folder: &Path,
+        header: Header,
+        planned_episodes: Option<usize>,
+    ) -> Result<Self, DatasetError> {
+        let mut meta = Meta::new(header)?;
+        meta.set_status(Status::Recording, planned_episodes);
         if let Ok(mut inside) = fs::read_dir(folder) {
             if inside.next().is_some() {
                 return Err(DatasetError::OutputExists(folder.to_owned()));
@@ -35,12 +53,82 @@ impl DatasetWriter {
         // Not `create_dir_all`: of two writers that both saw the folder empty, one must fail.
         let data = folder.join(DATA_FOLDER);
         fs::create_dir(&data).map_err(DatasetError::io("create folder", &data))?;
+        let claim = claim(folder)?;
         disk::replace(&folder.join(META_FILE), &meta.to_json())?;
+        minari::describe(&meta, &[], folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             meta,
             entries: Vec::new(),
+            described: Instant::now(),
+            _claim: claim,
         })
+    }
+
+    /// Takes up the dataset in `folder` again, finished or interrupted. Nothing is changed before
+    /// [`DatasetWriter::go_on`].
+    pub fn reopen(folder: &Path) -> Result<Self, DatasetError> {
+        // A folder that is no dataset is named as such before anything is locked.
+        Meta::open(folder)?;
+        let claim = claim(folder)?;
+        let mut meta = Meta::open(folder)?;
+        let entries = std::mem::take(&mut meta.episodes);
+        Ok(Self {
+            folder: folder.to_owned(),
+            meta,
+            entries,
+            described: Instant::now(),
+            _claim: claim,
+        })
+    }
+
+    /// Goes on with the next episode under `seed` and `expert`, towards `planned_episodes` in all. What differs from the
+    /// last recording is noted in `meta.json` first, then episodes can follow.
+    pub fn go_on(
+        &mut self,
+        seed: u64,
+        expert: ExpertInfo,
+        planned_episodes: usize,
+    ) -> Result<(), DatasetError> {
+        let mismatch = |reason| DatasetError::Mismatch {
+            path: self.folder.clone(),
+            reason,
+        };
+        let (next, known) = (self.entries.len(), self.meta.expert.log_density_known);
+        if known != expert.log_density_known {
+            let (has, here) = match known {
+                true => ("have log-densities", "has none, as it acts without noise"),
+                false => ("have no log-densities", "has them, as it acts with noise"),
+            };
+            return Err(mismatch(format!(
+                "its episodes {has}, but expert `{}` {here}; choose the noise alike (`--noise`), or record another dataset",
+                expert.name
+            )));
+        }
+        let data = self.folder.join(DATA_FOLDER);
+        if data.join(next.to_string()).exists() {
+            return Err(mismatch(format!(
+                "`{}` is there, but not listed in meta.json; remove it, or restore the meta.json that lists it",
+                data.join(next.to_string()).display()
+            )));
+        }
+        self.meta.set_episodes(self.entries.clone());
+        self.meta.go_on(seed, expert);
+        self.meta
+            .set_status(Status::Recording, Some(planned_episodes));
+        // What a kill left half-written.
+        for entry in fs::read_dir(&data).map_err(DatasetError::io("read", &data))? {
+            let entry = entry.map_err(DatasetError::io("read", &data))?;
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with('.') && entry.path().is_dir() {
+                fs::remove_dir_all(entry.path())
+                    .map_err(DatasetError::io("remove", &entry.path()))?;
+            }
+        }
+        let written = disk::replace(&self.folder.join(META_FILE), &self.meta.to_json());
+        // The list is complete in `entries` until the end.
+        self.meta.episodes.clear();
+        written
     }
 
     /// Stores an episode; when this returns, it is synced under its final name.
@@ -77,13 +165,27 @@ impl DatasetWriter {
             .inspect_err(|_| {
                 let _ = fs::remove_dir_all(&beside);
             })?;
-        Ok(self.entries.push_mut(entry))
+        self.entries.push(entry);
+        if self.entries.len() == 1 || self.described.elapsed() > DESCRIBED_EVERY {
+            // The episode is safe whatever becomes of this.
+            let _ = minari::describe(&self.meta, &self.entries, &self.folder);
+            self.described = Instant::now();
+        }
+        Ok(&self.entries[id])
     }
 
     /// Notes the returns of random actions.
     pub fn set_random_return(&mut self, returns: ReturnStatistics) -> Result<(), DatasetError> {
         self.meta.random_return = Some(returns);
-        disk::replace(&self.folder.join(META_FILE), &self.meta.to_json())
+        self.meta.set_episodes(self.entries.clone());
+        let written = disk::replace(&self.folder.join(META_FILE), &self.meta.to_json());
+        self.meta.episodes.clear();
+        written
+    }
+
+    /// What the dataset says about itself so far, without its episodes.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
     }
 
     /// The episodes acknowledged so far.
@@ -93,15 +195,9 @@ impl DatasetWriter {
 
     /// Completes the dataset: statistics and the list of episodes go to `meta.json`.
     pub fn finish(mut self) -> Result<Meta, DatasetError> {
+        minari::describe(&self.meta, &self.entries, &self.folder)?;
         self.meta.set_episodes(self.entries);
-        self.meta.status = Status::Complete;
-        let name = self.folder.canonicalize();
-        let minari = minari::metadata(&self.meta, name.as_deref().unwrap_or(&self.folder));
-        let minari = format!("{minari:#}\n");
-        disk::replace(
-            &self.folder.join(DATA_FOLDER).join("metadata.json"),
-            minari.as_bytes(),
-        )?;
+        self.meta.set_status(Status::Complete, None);
         disk::replace(&self.folder.join(META_FILE), &self.meta.to_json())?;
         Ok(self.meta)
     }
@@ -168,4 +264,9 @@ impl DatasetWriter {
             _ => Ok(()),
         }
     }
+}
+
+/// Keeps a dataset to this process.
+fn claim(folder: &Path) -> Result<Claim, DatasetError> {
+    disk::claim(&folder.join(DATA_FOLDER))?.ok_or_else(|| DatasetError::Busy(folder.to_owned()))
 }

@@ -14,6 +14,7 @@ use nalgebra::DVector;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::pace::Pace;
 use super::{Expert, ExpertError, LqrExpert, Margins};
 
 /// Settings of the swing-up.
@@ -51,7 +52,7 @@ impl Default for AcrobotParameters {
 
 /// Greatest cost-to-go, as a share of that of hanging straight, at which a capture is tried.
 const CAPTURE_REACH: f64 = 0.03;
-/// Simulated steps within which the regulator must bring the arm to rest.
+/// Simulated steps of the shipped model within which the regulator must bring the arm to rest.
 const CAPTURE_STEPS: usize = 100;
 /// Both links within this angle of upright and both speeds within this of zero count as captured.
 const CAPTURED: f64 = 0.05;
@@ -147,6 +148,8 @@ pub struct AcrobotDesign {
     margins: Margins,
     /// Cost-to-go of hanging straight.
     farthest: f64,
+    /// Simulated steps within which the regulator must bring the arm to rest.
+    capture_steps: usize,
 }
 
 impl AcrobotDesign {
@@ -165,6 +168,7 @@ impl AcrobotDesign {
             lqr,
             margins,
             farthest,
+            capture_steps: Pace::of(factory).steps(CAPTURE_STEPS),
         })
     }
 
@@ -222,7 +226,7 @@ impl AcrobotExpert {
         let share = design.parameters.capture_share;
         let mut command = [0.0];
         self.copy.reset_to(coordinates)?;
-        for _ in 0..CAPTURE_STEPS {
+        for _ in 0..design.capture_steps {
             let deviation = design.lqr.deviation(&self.copy.coordinates());
             if near(&deviation) {
                 return Ok(true);

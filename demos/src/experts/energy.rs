@@ -11,6 +11,7 @@ use costate_envs::{Env, EnvError, EnvFactory};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::pace::at_tuned_rate;
 use super::{Expert, ExpertError, LqrExpert, Margins};
 
 /// Settings of the swing-up.
@@ -26,7 +27,8 @@ pub struct EnergyParameters {
     pub cart_stiffness_1_s2: f64,
     /// Damping of the cart, 1/s.
     pub cart_damping_1_s: f64,
-    /// The regulator takes over where it asks for at most this share of the usable action …
+    /// The regulator takes over where it asks, at the control rate of the shipped model, for at most this share of the
+    /// usable action …
     pub handover_share: f64,
     /// … and cos θ is at least this.
     pub handover_cos: f64,
@@ -77,6 +79,9 @@ struct Pump {
 pub struct EnergyDesign {
     parameters: EnergyParameters,
     lqr: LqrExpert,
+    /// The regulator at the control rate that the hand-over was tuned at: its gains fall with the control period, so
+    /// that a share of the action means other states at another rate.
+    judge: LqrExpert,
     pump: Pump,
     margins: Margins,
 }
@@ -110,8 +115,11 @@ impl EnergyDesign {
                 }
             }
         };
+        // A fast world may have no regulator at a slow rate.
+        let judge = at_tuned_rate(factory).and_then(|tuned| LqrExpert::new(&tuned).ok());
         Ok(Self {
             parameters,
+            judge: judge.unwrap_or_else(|| lqr.clone()),
             lqr,
             pump,
             margins,
@@ -120,7 +128,12 @@ impl EnergyDesign {
 
     /// For the dataset: settings and the regulator.
     pub fn parameters(&self) -> Value {
-        json!({ "swing_up": self.parameters, "regulator": self.lqr.parameters() })
+        let mut parameters =
+            json!({ "swing_up": self.parameters, "regulator": self.lqr.parameters() });
+        if self.judge.parameters() != self.lqr.parameters() {
+            parameters["handover_regulator"] = self.judge.parameters();
+        }
+        parameters
     }
 
     /// Push between −1 and 1 that brings the energy to its target.
@@ -188,8 +201,9 @@ impl Expert for EnergyExpert {
             deviation[n + self.design.pump.hinge],
         );
         let (p, limit) = (self.design.parameters, self.design.margins.high[0]);
-        self.design.lqr.feedback(&deviation, out);
+        self.design.judge.feedback(&deviation, out);
         if theta.cos() >= p.handover_cos && out[0].abs() <= p.handover_share * limit {
+            self.design.lqr.feedback(&deviation, out);
             return Ok(());
         }
         let drive = self.design.drive(theta, speed);

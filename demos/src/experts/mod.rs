@@ -51,6 +51,7 @@ mod maxent;
 mod mppi;
 mod noise;
 mod outline;
+mod pace;
 mod path;
 mod policy;
 mod puck;
@@ -83,8 +84,11 @@ pub use push_design::{PushDesign, PushParameters};
 pub use reach::{ReachExpert, ReachParameters};
 
 use crate::dataset::ExpertInfo;
+use pace::Pace;
+pub(crate) use pace::tuned_period;
 
-/// Default noise for an environment: standard deviation as a share of each action's range.
+/// Default noise for an environment: standard deviation as a share of each action's range, anew in each control step at
+/// any control rate.
 pub fn default_noise(env: &str) -> f64 {
     match env {
         "pendulum" => 0.0375,
@@ -211,6 +215,16 @@ fn trained_policy(env: &str) -> Option<&'static [u8]> {
     }
 }
 
+/// The noise that an expert is asked to act with.
+enum Noise {
+    /// [`default_noise`].
+    Default,
+    /// Standard deviation as a share of each action's range.
+    Share(f64),
+    /// Standard deviation by channel, in its unit.
+    Std(Vec<f64>),
+}
+
 /// A designed expert with its noise; cheap to clone and to send to threads.
 #[derive(Clone)]
 pub struct ExpertDesign {
@@ -240,11 +254,24 @@ impl ExpertDesign {
         name: Option<&str>,
         noise: Option<f64>,
     ) -> Result<Self, ExpertError> {
+        let noise = noise.map_or(Noise::Default, Noise::Share);
+        Self::design(factory, name, &noise)
+    }
+
+    fn design(
+        factory: &EnvFactory,
+        name: Option<&str>,
+        noise: &Noise,
+    ) -> Result<Self, ExpertError> {
         let spec = factory.spec();
         let known = experts_for(&spec.name);
         let asked = name.unwrap_or(known[0]);
         let gaussian = || {
-            let level = noise.unwrap_or_else(|| default_noise(&spec.name));
+            let level = match noise {
+                Noise::Default => default_noise(&spec.name),
+                Noise::Share(share) => *share,
+                Noise::Std(std) => return Ok(ActionNoise::independent(std)),
+            };
             ActionNoise::fraction_of_range(level, &spec.action).ok_or(ExpertError::Noise(level))
         };
         let path = Path::new(asked);
@@ -262,7 +289,7 @@ impl ExpertDesign {
         let margins = Margins::new(factory, &gaussian);
         Ok(match name {
             "maxent" => {
-                if noise.is_some() {
+                if matches!(noise, Noise::Share(_)) {
                     return Err(ExpertError::FixedNoise("maxent"));
                 }
                 let expert = MaxEntExpert::new(factory)?;
@@ -306,7 +333,7 @@ impl ExpertDesign {
                 let settings = IlqrParameters::for_env(&spec.name);
                 // Far from an optimum there are poor local ones: zero actions lead there.
                 let feedback = known.iter().find(|k| ["energy", "lqr"].contains(k));
-                let guide = feedback.map(|name| Self::new(factory, Some(name), noise));
+                let guide = feedback.map(|name| Self::design(factory, Some(name), noise));
                 let guide = guide.transpose()?;
                 let parameters = json!({
                     "optimiser": settings,
@@ -347,7 +374,7 @@ impl ExpertDesign {
                 Self::of(name, parameters, gaussian, build)
             }
             "mppi" => {
-                let settings = MppiParameters::for_env(&spec.name);
+                let settings = MppiParameters::for_env(&spec.name).at(Pace::of(factory));
                 let parameters = settings.describe();
                 let factory = factory.clone();
                 let build = move || MppiExpert::new(&factory, settings, margins.clone());
@@ -355,6 +382,13 @@ impl ExpertDesign {
             }
             _ => return Err(unknown()),
         })
+    }
+
+    /// The expert of a dataset with its noise, to the bit, for the world that it was recorded in; a trained policy of
+    /// one's own must be named.
+    pub fn again(info: &ExpertInfo, factory: &EnvFactory) -> Result<Self, ExpertError> {
+        let noise = Noise::Std(info.action_noise_std.clone());
+        Self::design(factory, Some(&info.name), &noise)
     }
 
     /// The expert of a dataset, designed anew for a world that may differ in its parameters, with the same noise.

@@ -17,6 +17,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::pace::Pace;
 use super::{Expert, Margins};
 
 /// Settings of the planner.
@@ -60,6 +61,15 @@ impl MppiParameters {
                 ..base
             },
             _ => base,
+        }
+    }
+
+    /// The same planner in seconds at another control rate.
+    pub(super) fn at(self, pace: Pace) -> Self {
+        Self {
+            horizon_steps: pace.steps(self.horizon_steps),
+            noise_correlation: pace.decay(self.noise_correlation),
+            ..self
         }
     }
 

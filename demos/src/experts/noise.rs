@@ -29,6 +29,16 @@ impl ActionNoise {
         Some(Self { factor, dim })
     }
 
+    /// Independent noise of these standard deviations, one a channel, in its unit.
+    pub fn independent(std: &[f64]) -> Self {
+        let std = DVector::from_column_slice(std);
+        let factor = (std.amax() > 0.0).then(|| DMatrix::from_diagonal(&std));
+        Self {
+            factor,
+            dim: std.len(),
+        }
+    }
+
     /// Noise of covariance `covariance`, `[m, m]`; `None` unless it is positive definite.
     pub fn with_covariance(covariance: DMatrix<f64>) -> Option<Self> {
         let dim = covariance.nrows();

@@ -15,9 +15,10 @@ use costate_envs::{Env, EnvError, EnvFactory};
 use nalgebra::Vector2;
 
 use super::Expert;
+use super::pace::Pace;
 use super::push_design::{Push, PushDesign, State};
 
-/// Steps in which pusher and block come to rest after a push.
+/// Steps of the shipped model in which pusher and block come to rest after a push.
 const STOP_STEPS: usize = 3;
 
 /// Farther than the pose error can fall in these steps, metres.
@@ -33,6 +34,8 @@ pub struct PushExpert {
     /// Candidates of any length, fixed to the block.
     pushes: Vec<Push>,
     phase: Phase,
+    /// Steps in which pusher and block come to rest after a push.
+    stop_steps: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +59,7 @@ impl PushExpert {
             planner: factory.build(),
             pushes: design.pushes(),
             phase: Phase::Undecided,
+            stop_steps: Pace::of(factory).steps(STOP_STEPS),
             design,
         }
     }
@@ -64,7 +68,7 @@ impl PushExpert {
     fn error_at_rest(&mut self) -> Result<f64, EnvError> {
         let state = self.planner.save();
         let mut action = [0.0; 2];
-        for _ in 0..STOP_STEPS {
+        for _ in 0..self.stop_steps {
             let now = State::of(self.planner.as_ref());
             self.design.action(now, Vector2::zeros(), &mut action);
             self.planner.step(&action.map(|a| a as f32))?;
@@ -167,7 +171,7 @@ impl Expert for PushExpert {
             }
             Phase::Pushing(push, left) => {
                 self.phase = match left {
-                    0 | 1 => Phase::Stopping(STOP_STEPS),
+                    0 | 1 => Phase::Stopping(self.stop_steps),
                     _ => Phase::Pushing(push, left - 1),
                 };
                 self.design.pushing(state, &push)

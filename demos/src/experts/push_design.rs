@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::outline::Outline;
+use super::pace::Pace;
 use super::puck::Puck;
 use super::{ExpertError, Margins, wrap};
 
@@ -117,6 +118,10 @@ impl PushDesign {
         parameters: PushParameters,
         margins: Margins,
     ) -> Result<Self, ExpertError> {
+        let parameters = PushParameters {
+            longest_steps: Pace::of(factory).steps(parameters.longest_steps),
+            ..parameters
+        };
         Self::of_model(&factory.config().model, parameters, margins)
             .map_err(ExpertError::no_formula(factory))
     }

@@ -1,17 +1,24 @@
 //! What a dataset holds, and whether it is sound: the contents of `costate demos info` and
 //! `costate demos check`.
 
+mod lengths;
+mod remarks;
+
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use costate_envs::{End, EnvError, EnvSpec, Episode, Space};
+use costate_envs::{End, Env, EnvError, EnvFactory, EnvSpec, Episode, Space};
 use serde::Serialize;
 
 use crate::dataset::{
     DATA_FOLDER, DatasetError, DatasetReader, ExpertInfo, Meta, ReturnStatistics, Status,
     load_episode, read_meta,
 };
+use crate::dataset::{Session, disk, minari};
+use crate::record::doubts;
+pub use lengths::Lengths;
+use remarks::Plausibility;
 
 /// A summary of a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,6 +27,8 @@ pub struct Info {
     pub path: PathBuf,
     /// Whether recording came to its end.
     pub status: Status,
+    /// How many episodes an unfinished recording was to have, where it says so.
+    pub planned_episodes: Option<usize>,
     /// Environment.
     pub env: String,
     /// Its task in one line.
@@ -28,6 +37,8 @@ pub struct Info {
     pub expert: ExpertInfo,
     /// Seed of the recording.
     pub seed: u64,
+    /// Recordings that went on in this dataset under another seed, expert or build.
+    pub appended: Vec<Session>,
     /// Release of Costate that recorded.
     pub costate_version: String,
     /// Physics engine and its release.
@@ -44,6 +55,8 @@ pub struct Info {
     pub bytes: u64,
     /// Steps of an episode.
     pub length: Range,
+    /// How episodes ended, and whether the environment ended them.
+    pub lengths: Lengths,
     /// True returns of the demonstrations.
     pub demonstration_return: ReturnStatistics,
     /// Least and greatest true return.
@@ -161,22 +174,26 @@ pub fn info(dataset: &DatasetReader) -> Result<Info, DatasetError> {
     let mut observations = Channels::of(&meta.spec.observation);
     let mut actions = Channels::of(&meta.spec.action);
     let (mut length, mut returns, mut terminated) = (Tally::EMPTY, Tally::EMPTY, 0);
+    let (mut lengths, mut env) = (Lengths::new(&meta.spec), simulator(meta));
     for episode in dataset.episodes() {
         let episode = episode?;
         let trajectory = &episode.trajectory;
         observations.add(trajectory.observations());
         actions.add(trajectory.actions());
         length.add(trajectory.len() as f64);
+        lengths.add(&episode, env.as_deref_mut().map(|env| env as &mut dyn Env));
         returns.add(episode.true_return());
         terminated += usize::from(trajectory.end() == End::Terminated);
     }
     Ok(Info {
         path: dataset.path().to_owned(),
         status: meta.status,
+        planned_episodes: meta.planned_episodes,
         env: meta.env.name.clone(),
         summary: meta.spec.summary.clone(),
         expert: meta.expert.clone(),
         seed: meta.seed,
+        appended: meta.appended.clone(),
         costate_version: meta.costate_version.clone(),
         rapier_version: meta.rapier_version.clone(),
         episodes: meta.episodes.len(),
@@ -185,12 +202,31 @@ pub fn info(dataset: &DatasetReader) -> Result<Info, DatasetError> {
         simulated_s: meta.total_steps as f64 * meta.spec.control_period_s,
         bytes: meta.episodes.iter().map(|e| e.bytes).sum(),
         length: length.range(),
+        lengths,
         demonstration_return: meta.demonstration_return,
         return_range: returns.range(),
         random_return: meta.random_return,
         success_rate: meta.success_rate(),
         observations: observations.info(),
         actions: actions.info(),
+    })
+}
+
+/// In words, that a recording is unfinished and how to finish it; `None` where it is complete.
+pub fn unfinished(
+    path: &Path,
+    status: Status,
+    recorded: usize,
+    planned: Option<usize>,
+) -> Option<String> {
+    let of = planned.map(|n| format!(" of {n}")).unwrap_or_default();
+    let how_many = planned.map_or(" -n N", |_| "");
+    (status == Status::Recording).then(|| {
+        format!(
+            "unfinished: {recorded}{of} episodes are recorded; `costate record --resume -o {}{how_many}` finishes it, \
+             unless it is being recorded right now",
+            path.display()
+        )
     })
 }
 
@@ -201,12 +237,18 @@ pub struct CheckReport {
     pub path: PathBuf,
     /// Whether recording came to its end.
     pub status: Status,
+    /// How many episodes an unfinished recording was to have, where it says so.
+    pub planned_episodes: Option<usize>,
     /// Episodes that should be there.
     pub episodes: usize,
     /// Episodes that are there and sound.
     pub sound: usize,
+    /// How long the sound episodes are and how they ended.
+    pub lengths: Lengths,
     /// One line for each fault.
     pub problems: Vec<String>,
+    /// One line for each thing that is probably not meant.
+    pub remarks: Vec<String>,
     /// Whether the simulator of this build reproduces the first sound episode.
     pub replay: Option<Replay>,
 }
@@ -280,24 +322,86 @@ pub fn check(path: &Path) -> Result<CheckReport, DatasetError> {
         problems.push(DatasetError::NoEpisodes(path.to_owned()).to_string());
     }
     let (mut sound, mut first) = (0, None);
+    let (mut lengths, mut env) = (Lengths::new(&meta.spec), simulator(&meta));
+    let mut plausibility = Plausibility::new(&meta.spec, world(&meta));
     for entry in &meta.episodes {
         match load_episode(path, entry, &meta) {
             Ok(episode) => {
                 sound += 1;
+                lengths.add(&episode, env.as_deref_mut().map(|env| env as &mut dyn Env));
+                plausibility.add(entry.id, &episode);
                 first.get_or_insert((entry.id, episode));
             }
             Err(error) => problems.push(error.to_string()),
         }
     }
     problems.extend(strays(path, &meta)?);
+    let remarks = doubts(&meta)
+        .into_iter()
+        .chain(lengths.remark())
+        .chain(plausibility.remarks())
+        .chain(minari_remark(path, &meta));
     Ok(CheckReport {
         path: path.to_owned(),
         status: meta.status,
+        planned_episodes: meta.planned_episodes,
         episodes: meta.episodes.len(),
         sound,
+        remarks: remarks.collect(),
+        lengths,
         problems,
         replay: first.map(|(id, episode)| replay(&meta, id, &episode)),
     })
+}
+
+/// Why Minari would not list a complete dataset, or would read it wrongly.
+fn minari_remark(path: &Path, meta: &Meta) -> Option<String> {
+    let file = minari::file(path);
+    let meant = minari::metadata(meta, &meta.episodes, path)?;
+    if meta.status != Status::Complete {
+        return None;
+    }
+    let way = format!(
+        "`costate demos check --fix {}` makes it anew",
+        path.display()
+    );
+    let Ok(found) = disk::read(&file) else {
+        return Some(format!(
+            "`{}` is missing, which describes the dataset to Minari; {way}",
+            file.display()
+        ));
+    };
+    if found == meant {
+        return None;
+    }
+    let id = |bytes: &[u8]| {
+        let value: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+        value?["dataset_id"].as_str().map(str::to_owned)
+    };
+    let (was, is) = (id(&found), id(&meant));
+    Some(match (was, is) {
+        (Some(was), Some(is)) if was != is => format!(
+            "the dataset was renamed or copied: it calls itself `{was}` in `{}`, but Minari only lists it there as `{is}`; \
+             {way}",
+            file.display()
+        ),
+        _ => format!(
+            "`{}`, which describes the dataset to Minari, does not fit its meta.json; {way}",
+            file.display()
+        ),
+    })
+}
+
+/// Makes anew what describes the complete dataset in `path` to Minari, after a renaming, say; the episodes and
+/// `meta.json` stay as they are. Returns whether anything was to be done.
+pub fn fix(path: &Path) -> Result<bool, DatasetError> {
+    let meta = read_meta(path)?;
+    let wrong = minari_remark(path, &meta).is_some()
+        || minari::too_long(&meta.episodes).is_some() && minari::file(path).exists();
+    if wrong {
+        minari::describe(&meta, &meta.episodes, path)?;
+    }
+    Ok(wrong)
 }
 
 /// Episode folders on disk that `meta.json` does not know.
@@ -342,6 +446,17 @@ pub fn replay(meta: &Meta, id: usize, episode: &Episode) -> Replay {
     }
 }
 
+/// The environment of a dataset, where this build has it.
+fn world(meta: &Meta) -> Option<EnvFactory> {
+    let factory = meta.env.factory().ok()?;
+    same_shape(factory.spec(), &meta.spec).then_some(factory)
+}
+
+/// A simulation of [`world`].
+fn simulator(meta: &Meta) -> Option<Box<dyn Env>> {
+    world(meta).map(|factory| factory.build())
+}
+
 fn same_shape(a: &EnvSpec, b: &EnvSpec) -> bool {
     a.observation.dim() == b.observation.dim() && a.action.dim() == b.action.dim()
 }
@@ -350,7 +465,7 @@ fn same_shape(a: &EnvSpec, b: &EnvSpec) -> bool {
 type Difference = (usize, String, String, String);
 
 fn compare(
-    env: &mut dyn costate_envs::Env,
+    env: &mut dyn Env,
     spec: &EnvSpec,
     episode: &Episode,
 ) -> Result<Option<Difference>, EnvError> {
