@@ -44,7 +44,7 @@ fn clone<'a>(more: &[&'a str]) -> Vec<&'a str> {
 
 const EVALUATE: [&str; 4] = ["-n", "2", "--no-robustness", "--quiet"];
 
-fn evaluate<'a>(run: &'a str) -> Vec<&'a str> {
+fn evaluate(run: &str) -> Vec<&str> {
     let mut args = vec!["evaluate", run];
     args.extend(EVALUATE);
     args
