@@ -18,6 +18,7 @@ pub mod evaluate;
 pub mod expression;
 pub mod improve;
 pub mod learners;
+pub mod lengths;
 pub mod lqg;
 pub mod memory;
 pub mod nn;

@@ -11,8 +11,10 @@ use super::common::{Demonstrations, Output, interrupt_flag, parse_override, work
 use super::ui::{Counter, describe_metrics, number, table};
 use super::validate::{describe, validate};
 use super::{diagnose, rl};
+use crate::diagnose::remark_on_lengths;
 use crate::error::Error;
 use crate::learners::Task;
+use crate::lengths::Lengths;
 use crate::run::settings::{self, Override};
 use crate::run::train::{Outcome, train};
 use crate::run::{Algo, DemonstrationsRef, Progress, RunConfig, RunFolder, config};
@@ -89,6 +91,9 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         create(&args)?
     };
     let factory = run.config().env.factory()?;
+    if let Some(remark) = remark_on_lengths(run.config()) {
+        output.remark(&remark);
+    }
     let demonstrations = demonstrations.as_ref();
     let mut progress = work(&run, &factory, demonstrations, workers, &interrupt, output)?;
     let path = run.path().display();
@@ -222,14 +227,17 @@ pub fn imitated(
             path.display()
         )));
     }
+    let episodes = count.unwrap_or(meta.episodes.len());
+    let steps = meta.episodes.iter().take(episodes).map(|e| e.total_steps);
     Ok(DemonstrationsRef {
         path: std::path::absolute(path).map_err(Error::io(path))?,
         fingerprint: demonstrations.fingerprint(),
-        episodes: count.unwrap_or(meta.episodes.len()),
+        episodes,
         expert_return: meta.demonstration_return.mean,
         expert: meta.expert.name.clone(),
         noise_known: Some(meta.expert.log_density_known),
         success_rate: meta.success_rate(),
+        lengths: Lengths::of(steps, demonstrations.factory.spec().horizon),
     })
 }
 

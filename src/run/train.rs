@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::folder::{Progress, RunFolder};
 use super::tensorboard::EventWriter;
+use crate::diagnose::remark_on_ess;
 use crate::error::Error;
 use crate::learners::Learner;
 
@@ -18,10 +19,6 @@ pub enum Outcome {
     /// Stopped on request; the last checkpoint holds everything up to here.
     Interrupted(Progress),
 }
-
-/// Below this share of the batch, the effective sample size of the gradient's weights has gone with
-/// failing runs (docs/experiments.md).
-const LOW_ESS: f64 = 0.1;
 
 /// Runs `learner` from `from` to its end, or until `interrupt` is set. `observe` sees every line of
 /// metrics as it is written.
@@ -80,14 +77,12 @@ pub fn train(
             .map_err(Error::io(&board))?;
         observe(&line);
 
-        if let Some((_, ess)) = scalars.iter().find(|(name, _)| *name == "ess")
-            && *ess < LOW_ESS
+        let ess = scalars.iter().find(|(name, _)| *name == "ess");
+        if let Some((_, ess)) = ess
             && !warned
+            && let Some(remark) = remark_on_ess(run.config(), k, *ess)
         {
-            tracing::warn!(
-                "iteration {k}: a few trajectories carry the discriminator's gradient (ESS {ess:.3} of \
-                 the batch, below {LOW_ESS}); if training fails, raise `beta` or lower `cost_learning_rate`"
-            );
+            tracing::warn!("{remark}");
             warned = true;
         }
 
