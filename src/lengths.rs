@@ -75,7 +75,10 @@ mod tests {
     #[test]
     fn lengths_are_counted_against_the_horizon() {
         let lengths = Lengths::of([18, 50, 45], 50).unwrap();
-        assert_eq!((lengths.shortest, lengths.longest, lengths.early), (18, 50, 2));
+        assert_eq!(
+            (lengths.shortest, lengths.longest, lengths.early),
+            (18, 50, 2)
+        );
         assert_eq!(Lengths::of([], 50), None);
     }
 

@@ -81,16 +81,22 @@ fn lengths_are_named_before_and_after_training() {
     let small = ["--set", "base_steps=10", "--set", "validation.policies=0"];
     let said = train("short", "gan-gcl", &[&small[..], &["-o", "run"]].concat());
     let remark = said.lines().find(|l| l.contains("end early")).unwrap();
-    assert!(remark.starts_with("25 of 25 demonstrations end early: "), "{remark}");
+    assert!(
+        remark.starts_with("25 of 25 demonstrations end early: "),
+        "{remark}"
+    );
     assert!(remark.contains("against a horizon of 50"), "{remark}");
-    assert!(remark.contains("Rollouts are cut to the same lengths"), "{remark}");
+    assert!(
+        remark.contains("Rollouts are cut to the same lengths"),
+        "{remark}"
+    );
     let found = json(&succeed(at, &["diagnose", "run", "--json"]));
     assert_eq!(found[0]["name"], "short demonstrations");
     assert!(succeed(at, &["diagnose", "run"]).contains("25 of 25 demonstrations end early"));
 
     let said = train("whole", "gan-gcl", &[&small[..], &["-o", "sound"]].concat());
     assert!(!said.contains("end early"), "{said}");
-    // Nothing compares lengths in cloning.
+    // Cloning compares no lengths.
     let said = train("short", "bc", &["-o", "clone"]);
     assert!(!said.contains("end early"), "{said}");
 }
@@ -113,14 +119,20 @@ fn a_discriminator_cannot_go_by_lengths() {
         key: (*key).into(),
         value: (*value).into(),
     };
-    let changed = [("iterations", "10"), ("base_steps", "1000"), ("trajectories", "32")];
+    let changed = [
+        ("iterations", "10"),
+        ("base_steps", "1000"),
+        ("trajectories", "32"),
+    ];
     let changed: Vec<Override> = changed.iter().map(set).collect();
     let algo = settings::resolve("gan-gcl", "point_mass", None, &changed).unwrap();
     let mut learner = algo.learner(&task, None).unwrap();
     let mut accuracy = 0.0;
     for k in 0..learner.iterations() {
         let found = learner.iterate(k).unwrap().diagnostics;
-        let named = found.iter().find(|(name, _)| *name == "discriminator_accuracy");
+        let named = found
+            .iter()
+            .find(|(name, _)| *name == "discriminator_accuracy");
         accuracy = named.unwrap().1;
     }
     // 1.0 where whole rollouts are compared: sums over 50 steps against sums over 18 to 45.
@@ -144,7 +156,11 @@ fn a_resumed_run_cuts_as_before() {
         workers: 1,
     };
     for algo in ["gan-gcl", "gcl"] {
-        let changed = [("iterations", "4"), ("trajectories", "4"), ("past_policies", "2")];
+        let changed = [
+            ("iterations", "4"),
+            ("trajectories", "4"),
+            ("past_policies", "2"),
+        ];
         let changed: Vec<Override> = changed
             .iter()
             .chain((algo == "gan-gcl").then_some(&("base_steps", "20")))

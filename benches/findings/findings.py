@@ -44,6 +44,8 @@ def plan():
     cells += [("point_maze", algo, "", 0) for algo in (*ADVERSARIAL, "bc")]
     cells += [("point_maze", "gan-gcl", planted, 0) for planted in PLANTED if planted not in clones]
     cells += [("walker", "gan-gcl", "", 0), ("hopper", "gan-gcl", "", 0)]
+    cells += [("walker", "gan-gcl", p, 0) for p in ("five demonstrations", "one demonstration", "cost step 0.3")]
+    cells += [("walker", "gan-gcl", "", 1)]
     for world in ("point_mass", "point_maze"):
         cells += [(world, algo, "diverged clone", 0) for algo in ("bc", "dagger", "ibc")]
         cells += [(world, algo, "", 0) for algo in ("bc", "dagger", "ibc")]
@@ -72,6 +74,7 @@ PLANTED = {
     "horizon too short": {},
     "cut short": {},
     "one demonstration": {},
+    "five demonstrations": {},
     "cost step 1e-6": {"cost_learning_rate": 1e-6},
     "from nothing, cost step 1e-6": {"cost_learning_rate": 1e-6, "base_steps": 0},
     "cost step 0.3": {"cost_learning_rate": 0.3},
@@ -83,6 +86,7 @@ PLANTED = {
     "diverged clone": {},
     "few passes": {"iterations": 2},
 }
+FEWER = {"one demonstration": 1, "five demonstrations": 5}
 OTHERS = {"policy step 1e-6": {"ppo.learning_rate": 1e-6}}
 DIVERGED = {"bc": {"learning_rate": 1.0}, "ibc": {"learning_rate": 1.0}, "dagger": {"learning_rate": 1.0}}
 
@@ -181,8 +185,8 @@ def train(binary, work):
         arguments += ["--checkpoint-every", 1000, "--seed", seed]
         for key, value in settings.items():
             arguments += ["--set", f"{key}={json.dumps(value)}"]
-        if planted == "one demonstration":
-            arguments += ["-n", 1]
+        if planted in FEWER:
+            arguments += ["-n", FEWER[planted]]
         code, _, errors = costate(binary, *arguments)
         config = json.loads((folder / "config.json").read_text())
         config["demonstrations"]["path"] = f"demos/data/{world}"

@@ -212,7 +212,10 @@ mod tests {
     fn advice_names_what_there_is() {
         let gcl = settings("gcl", &[]);
         let all = gcl.raise(&["discriminator_steps", "cost_steps", "iterations"]);
-        assert_eq!(in_words(&all), "raise cost_steps (now 4) or iterations (now 60)");
+        assert_eq!(
+            in_words(&all),
+            "raise cost_steps (now 4) or iterations (now 60)"
+        );
         assert!(settings("airl", &[]).raise(&["beta"]).is_empty());
         let one = settings("gan-gcl", &[("discriminator_steps", "1")]);
         assert!(one.lower(&["discriminator_steps"]).is_empty());
@@ -240,7 +243,10 @@ mod tests {
 
     #[test]
     fn commands_can_be_pasted() {
-        let command = Advice::run("do it", ["costate", "train", "my demos/it's", "--algo", "bc"]);
+        let command = Advice::run(
+            "do it",
+            ["costate", "train", "my demos/it's", "--algo", "bc"],
+        );
         assert_eq!(
             in_words(&[command]),
             r"do it (`costate train 'my demos/it'\''s' --algo bc`)"

@@ -13,10 +13,14 @@ pub enum Kind {
     DeterministicExpert,
     /// The demonstrations do not show the task solved.
     UnsolvedDemonstrations,
+    /// There is one demonstration.
+    SingleDemonstration,
     /// Demonstrations end before the horizon.
     ShortDemonstrations,
     /// Weights or losses ran away.
     Diverged,
+    /// A clone hardly explains the demonstrated actions.
+    VagueClone,
     /// The cost hardly learns.
     StarvedDiscriminator,
     /// The cost tells everything apart.
@@ -25,6 +29,8 @@ pub enum Kind {
     NotMatched,
     /// Few rows decide the cost.
     FewSamples,
+    /// The policy hardly changes.
+    StillPolicy,
     /// The policy stays or becomes random.
     EntropyRunaway,
     /// The critic explains nothing.
@@ -56,15 +62,18 @@ const TRAINED: &str = "trained";
 
 impl Kind {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::DeterministicExpert,
         Self::UnsolvedDemonstrations,
+        Self::SingleDemonstration,
         Self::ShortDemonstrations,
         Self::Diverged,
+        Self::VagueClone,
         Self::StarvedDiscriminator,
         Self::DiscriminatorHasWon,
         Self::NotMatched,
         Self::FewSamples,
+        Self::StillPolicy,
         Self::EntropyRunaway,
         Self::BlindCritic,
     ];
@@ -76,12 +85,15 @@ impl Kind {
             Self::DeterministicExpert => {
                 matches!(algo, Algo::GanGcl(_) | Algo::Gcl(_) | Algo::Airl(_))
             }
-            Self::UnsolvedDemonstrations | Self::Diverged => true,
-            Self::ShortDemonstrations => rolls_out || matches!(algo, Algo::GclLqg(_)),
+            Self::UnsolvedDemonstrations | Self::SingleDemonstration | Self::Diverged => true,
+            // Others compare steps, or refuse such demonstrations.
+            Self::ShortDemonstrations => matches!(algo, Algo::GanGcl(_) | Algo::Gcl(_)),
+            Self::VagueClone => matches!(algo, Algo::Bc(_) | Algo::Dagger(_)),
             Self::StarvedDiscriminator
             | Self::DiscriminatorHasWon
             | Self::NotMatched
             | Self::FewSamples
+            | Self::StillPolicy
             | Self::EntropyRunaway
             | Self::BlindCritic => rolls_out,
         }
@@ -92,12 +104,15 @@ impl Kind {
         match self {
             Self::DeterministicExpert => "deterministic expert",
             Self::UnsolvedDemonstrations => "unsolved demonstrations",
+            Self::SingleDemonstration => "single demonstration",
             Self::ShortDemonstrations => "short demonstrations",
             Self::Diverged => "diverged",
+            Self::VagueClone => "vague clone",
             Self::StarvedDiscriminator => "starved discriminator",
             Self::DiscriminatorHasWon => "discriminator has won",
             Self::NotMatched => "not matched",
             Self::FewSamples => "few samples carry the gradient",
+            Self::StillPolicy => "still policy",
             Self::EntropyRunaway => "entropy runaway",
             Self::BlindCritic => "blind critic",
         }
@@ -120,33 +135,41 @@ impl Kind {
             Self::UnsolvedDemonstrations => {
                 "The horizon is too short for the task, or the demonstrator too weak: what is imitated is not the task."
             }
-            Self::ShortDemonstrations => match situation.config.algo {
-                Algo::GanGcl(_) | Algo::Gcl(_) => {
-                    "Rollouts are cut to the same lengths before the cost compares them; of what comes after a \
-                     demonstration's end it learns nothing."
-                }
-                Algo::GclLqg(_) => {
-                    "Whole trajectories are compared, so the cost can go by their length instead of what is done."
-                }
-                _ => {
-                    "An end that is not the task's own is taken for one, and states after it are told apart by never \
-                     having been demonstrated."
-                }
-            },
-            Self::Diverged => "The steps are too large: what was learned is lost again, or was never found.",
+            Self::SingleDemonstration => {
+                "One start says little of others, and nothing can be held out to tell what was learned from what was learned \
+                 by heart."
+            }
+            Self::ShortDemonstrations => {
+                "Rollouts are cut to the same lengths before the cost compares them; of what comes after a \
+                 demonstration's end it learns nothing."
+            }
+            Self::Diverged => {
+                "The steps are too large: what was learned is lost again, or was never found."
+            }
+            Self::VagueClone => {
+                "The mean explains little of the demonstrated actions: too little was learned, or there are several ways \
+                 to act in one state."
+            }
             Self::StarvedDiscriminator => {
                 "The cost cannot tell even an untrained policy from the expert, so it teaches nothing."
             }
             Self::DiscriminatorHasWon => {
                 "It tells everything apart: its gradient has vanished, and so has what the policy can learn."
             }
-            Self::NotMatched => "The policy is still told from the expert: it has not learned to behave like it.",
+            Self::NotMatched => {
+                "The policy is still told from the expert: it has not learned to behave like it."
+            }
             Self::FewSamples => match by_steps {
-                true => "A handful of steps decides the cost: it follows their accidents, not the demonstrations.",
+                true => {
+                    "A handful of steps decides the cost: it follows their accidents, not the demonstrations."
+                }
                 false => {
                     "A handful of trajectories decides the cost: it follows their accidents, not the demonstrations."
                 }
             },
+            Self::StillPolicy => {
+                "Its steps are too small: whatever the cost learns, the policy stays what it was."
+            }
             Self::EntropyRunaway => {
                 "The cost is too flat against the entropy that the policy is paid for: it stays random."
             }
@@ -172,22 +195,22 @@ impl Kind {
             Self::UnsolvedDemonstrations => {
                 let longer = situation
                     .horizon()
-                    .map(|h| format!("env.task.horizon={}", 2 * h))
+                    .map(|h| format!("env.horizon={}", 2 * h))
                     .and_then(|set| record(situation, "record longer episodes", &["--set", &set]));
                 let longer = longer.unwrap_or_else(|| Advice::act("record longer episodes"));
                 vec![longer, Advice::act("find a better demonstrator")]
             }
-            Self::ShortDemonstrations => match situation.config.algo {
-                Algo::GanGcl(_) | Algo::Gcl(_) => vec![Advice::act(
-                    "where what comes after the end matters, record on to the horizon",
-                )],
-                _ => [
-                    vec![Advice::act("record on to the horizon")],
-                    train_with(situation, "compare equal lengths", "gan-gcl"),
-                ]
-                .concat(),
-            },
+            Self::SingleDemonstration => more_demonstrations(situation),
+            Self::ShortDemonstrations => vec![Advice::act(
+                "where what comes after the end matters, record on to the horizon",
+            )],
             Self::Diverged => settings.lower(&settings.step_sizes()),
+            Self::VagueClone => {
+                let mut advice = settings.raise(&["iterations", "passes"]);
+                advice.extend(settings.to("policy.std_form", "network"));
+                advice.extend(train_with(situation, "clone several modes", "ibc"));
+                advice
+            }
             Self::StarvedDiscriminator => {
                 let mut advice = settings.raise(&["cost_learning_rate"]);
                 advice.extend(settings.raise(&steps));
@@ -213,14 +236,20 @@ impl Kind {
                 advice.extend(more_demonstrations(situation));
                 advice
             }
+            Self::StillPolicy => settings.raise(&[
+                "ppo.learning_rate",
+                "ppo.kl_stop",
+                "ppo.epochs",
+                "sac.learning_rate",
+                "sac.updates",
+                "trajectories",
+            ]),
             Self::EntropyRunaway => {
                 let mut advice = settings.raise(&["iterations", "cost_learning_rate"]);
                 advice.extend(settings.raise(&steps));
                 advice.extend(settings.lower(&["regularizers.gradient_penalty", "entropy_weight"]));
                 if !situation.starts_cloned() {
-                    let start = ["base_steps", "clone_steps"].iter();
-                    let mut start = start.map(|key| settings.to(key, 2000));
-                    advice.extend(start.find(|a| !a.is_empty()).unwrap_or_default());
+                    advice.extend(cloned_start(situation));
                 }
                 advice
             }
@@ -230,6 +259,23 @@ impl Kind {
                 advice
             }
         }
+    }
+}
+
+/// A policy that starts as a clone: with the cost relative to it, where the cost allows that.
+fn cloned_start(situation: &Situation) -> Vec<Advice> {
+    let settings = &situation.settings;
+    let exact = settings
+        .get("cost.form")
+        .is_some_and(|form| form == "quadratic");
+    let blind = settings.get("cost.state_only").is_some_and(|on| on == true);
+    let base = match exact || blind {
+        true => Vec::new(),
+        false => settings.to("base_steps", 2000),
+    };
+    match base.is_empty() {
+        true => settings.to("clone_steps", 2000),
+        false => base,
     }
 }
 

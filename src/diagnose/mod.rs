@@ -70,8 +70,16 @@ const LEAST_SUCCESS: f64 = 0.5;
 const MOST_VALUE_ERROR: f64 = 0.9;
 /// Nats by which a loss of cloning may end above where it was after the first pass.
 const MOST_LOSS_GAINED: f64 = 0.5;
-/// σ of a clone, in half ranges of the action, from which on its actions are noise.
-const MOST_CLONE_STD: f64 = 1.0;
+/// Multiple of its first σ to which no clone grows that learns.
+const MOST_CLONE_GROWTH: f64 = 1.5;
+/// σ of a clone, in half ranges of the action, from which on its mean explains little.
+const MOST_CLONE_STD: f64 = 0.5;
+/// Nats above guessing beyond which a loss was thrown there by its steps.
+const MOST_ABOVE_GUESSING: f64 = 1.0;
+/// σ, in half ranges of the action, up to which a policy that started from nothing is not random.
+const MOST_LEARNED_STD: f64 = 0.4;
+/// Nats a step that a policy changes by in the median iteration of the first half, at least.
+const LEAST_KL: f64 = 1e-4;
 /// Quantities that are numbers in every sound iteration.
 const FINITE: [&str; 8] = [
     "loss",
@@ -132,7 +140,7 @@ pub fn diagnose(config: &RunConfig, metrics: &[Map<String, Value>]) -> Vec<Findi
     let course = Course(metrics);
     let situation = Situation::of(config);
     let mut seen = demonstrations(&situation);
-    seen.extend(divergence(&situation, &course));
+    seen.extend(clone(&situation, &course));
     if situation.is_adversarial() {
         seen.extend(discriminator(&situation, &course));
         seen.extend(policy(&situation, &course));
@@ -162,6 +170,10 @@ fn demonstrations(situation: &Situation) -> Vec<Seen> {
             ),
         };
         findings.push((Kind::DeterministicExpert, seen));
+    }
+    if imitated.episodes == 1 {
+        let seen = "there is 1 demonstration".into();
+        findings.push((Kind::SingleDemonstration, seen));
     }
     if let Some(solved) = imitated.success_rate.filter(|s| *s < LEAST_SUCCESS) {
         findings.push((
@@ -211,30 +223,40 @@ pub fn remark_on_lengths(config: &RunConfig) -> Option<String> {
     ))
 }
 
-fn divergence(situation: &Situation, course: &Course) -> Option<Seen> {
+fn clone(situation: &Situation, course: &Course) -> Option<Seen> {
     if let Some((name, k)) = course.not_finite(&FINITE) {
         let seen = format!("{} is not finite in iteration {k}", name.replace('_', " "));
         return Some((Kind::Diverged, seen));
     }
-    if !matches!(
-        situation.config.algo,
-        Algo::Bc(_) | Algo::Ibc(_) | Algo::Dagger(_)
-    ) {
-        return None;
+    let losses = course.values("loss");
+    match &situation.config.algo {
+        Algo::Bc(_) | Algo::Dagger(_) => {}
+        Algo::Ibc(s) => {
+            let guessing = (1.0 + s.negatives as f64).ln();
+            let thrown = |loss: &f64| *loss > guessing + MOST_ABOVE_GUESSING;
+            if let Some(k) = losses.iter().position(thrown) {
+                let seen = format!(
+                    "loss {:.2} in iteration {k}, guessing is {guessing:.2}",
+                    losses[k]
+                );
+                return Some((Kind::Diverged, seen));
+            }
+        }
+        _ => return None,
     }
-    if let (Some(first), Some(last)) = (
-        course.values("loss").first().copied(),
-        course.median("loss", -0.1),
-    ) && last > first + MOST_LOSS_GAINED
+    if let (Some(first), Some(last)) = (losses.first(), course.median("loss", -0.1))
+        && last > first + MOST_LOSS_GAINED
     {
-        let seen = format!("the loss is {last:.2} at the end, {first:.2} after the first iteration");
+        let seen = format!("loss {last:.2} at the end, {first:.2} after the first iteration");
         return Some((Kind::Diverged, seen));
     }
     let std = course.median("policy_std", -0.1)?;
-    (std > MOST_CLONE_STD).then(|| {
-        let seen = format!("σ is {std:.2} of half the action range at the end");
-        (Kind::Diverged, seen)
-    })
+    let seen = format!("σ is {std:.2} of half the action range at the end");
+    let initial = situation.settings.number("policy.std_initial")?;
+    if std > MOST_CLONE_GROWTH * initial {
+        return Some((Kind::Diverged, seen));
+    }
+    (std > MOST_CLONE_STD).then_some((Kind::VagueClone, seen))
 }
 
 /// Least effective sample size, as a share of the batch, that the cost's gradient should have.
@@ -302,12 +324,22 @@ fn policy(situation: &Situation, course: &Course) -> Vec<Seen> {
         return Vec::new();
     };
     let mut findings = Vec::new();
+    if let Some(kl) = course.median("kl", 0.5).filter(|kl| *kl < LEAST_KL) {
+        findings.push((
+            Kind::StillPolicy,
+            format!("the policy changes by {kl:.1e} nats a step in the median iteration of the first half"),
+        ));
+    }
     let (first, most) = match (
         situation.starts_cloned(),
         course.values("policy_std").first(),
     ) {
         (true, Some(&clone)) => (clone, MOST_GROWTH * clone),
-        _ => (initial, (1.0 - LEAST_SHRINKAGE) * initial),
+        _ => (
+            initial,
+            // Some start with as little noise as the demonstrations have.
+            ((1.0 - LEAST_SHRINKAGE) * initial).max(MOST_LEARNED_STD.min(MOST_GROWTH * initial)),
+        ),
     };
     if let Some(std) = course.median("policy_std", -0.1).filter(|s| *s > most) {
         findings.push((

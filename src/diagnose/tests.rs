@@ -74,6 +74,7 @@ fn each_quantity_has_its_finding() {
         ("discriminator_accuracy", 0.5, 0.9, "starved discriminator"),
         ("discriminator_loss", 0.02, 0.001, "discriminator has won"),
         ("ess", 0.5, 0.05, "few samples carry the gradient"),
+        ("kl", 1e-6, 1e-7, "still policy"),
         ("policy_std", 0.6, 0.7, "entropy runaway"),
         ("value_error", 0.9, 1.0, "blind critic"),
     ] {
@@ -140,6 +141,8 @@ fn all_runs() -> Vec<RunConfig> {
         for algo in ["gan-gcl", "gcl", "airl", "gail"] {
             all.push(run(env, algo, experts[0], &[set("improvement", "sac")]));
         }
+        let state = [set("base_steps", "0"), set("cost.state_only", "true")];
+        all.push(run(env, "gan-gcl", experts[0], &state));
         all.push(run(env, "gan-gcl", experts[0], &[set("beta", "7")]));
         all.push(run(env, "gan-gcl", experts[0], &[set("window", "10")]));
     }
@@ -214,7 +217,10 @@ fn nobody_asks_a_person_for_noise() {
     for run in all_runs() {
         let situation = Situation::of(&run);
         let person = Demonstrator::of(&situation) == Some(Demonstrator::Unknown);
-        assert_eq!(person, run.demonstrations.as_ref().unwrap().expert == "human");
+        assert_eq!(
+            person,
+            run.demonstrations.as_ref().unwrap().expert == "human"
+        );
         for kind in Kind::ALL {
             let change = in_words(&kind.advice(&situation));
             assert!(!person || !change.contains("costate record"), "{change}");
@@ -237,7 +243,10 @@ fn advice_fits_the_algorithm() {
     assert!(change("gail", Kind::StarvedDiscriminator).contains("discriminator_steps"));
     // β is the steps of a row already.
     assert!(change("gcl", Kind::FewSamples).contains("set beta=400"));
-    assert_eq!(change("bc", Kind::Diverged), "lower learning_rate (now 0.003)");
+    assert_eq!(
+        change("bc", Kind::Diverged),
+        "lower learning_rate (now 0.003)"
+    );
 }
 
 #[test]
@@ -245,7 +254,11 @@ fn remarks_while_training_name_what_there_is() {
     let remark = remark_on_ess(&config("airl"), 3, 0.01).unwrap();
     assert!(remark.contains("iteration 3") && remark.contains("cost_learning_rate"));
     assert!(!remark.contains("beta"), "{remark}");
-    assert!(remark_on_ess(&config("gan-gcl"), 3, 0.01).unwrap().contains("beta"));
+    assert!(
+        remark_on_ess(&config("gan-gcl"), 3, 0.01)
+            .unwrap()
+            .contains("beta")
+    );
     assert_eq!(remark_on_ess(&config("gan-gcl"), 3, 0.5), None);
     assert_eq!(remark_on_ess(&config("gail"), 3, 0.01), None);
 }
@@ -253,9 +266,13 @@ fn remarks_while_training_name_what_there_is() {
 #[test]
 fn clones_that_diverged_are_named() {
     for algo in ["bc", "ibc", "dagger"] {
-        let falling: Vec<_> = (0..20).map(|k| line(&[("loss", json!(3.0 / f64::from(k + 1)))])).collect();
+        let falling: Vec<_> = (0..20)
+            .map(|k| line(&[("loss", json!(3.0 / f64::from(k + 1)))]))
+            .collect();
         assert!(diagnose(&config(algo), &falling).is_empty());
-        let rising: Vec<_> = (0..20).map(|k| line(&[("loss", json!(1.0 + f64::from(k)))])).collect();
+        let rising: Vec<_> = (0..20)
+            .map(|k| line(&[("loss", json!(1.0 + f64::from(k)))]))
+            .collect();
         let mut lost = falling.clone();
         lost[7].insert("loss".into(), Value::Null);
         for course in [rising, lost] {
@@ -267,6 +284,12 @@ fn clones_that_diverged_are_named() {
     }
     let noise = [line(&[("loss", json!(1.0)), ("policy_std", json!(3.1))])];
     assert_eq!(diagnose(&config("bc"), &noise)[0].name, "diverged");
+    let thrown = [line(&[("loss", json!(6.4))]), line(&[("loss", json!(2.7))])];
+    assert_eq!(diagnose(&config("ibc"), &thrown)[0].name, "diverged");
+    let vague = [line(&[("loss", json!(1.0)), ("policy_std", json!(0.6))])];
+    let found = diagnose(&config("bc"), &vague);
+    assert_eq!(found[0].name, "vague clone");
+    assert!(found[0].change.contains("raise iterations (now 150)"));
     let lost = [line(&[("cost_gradient_norm", Value::Null)])];
     assert_eq!(diagnose(&config("gan-gcl"), &lost)[0].name, "diverged");
 }
@@ -277,14 +300,41 @@ fn line(values: &[(&str, Value)]) -> Map<String, Value> {
 }
 
 #[test]
+fn a_single_demonstration_is_named_in_every_algorithm() {
+    for algo in Algo::NAMES {
+        let mut one = config(algo);
+        one.demonstrations.as_mut().unwrap().episodes = 1;
+        let found = diagnose(&one, &[]);
+        assert_eq!(found[0].name, "single demonstration", "{algo}");
+    }
+}
+
+/// `lq` starts with the demonstrations' own noise, which has no reason to shrink.
+#[test]
+fn a_small_start_need_not_shrink() {
+    let small = run("lq", "gan-gcl", "maxent", &[]);
+    assert!(diagnose(&small, &course("policy_std", 0.122, 0.106)).is_empty());
+    let found = diagnose(&small, &course("policy_std", 0.122, 0.3));
+    assert_eq!(found[0].name, "entropy runaway");
+}
+
+#[test]
 fn demonstrations_that_end_early_are_named() {
     let mut short = run("point_mass", "gan-gcl", "mppi", &[]);
     short.demonstrations.as_mut().unwrap().lengths = Lengths::of([18, 50, 45], 50);
     let found = diagnose(&short, &[]);
     assert_eq!(found[0].name, "short demonstrations");
     assert!(found[0].seen.contains("2 of 25 demonstrations end early"));
-    assert!(found[0].seen.contains("18 to 50 steps against a horizon of 50"));
-    assert!(remark_on_lengths(&short).unwrap().contains("cut to the same lengths"));
+    assert!(
+        found[0]
+            .seen
+            .contains("18 to 50 steps against a horizon of 50")
+    );
+    assert!(
+        remark_on_lengths(&short)
+            .unwrap()
+            .contains("cut to the same lengths")
+    );
     short.demonstrations.as_mut().unwrap().lengths = Lengths::of([50, 50], 50);
     assert!(diagnose(&short, &[]).is_empty());
     assert_eq!(remark_on_lengths(&short), None);

@@ -55,7 +55,10 @@ impl Rows {
             None => rollouts.windows(self.window),
             Some(lengths) => {
                 // Each iteration goes on where the last one stopped.
-                let turn = lengths.iter().cycle().skip(k * rollouts.len() % lengths.len());
+                let turn = lengths
+                    .iter()
+                    .cycle()
+                    .skip(k * rollouts.len() % lengths.len());
                 let steps: Vec<usize> = turn.copied().take(rollouts.len()).collect();
                 rollouts.prefixes(&steps).windows(self.window)
             }

@@ -168,7 +168,12 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn of(runs: &[Facts]) -> Self {
-        let settings = |run: &Facts, key: &str| run.run.config.pointer(&format!("/algo/settings/{key}")).cloned();
+        let settings = |run: &Facts, key: &str| {
+            run.run
+                .config
+                .pointer(&format!("/algo/settings/{key}"))
+                .cloned()
+        };
         let rows = |run: &Facts| match (run.algo.as_deref(), settings(run, "window")) {
             (Some("airl" | "gail"), _) => "steps",
             (Some("gan-gcl"), Some(Value::Number(_))) => "windows",
