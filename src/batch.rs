@@ -189,6 +189,34 @@ impl TrajectoryBatch {
         }
     }
 
+    /// The first steps of every trajectory, `[N]` numbers of them; one that has no more stays as it is.
+    pub fn prefixes(&self, steps: &[usize]) -> Self {
+        let (mut rows, mut lengths, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut owner, mut last) = (Vec::new(), Vec::new());
+        let mut from = 0;
+        for (i, (&len, &end)) in self.lengths.iter().zip(&self.ends).enumerate() {
+            let count = steps[i].clamp(1, len);
+            rows.extend(from as i64..(from + count) as i64);
+            owner.extend(std::iter::repeat_n(i as i64, count));
+            last.push((from + count - 1) as i64);
+            lengths.push(count);
+            ends.push(if count == len { end } else { End::Truncated });
+            from += len;
+        }
+        let behaviour = |b: &Vec<f64>| rows.iter().map(|&row| b[row as usize]).collect();
+        let pick = |t: &Tensor, rows: &[i64]| t.index_select(0, &Tensor::from_slice(rows));
+        Self {
+            observations: pick(&self.observations, &rows),
+            actions: pick(&self.actions, &rows),
+            starts: self.starts.shallow_clone(),
+            finals: pick(&self.next_observations(), &last),
+            lengths,
+            ends,
+            behaviour: self.behaviour.as_ref().map(behaviour),
+            owner: Tensor::from_slice(&owner),
+        }
+    }
+
     /// Number of trajectories N.
     #[allow(clippy::len_without_is_empty)] // a batch has at least one trajectory
     pub fn len(&self) -> usize {
@@ -275,6 +303,32 @@ mod tests {
         );
         assert_eq!(batch.trajectories().unwrap(), pair);
         assert!(TrajectoryBatch::new([]).is_none());
+    }
+
+    #[test]
+    fn prefixes_keep_first_steps_and_where_they_lead() {
+        let mut pair = [trajectory(5, 0.0), trajectory(2, 10.0)];
+        pair[1] = Trajectory::new(
+            1,
+            1,
+            vec![10.0, 11.0, 12.0],
+            vec![0.0, -1.0],
+            Some(vec![0.25, 0.75]),
+            End::Terminated,
+        )
+        .unwrap();
+        let batch = TrajectoryBatch::new(&pair).unwrap();
+        let cut = batch.prefixes(&[3, 1]);
+        assert_eq!(cut.lengths, [3, 1]);
+        assert_eq!(cut.ends, [End::Truncated, End::Truncated]);
+        assert_eq!(nn::to_f64(&cut.finals), [3.0, 11.0]);
+        assert_eq!(nn::to_f64(&cut.observations), [0.0, 1.0, 2.0, 10.0]);
+        assert_eq!(
+            nn::to_f64(&cut.behaviour_log_density().unwrap()),
+            [1.5, 0.25]
+        );
+        let whole = batch.prefixes(&[9, 2]);
+        assert_eq!(whole.trajectories().unwrap(), pair);
     }
 
     #[test]

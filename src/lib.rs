@@ -20,6 +20,7 @@ pub mod evaluate;
 pub mod expression;
 pub mod improve;
 pub mod learners;
+pub mod lengths;
 pub mod lfs;
 pub mod lqg;
 pub mod memory;

@@ -137,6 +137,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Whether the words of a command, `costate` first, are understood.
+#[cfg(test)]
+pub(crate) fn understands(words: &[String]) -> Result<(), String> {
+    Cli::try_parse_from(words)
+        .map(|_| ())
+        .map_err(|e| e.to_string())
+}
+
 fn one_line(error: &Error) -> String {
     error
         .to_string()

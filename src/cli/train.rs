@@ -12,8 +12,10 @@ use super::ui::{Counter, describe_metrics, number, table};
 use super::validate::{describe, validate};
 use super::{diagnose, rl};
 use crate::audit;
+use crate::diagnose::{remark_on_ess, remark_on_lengths};
 use crate::error::Error;
 use crate::learners::Task;
+use crate::lengths::Lengths;
 use crate::run::change::changed;
 use crate::run::settings::{self, Override};
 use crate::run::train::{Outcome, train};
@@ -98,6 +100,9 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         create(&args)?
     };
     let factory = run.config().env.factory()?;
+    if let Some(remark) = remark_on_lengths(run.config()) {
+        output.remark(&remark);
+    }
     let demonstrations = demonstrations.as_ref();
     let mut progress = work(&run, &factory, demonstrations, workers, &interrupt, output)?;
     let (path, place) = (run.path().display(), shell::path(run.path()));
@@ -240,14 +245,17 @@ pub fn imitated(
             path.display()
         )));
     }
+    let episodes = count.unwrap_or(meta.episodes.len());
+    let steps = meta.episodes.iter().take(episodes).map(|e| e.total_steps);
     Ok(DemonstrationsRef {
         path: absolute,
         fingerprint: demonstrations.fingerprint(),
-        episodes: count.unwrap_or(meta.episodes.len()),
+        episodes,
         expert_return: meta.demonstration_return.mean,
         expert: meta.expert.name.clone(),
         noise_known: Some(meta.expert.log_density_known),
         success_rate: meta.success_rate(),
+        lengths: Lengths::of(steps, demonstrations.factory.spec().horizon),
     })
 }
 
@@ -449,6 +457,7 @@ pub fn work(
         from = progress;
     }
     let mut counter = Counter::new(output, run.config().algo.name(), learner.iterations());
+    let mut warned = false;
     let outcome = train(
         run,
         learner.as_mut(),
@@ -462,6 +471,14 @@ pub fn work(
                 .unwrap_or(0)
                 + 1;
             counter.at(done as usize, &describe_metrics(line));
+            let ess = line.get("ess").and_then(serde_json::Value::as_f64);
+            if let Some(ess) = ess
+                && !warned
+                && let Some(remark) = remark_on_ess(config, done as usize - 1, ess)
+            {
+                tracing::warn!("{remark}");
+                warned = true;
+            }
         },
     )?;
     counter.finish();

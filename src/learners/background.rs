@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use tch::Tensor;
 
 use super::generator::Generator;
+use super::rows::Rows;
 use crate::batch::TrajectoryBatch;
 use crate::density::log_sum_exp;
 use crate::nn::{self, StateDict, StateError};
@@ -16,7 +17,7 @@ use crate::policy::GaussianPolicy;
 /// The last policies with what they sampled.
 pub struct Background {
     keep: usize,
-    window: Option<usize>,
+    rows: Rows,
     members: VecDeque<Member>,
 }
 
@@ -27,11 +28,11 @@ struct Member {
 }
 
 impl Background {
-    /// Keeps the last `keep` policies besides the current one; their samples are cut into windows.
-    pub fn new(keep: usize, window: Option<usize>) -> Self {
+    /// Keeps the last `keep` policies besides the current one; their samples become `rows`.
+    pub fn new(keep: usize, rows: impl Into<Rows>) -> Self {
         Self {
             keep,
-            window,
+            rows: rows.into(),
             members: VecDeque::new(),
         }
     }
@@ -47,7 +48,7 @@ impl Background {
         self.members.push_back(Member {
             iteration: k,
             policy: policy.copy(),
-            samples: samples.windows(self.window),
+            samples: self.rows.of_rollouts(samples, k),
         });
     }
 
@@ -118,7 +119,7 @@ impl Background {
             self.members.push_back(Member {
                 iteration,
                 policy,
-                samples: sampled.batch.windows(self.window),
+                samples: self.rows.of_rollouts(&sampled.batch, iteration),
             });
         }
         Ok(())

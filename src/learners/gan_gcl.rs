@@ -23,6 +23,7 @@ use super::cost_side::CostSide;
 use super::frozen::ValidationSettings;
 use super::generator::{Generator, Sampled};
 use super::report::DiscriminatorReport;
+use super::rows::Rows;
 use super::sides::{Shared, Sides, shared};
 use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
@@ -138,6 +139,7 @@ pub struct GanGcl {
     demonstrations: TrajectoryBatch,
     generator: Generator,
     background: Background,
+    rows: Rows,
     cost: CostSide,
     /// b as a weight, where it is learned.
     learned_log_z: Tensor,
@@ -151,7 +153,7 @@ impl Learner for GanGcl {
 
         // τ ~ q, with log q(τ) recorded by the actor that drew it; μ is evaluated on every τ.
         let samples = self.generator.rollouts(k)?;
-        let groups = self.groups(&samples);
+        let groups = self.groups(&samples, k);
 
         // θ: descend L_disc, at the b = log Z that minimises it.
         let mut gradient_norm = 0.0;
@@ -242,24 +244,28 @@ impl GanGcl {
             cost,
             demonstrations,
         } = Sides::new(settings.shared(), task, more)?;
+        let rows = Rows::new(settings.window).cut_like(&demonstrations, task.factory);
         Ok(Self {
             beta: settings.beta_for(task.factory.spec().horizon),
             settings: settings.clone(),
             seed: task.seed,
-            demonstrations: demonstrations.windows(settings.window),
+            demonstrations: rows.of_demonstrations(&demonstrations),
             cost,
             generator,
-            background: Background::new(settings.past_policies, settings.window),
+            background: Background::new(settings.past_policies, rows.clone()),
+            rows,
             learned_log_z,
         })
     }
 
     /// The discriminator's rows. log q of a demonstration changes whenever the policy does.
-    fn groups(&self, samples: &Sampled) -> Groups {
+    fn groups(&self, samples: &Sampled, k: usize) -> Groups {
         let policy = &samples.policy;
-        let rows = samples.batch.windows(self.settings.window);
+        let rows = self.rows.of_rollouts(&samples.batch, k);
         let count = rows.len();
-        let recorded = rows.sum_over_time(&samples.log_density);
+        let recorded = rows
+            .behaviour_log_density()
+            .unwrap_or_else(|| log_policy(policy, &rows));
         let mixed = |rows: &TrajectoryBatch, log_q: &Tensor| {
             self.background.log_density(rows, log_q, count)
         };

@@ -18,6 +18,7 @@ use super::background::{Background, log_policy};
 use super::bc::clone;
 use super::cost_side::CostSide;
 use super::generator::{Generator, Sampled};
+use super::rows::Rows;
 use super::sides::{Shared, Sides, shared};
 use super::{Learner, Report, Task, learning_rate_share};
 use crate::batch::TrajectoryBatch;
@@ -93,6 +94,7 @@ pub struct Gcl {
     demonstrator: GaussianPolicy,
     generator: Generator,
     background: Background,
+    rows: Rows,
     cost: CostSide,
 }
 
@@ -104,7 +106,7 @@ impl Learner for Gcl {
 
         // τ ~ q; the partition function is estimated from all that the background holds.
         let samples = self.generator.rollouts(k)?;
-        let pool = self.pool(&samples);
+        let pool = self.pool(&samples, k);
 
         // θ: descend L_IOC.
         let mut rng = stream(self.seed, "gradient_penalty", k as u64);
@@ -192,6 +194,7 @@ impl Gcl {
             settings.density_passes,
             task.seed,
         );
+        let rows = Rows::new(None).cut_like(&demonstrations, task.factory);
         Ok(Self {
             beta: settings.beta_for(task.factory.spec().horizon),
             settings: settings.clone(),
@@ -200,12 +203,13 @@ impl Gcl {
             demonstrations,
             demonstrator,
             generator,
-            background: Background::new(settings.past_policies, None),
+            background: Background::new(settings.past_policies, rows.clone()),
+            rows,
         })
     }
 
-    fn pool(&self, samples: &Sampled) -> Pool {
-        let batch = &samples.batch;
+    fn pool(&self, samples: &Sampled, k: usize) -> Pool {
+        let batch = &self.rows.of_rollouts(&samples.batch, k);
         let count = batch.len();
         let mut batches = vec![self.demonstrations.shallow_clone(), batch.shallow_clone()];
         batches.extend(
@@ -220,11 +224,12 @@ impl Gcl {
             .iter()
             .enumerate()
             .flat_map(|(i, batch)| {
-                let current = match i {
-                    1 => batch.sum_over_time(&samples.log_density),
-                    // With overlap the present policy is already another.
-                    _ => log_policy(&samples.policy, batch),
+                let recorded = match i {
+                    1 => batch.behaviour_log_density(),
+                    _ => None,
                 };
+                // With overlap the present policy is already another.
+                let current = recorded.unwrap_or_else(|| log_policy(&samples.policy, batch));
                 let policies = nn::to_f64(&self.background.log_density(batch, &current, count));
                 let expert = nn::to_f64(&log_policy(&self.demonstrator, batch));
                 policies
@@ -297,10 +302,10 @@ mod tests {
         };
         let mut learner = Gcl::new(&own, &task).unwrap();
         let samples = learner.generator.rollouts(0).unwrap();
-        let before = nn::to_f64(&learner.pool(&samples).log_density);
+        let before = nn::to_f64(&learner.pool(&samples, 0).log_density);
         for mut weight in learner.generator.policy.parameters() {
             let _ = tch::no_grad(|| weight.g_add_scalar_(0.1));
         }
-        assert_eq!(nn::to_f64(&learner.pool(&samples).log_density), before);
+        assert_eq!(nn::to_f64(&learner.pool(&samples, 0).log_density), before);
     }
 }

@@ -18,6 +18,7 @@ pub mod ibc;
 mod kept;
 mod report;
 pub mod rl;
+pub mod rows;
 pub mod sides;
 mod transitions;
 

@@ -1,7 +1,7 @@
 //! Curves by iteration: the true return, then what the learner itself sees.
 
 use super::chart::{Chart, Level, Line};
-use super::diagnostics::{self, Quantity};
+use super::diagnostics::{self, Quantity, Readers};
 use super::facts::Facts;
 use super::figure::{Figure, Key, Sign, slug};
 use super::frame::{NARROW, SMALL, WIDE};
@@ -79,9 +79,10 @@ fn both(chart: &Chart) -> String {
 /// The recorded quantities of all runs, in the order in which they are shown.
 fn recorded(runs: &[Facts]) -> Vec<Quantity> {
     let mut quantities: Vec<Quantity> = Vec::new();
+    let readers = Readers::of(runs);
     for name in runs.iter().flat_map(Facts::quantities) {
         if !quantities.iter().any(|q| q.name == name) {
-            quantities.extend(diagnostics::describe(name));
+            quantities.extend(diagnostics::describe(name, &readers));
         }
     }
     quantities.sort_by_key(|q| diagnostics::rank(&q.name));

@@ -1,4 +1,8 @@
-//! What the quantities in `metrics.jsonl` mean and how to read them.
+//! What the quantities in `metrics.jsonl` mean and how to read them, by the algorithm that logged them.
+
+use serde_json::Value;
+
+use super::facts::Facts;
 
 /// A recorded quantity.
 #[derive(Debug, Clone, PartialEq)]
@@ -7,7 +11,7 @@ pub(super) struct Quantity {
     pub(super) title: String,
     pub(super) unit: &'static str,
     /// How to read it, in a sentence or two.
-    pub(super) reading: &'static str,
+    pub(super) reading: String,
     /// Fixed range, for shares.
     pub(super) range: Option<[f64; 2]>,
     /// A value worth a line, with its name.
@@ -23,7 +27,7 @@ const KNOWN: [(&str, &str, &str, &str); 19] = [
         "discriminator_accuracy",
         "Discriminator accuracy",
         "share",
-        "Trajectories told apart correctly. Towards ½ the policy passes for the expert; near 1 also \
+        "{Rows} told apart correctly. Towards ½ the policy passes for the expert; near 1 also \
          happens in good runs, so it is no alarm by itself.",
     ),
     (
@@ -37,21 +41,21 @@ const KNOWN: [(&str, &str, &str, &str); 19] = [
         "ess",
         "Effective sample size",
         "share of the batch",
-        "Trajectories that carry the cost’s gradient. Healthy above 0.3; below 0.1 a handful decide \
-         everything, and a larger β helps.",
+        "{Rows} that carry the cost’s gradient. Healthy above 0.3; below 0.1 a handful decide everything.",
     ),
     (
         "saturation",
         "Saturated discriminator",
         "share",
-        "Trajectories of which the discriminator is all but certain: they hardly teach any more. \
+        "{Rows} of which the discriminator is all but certain: they hardly teach any more. \
          Lower is better.",
     ),
     (
         "calibration_error",
         "Calibration error",
         "share",
-        "How far the discriminator’s probabilities lie from the shares of demonstrations that they stand          for. 0 is honest; with few trajectories 0.1 is noise.",
+        "How far the discriminator’s probabilities lie from the shares of demonstrations that they stand \
+         for. 0 is honest; with few {rows} 0.1 is noise.",
     ),
     (
         "log_z",
@@ -64,7 +68,8 @@ const KNOWN: [(&str, &str, &str, &str); 19] = [
         "log_z_half_width",
         "Uncertainty of log Z",
         "± nats",
-        "Half the width of its 95 % interval. Growing while the policy stands still: ever fewer          trajectories decide it.",
+        "Half the width of its 95 % interval. Growing while the policy stands still: ever fewer {rows} decide \
+         it.",
     ),
     (
         "cost_gradient_norm",
@@ -148,28 +153,133 @@ const KNOWN: [(&str, &str, &str, &str); 19] = [
     ),
 ];
 
+/// What the runs on a page have in common that changes how their quantities are read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Readers {
+    /// The algorithm, if it is one.
+    algo: Option<String>,
+    /// What the discriminator tells apart.
+    rows: &'static str,
+    /// Whether log Z is a weight.
+    learned_log_z: bool,
+    /// Whether all policies start as clones.
+    cloned: bool,
+}
+
+impl Readers {
+    pub(super) fn of(runs: &[Facts]) -> Self {
+        let settings = |run: &Facts, key: &str| {
+            run.run
+                .config
+                .pointer(&format!("/algo/settings/{key}"))
+                .cloned()
+        };
+        let rows = |run: &Facts| match (run.algo.as_deref(), settings(run, "window")) {
+            (Some("airl" | "gail"), _) => "steps",
+            (Some("gan-gcl"), Some(Value::Number(_))) => "windows",
+            (Some("gan-gcl" | "gcl" | "gcl-lqg"), _) => "trajectories",
+            _ => "rows",
+        };
+        let shared = |of: &dyn Fn(&Facts) -> &'static str| {
+            let first = runs.first().map(of);
+            first.filter(|first| runs.iter().all(|r| of(r) == *first))
+        };
+        let algo = runs.first().and_then(|r| r.algo.clone());
+        let cloned = |run: &Facts| {
+            ["base_steps", "clone_steps", "warm_start"]
+                .iter()
+                .any(|key| settings(run, key).and_then(|v| v.as_f64()) > Some(0.0))
+        };
+        Self {
+            algo: algo.filter(|algo| runs.iter().all(|r| r.algo.as_ref() == Some(algo))),
+            rows: shared(&rows).unwrap_or("rows"),
+            learned_log_z: runs
+                .iter()
+                .any(|r| settings(r, "log_z").is_some_and(|v| v == "learned")),
+            cloned: !runs.is_empty() && runs.iter().all(cloned),
+        }
+    }
+
+    /// How to read `name` where that is not what all algorithms have in common.
+    fn own(&self, name: &str) -> Option<&'static str> {
+        Some(match (name, self.algo.as_deref()) {
+            ("ess", Some("gan-gcl")) => {
+                "{Rows} that carry the cost’s gradient. Healthy above 0.3; below 0.1 a handful decide everything, and a \
+                 larger β helps."
+            }
+            ("ess", Some("gcl" | "gcl-lqg")) => {
+                "Demonstrations and samples that carry the cost’s gradient. Good runs have 0.1 and more; below that a \
+                 handful decide everything, and a larger β helps."
+            }
+            ("ess", Some("gail")) => {
+                "Steps that carry the gradient. There are so many that a small share is enough."
+            }
+            ("log_z", Some("gcl" | "gcl-lqg")) => {
+                "Log partition function of the learned cost, estimated by importance sampling. Its level means nothing; \
+                 it should drift and settle, not jump."
+            }
+            ("log_z", Some("gan-gcl")) if self.learned_log_z => {
+                "Log partition function of the learned model, a weight like the others. Its level means nothing; it \
+                 should drift and settle, not jump."
+            }
+            ("loss" | "held_out_loss", Some("ibc")) => match name {
+                "loss" => {
+                    "Demonstrated actions told from counter-examples: ln(1 + negatives) is guessing. Falls, then levels \
+                     off at what the demonstrator’s own noise leaves."
+                }
+                _ => {
+                    "The same on episodes not trained on. Rising while the training loss falls is overfitting; the \
+                     weights at the minimum are kept."
+                }
+            },
+            ("loss", Some("dagger")) => {
+                "Negative log-likelihood of the expert’s labels. May rise when states are added that were not seen \
+                 before."
+            }
+            ("policy_std", _) if self.cloned => {
+                "Starts at the clone’s, near the noise of the demonstrations, and should stay there. Growing: training \
+                 is failing."
+            }
+            _ => return None,
+        })
+    }
+}
+
 /// Describes a recorded quantity; `None` for those shown elsewhere.
-pub(super) fn describe(name: &str) -> Option<Quantity> {
+pub(super) fn describe(name: &str, readers: &Readers) -> Option<Quantity> {
     if ELSEWHERE.contains(&name) {
         return None;
     }
     let known = KNOWN.iter().find(|entry| entry.0 == name);
     let words = name.replace('_', " ");
     let (title, unit, reading) = known.map_or((words.as_str(), "", ""), |e| (e.1, e.2, e.3));
+    let unit = match (name, readers.algo.as_deref()) {
+        ("ess", Some("gcl" | "gcl-lqg")) => "share of the pool",
+        ("loss" | "held_out_loss", Some("ibc")) => "nats",
+        _ => unit,
+    };
+    let rows = match readers.rows {
+        "" => "rows",
+        rows => rows,
+    };
+    let start: String = rows.chars().take(1).flat_map(char::to_uppercase).collect();
+    let capital = start + &rows[1..];
+    let reading = readers.own(name).unwrap_or(reading);
     Some(Quantity {
         name: name.into(),
         title: title.into(),
         unit,
-        reading,
+        reading: reading.replace("{Rows}", &capital).replace("{rows}", rows),
         range: matches!(
             name,
             "discriminator_accuracy" | "ess" | "saturation" | "calibration_error"
         )
         .then_some([0.0, 1.0]),
-        level: match name {
-            "discriminator_accuracy" => Some((0.5, "chance")),
-            "discriminator_loss" => Some((2.0 * std::f64::consts::LN_2, "chance")),
-            "ess" => Some((0.1, "alarm")),
+        level: match (name, readers.algo.as_deref()) {
+            ("discriminator_accuracy", _) => Some((0.5, "chance")),
+            ("discriminator_loss", _) => Some((2.0 * std::f64::consts::LN_2, "chance")),
+            ("ess", Some("gail")) => None,
+            ("ess", _) => Some((0.1, "alarm")),
             _ => None,
         },
     })
@@ -181,4 +291,60 @@ pub(super) fn rank(name: &str) -> usize {
         .iter()
         .position(|entry| entry.0 == name)
         .unwrap_or(KNOWN.len())
+}
+
+/// What is wrong with the spaces of a text, with what stands around it; for tests of all texts.
+#[cfg(test)]
+pub(crate) fn stray_space(text: &str) -> Option<&'static str> {
+    ["  ", " .", " ,", " ;", " :", "\n"]
+        .into_iter()
+        .find(|stray| text.contains(stray))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readers(algo: &str) -> Readers {
+        Readers {
+            algo: Some(algo.into()),
+            rows: match algo {
+                "airl" | "gail" => "steps",
+                _ => "trajectories",
+            },
+            ..Readers::default()
+        }
+    }
+
+    #[test]
+    fn texts_have_no_stray_spaces() {
+        let mut all: Vec<Readers> = crate::run::Algo::NAMES.into_iter().map(readers).collect();
+        all.push(Readers::default());
+        all.push(Readers {
+            cloned: true,
+            learned_log_z: true,
+            ..readers("gan-gcl")
+        });
+        for readers in all {
+            for (name, ..) in KNOWN {
+                let q = describe(name, &readers).unwrap();
+                for text in [&q.title, q.unit, &q.reading] {
+                    assert_eq!(stray_space(text), None, "{name}: {text}");
+                    assert!(!text.contains('{'), "{name}: {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn readings_fit_the_algorithm() {
+        let reading = |algo: &str, name: &str| describe(name, &readers(algo)).unwrap().reading;
+        assert!(reading("gan-gcl", "ess").contains('β'));
+        assert!(!reading("airl", "ess").contains('β'));
+        assert!(reading("airl", "discriminator_accuracy").starts_with("Steps told apart"));
+        assert!(reading("gan-gcl", "saturation").starts_with("Trajectories of which"));
+        assert!(reading("gcl", "log_z").contains("importance sampling"));
+        assert!(reading("ibc", "loss").contains("counter-examples"));
+        assert!(reading("bc", "loss").contains("demonstrated actions"));
+    }
 }

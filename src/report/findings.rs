@@ -20,7 +20,7 @@ pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
                 escape(&capital(f.name)),
                 escape(&f.seen),
                 escape(f.means),
-                escape(f.change)
+                escape(&f.change)
             );
         }
     }

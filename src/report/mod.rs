@@ -74,6 +74,8 @@ use serde_json::{Map, Value};
 
 use crate::diagnose::Finding;
 pub use convergence::Convergence;
+#[cfg(test)]
+pub(crate) use diagnostics::stray_space;
 pub use energy_map::EnergyMap;
 pub use landscape::{Landscape, LandscapeChannel, Surface, Walker, Way};
 pub use raster::png;

@@ -20,6 +20,7 @@ use crate::learners::ibc::{Ibc, IbcSettings};
 use crate::learners::rl::{DEFAULT_TEMPERATURE, Rl, RlSettings};
 use crate::learners::sides::Shared;
 use crate::learners::{Learner, Task};
+use crate::lengths::Lengths;
 
 /// Version of the run folder's layout that this build writes and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -163,6 +164,9 @@ pub struct DemonstrationsRef {
     /// Share of the demonstrations that end solved, where the task says.
     #[serde(default)]
     pub success_rate: Option<f64>,
+    /// How long they are; not known of runs before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<Lengths>,
 }
 
 /// The complete resolved configuration of a run.

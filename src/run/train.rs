@@ -21,10 +21,6 @@ pub enum Outcome {
     Interrupted(Progress),
 }
 
-/// Below this share of the batch, the effective sample size of the gradient's weights has gone with
-/// failing runs (docs/experiments.md).
-const LOW_ESS: f64 = 0.1;
-
 /// Runs `learner` from `from` to its end, or until `interrupt` is set. `auditor` opens what its rollouts' truth is sealed in; `observe` sees every line of
 /// metrics as it is written.
 pub fn train(
@@ -42,7 +38,6 @@ pub fn train(
         EventWriter::create(&board, from.iterations as u64).map_err(Error::io(&board))?;
     let every = run.config().checkpoint_every.max(1);
     let mut progress = from;
-    let mut warned = false;
     tracing::debug!(
         "{}: from iteration {}",
         run.path().display(),
@@ -87,17 +82,6 @@ pub fn train(
             .scalars(k as u64, &scalars)
             .map_err(Error::io(&board))?;
         observe(&line);
-
-        if let Some((_, ess)) = scalars.iter().find(|(name, _)| *name == "ess")
-            && *ess < LOW_ESS
-            && !warned
-        {
-            tracing::warn!(
-                "iteration {k}: a few trajectories carry the discriminator's gradient (ESS {ess:.3} of \
-                 the batch, below {LOW_ESS}); if training fails, raise `beta` or lower `cost_learning_rate`"
-            );
-            warned = true;
-        }
 
         let finished = progress.iterations == learner.iterations();
         let stop = interrupt.load(Ordering::Relaxed) && !finished;

@@ -66,7 +66,8 @@ fn findings_have_a_section_of_their_own() {
         name: "entropy runaway",
         seen: "σ is 3 > 2".into(),
         means: "It stays random.",
-        change: "raise iterations",
+        change: "raise iterations".into(),
+        advice: Vec::new(),
     }];
     let text = parse(&html(&runs));
     for words in ["Entropy runaway", "σ is 3 > 2", "raise iterations"] {

@@ -1,0 +1,343 @@
+//! The findings that there are: their names, what they mean, what to change in which algorithm.
+
+use costate_demos::experts::{default_noise, experts_for};
+
+use super::Situation;
+use super::advice::Advice;
+use crate::run::Algo;
+
+/// What can be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The expert's actions carry no noise of known density.
+    DeterministicExpert,
+    /// The demonstrations do not show the task solved.
+    UnsolvedDemonstrations,
+    /// There is one demonstration.
+    SingleDemonstration,
+    /// Demonstrations end before the horizon.
+    ShortDemonstrations,
+    /// Weights or losses ran away.
+    Diverged,
+    /// A clone hardly explains the demonstrated actions.
+    VagueClone,
+    /// The cost hardly learns.
+    StarvedDiscriminator,
+    /// The cost tells everything apart.
+    DiscriminatorHasWon,
+    /// The policy is still told from the expert.
+    NotMatched,
+    /// Few rows decide the cost.
+    FewSamples,
+    /// The policy hardly changes.
+    StillPolicy,
+    /// The policy stays or becomes random.
+    EntropyRunaway,
+    /// The critic explains nothing.
+    BlindCritic,
+}
+
+/// Who demonstrated, as far as that changes what can be asked of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Demonstrator {
+    /// An expert of the world, or the policy of a run: it can record again, with noise.
+    Expert,
+    /// A person, or a recording from elsewhere.
+    Unknown,
+}
+
+impl Demonstrator {
+    pub(super) fn of(situation: &Situation) -> Option<Self> {
+        let name = &situation.config.demonstrations.as_ref()?.expert;
+        let known = experts_for(&situation.config.env.name);
+        Some(match known.contains(&name.as_str()) || name == TRAINED {
+            true => Self::Expert,
+            false => Self::Unknown,
+        })
+    }
+}
+
+/// Name of experts that are policies, as datasets hold it.
+const TRAINED: &str = "trained";
+
+impl Kind {
+    /// All of them, in the order in which they are reported.
+    pub const ALL: [Self; 13] = [
+        Self::DeterministicExpert,
+        Self::UnsolvedDemonstrations,
+        Self::SingleDemonstration,
+        Self::ShortDemonstrations,
+        Self::Diverged,
+        Self::VagueClone,
+        Self::StarvedDiscriminator,
+        Self::DiscriminatorHasWon,
+        Self::NotMatched,
+        Self::FewSamples,
+        Self::StillPolicy,
+        Self::EntropyRunaway,
+        Self::BlindCritic,
+    ];
+
+    /// Whether a run of `algo` can have it.
+    pub fn concerns(self, algo: &Algo) -> bool {
+        let rolls_out = algo.shared().is_some();
+        match self {
+            Self::DeterministicExpert => {
+                matches!(algo, Algo::GanGcl(_) | Algo::Gcl(_) | Algo::Airl(_))
+            }
+            Self::UnsolvedDemonstrations | Self::SingleDemonstration | Self::Diverged => true,
+            // Others compare steps, or refuse such demonstrations.
+            Self::ShortDemonstrations => matches!(algo, Algo::GanGcl(_) | Algo::Gcl(_)),
+            Self::VagueClone => matches!(algo, Algo::Bc(_) | Algo::Dagger(_)),
+            Self::StarvedDiscriminator
+            | Self::DiscriminatorHasWon
+            | Self::NotMatched
+            | Self::FewSamples
+            | Self::StillPolicy
+            | Self::EntropyRunaway
+            | Self::BlindCritic => rolls_out,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DeterministicExpert => "deterministic expert",
+            Self::UnsolvedDemonstrations => "unsolved demonstrations",
+            Self::SingleDemonstration => "single demonstration",
+            Self::ShortDemonstrations => "short demonstrations",
+            Self::Diverged => "diverged",
+            Self::VagueClone => "vague clone",
+            Self::StarvedDiscriminator => "starved discriminator",
+            Self::DiscriminatorHasWon => "discriminator has won",
+            Self::NotMatched => "not matched",
+            Self::FewSamples => "few samples carry the gradient",
+            Self::StillPolicy => "still policy",
+            Self::EntropyRunaway => "entropy runaway",
+            Self::BlindCritic => "blind critic",
+        }
+    }
+
+    /// What it means in a run.
+    pub fn means(self, situation: &Situation) -> &'static str {
+        let by_steps = matches!(situation.config.algo, Algo::Airl(_) | Algo::Gail(_));
+        match self {
+            Self::DeterministicExpert => match Demonstrator::of(situation) {
+                Some(Demonstrator::Unknown) => {
+                    "Where a demonstrator's actions hardly scatter, the cost that explains them grows sharper without \
+                     end, and the policy's σ falls to its floor."
+                }
+                _ => {
+                    "A deterministic expert has no density: the cost that explains it grows sharper without end, and \
+                     the policy's σ falls to its floor."
+                }
+            },
+            Self::UnsolvedDemonstrations => {
+                "The horizon is too short for the task, or the demonstrator too weak: what is imitated is not the task."
+            }
+            Self::SingleDemonstration => {
+                "One start says little of others, and nothing can be held out to tell what was learned from what was learned \
+                 by heart."
+            }
+            Self::ShortDemonstrations => {
+                "Rollouts are cut to the same lengths before the cost compares them; of what comes after a \
+                 demonstration's end it learns nothing."
+            }
+            Self::Diverged => {
+                "The steps are too large: what was learned is lost again, or was never found."
+            }
+            Self::VagueClone => {
+                "The mean explains little of the demonstrated actions: too little was learned, or there are several ways \
+                 to act in one state."
+            }
+            Self::StarvedDiscriminator => {
+                "The cost cannot tell even an untrained policy from the expert, so it teaches nothing."
+            }
+            Self::DiscriminatorHasWon => {
+                "It tells everything apart: its gradient has vanished, and so has what the policy can learn."
+            }
+            Self::NotMatched => {
+                "The policy is still told from the expert: it has not learned to behave like it."
+            }
+            Self::FewSamples => match by_steps {
+                true => {
+                    "A handful of steps decides the cost: it follows their accidents, not the demonstrations."
+                }
+                false => {
+                    "A handful of trajectories decides the cost: it follows their accidents, not the demonstrations."
+                }
+            },
+            Self::StillPolicy => {
+                "Its steps are too small: whatever the cost learns, the policy stays what it was."
+            }
+            Self::EntropyRunaway => {
+                "The cost is too flat against the entropy that the policy is paid for: it stays random."
+            }
+            Self::BlindCritic => "Advantages are noise, so the policy wanders.",
+        }
+    }
+
+    /// What to change in a run.
+    pub fn advice(self, situation: &Situation) -> Vec<Advice> {
+        let settings = &situation.settings;
+        let steps = ["discriminator_steps", "cost_steps"];
+        match self {
+            Self::DeterministicExpert => {
+                let mut advice = settings.raise(&["policy.std_floor"]);
+                if Demonstrator::of(situation) == Some(Demonstrator::Expert) {
+                    let noise = default_noise(&situation.config.env.name).to_string();
+                    advice.extend(record(situation, "record with noise", &["--noise", &noise]));
+                }
+                advice.extend(train_with(situation, "learn by steps", "gail"));
+                advice.extend(train_with(situation, "clone", "bc"));
+                advice
+            }
+            Self::UnsolvedDemonstrations => {
+                let longer = situation
+                    .horizon()
+                    .map(|h| format!("env.horizon={}", 2 * h))
+                    .and_then(|set| record(situation, "record longer episodes", &["--set", &set]));
+                let longer = longer.unwrap_or_else(|| Advice::act("record longer episodes"));
+                vec![longer, Advice::act("find a better demonstrator")]
+            }
+            Self::SingleDemonstration => more_demonstrations(situation),
+            Self::ShortDemonstrations => vec![Advice::act(
+                "where what comes after the end matters, record on to the horizon",
+            )],
+            Self::Diverged => {
+                let sizes = situation.config.algo.step_sizes();
+                let names: Vec<&str> = sizes.iter().map(|(name, _)| *name).collect();
+                settings.lower(&names)
+            }
+            Self::VagueClone => {
+                let mut advice = settings.raise(&["iterations", "passes"]);
+                advice.extend(settings.to("policy.std_form", "network"));
+                advice.extend(train_with(situation, "clone several modes", "ibc"));
+                advice
+            }
+            Self::StarvedDiscriminator => {
+                let mut advice = settings.raise(&["cost_learning_rate"]);
+                advice.extend(settings.raise(&steps));
+                advice.extend(settings.raise(&["iterations"]));
+                advice
+            }
+            Self::DiscriminatorHasWon => {
+                let mut advice = settings.raise(&["regularizers.gradient_penalty"]);
+                advice.extend(settings.lower(&steps));
+                advice.extend(more_even(situation));
+                advice
+            }
+            Self::NotMatched => {
+                let mut advice = settings.raise(&["iterations"]);
+                advice.extend(more_demonstrations(situation));
+                advice.extend(settings.lower(&["ppo.learning_rate", "sac.learning_rate"]));
+                advice
+            }
+            Self::FewSamples => {
+                let mut advice = settings.raise(&["regularizers.gradient_penalty"]);
+                advice.extend(settings.lower(&["cost_learning_rate"]));
+                advice.extend(more_even(situation));
+                advice.extend(more_demonstrations(situation));
+                advice
+            }
+            Self::StillPolicy => settings.raise(&[
+                "ppo.learning_rate",
+                "ppo.kl_stop",
+                "ppo.epochs",
+                "sac.learning_rate",
+                "sac.updates",
+                "trajectories",
+            ]),
+            Self::EntropyRunaway => {
+                let mut advice = settings.raise(&["iterations", "cost_learning_rate"]);
+                advice.extend(settings.raise(&steps));
+                advice.extend(settings.lower(&["regularizers.gradient_penalty", "entropy_weight"]));
+                if !situation.starts_cloned() {
+                    advice.extend(cloned_start(situation));
+                }
+                advice
+            }
+            Self::BlindCritic => {
+                let mut advice = settings.raise(&["ppo.epochs", "sac.updates", "trajectories"]);
+                advice.extend(settings.lower(&["ppo.discount", "sac.discount"]));
+                advice
+            }
+        }
+    }
+}
+
+/// A policy that starts as a clone: with the cost relative to it, where the cost allows that.
+fn cloned_start(situation: &Situation) -> Vec<Advice> {
+    let settings = &situation.settings;
+    let exact = settings
+        .get("cost.form")
+        .is_some_and(|form| form == "quadratic");
+    let blind = settings.get("cost.state_only").is_some_and(|on| on == true);
+    let base = match exact || blind {
+        true => Vec::new(),
+        false => settings.to("base_steps", 2000),
+    };
+    match base.is_empty() {
+        true => settings.to("clone_steps", 2000),
+        false => base,
+    }
+}
+
+/// What evens the weights of trajectories out: β at the steps of a row, or twice that.
+fn more_even(situation: &Situation) -> Vec<Advice> {
+    let settings = &situation.settings;
+    let Some(now) = settings.get("beta") else {
+        return Vec::new();
+    };
+    let rows = settings.number("window").map(|w| w as usize);
+    match (now.as_f64(), situation.horizon()) {
+        (None, Some(horizon)) => {
+            settings.to("beta", 2.0 * rows.unwrap_or(horizon).min(horizon) as f64)
+        }
+        (Some(_), _) => settings.to("beta", serde_json::Value::Null),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// `costate record` as the demonstrations were made, with more words; `None` where nobody can be asked.
+fn record(situation: &Situation, purpose: &str, more: &[&str]) -> Option<Advice> {
+    if Demonstrator::of(situation)? == Demonstrator::Unknown {
+        return None;
+    }
+    let env = situation.config.env.name.as_str();
+    let expert = situation.config.demonstrations.as_ref()?.expert.as_str();
+    let known = experts_for(env);
+    let mut words = vec!["costate", "record", env];
+    if !known.contains(&expert) {
+        words.extend(["--expert", "RUN"]);
+    } else if known.first() != Some(&expert) {
+        words.extend(["--expert", expert]);
+    }
+    words.extend(more);
+    Some(Advice::run(purpose, words))
+}
+
+fn more_demonstrations(situation: &Situation) -> Vec<Advice> {
+    let Some(imitated) = &situation.config.demonstrations else {
+        return Vec::new();
+    };
+    let purpose = "record more demonstrations";
+    let count = (2 * imitated.episodes).to_string();
+    let command = record(situation, purpose, &["-n", &count]);
+    vec![command.unwrap_or_else(|| Advice::act(purpose))]
+}
+
+/// The same demonstrations with another algorithm.
+fn train_with(situation: &Situation, purpose: &str, algo: &str) -> Vec<Advice> {
+    let Some(imitated) = &situation.config.demonstrations else {
+        return Vec::new();
+    };
+    if situation.config.algo.name() == algo {
+        return Vec::new();
+    }
+    let path = imitated.path.display().to_string();
+    vec![Advice::run(
+        purpose,
+        ["costate", "train", &path, "--algo", algo],
+    )]
+}

@@ -1,0 +1,366 @@
+//! Named findings about a run: what goes wrong, how one sees it, what to change.
+//!
+//! Each looks at the demonstrations or at quantities that learners log; none needs the true cost. The
+//! thresholds were measured on good and on failed runs: benches/findings, docs/experiments.md.
+
+mod advice;
+mod course;
+mod kind;
+
+use costate_envs::EnvFactory;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+pub use advice::{Advice, Change};
+use advice::{Settings, in_words};
+use course::Course;
+pub use kind::Kind;
+
+use crate::run::{Algo, RunConfig};
+
+/// Something that keeps a run from succeeding.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// Its name.
+    pub name: &'static str,
+    /// What was seen, with figures.
+    pub seen: String,
+    /// What that means.
+    pub means: &'static str,
+    /// What to change, in words.
+    pub change: String,
+    /// The same piece by piece: only settings that the algorithm has.
+    pub advice: Vec<Advice>,
+}
+
+impl Finding {
+    fn new(kind: Kind, seen: String, situation: &Situation) -> Self {
+        let advice = kind.advice(situation);
+        Self {
+            name: kind.name(),
+            seen,
+            means: kind.means(situation),
+            change: in_words(&advice),
+            advice,
+        }
+    }
+}
+
+/// Least effective sample size of the cost's gradient, as a share of the batch, in the last quarter.
+const LEAST_ESS: f64 = 0.2;
+/// The same for GCL, whose weights run over demonstrations and samples together.
+const LEAST_POOL_ESS: f64 = 0.1;
+/// Share of the effective sample size that a finding needs below which a single iteration is worth a remark.
+const LIVE_ESS: f64 = 0.5;
+/// Beyond this multiple of a clone's σ its noise has grown.
+const MOST_GROWTH: f64 = 1.5;
+/// How far Adam may move a weight of the cost in the whole run, at least.
+const LEAST_REACH: f64 = 0.02;
+/// Discriminator loss in the last quarter below which the policy has not matched the expert.
+const LEAST_MATCHED_LOSS: f64 = 0.5;
+/// Share of its first σ that a policy should have lost by the end.
+const LEAST_SHRINKAGE: f64 = 0.2;
+/// Accuracy that a discriminator should reach against an untrained policy.
+const LEAST_EARLY_ACCURACY: f64 = 0.6;
+/// Discriminator loss below which it teaches nothing more; guessing is 1.39.
+const LEAST_LOSS: f64 = 0.02;
+/// Share of solved demonstrations below which they are not worth imitating.
+const LEAST_SUCCESS: f64 = 0.5;
+/// Share of the variance of the cost to go that a critic may leave unexplained.
+const MOST_VALUE_ERROR: f64 = 0.9;
+/// Nats by which a loss of cloning may end above where it was after the first pass.
+const MOST_LOSS_GAINED: f64 = 0.5;
+/// Multiple of its first σ to which no clone grows that learns.
+const MOST_CLONE_GROWTH: f64 = 1.5;
+/// σ of a clone, in half ranges of the action, from which on its mean explains little.
+const MOST_CLONE_STD: f64 = 0.5;
+/// Nats above guessing beyond which a loss was thrown there by its steps.
+const MOST_ABOVE_GUESSING: f64 = 1.0;
+/// σ, in half ranges of the action, up to which a policy that started from nothing is not random.
+const MOST_LEARNED_STD: f64 = 0.4;
+/// Nats a step that a policy changes by in the median iteration of the first half, at least.
+const LEAST_KL: f64 = 1e-4;
+/// Quantities that are numbers in every sound iteration.
+const FINITE: [&str; 8] = [
+    "loss",
+    "held_out_loss",
+    "discriminator_loss",
+    "ioc_loss",
+    "cost_gradient_norm",
+    "policy_gradient_norm",
+    "entropy",
+    "policy_std",
+];
+
+/// A run as far as findings look at it.
+pub struct Situation<'a> {
+    config: &'a RunConfig,
+    settings: Settings,
+    /// The world; `None` where it cannot be built here.
+    factory: Option<EnvFactory>,
+}
+
+impl<'a> Situation<'a> {
+    /// Of a run.
+    pub fn of(config: &'a RunConfig) -> Self {
+        Self {
+            config,
+            settings: Settings::of(&config.algo),
+            factory: config.env.factory().ok(),
+        }
+    }
+
+    /// Steps of an episode.
+    fn horizon(&self) -> Option<usize> {
+        self.factory.as_ref().map(|f| f.spec().horizon)
+    }
+
+    /// Whether the policy starts as a clone of the demonstrations.
+    fn starts_cloned(&self) -> bool {
+        ["base_steps", "clone_steps", "warm_start"]
+            .iter()
+            .any(|key| self.settings.number(key).is_some_and(|n| n > 0.0))
+    }
+
+    /// Sum of Adam's step sizes on the cost: no weight moves further.
+    fn reach(&self) -> Option<f64> {
+        let s = self.config.algo.shared()?;
+        let steps = (s.iterations * s.cost_steps) as f64;
+        Some(s.cost_learning_rate * steps * 0.5 * (1.0 + s.learning_rate_left))
+    }
+
+    /// Whether the algorithm tells policy and expert apart.
+    fn is_adversarial(&self) -> bool {
+        self.config.algo.shared().is_some()
+    }
+}
+
+/// Looks for everything that it knows, worst first.
+pub fn diagnose(config: &RunConfig, metrics: &[Map<String, Value>]) -> Vec<Finding> {
+    let course = Course(metrics);
+    let situation = Situation::of(config);
+    let mut seen = demonstrations(&situation);
+    seen.extend(clone(&situation, &course));
+    if situation.is_adversarial() {
+        seen.extend(discriminator(&situation, &course));
+        seen.extend(policy(&situation, &course));
+    }
+    seen.into_iter()
+        .filter(|(kind, _)| kind.concerns(&config.algo))
+        .map(|(kind, seen)| Finding::new(kind, seen, &situation))
+        .collect()
+}
+
+type Seen = (Kind, String);
+
+fn demonstrations(situation: &Situation) -> Vec<Seen> {
+    let Some(imitated) = &situation.config.demonstrations else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    if imitated.noise_known == Some(false) {
+        let seen = match kind::Demonstrator::of(situation) {
+            Some(kind::Demonstrator::Unknown) => format!(
+                "the density of the demonstrated actions, by `{}`, is unknown",
+                imitated.expert
+            ),
+            _ => format!(
+                "the demonstrations by `{}` were recorded without action noise",
+                imitated.expert
+            ),
+        };
+        findings.push((Kind::DeterministicExpert, seen));
+    }
+    if imitated.episodes == 1 {
+        let seen = "there is 1 demonstration".into();
+        findings.push((Kind::SingleDemonstration, seen));
+    }
+    if let Some(solved) = imitated.success_rate.filter(|s| *s < LEAST_SUCCESS) {
+        findings.push((
+            Kind::UnsolvedDemonstrations,
+            format!(
+                "{:.0} % of the demonstrations end where the task wants them",
+                100.0 * solved
+            ),
+        ));
+    }
+    findings.extend(short(situation).map(|seen| (Kind::ShortDemonstrations, seen)));
+    findings
+}
+
+/// What there is to say about demonstrations that end before the horizon, for algorithms that compare them with
+/// rollouts.
+fn short(situation: &Situation) -> Option<String> {
+    let imitated = situation.config.demonstrations.as_ref()?;
+    let (lengths, horizon) = (imitated.lengths?, situation.horizon()?);
+    let rollouts = Kind::ShortDemonstrations.concerns(&situation.config.algo);
+    let factory = situation.factory.as_ref()?;
+    (rollouts && lengths.cut_short(factory)).then(|| {
+        let steps = match lengths.shortest == lengths.longest {
+            true => format!("{}", lengths.shortest),
+            false => format!("{} to {}", lengths.shortest, lengths.longest),
+        };
+        format!(
+            "{} of {} demonstrations end early: {steps} steps against a horizon of {horizon}",
+            lengths.early, imitated.episodes
+        )
+    })
+}
+
+/// A remark for the start of a training on demonstrations that end before the horizon.
+pub fn remark_on_lengths(config: &RunConfig) -> Option<String> {
+    let situation = Situation::of(config);
+    let seen = short(&situation)?;
+    let what = match in_words(&Kind::ShortDemonstrations.advice(&situation)) {
+        words if words.is_empty() => String::new(),
+        words => format!("; {words}"),
+    };
+    Some(format!(
+        "{seen}. {}{what}",
+        Kind::ShortDemonstrations
+            .means(&situation)
+            .trim_end_matches('.')
+    ))
+}
+
+fn clone(situation: &Situation, course: &Course) -> Option<Seen> {
+    if let Some((name, k)) = course.not_finite(&FINITE) {
+        let seen = format!("{} is not finite in iteration {k}", name.replace('_', " "));
+        return Some((Kind::Diverged, seen));
+    }
+    let losses = course.values("loss");
+    match &situation.config.algo {
+        Algo::Bc(_) | Algo::Dagger(_) => {}
+        Algo::Ibc(s) => {
+            let guessing = (1.0 + s.negatives as f64).ln();
+            let thrown = |loss: &f64| *loss > guessing + MOST_ABOVE_GUESSING;
+            if let Some(k) = losses.iter().position(thrown) {
+                let seen = format!(
+                    "loss {:.2} in iteration {k}, guessing is {guessing:.2}",
+                    losses[k]
+                );
+                return Some((Kind::Diverged, seen));
+            }
+        }
+        _ => return None,
+    }
+    if let (Some(first), Some(last)) = (losses.first(), course.median("loss", -0.1))
+        && last > first + MOST_LOSS_GAINED
+    {
+        let seen = format!("loss {last:.2} at the end, {first:.2} after the first iteration");
+        return Some((Kind::Diverged, seen));
+    }
+    let std = course.median("policy_std", -0.1)?;
+    let seen = format!("σ is {std:.2} of half the action range at the end");
+    let initial = situation.settings.number("policy.std_initial")?;
+    if std > MOST_CLONE_GROWTH * initial {
+        return Some((Kind::Diverged, seen));
+    }
+    (std > MOST_CLONE_STD).then_some((Kind::VagueClone, seen))
+}
+
+/// Least effective sample size, as a share of the batch, that the cost's gradient should have.
+fn least_ess(algo: &Algo) -> Option<f64> {
+    match algo {
+        Algo::Gcl(_) => Some(LEAST_POOL_ESS),
+        Algo::GanGcl(_) | Algo::Airl(_) => Some(LEAST_ESS),
+        // GAIL's weights are those of steps, of which there are always enough.
+        _ => None,
+    }
+}
+
+/// A remark for a training whose effective sample size is `ess` in iteration `k`, if that is alarmingly low.
+pub fn remark_on_ess(config: &RunConfig, k: usize, ess: f64) -> Option<String> {
+    let least = LIVE_ESS * least_ess(&config.algo)?;
+    (ess < least).then(|| {
+        let change = in_words(&Kind::FewSamples.advice(&Situation::of(config)));
+        format!(
+            "iteration {k}: a handful of samples carries the cost's gradient (effective sample size {ess:.3} of \
+             the batch, below {least}); if training fails, {change}"
+        )
+    })
+}
+
+fn discriminator(situation: &Situation, course: &Course) -> Vec<Seen> {
+    let mut findings = Vec::new();
+    let early = course.median("discriminator_accuracy", 0.2);
+    if let Some(reach) = situation.reach().filter(|r| *r < LEAST_REACH) {
+        findings.push((
+            Kind::StarvedDiscriminator,
+            format!("Adam can move a weight of the cost by {reach:.1e} at most in the whole run"),
+        ));
+    } else if let Some(accuracy) =
+        early.filter(|a| !situation.starts_cloned() && *a < LEAST_EARLY_ACCURACY)
+    {
+        findings.push((
+            Kind::StarvedDiscriminator,
+            format!("accuracy {accuracy:.2} in the first fifth of the run, 0.5 is guessing"),
+        ));
+    }
+    match course.median("discriminator_loss", -0.25) {
+        Some(loss) if loss < LEAST_LOSS => findings.push((
+            Kind::DiscriminatorHasWon,
+            format!("loss {loss:.3} in the last quarter, guessing is 1.39"),
+        )),
+        Some(loss) if loss < LEAST_MATCHED_LOSS => findings.push((
+            Kind::NotMatched,
+            format!("discriminator loss {loss:.2} in the last quarter, 1.39 when policy and expert are alike"),
+        )),
+        _ => {}
+    }
+    if let Some(least) = least_ess(&situation.config.algo)
+        && let Some(ess) = course.median("ess", -0.25).filter(|ess| *ess < least)
+    {
+        findings.push((
+            Kind::FewSamples,
+            format!("effective sample size {ess:.2} of the batch in the last quarter"),
+        ));
+    }
+    findings
+}
+
+fn policy(situation: &Situation, course: &Course) -> Vec<Seen> {
+    let Some(initial) = situation.settings.number("policy.std_initial") else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    if let Some(kl) = course.median("kl", 0.5).filter(|kl| *kl < LEAST_KL) {
+        findings.push((
+            Kind::StillPolicy,
+            format!("the policy changes by {kl:.1e} nats a step in the median iteration of the first half"),
+        ));
+    }
+    let (first, most) = match (
+        situation.starts_cloned(),
+        course.values("policy_std").first(),
+    ) {
+        (true, Some(&clone)) => (clone, MOST_GROWTH * clone),
+        _ => (
+            initial,
+            // Some start with as little noise as the demonstrations have.
+            ((1.0 - LEAST_SHRINKAGE) * initial).max(MOST_LEARNED_STD.min(MOST_GROWTH * initial)),
+        ),
+    };
+    if let Some(std) = course.median("policy_std", -0.1).filter(|s| *s > most) {
+        findings.push((
+            Kind::EntropyRunaway,
+            format!("σ is {std:.2} of half the action range at the end, {first:.2} at the start"),
+        ));
+    }
+    if let Some(error) = course
+        .median("value_error", -0.25)
+        .filter(|e| *e > MOST_VALUE_ERROR)
+    {
+        findings.push((
+            Kind::BlindCritic,
+            format!(
+                "the critic leaves {:.0} % of the cost to go unexplained",
+                100.0 * error
+            ),
+        ));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! How trajectories become the rows that a cost of trajectories is learned from.
+
+use costate_envs::EnvFactory;
+
+use crate::batch::TrajectoryBatch;
+use crate::lengths::Lengths;
+
+/// Whole trajectories or windows, cut as the demonstrations are.
+///
+/// Energies are sums over steps. Where demonstrations were cut short and rollouts go on to the horizon, a
+/// discriminator tells them apart by how much is summed, whatever happens on the way. The rollouts are then cut as
+/// well, each to the length of one demonstration in turn, so that both have the same lengths: q of the first steps
+/// is as exact as q of all, and V(s) at the cut stands for what would come.
+#[derive(Debug, Clone, Default)]
+pub struct Rows {
+    window: Option<usize>,
+    /// Lengths of the demonstrations, if some are shorter than the horizon.
+    lengths: Option<Vec<usize>>,
+}
+
+impl From<Option<usize>> for Rows {
+    fn from(window: Option<usize>) -> Self {
+        Self::new(window)
+    }
+}
+
+impl Rows {
+    /// Rows of `window` steps, or of whole trajectories.
+    pub fn new(window: Option<usize>) -> Self {
+        Self {
+            window,
+            lengths: None,
+        }
+    }
+
+    /// The same, rollouts cut to the lengths of `demonstrations` where these were cut short in the world of `factory`.
+    pub fn cut_like(self, demonstrations: &TrajectoryBatch, factory: &EnvFactory) -> Self {
+        let steps = &demonstrations.lengths;
+        let lengths = Lengths::of(steps.iter().copied(), factory.spec().horizon);
+        let short = lengths.is_some_and(|lengths| lengths.cut_short(factory));
+        Self {
+            lengths: short.then(|| steps.clone()),
+            ..self
+        }
+    }
+
+    /// Rows of demonstrations.
+    pub fn of_demonstrations(&self, demonstrations: &TrajectoryBatch) -> TrajectoryBatch {
+        demonstrations.windows(self.window)
+    }
+
+    /// Rows of the rollouts of iteration `k`.
+    pub fn of_rollouts(&self, rollouts: &TrajectoryBatch, k: usize) -> TrajectoryBatch {
+        match &self.lengths {
+            None => rollouts.windows(self.window),
+            Some(lengths) => {
+                // Each iteration goes on where the last one stopped.
+                let turn = lengths
+                    .iter()
+                    .cycle()
+                    .skip(k * rollouts.len() % lengths.len());
+                let steps: Vec<usize> = turn.copied().take(rollouts.len()).collect();
+                rollouts.prefixes(&steps).windows(self.window)
+            }
+        }
+    }
+}
