@@ -169,6 +169,22 @@ fn a_killed_recording_says_so_and_is_finished() {
         assert!(said.contains("costate record --resume -o cut"), "{said}");
     }
     assert!(cut.join("data/metadata.json").exists());
+    let args = [
+        "train",
+        "cut",
+        "--algo",
+        "bc",
+        "--set",
+        "iterations=1",
+        "-o",
+        "r",
+    ];
+    let trained = run(parent, &args);
+    let said = String::from_utf8(trained.stderr).unwrap();
+    assert!(
+        trained.status.success() && said.contains("unfinished: "),
+        "{said}"
+    );
     fail(
         parent,
         &["record", "--append", "-o", "cut"],

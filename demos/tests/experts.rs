@@ -569,8 +569,11 @@ fn cancelled_recording_is_a_complete_dataset() {
     );
 }
 
+/// Parameters by their keys.
+type Changes = &'static [(&'static str, &'static str)];
+
 /// The pendulum of cases that people bring: lighter, shorter, weaker.
-const LIGHT: [(&str, &str); 5] = [
+const LIGHT: Changes = &[
     ("rod.mass_kg", "0.35"),
     ("rod.shape.length_m", "0.6"),
     ("actuators.torque.high", "0.9"),
@@ -580,8 +583,8 @@ const LIGHT: [(&str, &str); 5] = [
 
 #[test]
 fn experts_solve_their_task_at_other_control_rates() {
-    let worlds: [(&str, &[(&str, &str)], &str, &str); 4] = [
-        ("pendulum", &LIGHT, "0.01", "2000"),
+    let worlds: [(&str, Changes, &str, &str); 4] = [
+        ("pendulum", LIGHT, "0.01", "2000"),
         ("cart_pole_swing_up", &[], "0.01", "400"),
         ("acrobot", &[], "0.01", "1200"),
         ("point_mass", &[], "0.02", "250"),

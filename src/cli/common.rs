@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use costate_demos::dataset::disk;
+use costate_demos::inspect::unfinished;
 use costate_demos::{Dataset, DatasetReader};
 use costate_envs::{EnvConfig, EnvFactory, Trajectory};
 use serde::Serialize;
@@ -123,6 +124,11 @@ impl Demonstrations {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let reader = DatasetReader::open(path)?;
         if let Some(text) = memory::announcement(reader.meta(), memory::available_mib()) {
+            tracing::warn!("{}: {text}", path.display());
+        }
+        let meta = reader.meta();
+        let count = meta.episodes.len();
+        if let Some(text) = unfinished(path, meta.status, count, meta.planned_episodes) {
             tracing::warn!("{}: {text}", path.display());
         }
         let dataset = Dataset::read(reader)?;

@@ -56,7 +56,7 @@ pub enum DatasetError {
         reason: String,
     },
     /// A valid dataset without episodes.
-    #[error("`{}` holds no episodes, expected at least one; record it again", .0.display())]
+    #[error("`{}` holds no episodes, expected at least one; if it was interrupted, `costate record --resume -o {}` finishes it, else record it again", .0.display(), .0.display())]
     NoEpisodes(PathBuf),
     /// A data file that is missing or not Parquet.
     #[error("`{}` cannot be read as Parquet: {reason}", path.display())]
