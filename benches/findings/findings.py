@@ -252,15 +252,15 @@ def table(binary):
         print(f"{'good' if good else 'FAILED'}  {label}: {', '.join(found) or '-'}")
     print("\n| finding | chosen on: failed, good | held out: failed, good |\n| --- | --- | --- |")
     for name, of in [*sorted(named.items()), ("(nothing)", silent)]:
-        count = lambda half: f"{len(of[half, False])}, {len(of[half, True])}"
-        print(f"| {name} | {count('chosen on')} | {count('held out')} |")
+        counts = [f"{len(of[half, False])}, {len(of[half, True])}" for half in ("chosen on", "held out")]
+        print(f"| {name} | {counts[0]} | {counts[1]} |")
     for name, of in sorted(named.items()):
-        for (half, good), labels in of.items():
-            if good:
-                print(f"\nin good runs, {name} ({half}): {'; '.join(labels)}")
-    for (half, good), labels in silent.items():
-        if not good:
-            print(f"\nfailed without a finding ({half}): {'; '.join(labels)}")
+        for half in ("chosen on", "held out"):
+            if of[half, True]:
+                print(f"\nin good runs, {name} ({half}): {'; '.join(of[half, True])}")
+    for half in ("chosen on", "held out"):
+        if silent[half, False]:
+            print(f"\nfailed without a finding ({half}): {'; '.join(silent[half, False])}")
 
 
 if __name__ == "__main__":

@@ -66,8 +66,7 @@ fn recordings_that_were_cut_short_are_told_from_episodes_that_the_environment_en
             "2 of 3 demonstrations end early",
             "after 21 to 34 steps of a horizon of 60",
             "the environment did not end them",
-            "window=H",
-            "at most 21",
+            "rollouts that are cut alike",
         ] {
             assert!(remark.contains(part), "`{part}` is not in: {remark}");
         }

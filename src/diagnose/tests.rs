@@ -342,3 +342,37 @@ fn demonstrations_that_end_early_are_named() {
     clone.demonstrations.as_mut().unwrap().lengths = Lengths::of([18], 50);
     assert!(diagnose(&clone, &[]).is_empty());
 }
+
+/// benches/findings: of the kept runs with shipped settings and nothing planted, no good one has a finding; of the
+/// planted clones that diverged or learned too little, all but one have.
+#[test]
+fn kept_runs_are_judged_as_published() {
+    let (mut sound, mut silent, mut clones) = (0, Vec::new(), 0);
+    for text in include_str!("../../benches/findings/runs.jsonl").lines() {
+        let kept: Value = serde_json::from_str(text).unwrap();
+        let config: RunConfig = serde_json::from_value(kept["config"].clone()).unwrap();
+        let columns = kept["metrics"].as_object().unwrap();
+        let rows = columns["iteration"].as_array().unwrap().len();
+        let row = |k: usize| -> Map<String, Value> {
+            let there = columns.iter().filter(|(_, column)| !column[k].is_null());
+            there
+                .map(|(name, column)| (name.clone(), column[k].clone()))
+                .collect()
+        };
+        let metrics: Vec<_> = (0..rows).map(row).collect();
+        let found = diagnose(&config, &metrics);
+        let planted = kept["cell"][2].as_str().unwrap();
+        if planted.is_empty() && kept["score"].as_f64() >= Some(0.9) {
+            assert!(found.is_empty(), "{}: {found:?}", kept["cell"]);
+            sound += 1;
+        }
+        if ["diverged clone", "few passes"].contains(&planted) {
+            clones += 1;
+            if found.is_empty() {
+                silent.push(kept["cell"].to_string());
+            }
+        }
+    }
+    assert!(sound >= 15, "{sound}");
+    assert!(clones >= 8 && silent.len() <= 1, "{silent:?}");
+}

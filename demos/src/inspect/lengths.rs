@@ -130,15 +130,13 @@ impl Lengths {
         };
         Some(format!(
             "{} of {} demonstrations end early, after {} to {} steps of a horizon of {}, and {who}: the recording was cut \
-             short. Rollouts run on, so a discriminator of whole trajectories tells the two apart by their length and \
-             exploits it: compare windows of equal length (`costate train … --algo gan-gcl --set window=H`, with H of at \
-             most {}; 1 compares transitions), or record to the horizon",
+             short. gan-gcl and gcl compare them with rollouts that are cut alike, so that their length gives nothing away; \
+             of what comes after their ends nothing is learned. Where that matters, record to the horizon",
             self.early(),
             self.episodes,
             self.shortest,
             self.longest_early,
-            self.horizon,
-            self.shortest
+            self.horizon
         ))
     }
 }
