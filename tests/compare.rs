@@ -291,7 +291,7 @@ fn bad_folders_and_files_are_named() {
     fail(
         at,
         &["compare", "bc-0", "nowhere"],
-        1,
+        2,
         &["nowhere", "costate train"],
     );
     let file = at.join("bc-1/evaluation.json");
@@ -372,7 +372,7 @@ fn several_runs_are_evaluated_and_compared_in_one_go() {
     fail(
         at,
         &["evaluate", "a", "nowhere", "--quiet"],
-        1,
+        2,
         &["nowhere"],
     );
     assert!(!at.join("a/evaluation.json").exists());

@@ -355,6 +355,10 @@ fn a_run_of_ibc_is_treated_well_by_every_command() {
             "bad",
         ],
         2,
-        &["settings of ibc", "guess", "derivative_free"],
+        &[
+            "`policy.sampling.sampler` of ibc",
+            "guess",
+            "derivative_free",
+        ],
     );
 }
