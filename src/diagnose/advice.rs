@@ -220,7 +220,7 @@ mod tests {
         );
         assert_eq!(
             in_words(&[command]),
-            r"do it (`costate train 'my demos/it'\''s' --algo bc`)"
+            r#"do it (`costate train "my demos/it's" --algo bc`)"#
         );
     }
 }

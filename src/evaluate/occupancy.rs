@@ -17,6 +17,8 @@ use crate::error::Error;
 const STEPS: usize = 32;
 /// Directions of the sliced distance.
 const DIRECTIONS: usize = 128;
+/// Episodes of a set that are compared, the first ones: the test holds a number for each pair of them.
+const EPISODES: usize = 1000;
 /// Exchanges of the permutation test.
 const EXCHANGES: usize = 999;
 
@@ -45,8 +47,9 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Of episodes; none with fewer than two.
+    /// Of episodes, the first 1000; none with fewer than two.
     pub fn of(episodes: &[&Trajectory], seed: u64) -> Option<Self> {
+        let episodes = first(episodes);
         if episodes.len() < 2 {
             return None;
         }
@@ -73,7 +76,7 @@ impl Reference {
         })
     }
 
-    /// How far the state-action occupancy of `episodes` is from it; none with fewer than two.
+    /// How far the state-action occupancy of `episodes`, the first 1000, is from it; none with fewer than two.
     ///
     /// Errors: interrupted.
     pub fn distance(
@@ -84,7 +87,7 @@ impl Reference {
         if episodes.len() < 2 {
             return Ok(None);
         }
-        let own = self.scale.bags(episodes);
+        let own = self.scale.bags(first(episodes));
         let (mmd_squared, p_value) =
             permutation_test(&own, &self.bags, &mut self.rng.clone(), workers)?;
         let (all, reference) = (own.concat(), self.bags.concat());
@@ -96,6 +99,10 @@ impl Reference {
             p_value,
         }))
     }
+}
+
+fn first<'a, 'b>(episodes: &'a [&'b Trajectory]) -> &'a [&'b Trajectory] {
+    &episodes[..episodes.len().min(EPISODES)]
 }
 
 /// Points (s, a) of an episode in units of the reference.

@@ -43,7 +43,7 @@ pub fn resolve(
 
 /// The settings that a run has with a file and single ones changed; whether they agree with each other is left to
 /// [`agree`].
-pub(super) fn resolve_from(
+pub fn resolve_from(
     own: &Algo,
     file: Option<&Path>,
     overrides: &[Override],

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::files;
 use crate::error::Error;
 use crate::learners::Learner;
+use crate::lfs;
 use crate::nn::StateError;
 
 /// The policy.
@@ -88,7 +89,11 @@ pub fn check(file: &Path, name: &str, place: &Path) -> Result<(), Error> {
         ))),
         (Some(_), false) => Err(Error::Failure(format!("{shown}: is missing"))),
         (Some(expected), true) => {
-            let found = digest(file)?;
+            let bytes = fs::read(file).map_err(Error::io(file))?;
+            if let Some(advice) = lfs::advice(&bytes) {
+                return Err(Error::Failure(format!("{shown}: {advice}")));
+            }
+            let found = disk::sha256(&bytes);
             if found == *expected {
                 return Ok(());
             }
