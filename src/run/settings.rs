@@ -43,7 +43,7 @@ pub fn resolve(
 
 /// The settings that a run has with a file and single ones changed; whether they agree with each other is left to
 /// [`agree`].
-pub fn resolve_from(
+pub(crate) fn resolve_from(
     own: &Algo,
     file: Option<&Path>,
     overrides: &[Override],
@@ -543,7 +543,7 @@ fn in_bounds(algo: &Algo) -> Result<(), Error> {
 }
 
 /// Refuses settings that contradict each other.
-pub(super) fn agree(algo: &Algo) -> Result<(), Error> {
+pub(crate) fn agree(algo: &Algo) -> Result<(), Error> {
     let Algo::GanGcl(s) = algo else {
         return Ok(());
     };

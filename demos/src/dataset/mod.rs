@@ -25,7 +25,7 @@
 //! An episode reaches its final name only complete and synced, before [`DatasetWriter::append`]
 //! returns. A recording that was killed has `"status": "recording"` in `meta.json`, with the number of
 //! `planned_episodes`; it opens like any other with the episodes that were acknowledged, and
-//! [`DatasetWriter::resume`] goes on with it. A finished one is taken up again in the same way; recordings under another
+//! [`DatasetWriter::go_on`] goes on with it. A finished one is taken up again in the same way; recordings under another
 //! seed, expert or build than the first are listed as `appended`, each with the number of its first episode.
 
 mod columns;
