@@ -153,14 +153,7 @@ impl<'a> Results<'a> {
 
     /// Reads a JSON result, if it is there.
     pub fn read_json(&self, name: &str) -> Result<Option<Value>, Error> {
-        let file = self.found(name);
-        match fs::read_to_string(&file) {
-            Ok(text) => serde_json::from_str(&text)
-                .map(Some)
-                .map_err(|e| Error::Failure(format!("{}: {e}", file.display()))),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io(&file)(e)),
-        }
+        files::read_json(&self.found(name))
     }
 
     /// Writes a JSON result.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use costate_demos::dataset::disk;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::Error;
 
@@ -18,6 +19,17 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Error::Failure(format!("{}: {e}", path.display())))?;
     write_atomic(path, (text + "\n").as_bytes())
+}
+
+/// Reads a JSON file, if it is there.
+pub fn read_json(path: &Path) -> Result<Option<Value>, Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|e| Error::Failure(format!("{}: {e}", path.display()))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(path)(e)),
+    }
 }
 
 /// Writes and syncs a new file, where nobody looks for it yet.

@@ -323,14 +323,7 @@ impl RunFolder {
 
     /// Reads a JSON file of the folder, if it is there.
     pub fn read_json(&self, name: &str) -> Result<Option<Value>, Error> {
-        let file = self.file(name);
-        match fs::read_to_string(&file) {
-            Ok(text) => serde_json::from_str(&text)
-                .map(Some)
-                .map_err(|e| Error::Failure(format!("{}: {e}", file.display()))),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io(&file)(e)),
-        }
+        files::read_json(&self.file(name))
     }
 }
 
