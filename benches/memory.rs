@@ -43,7 +43,7 @@ fn run() -> Outcome {
     let settings = GanGclSettings {
         iterations: LEARNED,
         trajectories: 8,
-        discriminator_steps: 2,
+        cost_steps: 2,
         ..parts::shipped("lq")?
     };
     let factory = EnvConfig::named("lq")?.factory()?;

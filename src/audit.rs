@@ -14,6 +14,8 @@ use crate::error::Error;
 pub struct Truth {
     /// True return of each.
     pub returns: Vec<f64>,
+    /// True cost of every step, one episode after the other.
+    pub costs: Vec<f64>,
     /// Share of the episodes that solved the task, where it says.
     pub solved: Option<f64>,
 }
@@ -46,6 +48,14 @@ impl Sealer {
         &UNWATCHED
     }
 
+    /// Seals a truth that was opened: a learner that may see it hands it on.
+    pub fn reseal(&self, truth: &Truth) -> Audit {
+        Audit {
+            truth: truth.clone(),
+            seal: self.0.clone(),
+        }
+    }
+
     /// Seals the truth about `episodes`.
     pub fn seal(&self, episodes: &[Episode]) -> Audit {
         let solved: Option<Vec<bool>> = episodes.iter().map(|e| e.success).collect();
@@ -53,6 +63,7 @@ impl Sealer {
         Audit {
             truth: Truth {
                 returns: episodes.iter().map(Episode::true_return).collect(),
+                costs: episodes.iter().flat_map(|e| e.costs.clone()).collect(),
                 solved: solved.map(share),
             },
             seal: self.0.clone(),

@@ -22,6 +22,8 @@ pub struct TrajectoryBatch {
     pub ends: Vec<End>,
     /// log π(a_t | s_t) of the behaviour, `[S]`, if every trajectory carries it.
     pub behaviour: Option<Vec<f64>>,
+    /// What the world charged for every step, `[S]`, where the learner may know it.
+    pub true_cost: Option<Vec<f64>>,
     /// Trajectory of each step, `[S]`.
     owner: Tensor,
 }
@@ -53,6 +55,7 @@ impl TrajectoryBatch {
             lengths: trajectories.iter().map(|t| t.len()).collect(),
             ends: trajectories.iter().map(|t| t.end()).collect(),
             behaviour: behaviour.map(|b| b.concat()),
+            true_cost: None,
             owner: Tensor::from_slice(&owner),
         })
     }
@@ -67,6 +70,7 @@ impl TrajectoryBatch {
             lengths: self.lengths.clone(),
             ends: self.ends.clone(),
             behaviour: self.behaviour.clone(),
+            true_cost: self.true_cost.clone(),
             owner: self.owner.shallow_clone(),
         }
     }
@@ -88,6 +92,9 @@ impl TrajectoryBatch {
         state.insert_numbers("terminated", &ends);
         if let Some(behaviour) = &self.behaviour {
             state.insert_numbers("behaviour", behaviour);
+        }
+        if let Some(cost) = &self.true_cost {
+            state.insert_numbers("true_cost", cost);
         }
     }
 
@@ -114,6 +121,7 @@ impl TrajectoryBatch {
                 })
                 .collect(),
             behaviour: state.get("behaviour").ok().map(nn::to_f64),
+            true_cost: state.get("true_cost").ok().map(nn::to_f64),
             owner: Tensor::from_slice(&owner),
             lengths,
         })
@@ -185,6 +193,7 @@ impl TrajectoryBatch {
             lengths,
             ends,
             behaviour: self.behaviour.clone(),
+            true_cost: self.true_cost.clone(),
             owner: Tensor::from_slice(&owner),
         }
     }
@@ -203,7 +212,7 @@ impl TrajectoryBatch {
             ends.push(if count == len { end } else { End::Truncated });
             from += len;
         }
-        let behaviour = |b: &Vec<f64>| rows.iter().map(|&row| b[row as usize]).collect();
+        let of_rows = |all: &Vec<f64>| rows.iter().map(|&row| all[row as usize]).collect();
         let pick = |t: &Tensor, rows: &[i64]| t.index_select(0, &Tensor::from_slice(rows));
         Self {
             observations: pick(&self.observations, &rows),
@@ -212,7 +221,8 @@ impl TrajectoryBatch {
             finals: pick(&self.next_observations(), &last),
             lengths,
             ends,
-            behaviour: self.behaviour.as_ref().map(behaviour),
+            behaviour: self.behaviour.as_ref().map(of_rows),
+            true_cost: self.true_cost.as_ref().map(of_rows),
             owner: Tensor::from_slice(&owner),
         }
     }
@@ -286,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn ragged_trajectories_are_summed_apart_and_shifted_rightly() {
+    fn ragged_trajectories_are_summed_apart_and_shifted() {
         let pair = [trajectory(3, 0.0), trajectory(2, 10.0)];
         let batch = TrajectoryBatch::new(&pair).unwrap();
         assert_eq!((batch.len(), batch.steps()), (2, 5));

@@ -24,11 +24,13 @@ pub mod lengths;
 pub mod lfs;
 pub mod lqg;
 pub mod memory;
+pub mod metric;
 pub mod nn;
 pub mod picture;
 pub mod policy;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod shell;
 pub mod tabular;
 

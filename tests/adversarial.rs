@@ -14,7 +14,7 @@ use costate::collect::Collector;
 use costate::cost::{CostForm, CostSettings, EnergyModel};
 use costate::density::{self, Scores, log_sum_exp};
 use costate::learners::background::{Background, log_policy, log_policy_steps};
-use costate::learners::{Learner, Task};
+use costate::learners::{Learner, Setup};
 use costate::nn::to_f64;
 use costate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings, StdForm};
 use costate::run::settings::Override;
@@ -166,10 +166,10 @@ fn a_cost_relative_to_a_base_policy_adds_its_density_once() {
 fn the_base_policy_is_the_start_and_its_noise_is_honest() {
     tch::set_num_threads(1);
     let (factory, trajectories) = demonstrations(5);
-    let task = task(&factory, &trajectories, 1);
+    let setup = setup(&factory, &trajectories, 1);
     let start = |passes: &str, warm: &str| {
         let algo = small("gan-gcl", &[("base_steps", passes), ("warm_start", warm)]);
-        algo.learner(&task, None).unwrap()
+        algo.learner(&setup, None).unwrap()
     };
     let learner = start("1000", "0");
     let batch = TrajectoryBatch::new(&trajectories).unwrap();
@@ -199,8 +199,8 @@ fn the_base_policy_is_the_start_and_its_noise_is_honest() {
     assert!(honest > overfitted + 0.2, "{honest} {overfitted}");
 }
 
-fn task<'a>(factory: &'a EnvFactory, demonstrations: &'a [Trajectory], seed: u64) -> Task<'a> {
-    Task {
+fn setup<'a>(factory: &'a EnvFactory, demonstrations: &'a [Trajectory], seed: u64) -> Setup<'a> {
+    Setup {
         sealer: Sealer::unwatched(),
         factory,
         demonstrations,
@@ -250,13 +250,13 @@ fn the_reward_of_airl_is_frozen_as_it_was_learned() {
         End::Terminated,
     )
     .unwrap();
-    let task = task(&factory, &trajectories, 3);
+    let setup = setup(&factory, &trajectories, 3);
     let batch = TrajectoryBatch::new(&trajectories).unwrap();
-    let sac = [("improvement", "sac"), ("sac.updates", "5")];
+    let sac = [("improvement", "sac"), ("sac.gradient_steps", "5")];
     for (more, discount) in [([].as_slice(), 0.9), (sac.as_slice(), 0.8)] {
         let discounts = [("ppo.discount", "0.9"), ("sac.discount", "0.8")];
         let algo = small("airl", &[&discounts, more].concat());
-        let mut learner = algo.learner(&task, None).unwrap();
+        let mut learner = algo.learner(&setup, None).unwrap();
         learner.iterate(0).unwrap();
         let model = learner.energy_model().unwrap();
         let value = |s: &Tensor| to_f64(&model.value(s));
@@ -299,9 +299,9 @@ fn the_reward_of_airl_is_frozen_as_it_was_learned() {
 fn every_adversarial_learner_takes_the_same_cloned_start() {
     tch::set_num_threads(1);
     let (factory, trajectories) = demonstrations(5);
-    let task = task(&factory, &trajectories, 1);
+    let setup = setup(&factory, &trajectories, 1);
     let start = |algo: &str, more: &[(&str, &str)]| {
-        let learner = small(algo, more).learner(&task, None).unwrap();
+        let learner = small(algo, more).learner(&setup, None).unwrap();
         learner.policy().to_bytes().unwrap()
     };
     let base = start("gan-gcl", &[("base_steps", "120")]);
@@ -318,7 +318,7 @@ fn every_adversarial_learner_takes_the_same_cloned_start() {
     }
     // The cost is relative to the clone only where that is asked for.
     let model = |more: &[(&str, &str)]| {
-        let learner = small("gan-gcl", more).learner(&task, None).unwrap();
+        let learner = small("gan-gcl", more).learner(&setup, None).unwrap();
         learner.energy_model().unwrap().to_bytes().unwrap().len()
     };
     let alone = model(&[("base_steps", "0"), ("clone_steps", "120")]);
@@ -334,12 +334,12 @@ fn log_q_of_demonstrations_is_the_current_policys() {
     for (window, overlap) in [("null", false), ("10", false), ("1", false), ("null", true)] {
         let more = [("window", window), ("overlap", &overlap.to_string())];
         let algo = small("gan-gcl", &more);
-        let task = task(&factory, &trajectories, 1);
+        let setup = setup(&factory, &trajectories, 1);
         let Algo::GanGcl(own) = &algo else {
             panic!("another algorithm");
         };
         let beta = own.beta_for(factory.spec().horizon);
-        let mut learner = algo.learner(&task, None).unwrap();
+        let mut learner = algo.learner(&setup, None).unwrap();
         let mut before = learner.policy().gaussian().unwrap().copy();
         for k in 0..3 {
             let now = learner.policy().gaussian().unwrap().copy();
@@ -376,7 +376,7 @@ fn log_q_of_demonstrations_is_the_current_policys() {
 fn every_learner_goes_on_where_it_was() {
     tch::set_num_threads(1);
     let (factory, trajectories) = demonstrations(5);
-    let task = task(&factory, &trajectories, 2);
+    let setup = setup(&factory, &trajectories, 2);
     let penalised = [
         ("regularizers.gradient_penalty", "0.1"),
         ("regularizers.local_constant_rate", "0.1"),
@@ -387,8 +387,8 @@ fn every_learner_goes_on_where_it_was() {
     let ahead = [("overlap", "true"), ("past_policies", "2")];
     let sac = [
         ("improvement", "sac"),
-        ("sac.updates", "5"),
-        ("sac.replay", "2"),
+        ("sac.gradient_steps", "5"),
+        ("sac.replay_iterations", "2"),
         ("sac.target_entropy", "-0.5"),
     ];
     for (algo, more) in [
@@ -408,15 +408,15 @@ fn every_learner_goes_on_where_it_was() {
             let cost = learner.energy_model().map(|m| m.to_bytes().unwrap());
             (learner.policy().to_bytes().unwrap(), cost)
         };
-        let mut whole = algo.learner(&task, None).unwrap();
-        let mut first = algo.learner(&task, None).unwrap();
+        let mut whole = algo.learner(&setup, None).unwrap();
+        let mut first = algo.learner(&setup, None).unwrap();
         for k in 0..4 {
             whole.iterate(k).unwrap();
             if k < 2 {
                 first.iterate(k).unwrap();
             }
         }
-        let mut second = algo.learner(&task, None).unwrap();
+        let mut second = algo.learner(&setup, None).unwrap();
         second.load(&first.save()).unwrap();
         for k in 2..4 {
             second.iterate(k).unwrap();

@@ -96,7 +96,7 @@ fn costs_learned_apart_are_added_up_in_a_third_world() {
     let weights: Vec<f64> = weights.map(|t| t["weight"].as_f64().unwrap()).collect();
     assert_eq!(weights, [2.0, 1.0, 0.0, 0.2]);
     // What was left open is written down: the temperature of the learned costs, nothing for actions that are seen.
-    assert_eq!(config["algo"]["settings"]["temperature"], 1.0);
+    assert_eq!(config["algo"]["settings"]["entropy_weight"], 1.0);
     assert_eq!(config["algo"]["settings"]["excess_weight"], 0.0);
 }
 

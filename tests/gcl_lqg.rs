@@ -9,7 +9,7 @@ use common::{fail, json, succeed};
 use costate::audit::Sealer;
 use costate::error::Error;
 use costate::learners::gcl_lqg::{GclLqg, GclLqgSettings};
-use costate::learners::{Learner, Task};
+use costate::learners::{Learner, Setup};
 use costate::run::settings::{self, Override};
 use costate::run::{Algo, RunFolder};
 use costate_demos::experts::ExpertDesign;
@@ -69,7 +69,7 @@ fn learner(
     starts: &[u64],
     workers: usize,
 ) -> Result<GclLqg, Error> {
-    let task = Task {
+    let setup = Setup {
         sealer: Sealer::unwatched(),
         starts,
         factory,
@@ -78,7 +78,7 @@ fn learner(
         seed: 4,
         workers,
     };
-    GclLqg::new(&few_steps(), &task)
+    GclLqg::new(&few_steps(), &setup)
 }
 
 #[test]

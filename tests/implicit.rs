@@ -13,7 +13,7 @@ use costate::discriminator::info_nce;
 use costate::evaluate::controller::Controller;
 use costate::learners::bc::Bc;
 use costate::learners::ibc::Ibc;
-use costate::learners::{Learner, Task};
+use costate::learners::{Learner, Setup};
 use costate::nn::{matrix, to_f64};
 use costate::policy::{
     ActionScale, GaussianPolicy, ImplicitPolicy, ImplicitSettings, Learned, Normalizer, Policy,
@@ -154,7 +154,7 @@ fn a_bimodal_demonstrator_is_cloned_with_both_modes_where_a_gaussian_stands_betw
     tch::set_num_threads(1);
     let factory = EnvConfig::named("pendulum").unwrap().factory().unwrap();
     let demonstrations = two_modes(&mut stream(5, "test", 0));
-    let task = Task {
+    let setup = Setup {
         sealer: Sealer::unwatched(),
         factory: &factory,
         demonstrations: &demonstrations,
@@ -169,11 +169,11 @@ fn a_bimodal_demonstrator_is_cloned_with_both_modes_where_a_gaussian_stands_betw
     let Algo::Ibc(s) = settings::resolve("ibc", "pendulum", None, &small).unwrap() else {
         panic!("another algorithm");
     };
-    let mut ibc = Ibc::new(&s, &task).unwrap();
+    let mut ibc = Ibc::new(&s, &setup).unwrap();
     let Algo::Bc(s) = settings::resolve("bc", "pendulum", None, &short).unwrap() else {
         panic!("another algorithm");
     };
-    let mut bc = Bc::new(&s, &task).unwrap();
+    let mut bc = Bc::new(&s, &setup).unwrap();
     for k in 0..50 {
         ibc.iterate(k).unwrap();
         bc.iterate(k).unwrap();

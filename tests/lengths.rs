@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::{json, run, succeed};
 use costate::audit::Sealer;
-use costate::learners::Task;
+use costate::learners::Setup;
 use costate::run::settings::{self, Override};
 use costate_demos::dataset::Header;
 use costate_demos::{Dataset, DatasetWriter};
@@ -108,7 +108,7 @@ fn a_discriminator_cannot_go_by_lengths() {
     let episodes = short();
     let demonstrations: Vec<Trajectory> = episodes.iter().map(|e| e.trajectory.clone()).collect();
     let factory = EnvConfig::named("point_mass").unwrap().factory().unwrap();
-    let task = Task {
+    let setup = Setup {
         sealer: Sealer::unwatched(),
         factory: &factory,
         demonstrations: &demonstrations,
@@ -128,7 +128,7 @@ fn a_discriminator_cannot_go_by_lengths() {
     ];
     let changed: Vec<Override> = changed.iter().map(set).collect();
     let algo = settings::resolve("gan-gcl", "point_mass", None, &changed).unwrap();
-    let mut learner = algo.learner(&task, None).unwrap();
+    let mut learner = algo.learner(&setup, None).unwrap();
     let mut accuracy = 0.0;
     for k in 0..learner.iterations() {
         let found = learner.iterate(k).unwrap().diagnostics;
@@ -149,7 +149,7 @@ fn a_resumed_run_cuts_as_before() {
     let demonstrations: Vec<Trajectory> =
         episodes[..5].iter().map(|e| e.trajectory.clone()).collect();
     let factory = EnvConfig::named("point_mass").unwrap().factory().unwrap();
-    let task = Task {
+    let setup = Setup {
         sealer: Sealer::unwatched(),
         factory: &factory,
         demonstrations: &demonstrations,
@@ -177,15 +177,15 @@ fn a_resumed_run_cuts_as_before() {
             let cost = learner.energy_model().map(|m| m.to_bytes().unwrap());
             (learner.policy().to_bytes().unwrap(), cost)
         };
-        let mut whole = algo.learner(&task, None).unwrap();
-        let mut first = algo.learner(&task, None).unwrap();
+        let mut whole = algo.learner(&setup, None).unwrap();
+        let mut first = algo.learner(&setup, None).unwrap();
         for k in 0..4 {
             whole.iterate(k).unwrap();
             if k < 2 {
                 first.iterate(k).unwrap();
             }
         }
-        let mut second = algo.learner(&task, None).unwrap();
+        let mut second = algo.learner(&setup, None).unwrap();
         second.load(&first.save()).unwrap();
         for k in 2..4 {
             second.iterate(k).unwrap();

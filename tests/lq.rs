@@ -80,7 +80,7 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
     let Algo::GanGcl(settings) = settings::resolve("gan-gcl", "lq", None, &[]).unwrap() else {
         panic!("another algorithm");
     };
-    let task = Task {
+    let setup = Setup {
         sealer: Sealer::unwatched(),
         starts: &[],
         factory: &factory,
@@ -89,7 +89,7 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
         seed: 0,
         workers: 2,
     };
-    let mut learner = GanGcl::new(&settings, &task).unwrap();
+    let mut learner = GanGcl::new(&settings, &setup).unwrap();
     for k in 0..settings.iterations {
         learner.iterate(k).unwrap();
     }

@@ -497,7 +497,7 @@ fn a_divergence_ends_with_advice_that_can_be_followed() {
     let f = folder();
     let at = f.path();
     small_dataset(at);
-    let gan = ["discriminator_steps=2", "trajectories=4", "ppo.epochs=1"];
+    let gan = ["cost_steps=2", "trajectories=4", "ppo.epochs=1"];
     let adversarial = ["iterations=2", "trajectories=4", "ppo.epochs=1"];
     let cases: [(&str, &str, &[&str]); 7] = [
         ("bc", "learning_rate=1e30", &["iterations=6"]),

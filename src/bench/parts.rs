@@ -12,10 +12,9 @@ use serde::Serialize;
 
 use crate::audit::Sealer;
 use crate::error::Error;
-use crate::learners::gan_gcl::{GanGcl, GanGclSettings};
-use crate::learners::{Learner, Task};
-use crate::run::Algo;
-use crate::run::settings::resolve;
+use crate::learners::gan_gcl::GanGclSettings;
+use crate::learners::{Algorithm, Setup};
+use crate::run::settings::resolve_typed;
 
 /// Times of the parts, milliseconds but for the base policy, with shipped settings. Discriminator and policy are differences
 /// between iterations with them and iterations without, taken in turns; rollouts are what is left, with the batch's tensors
@@ -48,12 +47,7 @@ pub struct PartsRow {
 
 /// GAN-GCL's shipped settings for an environment.
 pub fn shipped(env: &str) -> Result<GanGclSettings, Error> {
-    match resolve("gan-gcl", env, None, &[])? {
-        Algo::GanGcl(settings) => Ok(settings),
-        _ => Err(Error::Failure(
-            "gan-gcl has settings of another learner".into(),
-        )),
-    }
+    resolve_typed(env, &[])
 }
 
 /// What a learner may see of a dataset.
@@ -63,12 +57,12 @@ pub fn trajectories(dataset: Dataset) -> Vec<Trajectory> {
 }
 
 /// A task of seed 0.
-pub fn task<'a>(
+pub fn setup<'a>(
     factory: &'a EnvFactory,
     demonstrations: &'a [Trajectory],
     workers: usize,
-) -> Task<'a> {
-    Task {
+) -> Setup<'a> {
+    Setup {
         sealer: Sealer::unwatched(),
         factory,
         demonstrations,
@@ -100,9 +94,9 @@ pub fn measure(
         write.push(written(&dataset, beside)?);
     }
     let demonstrations = trajectories(dataset);
-    let task = task(&factory, &demonstrations, workers);
+    let setup = setup(&factory, &demonstrations, workers);
     let began = Instant::now();
-    let whole = GanGcl::new(&settings, &task)?;
+    let whole = settings.build(&setup, None)?;
     let start_s = began.elapsed().as_secs_f64();
 
     // The parts do not need a good policy.
@@ -111,16 +105,14 @@ pub fn measure(
         ..settings.clone()
     };
     let mut no_policy = quick.clone();
-    no_policy.ppo.epochs = 0;
-    let no_discriminator = GanGclSettings {
-        discriminator_steps: 0,
-        ..quick
-    };
+    no_policy.adversarial.generator.ppo.epochs = 0;
+    let mut no_discriminator = quick;
+    no_discriminator.adversarial.cost_steps = 0;
     let mut neither = no_discriminator.clone();
-    neither.ppo.epochs = 0;
+    neither.adversarial.generator.ppo.epochs = 0;
     let mut learners = vec![whole];
     for settings in [no_policy, no_discriminator, neither] {
-        learners.push(GanGcl::new(&settings, &task)?);
+        learners.push(settings.build(&setup, None)?);
     }
     let (mut times, mut iteration_steps) = (vec![Vec::new(); 4], 0);
     // The first turn warms up.
@@ -154,7 +146,7 @@ pub fn measure(
         discriminator_step_ms: difference(
             &times[1],
             &times[3],
-            settings.discriminator_steps.max(1),
+            settings.adversarial.cost_steps.max(1),
         ),
         policy_ms: difference(&times[2], &times[3], 1),
     })

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::trust::CostMetrics;
 use crate::error::Error;
 use crate::evaluate::frozen::Verdict;
-use crate::learners::frozen::ValidationSettings;
+use crate::learners::frozen_cost::ValidationSettings;
 use crate::run::{Algo, files};
 
 /// When a run first reached a normalised score.

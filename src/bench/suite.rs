@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::rows::RowSuite;
 use super::{DensitySuite, ExactSuite};
 use crate::error::Error;
-use crate::learners::frozen::ValidationSettings;
+use crate::learners::frozen_cost::ValidationSettings;
 use crate::run::Algo;
 use crate::run::settings::{resolve_with, validation};
 
@@ -49,7 +49,7 @@ pub enum Start {
 /// Steps of cloning behind GAN-GCL's base policy in an environment.
 fn base_steps(env: &str) -> Result<usize, Error> {
     let algo = resolve_with("gan-gcl", env, &Value::Null)?;
-    Ok(algo.shared().map_or(0, |s| s.base_steps))
+    Ok(algo.base_steps())
 }
 
 /// Environments that are learned with the same numbers of demonstrations.
@@ -246,9 +246,9 @@ impl Cell<'_> {
             Start::Nothing => {
                 let budget = resolve_with("gail", self.env, &Value::Null)?;
                 settings["base_steps"] = 0.into();
-                if let Some(s) = budget.shared() {
-                    settings["iterations"] = s.iterations.into();
-                    settings["trajectories"] = s.trajectories.into();
+                if let Some(s) = budget.adversarial() {
+                    settings["iterations"] = s.generator.iterations.into();
+                    settings["trajectories"] = s.generator.trajectories.into();
                 }
             }
         }
@@ -295,8 +295,8 @@ mod tests {
                 .iter()
                 .find(|c| c.env == env && c.method.name == method)?;
             let algo = cell.algo().unwrap();
-            let s = algo.shared().unwrap();
-            Some((s.clone_steps, s.base_steps))
+            let s = algo.adversarial().unwrap();
+            Some((s.clone_steps, algo.base_steps()))
         };
         for env in ["hopper", "pendulum"] {
             let (_, base) = shared(env, "gan-gcl").unwrap();

@@ -27,8 +27,9 @@ use crate::bench::{
 };
 use crate::error::Error;
 use crate::evaluate::{FRESH, Options, episodes};
+use crate::learners::gcl_lqg::GclLqgSettings;
 use crate::report::{Multiple, trust_svg};
-use crate::run::{Algo, RunConfig, RunFolder, files};
+use crate::run::{RunConfig, RunFolder, files};
 
 /// Episodes that a learned policy is evaluated in.
 const EPISODES: usize = 100;
@@ -385,9 +386,9 @@ pub(super) fn run_cell(
         });
     let row = evaluation.rows.iter().rfind(|r| r.policy == algo.name());
     let solved = row.and_then(|r| r.success_rate);
-    let to_95 = match algo {
+    let to_95 = match worked.done.env_steps {
         // Cloning acts only once it is done.
-        Algo::Bc(_) | Algo::Ibc(_) => reached(evaluation.policy_return.mean).then_some(Milestone {
+        0 => reached(evaluation.policy_return.mean).then_some(Milestone {
             steps: 0,
             seconds: worked.done.seconds,
         }),
@@ -434,7 +435,7 @@ fn controllers(
     demonstrations: &Demonstrations,
     random_return: f64,
 ) -> Result<Option<ControllersResult>, Error> {
-    let Algo::GclLqg(settings) = &run.config().algo else {
+    let Some(settings) = run.config().algo.settings::<GclLqgSettings>() else {
         return Ok(None);
     };
     let metrics = run.metrics()?;

@@ -17,13 +17,15 @@ use crate::cost::{EnergyModel, StepCost};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::{
-    Certified, Comparison, Discriminator, Evaluation, Options, STAGES, Subject, Workers, evaluate,
+    Certified, Discriminator, Evaluation, Options, STAGES, Subject, Workers, evaluate,
 };
 use crate::expression::Formula;
-use crate::learners::{Learner, Task, bc::Bc};
+use crate::learners::Algorithm;
+use crate::learners::bc::BcSettings;
+use crate::learners::{Learner, Setup, bc::Bc};
 use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, Policy};
 use crate::run::settings::Override;
-use crate::run::{Algo, RunFolder, files, settings, weights};
+use crate::run::{RunFolder, files, settings, weights};
 
 /// Arguments of `costate evaluate`.
 #[derive(clap::Args)]
@@ -305,9 +307,10 @@ fn evaluate_into(
         .transpose()?
         .filter(|c| !c.knows_truth());
     let acting = |policy: &GaussianPolicy| Controller::of(Learned::Gaussian(policy), plan.choice);
-    let clone = match run.config().algo {
-        Algo::Bc(_) | Algo::Ppo(_) | Algo::Rl(_) => None,
-        _ => Some(acting(&cloned_baseline(
+    let algo = &run.config().algo;
+    let clone = match algo.entry().imitates() && algo.name() != BcSettings::NAME {
+        false => None,
+        true => Some(acting(&cloned_baseline(
             results,
             demonstrations,
             plan.options.workers,
@@ -319,28 +322,7 @@ fn evaluate_into(
         None => None,
     };
     let horizon = demonstrations.factory.spec().horizon;
-    let comparison = match &run.config().algo {
-        Algo::GanGcl(s) => Some(Comparison {
-            window: s.window,
-            beta: s.beta_for(horizon),
-        }),
-        Algo::Gcl(s) => Some(Comparison {
-            window: None,
-            beta: s.beta_for(horizon),
-        }),
-        Algo::GclLqg(s) => Some(Comparison {
-            window: None,
-            beta: s.beta_for(horizon),
-        }),
-        // AIRL's shaping is discounted, GAIL's c_θ is no energy.
-        Algo::Airl(_)
-        | Algo::Gail(_)
-        | Algo::Dagger(_)
-        | Algo::Bc(_)
-        | Algo::Ibc(_)
-        | Algo::Ppo(_)
-        | Algo::Rl(_) => None,
-    };
+    let comparison = algo.discrimination(horizon);
     let discriminator = match (comparison, &model) {
         (Some(comparison), Some(model)) => Some(Discriminator {
             model,
@@ -500,13 +482,9 @@ pub fn clone_of(
     output: Output,
 ) -> Result<GaussianPolicy, Error> {
     let env = &demonstrations.factory.spec().name;
-    let Algo::Bc(settings) = settings::resolve("bc", env, None, &[])? else {
-        return Err(Error::Failure(
-            "the settings of bc are not those of bc".into(),
-        ));
-    };
+    let settings = settings::resolve_typed(env, &[])?;
     let (trajectories, starts) = demonstrations.first(count);
-    let task = Task {
+    let setup = Setup {
         sealer: Sealer::unwatched(),
         starts: &starts,
         factory: &demonstrations.factory,
@@ -515,7 +493,7 @@ pub fn clone_of(
         seed,
         workers: 1,
     };
-    let mut learner = Bc::new(&settings, &task)?;
+    let mut learner = Bc::new(&settings, &setup)?;
     let mut counter = Counter::new(output, "bc", learner.iterations());
     for k in 0..learner.iterations() {
         workers.check()?;

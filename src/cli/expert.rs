@@ -8,8 +8,9 @@ use super::common::{EnvArgs, Output, interrupt_flag, parse_override, shown, work
 use super::train::{Asked, CHECKPOINT_EVERY, Worked, check_interval, work};
 use super::ui::number;
 use crate::error::Error;
+use crate::learners::rl::EXPERT;
 use crate::run::settings::{self, Override};
-use crate::run::{Algo, RunConfig, RunFolder, config};
+use crate::run::{RunConfig, RunFolder, config};
 use crate::shell;
 
 /// Arguments of `costate expert`.
@@ -98,7 +99,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 fn reopen(args: &Args) -> Result<RunFolder, Error> {
     let run = RunFolder::resume(args.output.as_deref().unwrap_or(Path::new("")))?;
     let own = run.config();
-    if !matches!(own.algo, Algo::Ppo(_)) {
+    if own.algo.name() != EXPERT {
         return Err(Error::Misuse(format!(
             "{}: a run of `costate train`; go on with `{}`",
             run.path().display(),
@@ -139,7 +140,7 @@ fn create(args: &Args, env: &str) -> Result<RunFolder, Error> {
     };
     let config = env_args.config(env)?;
     config.factory()?;
-    let algo = settings::resolve("ppo", env, args.config.as_deref(), &of_learner)?;
+    let algo = settings::resolve(EXPERT, env, args.config.as_deref(), &of_learner)?;
     let seed = args.seed.unwrap_or(0);
     let folder = args
         .output

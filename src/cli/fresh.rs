@@ -17,8 +17,8 @@ use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::Frozen;
 use crate::evaluate::frozen::{Against, Judged, Trained};
-use crate::learners::Task;
-use crate::learners::frozen::FrozenCostSettings;
+use crate::learners::Setup;
+use crate::learners::frozen_cost::FrozenCostSettings;
 use crate::policy::GaussianPolicy;
 use crate::run::{files, weights};
 
@@ -49,16 +49,16 @@ struct Judgement {
 
 impl Origin {
     /// Of a policy that is trained in the world of `task` on its true cost.
-    pub fn of(task: &Task) -> Result<Self, Error> {
-        let config = serde_json::to_vec(task.factory.config())
+    pub fn of(setup: &Setup) -> Result<Self, Error> {
+        let config = serde_json::to_vec(setup.factory.config())
             .map_err(|e| Error::Failure(format!("the environment cannot be shown: {e}")))?;
-        let mut starts = task.starts.iter().flat_map(|s| s.to_le_bytes()).collect();
-        let mut demonstrations = bytes_of(task.demonstrations);
+        let mut starts = setup.starts.iter().flat_map(|s| s.to_le_bytes()).collect();
+        let mut demonstrations = bytes_of(setup.demonstrations);
         demonstrations.append(&mut starts);
         Ok(Self {
             build: format!("{} {}", env!("CARGO_PKG_VERSION"), env!("COSTATE_NUMERICS")),
             world: disk::sha256(&config),
-            seed: task.seed,
+            seed: setup.seed,
             demonstrations: disk::sha256(&demonstrations),
             judged: None,
         })
@@ -83,7 +83,7 @@ impl Origin {
                 },
                 reference: disk::sha256(&reference),
             }),
-            ..Self::of(&against.task)?
+            ..Self::of(&against.setup)?
         })
     }
 }

@@ -7,8 +7,10 @@ use costate_envs::EnvConfig;
 use super::common::{Demonstrations, EnvArgs};
 use super::train::{Args, CHECKPOINT_EVERY, imitated};
 use crate::error::Error;
+use crate::learners::Algorithm;
+use crate::learners::rl::RlSettings;
 use crate::run::settings::{self, Override};
-use crate::run::{Algo, Composition, RunConfig, RunFolder, config};
+use crate::run::{Composition, RunConfig, RunFolder, config};
 
 /// Creates the folder of a new run.
 pub fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
@@ -32,11 +34,16 @@ pub fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error>
     let env = world(args, demonstrations.as_ref(), of_env)?;
     // Whether the costs fit the world is said before a folder is there.
     let loaded = cost.load(&env, Path::new(""))?;
-    let algo = settings::resolve("rl", &env.name, args.config.as_deref(), &of_learner)?;
-    let Algo::Rl(mut rl) = algo else {
+    let mut algo = settings::resolve(
+        RlSettings::NAME,
+        &env.name,
+        args.config.as_deref(),
+        &of_learner,
+    )?;
+    let Some(rl) = algo.settings_mut::<RlSettings>() else {
         return Err(Error::Failure("the settings of rl are not its own".into()));
     };
-    rl.temperature.get_or_insert(cost.temperature());
+    rl.entropy_weight.get_or_insert(cost.entropy_weight());
     rl.excess_weight
         .get_or_insert(f64::from(u8::from(loaded.overlooks_actions())));
     let seed = args.seed.unwrap_or(0);
@@ -58,7 +65,7 @@ pub fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error>
             env,
             demonstrations: reference,
             cost: Some(cost),
-            algo: Algo::Rl(rl),
+            algo,
             seed,
             checkpoint_every: args.checkpoint_every.unwrap_or(CHECKPOINT_EVERY),
             changes: Vec::new(),

@@ -14,10 +14,11 @@ use super::{diagnose, rl};
 use crate::audit;
 use crate::diagnose::{remark_on_ess, remark_on_lengths};
 use crate::error::Error;
-use crate::learners::Task;
+use crate::learners::rl::{EXPERT, RlSettings};
+use crate::learners::{Algorithm, Setup};
 use crate::lengths::Lengths;
 use crate::run::change::changed;
-use crate::run::settings::{self, Override};
+use crate::run::settings::{self, Explained, Override};
 use crate::run::train::{Outcome, train};
 use crate::run::{Algo, DemonstrationsRef, Progress, RunConfig, RunFolder, config};
 use crate::shell;
@@ -112,19 +113,19 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     };
     let learned = progress.finished;
     let mut frozen = None;
-    if let Algo::GanGcl(s) = &run.config().algo
+    if let Some(validation) = run.config().algo.validation()
         && let Some(demonstrations) = demonstrations
         && progress.finished
     {
         frozen = validate(
             &run,
             demonstrations,
-            &s.validation,
+            validation,
             workers,
             &interrupt,
             output,
         )?;
-        progress.finished = frozen.is_some() || s.validation.plan().is_empty();
+        progress.finished = frozen.is_some() || validation.plan().is_empty();
     }
     let summary = json!({
         "run": shown(run.path()),
@@ -175,11 +176,16 @@ fn print_config(args: &Args, output: Output) -> Result<(), Error> {
     let algo = settings::resolve(name, &env, args.config.as_deref(), &args.set)?;
     let all = settings::explained(&algo)?;
     output.result(&all, || {
-        let rows: Vec<Vec<String>> = all
-            .iter()
-            .map(|s| vec![s.key.clone(), s.value.to_string(), s.meaning.clone()])
-            .collect();
-        table(&["setting", "value", "meaning"], &rows)
+        let row = |s: &Explained| {
+            vec![
+                s.key.clone(),
+                s.value.to_string(),
+                s.expected.clone(),
+                s.meaning.clone(),
+            ]
+        };
+        let rows: Vec<Vec<String>> = all.iter().map(row).collect();
+        table(&["setting", "value", "may be", "meaning"], &rows)
     })
 }
 
@@ -263,16 +269,16 @@ fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
     let Some(algo) = &args.algo else {
         return Err(Error::Misuse(format!(
             "--algo is missing; there are {}",
-            Algo::NAMES.join(", ")
+            crate::learners::algorithm::names().join(", ")
         )));
     };
-    if algo == "ppo" {
+    if algo == EXPERT {
         return Err(Error::Misuse(
             "--algo ppo learns from the true cost, not from demonstrations; use `costate expert ENV`"
                 .into(),
         ));
     }
-    if algo == "rl" {
+    if algo == RlSettings::NAME {
         return rl::create(args);
     }
     if let Some(cost) = args.cost.first() {
@@ -339,8 +345,8 @@ fn reopen(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
         )));
     }
     let Some(imitated) = &own.demonstrations else {
-        return match own.algo {
-            Algo::Rl(_) => Ok((gone_on(run, args)?, None)),
+        return match own.algo.name() {
+            RlSettings::NAME => Ok((gone_on(run, args)?, None)),
             _ => Err(own.no_demonstrations()),
         };
     };
@@ -428,7 +434,7 @@ pub fn work(
         .map_or(0, |d| d.episodes);
     let (trajectories, starts) = demonstrations.map(|d| d.first(count)).unwrap_or_default();
     let (sealer, auditor) = audit::pair();
-    let task = Task {
+    let setup = Setup {
         sealer: &sealer,
         factory,
         demonstrations: &trajectories,
@@ -445,7 +451,7 @@ pub fn work(
     let config = run.config();
     let cost = config.cost.as_ref();
     let cost = cost.map(|c| c.load(&config.env, run.path())).transpose()?;
-    let mut learner = config.algo.learner(&task, cost)?;
+    let mut learner = config.algo.learner(&setup, cost)?;
     // What a learner does before its first iteration, such as cloning, is learning, too.
     let mut from = Progress {
         seconds: began.elapsed().as_secs_f64(),

@@ -21,14 +21,14 @@ use crate::evaluate::controller::Controller;
 use crate::evaluate::frozen::Against;
 use crate::evaluate::transfer::{Played, Standard, Transfer, on_true_cost, rows};
 use crate::evaluate::{Options, episodes};
-use crate::improve::{Improvement, SacSettings};
-use crate::learners::Task;
-use crate::learners::frozen::FrozenCostSettings;
+use crate::learners::Setup;
+use crate::learners::adversarial::AdversarialSettings;
+use crate::learners::frozen_cost::FrozenCostSettings;
+use crate::learners::rl::EXPERT;
 use crate::learners::rl::RlSettings;
-use crate::learners::sides::Shared;
 use crate::policy::Policy;
 use crate::run::settings::Override;
-use crate::run::{Algo, RunFolder, settings, weights};
+use crate::run::{RunFolder, settings, weights};
 use crate::shell;
 
 /// Where a run keeps what it found in variants.
@@ -101,10 +101,9 @@ pub fn recipe(run: &RunFolder, names: &[String], set: &[Override]) -> Result<RlS
     names
         .iter()
         .try_for_each(|name| variant_of(run, name).map(|_| ()))?;
-    match settings::resolve("ppo", &run.config().env.name, None, set)? {
-        Algo::Ppo(recipe) => Ok(recipe),
-        _ => Err(Error::Failure("the settings of ppo are not its own".into())),
-    }
+    let algo = settings::resolve(EXPERT, &run.config().env.name, None, set)?;
+    let own = algo.settings().cloned();
+    own.ok_or_else(|| Error::Failure(format!("the settings of {EXPERT} are not its own")))
 }
 
 /// Trains what is missing in one variant, plays everybody there and keeps the table; `None` if interrupted.
@@ -127,7 +126,7 @@ pub fn transfer(
     let folder = results.file(FOLDER).join(name);
     let imitated = run.config().imitated()?;
     let (trajectories, _) = demonstrations.first(imitated.episodes);
-    let task = Task {
+    let setup = Setup {
         sealer: Sealer::unwatched(),
         factory: &factory,
         demonstrations: &trajectories,
@@ -138,7 +137,7 @@ pub fn transfer(
         workers: 1,
     };
     tch::set_num_threads(1);
-    let Some(on_truth) = best_on_true_cost(&folder, name, &task, asked)? else {
+    let Some(on_truth) = best_on_true_cost(&folder, name, &setup, asked)? else {
         return Ok(None);
     };
     let mut played = Vec::new();
@@ -167,13 +166,13 @@ pub fn transfer(
     add(&rows::transferred(run.config().algo.name()), own);
     let standard = Standard::of(name, &played)?;
     let mut frozen = None;
-    if let Some(shared) = run.config().algo.shared() {
+    if let Some(shared) = run.config().algo.adversarial() {
         let reference: Vec<_> = played
             .iter()
             .filter(|p| p.policy == standard.reference.row())
             .flat_map(|p| p.episodes.iter().map(|e| e.trajectory.clone()))
             .collect();
-        let places = frozen_places(&folder, &shared, asked.recipe);
+        let places = frozen_places(&folder, shared, asked.recipe);
         let cost = run.weights(weights::COST)?;
         let cost = cost.unwrap_or_else(|| run.file(weights::COST));
         let fresh = OnFrozenCost {
@@ -182,7 +181,7 @@ pub fn transfer(
             cost: &|| Ok(EnergyModel::read(&cost)?.without_value()),
             policy: &policy,
             against: Against {
-                task,
+                setup,
                 reference: &reference,
                 expert_return: standard.reference_return,
                 random: &random,
@@ -226,13 +225,13 @@ pub fn transfer(
 fn best_on_true_cost(
     folder: &Path,
     name: &str,
-    task: &Task,
+    setup: &Setup,
     asked: Asked,
 ) -> Result<Option<PathBuf>, Error> {
     let places = places(
         folder,
         "true-cost",
-        asked.recipe.iterations,
+        asked.recipe.generator.iterations,
         asked.recipe.clone(),
     );
     let title = Title {
@@ -242,10 +241,10 @@ fn best_on_true_cost(
     };
     let train = |place: &Place<RlSettings>, watch: &Watch| {
         let (interrupted, advance) = (|| watch.interrupted(), || watch.advance(1));
-        on_true_cost(&place.settings, task, place.seed, &interrupted, &advance)
+        on_true_cost(&place.settings, setup, place.seed, &interrupted, &advance)
     };
     let pool = asked.plan.options.workers.pool();
-    let origin = Origin::of(task)?;
+    let origin = Origin::of(setup)?;
     let trained = train_missing(
         &places,
         &origin,
@@ -267,21 +266,15 @@ fn best_on_true_cost(
 /// Where fresh policies on the frozen cost go; trained as those on the true cost, so that only the cost differs.
 fn frozen_places(
     folder: &Path,
-    shared: &Shared,
+    shared: &AdversarialSettings,
     recipe: &RlSettings,
 ) -> Vec<Place<FrozenCostSettings>> {
     let own = FrozenCostSettings {
-        iterations: recipe.iterations,
-        trajectories: recipe.trajectories,
-        learning_rate_left: recipe.learning_rate_left,
+        generator: recipe.generator.clone(),
         entropy_weight: shared.entropy_weight,
         excess_weight: shared.excess_weight(),
-        policy: recipe.policy.clone(),
-        improvement: Improvement::Ppo,
-        ppo: recipe.ppo.clone(),
-        sac: SacSettings::default(),
     };
-    places(folder, "frozen-cost", recipe.iterations, own)
+    places(folder, "frozen-cost", recipe.generator.iterations, own)
 }
 
 /// Where fresh policies go that differ in their seeds only.

@@ -19,10 +19,11 @@ use crate::evaluate::Frozen;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::frozen::Against;
 use crate::improve::Improvement;
-use crate::learners::Task;
-use crate::learners::frozen::{FrozenCostSettings, ValidationSettings};
-use crate::learners::sides::Shared;
-use crate::run::{Algo, RunFolder, files, weights};
+use crate::learners::adversarial::AdversarialSettings;
+use crate::learners::frozen_cost::{FrozenCostSettings, ValidationSettings};
+use crate::learners::ibc::IbcSettings;
+use crate::learners::{Algorithm, Setup};
+use crate::run::{RunFolder, files, weights};
 use crate::shell;
 
 /// What `validation.json` holds.
@@ -126,9 +127,9 @@ pub fn validate_into(
     output: Output,
 ) -> Result<Option<Frozen>, Error> {
     let run = results.run();
-    let Some(shared) = run.config().algo.shared() else {
-        let why = match &run.config().algo {
-            Algo::Ibc(_) => "the energy of ibc is a policy's, not a cost of the task",
+    let Some(shared) = run.config().algo.adversarial() else {
+        let why = match run.config().algo.name() {
+            IbcSettings::NAME => "the energy of ibc is a policy's, not a cost of the task",
             _ => "it learns no cost",
         };
         return Err(Error::Misuse(format!(
@@ -140,7 +141,9 @@ pub fn validate_into(
     if settings.plan().is_empty() {
         return Ok(None);
     }
-    if shared.improvement == Improvement::Sac && settings.discounts.iter().any(|&d| d >= 1.0) {
+    if shared.generator.improvement == Improvement::Sac
+        && settings.discounts.iter().any(|&d| d >= 1.0)
+    {
         return Err(Error::Misuse(
             "validation.discounts holds 1, but this run's policies are improved by SAC, which needs discounts \
              below 1"
@@ -169,7 +172,7 @@ pub fn validate_into(
         cost: &|| Ok(EnergyModel::read(&cost)?),
         policy: &policy,
         against: Against {
-            task: Task {
+            setup: Setup {
                 sealer: Sealer::unwatched(),
                 factory,
                 demonstrations: &trajectories,
@@ -212,14 +215,15 @@ pub fn validate_into(
 pub fn places(
     folder: &Path,
     settings: &ValidationSettings,
-    shared: Shared,
+    shared: &AdversarialSettings,
 ) -> Vec<Place<FrozenCostSettings>> {
     let place = |(seed, discount)| {
-        let mut own = shared.fresh().with_discount(discount);
-        own.iterations = settings.iterations;
-        own.trajectories = settings.trajectories;
-        own.ppo.learning_rate = settings.learning_rate;
-        own.sac.learning_rate = settings.learning_rate;
+        let mut own = shared.fresh();
+        own.generator = own.generator.with_discount(discount);
+        own.generator.iterations = settings.iterations;
+        own.generator.trajectories = settings.trajectories;
+        own.generator.ppo.learning_rate = settings.learning_rate;
+        own.generator.sac.learning_rate = settings.learning_rate;
         Place {
             stem: folder.join(format!("fresh-{seed}-{discount}")),
             seed,
@@ -289,10 +293,9 @@ mod tests {
                 trajectories: 2,
                 learning_rate: 1e-3,
             };
-            let places = places(Path::new("x"), &settings, algo.shared().unwrap());
+            let places = places(Path::new("x"), &settings, algo.adversarial().unwrap());
             for (place, discount) in places.iter().zip(&settings.discounts) {
-                let own = &place.settings;
-                let used = own.improvement.discount(&own.ppo, &own.sac);
+                let used = place.settings.generator.discount();
                 assert_eq!(used, *discount, "{improvement}");
             }
         }

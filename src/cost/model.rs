@@ -4,6 +4,7 @@ use std::path::Path;
 
 use costate_envs::rng::Stream;
 use costate_envs::spec::Space;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -14,7 +15,7 @@ use crate::nn::{self, Computation, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 
 /// The family of c_θ and of the soft value V.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CostForm {
     /// tanh networks.
@@ -26,12 +27,13 @@ pub enum CostForm {
 }
 
 /// Settings of an [`EnergyModel`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CostSettings {
     /// Family of the cost and the soft value.
     pub form: CostForm,
     /// Units of each hidden layer (neural form).
+    #[schemars(inner(range(min = 1)))]
     pub hidden: Vec<usize>,
     /// Whether log Z depends on the start: log Z(s_0) = V(s_0) + b. Otherwise log Z = b.
     pub start_value: bool,
@@ -46,6 +48,7 @@ pub struct CostSettings {
     /// Weight w of w ‖u‖² beside the cost's function, u the action in half ranges (the torque penalty of Finn, Levine and
     /// Abbeel 2016, arXiv 1603.00448, equation 4). It is fixed: with nothing else to pay, actions have σ = (2w)^−½. 0 leaves it out.
     #[serde(default)]
+    #[schemars(range(min = 0.0))]
     pub action_penalty: f64,
 }
 

@@ -2,28 +2,33 @@
 
 use costate_envs::rng::Stream;
 use rand::RngExt;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::EnergyModel;
 use crate::batch::TrajectoryBatch;
+use crate::schema::resumable;
 
 /// Points at which the gradient penalty looks in one step.
 const POINTS: usize = 1024;
 
 /// Weights of the penalties; 0 leaves one out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Regularizers {
     /// Of E‖∂c/∂x‖² at points between demonstrations and samples: what makes a cost one that a fresh
     /// policy can be trained on.
     #[serde(default)]
+    #[schemars(range(min = 0.0), transform = resumable)]
     pub gradient_penalty: f64,
     /// Of E[((c_{t+1} − c_t) − (c_t − c_{t−1}))²] over demonstrations and samples: costs change at a constant rate.
     #[serde(default)]
+    #[schemars(range(min = 0.0), transform = resumable)]
     pub local_constant_rate: f64,
     /// Of E[max(0, c_t − c_{t−1} − 1)²] over demonstrations: for tasks that only ever progress.
     #[serde(default)]
+    #[schemars(range(min = 0.0), transform = resumable)]
     pub monotonic: f64,
 }
 

@@ -201,14 +201,14 @@ mod tests {
     #[test]
     fn advice_names_what_there_is() {
         let gcl = settings("gcl", &[]);
-        let all = gcl.raise(&["discriminator_steps", "cost_steps", "iterations"]);
+        let all = gcl.raise(&["cost_steps", "iterations"]);
         assert_eq!(
             in_words(&all),
             "raise cost_steps (now 4) or iterations (now 60)"
         );
         assert!(settings("airl", &[]).raise(&["beta"]).is_empty());
-        let one = settings("gan-gcl", &[("discriminator_steps", "1")]);
-        assert!(one.lower(&["discriminator_steps"]).is_empty());
+        let one = settings("gan-gcl", &[("cost_steps", "1")]);
+        assert!(one.lower(&["cost_steps"]).is_empty());
         assert!(gcl.to("cost_steps", 4).is_empty());
     }
 

@@ -4,7 +4,8 @@ use costate_demos::experts::{default_noise, experts_for};
 
 use super::Situation;
 use super::advice::Advice;
-use crate::run::Algo;
+use crate::learners::Algo;
+use crate::learners::algorithm::Cloning;
 
 /// What can be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,15 +81,14 @@ impl Kind {
 
     /// Whether a run of `algo` can have it.
     pub fn concerns(self, algo: &Algo) -> bool {
-        let rolls_out = algo.shared().is_some();
+        let rolls_out = algo.adversarial().is_some();
         match self {
-            Self::DeterministicExpert => {
-                matches!(algo, Algo::GanGcl(_) | Algo::Gcl(_) | Algo::Airl(_))
-            }
+            // Whose cost explains the density of the demonstrated actions.
+            Self::DeterministicExpert => algo.effective_samples().is_some(),
             Self::UnsolvedDemonstrations | Self::SingleDemonstration | Self::Diverged => true,
             // Others compare steps, or refuse such demonstrations.
-            Self::ShortDemonstrations => matches!(algo, Algo::GanGcl(_) | Algo::Gcl(_)),
-            Self::VagueClone => matches!(algo, Algo::Bc(_) | Algo::Dagger(_)),
+            Self::ShortDemonstrations => rolls_out && algo.discrimination(1).is_some(),
+            Self::VagueClone => algo.cloning() == Some(Cloning::Likelihood),
             Self::StarvedDiscriminator
             | Self::DiscriminatorHasWon
             | Self::NotMatched
@@ -120,7 +120,7 @@ impl Kind {
 
     /// What it means in a run.
     pub fn means(self, situation: &Situation) -> &'static str {
-        let by_steps = matches!(situation.config.algo, Algo::Airl(_) | Algo::Gail(_));
+        let by_steps = situation.config.algo.discrimination(1).is_none();
         match self {
             Self::DeterministicExpert => match Demonstrator::of(situation) {
                 Some(Demonstrator::Unknown) => {
@@ -180,7 +180,6 @@ impl Kind {
     /// What to change in a run.
     pub fn advice(self, situation: &Situation) -> Vec<Advice> {
         let settings = &situation.settings;
-        let steps = ["discriminator_steps", "cost_steps"];
         match self {
             Self::DeterministicExpert => {
                 let mut advice = settings.raise(&["policy.std_floor"]);
@@ -217,13 +216,13 @@ impl Kind {
             }
             Self::StarvedDiscriminator => {
                 let mut advice = settings.raise(&["cost_learning_rate"]);
-                advice.extend(settings.raise(&steps));
+                advice.extend(settings.raise(&["cost_steps"]));
                 advice.extend(settings.raise(&["iterations"]));
                 advice
             }
             Self::DiscriminatorHasWon => {
                 let mut advice = settings.raise(&["regularizers.gradient_penalty"]);
-                advice.extend(settings.lower(&steps));
+                advice.extend(settings.lower(&["cost_steps"]));
                 advice.extend(more_even(situation));
                 advice
             }
@@ -242,15 +241,15 @@ impl Kind {
             }
             Self::StillPolicy => settings.raise(&[
                 "ppo.learning_rate",
-                "ppo.kl_stop",
+                "ppo.target_kl",
                 "ppo.epochs",
                 "sac.learning_rate",
-                "sac.updates",
+                "sac.gradient_steps",
                 "trajectories",
             ]),
             Self::EntropyRunaway => {
                 let mut advice = settings.raise(&["iterations", "cost_learning_rate"]);
-                advice.extend(settings.raise(&steps));
+                advice.extend(settings.raise(&["cost_steps"]));
                 advice.extend(settings.lower(&["regularizers.gradient_penalty", "entropy_weight"]));
                 if !situation.starts_cloned() {
                     advice.extend(cloned_start(situation));
@@ -258,7 +257,8 @@ impl Kind {
                 advice
             }
             Self::BlindCritic => {
-                let mut advice = settings.raise(&["ppo.epochs", "sac.updates", "trajectories"]);
+                let mut advice =
+                    settings.raise(&["ppo.epochs", "sac.gradient_steps", "trajectories"]);
                 advice.extend(settings.lower(&["ppo.discount", "sac.discount"]));
                 advice
             }

@@ -16,7 +16,9 @@ use advice::{Settings, in_words};
 use course::Course;
 pub use kind::Kind;
 
-use crate::run::{Algo, RunConfig};
+use crate::learners::Algo;
+use crate::learners::algorithm::{Cloning, SampleShare};
+use crate::run::RunConfig;
 
 /// Something that keeps a run from succeeding.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -124,14 +126,14 @@ impl<'a> Situation<'a> {
 
     /// Sum of Adam's step sizes on the cost: no weight moves further.
     fn reach(&self) -> Option<f64> {
-        let s = self.config.algo.shared()?;
-        let steps = (s.iterations * s.cost_steps) as f64;
-        Some(s.cost_learning_rate * steps * 0.5 * (1.0 + s.learning_rate_left))
+        let s = self.config.algo.adversarial()?;
+        let steps = (s.generator.iterations * s.cost_steps) as f64;
+        Some(s.cost_learning_rate * steps * 0.5 * (1.0 + s.generator.learning_rate_end_factor))
     }
 
     /// Whether the algorithm tells policy and expert apart.
     fn is_adversarial(&self) -> bool {
-        self.config.algo.shared().is_some()
+        self.config.algo.adversarial().is_some()
     }
 }
 
@@ -229,10 +231,10 @@ fn clone(situation: &Situation, course: &Course) -> Option<Seen> {
         return Some((Kind::Diverged, seen));
     }
     let losses = course.values("loss");
-    match &situation.config.algo {
-        Algo::Bc(_) | Algo::Dagger(_) => {}
-        Algo::Ibc(s) => {
-            let guessing = (1.0 + s.negatives as f64).ln();
+    match situation.config.algo.cloning()? {
+        Cloning::Likelihood => {}
+        Cloning::Contrast(negatives) => {
+            let guessing = (1.0 + negatives as f64).ln();
             let thrown = |loss: &f64| *loss > guessing + MOST_ABOVE_GUESSING;
             if let Some(k) = losses.iter().position(thrown) {
                 let seen = format!(
@@ -242,7 +244,6 @@ fn clone(situation: &Situation, course: &Course) -> Option<Seen> {
                 return Some((Kind::Diverged, seen));
             }
         }
-        _ => return None,
     }
     if let (Some(first), Some(last)) = (losses.first(), course.median("loss", -0.1))
         && last > first + MOST_LOSS_GAINED
@@ -261,12 +262,11 @@ fn clone(situation: &Situation, course: &Course) -> Option<Seen> {
 
 /// Least effective sample size, as a share of the batch, that the cost's gradient should have.
 fn least_ess(algo: &Algo) -> Option<f64> {
-    match algo {
-        Algo::Gcl(_) => Some(LEAST_POOL_ESS),
-        Algo::GanGcl(_) | Algo::Airl(_) => Some(LEAST_ESS),
-        // GAIL's weights are those of steps, of which there are always enough.
-        _ => None,
-    }
+    // GAIL's weights are those of steps, of which there are always enough.
+    Some(match algo.effective_samples()? {
+        SampleShare::Pool => LEAST_POOL_ESS,
+        SampleShare::Batch => LEAST_ESS,
+    })
 }
 
 /// A remark for a training whose effective sample size is `ess` in iteration `k`, if that is alarmingly low.

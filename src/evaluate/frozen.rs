@@ -18,8 +18,8 @@ use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::learners::background::log_policy_steps;
-use crate::learners::frozen::{FrozenCost, FrozenCostSettings};
-use crate::learners::{Learner, Task};
+use crate::learners::frozen_cost::{FrozenCost, FrozenCostSettings};
+use crate::learners::{Learner, Setup};
 use crate::policy::GaussianPolicy;
 
 /// One fresh policy.
@@ -140,7 +140,7 @@ pub struct Judged<'a> {
 #[derive(Clone, Copy)]
 pub struct Against<'a> {
     /// Environment, demonstrations (which set the scales of observations) and the run's seed.
-    pub task: Task<'a>,
+    pub setup: Setup<'a>,
     /// Whom δ compares with: the demonstrations, or whoever does the task in a changed world.
     pub reference: &'a [Trajectory],
     /// Mean true return of the reference.
@@ -220,14 +220,14 @@ impl Judged<'_> {
         } = yardsticks;
         let began = Instant::now();
         let (sealer, auditor) = audit::pair();
-        let task = Task {
+        let setup = Setup {
             sealer: &sealer,
-            seed: derive_seed(self.against.task.seed, "validation", seed),
-            ..self.against.task
+            seed: derive_seed(self.against.setup.seed, "validation", seed),
+            ..self.against.setup
         };
-        let mut learner = FrozenCost::new(settings, self.cost, &task)?;
+        let mut learner = FrozenCost::new(settings, self.cost, &setup)?;
         let mut steps = 0;
-        for k in 0..settings.iterations {
+        for k in 0..settings.generator.iterations {
             if interrupted() {
                 return Ok(None);
             }
@@ -235,7 +235,7 @@ impl Judged<'_> {
             progress();
         }
         let seconds = began.elapsed().as_secs_f64();
-        let samples = learner.sample(settings.iterations)?;
+        let samples = learner.sample(settings.generator.iterations)?;
         let found = self.opinion(&samples.batch, &samples.log_density);
         let random_return = mean(&returns(self.against.random));
         let mean_return = mean(&auditor.open(&samples.audit)?.returns);
@@ -243,7 +243,7 @@ impl Judged<'_> {
         Ok(Some(Trained {
             report: FreshPolicy {
                 seed,
-                discount: settings.discount(),
+                discount: settings.generator.discount(),
                 soft_value: found.soft_value,
                 delta: (found.soft_value - expert.soft_value)
                     / (random_cost - expert.cost).abs().max(1e-9),

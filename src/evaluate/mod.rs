@@ -26,8 +26,7 @@ use crate::expression::Formula;
 pub use certificate::{Certificate, Certified};
 use controller::Controller;
 pub use cost::{
-    Comparison, Correlation, CostPoint, CostReport, Discriminator, DiscriminatorFigures,
-    check_finite,
+    Correlation, CostPoint, CostReport, Discriminator, DiscriminatorFigures, check_finite,
 };
 pub use frozen::Frozen;
 pub use groups::{Group, Groups};

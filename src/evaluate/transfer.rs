@@ -16,7 +16,7 @@ use crate::audit;
 use crate::cost::ComposedCost;
 use crate::error::Error;
 use crate::learners::rl::{Rl, RlSettings};
-use crate::learners::{Learner, Task};
+use crate::learners::{Learner, Setup};
 
 /// Who sets the scale's 1 in a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,19 +105,19 @@ pub struct TrueCostPolicy {
 /// Trains one policy on the true cost.
 pub fn on_true_cost(
     settings: &RlSettings,
-    task: &Task,
+    setup: &Setup,
     seed: u64,
     interrupted: &dyn Fn() -> bool,
     progress: &dyn Fn(),
 ) -> Result<Option<Trained<TrueCostPolicy>>, Error> {
     let began = Instant::now();
     let (sealer, auditor) = audit::pair();
-    let task = Task {
+    let setup = Setup {
         sealer: &sealer,
-        seed: derive_seed(task.seed, "true_cost", seed),
-        ..*task
+        seed: derive_seed(setup.seed, "true_cost", seed),
+        ..*setup
     };
-    let mut learner = Rl::new(settings, ComposedCost::truth(), &task)?;
+    let mut learner = Rl::new(settings, ComposedCost::truth(), &setup)?;
     let (mut steps, mut mean_return) = (0, f64::NEG_INFINITY);
     for k in 0..learner.iterations() {
         if interrupted() {

@@ -5,6 +5,7 @@ mod ppo;
 mod sac;
 
 use costate_envs::rng::stream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -16,7 +17,7 @@ pub use ppo::{Ppo, PpoSettings};
 pub use sac::{Sac, SacSettings};
 
 /// Which algorithm improves the policy.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Improvement {
     /// Proximal policy optimisation, on the newest rollouts.
@@ -58,7 +59,7 @@ pub struct ImproveReport {
     /// Mean norm of the policy's gradient before clipping.
     pub gradient_norm: f64,
     /// Weight of log π that was used.
-    pub temperature: f64,
+    pub entropy_weight: f64,
 }
 
 /// A policy's improver.
@@ -107,7 +108,7 @@ impl Improver {
                     .collect();
                 let report = ppo.improve(policy, batch, &soft_cost, behaviour, seed, iteration);
                 ImproveReport {
-                    temperature: objective.entropy_weight,
+                    entropy_weight: objective.entropy_weight,
                     ..report
                 }
             }
@@ -115,11 +116,11 @@ impl Improver {
         }
     }
 
-    /// Sets the share of the step size for the next steps.
-    pub fn slow_down(&mut self, share: f64) {
+    /// Sets the factor of the step size for the next steps.
+    pub fn scale_learning_rate(&mut self, factor: f64) {
         match self {
-            Self::Ppo(ppo) => ppo.slow_down(share),
-            Self::Sac(sac) => sac.slow_down(share),
+            Self::Ppo(ppo) => ppo.scale_learning_rate(factor),
+            Self::Sac(sac) => sac.scale_learning_rate(factor),
         }
     }
 

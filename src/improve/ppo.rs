@@ -2,6 +2,7 @@
 
 use costate_envs::rng::{Stream, stream};
 use rand::seq::SliceRandom;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -10,6 +11,7 @@ use super::{ImproveReport, kl_divergence};
 use crate::batch::TrajectoryBatch;
 use crate::nn::{self, Adam, AdamSettings, Mlp, StateDict, StateError};
 use crate::policy::{GaussianPolicy, Normalizer};
+use crate::schema::{fraction, open_unit, positive, resumable};
 
 /// No improvement step may move the policy further than this (mean KL divergence, nats). The clip bounds the
 /// gradient, not the step: a narrow policy (σ cloned from demonstrations) can leap in its first pass, before any
@@ -18,26 +20,35 @@ const MAX_KL: f64 = 1.0;
 const MAX_HALVINGS: usize = 20;
 
 /// Settings of [`Ppo`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PpoSettings {
     /// Discount γ of the improvement step.
+    #[schemars(transform = fraction)]
     pub discount: f64,
     /// Trace decay λ of the advantage estimate.
+    #[schemars(range(min = 0.0, max = 1.0), transform = resumable)]
     pub gae_lambda: f64,
     /// Clip range ε of the probability ratio.
+    #[schemars(transform = open_unit, transform = resumable)]
     pub clip: f64,
     /// Passes over the batch.
+    #[schemars(range(min = 1), transform = resumable)]
     pub epochs: usize,
     /// Steps in a minibatch.
+    #[schemars(range(min = 1), transform = resumable)]
     pub minibatch: usize,
     /// Adam's step size for the policy and the critic.
+    #[schemars(transform = positive, transform = resumable)]
     pub learning_rate: f64,
     /// Passes end once the policy has moved by this many nats (mean KL divergence).
-    pub kl_stop: f64,
+    #[schemars(transform = positive, transform = resumable)]
+    pub target_kl: f64,
     /// Gradients are clipped to this norm.
+    #[schemars(transform = positive, transform = resumable)]
     pub max_gradient_norm: f64,
     /// Units of each hidden layer of the critic.
+    #[schemars(inner(range(min = 1)))]
     pub critic_hidden: Vec<usize>,
 }
 
@@ -91,8 +102,8 @@ impl Ppo {
 
     /// One improvement step on the batch that `policy` collected.
     ///
-    /// `soft_cost` is c(s_t, a_t) + log π(a_t | s_t), `[S]`: minimising its sum maximises entropy at
-    /// temperature 1. `behaviour` is log π(a_t | s_t) of the policy before the step, `[S]`.
+    /// `soft_cost` is c(s_t, a_t) + log π(a_t | s_t), `[S]`: minimising its sum maximises entropy with
+    /// weight 1. `behaviour` is log π(a_t | s_t) of the policy before the step, `[S]`.
     pub fn improve(
         &mut self,
         policy: &GaussianPolicy,
@@ -230,9 +241,9 @@ impl Ppo {
         (targets, value_error)
     }
 
-    /// Sets the share of the step size for the next steps.
-    pub fn slow_down(&mut self, share: f64) {
-        let learning_rate = self.settings.learning_rate * share;
+    /// Sets the factor of the step size for the next steps.
+    pub fn scale_learning_rate(&mut self, factor: f64) {
+        let learning_rate = self.settings.learning_rate * factor;
         self.policy_optimizer.set_learning_rate(learning_rate);
         self.critic_optimizer.set_learning_rate(learning_rate);
     }
@@ -262,7 +273,7 @@ impl Ppo {
     }
 }
 
-/// Minimises E[max(−ρÂ, −clip(ρ, 1 ± ε)Â)] with ρ = π_new / π_old, until the KL divergence passes `kl_stop`; a step
+/// Minimises E[max(−ρÂ, −clip(ρ, 1 ± ε)Â)] with ρ = π_new / π_old, until the KL divergence passes `target_kl`; a step
 /// beyond [`MAX_KL`] is halved until it is within, as in the line search of TRPO (Schulman et al. 2015, appendix C).
 fn improve_policy(
     settings: &PpoSettings,
@@ -288,7 +299,7 @@ fn improve_policy(
         }
         epochs += 1;
         kl = kl_divergence(policy, batch, &targets.old_log_density);
-        if kl > settings.kl_stop {
+        if kl > settings.target_kl {
             break;
         }
     }
@@ -309,7 +320,7 @@ fn improve_policy(
         value_error: f64::NAN,
         passes: f64::from(epochs),
         gradient_norm: norms / f64::from(updates.max(1)),
-        temperature: 1.0,
+        entropy_weight: 1.0,
     }
 }
 

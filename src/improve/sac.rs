@@ -1,13 +1,14 @@
 //! Soft actor-critic (Haarnoja et al. 2018, arXiv 1812.05905) of cost minus entropy, from replayed rollouts.
 //!
-//! Costs instead of rewards: Q(s, a) is the soft cost to go, and of two critics the dearer counts. The cost may
-//! change between iterations: it is asked anew for everything that is replayed.
+//! Costs instead of rewards: Q(s, a) is the soft cost-to-go, so of two critics the larger (pessimistic) one counts.
+//! The cost may change between iterations: it is evaluated afresh on everything that is replayed.
 
 use std::collections::VecDeque;
 
 use costate_envs::rng::{Stream, stream};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -15,27 +16,35 @@ use super::{ImproveReport, Objective, kl_divergence};
 use crate::batch::TrajectoryBatch;
 use crate::nn::{Adam, AdamSettings, Mlp, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer};
+use crate::schema::{fraction, open_unit, positive, resumable};
 
 /// Settings of [`Sac`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SacSettings {
-    /// Discount γ.
+    /// Discount γ of the improvement step.
+    #[schemars(transform = open_unit)]
     pub discount: f64,
     /// Gradient steps an iteration.
-    pub updates: usize,
-    /// Transitions in a step.
+    #[schemars(range(min = 1), transform = resumable)]
+    pub gradient_steps: usize,
+    /// Transitions in a minibatch.
+    #[schemars(range(min = 1), transform = resumable)]
     pub minibatch: usize,
     /// Adam's step size for the policy and the critics.
+    #[schemars(transform = positive, transform = resumable)]
     pub learning_rate: f64,
-    /// Share by which the target critics follow in each step.
-    pub target_rate: f64,
+    /// Coefficient τ of the target critics' exponential average.
+    #[schemars(transform = fraction, transform = resumable)]
+    pub tau: f64,
     /// Iterations whose rollouts are replayed.
-    pub replay: usize,
+    #[schemars(range(min = 1))]
+    pub replay_iterations: usize,
     /// Units of each hidden layer of the critics.
+    #[schemars(inner(range(min = 1)))]
     pub critic_hidden: Vec<usize>,
-    /// Entropy to hold, nats an action dimension in units of half the range, by adapting the temperature, which starts
-    /// at the learner's own weight of the entropy; null leaves it there.
+    /// Entropy to hold, nats an action dimension in units of half the range, by adapting the entropy weight, which
+    /// starts at the learner's own; null leaves it there.
     pub target_entropy: Option<f64>,
 }
 
@@ -44,18 +53,18 @@ impl Default for SacSettings {
     fn default() -> Self {
         Self {
             discount: 0.97,
-            updates: 300,
+            gradient_steps: 300,
             minibatch: 256,
             learning_rate: 1e-3,
-            target_rate: 0.01,
-            replay: 20,
+            tau: 0.01,
+            replay_iterations: 20,
             critic_hidden: vec![64, 64],
             target_entropy: None,
         }
     }
 }
 
-/// Two critics with their targets, a temperature and a replay memory.
+/// Two critics with their targets, an entropy weight and a replay memory.
 #[derive(Debug)]
 pub struct Sac {
     settings: SacSettings,
@@ -65,9 +74,9 @@ pub struct Sac {
     targets: [Mlp; 2],
     /// Q = mean + std · network.
     scale: Option<Scale>,
-    /// log of the temperature as a multiple of the learner's weight of the entropy.
-    log_temperature: f64,
-    /// Adam's step size in this iteration, also the temperature's.
+    /// log of the entropy weight as a multiple of the learner's own.
+    log_multiplier: f64,
+    /// Adam's step size in this iteration, also the entropy weight's.
     learning_rate: f64,
     policy_optimizer: Adam,
     critic_optimizer: Adam,
@@ -121,7 +130,7 @@ impl Sac {
             critics,
             targets,
             scale: None,
-            log_temperature: 0.0,
+            log_multiplier: 0.0,
             learning_rate: settings.learning_rate,
             replay: VecDeque::new(),
         }
@@ -138,7 +147,7 @@ impl Sac {
         seed: u64,
         iteration: usize,
     ) -> ImproveReport {
-        if self.replay.len() == self.settings.replay.max(1) {
+        if self.replay.len() == self.settings.replay_iterations.max(1) {
             self.replay.pop_front();
         }
         self.replay.push_back(batch.shallow_clone());
@@ -148,7 +157,7 @@ impl Sac {
         let mut rng = stream(seed, "sac", iteration as u64);
         let rows = memory.cost.size()[0];
         let mut norms = 0.0;
-        for _ in 0..self.settings.updates {
+        for _ in 0..self.settings.gradient_steps {
             let drawn: Vec<i64> = (0..self.settings.minibatch)
                 .map(|_| rng.random_range(0..rows))
                 .collect();
@@ -171,7 +180,7 @@ impl Sac {
                 norms += self.step_policy(policy, &memory, &drawn, objective, &mut rng);
             }
             for (target, critic) in self.targets.iter().zip(&self.critics) {
-                follow(target, critic, self.settings.target_rate);
+                follow(target, critic, self.settings.tau);
             }
         }
         let entropy = tch::no_grad(|| policy.distribution(&batch.observations).entropy());
@@ -179,15 +188,16 @@ impl Sac {
             kl: kl_divergence(policy, batch, behaviour),
             entropy: entropy.mean(Kind::Double).double_value(&[]),
             value_error,
-            passes: self.settings.updates as f64 * self.settings.minibatch as f64 / rows as f64,
-            gradient_norm: norms / self.settings.updates.max(1) as f64,
-            temperature: self.temperature(objective),
+            passes: self.settings.gradient_steps as f64 * self.settings.minibatch as f64
+                / rows as f64,
+            gradient_norm: norms / self.settings.gradient_steps.max(1) as f64,
+            entropy_weight: self.entropy_weight(objective),
         }
     }
 
-    fn temperature(&self, objective: &Objective) -> f64 {
+    fn entropy_weight(&self, objective: &Objective) -> f64 {
         // The multiple stays 1 unless there is an entropy to hold.
-        self.log_temperature.exp() * objective.entropy_weight
+        self.log_multiplier.exp() * objective.entropy_weight
     }
 
     fn critic_inputs(&self, observations: &Tensor, actions: &Tensor) -> Tensor {
@@ -252,8 +262,8 @@ impl Sac {
         (actions, log_density)
     }
 
-    /// The dearer of two critics, in their units, `[N]`.
-    fn dearer(networks: &[Mlp; 2], inputs: &Tensor) -> Tensor {
+    /// max of the two critics (the pessimistic estimate of a cost), in their units, `[N]`.
+    fn pessimistic(networks: &[Mlp; 2], inputs: &Tensor) -> Tensor {
         let [a, b] = networks;
         a.forward(inputs).maximum(&b.forward(inputs)).squeeze_dim(1)
     }
@@ -272,16 +282,16 @@ impl Sac {
             let pick = |t: &Tensor| t.index_select(0, rows);
             let next = pick(&memory.next_observations);
             let (actions, log_density) = Self::act(policy, &next, rng);
-            let q = Self::dearer(&self.targets, &self.critic_inputs(&next, &actions));
+            let q = Self::pessimistic(&self.targets, &self.critic_inputs(&next, &actions));
             let future: Tensor =
-                q.to_kind(Kind::Double) * std + mean + log_density * self.temperature(objective);
+                q.to_kind(Kind::Double) * std + mean + log_density * self.entropy_weight(objective);
             let target: Tensor =
                 pick(&memory.cost) + future * pick(&memory.alive) * self.settings.discount;
             ((target - mean) / std).to_kind(Kind::Float)
         })
     }
 
-    /// Descends E[α log π(a | s) + max Q(s, a)], and moves the temperature towards the target entropy.
+    /// Descends E[α log π(a | s) + max Q(s, a)], and moves the entropy weight towards the target entropy.
     fn step_policy(
         &mut self,
         policy: &GaussianPolicy,
@@ -292,8 +302,8 @@ impl Sac {
     ) -> f64 {
         let observations = memory.observations.index_select(0, rows);
         let (actions, log_density) = Self::act(policy, &observations, rng);
-        let q = Self::dearer(&self.critics, &self.critic_inputs(&observations, &actions));
-        let entropy_cost = &log_density * (self.temperature(objective) / self.scale().std);
+        let q = Self::pessimistic(&self.critics, &self.critic_inputs(&observations, &actions));
+        let entropy_cost = &log_density * (self.entropy_weight(objective) / self.scale().std);
         let loss: Tensor = entropy_cost + q.to_kind(Kind::Double);
         let norm = self.policy_optimizer.step(&loss.mean(Kind::Double));
         if let Some(target) = self.settings.target_entropy {
@@ -302,7 +312,7 @@ impl Sac {
             let units: f64 = half_range.iter().map(|h| f64::from(*h).ln()).sum();
             let log_density = log_density.mean(Kind::Double).double_value(&[]) + units;
             let missing = log_density + target * half_range.len() as f64;
-            self.log_temperature += self.learning_rate * missing;
+            self.log_multiplier += self.learning_rate * missing;
         }
         norm
     }
@@ -326,14 +336,14 @@ impl Sac {
         variance(&miss) / variance(&target).max(1e-12)
     }
 
-    /// Sets the share of the step size for the next steps.
-    pub fn slow_down(&mut self, share: f64) {
-        self.learning_rate = self.settings.learning_rate * share;
+    /// Sets the factor of the step size for the next steps.
+    pub fn scale_learning_rate(&mut self, factor: f64) {
+        self.learning_rate = self.settings.learning_rate * factor;
         self.policy_optimizer.set_learning_rate(self.learning_rate);
         self.critic_optimizer.set_learning_rate(self.learning_rate);
     }
 
-    /// Adds critics, optimisers, temperature and what is replayed to `state`.
+    /// Adds critics, optimisers, entropy weight and what is replayed to `state`.
     pub fn save(&self, state: &mut StateDict) {
         for (i, (critic, target)) in self.critics.iter().zip(&self.targets).enumerate() {
             state.extend(critic.named(&format!("critic.{i}.")));
@@ -343,7 +353,7 @@ impl Sac {
             mean: 0.0,
             std: -1.0,
         });
-        state.insert_numbers("sac", &[scale.mean, scale.std, self.log_temperature]);
+        state.insert_numbers("sac", &[scale.mean, scale.std, self.log_multiplier]);
         self.policy_optimizer.save("policy_adam.", state);
         self.critic_optimizer.save("critic_adam.", state);
         state.insert_numbers("replay.count", &[self.replay.len() as f64]);
@@ -365,7 +375,7 @@ impl Sac {
             mean: numbers[0],
             std: numbers[1],
         });
-        self.log_temperature = numbers[2];
+        self.log_multiplier = numbers[2];
         self.policy_optimizer.load("policy_adam.", state)?;
         self.critic_optimizer.load("critic_adam.", state)?;
         let count = state.scalar("replay.count")? as usize;
@@ -376,11 +386,11 @@ impl Sac {
     }
 }
 
-/// target ← (1 − share) target + share network.
-fn follow(target: &Mlp, network: &Mlp, share: f64) {
+/// target ← (1 − τ) target + τ network.
+fn follow(target: &Mlp, network: &Mlp, tau: f64) {
     tch::no_grad(|| {
         for (mut t, n) in target.parameters().into_iter().zip(network.parameters()) {
-            let moved: Tensor = &t * (1.0 - share) + n * share;
+            let moved: Tensor = &t * (1.0 - tau) + n * tau;
             t.copy_(&moved);
         }
     });

@@ -6,34 +6,63 @@
 use costate_envs::Trajectory;
 use costate_envs::rng::stream;
 use rand::seq::SliceRandom;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::kept::Kept;
-use super::{Learner, Report, Task, learning_rate_share, split_held_out};
+use super::algorithm::{Algorithm, Cloning};
+use super::best_so_far::BestSoFar;
+use super::{Learner, Report, Setup, learning_rate_factor, split_held_out};
 use crate::batch::TrajectoryBatch;
-use crate::cost::EnergyModel;
+use crate::cost::{ComposedCost, EnergyModel};
 use crate::error::Error;
+use crate::metric::Metric;
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
+use crate::schema::{fraction, positive, proper_fraction, resumable};
 
 /// Settings of [`Bc`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BcSettings {
     /// Passes over the demonstrations.
+    #[schemars(range(min = 1), transform = resumable)]
     pub iterations: usize,
     /// Steps in a minibatch.
+    #[schemars(range(min = 1), transform = resumable)]
     pub minibatch: usize,
     /// Adam's step size.
+    #[schemars(transform = positive, transform = resumable)]
     pub learning_rate: f64,
-    /// Share of the step size that is left in the last pass; it falls linearly.
+    /// Factor of the step size in the last pass; it falls linearly from 1.
     #[serde(default = "super::one")]
-    pub learning_rate_left: f64,
+    #[schemars(transform = fraction, transform = resumable)]
+    pub learning_rate_end_factor: f64,
     /// Share of the episodes held out to choose the weights; 0 keeps the last ones.
+    #[schemars(transform = proper_fraction)]
     pub held_out: f64,
     /// The policy.
     pub policy: PolicySettings,
+}
+
+impl Algorithm for BcSettings {
+    const NAME: &'static str = "bc";
+    const DEFAULTS: &'static str = include_str!("../../assets/settings/bc.json");
+
+    fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
+        Ok(Box::new(Bc::new(self, setup)?))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.policy.check_initial()
+    }
+
+    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        vec![("learning_rate", self.learning_rate)]
+    }
+
+    fn cloning(&self) -> Option<Cloning> {
+        Some(Cloning::Likelihood)
+    }
 }
 
 /// The learner.
@@ -42,16 +71,16 @@ pub struct Bc {
     seed: u64,
     train: TrajectoryBatch,
     held_out: Option<TrajectoryBatch>,
-    policy: Kept<GaussianPolicy>,
+    policy: BestSoFar<GaussianPolicy>,
 }
 
 impl Learner for Bc {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let s = &self.settings;
-        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
+        let factor = learning_rate_factor(s.learning_rate_end_factor, k, s.iterations);
         let policy = &mut self.policy;
-        policy.optimizer.set_learning_rate(s.learning_rate * left);
-        let train_loss = clone_pass(
+        policy.optimizer.set_learning_rate(s.learning_rate * factor);
+        let train_loss = fit_pass(
             &policy.current,
             &mut policy.optimizer,
             &self.train,
@@ -62,9 +91,12 @@ impl Learner for Bc {
         let held_out = self.held_out.as_ref();
         let held_out_loss = held_out.map(|b| negative_log_likelihood(&policy.current, b));
         policy.offer(held_out_loss, k)?;
-        let mut diagnostics = vec![("loss", train_loss)];
-        diagnostics.extend(held_out_loss.map(|loss| ("held_out_loss", loss)));
-        diagnostics.push(("policy_std", policy.current.mean_std(&self.train.starts)));
+        let mut diagnostics = vec![(Metric::Loss, train_loss)];
+        diagnostics.extend(held_out_loss.map(|loss| (Metric::HeldOutLoss, loss)));
+        diagnostics.push((
+            Metric::PolicyStd,
+            policy.current.mean_std(&self.train.starts),
+        ));
         Ok(Report {
             diagnostics,
             env_steps: 0,
@@ -95,12 +127,12 @@ impl Learner for Bc {
 
 impl Bc {
     /// A learner at its start.
-    pub fn new(settings: &BcSettings, task: &Task) -> Result<Self, Error> {
-        let spec = task.factory.spec();
-        let (held_out, train) = split_held_out(task.demonstrations, settings.held_out);
-        let normalizer = Normalizer::fit(spec.observation.dim(), &[task.demonstrations]);
+    pub fn new(settings: &BcSettings, setup: &Setup) -> Result<Self, Error> {
+        let spec = setup.factory.spec();
+        let (held_out, train) = split_held_out(setup.demonstrations, settings.held_out);
+        let normalizer = Normalizer::fit(spec.observation.dim(), &[setup.demonstrations]);
         let policy = || {
-            let mut rng = stream(task.seed, "policy_weights", 0);
+            let mut rng = stream(setup.seed, "policy_weights", 0);
             let scale = ActionScale::of(spec);
             GaussianPolicy::new(
                 &spec.name,
@@ -112,32 +144,32 @@ impl Bc {
         };
         Ok(Self {
             settings: settings.clone(),
-            seed: task.seed,
+            seed: setup.seed,
             train: TrajectoryBatch::new(train)
                 .ok_or_else(|| Error::Misuse("no demonstrations to clone".into()))?,
             held_out: TrajectoryBatch::new(held_out),
-            policy: Kept::new([policy(), policy()], settings.learning_rate),
+            policy: BestSoFar::new([policy(), policy()], settings.learning_rate),
         })
     }
 }
 
 /// `passes` of maximum likelihood with usual settings: how other learners warm a policy up, or fit the
 /// demonstrations' density.
-pub fn clone(policy: &GaussianPolicy, batch: &TrajectoryBatch, passes: usize, seed: u64) {
+pub fn fit(policy: &GaussianPolicy, batch: &TrajectoryBatch, passes: usize, seed: u64) {
     let adam = AdamSettings {
         learning_rate: 1e-3,
         max_gradient_norm: None,
     };
     let mut optimizer = Adam::new(adam, policy.parameters());
     for pass in 0..passes {
-        clone_pass(policy, &mut optimizer, batch, 256, seed, pass);
+        fit_pass(policy, &mut optimizer, batch, 256, seed, pass);
     }
 }
 
 /// Maximum likelihood with a fifth of the demonstrations held out, for `steps` steps whose size falls to a
 /// thirtieth; `policy` ends with the weights that were the most likely on the held-out ones, so that its σ is
 /// honest where the demonstrations are few.
-pub fn clone_held_out(
+pub fn fit_held_out(
     policy: &mut GaussianPolicy,
     demonstrations: &[Trajectory],
     steps: usize,
@@ -191,7 +223,7 @@ pub fn clone_held_out(
 
 /// One pass of maximum likelihood over the steps of a batch, in an order of its own for every `k`.
 /// Returns the mean −log π(a | s) seen.
-pub(super) fn clone_pass(
+pub(super) fn fit_pass(
     policy: &GaussianPolicy,
     optimizer: &mut Adam,
     batch: &TrajectoryBatch,

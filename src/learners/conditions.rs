@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use costate_envs::rng::stream;
 use nalgebra::{DMatrix, DVector};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fusion::{Fusion, Rollouts};
@@ -19,6 +20,7 @@ use crate::cost::{EnergyModel, Expansion};
 use crate::error::Error;
 use crate::lqg::{Controller, Dynamics, Joint, Mixture, Path, Problem, Quadratic, Scales, improve};
 use crate::nn::{self, StateDict, StateError};
+use crate::schema::{positive, resumable};
 
 /// Most transitions that a mixture is fitted to; of more, every second, third, … counts.
 const MOST_ROWS: usize = 4000;
@@ -30,7 +32,7 @@ const ROUNDS: usize = 20;
 const BOUND_RANGE: [f64; 2] = [0.1, 2.0];
 
 /// What controllers start as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FirstController {
     /// A linear Gaussian fitted to the demonstrations from the same start, step by step.
@@ -40,18 +42,22 @@ pub enum FirstController {
 }
 
 /// Settings of [`Conditions`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ControllerSettings {
     /// What they start as.
     pub first: FirstController,
     /// σ of that noise, and the least σ of what is fitted to the demonstrations, in half ranges.
+    #[schemars(transform = positive)]
     pub noise_std: f64,
     /// Bound on the KL divergence of a step, nats a time step.
+    #[schemars(transform = positive, transform = resumable)]
     pub kl_step: f64,
     /// Components of the mixture behind the dynamics' prior.
+    #[schemars(range(min = 1))]
     pub clusters: usize,
     /// Weight of the prior in a fit, in rollouts.
+    #[schemars(transform = positive)]
     pub prior_strength: f64,
 }
 

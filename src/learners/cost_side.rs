@@ -7,15 +7,6 @@ use crate::batch::TrajectoryBatch;
 use crate::cost::{EnergyModel, Regularizers};
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
 
-/// How a [`CostSide`] learns.
-#[derive(Debug, Clone, Copy)]
-pub struct CostSideSettings<'a> {
-    /// Penalties on it.
-    pub regularizers: &'a Regularizers,
-    /// Adam's step size.
-    pub learning_rate: f64,
-}
-
 /// A cost in the making.
 pub struct CostSide {
     /// The cost so far.
@@ -27,15 +18,16 @@ pub struct CostSide {
 }
 
 impl CostSide {
-    /// A side about `model`; `more` are weights that learn with it.
+    /// A side about `model` with Adam's step size; `more` are weights that learn with it.
     pub fn new(
-        settings: CostSideSettings,
         model: EnergyModel,
-        demonstrations: &TrajectoryBatch,
+        learning_rate: f64,
+        regularizers: Regularizers,
+        demonstrations: TrajectoryBatch,
         more: Vec<Tensor>,
     ) -> Self {
         let adam = AdamSettings {
-            learning_rate: settings.learning_rate,
+            learning_rate,
             max_gradient_norm: None,
         };
         let mut weights = model.parameters();
@@ -43,15 +35,16 @@ impl CostSide {
         Self {
             optimizer: Adam::new(adam, weights),
             model,
-            regularizers: *settings.regularizers,
-            learning_rate: settings.learning_rate,
-            demonstrations: demonstrations.shallow_clone(),
+            regularizers,
+            learning_rate,
+            demonstrations,
         }
     }
 
-    /// Sets the share of the learning rate for the next steps.
-    pub fn slow_down(&mut self, share: f64) {
-        self.optimizer.set_learning_rate(self.learning_rate * share);
+    /// Sets the factor of the step size for the next steps.
+    pub fn scale_learning_rate(&mut self, factor: f64) {
+        self.optimizer
+            .set_learning_rate(self.learning_rate * factor);
     }
 
     /// One step down `loss` plus the penalties. Returns the gradient's norm.

@@ -11,38 +11,68 @@ use costate_envs::rng::{derive_seed, stream};
 use costate_envs::rollout::RolloutPool;
 use costate_envs::{End, EnvFactory, Trajectory};
 use rand::RngExt;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::bc::clone_pass;
-use super::{Learner, Report, Task, diverged};
+use super::algorithm::{Algorithm, Cloning};
+use super::bc::fit_pass;
+use super::{Learner, Report, Setup, diverged};
 use crate::audit::{Audit, Sealer};
 use crate::batch::TrajectoryBatch;
-use crate::cost::EnergyModel;
+use crate::cost::{ComposedCost, EnergyModel};
 use crate::error::Error;
+use crate::metric::Metric;
 use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
+use crate::schema::{positive, resumable};
 
 /// Settings of [`Dagger`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DaggerSettings {
     /// Rounds of acting, labelling and cloning.
+    #[schemars(range(min = 1), transform = resumable)]
     pub iterations: usize,
     /// Episodes acted and labelled a round.
+    #[schemars(range(min = 1))]
     pub episodes: usize,
     /// The expert to ask: a name or a path as `costate record --expert` takes it; null for the
     /// demonstrations' own.
     pub expert: Option<String>,
     /// p: the expert acts in a share p^k of round k's steps.
+    #[schemars(range(min = 0.0, max = 1.0), transform = resumable)]
     pub expert_share: f64,
     /// Passes over all data a round.
+    #[schemars(range(min = 1))]
     pub passes: usize,
     /// Steps in a minibatch.
+    #[schemars(range(min = 1), transform = resumable)]
     pub minibatch: usize,
     /// Adam's step size.
+    #[schemars(transform = positive, transform = resumable)]
     pub learning_rate: f64,
     /// The policy.
     pub policy: PolicySettings,
+}
+
+impl Algorithm for DaggerSettings {
+    const NAME: &'static str = "dagger";
+    const DEFAULTS: &'static str = include_str!("../../assets/settings/dagger.json");
+
+    fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
+        Ok(Box::new(Dagger::new(self, setup)?))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.policy.check_initial()
+    }
+
+    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        vec![("learning_rate", self.learning_rate)]
+    }
+
+    fn cloning(&self) -> Option<Cloning> {
+        Some(Cloning::Likelihood)
+    }
 }
 
 /// The learner.
@@ -78,16 +108,16 @@ impl Learner for Dagger {
         let mut loss = 0.0;
         for pass in k * s.passes..(k + 1) * s.passes {
             let optimizer = &mut self.optimizer;
-            loss = clone_pass(&self.policy, optimizer, &all, s.minibatch, self.seed, pass);
+            loss = fit_pass(&self.policy, optimizer, &all, s.minibatch, self.seed, pass);
         }
         if !self.policy.is_finite() {
             return Err(diverged(k));
         }
         Ok(Report {
             diagnostics: vec![
-                ("loss", loss),
-                ("labelled_steps", all.steps() as f64),
-                ("policy_std", self.policy.mean_std(&all.starts)),
+                (Metric::Loss, loss),
+                (Metric::LabelledSteps, all.steps() as f64),
+                (Metric::PolicyStd, self.policy.mean_std(&all.starts)),
             ],
             env_steps,
             audit,
@@ -172,10 +202,10 @@ impl Learner for Dagger {
 
 impl Dagger {
     /// A learner at its start.
-    pub fn new(settings: &DaggerSettings, task: &Task) -> Result<Self, Error> {
-        let spec = task.factory.spec();
-        let name = settings.expert.as_deref().unwrap_or(task.expert);
-        let expert = ExpertDesign::new(task.factory, Some(name), None).map_err(|e| {
+    pub fn new(settings: &DaggerSettings, setup: &Setup) -> Result<Self, Error> {
+        let spec = setup.factory.spec();
+        let name = settings.expert.as_deref().unwrap_or(setup.expert);
+        let expert = ExpertDesign::new(setup.factory, Some(name), None).map_err(|e| {
             Error::Misuse(format!(
                 "DAgger needs an expert to ask: {e}; name one with --set expert=NAME"
             ))
@@ -183,9 +213,9 @@ impl Dagger {
         let policy = GaussianPolicy::new(
             &spec.name,
             &settings.policy,
-            Normalizer::fit(spec.observation.dim(), &[task.demonstrations]),
+            Normalizer::fit(spec.observation.dim(), &[setup.demonstrations]),
             ActionScale::of(spec),
-            &mut stream(task.seed, "policy_weights", 0),
+            &mut stream(setup.seed, "policy_weights", 0),
         );
         let adam = AdamSettings {
             learning_rate: settings.learning_rate,
@@ -193,13 +223,13 @@ impl Dagger {
         };
         Ok(Self {
             settings: settings.clone(),
-            seed: task.seed,
-            factory: task.factory.clone(),
-            pool: RolloutPool::new(task.workers),
-            sealer: task.sealer.clone(),
+            seed: setup.seed,
+            factory: setup.factory.clone(),
+            pool: RolloutPool::new(setup.workers),
+            sealer: setup.sealer.clone(),
             expert,
-            data: task.demonstrations.to_vec(),
-            demonstrations: task.demonstrations.len(),
+            data: setup.demonstrations.to_vec(),
+            demonstrations: setup.demonstrations.len(),
             optimizer: Adam::new(adam, policy.parameters()),
             policy,
         })

@@ -4,29 +4,29 @@
 //! demonstrated pairs from the policy's; the policy is paid by what D thinks of it, plus λ times its
 //! entropy. c_θ is no cost in the sense of the other learners: at the optimum D = ½ it is constant.
 
-use costate_envs::rng::stream;
+use costate_envs::rng::Stream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::background::log_policy_steps;
-use super::cost_side::CostSide;
-use super::generator::Generator;
-use super::report::DiscriminatorReport;
-use super::sides::{Shared, Sides, shared};
-use super::transitions::Transitions;
-use super::{Learner, Report, Task, learning_rate_share};
+use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
+use super::algorithm::Algorithm;
+use super::discriminator_report::DiscriminatorReport;
+use super::generator::Sampled;
+use super::transitions::{Pair, Transitions};
+use super::{Learner, Setup};
 use crate::batch::TrajectoryBatch;
-use crate::cost::{CostSettings, EnergyModel, Regularizers};
+use crate::cost::{ComposedCost, EnergyModel};
 use crate::density::softplus;
 use crate::discriminator;
 use crate::error::Error;
-use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
-use crate::nn::{self, StateDict, StateError};
-use crate::policy::{Learned, PolicySettings};
+use crate::metric::Diagnostics;
+use crate::nn;
+use crate::schema::resumable;
 
 /// What the policy is paid for a step that D gives `logit`. Where episodes end early, all but the first
 /// favour one answer by their sign alone (Kostrikov et al. 2019, arXiv 1809.02925, section 4.1).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RewardForm {
     /// log D − log(1 − D): both signs, so that neither staying nor ending pays by itself.
@@ -49,158 +49,92 @@ impl RewardForm {
     }
 }
 
-/// Settings of [`Gail`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Settings of GAIL; `entropy_weight` is λ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GailSettings {
-    /// Iterations: each samples, updates the discriminator, improves the policy.
-    pub iterations: usize,
-    /// Passes of behaviour cloning that the policy starts with; 0 starts from nothing.
-    pub warm_start: usize,
-    /// Steps of behaviour cloning, judged by held-out demonstrations, that the policy starts with: the start that
-    /// GAN-GCL's base policy gives. 0 starts from nothing.
-    #[serde(default)]
-    pub clone_steps: usize,
-    /// Trajectories sampled an iteration.
-    pub trajectories: usize,
-    /// Discriminator steps an iteration.
-    pub discriminator_steps: usize,
-    /// Transitions of each group in a discriminator step.
-    pub minibatch: usize,
-    /// Adam's step size for the discriminator.
-    pub cost_learning_rate: f64,
-    /// Share of all step sizes that is left in the last iteration; they fall linearly.
-    pub learning_rate_left: f64,
-    /// What D pays.
-    pub reward: RewardForm,
-    /// Weight λ of the policy's entropy.
-    pub entropy_weight: f64,
-    /// The classifier −c_θ.
-    pub cost: CostSettings,
-    /// Penalties on it.
-    pub regularizers: Regularizers,
-    /// The policy.
-    pub policy: PolicySettings,
-    /// What improves the policy.
-    #[serde(default)]
-    pub improvement: Improvement,
-    /// Policy improvement.
-    pub ppo: PpoSettings,
-    /// Policy improvement by SAC.
-    #[serde(default)]
-    pub sac: SacSettings,
-}
-
-impl GailSettings {
     /// What all adversarial learners have.
-    pub fn shared(&self) -> Shared<'_> {
-        Shared {
-            entropy_weight: self.entropy_weight,
-            ..shared!(self, discriminator_steps)
-        }
-    }
+    #[serde(flatten)]
+    pub adversarial: AdversarialSettings,
+    /// Transitions of each group in a step on the discriminator.
+    #[schemars(range(min = 1), transform = resumable)]
+    pub minibatch: usize,
+    /// What the discriminator pays: logit has both signs, positive rewards staying alive, negative an early end.
+    pub reward: RewardForm,
 }
 
-/// The learner.
-pub struct Gail {
-    settings: GailSettings,
-    seed: u64,
-    demonstrations: TrajectoryBatch,
-    generator: Generator,
-    cost: CostSide,
-}
+impl Algorithm for GailSettings {
+    const NAME: &'static str = "gail";
+    const DEFAULTS: &'static str = include_str!("../../assets/settings/gail.json");
 
-impl Learner for Gail {
-    fn iterate(&mut self, k: usize) -> Result<Report, Error> {
-        let s = self.settings.clone();
-        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
-        self.cost.slow_down(left);
-
-        let samples = self.generator.rollouts(k)?;
-        let log_density = log_policy_steps(&samples.policy, &self.demonstrations);
-        let expert = Transitions::of(&self.demonstrations, &log_density);
-        let policy = Transitions::of(&samples.batch, &samples.log_density);
-
-        // θ: ascend E_P[log D] + E_Q[log(1 − D)].
-        let mut rng = stream(self.seed, "transitions", k as u64);
-        let mut gradient_norm = 0.0;
-        for _ in 0..s.discriminator_steps {
-            let p = self.logit(&expert.draw(s.minibatch, &mut rng));
-            let q = self.logit(&policy.draw(s.minibatch, &mut rng));
-            let loss = discriminator::loss(&p, &q);
-            gradient_norm = self.cost.descend(loss, &samples.batch, &mut rng);
-        }
-
-        // φ: maximise E_q[r(D) − λ log π].
-        let found =
-            tch::no_grad(|| DiscriminatorReport::of(&self.logit(&expert), &self.logit(&policy)));
-        let mut diagnostics = found.diagnostics().to_vec();
-        diagnostics.push(("cost_gradient_norm", gradient_norm));
-        let model = &self.cost.model;
-        let objective = Objective {
-            cost: &|batch| {
-                let cost = tch::no_grad(|| model.cost(&batch.observations, &batch.actions));
-                nn::to_f64(&cost)
-                    .iter()
-                    .map(|c| -s.reward.reward(-c))
-                    .collect()
-            },
-            entropy_weight: s.entropy_weight,
+    fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
+        let sides = Sides::new(&self.adversarial, 0, setup)?;
+        let gail = Gail {
+            minibatch: self.minibatch,
+            reward: self.reward,
+            demonstrations: sides.demonstrations.shallow_clone(),
         };
-        self.generator
-            .improve(model, samples, &objective, left, k, diagnostics)
+        let settings = &self.adversarial;
+        Ok(Box::new(Adversarial::new(
+            settings,
+            sides,
+            gail,
+            Vec::new(),
+            setup,
+        )))
     }
 
-    fn iterations(&self) -> usize {
-        self.settings.iterations
+    fn check(&self) -> Result<(), String> {
+        self.adversarial.check()
     }
 
-    fn policy(&self) -> Learned<'_> {
-        Learned::Gaussian(&self.generator.policy)
+    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        self.adversarial.step_sizes()
     }
 
-    fn energy_model(&self) -> Option<&EnergyModel> {
-        Some(&self.cost.model)
-    }
-
-    fn save(&self) -> StateDict {
-        let mut state = StateDict::default();
-        self.generator.save(&mut state);
-        self.cost.save(&mut state);
-        state
-    }
-
-    fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
-        self.generator.load(state)?;
-        self.cost.load(state)
+    fn adversarial(&self) -> Option<&AdversarialSettings> {
+        Some(&self.adversarial)
     }
 }
 
-impl Gail {
-    /// A learner at its start.
-    pub fn new(settings: &GailSettings, task: &Task) -> Result<Self, Error> {
-        let Sides {
-            generator,
-            cost,
-            demonstrations,
-        } = Sides::new(settings.shared(), task, Vec::new())?;
-        Ok(Self {
-            settings: settings.clone(),
-            seed: task.seed,
-            cost,
-            demonstrations,
-            generator,
-        })
+/// The adversary.
+pub struct Gail {
+    minibatch: usize,
+    reward: RewardForm,
+    demonstrations: TrajectoryBatch,
+}
+
+impl Adversary for Gail {
+    const STREAM: &'static str = "transitions";
+    type Evidence = Pair;
+
+    fn evidence(&self, _: &EnergyModel, samples: &Sampled, _: usize) -> Pair {
+        Pair::of(&self.demonstrations, samples)
     }
 
-    /// −c_θ(s, a), `[N]` in f64: the log-odds of D.
-    fn logit(&self, t: &Transitions) -> Tensor {
-        -self
-            .cost
-            .model
-            .cost(&t.observations, &t.actions)
-            .to_kind(Kind::Double)
+    /// −E_P[log D] − E_Q[log(1 − D)].
+    fn loss(&mut self, model: &mut EnergyModel, pair: &Pair, rng: &mut Stream) -> Tensor {
+        let (expert, policy) = pair.draw(self.minibatch, rng);
+        discriminator::loss(&logit(model, &expert), &logit(model, &policy))
     }
+
+    fn found(&mut self, model: &mut EnergyModel, pair: &Pair) -> Diagnostics {
+        DiscriminatorReport::of(&logit(model, &pair.expert), &logit(model, &pair.policy))
+            .diagnostics()
+    }
+
+    /// −r(D).
+    fn step_cost(&self, model: &EnergyModel, batch: &TrajectoryBatch) -> Vec<f64> {
+        let cost = tch::no_grad(|| model.cost(&batch.observations, &batch.actions));
+        let pay = |c: &f64| -self.reward.reward(-c);
+        nn::to_f64(&cost).iter().map(pay).collect()
+    }
+}
+
+/// −c_θ(s, a), `[N]` in f64: the log-odds of D.
+fn logit(model: &EnergyModel, t: &Transitions) -> Tensor {
+    -model
+        .cost(&t.observations, &t.actions)
+        .to_kind(Kind::Double)
 }
 
 #[cfg(test)]

@@ -14,29 +14,30 @@
 //! logit = (−Σ c + V(s_{i+H}) − V(s_i) − b − Σ log π) / β. H = 1 is AIRL's form (Fu, Luo and Levine
 //! 2018) at γ = 1.
 
-use costate_envs::rng::stream;
+use costate_envs::rng::Stream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
+use super::algorithm::{Algorithm, SampleShare};
 use super::background::{Background, log_policy};
-use super::cost_side::CostSide;
-use super::frozen::ValidationSettings;
+use super::discriminator_report::DiscriminatorReport;
+use super::frozen_cost::ValidationSettings;
 use super::generator::{Generator, Sampled};
-use super::report::DiscriminatorReport;
-use super::rows::Rows;
-use super::sides::{Shared, Sides, shared};
-use super::{Learner, Report, Task, learning_rate_share};
+use super::rows::{Discrimination, Rows};
+use super::{Learner, Setup};
 use crate::batch::TrajectoryBatch;
-use crate::cost::{CostSettings, EnergyModel, Regularizers, Seen};
+use crate::cost::{ComposedCost, CostForm, EnergyModel, Seen};
 use crate::density::{self, Scores};
 use crate::discriminator;
 use crate::error::Error;
-use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
+use crate::metric::{Diagnostics, Metric};
 use crate::nn::{self, StateDict, StateError};
-use crate::policy::{Learned, PolicySettings};
+use crate::schema::resumable;
 
 /// How log Z is found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogZ {
     /// At its optimum in every step, constant in the gradient.
@@ -46,83 +47,120 @@ pub enum LogZ {
     Learned,
 }
 
-/// Settings of [`GanGcl`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Settings of GAN-GCL.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GanGclSettings {
-    /// Iterations: each samples, updates the discriminator, improves the policy.
-    pub iterations: usize,
-    /// Passes of behaviour cloning that the policy starts with; 0 starts from nothing.
-    pub warm_start: usize,
-    /// Steps of behaviour cloning behind a base policy π_0 that the cost is relative to: c = c_θ − log π_0;
-    /// the policy starts from it. 0 leaves it out.
+    /// What all adversarial learners have.
+    #[serde(flatten)]
+    pub adversarial: AdversarialSettings,
+    /// Steps of behaviour cloning behind a base policy π_0 that the cost is relative to: c = c_θ − log π_0; the policy
+    /// starts from it. 0 leaves it out.
     #[serde(default)]
     pub base_steps: usize,
-    /// Steps of the same cloning for the policy's start alone, the cost not being relative to it; 0 leaves it out.
-    #[serde(default)]
-    pub clone_steps: usize,
-    /// Share of the sampled trajectories that start where a demonstration did.
-    #[serde(default)]
-    pub demonstrated_starts: f64,
-    /// Whether the next iteration's rollouts are drawn while this one's are learned from: their policy is then one
-    /// iteration old, and q is its density.
-    #[serde(default)]
-    pub overlap: bool,
-    /// Trajectories sampled an iteration.
-    pub trajectories: usize,
     /// Steps of the discriminator's rows: null for whole trajectories, 1 for transitions.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub window: Option<usize>,
     /// Divisor β of the logit; null means the steps of a row, 1 is the paper's form.
+    #[schemars(range(min = 1.0), transform = resumable)]
     pub beta: Option<f64>,
-    /// How log Z is found.
+    /// How log Z is found: solved at its optimum in every step, or learned as a weight.
     #[serde(default)]
     pub log_z: LogZ,
     /// Past policies in the background μ besides the current one.
     #[serde(default)]
     pub past_policies: usize,
-    /// Discriminator steps an iteration.
-    pub discriminator_steps: usize,
-    /// Adam's step size for the cost and the soft value.
-    pub cost_learning_rate: f64,
-    /// Share of all step sizes that is left in the last iteration; they fall linearly.
-    pub learning_rate_left: f64,
-    /// Weight of the policy's entropy: 1 is the paper's objective, whose fixed point is the demonstrations' density. A
-    /// cost of the state alone does not bound an action beyond its limits, where entropy is free: it needs less.
-    #[serde(default = "super::one")]
-    pub entropy_weight: f64,
-    /// The cost and the soft value.
-    pub cost: CostSettings,
-    /// Penalties on the cost.
-    #[serde(default)]
-    pub regularizers: Regularizers,
-    /// The policy.
-    pub policy: PolicySettings,
-    /// What improves the policy.
-    #[serde(default)]
-    pub improvement: Improvement,
-    /// Policy improvement.
-    pub ppo: PpoSettings,
-    /// Policy improvement by SAC.
-    #[serde(default)]
-    pub sac: SacSettings,
     /// Fresh policies on the frozen cost, once it is learned.
     #[serde(default)]
     pub validation: ValidationSettings,
 }
 
-impl GanGclSettings {
-    /// What all adversarial learners have.
-    pub fn shared(&self) -> Shared<'_> {
-        Shared {
-            base_steps: self.base_steps,
-            demonstrated_starts: self.demonstrated_starts,
-            overlap: self.overlap,
-            entropy_weight: self.entropy_weight,
-            ..shared!(self, discriminator_steps)
+impl Algorithm for GanGclSettings {
+    const NAME: &'static str = "gan-gcl";
+    const DEFAULTS: &'static str = include_str!("../../assets/settings/gan-gcl.json");
+
+    fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
+        let learned_log_z =
+            Tensor::zeros([1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
+        let more = match self.log_z {
+            LogZ::Solved => Vec::new(),
+            LogZ::Learned => vec![learned_log_z.shallow_clone()],
+        };
+        let sides = Sides::new(&self.adversarial, self.base_steps, setup)?;
+        let rows = Rows::new(self.window).cut_like(&sides.demonstrations, setup.factory);
+        let gan_gcl = GanGcl {
+            log_z: self.log_z,
+            beta: self.beta_for(setup.factory.spec().horizon),
+            demonstrations: rows.of_demonstrations(&sides.demonstrations),
+            background: Background::new(self.past_policies, rows.clone()),
+            rows,
+            learned_log_z,
+        };
+        let settings = &self.adversarial;
+        Ok(Box::new(Adversarial::new(
+            settings, sides, gan_gcl, more, setup,
+        )))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.adversarial.check()?;
+        if self.base_steps == 0 {
+            return Ok(());
+        }
+        if self.adversarial.clone_steps > 0 {
+            return Err(
+                "base_steps starts the policy as a clone, too; set one of base_steps and clone_steps to 0"
+                    .into(),
+            );
+        }
+        let cost = &self.adversarial.cost;
+        let own = [
+            (
+                cost.form == CostForm::Quadratic,
+                "cost.form `quadratic` is an exact family",
+            ),
+            (
+                cost.state_only,
+                "a cost of the state alone (cost.state_only) sees no actions",
+            ),
+        ];
+        match own.iter().find(|(set, _)| *set) {
+            None => Ok(()),
+            Some((_, why)) => Err(format!(
+                "{why}, and a base policy would add its log-density of actions to it; set base_steps=0"
+            )),
         }
     }
 
+    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        self.adversarial.step_sizes()
+    }
+
+    fn adversarial(&self) -> Option<&AdversarialSettings> {
+        Some(&self.adversarial)
+    }
+
+    fn base_steps(&self) -> usize {
+        self.base_steps
+    }
+
+    fn discrimination(&self, horizon: usize) -> Option<Discrimination> {
+        Some(Discrimination {
+            window: self.window,
+            beta: self.beta_for(horizon),
+        })
+    }
+
+    fn effective_samples(&self) -> Option<SampleShare> {
+        Some(SampleShare::Batch)
+    }
+
+    fn validation(&self) -> Option<&ValidationSettings> {
+        Some(&self.validation)
+    }
+}
+
+impl GanGclSettings {
     /// β for episodes of `horizon` steps.
     pub fn beta_for(&self, horizon: usize) -> f64 {
         let steps = self.window.map_or(horizon, |window| window.min(horizon));
@@ -130,86 +168,76 @@ impl GanGclSettings {
     }
 }
 
-/// The learner.
+/// The adversary.
 pub struct GanGcl {
-    settings: GanGclSettings,
-    seed: u64,
+    log_z: LogZ,
     beta: f64,
     /// Cut into windows.
     demonstrations: TrajectoryBatch,
-    generator: Generator,
     background: Background,
     rows: Rows,
-    cost: CostSide,
     /// b as a weight, where it is learned.
     learned_log_z: Tensor,
 }
 
-impl Learner for GanGcl {
-    fn iterate(&mut self, k: usize) -> Result<Report, Error> {
-        let s = self.settings.clone();
-        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
-        self.cost.slow_down(left);
+impl Adversary for GanGcl {
+    const STREAM: &'static str = "gradient_penalty";
+    type Evidence = Groups;
 
-        // τ ~ q, with log q(τ) recorded by the actor that drew it; μ is evaluated on every τ.
-        let samples = self.generator.rollouts(k)?;
-        let groups = self.groups(&samples, k);
-
-        // θ: descend L_disc, at the b = log Z that minimises it.
-        let mut gradient_norm = 0.0;
-        let mut penalty_rng = stream(self.seed, "gradient_penalty", k as u64);
-        for _ in 0..s.discriminator_steps {
-            let (p, q) = self.logits(&groups);
-            let loss = discriminator::loss(&p, &q);
-            gradient_norm = self.cost.descend(loss, &samples.batch, &mut penalty_rng);
+    /// The discriminator's rows. log q of a demonstration changes whenever the policy does.
+    fn evidence(&self, model: &EnergyModel, samples: &Sampled, k: usize) -> Groups {
+        let policy = &samples.policy;
+        let rows = self.rows.of_rollouts(&samples.batch, k);
+        let count = rows.len();
+        let recorded = rows
+            .behaviour_log_density()
+            .unwrap_or_else(|| log_policy(policy, &rows));
+        let mixed = |rows: &TrajectoryBatch, log_q: &Tensor| {
+            self.background.log_density(rows, log_q, count)
+        };
+        let group = |rows: &TrajectoryBatch, log_q: &Tensor| Group {
+            steps: model.see(&rows.observations, &rows.actions),
+            log_density: mixed(rows, log_q),
+            rows: rows.shallow_clone(),
+        };
+        let of = |rows: &TrajectoryBatch| group(rows, &log_policy(policy, rows));
+        let mut groups = vec![group(&rows, &recorded)];
+        groups.extend(self.background.samples().map(of));
+        Groups {
+            expert: of(&self.demonstrations),
+            policy: groups,
         }
-        let (p, q) = tch::no_grad(|| self.logits(&groups));
-        let found = DiscriminatorReport::of(&p, &q);
+    }
 
-        // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
-        self.background.push(k, &samples.policy, &samples.batch);
-        let mut diagnostics = found.diagnostics().to_vec();
-        diagnostics.push(("log_z", self.cost.model.log_z()));
-        if s.log_z == LogZ::Solved {
+    /// L_disc at the b = log Z that minimises it, or at the learned one.
+    fn loss(&mut self, model: &mut EnergyModel, groups: &Groups, _: &mut Stream) -> Tensor {
+        let (p, q) = self.logits(model, groups);
+        discriminator::loss(&p, &q)
+    }
+
+    fn found(&mut self, model: &mut EnergyModel, groups: &Groups) -> Diagnostics {
+        let (p, q) = self.logits(model, groups);
+        let mut found = DiscriminatorReport::of(&p, &q).diagnostics();
+        found.push((Metric::LogZ, model.log_z()));
+        if self.log_z == LogZ::Solved {
             let (p, q) = (nn::to_f64(&p), nn::to_f64(&q));
             let half_width = density::log_z_half_width(&p, &q, self.beta);
-            diagnostics.push(("log_z_half_width", half_width));
+            found.push((Metric::LogZHalfWidth, half_width));
         }
-        diagnostics.push(("cost_gradient_norm", gradient_norm));
-        let model = &self.cost.model;
-        let objective = Objective {
-            cost: &|batch| model.shaped_cost(batch),
-            entropy_weight: s.entropy_weight,
-        };
-        self.generator
-            .improve(model, samples, &objective, left, k, diagnostics)
+        found
     }
 
-    fn iterations(&self) -> usize {
-        self.settings.iterations
+    fn remember(&mut self, k: usize, samples: &Sampled) {
+        self.background.push(k, &samples.policy, &samples.batch);
     }
 
-    fn policy(&self) -> Learned<'_> {
-        Learned::Gaussian(&self.generator.policy)
-    }
-
-    fn energy_model(&self) -> Option<&EnergyModel> {
-        Some(&self.cost.model)
-    }
-
-    fn save(&self) -> StateDict {
-        let mut state = StateDict::default();
-        self.generator.save(&mut state);
-        self.background.save(&mut state);
-        self.cost.save(&mut state);
+    fn save(&self, state: &mut StateDict) {
+        self.background.save(state);
         state.insert("learned_log_z", &self.learned_log_z);
-        state
     }
 
-    fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
-        self.generator.load(state)?;
-        self.background.load(state, &self.generator)?;
-        self.cost.load(state)?;
+    fn load(&mut self, state: &StateDict, generator: &Generator) -> Result<(), StateError> {
+        self.background.load(state, generator)?;
         state.copy_all(vec![(
             "learned_log_z".into(),
             self.learned_log_z.shallow_clone(),
@@ -225,72 +253,19 @@ struct Group {
 }
 
 /// Demonstrations, and samples of every policy in the background.
-struct Groups {
+pub struct Groups {
     expert: Group,
     policy: Vec<Group>,
 }
 
 impl GanGcl {
-    /// A learner at its start.
-    pub fn new(settings: &GanGclSettings, task: &Task) -> Result<Self, Error> {
-        let learned_log_z =
-            Tensor::zeros([1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
-        let more = match settings.log_z {
-            LogZ::Solved => Vec::new(),
-            LogZ::Learned => vec![learned_log_z.shallow_clone()],
-        };
-        let Sides {
-            generator,
-            cost,
-            demonstrations,
-        } = Sides::new(settings.shared(), task, more)?;
-        let rows = Rows::new(settings.window).cut_like(&demonstrations, task.factory);
-        Ok(Self {
-            beta: settings.beta_for(task.factory.spec().horizon),
-            settings: settings.clone(),
-            seed: task.seed,
-            demonstrations: rows.of_demonstrations(&demonstrations),
-            cost,
-            generator,
-            background: Background::new(settings.past_policies, rows.clone()),
-            rows,
-            learned_log_z,
-        })
-    }
-
-    /// The discriminator's rows. log q of a demonstration changes whenever the policy does.
-    fn groups(&self, samples: &Sampled, k: usize) -> Groups {
-        let policy = &samples.policy;
-        let rows = self.rows.of_rollouts(&samples.batch, k);
-        let count = rows.len();
-        let recorded = rows
-            .behaviour_log_density()
-            .unwrap_or_else(|| log_policy(policy, &rows));
-        let mixed = |rows: &TrajectoryBatch, log_q: &Tensor| {
-            self.background.log_density(rows, log_q, count)
-        };
-        let group = |rows: &TrajectoryBatch, log_q: &Tensor| Group {
-            steps: self.cost.model.see(&rows.observations, &rows.actions),
-            log_density: mixed(rows, log_q),
-            rows: rows.shallow_clone(),
-        };
-        let of = |rows: &TrajectoryBatch| group(rows, &log_policy(policy, rows));
-        let mut groups = vec![group(&rows, &recorded)];
-        groups.extend(self.background.samples().map(of));
-        Groups {
-            expert: of(&self.demonstrations),
-            policy: groups,
-        }
-    }
-
     /// logit(τ) = (−E(τ) − V(s_0) − b − log μ(τ)) / β of demonstrations and samples, `[N_P]` and
     /// `[N_Q]`, at the b that minimises L_disc, or at the learned one.
-    fn logits(&mut self, groups: &Groups) -> (Tensor, Tensor) {
+    fn logits(&self, model: &mut EnergyModel, groups: &Groups) -> (Tensor, Tensor) {
         let beta = self.beta;
-        let model = &mut self.cost.model;
         let p = RowEnergy::of(model, std::slice::from_ref(&groups.expert));
         let q = RowEnergy::of(model, &groups.policy);
-        let b = match self.settings.log_z {
+        let b = match self.log_z {
             LogZ::Solved => {
                 let scores = Scores {
                     expert: &p.score(),

@@ -10,205 +10,107 @@
 //! which keeps the fixed point and lets more than one trajectory carry the gradient. The policy is a
 //! network improved by PPO instead of a linear-Gaussian controller.
 
-use costate_envs::rng::stream;
+use costate_envs::rng::Stream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
+use super::algorithm::{Algorithm, SampleShare};
 use super::background::{Background, log_policy};
-use super::bc::clone;
-use super::cost_side::CostSide;
+use super::bc::fit;
 use super::generator::{Generator, Sampled};
-use super::rows::Rows;
-use super::sides::{Shared, Sides, shared};
-use super::{Learner, Report, Task, learning_rate_share};
+use super::rows::{Discrimination, Rows};
+use super::{Learner, Setup};
 use crate::batch::TrajectoryBatch;
-use crate::cost::{CostSettings, EnergyModel, Regularizers};
+use crate::cost::{ComposedCost, EnergyModel};
 use crate::density::{effective_sample_size, log_add_exp};
 use crate::discriminator;
 use crate::error::Error;
-use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
+use crate::metric::{Diagnostics, Metric};
 use crate::nn::{self, StateDict, StateError};
-use crate::policy::{GaussianPolicy, Learned, PolicySettings};
+use crate::policy::GaussianPolicy;
+use crate::schema::resumable;
 
-/// Settings of [`Gcl`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Settings of GCL.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GclSettings {
-    /// Iterations: each samples, updates the cost, improves the policy.
-    pub iterations: usize,
-    /// Passes of behaviour cloning that the policy starts with; 0 starts from nothing.
-    pub warm_start: usize,
-    /// Steps of behaviour cloning, judged by held-out demonstrations, that the policy starts with: the start that
-    /// GAN-GCL's base policy gives. 0 starts from nothing.
-    #[serde(default)]
-    pub clone_steps: usize,
-    /// Trajectories sampled an iteration.
-    pub trajectories: usize,
+    /// What all adversarial learners have.
+    #[serde(flatten)]
+    pub adversarial: AdversarialSettings,
     /// Divisor β in the partition function; null means the horizon T, 1 is the paper's form.
+    #[schemars(range(min = 1.0), transform = resumable)]
     pub beta: Option<f64>,
     /// Past policies in the background μ besides the current one.
     pub past_policies: usize,
     /// Passes of cloning behind the demonstrations' density.
+    #[schemars(range(min = 1))]
     pub density_passes: usize,
-    /// Steps on the cost an iteration.
-    pub cost_steps: usize,
-    /// Adam's step size for the cost and the soft value.
-    pub cost_learning_rate: f64,
-    /// Share of all step sizes that is left in the last iteration; they fall linearly.
-    pub learning_rate_left: f64,
-    /// The cost and the soft value.
-    pub cost: CostSettings,
-    /// Penalties on the cost.
-    pub regularizers: Regularizers,
-    /// The policy.
-    pub policy: PolicySettings,
-    /// What improves the policy.
-    #[serde(default)]
-    pub improvement: Improvement,
-    /// Policy improvement.
-    pub ppo: PpoSettings,
-    /// Policy improvement by SAC.
-    #[serde(default)]
-    pub sac: SacSettings,
+}
+
+impl Algorithm for GclSettings {
+    const NAME: &'static str = "gcl";
+    const DEFAULTS: &'static str = include_str!("../../assets/settings/gcl.json");
+
+    fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
+        let sides = Sides::new(&self.adversarial, 0, setup)?;
+        let gcl = Gcl::new(self, &sides, setup);
+        let settings = &self.adversarial;
+        Ok(Box::new(Adversarial::new(
+            settings,
+            sides,
+            gcl,
+            Vec::new(),
+            setup,
+        )))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.adversarial.check()
+    }
+
+    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        self.adversarial.step_sizes()
+    }
+
+    fn adversarial(&self) -> Option<&AdversarialSettings> {
+        Some(&self.adversarial)
+    }
+
+    fn discrimination(&self, horizon: usize) -> Option<Discrimination> {
+        Some(Discrimination {
+            window: None,
+            beta: self.beta_for(horizon),
+        })
+    }
+
+    fn effective_samples(&self) -> Option<SampleShare> {
+        Some(SampleShare::Pool)
+    }
 }
 
 impl GclSettings {
-    /// What all adversarial learners have.
-    pub fn shared(&self) -> Shared<'_> {
-        shared!(self, cost_steps)
-    }
-
     /// β for episodes of `horizon` steps.
     pub fn beta_for(&self, horizon: usize) -> f64 {
         self.beta.unwrap_or(horizon as f64)
     }
 }
 
-/// The learner.
+/// The adversary.
 pub struct Gcl {
-    settings: GclSettings,
-    seed: u64,
     beta: f64,
     demonstrations: TrajectoryBatch,
     /// The clone whose density stands for the demonstrations'.
     demonstrator: GaussianPolicy,
-    generator: Generator,
     background: Background,
     rows: Rows,
-    cost: CostSide,
 }
 
-impl Learner for Gcl {
-    fn iterate(&mut self, k: usize) -> Result<Report, Error> {
-        let s = self.settings.clone();
-        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
-        self.cost.slow_down(left);
+impl Adversary for Gcl {
+    const STREAM: &'static str = "gradient_penalty";
+    type Evidence = Pool;
 
-        // τ ~ q; the partition function is estimated from all that the background holds.
-        let samples = self.generator.rollouts(k)?;
-        let pool = self.pool(&samples, k);
-
-        // θ: descend L_IOC.
-        let mut rng = stream(self.seed, "gradient_penalty", k as u64);
-        let mut gradient_norm = 0.0;
-        for _ in 0..s.cost_steps {
-            let loss = self.loss(&pool).value;
-            gradient_norm = self.cost.descend(loss, &samples.batch, &mut rng);
-        }
-        let found = tch::no_grad(|| self.loss(&pool));
-        self.cost.model.set_log_z(found.log_z);
-
-        // φ: minimise E_q[c + log q], c shaped by V, which changes no trajectory's rank.
-        self.background.push(k, &samples.policy, &samples.batch);
-        let diagnostics = vec![
-            ("ioc_loss", found.value.double_value(&[])),
-            ("ess", found.ess),
-            ("log_z", found.log_z),
-            ("cost_gradient_norm", gradient_norm),
-        ];
-        let model = &self.cost.model;
-        let objective = Objective {
-            cost: &|batch| model.shaped_cost(batch),
-            entropy_weight: 1.0,
-        };
-        self.generator
-            .improve(model, samples, &objective, left, k, diagnostics)
-    }
-
-    fn iterations(&self) -> usize {
-        self.settings.iterations
-    }
-
-    fn policy(&self) -> Learned<'_> {
-        Learned::Gaussian(&self.generator.policy)
-    }
-
-    fn energy_model(&self) -> Option<&EnergyModel> {
-        Some(&self.cost.model)
-    }
-
-    fn save(&self) -> StateDict {
-        let mut state = StateDict::default();
-        self.generator.save(&mut state);
-        self.background.save(&mut state);
-        self.cost.save(&mut state);
-        state
-    }
-
-    fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
-        self.generator.load(state)?;
-        self.background.load(state, &self.generator)?;
-        self.cost.load(state)
-    }
-}
-
-/// Everything that the partition function is estimated from: demonstrations first, then samples.
-struct Pool {
-    batches: Vec<TrajectoryBatch>,
-    /// log μ(τ) of every trajectory, `[N]`.
-    log_density: Tensor,
-}
-
-/// L_IOC and what it says.
-struct Ioc {
-    /// The loss, a scalar.
-    value: Tensor,
-    /// log E_μ[exp(−E)/μ], tempered.
-    log_z: f64,
-    /// Effective sample size of the weights, as a share of the pool.
-    ess: f64,
-}
-
-impl Gcl {
-    /// A learner at its start.
-    pub fn new(settings: &GclSettings, task: &Task) -> Result<Self, Error> {
-        let Sides {
-            generator,
-            cost,
-            demonstrations,
-        } = Sides::new(settings.shared(), task, Vec::new())?;
-        let demonstrator = generator.policy.copy();
-        clone(
-            &demonstrator,
-            &demonstrations,
-            settings.density_passes,
-            task.seed,
-        );
-        let rows = Rows::new(None).cut_like(&demonstrations, task.factory);
-        Ok(Self {
-            beta: settings.beta_for(task.factory.spec().horizon),
-            settings: settings.clone(),
-            seed: task.seed,
-            cost,
-            demonstrations,
-            demonstrator,
-            generator,
-            background: Background::new(settings.past_policies, rows.clone()),
-            rows,
-        })
-    }
-
-    fn pool(&self, samples: &Sampled, k: usize) -> Pool {
+    fn evidence(&self, _: &EnergyModel, samples: &Sampled, k: usize) -> Pool {
         let batch = &self.rows.of_rollouts(&samples.batch, k);
         let count = batch.len();
         let mut batches = vec![self.demonstrations.shallow_clone(), batch.shallow_clone()];
@@ -245,12 +147,71 @@ impl Gcl {
         }
     }
 
+    fn loss(&mut self, model: &mut EnergyModel, pool: &Pool, _: &mut Stream) -> Tensor {
+        self.ioc(model, pool).value
+    }
+
+    fn found(&mut self, model: &mut EnergyModel, pool: &Pool) -> Diagnostics {
+        let found = self.ioc(model, pool);
+        model.set_log_z(found.log_z);
+        vec![
+            (Metric::IocLoss, found.value.double_value(&[])),
+            (Metric::Ess, found.ess),
+            (Metric::LogZ, found.log_z),
+        ]
+    }
+
+    fn remember(&mut self, k: usize, samples: &Sampled) {
+        self.background.push(k, &samples.policy, &samples.batch);
+    }
+
+    fn save(&self, state: &mut StateDict) {
+        self.background.save(state);
+    }
+
+    fn load(&mut self, state: &StateDict, generator: &Generator) -> Result<(), StateError> {
+        self.background.load(state, generator)
+    }
+}
+
+/// Everything that the partition function is estimated from: demonstrations first, then samples.
+pub struct Pool {
+    batches: Vec<TrajectoryBatch>,
+    /// log μ(τ) of every trajectory, `[N]`.
+    log_density: Tensor,
+}
+
+/// L_IOC and what it says.
+struct Ioc {
+    /// The loss, a scalar.
+    value: Tensor,
+    /// log E_μ[exp(−E)/μ], tempered.
+    log_z: f64,
+    /// Effective sample size of the weights, as a share of the pool.
+    ess: f64,
+}
+
+impl Gcl {
+    fn new(settings: &GclSettings, sides: &Sides, setup: &Setup) -> Self {
+        let demonstrator = sides.generator.policy.copy();
+        let passes = settings.density_passes;
+        fit(&demonstrator, &sides.demonstrations, passes, setup.seed);
+        let rows = Rows::new(None).cut_like(&sides.demonstrations, setup.factory);
+        Self {
+            beta: settings.beta_for(setup.factory.spec().horizon),
+            demonstrations: sides.demonstrations.shallow_clone(),
+            demonstrator,
+            background: Background::new(settings.past_policies, rows.clone()),
+            rows,
+        }
+    }
+
     /// L_IOC(θ) = E_P[E_θ] + β log E_μ[exp(−(E_θ + log μ)/β)].
-    fn loss(&self, pool: &Pool) -> Ioc {
+    fn ioc(&self, model: &EnergyModel, pool: &Pool) -> Ioc {
         let energies: Vec<Tensor> = pool
             .batches
             .iter()
-            .map(|b| self.cost.model.energy(b) + self.cost.model.start_value(b))
+            .map(|b| model.energy(b) + model.start_value(b))
             .collect();
         let all = Tensor::cat(&energies, 0);
         let found = discriminator::ioc_loss(&energies[0], &all, &pool.log_density, self.beta);

@@ -13,46 +13,58 @@
 
 use costate_envs::Trajectory;
 use costate_envs::rng::{derive_seed, stream};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::algorithm::Algorithm;
 use super::conditions::{Conditions, ControllerSettings, FirstController, demonstrators};
-use super::cost_side::{CostSide, CostSideSettings};
+use super::cost_side::CostSide;
 use super::distil::{Distillation, Lessons};
 use super::fusion::{Demonstrator, Fusion};
 use super::generator::{batch, energy_model};
-use super::{Learner, Report, Task, diverged, learning_rate_share};
+use super::rows::Discrimination;
+use super::{Learner, Report, Setup, diverged, learning_rate_factor};
 use crate::batch::TrajectoryBatch;
 use crate::collect::Collector;
-use crate::cost::{CostSettings, EnergyModel, Regularizers};
+use crate::cost::{ComposedCost, CostForm, CostSettings, EnergyModel, Regularizers};
 use crate::density::effective_sample_size;
 use crate::discriminator;
 use crate::error::Error;
 use crate::lqg::{Controller, Path, Scales};
+use crate::metric::Metric;
 use crate::nn::{self, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
+use crate::schema::{fraction, positive, resumable};
 
 /// Settings of [`GclLqg`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GclLqgSettings {
     /// Iterations: each samples, updates the cost, improves the controllers; the last one only samples, and the one before it
     /// takes no step that could not be taken back.
+    #[schemars(range(min = 1), transform = resumable)]
     pub iterations: usize,
     /// Starts with a controller each: those of the first demonstrations.
+    #[schemars(range(min = 1))]
     pub conditions: usize,
     /// Rollouts of each controller an iteration.
+    #[schemars(range(min = 2))]
     pub samples: usize,
     /// Iterations whose rollouts and controllers make the background μ.
+    #[schemars(range(min = 1))]
     pub background: usize,
     /// Divisor β in the partition function; null means the horizon T, 1 is the paper's form.
+    #[schemars(range(min = 1.0), transform = resumable)]
     pub beta: Option<f64>,
     /// Steps on the cost an iteration.
+    #[schemars(range(min = 1), transform = resumable)]
     pub cost_steps: usize,
     /// Adam's step size for the cost and the soft value.
+    #[schemars(transform = positive, transform = resumable)]
     pub cost_learning_rate: f64,
-    /// Share of all step sizes that is left in the last iteration; they fall linearly.
-    pub learning_rate_left: f64,
+    /// Factor of all step sizes in the last iteration; they fall linearly from 1.
+    #[schemars(transform = fraction, transform = resumable)]
+    pub learning_rate_end_factor: f64,
     /// The controllers.
     pub controllers: ControllerSettings,
     /// The cost and the soft value.
@@ -60,15 +72,61 @@ pub struct GclLqgSettings {
     /// Penalties on the cost.
     pub regularizers: Regularizers,
     /// Steps an iteration on the policy that is distilled from the controllers.
+    #[schemars(range(min = 1))]
     pub distillation_steps: usize,
     /// Steps on it in the last iteration, when the controllers no longer change.
+    #[schemars(range(min = 1))]
     pub last_distillation_steps: usize,
     /// Adam's step size for it.
+    #[schemars(transform = positive, transform = resumable)]
     pub distillation_learning_rate: f64,
     /// Whether it learns from the demonstrations as well.
     pub distil_demonstrations: bool,
     /// The policy.
     pub policy: PolicySettings,
+}
+
+impl Algorithm for GclLqgSettings {
+    const NAME: &'static str = "gcl-lqg";
+    const DEFAULTS: &'static str = include_str!("../../assets/settings/gcl-lqg.json");
+
+    fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
+        Ok(Box::new(GclLqg::new(self, setup)?))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.cost.action_penalty <= 0.0 {
+            return Err(format!(
+                "setting `cost.action_penalty` is {}, expected a positive number",
+                self.cost.action_penalty
+            ));
+        }
+        if self.cost.form != CostForm::Features {
+            return Err(
+                "the LQG step expands a quadratic in learned features; set cost.form=features"
+                    .into(),
+            );
+        }
+        self.policy.check_initial()
+    }
+
+    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("cost_learning_rate", self.cost_learning_rate),
+            (
+                "distillation_learning_rate",
+                self.distillation_learning_rate,
+            ),
+            ("controllers.kl_step", self.controllers.kl_step),
+        ]
+    }
+
+    fn discrimination(&self, horizon: usize) -> Option<Discrimination> {
+        Some(Discrimination {
+            window: None,
+            beta: self.beta_for(horizon),
+        })
+    }
 }
 
 impl GclLqgSettings {
@@ -101,8 +159,8 @@ struct Demonstrations {
 impl Learner for GclLqg {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let s = &self.settings;
-        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
-        self.cost.slow_down(left);
+        let factor = learning_rate_factor(s.learning_rate_end_factor, k, s.iterations);
+        self.cost.scale_learning_rate(factor);
 
         // τ ~ q_i of every start i, added to the background.
         let (newest, audit) = self.conditions.sample(k)?;
@@ -140,31 +198,31 @@ impl Learner for GclLqg {
         }
         let distilled = &mut self.distillation;
         let (steps, shares) = match last {
-            true => (s.last_distillation_steps, [1.0, s.learning_rate_left]),
-            false => (s.distillation_steps, [left, left]),
+            true => (s.last_distillation_steps, [1.0, s.learning_rate_end_factor]),
+            false => (s.distillation_steps, [factor, factor]),
         };
         let loss = distilled.learn(&lessons, steps, shares, self.seed, k);
         if !(distilled.policy.is_finite() && self.cost.model.is_finite()) {
             return Err(diverged(k));
         }
         let mut diagnostics = vec![
-            ("ioc_loss", found.value.double_value(&[])),
-            ("ess", found.ess),
-            ("ess_plain", found.ess_plain),
-            ("log_z", found.log_z),
-            ("cost_gradient_norm", gradient_norm),
-            ("entropy", self.conditions.entropy()),
-            ("kl", step.kl),
-            ("eta", step.eta),
-            ("kl_bound", step.bound),
-            ("stuck", step.stuck),
-            ("taken_back", step.taken_back),
-            ("dynamics_error", step.dynamics_error),
-            ("distillation_loss", loss),
+            (Metric::IocLoss, found.value.double_value(&[])),
+            (Metric::Ess, found.ess),
+            (Metric::EssPlain, found.ess_plain),
+            (Metric::LogZ, found.log_z),
+            (Metric::CostGradientNorm, gradient_norm),
+            (Metric::Entropy, self.conditions.entropy()),
+            (Metric::Kl, step.kl),
+            (Metric::Eta, step.eta),
+            (Metric::KlBound, step.bound),
+            (Metric::Stuck, step.stuck),
+            (Metric::TakenBack, step.taken_back),
+            (Metric::DynamicsError, step.dynamics_error),
+            (Metric::DistillationLoss, loss),
         ];
         diagnostics.extend([
-            ("demonstrated_energy", found.expert_energy),
-            ("sampled_energy", found.newest_energy),
+            (Metric::DemonstratedEnergy, found.expert_energy),
+            (Metric::SampledEnergy, found.newest_energy),
         ]);
         Ok(Report {
             diagnostics,
@@ -239,11 +297,11 @@ struct Ioc {
 
 impl GclLqg {
     /// A learner at its start.
-    pub fn new(settings: &GclLqgSettings, task: &Task) -> Result<Self, Error> {
-        let spec = task.factory.spec();
+    pub fn new(settings: &GclLqgSettings, setup: &Setup) -> Result<Self, Error> {
+        let spec = setup.factory.spec();
         let horizon = spec.horizon;
         if let Some((i, short)) =
-            (task.demonstrations.iter().enumerate()).find(|(_, t)| t.len() != horizon)
+            (setup.demonstrations.iter().enumerate()).find(|(_, t)| t.len() != horizon)
         {
             return Err(Error::Misuse(format!(
                 "gcl-lqg has a controller for each of the {horizon} steps of an episode of {}, but demonstration {i} ends after \
@@ -252,7 +310,7 @@ impl GclLqg {
                 short.len()
             )));
         }
-        let normalizer = Normalizer::fit(spec.observation.dim(), &[task.demonstrations]);
+        let normalizer = Normalizer::fit(spec.observation.dim(), &[setup.demonstrations]);
         let scale = ActionScale::of(spec);
         let scales = Scales::new(
             &normalizer.mean,
@@ -260,7 +318,7 @@ impl GclLqg {
             &scale.centre,
             &scale.half_range,
         );
-        let mut weights = stream(task.seed, "policy_weights", 0);
+        let mut weights = stream(setup.seed, "policy_weights", 0);
         let policy = GaussianPolicy::new(
             &spec.name,
             &settings.policy,
@@ -269,9 +327,9 @@ impl GclLqg {
             &mut weights,
         );
 
-        let starts = starts(settings.conditions, task);
-        let demonstrations = Demonstrations::new(task, &starts)?;
-        let paths: Vec<Path> = (task.demonstrations.iter())
+        let starts = starts(settings.conditions, setup);
+        let demonstrations = Demonstrations::new(setup, &starts)?;
+        let paths: Vec<Path> = (setup.demonstrations.iter())
             .map(|t| Path::new(t, &scales))
             .collect();
         let experts = demonstrators(
@@ -279,7 +337,7 @@ impl GclLqg {
             &demonstrations.conditions,
             starts.len(),
             &settings.controllers,
-            task.seed,
+            setup.seed,
         );
         let acting = |(expert, count): (&Controller, usize)| {
             let density = scales.actor(expert);
@@ -298,22 +356,24 @@ impl GclLqg {
         };
         let conditions = Conditions::new(
             &settings.controllers,
-            Collector::new(task.factory, task.workers, task.seed, task.sealer),
+            Collector::new(setup.factory, setup.workers, setup.seed, setup.sealer),
             (&starts, settings.samples),
             first,
             (paths, scales),
-            task.seed,
+            setup.seed,
         );
-        let model = energy_model(&settings.cost, &spec.observation, &policy, task.seed)?;
-        let cost = CostSideSettings {
-            regularizers: &settings.regularizers,
-            learning_rate: settings.cost_learning_rate,
-        };
+        let model = energy_model(&settings.cost, &spec.observation, &policy, setup.seed)?;
         Ok(Self {
             beta: settings.beta_for(horizon),
             settings: settings.clone(),
-            seed: task.seed,
-            cost: CostSide::new(cost, model, &demonstrations.batch, Vec::new()),
+            seed: setup.seed,
+            cost: CostSide::new(
+                model,
+                settings.cost_learning_rate,
+                settings.regularizers,
+                demonstrations.batch.shallow_clone(),
+                Vec::new(),
+            ),
             demonstrations,
             conditions,
             fusion,
@@ -392,15 +452,15 @@ impl GclLqg {
 }
 
 impl Demonstrations {
-    fn new(task: &Task, starts: &[u64]) -> Result<Self, Error> {
+    fn new(setup: &Setup, starts: &[u64]) -> Result<Self, Error> {
         let condition = |i: usize| {
-            let own = task.starts.get(i)?;
+            let own = setup.starts.get(i)?;
             starts.iter().position(|s| s == own)
         };
         Ok(Self {
-            batch: batch(task.demonstrations)?,
-            conditions: (0..task.demonstrations.len()).map(condition).collect(),
-            trajectories: task.demonstrations.to_vec(),
+            batch: batch(setup.demonstrations)?,
+            conditions: (0..setup.demonstrations.len()).map(condition).collect(),
+            trajectories: setup.demonstrations.to_vec(),
         })
     }
 
@@ -416,10 +476,10 @@ impl Demonstrations {
 }
 
 /// Seeds of the starts with a controller: those of the first demonstrations, then some of the run's own.
-fn starts(count: usize, task: &Task) -> Vec<u64> {
-    let own = (0..).map(|i| derive_seed(task.seed, "condition", i));
+fn starts(count: usize, setup: &Setup) -> Vec<u64> {
+    let own = (0..).map(|i| derive_seed(setup.seed, "condition", i));
     let mut found = Vec::with_capacity(count);
-    for start in task.starts.iter().copied().chain(own) {
+    for start in setup.starts.iter().copied().chain(own) {
         if found.len() == count {
             break;
         }

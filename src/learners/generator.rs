@@ -7,31 +7,85 @@ use std::thread::JoinHandle;
 use costate_envs::model::{nearest, suggestion};
 use costate_envs::rng::stream;
 use costate_envs::{Space, Trajectory};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::bc::{clone, clone_held_out};
-use super::{Report, Task, diverged};
+use super::bc::{fit, fit_held_out};
+use super::{Report, Setup, diverged, learning_rate_factor};
 use crate::audit::Audit;
 use crate::batch::TrajectoryBatch;
 use crate::collect::Collector;
 use crate::cost::{CostSettings, EnergyModel};
 use crate::error::Error;
 use crate::improve::{Improvement, Improver, Objective, PpoSettings, SacSettings};
+use crate::metric::{Diagnostics, Metric};
 use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
+use crate::schema::{fraction, resumable};
 
 /// The stream that rollouts take their seeds from.
 const ROLLOUT: &str = "rollout";
 
-/// How a [`Generator`] starts and learns.
-#[derive(Debug, Clone, Copy)]
-pub struct GeneratorSettings<'a> {
-    /// Iterations in the whole run.
+/// How a policy acts and improves: what all learners that roll out have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GeneratorSettings {
+    /// Iterations of the whole run: each samples, then improves the policy.
+    #[schemars(range(min = 1), transform = resumable)]
     pub iterations: usize,
-    /// Whether the next iteration's rollouts are drawn while this one's are learned from.
-    pub overlap: bool,
-    /// Trajectories sampled an iteration.
+    /// Episodes sampled an iteration.
+    #[schemars(range(min = 1))]
     pub trajectories: usize,
+    /// Factor of all step sizes in the last iteration; they fall linearly from 1.
+    #[schemars(transform = fraction, transform = resumable)]
+    pub learning_rate_end_factor: f64,
+    /// The policy.
+    pub policy: PolicySettings,
+    /// What improves the policy: PPO on the newest rollouts, or SAC on replayed ones.
+    #[serde(default)]
+    pub improvement: Improvement,
+    /// Policy improvement by PPO.
+    pub ppo: PpoSettings,
+    /// Policy improvement by SAC.
+    #[serde(default)]
+    pub sac: SacSettings,
+}
+
+impl GeneratorSettings {
+    /// Why they contradict each other, if they do.
+    pub fn check(&self) -> Result<(), String> {
+        self.policy.check_initial()
+    }
+
+    /// Discount γ of whatever improves the policy.
+    pub fn discount(&self) -> f64 {
+        self.improvement.discount(&self.ppo, &self.sac)
+    }
+
+    /// The same with discount γ, whatever improves the policy.
+    pub fn with_discount(mut self, discount: f64) -> Self {
+        self.ppo.discount = discount;
+        self.sac.discount = discount;
+        self
+    }
+
+    /// Adam's step size for the policy, by the name of its setting.
+    pub fn step_size(&self) -> (&'static str, f64) {
+        match self.improvement {
+            Improvement::Ppo => ("ppo.learning_rate", self.ppo.learning_rate),
+            Improvement::Sac => ("sac.learning_rate", self.sac.learning_rate),
+        }
+    }
+
+    /// Factor of the step sizes in iteration `k`.
+    pub fn learning_rate_factor(&self, k: usize) -> f64 {
+        learning_rate_factor(self.learning_rate_end_factor, k, self.iterations)
+    }
+}
+
+/// What a policy starts as, and where its rollouts do; by default from nothing, wherever the world starts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Start {
     /// Passes of behaviour cloning that the policy starts with.
     pub warm_start: usize,
     /// Steps of behaviour cloning that the policy starts with, judged by held-out demonstrations.
@@ -40,14 +94,8 @@ pub struct GeneratorSettings<'a> {
     pub base_steps: usize,
     /// Share of the rollouts that start where a demonstration did.
     pub demonstrated_starts: f64,
-    /// The policy.
-    pub policy: &'a PolicySettings,
-    /// What improves it.
-    pub improvement: Improvement,
-    /// PPO, if it does.
-    pub ppo: &'a PpoSettings,
-    /// SAC, if it does.
-    pub sac: &'a SacSettings,
+    /// Whether the next iteration's rollouts are drawn while this one's are learned from.
+    pub overlap: bool,
 }
 
 /// A policy with its rollouts and its improvement.
@@ -87,56 +135,67 @@ pub struct Sampled {
 }
 
 impl Generator {
-    /// Weights from the seed, scales from the demonstrations and from the untrained policy's own
-    /// rollouts. The second value is the demonstrations as a batch.
-    pub fn new(settings: GeneratorSettings, task: &Task) -> Result<(Self, TrajectoryBatch), Error> {
-        let spec = task.factory.spec();
-        let seed = task.seed;
-        let collector = Collector::new(task.factory, task.workers, seed, task.sealer)
-            .with_starts(task.starts, settings.demonstrated_starts);
+    /// A policy that imitates the demonstrations of `setup`: weights from the seed, scales from the demonstrations and from
+    /// the untrained policy's own rollouts. The second value is the demonstrations as a batch.
+    pub fn imitating(
+        settings: &GeneratorSettings,
+        start: Start,
+        setup: &Setup,
+    ) -> Result<(Self, TrajectoryBatch), Error> {
+        let demonstrations = batch(setup.demonstrations)?;
+        let rollouts = settings.trajectories.min(32);
+        let mut generator = Self::untrained(settings, start, setup, rollouts)?;
+        let policy = &mut generator.policy;
+        let steps = start.base_steps.max(start.clone_steps);
+        if steps > 0 {
+            fit_held_out(policy, setup.demonstrations, steps, setup.seed)?;
+        }
+        generator.base = (start.base_steps > 0).then(|| policy.copy());
+        fit(policy, &demonstrations, start.warm_start, setup.seed);
+        Ok((generator, demonstrations))
+    }
+
+    /// A policy that knows nothing but the scales of observations, from `rollouts` of its own and the demonstrations of
+    /// `setup`, if there are any.
+    pub fn untrained(
+        settings: &GeneratorSettings,
+        start: Start,
+        setup: &Setup,
+        rollouts: usize,
+    ) -> Result<Self, Error> {
+        let spec = setup.factory.spec();
+        let seed = setup.seed;
+        let collector = Collector::new(setup.factory, setup.workers, seed, setup.sealer)
+            .with_starts(setup.starts, start.demonstrated_starts);
         let new_policy = |normalizer: Normalizer| {
             let mut rng = stream(seed, "policy_weights", 0);
-            GaussianPolicy::new(
-                &spec.name,
-                settings.policy,
-                normalizer,
-                ActionScale::of(spec),
-                &mut rng,
-            )
+            let scale = ActionScale::of(spec);
+            GaussianPolicy::new(&spec.name, &settings.policy, normalizer, scale, &mut rng)
         };
-        let naive = new_policy(Normalizer::identity(spec.observation.dim()));
-        let (first, _) =
-            collector.collect(&naive, "normalizer", 0, settings.trajectories.min(32))?;
-        let mut policy = new_policy(Normalizer::fit(
-            spec.observation.dim(),
-            &[task.demonstrations, first.as_slice()],
+        let dim = spec.observation.dim();
+        let naive = new_policy(Normalizer::identity(dim));
+        let (first, _) = collector.collect(&naive, "normalizer", 0, rollouts)?;
+        let policy = new_policy(Normalizer::fit(
+            dim,
+            &[setup.demonstrations, first.as_slice()],
         ));
-        let demonstrations = batch(task.demonstrations)?;
-        let steps = settings.base_steps.max(settings.clone_steps);
-        if steps > 0 {
-            clone_held_out(&mut policy, task.demonstrations, steps, seed)?;
-        }
-        let base = (settings.base_steps > 0).then(|| policy.copy());
-        clone(&policy, &demonstrations, settings.warm_start, seed);
-        let GeneratorSettings {
-            improvement,
-            ppo,
-            sac,
-            ..
-        } = settings;
-        let improver = Improver::new(improvement, ppo, sac, &policy, seed);
-        let generator = Self {
+        Ok(Self {
+            improver: Improver::new(
+                settings.improvement,
+                &settings.ppo,
+                &settings.sac,
+                &policy,
+                seed,
+            ),
             policy,
-            base,
-            improver,
+            base: None,
             collector,
             trajectories: settings.trajectories,
             iterations: settings.iterations,
-            overlap: settings.overlap,
+            overlap: start.overlap,
             drawing: None,
             seed,
-        };
-        Ok((generator, demonstrations))
+        })
     }
 
     /// An energy model that sees what the policy sees, or the channels that are asked for, with weights from the seed.
@@ -187,18 +246,17 @@ impl Generator {
         Ok(sampled)
     }
 
-    /// Minimises the objective and reports the iteration: `share` is that of the learning rate;
-    /// `diagnostics` are those of `cost`, the model behind the objective, and go first.
+    /// Minimises the objective and reports the iteration: `factor` is that of the step sizes; `diagnostics` are those of
+    /// the cost behind the objective, and go first.
     pub fn improve(
         &mut self,
-        cost: &EnergyModel,
         samples: Sampled,
         objective: &Objective,
-        share: f64,
+        factor: f64,
         k: usize,
-        mut diagnostics: Vec<(&'static str, f64)>,
+        mut diagnostics: Diagnostics,
     ) -> Result<Report, Error> {
-        self.improver.slow_down(share);
+        self.improver.scale_learning_rate(factor);
         let found = self.improver.improve(
             &self.policy,
             &samples.batch,
@@ -207,17 +265,20 @@ impl Generator {
             self.seed,
             k,
         );
-        if !(self.policy.is_finite() && cost.is_finite()) {
+        if !self.policy.is_finite() {
             return Err(diverged(k));
         }
         diagnostics.extend([
-            ("entropy", found.entropy),
-            ("policy_std", self.policy.mean_std(&samples.batch.starts)),
-            ("kl", found.kl),
-            ("temperature", found.temperature),
-            ("passes", found.passes),
-            ("policy_gradient_norm", found.gradient_norm),
-            ("value_error", found.value_error),
+            (Metric::Entropy, found.entropy),
+            (
+                Metric::PolicyStd,
+                self.policy.mean_std(&samples.batch.starts),
+            ),
+            (Metric::Kl, found.kl),
+            (Metric::EntropyWeight, found.entropy_weight),
+            (Metric::Passes, found.passes),
+            (Metric::PolicyGradientNorm, found.gradient_norm),
+            (Metric::ValueError, found.value_error),
         ]);
         Ok(Report {
             diagnostics,

@@ -8,38 +8,65 @@
 use costate_envs::rng::{Stream, stream};
 use rand::RngExt;
 use rand::seq::SliceRandom;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::kept::Kept;
-use super::{Learner, Report, Task, learning_rate_share, split_held_out};
+use super::algorithm::{Algorithm, Cloning};
+use super::best_so_far::BestSoFar;
+use super::{Learner, Report, Setup, learning_rate_factor, split_held_out};
 use crate::batch::TrajectoryBatch;
-use crate::cost::EnergyModel;
+use crate::cost::{ComposedCost, EnergyModel};
 use crate::discriminator::info_nce;
 use crate::error::Error;
+use crate::metric::Metric;
 use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, ImplicitPolicy, ImplicitSettings, Learned, Normalizer};
+use crate::schema::{fraction, positive, proper_fraction, resumable};
 
 /// Settings of [`Ibc`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IbcSettings {
     /// Passes over the demonstrations.
+    #[schemars(range(min = 1), transform = resumable)]
     pub iterations: usize,
     /// Steps in a minibatch.
+    #[schemars(range(min = 1), transform = resumable)]
     pub minibatch: usize,
-    /// Counter-examples for each demonstrated action.
+    /// Counter-examples for each demonstrated action, uniform in the box of all actions.
+    #[schemars(range(min = 1))]
     pub negatives: usize,
     /// Adam's step size.
+    #[schemars(transform = positive, transform = resumable)]
     pub learning_rate: f64,
-    /// Share of the step size that is left in the last pass; it falls linearly.
-    pub learning_rate_left: f64,
+    /// Factor of the step size in the last pass; it falls linearly from 1.
+    #[schemars(transform = fraction, transform = resumable)]
+    pub learning_rate_end_factor: f64,
     /// Share of the episodes held out to choose the weights; 0 keeps the last ones.
+    #[schemars(transform = proper_fraction)]
     pub held_out: f64,
     /// Room between the demonstrated actions and the box, as a share of their range.
+    #[schemars(range(min = 0.0))]
     pub margin: f64,
     /// The policy.
     pub policy: ImplicitSettings,
+}
+
+impl Algorithm for IbcSettings {
+    const NAME: &'static str = "ibc";
+    const DEFAULTS: &'static str = include_str!("../../assets/settings/ibc.json");
+
+    fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
+        Ok(Box::new(Ibc::new(self, setup)?))
+    }
+
+    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        vec![("learning_rate", self.learning_rate)]
+    }
+
+    fn cloning(&self) -> Option<Cloning> {
+        Some(Cloning::Contrast(self.negatives))
+    }
 }
 
 /// Demonstrated steps, and how to draw others beside them.
@@ -64,15 +91,15 @@ pub struct Ibc {
     seed: u64,
     train: Pairs,
     held_out: Option<Pairs>,
-    policy: Kept<ImplicitPolicy>,
+    policy: BestSoFar<ImplicitPolicy>,
 }
 
 impl Learner for Ibc {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let s = &self.settings;
-        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
+        let factor = learning_rate_factor(s.learning_rate_end_factor, k, s.iterations);
         let policy = &mut self.policy;
-        policy.optimizer.set_learning_rate(s.learning_rate * left);
+        policy.optimizer.set_learning_rate(s.learning_rate * factor);
         let mut order: Vec<i64> = (0..self.train.len()).collect();
         order.shuffle(&mut stream(self.seed, "ibc_order", k as u64));
         let mut others = stream(self.seed, "counter_examples", k as u64);
@@ -85,7 +112,7 @@ impl Learner for Ibc {
             accuracy += share * found.accuracy;
             policy.optimizer.step(&found.loss);
         }
-        let mut diagnostics = vec![("loss", loss), ("accuracy", accuracy)];
+        let mut diagnostics = vec![(Metric::Loss, loss), (Metric::Accuracy, accuracy)];
         let mut judged = None;
         if let Some(held_out) = &self.held_out {
             // The same counter-examples in every pass, so that passes can be compared.
@@ -94,8 +121,8 @@ impl Learner for Ibc {
                 tch::no_grad(|| held_out.contrast(&policy.current, s.negatives, &mut others));
             let loss = found.loss.double_value(&[]);
             judged = Some(loss);
-            diagnostics.push(("held_out_loss", loss));
-            diagnostics.push(("held_out_accuracy", found.accuracy));
+            diagnostics.push((Metric::HeldOutLoss, loss));
+            diagnostics.push((Metric::HeldOutAccuracy, found.accuracy));
         }
         policy.offer(judged, k)?;
         Ok(Report {
@@ -129,11 +156,11 @@ impl Learner for Ibc {
 
 impl Ibc {
     /// A learner at its start.
-    pub fn new(settings: &IbcSettings, task: &Task) -> Result<Self, Error> {
-        let spec = task.factory.spec();
-        let (held_out, train) = split_held_out(task.demonstrations, settings.held_out);
-        let normalizer = Normalizer::fit(spec.observation.dim(), &[task.demonstrations]);
-        let scale = ActionScale::around(spec.action.dim(), task.demonstrations, settings.margin);
+    pub fn new(settings: &IbcSettings, setup: &Setup) -> Result<Self, Error> {
+        let spec = setup.factory.spec();
+        let (held_out, train) = split_held_out(setup.demonstrations, settings.held_out);
+        let normalizer = Normalizer::fit(spec.observation.dim(), &[setup.demonstrations]);
+        let scale = ActionScale::around(spec.action.dim(), setup.demonstrations, settings.margin);
         let pairs = |batch: TrajectoryBatch| Pairs {
             actions: scale.apply(&batch.actions),
             observations: batch.observations,
@@ -141,16 +168,16 @@ impl Ibc {
         let train = TrajectoryBatch::new(train).map(pairs);
         let held_out = TrajectoryBatch::new(held_out).map(pairs);
         let policy = || {
-            let mut rng = stream(task.seed, "policy_weights", 0);
+            let mut rng = stream(setup.seed, "policy_weights", 0);
             let (normalizer, scale) = (normalizer.clone(), scale.clone());
             ImplicitPolicy::new(&spec.name, &settings.policy, normalizer, scale, &mut rng)
         };
         Ok(Self {
             settings: settings.clone(),
-            seed: task.seed,
+            seed: setup.seed,
             train: train.ok_or_else(|| Error::Misuse("no demonstrations to clone".into()))?,
             held_out,
-            policy: Kept::new([policy(), policy()], settings.learning_rate),
+            policy: BestSoFar::new([policy(), policy()], settings.learning_rate),
         })
     }
 }

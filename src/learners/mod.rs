@@ -1,13 +1,17 @@
 //! Learners: one file, one algorithm, its loop on one screen.
 
+pub mod adversarial;
 pub mod airl;
+pub mod algorithm;
 pub mod background;
 pub mod bc;
+mod best_so_far;
 mod conditions;
 mod cost_side;
 pub mod dagger;
+mod discriminator_report;
 mod distil;
-pub mod frozen;
+pub mod frozen_cost;
 mod fusion;
 pub mod gail;
 pub mod gan_gcl;
@@ -15,11 +19,8 @@ pub mod gcl;
 pub mod gcl_lqg;
 pub mod generator;
 pub mod ibc;
-mod kept;
-mod report;
 pub mod rl;
 pub mod rows;
-pub mod sides;
 mod transitions;
 
 use costate_envs::{EnvFactory, Trajectory};
@@ -27,12 +28,14 @@ use costate_envs::{EnvFactory, Trajectory};
 use crate::audit::{Audit, Sealer};
 use crate::cost::EnergyModel;
 use crate::error::Error;
+use crate::metric::Diagnostics;
 use crate::nn::{StateDict, StateError};
 use crate::policy::Learned;
+pub use algorithm::{Algo, Algorithm};
 
 /// What every learner starts from.
 #[derive(Clone, Copy)]
-pub struct Task<'a> {
+pub struct Setup<'a> {
     /// The environment to roll out in.
     pub factory: &'a EnvFactory,
     /// Demonstrations, without their true costs.
@@ -52,18 +55,18 @@ pub struct Task<'a> {
 /// What one iteration reports.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Named diagnostics that a learner can know, in order of interest.
-    pub diagnostics: Vec<(&'static str, f64)>,
+    /// What a learner can know of itself.
+    pub diagnostics: Diagnostics,
     /// Environment steps taken.
     pub env_steps: u64,
     /// The truth about the rollouts, for people; no learner can open it.
     pub audit: Option<Audit>,
 }
 
-/// Share of the learning rate in iteration `k`: falls linearly from 1 to `left` in the last one.
-fn learning_rate_share(left: f64, k: usize, iterations: usize) -> f64 {
+/// Factor of the learning rate in iteration `k`: falls linearly from 1 to `end` in the last one.
+fn learning_rate_factor(end: f64, k: usize, iterations: usize) -> f64 {
     let last = iterations.saturating_sub(1).max(1) as f64;
-    1.0 - (1.0 - left) * (k as f64 / last)
+    1.0 - (1.0 - end) * (k as f64 / last)
 }
 
 /// An algorithm in the middle of its work. `iterate(k)` depends only on the state after iteration

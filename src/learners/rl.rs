@@ -4,133 +4,142 @@
 //! costs it puts them to use again (`costate train --algo rl`). The one learner that may see true costs; imitation
 //! learners never use it.
 
-use std::sync::Arc;
-
-use costate_envs::rng::{derive_seed, stream};
-use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
-use costate_envs::{End, EnvFactory, Episode, Trajectory};
+use costate_envs::{End, EnvFactory};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
-use super::frozen::excess;
-use super::{Learner, Report, Task, diverged, learning_rate_share};
-use crate::audit::Sealer;
+use super::algorithm::Algorithm;
+use super::frozen_cost::excess;
+use super::generator::{Generator, GeneratorSettings, Start};
+use super::{Learner, Report, Setup};
+use crate::audit::{self, Auditor, Sealer};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{ComposedCost, EnergyModel};
 use crate::error::Error;
-use crate::improve::{Ppo, PpoSettings};
+use crate::improve::Objective;
+use crate::metric::Metric;
 use crate::nn::{StateDict, StateError};
-use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
+use crate::policy::Learned;
 
 /// Settings of [`Rl`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RlSettings {
-    /// Rounds of rollout and improvement.
-    pub iterations: usize,
-    /// Episodes an iteration.
-    pub trajectories: usize,
+    /// How the policy acts and improves.
+    #[serde(flatten)]
+    pub generator: GeneratorSettings,
     /// Variant of the environment to train in, e.g. one that ends when a robot falls.
     pub variant: Option<String>,
     /// Control steps in a training episode; the environment's own horizon if null.
+    #[schemars(range(min = 1))]
     pub horizon: Option<usize>,
-    /// Cost of every step after a terminal state, for ever: γ c/(1 − γ) is added to the last step.
-    /// Without it, ending early would be the cheapest thing to do.
+    /// Cost of every step after a terminal state, for ever: γ c/(1 − γ) is added to the last step. Without it, ending
+    /// early would be the cheapest thing to do.
+    #[schemars(range(min = 0.0))]
     pub terminal_cost: f64,
-    /// Temperature α: the policy minimises E[Σ c + α log π]; [`DEFAULT_TEMPERATURE`] if null.
-    pub temperature: Option<f64>,
+    /// Weight α of the policy's entropy: it minimises E[Σ c + α log π]. Null takes the one that the learned costs were
+    /// learned with, and 0.001 without any.
+    #[schemars(range(min = 0.0))]
+    pub entropy_weight: Option<f64>,
     /// Weight of Σ_i max(0, |a_i| − 1)², a in half ranges: a cost of the state alone cannot see what a command beyond
-    /// its limits is, for it changes nothing. None of it if null.
+    /// its limits is, for it changes nothing. Null takes 1 for such costs, 0 for others.
     #[serde(default)]
+    #[schemars(range(min = 0.0))]
     pub excess_weight: Option<f64>,
-    /// Share of the learning rate left in the last iteration; it falls linearly.
-    pub learning_rate_left: f64,
-    /// The policy.
-    pub policy: PolicySettings,
-    /// Policy improvement.
-    pub ppo: PpoSettings,
 }
 
 /// α where no learned cost says what it needs: enough to keep exploring, too little to matter.
-pub const DEFAULT_TEMPERATURE: f64 = 1e-3;
+pub const DEFAULT_ENTROPY_WEIGHT: f64 = 1e-3;
+
+/// Name of the same algorithm where it makes experts, on the true cost: `costate expert`.
+pub const EXPERT: &str = "ppo";
+
+/// Its settings then.
+pub(super) const EXPERT_DEFAULTS: &str = include_str!("../../assets/settings/ppo.json");
+
+impl Algorithm for RlSettings {
+    const NAME: &'static str = "rl";
+    const DEFAULTS: &'static str = include_str!("../../assets/settings/rl.json");
+    const IMITATES: bool = false;
+
+    fn build(&self, setup: &Setup, cost: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
+        let cost = cost.unwrap_or_else(ComposedCost::truth);
+        Ok(Box::new(Rl::new(self, cost, setup)?))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.generator.check()
+    }
+
+    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        vec![self.generator.step_size()]
+    }
+
+    fn entropy_weight(&self) -> f64 {
+        self.entropy_weight.unwrap_or(DEFAULT_ENTROPY_WEIGHT)
+    }
+}
 
 /// The learner.
 pub struct Rl {
     settings: RlSettings,
-    seed: u64,
     cost: ComposedCost,
-    factory: EnvFactory,
-    pool: RolloutPool,
+    generator: Generator,
+    /// Opens what the generator's rollouts are sealed in; no imitation learner holds one.
+    auditor: Auditor,
     sealer: Sealer,
-    policy: GaussianPolicy,
-    ppo: Ppo,
 }
 
 impl Learner for Rl {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let s = &self.settings;
-        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
-        self.ppo.slow_down(left);
+        let factor = s.generator.learning_rate_factor(k);
+        let mut samples = self.generator.rollouts(k)?;
+        let truth = self.auditor.open(&samples.audit)?.clone();
+        samples.audit = self.sealer.reseal(&truth);
+        samples.batch.true_cost = Some(truth.costs);
 
-        let episodes = self.collect("rollout", k, s.trajectories)?;
-        let batch = TrajectoryBatch::new(episodes.iter().map(|e| &e.trajectory))
-            .ok_or_else(|| Error::Failure("no episodes were collected".into()))?;
-        let behaviour = batch.behaviour.clone().unwrap_or_default();
-        let truth: Vec<f64> = episodes.iter().flat_map(|e| e.costs.clone()).collect();
-        let cost = self.cost.shaped_cost(&batch, &truth);
-        let excess_weight = s.excess_weight.unwrap_or(0.0);
-        let excess = match excess_weight {
-            0.0 => vec![0.0; cost.len()],
-            _ => excess(self.policy.action_scale(), &batch),
-        };
-        let after = s.ppo.discount * s.terminal_cost / (1.0 - s.ppo.discount).max(1e-3);
-        let extra = episodes.iter().flat_map(|e| {
-            let last = e.costs.len() - 1;
-            let fell = e.trajectory.end() == End::Terminated;
-            (0..=last).map(move |t| if fell && t == last { after } else { 0.0 })
-        });
-        let alpha = s.temperature.unwrap_or(DEFAULT_TEMPERATURE);
-        // c + α log π, and what no cost of a step holds: an end before the horizon, commands beyond their limits.
-        let soft_cost: Vec<f64> = cost
-            .iter()
-            .zip(&behaviour)
-            .zip(excess.iter().zip(extra))
-            .map(|((c, log_density), (excess, extra))| {
-                c + extra + excess_weight * excess + alpha * log_density
-            })
-            .collect();
-        let behaviour = Tensor::from_slice(&behaviour);
-        let report = self
-            .ppo
-            .improve(&self.policy, &batch, &soft_cost, &behaviour, self.seed, k);
-        if !self.policy.is_finite() {
-            return Err(diverged(k));
-        }
-        let successes = episodes.iter().filter(|e| e.success == Some(true)).count();
+        let batch = &samples.batch;
         let steps = batch.steps() as f64;
-        Ok(Report {
-            diagnostics: vec![
-                ("step_cost", cost.iter().sum::<f64>() / steps),
-                ("episode_steps", steps / episodes.len() as f64),
-                ("success", successes as f64 / episodes.len() as f64),
-                ("entropy", report.entropy),
-                ("policy_std", self.policy.mean_std(&batch.starts)),
-                ("kl", report.kl),
-                ("passes", report.passes),
-                ("policy_gradient_norm", report.gradient_norm),
-                ("value_error", report.value_error),
-            ],
-            env_steps: batch.steps() as u64,
-            audit: Some(self.sealer.seal(&episodes)),
-        })
+        let cost: f64 = step_cost(&self.cost, batch).iter().sum();
+        let diagnostics = vec![
+            (Metric::StepCost, cost / steps),
+            (Metric::EpisodeSteps, steps / batch.len() as f64),
+            (Metric::Success, truth.solved.unwrap_or(0.0)),
+        ];
+        let gamma = s.generator.discount();
+        let after = gamma * s.terminal_cost / (1.0 - gamma).max(1e-3);
+        let (cost, scale) = (&self.cost, self.generator.policy.action_scale().clone());
+        let excess_weight = s.excess_weight.unwrap_or(0.0);
+        // c, and what no cost of a step holds: an end before the horizon, commands beyond their limits.
+        let objective = Objective {
+            cost: &|batch| {
+                let mut total = step_cost(cost, batch);
+                let (mut end, ends) = (0, batch.lengths.iter().zip(&batch.ends));
+                for (len, how) in ends {
+                    end += len;
+                    if *how == End::Terminated {
+                        total[end - 1] += after;
+                    }
+                }
+                if excess_weight != 0.0 {
+                    let excess = excess(&scale, batch);
+                    let each = total.iter_mut().zip(excess);
+                    each.for_each(|(c, e)| *c += excess_weight * e);
+                }
+                total
+            },
+            entropy_weight: s.entropy_weight(),
+        };
+        self.generator
+            .improve(samples, &objective, factor, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {
-        self.settings.iterations
+        self.settings.generator.iterations
     }
 
     fn policy(&self) -> Learned<'_> {
-        Learned::Gaussian(&self.policy)
+        Learned::Gaussian(&self.generator.policy)
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {
@@ -139,72 +148,45 @@ impl Learner for Rl {
 
     fn save(&self) -> StateDict {
         let mut state = StateDict::default();
-        self.policy.save(&mut state);
-        self.ppo.save(&mut state);
+        self.generator.save(&mut state);
         state
     }
 
     fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
-        self.policy.load(state)?;
-        self.ppo.load(state)
+        self.generator.load(state)
     }
+}
+
+/// What is minimised of every step of a batch that knows its true cost, `[S]`.
+fn step_cost(cost: &ComposedCost, batch: &TrajectoryBatch) -> Vec<f64> {
+    cost.shaped_cost(batch, batch.true_cost.as_deref().unwrap_or_default())
 }
 
 impl Rl {
     /// A learner at its start: weights from the seed, scales from the untrained policy's rollouts.
-    pub fn new(settings: &RlSettings, cost: ComposedCost, task: &Task) -> Result<Self, Error> {
-        let seed = task.seed;
-        let mut config = task.factory.config().clone();
+    pub fn new(settings: &RlSettings, cost: ComposedCost, setup: &Setup) -> Result<Self, Error> {
+        let mut config = setup.factory.config().clone();
         if let Some(variant) = &settings.variant {
             config.apply_variant(variant)?;
         }
         if let Some(horizon) = settings.horizon {
             config.set("task.horizon", &horizon.to_string())?;
         }
-        let factory = config.factory()?;
-        let spec = factory.spec();
-        let new_policy = |normalizer: Normalizer| {
-            let mut rng = stream(seed, "policy_weights", 0);
-            let scale = ActionScale::of(spec);
-            GaussianPolicy::new(&spec.name, &settings.policy, normalizer, scale, &mut rng)
+        let factory: EnvFactory = config.factory()?;
+        let (sealer, auditor) = audit::pair();
+        let own = Setup {
+            factory: &factory,
+            demonstrations: &[],
+            sealer: &sealer,
+            ..*setup
         };
-        let dim = spec.observation.dim();
-        let naive = new_policy(Normalizer::identity(dim));
-        let mut learner = Self {
+        let rollouts = settings.generator.trajectories;
+        Ok(Self {
+            generator: Generator::untrained(&settings.generator, Start::default(), &own, rollouts)?,
             settings: settings.clone(),
-            seed,
             cost,
-            pool: RolloutPool::new(task.workers),
-            sealer: task.sealer.clone(),
-            ppo: Ppo::new(
-                &settings.ppo,
-                &naive,
-                &mut stream(seed, "critic_weights", 0),
-            ),
-            policy: naive,
-            factory: factory.clone(),
-        };
-        let first: Vec<Trajectory> = learner
-            .collect("normalizer", 0, settings.trajectories)?
-            .into_iter()
-            .map(|e| e.trajectory)
-            .collect();
-        learner.policy = new_policy(Normalizer::fit(dim, &[&first]));
-        learner.ppo = Ppo::new(
-            &settings.ppo,
-            &learner.policy,
-            &mut stream(seed, "critic_weights", 0),
-        );
-        Ok(learner)
-    }
-
-    fn collect(&self, name: &str, batch: usize, count: usize) -> Result<Vec<Episode>, Error> {
-        let jobs: Vec<Job> = (0..count)
-            .map(|i| Job::new(derive_seed(self.seed, name, (batch * count + i) as u64)))
-            .collect();
-        let actor = Arc::new(self.policy.freeze());
-        Ok(self
-            .pool
-            .collect(&self.factory, &actor, ActionChoice::Sample, &jobs)?)
+            auditor,
+            sealer: setup.sealer.clone(),
+        })
     }
 }

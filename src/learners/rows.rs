@@ -18,6 +18,15 @@ pub struct Rows {
     lengths: Option<Vec<usize>>,
 }
 
+/// How a learned energy and the policy's density tell rows from each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Discrimination {
+    /// Steps of a row; `None` for whole trajectories.
+    pub window: Option<usize>,
+    /// Divisor β of the logit.
+    pub beta: f64,
+}
+
 impl From<Option<usize>> for Rows {
     fn from(window: Option<usize>) -> Self {
         Self::new(window)

@@ -4,6 +4,8 @@ use costate_envs::rng::Stream;
 use rand::RngExt;
 use tch::{Kind, Tensor};
 
+use super::background::log_policy_steps;
+use super::generator::Sampled;
 use crate::batch::TrajectoryBatch;
 
 /// Rows (s, a, s') with log π(a | s).
@@ -18,6 +20,30 @@ pub struct Transitions {
     pub alive: Tensor,
     /// log π(a | s) of the current policy, `[N]` in f64.
     pub log_density: Tensor,
+}
+
+/// The demonstrations' transitions and the policy's.
+pub struct Pair {
+    /// The demonstrations'.
+    pub expert: Transitions,
+    /// The policy's.
+    pub policy: Transitions,
+}
+
+impl Pair {
+    /// All steps of both; log π of a demonstration changes whenever the policy does.
+    pub fn of(demonstrations: &TrajectoryBatch, samples: &Sampled) -> Self {
+        let log_density = log_policy_steps(&samples.policy, demonstrations);
+        Self {
+            expert: Transitions::of(demonstrations, &log_density),
+            policy: Transitions::of(&samples.batch, &samples.log_density),
+        }
+    }
+
+    /// A minibatch of `count` rows of each.
+    pub fn draw(&self, count: usize, rng: &mut Stream) -> (Transitions, Transitions) {
+        (self.expert.draw(count, rng), self.policy.draw(count, rng))
+    }
 }
 
 impl Transitions {

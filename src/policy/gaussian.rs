@@ -5,6 +5,7 @@ use std::path::Path;
 
 use costate_envs::actor::{Actor, ActorParts, LogStd};
 use costate_envs::rng::Stream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Kind, Tensor};
@@ -12,9 +13,10 @@ use tch::{Kind, Tensor};
 use super::normalizer::{ActionScale, Normalizer, scales};
 use super::{FORMAT, NO_DENSITY, Policy};
 use crate::nn::{self, Computation, Mlp, StateDict, StateError};
+use crate::schema::positive;
 
 /// How the standard deviation depends on the state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StdForm {
     /// One learned σ for all states.
@@ -24,14 +26,16 @@ pub enum StdForm {
 }
 
 /// Settings of a [`GaussianPolicy`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySettings {
     /// Units of each hidden layer; empty for a linear policy.
+    #[schemars(inner(range(min = 1)))]
     pub hidden: Vec<usize>,
     /// How σ depends on the state.
     pub std_form: StdForm,
     /// Least σ, as a share of half the action range.
+    #[schemars(transform = positive)]
     pub std_floor: f64,
     /// σ at the start, as a share of half the action range.
     pub std_initial: f64,
@@ -51,6 +55,17 @@ impl PolicySettings {
             }
         }
         Ok(())
+    }
+
+    /// Why no policy starts with them, if none does.
+    pub fn check_initial(&self) -> Result<(), String> {
+        match self.std_initial > self.std_floor {
+            true => Ok(()),
+            false => Err(format!(
+                "setting `policy.std_initial` is {}, expected a number above policy.std_floor, which is {}",
+                self.std_initial, self.std_floor
+            )),
+        }
     }
 
     /// Sizes of the network's layers from `observations` to what `actions` need.

@@ -2,6 +2,7 @@
 
 use costate_envs::implicit::{ImplicitActor, ImplicitParts, Sampling};
 use costate_envs::rng::Stream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Kind, Tensor};
@@ -11,10 +12,11 @@ use super::normalizer::{ActionScale, Normalizer, scales};
 use crate::nn::{self, Computation, Mlp, StateDict, StateError};
 
 /// Settings of an [`ImplicitPolicy`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImplicitSettings {
     /// Units of each hidden layer of the energy.
+    #[schemars(inner(range(min = 1)))]
     pub hidden: Vec<usize>,
     /// How actions are drawn.
     pub sampling: Sampling,

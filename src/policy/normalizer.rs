@@ -45,14 +45,15 @@ impl Normalizer {
         }
     }
 
-    /// Mean and standard deviation over all states of `groups` of trajectories, each group with
+    /// Mean and standard deviation over all states of `groups` of trajectories, each group that is not empty with
     /// equal weight however many states it has.
     pub fn fit(dim: usize, groups: &[&[Trajectory]]) -> Self {
         let mut mean = vec![0.0; dim];
         let mut square = vec![0.0; dim];
+        let count = groups.iter().filter(|g| !g.is_empty()).count();
         for group in groups {
             let rows: usize = group.iter().map(|t| t.len() + 1).sum();
-            let weight = 1.0 / (rows.max(1) * groups.len()) as f64;
+            let weight = 1.0 / (rows.max(1) * count.max(1)) as f64;
             for row in group
                 .iter()
                 .flat_map(|t| t.observations().chunks_exact(dim))

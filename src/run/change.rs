@@ -6,9 +6,11 @@ use costate_envs::parameters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::config::{Algo, RunConfig};
+use super::config::RunConfig;
 use super::settings::{self, Override};
 use crate::error::Error;
+use crate::learners::Algo;
+use crate::schema;
 
 /// One setting that a run went on with otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,42 +25,6 @@ pub struct Change {
     /// Its value since.
     pub to: Value,
 }
-
-/// Settings that concern only what is still to be done. All others shape what a checkpoint holds, count random
-/// streams, or say what the learned weights mean.
-const CHANGEABLE: [&str; 31] = [
-    "iterations",
-    "demonstrated_starts",
-    "discriminator_steps",
-    "cost_steps",
-    "minibatch",
-    "beta",
-    "cost_learning_rate",
-    "learning_rate",
-    "learning_rate_left",
-    "expert_share",
-    "regularizers.gradient_penalty",
-    "regularizers.local_constant_rate",
-    "regularizers.monotonic",
-    "ppo.gae_lambda",
-    "ppo.clip",
-    "ppo.epochs",
-    "ppo.minibatch",
-    "ppo.learning_rate",
-    "ppo.kl_stop",
-    "ppo.max_gradient_norm",
-    "sac.updates",
-    "sac.minibatch",
-    "sac.learning_rate",
-    "sac.target_rate",
-    "validation.policies",
-    "validation.discounts",
-    "validation.iterations",
-    "validation.learning_rate",
-    "validation.trajectories",
-    "controllers.kl_step",
-    "distillation_learning_rate",
-];
 
 /// Why a setting has to stay.
 fn reason(key: &str) -> &'static str {
@@ -75,8 +41,7 @@ fn reason(key: &str) -> &'static str {
         }
         ("held_out" | "negatives" | "margin", _) => "the best weights so far were chosen by it",
         (
-            "entropy_weight" | "temperature" | "excess_weight" | "terminal_cost" | "reward"
-            | "variant" | "horizon",
+            "entropy_weight" | "excess_weight" | "terminal_cost" | "reward" | "variant" | "horizon",
             _,
         )
         | (_, "ppo.discount" | "sac.discount") => "it says what the learned weights minimise",
@@ -96,16 +61,17 @@ pub fn changed(
 ) -> Result<(Algo, Vec<Change>), Error> {
     let name = own.algo.name();
     let algo = settings::resolve_from(&own.algo, file, overrides)?;
-    let values = |algo: &Algo| -> Result<Vec<(String, Value)>, Error> {
-        Ok(parameters::list(&settings::values(algo)?))
-    };
+    let schema = own.algo.entry().schema();
+    let described = schema::describe(&schema);
+    let resumable = |key: &str| described.iter().any(|d| d.path == key && d.resumable);
+    let values = |algo: &Algo| Ok::<_, Error>(parameters::list(&algo.values()?));
     let (old, new) = (values(&own.algo)?, values(&algo)?);
     let mut changes = Vec::new();
     for ((key, from), (_, to)) in old.into_iter().zip(new) {
         if from == to {
             continue;
         }
-        if !CHANGEABLE.contains(&key.as_str()) {
+        if !resumable(&key) {
             return Err(Error::Misuse(format!(
                 "setting `{key}` of {name} is {from}, and a resumed run keeps it: {}; start a new run for {to}",
                 reason(&key)
@@ -123,36 +89,25 @@ pub fn changed(
             to,
         });
     }
-    settings::agree(&algo)?;
+    algo.check()?;
     Ok((algo, changes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_changeable_setting_exists() {
-        let all = Algo::NAMES.into_iter().chain(["ppo", "rl"]);
-        let known: Vec<String> = all
-            .flat_map(|name| {
-                let algo = settings::resolve(name, "", None, &[]).unwrap();
-                settings::explained(&algo).unwrap()
-            })
-            .map(|s| s.key)
-            .collect();
-        for key in CHANGEABLE {
-            assert!(known.iter().any(|k| k == key), "{key}");
-        }
-    }
+    use crate::learners::algorithm;
 
     #[test]
     fn what_keeps_a_learner_from_diverging_can_be_changed() {
-        for name in Algo::NAMES.into_iter().chain(["ppo", "rl"]) {
+        for entry in algorithm::all() {
+            let name = entry.name();
             let algo = settings::resolve(name, "", None, &[]).unwrap();
             assert!(!algo.step_sizes().is_empty(), "{name}");
+            let described = schema::describe(&entry.schema());
             for (key, _) in algo.step_sizes() {
-                assert!(CHANGEABLE.contains(&key), "{name}: {key}");
+                let setting = described.iter().find(|d| d.path == key);
+                assert!(setting.is_some_and(|d| d.resumable), "{name}: {key}");
             }
         }
     }

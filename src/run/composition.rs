@@ -10,7 +10,7 @@ use super::{RunConfig, files};
 use crate::cost::{ComposedCost, EnergyModel, Part, Placed, WeightedCost};
 use crate::error::Error;
 use crate::expression::Formula;
-use crate::learners::rl::DEFAULT_TEMPERATURE;
+use crate::learners::rl::DEFAULT_ENTROPY_WEIGHT;
 
 /// Σ_i w_i c_i, as written in `config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,14 +138,14 @@ impl Composition {
         self
     }
 
-    /// The temperature that it asks for: the highest that a part was learned with.
-    pub fn temperature(&self) -> f64 {
+    /// The entropy weight that it asks for: the highest that a part was learned with.
+    pub fn entropy_weight(&self) -> f64 {
         let of = |term: &Term| match &term.source {
             Source::Learned(learned) if term.weight != 0.0 => Some(learned.entropy_weight),
             _ => None,
         };
         let highest = self.0.iter().filter_map(of).reduce(f64::max);
-        highest.unwrap_or(DEFAULT_TEMPERATURE)
+        highest.unwrap_or(DEFAULT_ENTROPY_WEIGHT)
     }
 
     /// Reads all costs and places them into the world of `env`; relative files are taken from `folder`.
@@ -282,7 +282,7 @@ mod tests {
             formula(1.0, "push"),
         ];
         assert_eq!(got.0, expected);
-        assert_eq!(got.temperature(), DEFAULT_TEMPERATURE);
+        assert_eq!(got.entropy_weight(), DEFAULT_ENTROPY_WEIGHT);
         let env = EnvConfig::named("cart_pole").unwrap();
         assert!(got.load(&env, Path::new("")).is_ok());
         let other = EnvConfig::named("point_maze").unwrap();

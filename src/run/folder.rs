@@ -115,8 +115,8 @@ impl RunFolder {
 
     /// The command that goes on with it.
     pub fn resume_command(&self) -> String {
-        let command = match self.config.algo {
-            super::Algo::Ppo(_) => "expert",
+        let command = match self.config.algo.name() {
+            crate::learners::rl::EXPERT => "expert",
             _ => "train",
         };
         format!(

@@ -11,7 +11,8 @@ pub mod tensorboard;
 pub mod train;
 pub mod weights;
 
+pub use crate::learners::Algo;
 pub use change::Change;
 pub use composition::Composition;
-pub use config::{Algo, DemonstrationsRef, RunConfig};
+pub use config::{DemonstrationsRef, RunConfig};
 pub use folder::{Progress, RunFolder};

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::metric::Metric;
+
 const PREFIX: &str = "events.out.tfevents.";
 
 /// Appends scalars to one event file.
@@ -46,11 +48,11 @@ impl EventWriter {
     }
 
     /// Appends `scalars` at `step`.
-    pub fn scalars(&mut self, step: u64, scalars: &[(&str, f64)]) -> std::io::Result<()> {
+    pub fn scalars(&mut self, step: u64, scalars: &[(Metric, f64)]) -> std::io::Result<()> {
         let mut summary = Vec::new();
-        for (tag, value) in scalars {
+        for (metric, value) in scalars {
             let mut entry = Vec::new();
-            bytes_field(&mut entry, 1, tag.as_bytes());
+            bytes_field(&mut entry, 1, metric.key().as_bytes());
             key(&mut entry, 2, 5);
             entry.extend_from_slice(&(*value as f32).to_le_bytes());
             bytes_field(&mut summary, 1, &entry);
@@ -129,7 +131,7 @@ mod tests {
         assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
         let folder = tempfile::tempdir().unwrap();
         let mut writer = EventWriter::create(folder.path(), 0).unwrap();
-        writer.scalars(300, &[("loss", 0.5)]).unwrap();
+        writer.scalars(300, &[(Metric::Loss, 0.5)]).unwrap();
         let records = records(&files(folder.path())[0]);
         assert_eq!(records.len(), 2);
         let expected = [

@@ -11,6 +11,7 @@ use super::tensorboard::EventWriter;
 use crate::audit::Auditor;
 use crate::error::Error;
 use crate::learners::Learner;
+use crate::metric::{Diagnostics, Metric};
 
 /// How a training ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,15 +58,15 @@ pub fn train(
         progress.env_steps += report.env_steps;
         progress.seconds += began.elapsed().as_secs_f64();
 
-        let mut scalars = Vec::new();
+        let mut scalars = Diagnostics::new();
         if let Some(audit) = &report.audit {
             let truth = auditor.open(audit)?;
             let returns = &truth.returns;
             scalars.push((
-                "true_return",
+                Metric::TrueReturn,
                 returns.iter().sum::<f64>() / returns.len() as f64,
             ));
-            scalars.extend(truth.solved.map(|share| ("solved", share)));
+            scalars.extend(truth.solved.map(|share| (Metric::Solved, share)));
         }
         scalars.extend(report.diagnostics);
         let mut line = Map::new();
@@ -75,7 +76,7 @@ pub fn train(
         line.extend(
             scalars
                 .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).into())),
+                .map(|(metric, value)| (metric.key().to_owned(), (*value).into())),
         );
         run.append_metrics(&line)?;
         events

@@ -70,7 +70,7 @@ pub const SMALL: [&str; 12] = [
     "--set",
     "trajectories=8",
     "--set",
-    "discriminator_steps=2",
+    "cost_steps=2",
     "--set",
     "ppo.epochs=2",
     "--set",

@@ -9,12 +9,13 @@
 use nalgebra::DMatrix;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rng::Stream;
 
 /// How candidates are moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sampler {
     /// By Gaussian noise alone.
@@ -24,18 +25,22 @@ pub enum Sampler {
 }
 
 /// Settings of the sampler.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sampling {
     /// How candidates are moved.
     pub sampler: Sampler,
     /// Candidates of a draw.
+    #[schemars(range(min = 1))]
     pub candidates: usize,
     /// Rounds of resampling and moving.
+    #[schemars(range(min = 1))]
     pub rounds: usize,
     /// Standard deviation of the first moves, as a share of half the box.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub step: f32,
     /// Factor by which it shrinks from round to round.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
     pub shrink: f32,
 }
 

@@ -9,17 +9,9 @@ use crate::density::{self, CalibrationBin, Scores};
 use crate::discriminator;
 use crate::error::Error;
 use crate::evaluate::Group;
+use crate::learners::rows::Discrimination;
 use crate::nn;
 use crate::policy::GaussianPolicy;
-
-/// How energies are told from log-densities: logit = (−E − log Z − log q) / β.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Comparison {
-    /// Steps of a row; none for whole trajectories.
-    pub window: Option<usize>,
-    /// The divisor β.
-    pub beta: f64,
-}
 
 /// An energy against the density of a policy.
 #[derive(Clone, Copy)]
@@ -29,7 +21,7 @@ pub struct Discriminator<'a> {
     /// The policy that the samples came from.
     pub policy: &'a GaussianPolicy,
     /// How they are compared.
-    pub comparison: Comparison,
+    pub comparison: Discrimination,
 }
 
 /// Figures about demonstrations told apart from fresh samples.

@@ -14,7 +14,7 @@ use crate::cost::{Dims, StepCost};
 use crate::error::Error;
 pub use correlation::Correlation;
 use correlation::{correlation, ranking_accuracy};
-pub use discriminator::{Comparison, Discriminator, DiscriminatorFigures};
+pub use discriminator::{Discriminator, DiscriminatorFigures};
 use distances::distances;
 
 /// A trajectory's learned and true cost.

@@ -4,12 +4,13 @@ use tch::Tensor;
 
 use crate::density;
 use crate::discriminator;
+use crate::metric::{Diagnostics, Metric};
 use crate::nn;
 
 /// The state of the discriminator after its steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DiscriminatorReport {
-    /// Share of rows told apart rightly, averaged over the two groups.
+    /// Share of rows classified correctly, averaged over the two groups.
     pub accuracy: f64,
     /// L_disc.
     pub loss: f64,
@@ -36,14 +37,14 @@ impl DiscriminatorReport {
         }
     }
 
-    /// Named, in order of interest.
-    pub fn diagnostics(&self) -> [(&'static str, f64); 5] {
-        [
-            ("discriminator_accuracy", self.accuracy),
-            ("discriminator_loss", self.loss),
-            ("ess", self.ess),
-            ("saturation", self.saturation),
-            ("calibration_error", self.calibration_error),
+    /// In order of interest.
+    pub fn diagnostics(&self) -> Diagnostics {
+        vec![
+            (Metric::DiscriminatorAccuracy, self.accuracy),
+            (Metric::DiscriminatorLoss, self.loss),
+            (Metric::Ess, self.ess),
+            (Metric::Saturation, self.saturation),
+            (Metric::CalibrationError, self.calibration_error),
         ]
     }
 }

@@ -40,7 +40,7 @@ weights!(GaussianPolicy);
 weights!(ImplicitPolicy);
 
 /// The policy as it is, and as it was best.
-pub struct Kept<P> {
+pub struct BestSoFar<P> {
     /// As it is.
     pub current: P,
     /// As it was best.
@@ -50,7 +50,7 @@ pub struct Kept<P> {
     pub optimizer: Adam,
 }
 
-impl<P: Weights> Kept<P> {
+impl<P: Weights> BestSoFar<P> {
     /// Two equal policies at their start.
     pub fn new([current, best]: [P; 2], learning_rate: f64) -> Self {
         let adam = AdamSettings {
@@ -95,7 +95,7 @@ impl<P: Weights> Kept<P> {
         state
     }
 
-    /// Restores what [`Kept::save`] gave.
+    /// Restores what [`BestSoFar::save`] gave.
     pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.current.load(state)?;
         self.best.load(&state.below("best."))?;

@@ -3,33 +3,41 @@
 //! Minimises E_q[Σ c(s_t, a_t) + α log π(a_t | s_t)] with c fixed, from a policy that knows nothing: maximum
 //! entropy reinforcement learning (Ziebart 2010) by soft PPO, with the α that the cost was learned with.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::generator::{Generator, GeneratorSettings, Sampled};
-use super::{Learner, Report, Task, learning_rate_share};
+use super::generator::{Generator, GeneratorSettings, Sampled, Start};
+use super::{Learner, Report, Setup};
 use crate::batch::TrajectoryBatch;
 use crate::cost::EnergyModel;
 use crate::error::Error;
-use crate::improve::{Improvement, Objective, PpoSettings, SacSettings};
+use crate::improve::Objective;
+use crate::metric::Metric;
 use crate::nn::{self, StateDict, StateError};
-use crate::policy::{ActionScale, Learned, PolicySettings};
+use crate::policy::{ActionScale, Learned};
+use crate::schema::{fractions, positive, resumable};
 
 /// How a cost is validated.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ValidationSettings {
     /// Fresh policies for each discount; 0 skips the validation.
+    #[schemars(transform = resumable)]
     pub policies: usize,
     /// Discounts γ that they are trained with.
+    #[schemars(transform = fractions, transform = resumable)]
     pub discounts: Vec<f64>,
     /// Iterations of each.
+    #[schemars(range(min = 1), transform = resumable)]
     pub iterations: usize,
     /// Trajectories of each in an iteration.
+    #[schemars(range(min = 1), transform = resumable)]
     pub trajectories: usize,
     /// Adam's step size for each: a policy that knows nothing may take larger steps than one that starts as a
     /// clone.
     #[serde(default = "usual_learning_rate")]
+    #[schemars(transform = positive, transform = resumable)]
     pub learning_rate: f64,
 }
 
@@ -49,45 +57,15 @@ impl ValidationSettings {
 
 /// Settings of [`FrozenCost`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct FrozenCostSettings {
-    /// Iterations: each samples and improves the policy.
-    pub iterations: usize,
-    /// Trajectories sampled an iteration.
-    pub trajectories: usize,
-    /// Share of the step size that is left in the last iteration; it falls linearly.
-    pub learning_rate_left: f64,
+    /// How the policy acts and improves.
+    #[serde(flatten)]
+    pub generator: GeneratorSettings,
     /// Weight α of the policy's entropy.
-    #[serde(default = "super::one")]
     pub entropy_weight: f64,
     /// Weight of Σ_i max(0, |a_i| − 1)², a in half ranges: a cost of the state alone cannot see what a command beyond
     /// its limits is, for it changes nothing.
-    #[serde(default)]
     pub excess_weight: f64,
-    /// The policy.
-    pub policy: PolicySettings,
-    /// What improves the policy.
-    #[serde(default)]
-    pub improvement: Improvement,
-    /// Policy improvement.
-    pub ppo: PpoSettings,
-    /// Policy improvement by SAC.
-    #[serde(default)]
-    pub sac: SacSettings,
-}
-
-impl FrozenCostSettings {
-    /// The same with discount γ, whatever improves the policy.
-    pub fn with_discount(mut self, discount: f64) -> Self {
-        self.ppo.discount = discount;
-        self.sac.discount = discount;
-        self
-    }
-
-    /// Discount γ that the policy is trained with.
-    pub fn discount(&self) -> f64 {
-        self.improvement.discount(&self.ppo, &self.sac)
-    }
 }
 
 /// The learner.
@@ -100,13 +78,13 @@ pub struct FrozenCost<'a> {
 impl Learner for FrozenCost<'_> {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let s = &self.settings;
-        let left = learning_rate_share(s.learning_rate_left, k, s.iterations);
+        let factor = s.generator.learning_rate_factor(k);
         let samples = self.generator.sample(&self.generator.policy, k)?;
         let soft_cost = self
             .cost
             .soft_cost(&samples.batch, &samples.log_density, s.entropy_weight);
         let mean = soft_cost.iter().sum::<f64>() / soft_cost.len() as f64;
-        let diagnostics = vec![("soft_cost", mean)];
+        let diagnostics = vec![(Metric::SoftCost, mean)];
         let scale = &self.generator.policy.action_scale().clone();
         let objective = Objective {
             cost: &|batch| {
@@ -122,11 +100,11 @@ impl Learner for FrozenCost<'_> {
             entropy_weight: s.entropy_weight,
         };
         self.generator
-            .improve(self.cost, samples, &objective, left, k, diagnostics)
+            .improve(samples, &objective, factor, k, diagnostics)
     }
 
     fn iterations(&self) -> usize {
-        self.settings.iterations
+        self.settings.generator.iterations
     }
 
     fn policy(&self) -> Learned<'_> {
@@ -165,25 +143,13 @@ impl<'a> FrozenCost<'a> {
     pub fn new(
         settings: &FrozenCostSettings,
         cost: &'a EnergyModel,
-        task: &Task,
+        setup: &Setup,
     ) -> Result<Self, Error> {
-        let generator_settings = GeneratorSettings {
-            iterations: settings.iterations,
-            overlap: false,
-            trajectories: settings.trajectories,
-            warm_start: 0,
-            clone_steps: 0,
-            base_steps: 0,
-            demonstrated_starts: 0.0,
-            policy: &settings.policy,
-            improvement: settings.improvement,
-            ppo: &settings.ppo,
-            sac: &settings.sac,
-        };
-        let (generator, _) = Generator::new(generator_settings, task)?;
+        let own = &settings.generator;
+        let rollouts = own.trajectories.min(32);
         Ok(Self {
+            generator: Generator::untrained(own, Start::default(), setup, rollouts)?,
             settings: settings.clone(),
-            generator,
             cost,
         })
     }

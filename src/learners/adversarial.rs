@@ -1,0 +1,284 @@
+//! What adversarial learners share: settings, the loop, and the two sides that it moves.
+//!
+//! An iteration draws τ ~ q (the generator's rollouts), takes some steps on the cost θ, then lets the policy φ minimise
+//! that cost minus its entropy. Algorithms differ in the loss of the cost and in what the policy pays for it: an
+//! [`Adversary`].
+
+use costate_envs::rng::{Stream, stream};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::cost_side::CostSide;
+use super::frozen_cost::FrozenCostSettings;
+use super::generator::{Generator, GeneratorSettings, Sampled, Start};
+use super::{Learner, Report, Setup, diverged};
+use crate::batch::TrajectoryBatch;
+use crate::cost::{CostSettings, EnergyModel, Regularizers};
+use crate::error::Error;
+use crate::improve::{Improvement, Objective};
+use crate::metric::{Diagnostics, Metric};
+use crate::nn::{StateDict, StateError};
+use crate::policy::Learned;
+use crate::schema::{positive, resumable};
+
+/// The settings that all adversarial learners have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AdversarialSettings {
+    /// The policy's side.
+    #[serde(flatten)]
+    pub generator: GeneratorSettings,
+    /// Passes of behaviour cloning that the policy starts with; 0 starts from nothing.
+    pub warm_start: usize,
+    /// Steps of behaviour cloning, judged by held-out demonstrations, that the policy starts with, the cost not being
+    /// relative to it: the start that GAN-GCL's base policy gives. 0 starts from nothing.
+    #[serde(default)]
+    pub clone_steps: usize,
+    /// Share of the sampled episodes that start where a demonstration did.
+    #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0), transform = resumable)]
+    pub demonstrated_starts: f64,
+    /// Whether the next iteration's episodes are drawn while this one's are learned from: their policy is then one
+    /// iteration old, and q is its density.
+    #[serde(default)]
+    pub overlap: bool,
+    /// Steps on the cost an iteration.
+    #[schemars(range(min = 1), transform = resumable)]
+    pub cost_steps: usize,
+    /// Adam's step size for the cost.
+    #[schemars(transform = positive, transform = resumable)]
+    pub cost_learning_rate: f64,
+    /// Weight α of the policy's entropy: 1 is the objective whose fixed point is the demonstrations' density. A cost of
+    /// the state alone does not bound an action beyond its limits, where entropy is free: it needs less.
+    #[serde(default = "super::one")]
+    #[schemars(range(min = 0.0))]
+    pub entropy_weight: f64,
+    /// The cost and the soft value.
+    pub cost: CostSettings,
+    /// Penalties on the cost.
+    #[serde(default)]
+    pub regularizers: Regularizers,
+}
+
+impl AdversarialSettings {
+    /// Why they contradict each other, if they do.
+    pub fn check(&self) -> Result<(), String> {
+        let g = &self.generator;
+        g.check()?;
+        if g.trajectories < 2 {
+            return Err(format!(
+                "setting `trajectories` is {}, expected a whole number of at least 2",
+                g.trajectories
+            ));
+        }
+        // The entropy's weight starts as a multiple of it.
+        let adapts = g.improvement == Improvement::Sac && g.sac.target_entropy.is_some();
+        if adapts && self.entropy_weight <= 0.0 {
+            return Err(format!(
+                "setting `entropy_weight` is {}, expected a positive number where sac.target_entropy is held",
+                self.entropy_weight
+            ));
+        }
+        Ok(())
+    }
+
+    /// Step sizes by the names of their settings.
+    pub fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("cost_learning_rate", self.cost_learning_rate),
+            self.generator.step_size(),
+        ]
+    }
+
+    /// What a fresh policy pays for commands beyond their limits: a nat for a squared half range, where the cost does
+    /// not see them.
+    pub fn excess_weight(&self) -> f64 {
+        f64::from(u8::from(!self.cost.sees_actions()))
+    }
+
+    /// How a fresh policy is trained on the learned cost: as the learner's own.
+    pub fn fresh(&self) -> FrozenCostSettings {
+        FrozenCostSettings {
+            generator: self.generator.clone(),
+            entropy_weight: self.entropy_weight,
+            excess_weight: self.excess_weight(),
+        }
+    }
+}
+
+/// What distinguishes one adversarial learner from another.
+pub trait Adversary {
+    /// Name of the stream that the steps on the cost draw from.
+    const STREAM: &'static str;
+
+    /// What the steps of one iteration look at.
+    type Evidence;
+
+    /// Gathers it from the rollouts of iteration `k`.
+    fn evidence(&self, model: &EnergyModel, samples: &Sampled, k: usize) -> Self::Evidence;
+
+    /// The loss of the cost, a scalar.
+    fn loss(
+        &mut self,
+        model: &mut EnergyModel,
+        evidence: &Self::Evidence,
+        rng: &mut Stream,
+    ) -> Tensor;
+
+    /// What was found after the steps, `model` with its log Z.
+    fn found(&mut self, model: &mut EnergyModel, evidence: &Self::Evidence) -> Diagnostics;
+
+    /// What the policy pays for every step of a batch, `[S]`, without the entropy's part: the cost shaped by V, which
+    /// changes no trajectory's rank.
+    fn step_cost(&self, model: &EnergyModel, batch: &TrajectoryBatch) -> Vec<f64> {
+        model.shaped_cost(batch)
+    }
+
+    /// Keeps what later iterations need of the rollouts of iteration `k`.
+    fn remember(&mut self, k: usize, samples: &Sampled) {
+        let _ = (k, samples);
+    }
+
+    /// Adds to `state` what the next iteration depends on besides both sides.
+    fn save(&self, state: &mut StateDict) {
+        let _ = state;
+    }
+
+    /// Restores what [`Adversary::save`] wrote.
+    fn load(&mut self, state: &StateDict, generator: &Generator) -> Result<(), StateError> {
+        let _ = (state, generator);
+        Ok(())
+    }
+}
+
+/// Both sides at their start, and what they learn from.
+pub struct Sides {
+    /// The policy.
+    pub generator: Generator,
+    /// The cost.
+    pub model: EnergyModel,
+    /// The demonstrations.
+    pub demonstrations: TrajectoryBatch,
+}
+
+impl Sides {
+    /// Weights from the seed; `base_steps` of behaviour cloning make the base policy of the cost.
+    pub fn new(
+        settings: &AdversarialSettings,
+        base_steps: usize,
+        setup: &Setup,
+    ) -> Result<Self, Error> {
+        let start = Start {
+            warm_start: settings.warm_start,
+            clone_steps: settings.clone_steps,
+            base_steps,
+            demonstrated_starts: settings.demonstrated_starts,
+            overlap: settings.overlap,
+        };
+        let (generator, demonstrations) = Generator::imitating(&settings.generator, start, setup)?;
+        Ok(Self {
+            model: generator.energy_model(&settings.cost)?,
+            generator,
+            demonstrations,
+        })
+    }
+}
+
+/// An adversarial learner.
+pub struct Adversarial<A> {
+    settings: AdversarialSettings,
+    seed: u64,
+    generator: Generator,
+    cost: CostSide,
+    adversary: A,
+}
+
+impl<A: Adversary> Adversarial<A> {
+    /// A learner at its start; `more` are weights that learn with the cost.
+    pub fn new(
+        settings: &AdversarialSettings,
+        sides: Sides,
+        adversary: A,
+        more: Vec<Tensor>,
+        setup: &Setup,
+    ) -> Self {
+        let Sides {
+            generator,
+            model,
+            demonstrations,
+        } = sides;
+        let (rate, regularizers) = (settings.cost_learning_rate, settings.regularizers);
+        Self {
+            settings: settings.clone(),
+            seed: setup.seed,
+            generator,
+            cost: CostSide::new(model, rate, regularizers, demonstrations, more),
+            adversary,
+        }
+    }
+}
+
+impl<A: Adversary> Learner for Adversarial<A> {
+    fn iterate(&mut self, k: usize) -> Result<Report, Error> {
+        let factor = self.settings.generator.learning_rate_factor(k);
+        self.cost.scale_learning_rate(factor);
+
+        // τ ~ q, with log q(τ) recorded by the actor that drew it.
+        let samples = self.generator.rollouts(k)?;
+        let evidence = self.adversary.evidence(&self.cost.model, &samples, k);
+
+        // θ: descend the loss of the cost.
+        let mut rng = stream(self.seed, A::STREAM, k as u64);
+        let mut gradient_norm = 0.0;
+        for _ in 0..self.settings.cost_steps {
+            let loss = self
+                .adversary
+                .loss(&mut self.cost.model, &evidence, &mut rng);
+            gradient_norm = self.cost.descend(loss, &samples.batch, &mut rng);
+        }
+        let mut diagnostics =
+            tch::no_grad(|| self.adversary.found(&mut self.cost.model, &evidence));
+        diagnostics.push((Metric::CostGradientNorm, gradient_norm));
+        self.adversary.remember(k, &samples);
+
+        // φ: minimise E_q[c + α log q].
+        let (adversary, model) = (&self.adversary, &self.cost.model);
+        let objective = Objective {
+            cost: &|batch| adversary.step_cost(model, batch),
+            entropy_weight: self.settings.entropy_weight,
+        };
+        let report = self
+            .generator
+            .improve(samples, &objective, factor, k, diagnostics)?;
+        match model.is_finite() {
+            true => Ok(report),
+            false => Err(diverged(k)),
+        }
+    }
+
+    fn iterations(&self) -> usize {
+        self.settings.generator.iterations
+    }
+
+    fn policy(&self) -> Learned<'_> {
+        Learned::Gaussian(&self.generator.policy)
+    }
+
+    fn energy_model(&self) -> Option<&EnergyModel> {
+        Some(&self.cost.model)
+    }
+
+    fn save(&self) -> StateDict {
+        let mut state = StateDict::default();
+        self.generator.save(&mut state);
+        self.adversary.save(&mut state);
+        self.cost.save(&mut state);
+        state
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.generator.load(state)?;
+        self.adversary.load(state, &self.generator)?;
+        self.cost.load(state)
+    }
+}

@@ -1,0 +1,504 @@
+//! What makes an algorithm: settings that know their defaults, contradictions and learner; and the registry of all.
+//!
+//! A new algorithm is one file with an [`Algorithm`], and one line in [`SHIPPED`] (or, from outside of this package,
+//! one call of [`register`]).
+
+use std::any::Any;
+use std::fmt;
+use std::sync::RwLock;
+
+use costate_envs::model::{nearest, suggestion};
+use schemars::{JsonSchema, Schema};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::{Error as _, SerializeStruct};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::adversarial::AdversarialSettings;
+use super::airl::AirlSettings;
+use super::bc::BcSettings;
+use super::dagger::DaggerSettings;
+use super::frozen_cost::ValidationSettings;
+use super::gail::GailSettings;
+use super::gan_gcl::GanGclSettings;
+use super::gcl::GclSettings;
+use super::gcl_lqg::GclLqgSettings;
+use super::ibc::IbcSettings;
+use super::rl::{self, RlSettings};
+use super::rows::Discrimination;
+use super::{Learner, Setup};
+use crate::cost::ComposedCost;
+use crate::error::Error;
+use crate::schema::{self, Fault};
+
+/// The algorithms of this package.
+const SHIPPED: [Entry; 10] = [
+    Entry::of::<GanGclSettings>(),
+    Entry::of::<GclSettings>(),
+    Entry::of::<GclLqgSettings>(),
+    Entry::of::<AirlSettings>(),
+    Entry::of::<GailSettings>(),
+    Entry::of::<DaggerSettings>(),
+    Entry::of::<BcSettings>(),
+    Entry::of::<IbcSettings>(),
+    Entry::of::<RlSettings>(),
+    Entry::named::<RlSettings>(rl::EXPERT, rl::EXPERT_DEFAULTS),
+];
+
+/// Those that were added from outside.
+static ADDED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
+
+/// How an algorithm of supervised learning sees the demonstrated actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloning {
+    /// By their likelihood under a Gaussian policy.
+    Likelihood,
+    /// Against this many counter-examples each.
+    Contrast(usize),
+}
+
+/// What the effective sample size of the cost's gradient is a share of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleShare {
+    /// The discriminator's rows of demonstrations and rollouts.
+    Batch,
+    /// Everything that the partition function is estimated from.
+    Pool,
+}
+
+/// The settings of an algorithm, and what the rest of the program has to know of it. A method with a default answers
+/// for most algorithms.
+pub trait Algorithm:
+    fmt::Debug + Clone + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
+{
+    /// Its name on the command line.
+    const NAME: &'static str;
+
+    /// JSON with a complete `default` and, by environment, the settings that differ from it.
+    const DEFAULTS: &'static str;
+
+    /// Whether it imitates demonstrations; otherwise it minimises a given cost.
+    const IMITATES: bool = true;
+
+    /// A learner at its start. `cost` is what reinforcement learning minimises; without one it is the true cost.
+    fn build(&self, setup: &Setup, cost: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error>;
+
+    /// Why settings contradict each other, if they do. Ranges of single settings are checked by their schema.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Adam's step sizes by the names of their settings, and what else keeps it from diverging; most likely culprits
+    /// first.
+    fn step_sizes(&self) -> Vec<(&'static str, f64)>;
+
+    /// What it shares with all adversarial learners, if it is one.
+    fn adversarial(&self) -> Option<&AdversarialSettings> {
+        None
+    }
+
+    /// Steps of behaviour cloning behind a base policy π_0 that the cost is relative to.
+    fn base_steps(&self) -> usize {
+        0
+    }
+
+    /// Weight α of the entropy in what the policy minimises.
+    fn entropy_weight(&self) -> f64 {
+        self.adversarial().map_or(1.0, |s| s.entropy_weight)
+    }
+
+    /// How its learned energy and density tell trajectories of `horizon` steps from each other, where they do.
+    fn discrimination(&self, horizon: usize) -> Option<Discrimination> {
+        let _ = horizon;
+        None
+    }
+
+    /// What the effective sample size that it reports is a share of, where a small one is an alarm.
+    fn effective_samples(&self) -> Option<SampleShare> {
+        None
+    }
+
+    /// How it sees the demonstrated actions, if it clones them.
+    fn cloning(&self) -> Option<Cloning> {
+        None
+    }
+
+    /// Fresh policies to train on the frozen cost after the training.
+    fn validation(&self) -> Option<&ValidationSettings> {
+        None
+    }
+}
+
+/// An algorithm in the registry.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    name: &'static str,
+    defaults: &'static str,
+    imitates: bool,
+    schema: fn() -> Schema,
+    parse: fn(Value) -> Result<Box<dyn Settings>, serde_json::Error>,
+}
+
+impl Entry {
+    /// The algorithm with these settings.
+    pub const fn of<A: Algorithm>() -> Self {
+        Self::named::<A>(A::NAME, A::DEFAULTS)
+    }
+
+    /// The same under another name, with other defaults.
+    const fn named<A: Algorithm>(name: &'static str, defaults: &'static str) -> Self {
+        Self {
+            name,
+            defaults,
+            imitates: A::IMITATES,
+            schema: schema::of::<A>,
+            parse: |value| Ok(Box::new(serde_json::from_value::<A>(value)?)),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// JSON with its shipped settings.
+    pub fn defaults(&self) -> &'static str {
+        self.defaults
+    }
+
+    /// Whether it imitates demonstrations.
+    pub fn imitates(&self) -> bool {
+        self.imitates
+    }
+
+    /// The schema of its settings.
+    pub fn schema(&self) -> Schema {
+        (self.schema)()
+    }
+
+    /// Settings from JSON. Errors: what the schema does not allow.
+    pub fn parse(self, settings: Value) -> Result<Algo, Fault> {
+        schema::check(&self.schema(), &settings)?;
+        let shown = settings.to_string();
+        match (self.parse)(settings) {
+            Ok(settings) => Ok(Algo {
+                entry: self,
+                settings,
+            }),
+            Err(e) => Err(Fault::Value {
+                path: String::new(),
+                value: shown,
+                expected: e.to_string(),
+            }),
+        }
+    }
+}
+
+/// Every algorithm.
+pub fn all() -> Vec<Entry> {
+    let added = ADDED.read().unwrap_or_else(|e| e.into_inner());
+    SHIPPED
+        .iter()
+        .copied()
+        .chain(added.iter().copied())
+        .collect()
+}
+
+/// Names of the imitation learners, which `--algo` accepts.
+pub fn names() -> Vec<&'static str> {
+    let imitating = all().into_iter().filter(Entry::imitates);
+    imitating.map(|e| e.name).collect()
+}
+
+/// The algorithm called `name`.
+pub fn find(name: &str) -> Result<Entry, Error> {
+    let found = all().into_iter().find(|e| e.name == name);
+    found.ok_or_else(|| {
+        let all = all();
+        let hint = suggestion(nearest(name, all.iter().map(|e| e.name)));
+        Error::Misuse(format!(
+            "unknown algorithm `{name}`{hint}; there are {}, and rl on a given cost",
+            names().join(", ")
+        ))
+    })
+}
+
+/// Adds an algorithm for the rest of the process. Errors: its name is taken.
+pub fn register<A: Algorithm>() -> Result<(), Error> {
+    if find(A::NAME).is_ok() {
+        return Err(Error::Misuse(format!(
+            "there is an algorithm called `{}` already",
+            A::NAME
+        )));
+    }
+    let mut added = ADDED.write().unwrap_or_else(|e| e.into_inner());
+    added.push(Entry::of::<A>());
+    Ok(())
+}
+
+/// An algorithm with all its settings.
+pub struct Algo {
+    entry: Entry,
+    settings: Box<dyn Settings>,
+}
+
+impl Algo {
+    /// An algorithm of which the settings are known.
+    pub fn new<A: Algorithm>(settings: A) -> Self {
+        Self {
+            entry: Entry::of::<A>(),
+            settings: Box::new(settings),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.entry.name
+    }
+
+    /// Its entry in the registry.
+    pub fn entry(&self) -> Entry {
+        self.entry
+    }
+
+    /// Its settings, if they are those of `A`.
+    pub fn settings<A: Algorithm>(&self) -> Option<&A> {
+        self.settings.as_any().downcast_ref()
+    }
+
+    /// The same, to be changed.
+    pub fn settings_mut<A: Algorithm>(&mut self) -> Option<&mut A> {
+        self.settings.as_any_mut().downcast_mut()
+    }
+
+    /// All settings as JSON.
+    pub fn values(&self) -> Result<Value, Error> {
+        let value = self.settings.value();
+        value.map_err(|e| Error::Failure(format!("settings cannot be shown: {e}")))
+    }
+}
+
+/// [`Algorithm`] without its type.
+trait Settings: fmt::Debug + Send + Sync {
+    fn boxed(&self) -> Box<dyn Settings>;
+    fn as_any(&self) -> &dyn Any;
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+    fn equals(&self, other: &dyn Settings) -> bool;
+    fn value(&self) -> Result<Value, serde_json::Error>;
+    fn build(&self, setup: &Setup, cost: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error>;
+    fn check(&self) -> Result<(), String>;
+    fn step_sizes(&self) -> Vec<(&'static str, f64)>;
+    fn adversarial(&self) -> Option<&AdversarialSettings>;
+    fn base_steps(&self) -> usize;
+    fn entropy_weight(&self) -> f64;
+    fn discrimination(&self, horizon: usize) -> Option<Discrimination>;
+    fn effective_samples(&self) -> Option<SampleShare>;
+    fn cloning(&self) -> Option<Cloning>;
+    fn validation(&self) -> Option<&ValidationSettings>;
+}
+
+impl<A: Algorithm> Settings for A {
+    fn boxed(&self) -> Box<dyn Settings> {
+        Box::new(self.clone())
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+    fn equals(&self, other: &dyn Settings) -> bool {
+        other.as_any().downcast_ref::<A>() == Some(self)
+    }
+    fn value(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(self)
+    }
+    fn build(&self, setup: &Setup, cost: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
+        Algorithm::build(self, setup, cost)
+    }
+    fn check(&self) -> Result<(), String> {
+        Algorithm::check(self)
+    }
+    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        Algorithm::step_sizes(self)
+    }
+    fn adversarial(&self) -> Option<&AdversarialSettings> {
+        Algorithm::adversarial(self)
+    }
+    fn base_steps(&self) -> usize {
+        Algorithm::base_steps(self)
+    }
+    fn entropy_weight(&self) -> f64 {
+        Algorithm::entropy_weight(self)
+    }
+    fn discrimination(&self, horizon: usize) -> Option<Discrimination> {
+        Algorithm::discrimination(self, horizon)
+    }
+    fn effective_samples(&self) -> Option<SampleShare> {
+        Algorithm::effective_samples(self)
+    }
+    fn cloning(&self) -> Option<Cloning> {
+        Algorithm::cloning(self)
+    }
+    fn validation(&self) -> Option<&ValidationSettings> {
+        Algorithm::validation(self)
+    }
+}
+
+/// What [`Algorithm`] says, of whichever it is.
+impl Algo {
+    /// See [`Algorithm::build`].
+    pub fn learner(
+        &self,
+        setup: &Setup,
+        cost: Option<ComposedCost>,
+    ) -> Result<Box<dyn Learner>, Error> {
+        self.settings.build(setup, cost)
+    }
+
+    /// See [`Algorithm::check`].
+    pub fn check(&self) -> Result<(), Error> {
+        let refused = |why| Error::Misuse(format!("settings of {}: {why}", self.name()));
+        self.settings.check().map_err(refused)
+    }
+
+    /// See [`Algorithm::step_sizes`].
+    pub fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        self.settings.step_sizes()
+    }
+
+    /// See [`Algorithm::adversarial`].
+    pub fn adversarial(&self) -> Option<&AdversarialSettings> {
+        self.settings.adversarial()
+    }
+
+    /// See [`Algorithm::base_steps`].
+    pub fn base_steps(&self) -> usize {
+        self.settings.base_steps()
+    }
+
+    /// See [`Algorithm::entropy_weight`].
+    pub fn entropy_weight(&self) -> f64 {
+        self.settings.entropy_weight()
+    }
+
+    /// See [`Algorithm::discrimination`].
+    pub fn discrimination(&self, horizon: usize) -> Option<Discrimination> {
+        self.settings.discrimination(horizon)
+    }
+
+    /// See [`Algorithm::effective_samples`].
+    pub fn effective_samples(&self) -> Option<SampleShare> {
+        self.settings.effective_samples()
+    }
+
+    /// See [`Algorithm::cloning`].
+    pub fn cloning(&self) -> Option<Cloning> {
+        self.settings.cloning()
+    }
+
+    /// See [`Algorithm::validation`].
+    pub fn validation(&self) -> Option<&ValidationSettings> {
+        self.settings.validation()
+    }
+}
+
+impl Clone for Algo {
+    fn clone(&self) -> Self {
+        Self {
+            entry: self.entry,
+            settings: self.settings.boxed(),
+        }
+    }
+}
+
+impl PartialEq for Algo {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.settings.equals(&*other.settings)
+    }
+}
+
+impl fmt::Debug for Algo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.name(), self.settings)
+    }
+}
+
+impl Serialize for Algo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let settings = self.settings.value().map_err(S::Error::custom)?;
+        let mut algo = serializer.serialize_struct("Algo", 2)?;
+        algo.serialize_field("name", self.name())?;
+        algo.serialize_field("settings", &settings)?;
+        algo.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Algo {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            name: String,
+            settings: Value,
+        }
+        let Written { name, mut settings } = Written::deserialize(deserializer)?;
+        let entry = find(&name).map_err(D::Error::custom)?;
+        upgrade(&mut settings);
+        entry
+            .parse(settings)
+            .map_err(|fault| D::Error::custom(format!("settings of {name}: {}", in_words(&fault))))
+    }
+}
+
+/// A fault of settings in words.
+pub fn in_words(fault: &Fault) -> String {
+    match fault {
+        Fault::Unknown { path, suggestion } => format!("unknown setting `{path}`{suggestion}"),
+        Fault::Missing { path } => format!("setting `{path}` is missing"),
+        Fault::Value {
+            path,
+            value,
+            expected,
+        } => format!("setting `{path}` is {value}, expected {expected}"),
+    }
+}
+
+/// Settings that had other names: old, new.
+const RENAMED: [(&str, &str); 7] = [
+    ("discriminator_steps", "cost_steps"),
+    ("learning_rate_left", "learning_rate_end_factor"),
+    ("temperature", "entropy_weight"),
+    ("ppo.kl_stop", "ppo.target_kl"),
+    ("sac.target_rate", "sac.tau"),
+    ("sac.updates", "sac.gradient_steps"),
+    ("sac.replay", "sac.replay_iterations"),
+];
+
+/// The present name of a setting that had the name `old`, or an end of it.
+pub fn renamed(old: &str) -> Option<&'static str> {
+    let last = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
+    let found = RENAMED
+        .iter()
+        .find(|(was, _)| *was == old || last(was) == old);
+    found.map(|(_, new)| *new)
+}
+
+/// Settings as earlier versions wrote them, under today's names.
+fn upgrade(settings: &mut Value) {
+    for (old, new) in RENAMED {
+        let (mut part, mut from, mut to) = (&mut *settings, old, new);
+        if let (Some((outer, old)), Some((_, new))) = (old.split_once('.'), new.split_once('.')) {
+            (from, to) = (old, new);
+            match part.get_mut(outer) {
+                Some(inner) => part = inner,
+                None => continue,
+            }
+        }
+        if let Some(object) = part.as_object_mut()
+            && let Some(value) = object.remove(from)
+        {
+            object.insert(to.into(), value);
+        }
+    }
+}
