@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use costate::bench::parts;
-use costate::learners::Learner;
-use costate::learners::gan_gcl::{GanGcl, GanGclSettings};
+use costate::learners::gan_gcl::GanGclSettings;
+use costate::learners::{Algorithm, Setup};
 use costate::memory::resident_mib;
+use costate::run::settings::resolve_typed;
 use costate_demos::Dataset;
 use costate_envs::rollout::{ActionChoice, Job, Runner};
 use costate_envs::{EnvConfig, timing};
@@ -40,15 +41,13 @@ fn run() -> Outcome {
             Ok(())
         })?;
     }
-    let settings = GanGclSettings {
-        iterations: LEARNED,
-        trajectories: 8,
-        cost_steps: 2,
-        ..parts::shipped("lq")?
-    };
+    let mut settings: GanGclSettings = resolve_typed("lq", &[])?;
+    settings.adversarial.generator.iterations = LEARNED;
+    settings.adversarial.generator.trajectories = 8;
+    settings.adversarial.cost_steps = 2;
     let factory = EnvConfig::named("lq")?.factory()?;
     let demonstrations = parts::trajectories(Dataset::open(Path::new("demos/data/lq"))?);
-    let mut learner = GanGcl::new(&settings, &parts::task(&factory, &demonstrations, 1))?;
+    let mut learner = settings.build(&Setup::new(&factory, &demonstrations), None)?;
     watch("2000 iterations of GAN-GCL", LEARNED, |i| {
         learner.iterate(i)?;
         Ok(())

@@ -14,6 +14,7 @@ use costate::collect::Collector;
 use costate::cost::{CostForm, CostSettings, EnergyModel};
 use costate::density::{self, Scores, log_sum_exp};
 use costate::learners::background::{Background, log_policy, log_policy_steps};
+use costate::learners::gan_gcl::GanGclSettings;
 use costate::learners::{Learner, Setup};
 use costate::nn::to_f64;
 use costate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings, StdForm};
@@ -335,9 +336,7 @@ fn log_q_of_demonstrations_is_the_current_policys() {
         let more = [("window", window), ("overlap", &overlap.to_string())];
         let algo = small("gan-gcl", &more);
         let setup = setup(&factory, &trajectories, 1);
-        let Algo::GanGcl(own) = &algo else {
-            panic!("another algorithm");
-        };
+        let own: &GanGclSettings = algo.settings().unwrap();
         let beta = own.beta_for(factory.spec().horizon);
         let mut learner = algo.learner(&setup, None).unwrap();
         let mut before = learner.policy().gaussian().unwrap().copy();

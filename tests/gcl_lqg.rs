@@ -10,8 +10,8 @@ use costate::audit::Sealer;
 use costate::error::Error;
 use costate::learners::gcl_lqg::{GclLqg, GclLqgSettings};
 use costate::learners::{Learner, Setup};
+use costate::run::RunFolder;
 use costate::run::settings::{self, Override};
-use costate::run::{Algo, RunFolder};
 use costate_demos::experts::ExpertDesign;
 use costate_demos::record::{Plan, record};
 use costate_envs::linear::{LinearController, LinearStep};
@@ -56,10 +56,7 @@ fn few_steps() -> GclLqgSettings {
         key: key.into(),
         value: value.into(),
     });
-    match settings::resolve("gcl-lqg", "lq", None, &few).unwrap() {
-        Algo::GclLqg(settings) => settings,
-        _ => panic!("another algorithm"),
-    }
+    settings::resolve_typed("lq", &few).unwrap()
 }
 
 /// A learner of few steps at its start.

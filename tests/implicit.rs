@@ -18,8 +18,8 @@ use costate::nn::{matrix, to_f64};
 use costate::policy::{
     ActionScale, GaussianPolicy, ImplicitPolicy, ImplicitSettings, Learned, Normalizer, Policy,
 };
+use costate::run::settings;
 use costate::run::settings::Override;
-use costate::run::{Algo, settings};
 use costate_envs::implicit::{Sampler, Sampling};
 use costate_envs::rng::{Stream, stream};
 use costate_envs::rollout::{ActionChoice, RolloutPool};
@@ -166,13 +166,9 @@ fn a_bimodal_demonstrator_is_cloned_with_both_modes_where_a_gaussian_stands_betw
     let short = set(&[("iterations", "50"), ("learning_rate", "0.01")]);
     let small = set(&[("policy.hidden", "[32, 32]"), ("negatives", "32")]);
     let small = [short.clone(), small].concat();
-    let Algo::Ibc(s) = settings::resolve("ibc", "pendulum", None, &small).unwrap() else {
-        panic!("another algorithm");
-    };
+    let s = settings::resolve_typed("pendulum", &small).unwrap();
     let mut ibc = Ibc::new(&s, &setup).unwrap();
-    let Algo::Bc(s) = settings::resolve("bc", "pendulum", None, &short).unwrap() else {
-        panic!("another algorithm");
-    };
+    let s = settings::resolve_typed("pendulum", &short).unwrap();
     let mut bc = Bc::new(&s, &setup).unwrap();
     for k in 0..50 {
         ibc.iterate(k).unwrap();

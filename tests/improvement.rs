@@ -39,7 +39,7 @@ fn ppo() -> PpoSettings {
         epochs: 6,
         minibatch: 128,
         learning_rate: 3e-3,
-        kl_stop: 0.045,
+        target_kl: 0.045,
         max_gradient_norm: 1.0,
         critic_hidden: vec![16],
     }
@@ -86,10 +86,10 @@ fn improved(
         let batch = TrajectoryBatch::new(&episodes).unwrap();
         let behaviour = tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions));
         let left = 1.0 - 0.9 * k as f64 / iterations as f64;
-        improver.slow_down(left);
+        improver.scale_learning_rate(left);
         temperature = improver
             .improve(&policy, &batch, &objective, &behaviour, 0, k)
-            .temperature;
+            .entropy_weight;
     }
     let [mean, std] = at();
     [mean, std, temperature]
@@ -98,11 +98,11 @@ fn improved(
 fn sac() -> SacSettings {
     SacSettings {
         discount: 0.9,
-        updates: 40,
+        gradient_steps: 40,
         minibatch: 128,
         learning_rate: 3e-3,
-        target_rate: 0.05,
-        replay: 8,
+        tau: 0.05,
+        replay_iterations: 8,
         critic_hidden: vec![32],
         target_entropy: None,
     }
@@ -164,9 +164,9 @@ fn the_temperature_starts_at_the_weight_and_follows_the_schedule() {
     let batch = TrajectoryBatch::new([&episode]).unwrap();
     let mut step = |k: usize, share: f64| {
         let behaviour = tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions));
-        improver.slow_down(share);
+        improver.scale_learning_rate(share);
         let report = improver.improve(&policy, &batch, &objective, &behaviour, 0, k);
-        report.temperature
+        report.entropy_weight
     };
     // In the first iteration the critics learn alone.
     assert_eq!(step(0, 1.0), weight);

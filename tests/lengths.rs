@@ -10,6 +10,7 @@ use std::path::Path;
 use common::{json, run, succeed};
 use costate::audit::Sealer;
 use costate::learners::Setup;
+use costate::metric::Metric;
 use costate::run::settings::{self, Override};
 use costate_demos::dataset::Header;
 use costate_demos::{Dataset, DatasetWriter};
@@ -134,7 +135,7 @@ fn a_discriminator_cannot_go_by_lengths() {
         let found = learner.iterate(k).unwrap().diagnostics;
         let named = found
             .iter()
-            .find(|(name, _)| *name == "discriminator_accuracy");
+            .find(|(name, _)| *name == Metric::DiscriminatorAccuracy);
         accuracy = named.unwrap().1;
     }
     // 1.0 where whole rollouts are compared: sums over 50 steps against sums over 18 to 45.

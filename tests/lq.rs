@@ -8,9 +8,10 @@
 
 use costate::audit::Sealer;
 use costate::cost::EnergyModel;
-use costate::learners::{Learner, Task, gan_gcl::GanGcl};
+use costate::learners::gan_gcl::GanGclSettings;
+use costate::learners::{Algorithm, Setup};
 use costate::nn::{matrix, to_f64};
-use costate::run::{Algo, settings};
+use costate::run::settings;
 use costate_demos::experts::ExpertDesign;
 use costate_demos::record::{Plan, record};
 use costate_envs::worlds::lq::{Lq, LqModel};
@@ -77,9 +78,7 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
         .into_iter()
         .map(|e| e.trajectory)
         .collect();
-    let Algo::GanGcl(settings) = settings::resolve("gan-gcl", "lq", None, &[]).unwrap() else {
-        panic!("another algorithm");
-    };
+    let settings: GanGclSettings = settings::resolve_typed("lq", &[]).unwrap();
     let setup = Setup {
         sealer: Sealer::unwatched(),
         starts: &[],
@@ -89,8 +88,8 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
         seed: 0,
         workers: 2,
     };
-    let mut learner = GanGcl::new(&settings, &setup).unwrap();
-    for k in 0..settings.iterations {
+    let mut learner = settings.build(&setup, None).unwrap();
+    for k in 0..learner.iterations() {
         learner.iterate(k).unwrap();
     }
 

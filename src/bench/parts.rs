@@ -7,10 +7,9 @@ use std::time::Instant;
 use costate_demos::dataset::Header;
 use costate_demos::{Dataset, DatasetWriter};
 use costate_envs::timing::Spread;
-use costate_envs::{EnvFactory, Trajectory};
+use costate_envs::Trajectory;
 use serde::Serialize;
 
-use crate::audit::Sealer;
 use crate::error::Error;
 use crate::learners::gan_gcl::GanGclSettings;
 use crate::learners::{Algorithm, Setup};
@@ -45,32 +44,10 @@ pub struct PartsRow {
     pub policy_ms: Spread,
 }
 
-/// GAN-GCL's shipped settings for an environment.
-pub fn shipped(env: &str) -> Result<GanGclSettings, Error> {
-    resolve_typed(env, &[])
-}
-
 /// What a learner may see of a dataset.
 pub fn trajectories(dataset: Dataset) -> Vec<Trajectory> {
     let episodes = dataset.into_episodes().into_iter();
     episodes.map(|e| e.trajectory).collect()
-}
-
-/// A task of seed 0.
-pub fn setup<'a>(
-    factory: &'a EnvFactory,
-    demonstrations: &'a [Trajectory],
-    workers: usize,
-) -> Setup<'a> {
-    Setup {
-        sealer: Sealer::unwatched(),
-        factory,
-        demonstrations,
-        starts: &[],
-        expert: "",
-        seed: 0,
-        workers,
-    }
 }
 
 /// Measures the parts in `turns ≥ 1` turns on the demonstrations in `folder`. `beside` is a folder that is made and removed.
@@ -84,7 +61,7 @@ pub fn measure(
     let dataset = Dataset::open(folder)?;
     let env = dataset.meta().env.name.clone();
     let dataset_steps = dataset.meta().total_steps;
-    let settings = shipped(&env)?;
+    let settings = resolve_typed::<GanGclSettings>(&env, &[])?;
     let factory = (dataset.meta().env.factory()).map_err(|e| Error::Failure(e.to_string()))?;
     let (mut read, mut write) = (Vec::new(), Vec::new());
     for _ in 0..turns {
@@ -94,7 +71,10 @@ pub fn measure(
         write.push(written(&dataset, beside)?);
     }
     let demonstrations = trajectories(dataset);
-    let setup = setup(&factory, &demonstrations, workers);
+    let setup = Setup {
+        workers,
+        ..Setup::new(&factory, &demonstrations)
+    };
     let began = Instant::now();
     let whole = settings.build(&setup, None)?;
     let start_s = began.elapsed().as_secs_f64();

@@ -1,6 +1,8 @@
 use super::kind::Demonstrator;
 use super::*;
 use crate::cli::understands;
+use crate::learners::algorithm;
+use crate::learners::gan_gcl::GanGclSettings;
 use crate::lengths::Lengths;
 use crate::run::config::FORMAT;
 use crate::run::settings::{self, Override};
@@ -101,10 +103,8 @@ fn a_cloned_start_is_judged_by_its_own_noise() {
     assert!(found(&cloned, "discriminator_accuracy", 0.5, 0.55).is_empty());
     assert!(found(&cloned, "policy_std", 0.1, 0.11).is_empty());
     assert_eq!(found(&cloned, "policy_std", 0.1, 0.2), ["entropy runaway"]);
-    let Algo::GanGcl(s) = &mut cloned.algo else {
-        panic!("another algorithm");
-    };
-    s.cost_learning_rate = 1e-6;
+    let s: &mut GanGclSettings = cloned.algo.settings_mut().unwrap();
+    s.adversarial.cost_learning_rate = 1e-6;
     assert_eq!(found(&cloned, "kl", 0.1, 0.1), ["starved discriminator"]);
 }
 
@@ -133,7 +133,7 @@ fn all_runs() -> Vec<RunConfig> {
     let mut all = Vec::new();
     for env in ["pendulum", "point_mass", "lq", "walker"] {
         let experts = costate_demos::experts::experts_for(env);
-        for algo in Algo::NAMES {
+        for algo in algorithm::names() {
             for expert in experts.iter().chain(&["human", "trained"]) {
                 all.push(run(env, algo, expert, &[]));
             }
@@ -175,7 +175,7 @@ fn every_advised_setting_is_one_of_the_algorithm_and_every_command_is_understood
                     Advice::Set { key, change, now } => {
                         let value = advised(&change, &now);
                         settings::resolve_from(&run.algo, None, &[set(&key, &value)])
-                            .and_then(|changed| settings::agree(&changed))
+                            .and_then(|changed| changed.check())
                             .unwrap_or_else(|e| panic!("{algo} in {env}, {}: {e}", kind.name()));
                     }
                     Advice::Run { command, .. } => {
@@ -302,7 +302,7 @@ fn line(values: &[(&str, Value)]) -> Map<String, Value> {
 
 #[test]
 fn a_single_demonstration_is_named_in_every_algorithm() {
-    for algo in Algo::NAMES {
+    for algo in algorithm::names() {
         let mut one = config(algo);
         one.demonstrations.as_mut().unwrap().episodes = 1;
         let found = diagnose(&one, &[]);

@@ -230,8 +230,7 @@ mod tests {
     use costate_envs::{EnvConfig, Trajectory};
 
     use super::*;
-    use crate::audit::Sealer;
-    use crate::run::{Algo, settings};
+    use crate::run::settings;
 
     /// Rollouts that were drawn ahead belong to the policy that drew them, not to the one that has been improved since.
     /// Seen to fail with the densities of the present policy.
@@ -244,29 +243,24 @@ mod tests {
             .map(|e| e.trajectory.clone())
             .collect();
         let factory = EnvConfig::named("point_mass").unwrap().factory().unwrap();
-        let task = Task {
-            sealer: Sealer::unwatched(),
-            factory: &factory,
-            demonstrations: &demonstrations,
-            starts: &[],
-            expert: "mppi",
-            seed: 0,
-            workers: 1,
-        };
+        let setup = Setup::new(&factory, &demonstrations);
         let set = |key: &str, value: &str| settings::Override {
             key: key.into(),
             value: value.into(),
         };
         let small = [set("trajectories", "2"), set("density_passes", "1")];
-        let Algo::Gcl(own) = settings::resolve("gcl", "point_mass", None, &small).unwrap() else {
-            panic!("another algorithm");
+        let own: GclSettings = settings::resolve_typed("point_mass", &small).unwrap();
+        let mut sides = Sides::new(&own.adversarial, 0, &setup).unwrap();
+        let gcl = Gcl::new(&own, &sides, &setup);
+        let samples = sides.generator.rollouts(0).unwrap();
+        let density = |sides: &Sides| {
+            let pool = gcl.evidence(&sides.model, &samples, 0);
+            nn::to_f64(&pool.log_density)
         };
-        let mut learner = Gcl::new(&own, &task).unwrap();
-        let samples = learner.generator.rollouts(0).unwrap();
-        let before = nn::to_f64(&learner.pool(&samples, 0).log_density);
-        for mut weight in learner.generator.policy.parameters() {
+        let before = density(&sides);
+        for mut weight in sides.generator.policy.parameters() {
             let _ = tch::no_grad(|| weight.g_add_scalar_(0.1));
         }
-        assert_eq!(nn::to_f64(&learner.pool(&samples, 0).log_density), before);
+        assert_eq!(density(&sides), before);
     }
 }

@@ -52,6 +52,21 @@ pub struct Setup<'a> {
     pub sealer: &'a Sealer,
 }
 
+impl<'a> Setup<'a> {
+    /// Demonstrations in a world, with seed 0, one worker and nobody who watches.
+    pub fn new(factory: &'a EnvFactory, demonstrations: &'a [Trajectory]) -> Self {
+        Self {
+            factory,
+            demonstrations,
+            starts: &[],
+            expert: "",
+            seed: 0,
+            workers: 1,
+            sealer: Sealer::unwatched(),
+        }
+    }
+}
+
 /// What one iteration reports.
 #[derive(Debug, Default)]
 pub struct Report {

@@ -318,7 +318,10 @@ mod tests {
 
     #[test]
     fn texts_have_no_stray_spaces() {
-        let mut all: Vec<Readers> = crate::run::Algo::NAMES.into_iter().map(readers).collect();
+        let mut all: Vec<Readers> = crate::learners::algorithm::names()
+            .into_iter()
+            .map(readers)
+            .collect();
         all.push(Readers::default());
         all.push(Readers {
             cloned: true,
