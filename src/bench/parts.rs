@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use costate_demos::dataset::Header;
 use costate_demos::{Dataset, DatasetWriter};
-use costate_envs::timing::Spread;
 use costate_envs::Trajectory;
+use costate_envs::timing::Spread;
 use serde::Serialize;
 
 use crate::error::Error;

@@ -2,19 +2,21 @@
 
 use serde_json::{Map, Value};
 
+use crate::metric::Metric;
+
 /// The lines of `metrics.jsonl`, oldest first.
 pub(super) struct Course<'a>(pub(super) &'a [Map<String, Value>]);
 
 impl Course<'_> {
-    pub(super) fn values(&self, name: &str) -> Vec<f64> {
-        let value = |line: &Map<String, Value>| line.get(name).and_then(Value::as_f64);
+    pub(super) fn values(&self, metric: Metric) -> Vec<f64> {
+        let value = |line: &Map<String, Value>| line.get(metric.key()).and_then(Value::as_f64);
         self.0.iter().filter_map(value).collect()
     }
 
     /// Median over the given share of the iterations, counted from the start or, if negative, from the
     /// end; `None` where the quantity is not logged.
-    pub(super) fn median(&self, name: &str, share: f64) -> Option<f64> {
-        let all = self.values(name);
+    pub(super) fn median(&self, metric: Metric, share: f64) -> Option<f64> {
+        let all = self.values(metric);
         let count = ((all.len() as f64 * share.abs()).ceil() as usize).min(all.len());
         let mut part = match share < 0.0 {
             true => all[all.len() - count..].to_vec(),
@@ -24,11 +26,13 @@ impl Course<'_> {
         part.get(part.len() / 2).copied()
     }
 
-    /// The first of `names` that was logged without being a number, with its iteration: JSON has no NaN and no infinity.
-    pub(super) fn not_finite<'n>(&self, names: &[&'n str]) -> Option<(&'n str, usize)> {
+    /// The first of `metrics` that was logged without being a number, with its iteration: JSON has no NaN and no infinity.
+    pub(super) fn not_finite(&self, metrics: &[Metric]) -> Option<(Metric, usize)> {
         self.0.iter().enumerate().find_map(|(k, line)| {
-            let lost = names.iter().find(|n| line.get(**n) == Some(&Value::Null));
-            lost.map(|name| (*name, k))
+            let lost = metrics
+                .iter()
+                .find(|m| line.get(m.key()) == Some(&Value::Null));
+            lost.map(|metric| (*metric, k))
         })
     }
 }

@@ -18,6 +18,7 @@ pub use kind::Kind;
 
 use crate::learners::Algo;
 use crate::learners::algorithm::{Cloning, SampleShare};
+use crate::metric::Metric;
 use crate::run::RunConfig;
 
 /// Something that keeps a run from succeeding.
@@ -83,15 +84,15 @@ const MOST_LEARNED_STD: f64 = 0.4;
 /// Nats a step that a policy changes by in the median iteration of the first half, at least.
 const LEAST_KL: f64 = 1e-4;
 /// Quantities that are numbers in every sound iteration.
-const FINITE: [&str; 8] = [
-    "loss",
-    "held_out_loss",
-    "discriminator_loss",
-    "ioc_loss",
-    "cost_gradient_norm",
-    "policy_gradient_norm",
-    "entropy",
-    "policy_std",
+const FINITE: [Metric; 8] = [
+    Metric::Loss,
+    Metric::HeldOutLoss,
+    Metric::DiscriminatorLoss,
+    Metric::IocLoss,
+    Metric::CostGradientNorm,
+    Metric::PolicyGradientNorm,
+    Metric::Entropy,
+    Metric::PolicyStd,
 ];
 
 /// A run as far as findings look at it.
@@ -226,11 +227,12 @@ pub fn remark_on_lengths(config: &RunConfig) -> Option<String> {
 }
 
 fn clone(situation: &Situation, course: &Course) -> Option<Seen> {
-    if let Some((name, k)) = course.not_finite(&FINITE) {
-        let seen = format!("{} is not finite in iteration {k}", name.replace('_', " "));
+    if let Some((metric, k)) = course.not_finite(&FINITE) {
+        let name = metric.key().replace('_', " ");
+        let seen = format!("{name} is not finite in iteration {k}");
         return Some((Kind::Diverged, seen));
     }
-    let losses = course.values("loss");
+    let losses = course.values(Metric::Loss);
     match situation.config.algo.cloning()? {
         Cloning::Likelihood => {}
         Cloning::Contrast(negatives) => {
@@ -245,13 +247,13 @@ fn clone(situation: &Situation, course: &Course) -> Option<Seen> {
             }
         }
     }
-    if let (Some(first), Some(last)) = (losses.first(), course.median("loss", -0.1))
+    if let (Some(first), Some(last)) = (losses.first(), course.median(Metric::Loss, -0.1))
         && last > first + MOST_LOSS_GAINED
     {
         let seen = format!("loss {last:.2} at the end, {first:.2} after the first iteration");
         return Some((Kind::Diverged, seen));
     }
-    let std = course.median("policy_std", -0.1)?;
+    let std = course.median(Metric::PolicyStd, -0.1)?;
     let seen = format!("σ is {std:.2} of half the action range at the end");
     let initial = situation.settings.number("policy.std_initial")?;
     if std > MOST_CLONE_GROWTH * initial {
@@ -283,7 +285,7 @@ pub fn remark_on_ess(config: &RunConfig, k: usize, ess: f64) -> Option<String> {
 
 fn discriminator(situation: &Situation, course: &Course) -> Vec<Seen> {
     let mut findings = Vec::new();
-    let early = course.median("discriminator_accuracy", 0.2);
+    let early = course.median(Metric::DiscriminatorAccuracy, 0.2);
     if let Some(reach) = situation.reach().filter(|r| *r < LEAST_REACH) {
         findings.push((
             Kind::StarvedDiscriminator,
@@ -297,7 +299,7 @@ fn discriminator(situation: &Situation, course: &Course) -> Vec<Seen> {
             format!("accuracy {accuracy:.2} in the first fifth of the run, 0.5 is guessing"),
         ));
     }
-    match course.median("discriminator_loss", -0.25) {
+    match course.median(Metric::DiscriminatorLoss, -0.25) {
         Some(loss) if loss < LEAST_LOSS => findings.push((
             Kind::DiscriminatorHasWon,
             format!("loss {loss:.3} in the last quarter, guessing is 1.39"),
@@ -309,7 +311,7 @@ fn discriminator(situation: &Situation, course: &Course) -> Vec<Seen> {
         _ => {}
     }
     if let Some(least) = least_ess(&situation.config.algo)
-        && let Some(ess) = course.median("ess", -0.25).filter(|ess| *ess < least)
+        && let Some(ess) = course.median(Metric::Ess, -0.25).filter(|ess| *ess < least)
     {
         findings.push((
             Kind::FewSamples,
@@ -324,7 +326,7 @@ fn policy(situation: &Situation, course: &Course) -> Vec<Seen> {
         return Vec::new();
     };
     let mut findings = Vec::new();
-    if let Some(kl) = course.median("kl", 0.5).filter(|kl| *kl < LEAST_KL) {
+    if let Some(kl) = course.median(Metric::Kl, 0.5).filter(|kl| *kl < LEAST_KL) {
         findings.push((
             Kind::StillPolicy,
             format!("the policy changes by {kl:.1e} nats a step in the median iteration of the first half"),
@@ -332,7 +334,7 @@ fn policy(situation: &Situation, course: &Course) -> Vec<Seen> {
     }
     let (first, most) = match (
         situation.starts_cloned(),
-        course.values("policy_std").first(),
+        course.values(Metric::PolicyStd).first(),
     ) {
         (true, Some(&clone)) => (clone, MOST_GROWTH * clone),
         _ => (
@@ -341,14 +343,14 @@ fn policy(situation: &Situation, course: &Course) -> Vec<Seen> {
             ((1.0 - LEAST_SHRINKAGE) * initial).max(MOST_LEARNED_STD.min(MOST_GROWTH * initial)),
         ),
     };
-    if let Some(std) = course.median("policy_std", -0.1).filter(|s| *s > most) {
+    if let Some(std) = course.median(Metric::PolicyStd, -0.1).filter(|s| *s > most) {
         findings.push((
             Kind::EntropyRunaway,
             format!("σ is {std:.2} of half the action range at the end, {first:.2} at the start"),
         ));
     }
     if let Some(error) = course
-        .median("value_error", -0.25)
+        .median(Metric::ValueError, -0.25)
         .filter(|e| *e > MOST_VALUE_ERROR)
     {
         findings.push((

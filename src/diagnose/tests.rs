@@ -2,7 +2,6 @@ use super::kind::Demonstrator;
 use super::*;
 use crate::cli::understands;
 use crate::learners::algorithm;
-use crate::learners::gan_gcl::GanGclSettings;
 use crate::lengths::Lengths;
 use crate::run::config::FORMAT;
 use crate::run::settings::{self, Override};
@@ -103,8 +102,8 @@ fn a_cloned_start_is_judged_by_its_own_noise() {
     assert!(found(&cloned, "discriminator_accuracy", 0.5, 0.55).is_empty());
     assert!(found(&cloned, "policy_std", 0.1, 0.11).is_empty());
     assert_eq!(found(&cloned, "policy_std", 0.1, 0.2), ["entropy runaway"]);
-    let s: &mut GanGclSettings = cloned.algo.settings_mut().unwrap();
-    s.adversarial.cost_learning_rate = 1e-6;
+    let slow = [set("cost_learning_rate", "1e-6")];
+    cloned.algo = settings::resolve("gan-gcl", "pendulum", None, &slow).unwrap();
     assert_eq!(found(&cloned, "kl", 0.1, 0.1), ["starved discriminator"]);
 }
 

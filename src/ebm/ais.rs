@@ -2,6 +2,7 @@
 
 use costate_envs::rng::{Stream, stream};
 use rand::RngExt;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -12,14 +13,17 @@ use crate::density::{effective_sample_size, log_mean_exp};
 use crate::nn;
 
 /// How it anneals.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AisSettings {
     /// Independent chains.
+    #[schemars(range(min = 100))]
     pub chains: usize,
     /// Distributions from the base, left out, to the model, counted.
+    #[schemars(range(min = 1))]
     pub temperatures: usize,
     /// Leapfrog steps of a transition.
+    #[schemars(range(min = 1))]
     pub leapfrog: usize,
 }
 

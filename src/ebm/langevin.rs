@@ -2,6 +2,7 @@
 
 use costate_envs::rng::{Stream, stream};
 use rand::RngExt;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -14,27 +15,33 @@ use super::learn::{
 use super::normals;
 use super::settings::Settings;
 use crate::error::Error;
+use crate::schema::{positive, proper_fraction};
 
 /// How chains move and when they stop.
 ///
 /// Step sizes: every step of a round has the round's ε, which falls geometrically from `step` to `step · step_left` over the
 /// training. Noise: ε · N(0, I) in every step, the temperature 1 that belongs to a drift of (ε²/2) ∇E.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LangevinSettings {
     /// Persistent chains.
+    #[schemars(range(min = 2))]
     pub chains: usize,
     /// ε of the first round, in standard deviations of the data.
+    #[schemars(transform = positive)]
     pub step: f64,
     /// Share of it that is left in the last round.
+    #[schemars(transform = positive)]
     pub step_left: f64,
     /// Steps of a round at least; the stopping rule looks at the energy that often.
+    #[schemars(range(min = 1))]
     pub least_steps: usize,
     /// Steps of a round at most.
     pub most_steps: usize,
     /// Whether steps are accepted or rejected so that chains keep the model exactly (Metropolis).
     pub adjusted: bool,
     /// Share of the chains that begin anew from the base in every round.
+    #[schemars(transform = proper_fraction)]
     pub restarts: f64,
 }
 

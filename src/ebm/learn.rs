@@ -239,9 +239,9 @@ pub(super) fn indices(rows: i64, count: usize, rng: &mut Stream) -> Tensor {
     Tensor::from_slice(&chosen)
 }
 
-/// Share of the step sizes in round `k`, which falls linearly to `learning_rate_left`.
+/// Share of the step sizes in round `k`, which falls linearly to `learning_rate_end_factor`.
 pub(super) fn left(settings: &Settings, k: usize) -> f64 {
-    1.0 - (1.0 - settings.learning_rate_left) * k as f64 / settings.rounds as f64
+    1.0 - (1.0 - settings.learning_rate_end_factor) * k as f64 / settings.rounds as f64
 }
 
 /// E[f²] over both groups, each weighing the same.

@@ -2,12 +2,14 @@
 
 use costate_envs::model::suggestion;
 use costate_envs::parameters::{self, SetError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ais::AisSettings;
 use super::langevin::LangevinSettings;
 use crate::error::Error;
 use crate::run::settings::Override;
+use crate::schema::{self, Fault, fraction, positive, proper_fraction};
 
 /// Where negatives come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -20,7 +22,7 @@ pub enum Method {
 }
 
 /// What the energy is relative to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BaseKind {
     /// The Gaussian with the data's mean and covariance.
@@ -30,65 +32,84 @@ pub enum BaseKind {
 }
 
 /// Affine-coupling flows, and how they are fitted by maximum likelihood.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FlowSettings {
     /// Components of the latent density; `null` tries a single Gaussian and the mixture that suits the data, and keeps what
     /// the validation rows like better.
+    #[schemars(range(min = 1))]
     pub components: Option<usize>,
     /// Coupling layers.
+    #[schemars(range(min = 1))]
     pub layers: usize,
     /// Units of the hidden layers of what scales and shifts.
+    #[schemars(inner(range(min = 1)))]
     pub hidden: Vec<usize>,
     /// Steps of maximum likelihood at most.
+    #[schemars(range(min = 1))]
     pub steps: usize,
     /// Rows a step.
+    #[schemars(range(min = 1))]
     pub batch: usize,
     /// Adam's step size at the beginning; it falls to a hundredth.
+    #[schemars(transform = positive)]
     pub learning_rate: f64,
     /// Weight of the conditioners' Σ w².
+    #[schemars(range(min = 0.0))]
     pub weight_penalty: f64,
 }
 
 /// Gaussian mixtures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MixtureSettings {
     /// Components; `null` tries 1, 2, 3, 4, 6, 8, … and keeps what the validation rows like best.
+    #[schemars(range(min = 1))]
     pub components: Option<usize>,
 }
 
 /// The generator against the energy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GanSettings {
     /// Steps on the energy with a round's rows and negatives, before one on the generator.
+    #[schemars(range(min = 1))]
     pub energy_steps: usize,
     /// Adam's step size for the generator at the beginning.
+    #[schemars(transform = positive)]
     pub generator_learning_rate: f64,
 }
 
 /// Everything about a fit but data, method, generator and seed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Units of the energy network's hidden layers.
+    #[schemars(inner(range(min = 1)))]
     pub hidden: Vec<usize>,
     /// What the energy is relative to.
     pub base: BaseKind,
     /// Rounds of drawing rows and negatives and learning from them.
+    #[schemars(range(min = 1))]
     pub rounds: usize,
-    /// Rows and negatives of a step.
+    /// Rows and negatives of a step; half of them are drawn for the generator.
+    #[schemars(range(min = 2))]
     pub batch: usize,
     /// Adam's step size for the energy at the beginning.
+    #[schemars(transform = positive)]
     pub learning_rate: f64,
-    /// Share of the step sizes that is left at the end.
-    pub learning_rate_left: f64,
+    /// Factor of the step sizes at the end; they fall linearly from 1.
+    #[serde(alias = "learning_rate_left")]
+    #[schemars(transform = fraction)]
+    pub learning_rate_end_factor: f64,
     /// Weight of `E[f_θ²]` over rows and negatives, which keeps the correction of the base small.
+    #[schemars(range(min = 0.0))]
     pub correction_penalty: f64,
     /// Share of the running average of the energy's weights that a round keeps; the average is what is judged and stored.
+    #[schemars(transform = proper_fraction)]
     pub averaging: f64,
     /// How often the validation rows are asked which model to keep.
+    #[schemars(range(min = 1))]
     pub checks: usize,
     /// Affine-coupling flows.
     pub flow: FlowSettings,
@@ -137,81 +158,29 @@ impl Settings {
                 })
             })?;
         }
+        schema::check(&schema::of::<Self>(), &value).map_err(|fault| {
+            let what = match fault {
+                Fault::Value {
+                    path,
+                    value,
+                    expected,
+                } => format!("--set {path}={value}: expected {expected}"),
+                Fault::Unknown { path, suggestion } => {
+                    format!("--set {path}: unknown setting of ebm{suggestion}")
+                }
+                Fault::Missing { path } => format!("setting {path} of ebm is missing"),
+            };
+            Error::Misuse(what)
+        })?;
         let settings: Self = serde_json::from_value(value).map_err(broken)?;
-        settings.check()?;
-        Ok(settings)
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let refuse = |name: &str, expected: &str| {
-            Err(Error::Misuse(format!("--set {name}: expected {expected}")))
-        };
-        let l = &self.langevin;
-        // Of a single row or chain there is no variance, and half of a batch is drawn for the generator.
-        let counts = [
-            ("rounds", self.rounds, 1),
-            ("batch", self.batch, 2),
-            ("checks", self.checks, 1),
-            ("flow.components", self.flow.components.unwrap_or(1), 1),
-            ("flow.layers", self.flow.layers, 1),
-            ("flow.steps", self.flow.steps, 1),
-            ("flow.batch", self.flow.batch, 1),
-            (
-                "mixture.components",
-                self.mixture.components.unwrap_or(1),
-                1,
-            ),
-            ("gan.energy_steps", self.gan.energy_steps, 1),
-            ("langevin.chains", l.chains, 2),
-            ("langevin.least_steps", l.least_steps, 1),
-            ("ais.chains", self.ais.chains, 100),
-            ("ais.temperatures", self.ais.temperatures, 1),
-            ("ais.leapfrog", self.ais.leapfrog, 1),
-        ];
-        if let Some((name, _, least)) = counts.iter().find(|(_, n, least)| n < least) {
-            return refuse(name, &format!("at least {least}"));
+        let l = &settings.langevin;
+        match l.most_steps < l.least_steps {
+            true => Err(Error::Misuse(format!(
+                "--set langevin.most_steps={}: expected at least langevin.least_steps, which is {}",
+                l.most_steps, l.least_steps
+            ))),
+            false => Ok(settings),
         }
-        let layers = [("hidden", &self.hidden), ("flow.hidden", &self.flow.hidden)];
-        if let Some((name, _)) = layers.iter().find(|(_, h)| h.contains(&0)) {
-            return refuse(name, "layers of at least 1 unit");
-        }
-        let positive = [
-            ("learning_rate", self.learning_rate),
-            ("learning_rate_left", self.learning_rate_left),
-            (
-                "gan.generator_learning_rate",
-                self.gan.generator_learning_rate,
-            ),
-            ("flow.learning_rate", self.flow.learning_rate),
-            ("langevin.step", l.step),
-            ("langevin.step_left", l.step_left),
-        ];
-        if let Some((name, _)) = positive.iter().find(|(_, v)| !(v.is_finite() && *v > 0.0)) {
-            return refuse(name, "a positive number");
-        }
-        let penalties = [
-            ("correction_penalty", self.correction_penalty),
-            ("flow.weight_penalty", self.flow.weight_penalty),
-        ];
-        if let Some((name, _)) = penalties
-            .iter()
-            .find(|(_, v)| !(v.is_finite() && *v >= 0.0))
-        {
-            return refuse(name, "a number of at least 0");
-        }
-        if !(0.0..1.0).contains(&self.averaging) {
-            return refuse("averaging", "a share in [0, 1)");
-        }
-        if self.learning_rate_left > 1.0 {
-            return refuse("learning_rate_left", "a share in (0, 1]");
-        }
-        if l.most_steps < l.least_steps {
-            return refuse("langevin.most_steps", "at least langevin.least_steps");
-        }
-        if !(0.0..1.0).contains(&l.restarts) {
-            return refuse("langevin.restarts", "a share in [0, 1)");
-        }
-        Ok(())
     }
 }
 
@@ -243,20 +212,28 @@ mod tests {
     fn bad_overrides_say_what_is_wrong() {
         for (key, value, part) in [
             ("rouns", "3", "did you mean `rounds`?"),
-            ("rounds", "0", "--set rounds: expected at least 1"),
+            (
+                "rounds",
+                "0",
+                "--set rounds=0: expected a whole number of at least 1",
+            ),
             ("rounds", "many", "not a number"),
-            ("learning_rate_left", "2", "in (0, 1]"),
+            ("learning_rate_end_factor", "2", "in (0, 1]"),
             ("langevin.step", "-1", "a positive number"),
             ("ais.chains", "3", "at least 100"),
-            ("batch", "1", "--set batch: expected at least 2"),
+            (
+                "batch",
+                "1",
+                "--set batch=1: expected a whole number of at least 2",
+            ),
             ("langevin.chains", "1", "at least 2"),
             (
                 "flow.components",
                 "0",
-                "--set flow.components: expected at least 1",
+                "--set flow.components=0: expected a whole number of at least 1",
             ),
-            ("hidden", "[0]", "at least 1 unit"),
-            ("base", "uniform", "unknown variant"),
+            ("hidden", "[0]", "of at least 1"),
+            ("base", "uniform", "gaussian or clone"),
         ] {
             let error = set(key, value).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -246,6 +246,20 @@ mod tests {
         );
     }
 
+    /// Words in lines of at most 100 characters, below a list's item.
+    fn wrapped(text: &str) -> String {
+        let (mut page, mut line) = (String::new(), String::new());
+        for word in text.split_whitespace() {
+            if line.chars().count() + 1 + word.chars().count() > 98 {
+                page += &format!(" {line}\n");
+                line.clear();
+            }
+            line += " ";
+            line += word;
+        }
+        page + &format!(" {line}\n")
+    }
+
     fn settings_page() -> String {
         let mut page = String::from(
             "# Settings\n\nWritten from the settings' own documentation (`src/learners/`, `src/improve/`); the same as\n\
@@ -262,7 +276,7 @@ mod tests {
                 let resumable = described.iter().any(|d| d.path == *key && d.resumable);
                 let mark = if resumable { " ↻" } else { "" };
                 page += &format!("\n- `{key}` = `{value}`{mark}: {}.\n", setting.expected);
-                page += &format!("  {}.\n", setting.meaning);
+                page += &wrapped(&format!("{}.", setting.meaning));
             }
         }
         page
