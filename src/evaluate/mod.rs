@@ -86,6 +86,16 @@ impl Scale {
         ((high - low).abs() >= 1e-9 * high.abs().max(1.0)).then_some(Self { one, zero })
     }
 
+    /// A score of 1.
+    fn expert_return(&self) -> f64 {
+        mean(&self.one)
+    }
+
+    /// A score of 0.
+    fn random_return(&self) -> f64 {
+        mean(&self.zero)
+    }
+
     /// A line of the table.
     pub fn row(
         &self,
@@ -243,6 +253,93 @@ pub struct Options<'a> {
 /// Stages of an evaluation, for a progress bar.
 pub const STAGES: usize = 7;
 
+/// Everybody's episodes, from the same starts.
+struct Played {
+    learned: Vec<Episode>,
+    random: Vec<Episode>,
+    cloned: Option<Vec<Episode>>,
+    fresh: Option<Vec<Episode>>,
+    demonstrations: Vec<Episode>,
+}
+
+type Told<'a> = dyn FnMut(usize, &str) -> Result<(), Error> + 'a;
+
+/// Plays everybody.
+fn play(subject: &Subject, options: Options, progress: &mut Told) -> Result<Played, Error> {
+    let Options {
+        episodes: count,
+        seed,
+        workers,
+        ..
+    } = options;
+    let play = |controller: &Controller| -> Result<Vec<Episode>, Error> {
+        Ok(subject.judged(controller.play(subject.factory, workers, count, seed)?))
+    };
+    progress(0, "episodes of the policy and of random actions")?;
+    let learned = play(&subject.controller)?;
+    let random = play(&Controller::Random)?;
+    progress(1, "episodes of the policies to compare with")?;
+    let of_other = |other: &Option<Controller>| other.as_ref().map(&play).transpose();
+    Ok(Played {
+        learned,
+        random,
+        cloned: of_other(&subject.clone)?,
+        fresh: of_other(&subject.fresh)?,
+        demonstrations: subject.judged(subject.demonstrations.to_vec()),
+    })
+}
+
+impl Played {
+    /// What scores are measured with.
+    fn scale(&self, factory: &EnvFactory) -> Result<Scale, Error> {
+        let expert = returns(&self.demonstrations);
+        let expert_return = mean(&expert);
+        Scale::new(expert, returns(&self.random)).ok_or_else(|| {
+            Error::Failure(format!(
+                "{}: demonstrations and random actions have the same mean return, {expert_return}: a \
+                 normalised score has no meaning; record better demonstrations",
+                factory.spec().name
+            ))
+        })
+    }
+
+    /// A row for everybody, and that of the policy in question.
+    fn rows(
+        &self,
+        subject: &Subject,
+        scale: &Scale,
+        options: Options,
+    ) -> Result<(Vec<Row>, Row), Error> {
+        let (seed, factory) = (options.seed, subject.factory);
+        let reference = Reference::of(&trajectories(&self.demonstrations), seed);
+        let compared = |policy: &str, episodes: &[Episode]| -> Result<Row, Error> {
+            let occupancy = match &reference {
+                Some(reference) => reference.distance(&trajectories(episodes), options.workers)?,
+                None => None,
+            };
+            Ok(Row {
+                modes: modes(factory, episodes),
+                ..scale.row(policy, episodes, occupancy, seed)
+            })
+        };
+        let of = |name: &str, episodes: &Option<Vec<Episode>>| {
+            episodes.as_deref().map(|e| compared(name, e)).transpose()
+        };
+        let mut rows = vec![
+            Row {
+                modes: modes(factory, &self.demonstrations),
+                ..scale.row("expert", &self.demonstrations, None, seed)
+            },
+            compared("random", &self.random)?,
+        ];
+        rows.extend(of("bc", &self.cloned)?);
+        let own = compared(subject.algo, &self.learned)?;
+        rows.push(own.clone());
+        rows.extend(of(FRESH, &self.fresh)?);
+        Ok((rows, own))
+    }
+}
+
 /// Evaluates a policy and its cost; `progress` is told which of the [`STAGES`] begins.
 pub fn evaluate(
     subject: &Subject,
@@ -260,51 +357,17 @@ pub fn evaluate(
         progress(stage, what);
         workers.check()
     };
-    progress(0, "episodes of the policy and of random actions")?;
-    let play = |controller: &Controller| -> Result<Vec<Episode>, Error> {
-        Ok(subject.judged(controller.play(factory, workers, count, seed)?))
-    };
-    let learned = play(&subject.controller)?;
-    let random = play(&Controller::Random)?;
-    progress(1, "episodes of the policies to compare with")?;
-    let of_other = |other: &Option<Controller>| other.as_ref().map(&play).transpose();
-    let (cloned, fresh) = (of_other(&subject.clone)?, of_other(&subject.fresh)?);
-    let demonstrations = subject.judged(subject.demonstrations.to_vec());
-    let expert = returns(&demonstrations);
-    let zero = returns(&random);
-    let (expert_return, random_return) = (mean(&expert), mean(&zero));
-    let scale = Scale::new(expert, zero).ok_or_else(|| {
-        Error::Failure(format!(
-            "{}: demonstrations and random actions have the same mean return, {expert_return}: a \
-             normalised score has no meaning; record better demonstrations",
-            factory.spec().name
-        ))
-    })?;
+    let played = play(subject, options, &mut progress)?;
+    let scale = played.scale(factory)?;
     progress(2, "distances from the demonstrations")?;
-    let reference = Reference::of(&trajectories(&demonstrations), seed);
-    let compared = |policy: &str, episodes: &[Episode]| -> Result<Row, Error> {
-        let occupancy = match &reference {
-            Some(reference) => reference.distance(&trajectories(episodes), workers)?,
-            None => None,
-        };
-        Ok(Row {
-            modes: modes(factory, episodes),
-            ..scale.row(policy, episodes, occupancy, seed)
-        })
-    };
-    let mut rows = vec![
-        Row {
-            modes: modes(factory, &demonstrations),
-            ..scale.row("expert", &demonstrations, None, seed)
-        },
-        compared("random", &random)?,
-    ];
-    let of =
-        |name: &str, episodes: Option<&[Episode]>| episodes.map(|e| compared(name, e)).transpose();
-    rows.extend(of("bc", cloned.as_deref())?);
-    let own = compared(subject.algo, &learned)?;
-    rows.push(own.clone());
-    rows.extend(of(FRESH, fresh.as_deref())?);
+    let (rows, own) = played.rows(subject, &scale, options)?;
+    let Played {
+        learned,
+        random,
+        cloned,
+        demonstrations,
+        ..
+    } = played;
     let mut statements = said_of(subject, &demonstrations, &own, &scale);
 
     let mut certificate = None;
@@ -345,8 +408,8 @@ pub fn evaluate(
             mean: own.mean_return,
             ci95: own.ci95,
         },
-        expert_return,
-        random_return,
+        expert_return: scale.expert_return(),
+        random_return: scale.random_return(),
         normalized_score: own.normalized_score,
         normalized_score_ci95: own.normalized_score_ci95,
         rows,

@@ -258,6 +258,7 @@ impl ExpertDesign {
         Self::design(factory, name, &noise)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm an expert")]
     fn design(
         factory: &EnvFactory,
         name: Option<&str>,

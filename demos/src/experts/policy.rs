@@ -84,7 +84,6 @@ impl PolicyExpert {
 
     /// Reads the bytes of a `policy.safetensors` file.
     pub fn from_bytes(bytes: &[u8], spec: &EnvSpec) -> Result<Self, String> {
-        let foreign = |e: &dyn std::fmt::Display| format!("not a policy of Costate: {e}");
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| foreign(&e))?;
         let entries = metadata.metadata().as_ref();
         let json = entries
@@ -117,23 +116,7 @@ impl PolicyExpert {
             ));
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| foreign(&e))?;
-        let mut layers = Vec::new();
-        while let Ok(weight) = tensors.tensor(&format!("{prefix}.{}.weight", layers.len())) {
-            let bias = tensors
-                .tensor(&format!("{prefix}.{}.bias", layers.len()))
-                .map_err(|e| foreign(&e))?;
-            let &[rows, columns] = weight.shape() else {
-                return Err(foreign(&"a weight is no matrix"));
-            };
-            if weight.dtype() != Dtype::F32 || bias.dtype() != Dtype::F32 || bias.shape() != [rows]
-            {
-                return Err(foreign(&"a layer is not f32 or its bias does not fit"));
-            }
-            layers.push(Dense {
-                weight: DMatrix::from_row_slice(rows, columns, &numbers(weight.data())),
-                bias: DVector::from_vec(numbers(bias.data())),
-            });
-        }
+        let layers = layers(&tensors, prefix)?;
         let scales = Scales {
             observation_mean: header.normalizer.mean,
             observation_std: header.normalizer.std,
@@ -196,6 +179,31 @@ fn gaussian(scales: Scales, layers: Vec<Dense>) -> Result<Actor, ActorError> {
         layers,
         log_std,
     })
+}
+
+fn foreign(e: &dyn std::fmt::Display) -> String {
+    format!("not a policy of Costate: {e}")
+}
+
+/// The layers of a network, first to last.
+fn layers(tensors: &SafeTensors, prefix: &str) -> Result<Vec<Dense>, String> {
+    let mut layers = Vec::new();
+    while let Ok(weight) = tensors.tensor(&format!("{prefix}.{}.weight", layers.len())) {
+        let bias = tensors
+            .tensor(&format!("{prefix}.{}.bias", layers.len()))
+            .map_err(|e| foreign(&e))?;
+        let &[rows, columns] = weight.shape() else {
+            return Err(foreign(&"a weight is no matrix"));
+        };
+        if weight.dtype() != Dtype::F32 || bias.dtype() != Dtype::F32 || bias.shape() != [rows] {
+            return Err(foreign(&"a layer is not f32 or its bias does not fit"));
+        }
+        layers.push(Dense {
+            weight: DMatrix::from_row_slice(rows, columns, &numbers(weight.data())),
+            bias: DVector::from_vec(numbers(bias.data())),
+        });
+    }
+    Ok(layers)
 }
 
 /// Little-endian f32 values.

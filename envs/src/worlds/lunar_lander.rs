@@ -178,48 +178,13 @@ impl Task for LunarLander {
 
     fn new(parameters: Parameters, blueprint: &Blueprint) -> Result<Self, String> {
         let p = &parameters;
-        Checks::horizon(p.horizon)?;
-        Checks::positive("task.distance_softness_m", p.distance_softness_m)?;
-        let [vx, vy] = p.start_velocity_spread_m_s;
-        for (name, value) in [
-            ("start_spread_m", p.start_spread_m[0]),
-            ("start_spread_m", p.start_spread_m[1]),
-            ("start_velocity_spread_m_s", vx),
-            ("start_velocity_spread_m_s", vy),
-            ("start_angle_spread_rad", p.start_angle_spread_rad),
-            (
-                "start_angular_velocity_spread_rad_s",
-                p.start_angular_velocity_spread_rad_s,
-            ),
-            ("distance_weight_1_m", p.distance_weight_1_m),
-            ("velocity_weight_s2_m2", p.velocity_weight_s2_m2),
-            ("tilt_weight", p.tilt_weight),
-            ("angular_velocity_weight_s2", p.angular_velocity_weight_s2),
-            ("main_weight", p.main_weight),
-            ("side_weight", p.side_weight),
-        ] {
-            Checks::not_negative(&format!("task.{name}"), value)?;
-        }
+        p.check()?;
         let model = blueprint.model();
         if model.actuators.len() != 2 {
             return Err("actuators: the task needs two, the main and the side engine".into());
         }
         let lander = blueprint.body("lander")?;
-        let mut feet = match model
-            .bodies
-            .iter()
-            .find(|b| b.name == "lander")
-            .map(|b| &b.shape)
-        {
-            Some(Outline::Compound { parts }) => parts.iter().filter_map(Foot::of).collect(),
-            _ => Vec::new(),
-        };
-        feet.sort_by(|a, b| a.centre[0].total_cmp(&b.centre[0]));
-        let Ok(feet) = <[Foot; 2]>::try_from(feet) else {
-            return Err(
-                "bodies.lander.shape: the task needs a compound with two capsules, the legs".into(),
-            );
-        };
+        let feet = feet(blueprint)?;
         let standing = feet
             .iter()
             .map(|f| f.radius - f.centre[1])
@@ -235,35 +200,7 @@ impl Task for LunarLander {
             ),
             _ => return Err("scenery.pad.shape: the task needs a box".into()),
         };
-        let ground = match blueprint.scenery("ground")? {
-            Scenery {
-                shape: Outline::Terrain { heights_m, .. },
-                position_m,
-                angle_rad,
-                ..
-            } if *angle_rad == 0.0 => {
-                let highest = heights_m.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                (position_m[1] + highest) as f32
-            }
-            _ => return Err("scenery.ground.shape: the task needs level terrain".into()),
-        };
-        let ceiling = wall(blueprint, "ceiling", 1, -1.0)?;
-        let arena = [
-            [wall(blueprint, "left_wall", 0, 1.0)?, pad[1]],
-            [wall(blueprint, "right_wall", 0, -1.0)?, ceiling],
-        ];
-        let names = [
-            "scenery: the space between the walls",
-            "scenery: the space under the ceiling",
-        ];
-        for (axis, name) in names.into_iter().enumerate() {
-            let (low, high) = (f64::from(arena[0][axis]), f64::from(arena[1][axis]));
-            Checks::ordered(name, [low, high])?;
-            let ends = [-1.0, 1.0].map(|s| p.start_m[axis] + s * p.start_spread_m[axis]);
-            if !(low < ends[0] && ends[1] < high) {
-                return Err("task.start_m and task.start_spread_m reach beyond the walls".into());
-            }
-        }
+        let arena = arena(blueprint, p, pad)?;
         let float = blueprint.joint("float")?;
         if float.dofs != 3 {
             return Err("joints.float.rotates is false, the task needs a lander that turns".into());
@@ -283,7 +220,7 @@ impl Task for LunarLander {
             standing,
             pad,
             pad_half_width,
-            summit: ground.max(pad[1]),
+            summit: ground(blueprint)?.max(pad[1]),
             arena,
             parameters,
         })
@@ -391,4 +328,90 @@ impl Task for LunarLander {
         let margin = 0.3;
         [[low[0] - margin, low[1] - 1.0], high.map(|v| v + margin)]
     }
+}
+impl Parameters {
+    fn check(&self) -> Result<(), String> {
+        Checks::horizon(self.horizon)?;
+        Checks::positive("task.distance_softness_m", self.distance_softness_m)?;
+        let [vx, vy] = self.start_velocity_spread_m_s;
+        for (name, value) in [
+            ("start_spread_m", self.start_spread_m[0]),
+            ("start_spread_m", self.start_spread_m[1]),
+            ("start_velocity_spread_m_s", vx),
+            ("start_velocity_spread_m_s", vy),
+            ("start_angle_spread_rad", self.start_angle_spread_rad),
+            (
+                "start_angular_velocity_spread_rad_s",
+                self.start_angular_velocity_spread_rad_s,
+            ),
+            ("distance_weight_1_m", self.distance_weight_1_m),
+            ("velocity_weight_s2_m2", self.velocity_weight_s2_m2),
+            ("tilt_weight", self.tilt_weight),
+            (
+                "angular_velocity_weight_s2",
+                self.angular_velocity_weight_s2,
+            ),
+            ("main_weight", self.main_weight),
+            ("side_weight", self.side_weight),
+        ] {
+            Checks::not_negative(&format!("task.{name}"), value)?;
+        }
+        Ok(())
+    }
+}
+
+/// The two feet, from left to right.
+fn feet(blueprint: &Blueprint) -> Result<[Foot; 2], String> {
+    let mut feet = match blueprint
+        .model()
+        .bodies
+        .iter()
+        .find(|b| b.name == "lander")
+        .map(|b| &b.shape)
+    {
+        Some(Outline::Compound { parts }) => parts.iter().filter_map(Foot::of).collect(),
+        _ => Vec::new(),
+    };
+    feet.sort_by(|a, b| a.centre[0].total_cmp(&b.centre[0]));
+    <[Foot; 2]>::try_from(feet).map_err(|_| {
+        "bodies.lander.shape: the task needs a compound with two capsules, the legs".into()
+    })
+}
+
+/// Height of the terrain's summit.
+fn ground(blueprint: &Blueprint) -> Result<f32, String> {
+    match blueprint.scenery("ground")? {
+        Scenery {
+            shape: Outline::Terrain { heights_m, .. },
+            position_m,
+            angle_rad,
+            ..
+        } if *angle_rad == 0.0 => {
+            let highest = heights_m.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            Ok((position_m[1] + highest) as f32)
+        }
+        _ => Err("scenery.ground.shape: the task needs level terrain".into()),
+    }
+}
+
+/// Lower and upper corner of the space between the walls, the pad and the ceiling.
+fn arena(blueprint: &Blueprint, p: &Parameters, pad: [f32; 2]) -> Result<[[f32; 2]; 2], String> {
+    let ceiling = wall(blueprint, "ceiling", 1, -1.0)?;
+    let arena = [
+        [wall(blueprint, "left_wall", 0, 1.0)?, pad[1]],
+        [wall(blueprint, "right_wall", 0, -1.0)?, ceiling],
+    ];
+    let names = [
+        "scenery: the space between the walls",
+        "scenery: the space under the ceiling",
+    ];
+    for (axis, name) in names.into_iter().enumerate() {
+        let (low, high) = (f64::from(arena[0][axis]), f64::from(arena[1][axis]));
+        Checks::ordered(name, [low, high])?;
+        let ends = [-1.0, 1.0].map(|s| p.start_m[axis] + s * p.start_spread_m[axis]);
+        if !(low < ends[0] && ends[1] < high) {
+            return Err("task.start_m and task.start_spread_m reach beyond the walls".into());
+        }
+    }
+    Ok(arena)
 }
