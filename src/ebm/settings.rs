@@ -1,7 +1,7 @@
 //! What can be set about a fit.
 
-use costate_envs::model::suggestion;
-use costate_envs::parameters::{self, SetError};
+use costate_base::names::suggestion;
+use costate_base::parameters::{self, SetError};
 use serde::{Deserialize, Serialize};
 
 use super::ais::AisSettings;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use costate_envs::parameters;
+use costate_base::parameters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use costate_envs::model::{nearest, suggestion};
-use costate_envs::parameters::{self, SetError};
+use costate_base::names::{nearest, suggestion};
+use costate_base::parameters::{self, SetError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
