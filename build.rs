@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// What determines the numbers of a training, besides settings and libraries.
-const NUMERICS: [&str; 12] = [
+const NUMERICS: [&str; 13] = [
     "Cargo.lock",
+    "base/src/parameters.rs",
     "envs/src",
     "src/batch.rs",
     "src/collect.rs",

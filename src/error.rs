@@ -1,5 +1,6 @@
 //! Errors and their exit codes.
 
+use costate_base::disk::DiskError;
 use costate_demos::DatasetError;
 use costate_demos::experts::ExpertError;
 use costate_demos::record::RecordError;
@@ -38,6 +39,9 @@ pub enum Error {
     /// A dataset that cannot be written or read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// A file that could not be written whole.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// An expert that does not exist or cannot be designed.
     #[error(transparent)]
     Expert(#[from] ExpertError),

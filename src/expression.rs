@@ -2,8 +2,8 @@
 
 mod parse;
 
+use costate_base::names::{nearest, suggestion};
 use costate_envs::EnvSpec;
-use costate_envs::model::{nearest, suggestion};
 
 use crate::error::Error;
 use parse::{Fault, Op, What};

@@ -30,7 +30,6 @@ pub mod picture;
 pub mod policy;
 pub mod report;
 pub mod run;
-pub mod schema;
 pub mod shell;
 pub mod tabular;
 

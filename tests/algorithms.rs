@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct IdleSettings {
     /// Iterations without any effect.
-    #[schemars(range(min = 1), transform = costate::schema::resumable)]
+    #[schemars(range(min = 1), transform = costate_base::schema::resumable)]
     iterations: usize,
     /// The policy.
     policy: PolicySettings,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Packages whose imports the page draws, by the folder of their sources.
-const PACKAGES: [&str; 3] = ["envs/src", "demos/src", "src"];
+const PACKAGES: [&str; 4] = ["base/src", "envs/src", "demos/src", "src"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -237,14 +237,16 @@ fn rooms_exist_and_cover_everything() {
         );
     }
     // Files that a description names lie in the room, or somewhere by that path.
-    let all: Vec<String> = ["src", "envs", "demos", "xtask", "benches", "tests", "docs"]
-        .iter()
-        .flat_map(|f| {
-            sources(f)
-                .into_iter()
-                .map(move |(file, _)| format!("{f}/{file}"))
-        })
-        .collect();
+    let all: Vec<String> = [
+        "src", "base", "envs", "demos", "xtask", "benches", "tests", "docs",
+    ]
+    .iter()
+    .flat_map(|f| {
+        sources(f)
+            .into_iter()
+            .map(move |(file, _)| format!("{f}/{file}"))
+    })
+    .collect();
     for (places, what) in &rooms {
         for name in quoted(what).filter(|n| n.ends_with(".rs") && !n.contains('*')) {
             assert!(
@@ -275,7 +277,7 @@ fn imports_go_where_the_page_allows() {
     let allowed = allowed(&page());
     for package in PACKAGES {
         let found = imports(&sources(package));
-        assert!(found.len() > 5, "{package}: {found:?}");
+        assert!(!found.is_empty(), "{package}: {found:?}");
         assert_eq!(
             forbidden(&allowed[package], &found),
             Vec::<String>::new(),
@@ -452,9 +454,9 @@ fn simulator_and_demonstrations_never_know_libtorch() {
         reaches("costate").contains("torch-sys"),
         "the lock file is read"
     );
-    for package in ["costate-envs", "costate-demos"] {
+    for package in ["costate-base", "costate-envs", "costate-demos"] {
         let all = reaches(package);
-        assert!(all.len() > 20, "{package}: {all:?}");
+        assert!(all.len() > 10, "{package}: {all:?}");
         assert!(
             !all.iter().any(|p| p == "tch" || p.starts_with("torch")),
             "{package}"

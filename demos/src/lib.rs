@@ -8,7 +8,6 @@ pub mod experts;
 pub mod inspect;
 mod parallel;
 pub mod record;
-pub mod seal;
 
 pub use dataset::{Dataset, DatasetError, DatasetReader, DatasetWriter};
 pub use experts::{Expert, ExpertDesign, ExpertError, experts_for};

@@ -10,7 +10,6 @@ mod hash;
 pub mod implicit;
 pub mod linear;
 pub mod model;
-pub mod parameters;
 pub mod physics;
 pub mod registry;
 pub mod riccati;

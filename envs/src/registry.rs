@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use costate_base::names::{nearest, suggestion};
+use costate_base::parameters::{self, SetError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::env::Env;
-use crate::model::{Model, nearest, parse, suggestion};
-use crate::parameters::{self, SetError};
+use crate::model::{Model, parse};
 use crate::physics::Blueprint;
 use crate::spec::EnvSpec;
 use crate::task::{PhysicsEnv, Task, spec_of};

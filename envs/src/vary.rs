@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use costate_base::parameters;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::env::{Env, EnvError, SavedState, Step};
-use crate::parameters;
 use crate::rng::stream;
 use crate::scene::Scene;
 use crate::spec::EnvSpec;

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use costate_envs::model::{nearest, suggestion};
+use costate_base::names::{nearest, suggestion};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

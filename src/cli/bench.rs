@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use costate_demos::dataset::disk;
+use costate_base::disk;
 use costate_demos::experts::ExpertDesign;
 use costate_demos::record::Plan;
 use costate_envs::EnvConfig;

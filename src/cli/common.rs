@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use costate_demos::dataset::disk;
+use costate_base::disk;
 use costate_demos::inspect::unfinished;
 use costate_demos::{Dataset, DatasetReader};
 use costate_envs::{EnvConfig, EnvFactory, Trajectory};

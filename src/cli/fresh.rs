@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use costate_demos::dataset::disk;
+use costate_base::disk;
 use costate_envs::rollout::RolloutPool;
 use costate_envs::{End, Trajectory};
 use serde::de::DeserializeOwned;

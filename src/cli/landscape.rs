@@ -1,6 +1,6 @@
 //! The learned cost over pairs of state dimensions, for the report: partial dependence.
 
-use costate_envs::model::{nearest, suggestion};
+use costate_base::names::{nearest, suggestion};
 use costate_envs::rng::{derive_seed, stream};
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{EnvSpec, Trajectory};

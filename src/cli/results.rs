@@ -4,8 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use costate_demos::DatasetError;
-use costate_demos::dataset::disk;
+use costate_base::disk::{self, DiskError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -72,7 +71,7 @@ pub fn open_folder(folder: &Path, of: &Path, sha256: String) -> Result<(), Error
 /// Whether an error says that a place may only be read.
 pub fn unwritable(error: &Error) -> bool {
     let source = match error {
-        Error::Io { source, .. } | Error::Dataset(DatasetError::Io { source, .. }) => source,
+        Error::Io { source, .. } | Error::Disk(DiskError { source, .. }) => source,
         _ => return false,
     };
     matches!(

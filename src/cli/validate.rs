@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use costate_demos::dataset::disk;
+use costate_base::disk;
 use costate_envs::rollout::RolloutPool;
 use serde_json::{Map, Value, json};
 

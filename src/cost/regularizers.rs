@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::EnergyModel;
 use crate::batch::TrajectoryBatch;
-use crate::schema::resumable;
+use costate_base::schema::resumable;
 
 /// Points at which the gradient penalty looks in one step.
 const POINTS: usize = 1024;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use costate_envs::parameters;
+use costate_base::parameters;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Densities that can be sampled exactly and whose entropy is known, to hold estimates against.
 
-use costate_envs::model::{nearest, suggestion};
+use costate_base::names::{nearest, suggestion};
 use costate_envs::rng::{Stream, stream};
 use nalgebra::{DMatrix, DVector};
 use rand::RngExt;

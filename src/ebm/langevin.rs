@@ -15,7 +15,7 @@ use super::learn::{
 use super::normals;
 use super::settings::Settings;
 use crate::error::Error;
-use crate::schema::{positive, proper_fraction};
+use costate_base::schema::{positive, proper_fraction};
 
 /// How chains move and when they stop.
 ///

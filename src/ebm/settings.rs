@@ -1,7 +1,7 @@
 //! What can be set about a fit.
 
-use costate_envs::model::suggestion;
-use costate_envs::parameters::{self, SetError};
+use costate_base::names::suggestion;
+use costate_base::parameters::{self, SetError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::ais::AisSettings;
 use super::langevin::LangevinSettings;
 use crate::error::Error;
 use crate::run::settings::Override;
-use crate::schema::{self, Fault, fraction, positive, proper_fraction};
+use costate_base::schema::{self, Fault, fraction, positive, proper_fraction};
 
 /// Where negatives come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

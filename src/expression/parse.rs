@@ -7,7 +7,7 @@
 
 use std::f64::consts::{E, PI, TAU};
 
-use costate_envs::model::{nearest, suggestion};
+use costate_base::names::{nearest, suggestion};
 
 /// Deepest nesting: every level is one of the parser's own, whose stack must not overflow.
 const DEEPEST: usize = 200;

@@ -11,7 +11,7 @@ use super::{ImproveReport, kl_divergence};
 use crate::batch::TrajectoryBatch;
 use crate::nn::{self, Adam, AdamSettings, Mlp, StateDict, StateError};
 use crate::policy::{GaussianPolicy, Normalizer};
-use crate::schema::{fraction, open_unit, positive, resumable};
+use costate_base::schema::{fraction, open_unit, positive, resumable};
 
 /// No improvement step may move the policy further than this (mean KL divergence, nats). The clip bounds the
 /// gradient, not the step: a narrow policy (σ cloned from demonstrations) can leap in its first pass, before any

@@ -16,7 +16,7 @@ use super::{ImproveReport, Objective, kl_divergence};
 use crate::batch::TrajectoryBatch;
 use crate::nn::{Adam, AdamSettings, Mlp, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer};
-use crate::schema::{fraction, open_unit, positive, resumable};
+use costate_base::schema::{fraction, open_unit, positive, resumable};
 
 /// Settings of [`Sac`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

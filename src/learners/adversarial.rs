@@ -20,7 +20,7 @@ use crate::improve::{Improvement, Objective};
 use crate::metric::{Diagnostics, Metric};
 use crate::nn::{StateDict, StateError};
 use crate::policy::Learned;
-use crate::schema::{positive, resumable};
+use costate_base::schema::{positive, resumable};
 
 /// The settings that all adversarial learners have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -21,7 +21,7 @@ use crate::cost::{ComposedCost, EnergyModel, Shaping};
 use crate::discriminator;
 use crate::error::Error;
 use crate::metric::Diagnostics;
-use crate::schema::resumable;
+use costate_base::schema::resumable;
 
 /// Settings of AIRL; the discount of whatever improves the policy is the shaping's γ.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

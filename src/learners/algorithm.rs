@@ -7,7 +7,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::RwLock;
 
-use costate_envs::model::{nearest, suggestion};
+use costate_base::names::{nearest, suggestion};
 use schemars::{JsonSchema, Schema};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::{Error as _, SerializeStruct};
@@ -29,7 +29,7 @@ use super::rows::Discrimination;
 use super::{Learner, Setup};
 use crate::cost::ComposedCost;
 use crate::error::Error;
-use crate::schema::{self, Fault};
+use costate_base::schema::{self, Fault};
 
 /// The algorithms of this package.
 const SHIPPED: [Entry; 10] = [

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::metric::Metric;
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
-use crate::schema::{fraction, positive, proper_fraction, resumable};
+use costate_base::schema::{fraction, positive, proper_fraction, resumable};
 
 /// Settings of [`Bc`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -20,7 +20,7 @@ use crate::cost::{EnergyModel, Expansion};
 use crate::error::Error;
 use crate::lqg::{Controller, Dynamics, Joint, Mixture, Path, Problem, Quadratic, Scales, improve};
 use crate::nn::{self, StateDict, StateError};
-use crate::schema::{positive, resumable};
+use costate_base::schema::{positive, resumable};
 
 /// Most transitions that a mixture is fitted to; of more, every second, third, … counts.
 const MOST_ROWS: usize = 4000;

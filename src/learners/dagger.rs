@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::metric::Metric;
 use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
-use crate::schema::{positive, resumable};
+use costate_base::schema::{positive, resumable};
 
 /// Settings of [`Dagger`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -16,7 +16,7 @@ use crate::improve::Objective;
 use crate::metric::Metric;
 use crate::nn::{self, StateDict, StateError};
 use crate::policy::{ActionScale, Learned};
-use crate::schema::{fractions, positive, resumable};
+use costate_base::schema::{fractions, positive, resumable};
 
 /// How a cost is validated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

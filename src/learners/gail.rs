@@ -22,7 +22,7 @@ use crate::discriminator;
 use crate::error::Error;
 use crate::metric::Diagnostics;
 use crate::nn;
-use crate::schema::resumable;
+use costate_base::schema::resumable;
 
 /// What the policy is paid for a step that D gives `logit`. Where episodes end early, all but the first
 /// favour one answer by their sign alone (Kostrikov et al. 2019, arXiv 1809.02925, section 4.1).

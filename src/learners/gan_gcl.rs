@@ -34,7 +34,7 @@ use crate::discriminator;
 use crate::error::Error;
 use crate::metric::{Diagnostics, Metric};
 use crate::nn::{self, StateDict, StateError};
-use crate::schema::resumable;
+use costate_base::schema::resumable;
 
 /// How log Z is found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::metric::{Diagnostics, Metric};
 use crate::nn::{self, StateDict, StateError};
 use crate::policy::GaussianPolicy;
-use crate::schema::resumable;
+use costate_base::schema::resumable;
 
 /// Settings of GCL.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

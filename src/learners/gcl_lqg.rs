@@ -35,7 +35,7 @@ use crate::lqg::{Controller, Path, Scales};
 use crate::metric::Metric;
 use crate::nn::{self, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
-use crate::schema::{fraction, positive, resumable};
+use costate_base::schema::{fraction, positive, resumable};
 
 /// Settings of [`GclLqg`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -4,7 +4,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use costate_envs::model::{nearest, suggestion};
+use costate_base::names::{nearest, suggestion};
 use costate_envs::rng::stream;
 use costate_envs::{Space, Trajectory};
 use schemars::JsonSchema;
@@ -22,7 +22,7 @@ use crate::improve::{Improvement, Improver, Objective, PpoSettings, SacSettings}
 use crate::metric::{Diagnostics, Metric};
 use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
-use crate::schema::{fraction, resumable};
+use costate_base::schema::{fraction, resumable};
 
 /// The stream that rollouts take their seeds from.
 const ROLLOUT: &str = "rollout";

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::metric::Metric;
 use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, ImplicitPolicy, ImplicitSettings, Learned, Normalizer};
-use crate::schema::{fraction, positive, proper_fraction, resumable};
+use costate_base::schema::{fraction, positive, proper_fraction, resumable};
 
 /// Settings of [`Ibc`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

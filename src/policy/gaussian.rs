@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 use super::normalizer::{ActionScale, Normalizer, scales};
 use super::{FORMAT, NO_DENSITY, Policy};
 use crate::nn::{self, Computation, Mlp, StateDict, StateError};
-use crate::schema::positive;
+use costate_base::schema::positive;
 
 /// How the standard deviation depends on the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

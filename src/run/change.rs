@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use costate_envs::parameters;
+use costate_base::parameters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use super::config::RunConfig;
 use super::settings::{self, Override};
 use crate::error::Error;
 use crate::learners::Algo;
-use crate::schema;
+use costate_base::schema;
 
 /// One setting that a run went on with otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

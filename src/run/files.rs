@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use costate_demos::dataset::disk;
+use costate_base::disk;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use costate_demos::dataset::disk;
+use costate_base::disk;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use costate_envs::model::{nearest, suggestion};
-use costate_envs::parameters::{self, SetError};
+use costate_base::names::{nearest, suggestion};
+use costate_base::parameters::{self, SetError};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::learners::Algorithm;
 use crate::learners::algorithm::{self, Algo, Entry, in_words, renamed};
 use crate::learners::frozen_cost::ValidationSettings;
 use crate::learners::gan_gcl::GanGclSettings;
-use crate::schema;
+use costate_base::schema;
 
 /// One `--set KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]

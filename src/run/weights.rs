@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use costate_demos::dataset::disk;
+use costate_base::disk;
 use serde::{Deserialize, Serialize};
 
 use super::files;

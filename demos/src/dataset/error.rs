@@ -1,21 +1,15 @@
 //! Everything that can be wrong with a dataset, each as one line.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use costate_base::disk::DiskError;
 
 /// Why a dataset cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// The operating system refused.
-    #[error("cannot {action} `{}`: {source}", path.display())]
-    Io {
-        /// What was attempted, e.g. `write`.
-        action: &'static str,
-        /// On which file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// Nothing at this path.
     #[error("no dataset at `{}`: the folder does not exist; `costate record` makes one", .0.display())]
     Missing(PathBuf),
@@ -147,17 +141,6 @@ pub enum DatasetError {
     /// A header that contradicts itself, at recording time.
     #[error("cannot start a dataset: {0}")]
     BadHeader(String),
-}
-
-impl DatasetError {
-    /// Wraps a system error with what was attempted on what.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
-    }
 }
 
 /// A foreign library's message on one line.

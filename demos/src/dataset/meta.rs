@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use costate_base::disk;
 use costate_envs::physics::RAPIER_VERSION;
 use costate_envs::{EnvConfig, EnvSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::{DatasetError, one_line};
-use super::{META_FILE, disk, episode_file};
+use super::{META_FILE, episode_file};
 
 /// The format's name in `meta.json`.
 pub const FORMAT: &str = "costate-demonstrations";

@@ -5,10 +5,11 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use costate_base::disk::{self, DiskError};
 use costate_envs::Space;
 use serde_json::{Value, json};
 
-use super::{DATA_FOLDER, DatasetError, EpisodeEntry, Meta, disk};
+use super::{DATA_FOLDER, EpisodeEntry, Meta};
 
 /// The Minari release whose layout is written; readers accept 0.4.0 to 0.5.4.
 const MINARI_VERSION: &str = "0.5.3";
@@ -28,11 +29,11 @@ pub(crate) fn describe(
     meta: &Meta,
     episodes: &[EpisodeEntry],
     folder: &Path,
-) -> Result<(), DatasetError> {
+) -> Result<(), DiskError> {
     let file = file(folder);
     match metadata(meta, episodes, folder) {
         Some(bytes) => disk::replace(&file, &bytes),
-        None if file.exists() => fs::remove_file(&file).map_err(DatasetError::io("remove", &file)),
+        None if file.exists() => fs::remove_file(&file).map_err(DiskError::new("remove", &file)),
         None => Ok(()),
     }
 }

@@ -29,7 +29,6 @@
 //! seed, expert or build than the first are listed as `appended`, each with the number of its first episode.
 
 mod columns;
-pub mod disk;
 mod error;
 mod meta;
 pub(crate) mod minari;

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use costate_base::disk::{self, DiskError};
 use costate_envs::{EnvSpec, Episode, Space};
 
 use super::error::DatasetError;
 use super::meta::{EpisodeEntry, Meta, Status};
-use super::{DATA_FOLDER, META_FILE, columns, disk};
+use super::{DATA_FOLDER, META_FILE, columns};
 
 /// A dataset on disk, read one episode at a time: the memory in use is that of its description and of one episode.
 #[derive(Debug, Clone)]
@@ -157,7 +158,7 @@ pub(crate) fn read_meta(path: &Path) -> Result<Meta, DatasetError> {
         return Err(foreign("it is a file, expected a folder"));
     }
     if !path.join(META_FILE).exists() {
-        let mut inside = path.read_dir().map_err(DatasetError::io("read", path))?;
+        let mut inside = path.read_dir().map_err(DiskError::new("read", path))?;
         return Err(if inside.next().is_none() {
             DatasetError::Empty(path.to_owned())
         } else {

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use costate_base::disk::{self, Claim, DiskError};
 use costate_envs::Episode;
 
-use super::disk::Claim;
 use super::error::DatasetError;
 use super::meta::{EpisodeEntry, ExpertInfo, Header, Meta, ReturnStatistics, Status};
-use super::{DATA_FOLDER, META_FILE, columns, disk, episode_file, minari};
+use super::{DATA_FOLDER, META_FILE, columns, episode_file, minari};
 
 /// Least time between two descriptions to Minari of a recording that goes on.
 const DESCRIBED_EVERY: Duration = Duration::from_secs(1);
@@ -49,10 +49,10 @@ impl DatasetWriter {
         } else if folder.symlink_metadata().is_ok() {
             return Err(DatasetError::OutputExists(folder.to_owned()));
         }
-        fs::create_dir_all(folder).map_err(DatasetError::io("create folder", folder))?;
+        fs::create_dir_all(folder).map_err(DiskError::new("create folder", folder))?;
         // Not `create_dir_all`: of two writers that both saw the folder empty, one must fail.
         let data = folder.join(DATA_FOLDER);
-        fs::create_dir(&data).map_err(DatasetError::io("create folder", &data))?;
+        fs::create_dir(&data).map_err(DiskError::new("create folder", &data))?;
         let claim = claim(folder)?;
         disk::replace(&folder.join(META_FILE), &meta.to_json())?;
         minari::describe(&meta, &[], folder)?;
@@ -117,18 +117,18 @@ impl DatasetWriter {
         self.meta
             .set_status(Status::Recording, Some(planned_episodes));
         // What a kill left half-written.
-        for entry in fs::read_dir(&data).map_err(DatasetError::io("read", &data))? {
-            let entry = entry.map_err(DatasetError::io("read", &data))?;
+        for entry in fs::read_dir(&data).map_err(DiskError::new("read", &data))? {
+            let entry = entry.map_err(DiskError::new("read", &data))?;
             let name = entry.file_name();
             if name.to_string_lossy().starts_with('.') && entry.path().is_dir() {
                 fs::remove_dir_all(entry.path())
-                    .map_err(DatasetError::io("remove", &entry.path()))?;
+                    .map_err(DiskError::new("remove", &entry.path()))?;
             }
         }
         let written = disk::replace(&self.folder.join(META_FILE), &self.meta.to_json());
         // The list is complete in `entries` until the end.
         self.meta.episodes.clear();
-        written
+        Ok(written?)
     }
 
     /// Stores an episode; when this returns, it is synced under its final name.
@@ -161,7 +161,7 @@ impl DatasetWriter {
         };
         let beside = self.folder.join(DATA_FOLDER).join(format!(".{id}.tmp"));
         self.write_beside(&beside, &bytes, &entry)
-            .and_then(|()| disk::rename(&beside, &target))
+            .and_then(|()| Ok(disk::rename(&beside, &target)?))
             .inspect_err(|_| {
                 let _ = fs::remove_dir_all(&beside);
             })?;
@@ -180,7 +180,7 @@ impl DatasetWriter {
         self.meta.set_episodes(self.entries.clone());
         let written = disk::replace(&self.folder.join(META_FILE), &self.meta.to_json());
         self.meta.episodes.clear();
-        written
+        Ok(written?)
     }
 
     /// What the dataset says about itself so far, without its episodes.
@@ -209,13 +209,13 @@ impl DatasetWriter {
         entry: &EpisodeEntry,
     ) -> Result<(), DatasetError> {
         if folder.exists() {
-            fs::remove_dir_all(folder).map_err(DatasetError::io("remove", folder))?;
+            fs::remove_dir_all(folder).map_err(DiskError::new("remove", folder))?;
         }
-        fs::create_dir(folder).map_err(DatasetError::io("create folder", folder))?;
+        fs::create_dir(folder).map_err(DiskError::new("create folder", folder))?;
         disk::write_synced(&folder.join("part-0.parquet"), parquet)?;
         let json = serde_json::to_vec_pretty(entry).expect("string keys only");
         disk::write_synced(&folder.join("metadata.json"), &json)?;
-        disk::sync_folder(folder)
+        Ok(disk::sync_folder(folder)?)
     }
 
     fn fits(&self, episode: &Episode) -> Result<(), String> {

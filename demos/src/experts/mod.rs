@@ -63,7 +63,7 @@ use std::f64::consts::TAU;
 use std::path::Path;
 use std::sync::Arc;
 
-use costate_envs::model::nearest;
+use costate_base::names::{nearest, suggestion};
 use costate_envs::riccati::RiccatiError;
 use costate_envs::{Env, EnvError, EnvFactory};
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ pub trait Expert: Send {
 #[derive(Debug, thiserror::Error)]
 pub enum ExpertError {
     /// No expert of that name for this environment.
-    #[error("{env} has no expert `{name}`{}; its experts: {}", suggestion(name, known), known.join(", "))]
+    #[error("{env} has no expert `{name}`{}; its experts: {}", suggestion(nearest(name, known.iter().copied())), known.join(", "))]
     Unknown {
         /// The environment.
         env: String,
@@ -175,12 +175,6 @@ impl ExpertError {
             reason,
         }
     }
-}
-
-fn suggestion(name: &str, known: &[&str]) -> String {
-    nearest(name, known.iter().copied())
-        .map(|n| format!(", did you mean `{n}`?"))
-        .unwrap_or_default()
 }
 
 /// Names of the experts for an environment, best first.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use costate_base::{disk, seal};
 use costate_envs::actor::{Actor, ActorError, ActorParts, Dense, LogStd, Scales, Scratch};
 use costate_envs::implicit::{ImplicitActor, ImplicitParts, ImplicitScratch, Sampling};
 use costate_envs::rng::{Stream, stream};
@@ -13,8 +14,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Expert;
-use crate::dataset::disk;
-use crate::seal;
 
 /// The newest `policy.safetensors` format that this build reads.
 const FORMAT: u32 = 1;

@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use costate_base::disk::{self, DiskError};
 use costate_envs::{End, Env, EnvError, EnvFactory, EnvSpec, Episode, Space};
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ use crate::dataset::{
     DATA_FOLDER, DatasetError, DatasetReader, ExpertInfo, Meta, ReturnStatistics, Status,
     load_episode, read_meta,
 };
-use crate::dataset::{Session, disk, minari};
+use crate::dataset::{Session, minari};
 use crate::record::doubts;
 pub use lengths::Lengths;
 use remarks::Plausibility;
@@ -408,8 +409,8 @@ pub fn fix(path: &Path) -> Result<bool, DatasetError> {
 fn strays(path: &Path, meta: &Meta) -> Result<Vec<String>, DatasetError> {
     let data = path.join(DATA_FOLDER);
     let mut strays = Vec::new();
-    for entry in fs::read_dir(&data).map_err(DatasetError::io("read", &data))? {
-        let name = entry.map_err(DatasetError::io("read", &data))?.file_name();
+    for entry in fs::read_dir(&data).map_err(DiskError::new("read", &data))? {
+        let name = entry.map_err(DiskError::new("read", &data))?.file_name();
         let id = name.to_str().and_then(|n| n.parse::<usize>().ok());
         if let Some(id) = id.filter(|id| *id >= meta.episodes.len()) {
             strays.push(format!(

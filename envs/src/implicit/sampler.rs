@@ -37,10 +37,10 @@ pub struct Sampling {
     #[schemars(range(min = 1))]
     pub rounds: usize,
     /// Standard deviation of the first moves, as a share of half the box.
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(transform = costate_base::schema::positive)]
     pub step: f32,
     /// Factor by which it shrinks from round to round.
-    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
+    #[schemars(transform = costate_base::schema::fraction)]
     pub shrink: f32,
 }
 

@@ -19,7 +19,7 @@ use crate::scene::Role;
 pub use actuator::{Actuator, Force, Frame, Thrust, Torque};
 pub use check::Checks;
 pub use joint::{Free, Joint, Prismatic, Revolute};
-pub use parse::{nearest, parse, suggestion};
+pub use parse::parse;
 pub use shape::{Part, Point, PointName, Shape};
 
 /// Name that joints use for the immovable parent.

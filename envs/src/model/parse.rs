@@ -1,5 +1,6 @@
 //! From JSON to typed parameters, with the path and the nearest name in the message.
 
+use costate_base::names::{nearest, suggestion};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
@@ -56,22 +57,4 @@ fn shorten(message: &str) -> String {
         }
         None => message.into(),
     }
-}
-
-/// `, did you mean …?`, or nothing.
-pub fn suggestion(nearest: Option<&str>) -> String {
-    nearest
-        .map(|n| format!(", did you mean `{n}`?"))
-        .unwrap_or_default()
-}
-
-/// The candidate most like `name`, if any is like it at all.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    const LIKE: f64 = 0.6;
-    candidates
-        .into_iter()
-        .map(|c| (strsim::normalized_damerau_levenshtein(name, c), c))
-        .filter(|(score, _)| *score >= LIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, c)| c)
 }

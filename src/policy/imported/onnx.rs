@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use costate_base::names::{nearest, suggestion};
 use costate_envs::EnvSpec;
-use costate_envs::model::{nearest, suggestion};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;

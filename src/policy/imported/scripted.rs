@@ -1,7 +1,7 @@
 //! Policies that were written down.
 
+use costate_base::names::{nearest, suggestion};
 use costate_envs::EnvSpec;
-use costate_envs::model::{nearest, suggestion};
 
 use crate::error::Error;
 use crate::expression::Formula;

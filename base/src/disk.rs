@@ -1,12 +1,33 @@
 //! Files that are either complete or absent, and known to be on disk.
 
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::DatasetError;
+/// What the operating system refused.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`: {source}", path.display())]
+pub struct DiskError {
+    /// What was attempted, e.g. `write`.
+    pub action: &'static str,
+    /// On which file or folder.
+    pub path: PathBuf,
+    /// The system's reason.
+    pub source: io::Error,
+}
+
+impl DiskError {
+    /// Wraps a system error with what was attempted on what.
+    pub fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -19,15 +40,15 @@ pub(crate) fn hexadecimal(digest: &[u8]) -> String {
 }
 
 /// Writes and syncs a new file.
-pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
-    let mut file = File::create(path).map_err(DatasetError::io("create", path))?;
+pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    let mut file = File::create(path).map_err(DiskError::new("create", path))?;
     file.write_all(bytes)
         .and_then(|()| file.sync_all())
-        .map_err(DatasetError::io("write", path))
+        .map_err(DiskError::new("write", path))
 }
 
 /// Replaces `path` by a file of `bytes`: readers see the old or the new contents, never a part.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let beside = path.with_added_extension("tmp");
     write_synced(&beside, bytes)
         .and_then(|()| rename(&beside, path))
@@ -37,8 +58,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
 }
 
 /// Renames a file or folder and syncs the folder that holds it.
-pub fn rename(from: &Path, to: &Path) -> Result<(), DatasetError> {
-    fs::rename(from, to).map_err(DatasetError::io("write", to))?;
+pub fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
+    fs::rename(from, to).map_err(DiskError::new("write", to))?;
     match to.parent() {
         // A bare file name lies in the current folder.
         Some(folder) if folder == Path::new("") => sync_folder(Path::new(".")),
@@ -48,22 +69,22 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), DatasetError> {
 }
 
 /// Makes the entries of a folder durable; a no-op where folders cannot be synced.
-pub fn sync_folder(path: &Path) -> Result<(), DatasetError> {
+pub fn sync_folder(path: &Path) -> Result<(), DiskError> {
     if cfg!(unix) {
         File::open(path)
             .and_then(|folder| folder.sync_all())
-            .map_err(DatasetError::io("sync", path))?;
+            .map_err(DiskError::new("sync", path))?;
     }
     Ok(())
 }
 
 /// Keeps a folder to this process while the result lives; `None` where another process has it. A no-op where folders
 /// cannot be locked.
-pub fn claim(folder: &Path) -> Result<Option<Claim>, DatasetError> {
+pub fn claim(folder: &Path) -> Result<Option<Claim>, DiskError> {
     if !cfg!(unix) {
         return Ok(Some(Claim(None)));
     }
-    let file = File::open(folder).map_err(DatasetError::io("open", folder))?;
+    let file = File::open(folder).map_err(DiskError::new("open", folder))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Ok(None),
         // Some network file systems know no locks.
@@ -76,6 +97,6 @@ pub fn claim(folder: &Path) -> Result<Option<Claim>, DatasetError> {
 pub struct Claim(#[expect(dead_code, reason = "held, not read")] Option<File>);
 
 /// Reads a whole file.
-pub fn read(path: &Path) -> Result<Vec<u8>, DatasetError> {
-    fs::read(path).map_err(DatasetError::io("read", path))
+pub fn read(path: &Path) -> Result<Vec<u8>, DiskError> {
+    fs::read(path).map_err(DiskError::new("read", path))
 }

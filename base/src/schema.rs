@@ -4,7 +4,7 @@
 //! be. Checks, `--print-config`, `--print-schema`, `docs/settings.md` and editors' completion all read the schema that
 //! is derived from it (crate schemars).
 
-use costate_envs::model::{nearest, suggestion};
+use crate::names::{nearest, suggestion};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value};

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::model::nearest;
+use crate::names::nearest;
 
 /// Where a parameter is: object keys, names of array entries, or indices.
 type Path = Vec<String>;
@@ -89,7 +89,7 @@ pub fn set(model: &mut Value, key: &str, text: &str) -> Result<String, SetError>
 }
 
 /// Full path of the parameter that `key` addresses.
-pub(crate) fn find(model: &mut Value, key: &str) -> Result<String, SetError> {
+pub fn find(model: &mut Value, key: &str) -> Result<String, SetError> {
     if entry_by_path(model, key).is_some() {
         return Ok(key.into());
     }
@@ -104,7 +104,7 @@ pub(crate) fn find(model: &mut Value, key: &str) -> Result<String, SetError> {
 }
 
 /// The parameter at an exact path, entries by name or index.
-pub(crate) fn entry_by_path<'a>(model: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+pub fn entry_by_path<'a>(model: &'a mut Value, path: &str) -> Option<&'a mut Value> {
     let mut here = model;
     for segment in path.split('.') {
         here = match here {

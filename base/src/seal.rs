@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::dataset::disk;
+use crate::disk;
 
 /// Name of the metadata entry that holds the checksum.
 pub const FIELD: &str = "sha256";

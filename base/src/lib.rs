@@ -1,0 +1,12 @@
+//! What the simulator, the demonstrations and the learners share: the nearest of several names, parameters by their
+//! path, settings as their JSON schema describes them, and files that are complete or absent.
+//!
+//! Nothing in this crate knows an environment.
+
+#![warn(missing_docs)]
+
+pub mod disk;
+pub mod names;
+pub mod parameters;
+pub mod schema;
+pub mod seal;
