@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-use costate::bench::parts;
+use costate::bench::{shipped_gan_gcl, task, trajectories};
 use costate::learners::Learner;
 use costate::learners::gan_gcl::{GanGcl, GanGclSettings};
 use costate::memory::resident_mib;
@@ -44,11 +44,11 @@ fn run() -> Outcome {
         iterations: LEARNED,
         trajectories: 8,
         discriminator_steps: 2,
-        ..parts::shipped("lq")?
+        ..shipped_gan_gcl("lq")?
     };
     let factory = EnvConfig::named("lq")?.factory()?;
-    let demonstrations = parts::trajectories(Dataset::open(Path::new("demos/data/lq"))?);
-    let mut learner = GanGcl::new(&settings, &parts::task(&factory, &demonstrations, 1))?;
+    let demonstrations = trajectories(Dataset::open(Path::new("demos/data/lq"))?);
+    let mut learner = GanGcl::new(&settings, &task(&factory, &demonstrations, 1))?;
     watch("2000 iterations of GAN-GCL", LEARNED, |i| {
         learner.iterate(i)?;
         Ok(())

@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod app;
 pub mod audit;
 pub mod batch;
 pub mod bench;

@@ -47,7 +47,7 @@ pub struct PartsRow {
 }
 
 /// GAN-GCL's shipped settings for an environment.
-pub fn shipped(env: &str) -> Result<GanGclSettings, Error> {
+pub fn shipped_gan_gcl(env: &str) -> Result<GanGclSettings, Error> {
     match resolve("gan-gcl", env, None, &[])? {
         Algo::GanGcl(settings) => Ok(settings),
         _ => Err(Error::Failure(
@@ -80,7 +80,7 @@ pub fn task<'a>(
 }
 
 /// Measures the parts in `turns ≥ 1` turns on the demonstrations in `folder`. `beside` is a folder that is made and removed.
-pub fn measure(
+pub fn measure_parts(
     folder: &Path,
     beside: &Path,
     workers: usize,
@@ -90,7 +90,7 @@ pub fn measure(
     let dataset = Dataset::open(folder)?;
     let env = dataset.meta().env.name.clone();
     let dataset_steps = dataset.meta().total_steps;
-    let settings = shipped(&env)?;
+    let settings = shipped_gan_gcl(&env)?;
     let factory = (dataset.meta().env.factory()).map_err(|e| Error::Failure(e.to_string()))?;
     let (mut read, mut write) = (Vec::new(), Vec::new());
     for _ in 0..turns {

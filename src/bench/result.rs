@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use costate_demos::dataset::disk;
+use costate_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
 
+use super::suite::{Cell, Suite};
 use super::trust::CostMetrics;
 use crate::error::Error;
 use crate::evaluate::frozen::Verdict;
@@ -141,8 +144,44 @@ impl CellResult {
         }
     }
 
+    /// The result of a cell, if it is there and was made with today's settings and model.
+    pub fn current(suite: &Suite, cell: &Cell, folder: &Path) -> Result<Option<Self>, Error> {
+        let Some(result) = Self::read(&cell.file(folder))? else {
+            return Ok(None);
+        };
+        let fresh = result.fresh.as_ref().map(|f| &f.settings);
+        let validation = suite.validation(cell)?;
+        let same = result.settings == cell.algo()?
+            && result.env_digest == env_digest(cell.env)?
+            && (fresh.is_none() || fresh == validation.as_ref());
+        Ok(same.then_some(result))
+    }
+
+    /// Whether it lacks what its run can still give: fresh policies, or figures of its cost.
+    pub fn is_incomplete(&self, suite: &Suite, cell: &Cell) -> Result<bool, Error> {
+        let unjudged = self.spearman.is_some() && self.metrics.is_none();
+        Ok(unjudged || (self.fresh.is_none() && suite.validation(cell)?.is_some()))
+    }
+
     /// Writes the result: complete or absent.
     pub fn write(&self, file: &Path) -> Result<(), Error> {
         files::write_json(file, self)
     }
+}
+
+/// A digest of an environment's whole shipped model.
+pub fn env_digest(env: &str) -> Result<String, Error> {
+    let config = EnvConfig::named(env)?;
+    let text = serde_json::to_string(&config).map_err(|e| Error::Failure(e.to_string()))?;
+    Ok(disk::sha256(text.as_bytes()))
+}
+
+/// The processor's name and the number of cores.
+pub fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, name)| name);
+    format!("{name}, {} cores", costate_demos::default_workers())
 }

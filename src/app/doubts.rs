@@ -3,7 +3,7 @@
 
 use costate_envs::{EnvSpec, Episode};
 
-use super::ui::number;
+use super::number;
 use crate::cost::{Dims, StepCost};
 use crate::ebm::Table;
 use crate::evaluate::controller::Controller;

@@ -1,0 +1,81 @@
+//! `rl`: a policy for costs that are given, in whatever world has what they look at.
+
+use std::path::Path;
+
+use costate_envs::EnvConfig;
+
+use super::train::GivenCosts;
+use super::{Changes, Demonstrations, WorldChanges, run_folder};
+use crate::error::Error;
+use crate::run::settings;
+use crate::run::{Algo, Composition, RunConfig, RunFolder};
+
+/// Creates the folder of a new run.
+pub fn create(
+    given: &GivenCosts,
+    folder: Option<&Path>,
+    seed: u64,
+    changes: &Changes,
+) -> Result<(RunFolder, Option<Demonstrations>), Error> {
+    let cost = Composition::parse(&given.costs)?;
+    let (of_env, of_learner) = changes.split();
+    let demos = given.demos.as_ref();
+    let demonstrations = demos.map(|d| Demonstrations::open(&d.folder)).transpose()?;
+    let changed = WorldChanges {
+        set: of_env,
+        ..given.world.clone()
+    };
+    let env = world(given.env.as_deref(), &changed, demonstrations.as_ref())?;
+    // Whether the costs fit the world is said before a folder is there.
+    let loaded = cost.load(&env, Path::new(""))?;
+    let algo = settings::resolve("rl", &env.name, changes.file.as_deref(), &of_learner)?;
+    let Algo::Rl(mut rl) = algo else {
+        return Err(Error::Failure("the settings of rl are not its own".into()));
+    };
+    rl.temperature.get_or_insert(cost.temperature());
+    rl.excess_weight
+        .get_or_insert(f64::from(u8::from(loaded.overlooks_actions())));
+    let folder = run_folder(folder, || format!("{}-rl-{seed}", env.name));
+    let reference = demonstrations.as_ref().zip(demos);
+    let reference = reference.map(|(there, d)| there.reference(&d.folder, d.count));
+    let config = RunConfig {
+        demonstrations: reference.transpose()?,
+        cost: Some(cost),
+        ..changes.config(env, Algo::Rl(rl), seed)
+    };
+    Ok((RunFolder::create(&folder, config)?, demonstrations))
+}
+
+/// The world: that of the demonstrations, or the one that is named.
+fn world(
+    env: Option<&str>,
+    changes: &WorldChanges,
+    demonstrations: Option<&Demonstrations>,
+) -> Result<EnvConfig, Error> {
+    let config = match (demonstrations, env) {
+        (Some(_), Some(env)) => {
+            return Err(Error::Misuse(format!(
+                "--env {env}: the demonstrations name the world already; leave one of them out"
+            )));
+        }
+        (Some(demonstrations), None) if *changes == WorldChanges::default() => {
+            demonstrations.dataset.meta().env.clone()
+        }
+        (Some(_), None) => {
+            return Err(Error::Misuse(
+                "the demonstrations' world is taken as it is; change another one with --env NAME and --variant, --model \
+                 or --set env.KEY=VALUE"
+                    .into(),
+            ));
+        }
+        (None, Some(env)) => changes.config(env)?,
+        (None, None) => {
+            return Err(Error::Misuse(
+                "--algo rl needs a world: --env NAME, or a folder of demonstrations to be evaluated against"
+                    .into(),
+            ));
+        }
+    };
+    config.factory()?;
+    Ok(config)
+}
