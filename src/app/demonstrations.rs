@@ -1,6 +1,6 @@
 //! Datasets as learners and evaluations need them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use costate_demos::dataset::disk;
 use costate_demos::inspect::unfinished;
@@ -11,6 +11,15 @@ use crate::error::Error;
 use crate::lengths::Lengths;
 use crate::memory;
 use crate::run::{DemonstrationsRef, RunFolder};
+
+/// Demonstrations that are learned from.
+#[derive(Debug, Clone, Default)]
+pub struct Shown {
+    /// Their folder.
+    pub folder: PathBuf,
+    /// How many, the first ones; all by default.
+    pub count: Option<usize>,
+}
 
 /// A dataset and the environment that it was recorded in.
 pub struct Demonstrations {

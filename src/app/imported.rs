@@ -6,7 +6,8 @@ use std::sync::Arc;
 use costate_demos::experts::{ExpertDesign, experts_for};
 use costate_envs::EnvSpec;
 
-use super::evaluate::{Request, clone_of, read_cost, read_policy, success_formula};
+use super::baseline::clone_of;
+use super::protocol::{Request, read_cost, read_policy, success_formula};
 use super::results::{Results, keep_in, open_folder};
 use super::{Demonstrations, Progress, doubts, open_demonstrations};
 use crate::cost::{EnergyModel, StepCost};

@@ -3,20 +3,21 @@
 //! Every function takes a request, a plain struct, and a [`Progress`], which hears how far the work is and can stop it. What
 //! it gives back is typed and can be serialised. Nothing in here prints, ends the program or handles signals.
 
+pub mod baseline;
 pub mod bench;
 mod demonstrations;
-pub mod doubts;
+mod doubts;
 pub mod ebm;
 pub mod evaluate;
 pub mod expert;
-pub mod fresh;
+mod fresh;
 mod imported;
-mod number;
 mod progress;
+mod protocol;
 pub mod record;
 pub mod results;
 mod rl;
-pub mod start;
+pub mod runs;
 pub mod train;
 pub mod transfer;
 pub mod validate;
@@ -26,10 +27,9 @@ pub use bench::bench;
 pub use demonstrations::{Demonstrations, open_demonstrations};
 pub use evaluate::evaluate;
 pub use expert::expert;
-pub use number::number;
 pub use progress::Progress;
 pub use record::record;
-pub use start::Changes;
+pub use runs::{Changes, Existing, Request, Target};
 pub use train::train;
 pub use transfer::transfer;
 pub use validate::validate;

@@ -11,8 +11,9 @@ use costate_demos::record::{
 use costate_envs::EnvFactory;
 use serde::Serialize;
 
-use super::{Progress, WorldChanges, number};
+use super::{Progress, WorldChanges};
 use crate::error::Error;
+use crate::number::plain;
 
 /// Episodes of a recording that does not say how many.
 const EPISODES: usize = 25;
@@ -215,7 +216,7 @@ impl Recording {
         let mut done = self.there;
         let each = |entry: &EpisodeEntry| {
             done += 1;
-            progress.advance(done, &format!("return {}", number(entry.true_return)));
+            progress.advance(done, &format!("return {}", plain(entry.true_return)));
         };
         let (folder, factory, expert) = (&self.folder, &self.factory, &self.expert);
         let (plan, interrupt) = (self.plan, progress.interrupt());

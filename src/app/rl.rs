@@ -4,11 +4,24 @@ use std::path::Path;
 
 use costate_envs::EnvConfig;
 
-use super::train::GivenCosts;
+use super::demonstrations::Shown;
 use super::{Changes, Demonstrations, WorldChanges, run_folder};
 use crate::error::Error;
 use crate::run::settings;
 use crate::run::{Algo, Composition, RunConfig, RunFolder};
+
+/// Costs to minimise, and where.
+#[derive(Debug, Clone)]
+pub struct GivenCosts {
+    /// As [`crate::run::Composition::parse`] reads them.
+    pub costs: Vec<String>,
+    /// The world, where no demonstrations name it.
+    pub env: Option<String>,
+    /// What differs there.
+    pub changes: WorldChanges,
+    /// Demonstrations to be evaluated against.
+    pub demos: Option<Shown>,
+}
 
 /// Creates the folder of a new run.
 pub fn create(
@@ -18,17 +31,12 @@ pub fn create(
     changes: &Changes,
 ) -> Result<(RunFolder, Option<Demonstrations>), Error> {
     let cost = Composition::parse(&given.costs)?;
-    let (of_env, of_learner) = changes.split();
     let demos = given.demos.as_ref();
     let demonstrations = demos.map(|d| Demonstrations::open(&d.folder)).transpose()?;
-    let changed = WorldChanges {
-        set: of_env,
-        ..given.world.clone()
-    };
-    let env = world(given.env.as_deref(), &changed, demonstrations.as_ref())?;
+    let env = world(given, demonstrations.as_ref())?;
     // Whether the costs fit the world is said before a folder is there.
     let loaded = cost.load(&env, Path::new(""))?;
-    let algo = settings::resolve("rl", &env.name, changes.file.as_deref(), &of_learner)?;
+    let algo = settings::resolve("rl", &env.name, changes.file.as_deref(), &changes.set)?;
     let Algo::Rl(mut rl) = algo else {
         return Err(Error::Failure("the settings of rl are not its own".into()));
     };
@@ -47,12 +55,9 @@ pub fn create(
 }
 
 /// The world: that of the demonstrations, or the one that is named.
-fn world(
-    env: Option<&str>,
-    changes: &WorldChanges,
-    demonstrations: Option<&Demonstrations>,
-) -> Result<EnvConfig, Error> {
-    let config = match (demonstrations, env) {
+fn world(given: &GivenCosts, demonstrations: Option<&Demonstrations>) -> Result<EnvConfig, Error> {
+    let changes = &given.changes;
+    let config = match (demonstrations, &given.env) {
         (Some(_), Some(env)) => {
             return Err(Error::Misuse(format!(
                 "--env {env}: the demonstrations name the world already; leave one of them out"

@@ -1,42 +1,17 @@
 //! Policies, and costs, from demonstrations; policies for costs that are given.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
-use super::start::{Changes, Imitation, Worked, work};
-use super::{Demonstrations, Progress, WorldChanges, rl, run_folder, validate};
+pub use super::demonstrations::Shown;
+pub use super::rl::GivenCosts;
+use super::runs::{Changes, Existing, Imitation, Request, Target, Worked, work};
+use super::{Demonstrations, Progress, rl, run_folder, validate};
 use crate::diagnose::{Finding, diagnose, remark_on_lengths};
 use crate::error::Error;
 use crate::evaluate::Frozen;
 use crate::run::{RunFolder, settings};
-
-/// What to train.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// A new run, or one that goes on.
-    pub target: Target,
-    /// Its settings.
-    pub changes: Changes,
-    /// Worker threads.
-    pub workers: usize,
-}
-
-/// A new run, or one that goes on.
-#[derive(Debug, Clone)]
-pub enum Target {
-    /// A new run.
-    New {
-        /// What it learns from.
-        source: Source,
-        /// Its folder; `runs/ENV-ALGO-SEED` by default.
-        folder: Option<PathBuf>,
-        /// Seed of every random stream.
-        seed: u64,
-    },
-    /// A run that goes on from its last checkpoint.
-    Existing(Existing),
-}
 
 /// What a new run learns from.
 #[derive(Debug, Clone)]
@@ -47,39 +22,23 @@ pub enum Source {
     Costs(GivenCosts),
 }
 
-/// Costs to minimise, and where.
-#[derive(Debug, Clone)]
-pub struct GivenCosts {
-    /// As [`crate::run::Composition::parse`] reads them.
-    pub costs: Vec<String>,
-    /// The world, where no demonstrations name it.
-    pub env: Option<String>,
-    /// What differs there.
-    pub world: WorldChanges,
-    /// Demonstrations to be evaluated against.
-    pub demos: Option<Shown>,
-}
-
-/// A run that goes on.
-#[derive(Debug, Clone)]
-pub struct Existing {
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Where its demonstrations are; where they were by default.
-    pub demos: Option<PathBuf>,
-    /// Its algorithm, if the caller says which.
-    pub algo: Option<String>,
-    /// Its seed, if the caller says which.
-    pub seed: Option<u64>,
-}
-
-/// Demonstrations that are learned from.
-#[derive(Debug, Clone)]
-pub struct Shown {
-    /// Their folder.
-    pub folder: PathBuf,
-    /// How many, the first ones; all by default.
-    pub count: Option<usize>,
+impl Request<Source> {
+    /// A new run in `folder` that imitates all demonstrations in `demos`, with the defaults of the algorithm.
+    pub fn imitation(algo: &str, demos: &Path, folder: &Path) -> Self {
+        let demos = Shown {
+            folder: demos.into(),
+            count: None,
+        };
+        Self {
+            target: Target::New {
+                source: Source::Demonstrations(algo.into(), demos),
+                folder: Some(folder.into()),
+                seed: 0,
+            },
+            changes: Changes::default(),
+            workers: costate_demos::default_workers(),
+        }
+    }
 }
 
 /// What came of a training.
@@ -102,7 +61,7 @@ pub struct Trained {
 /// Trains, and validates the cost where that is part of the training.
 ///
 /// Errors: settings, demonstrations or costs that do not fit; a divergence. An interruption is none.
-pub fn train(request: &Request, progress: &dyn Progress) -> Result<Trained, Error> {
+pub fn train(request: &Request<Source>, progress: &dyn Progress) -> Result<Trained, Error> {
     let changes = &request.changes;
     changes.check()?;
     let (run, demonstrations) = match &request.target {
@@ -167,17 +126,17 @@ fn imitate(
     seed: u64,
     changes: &Changes,
 ) -> Result<(RunFolder, Option<Demonstrations>), Error> {
-    if algo == "ppo" {
-        return Err(Error::Misuse(
+    let refused = match algo {
+        "ppo" => {
             "--algo ppo learns from the true cost, not from demonstrations; use `costate expert ENV`"
-                .into(),
-        ));
-    }
-    if let Some(o) = changes.split().0.first() {
-        return Err(Error::Misuse(format!(
-            "--set {}: training uses the environment of the demonstrations; set it with `costate record`",
-            o.key
-        )));
+        }
+        "rl" => {
+            "--algo rl minimises a cost that is given: --cost RUN:1.0,RUN:0.5 adds up learned ones"
+        }
+        _ => "",
+    };
+    if !refused.is_empty() {
+        return Err(Error::Misuse(refused.into()));
     }
     // Settings first: a misspelt name should not wait for a large dataset.
     let (file, set) = (changes.file.as_deref(), &changes.set);

@@ -7,8 +7,8 @@ use costate_demos::record::{Plan, play_episodes};
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 use costate_envs::{EnvConfig, EnvFactory, Episode};
 
-use super::evaluate::Protocol;
 use super::fresh::{OnFrozenCost, Origin, Place, Title, Watch, train_missing};
+use super::protocol::Protocol;
 use super::results::Results;
 use super::validate::{OF, cost_file, learned};
 use super::{Demonstrations, Progress};
@@ -204,7 +204,7 @@ impl There<'_> {
     }
 
     fn workers(&self) -> Workers<'_> {
-        Workers::new(self.pool(), self.progress.interrupt())
+        self.request.protocol.workers(self.progress)
     }
 
     fn play(&self, controller: &Controller) -> Result<Vec<Episode>, Error> {

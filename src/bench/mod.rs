@@ -13,9 +13,11 @@ mod trust;
 pub use densities::{DensityFigures, DensitySuite};
 pub use exact::{ExactFigures, ExactSuite};
 pub use parts::{PartsRow, measure_parts, shipped_gan_gcl, task, trajectories};
-pub use result::{CellResult, ControllersResult, FreshResult, Milestone, env_digest, machine};
+pub use result::{
+    CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, env_digest, machine,
+};
 pub use rows::{MeasuredRow, RowKey, RowSuite, asked_rows, keep_row, kept_rows};
 pub use speed::{BatchRow, ScheduleRow, ScoreRow, Speed, WorldRow};
 pub use suite::{Cell, Method, Suite};
 pub use table::markdown;
-pub use trust::{CostMetrics, Trust, TrustPoint, Trusts, trust};
+pub use trust::{Trust, TrustPoint, Trusts, trust};

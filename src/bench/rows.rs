@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use costate_demos::dataset::disk;
+use costate_envs::model::{nearest, suggestion};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::suite::unknown;
 use crate::error::Error;
 use crate::run::files;
 
@@ -113,6 +113,15 @@ pub fn asked_rows<S: RowSuite>(
     }
     keys.retain(|k| seeds.is_empty() || seeds.contains(&k.seed));
     Ok(keys)
+}
+
+/// The error about something that a benchmark has not.
+pub(super) fn unknown(benchmark: &str, what: &str, name: &str, known: &[&str]) -> Error {
+    Error::Misuse(format!(
+        "benchmark {benchmark} has no {what} `{name}`{}; there are {}",
+        suggestion(nearest(name, known.iter().copied())),
+        known.join(", ")
+    ))
 }
 
 /// Rows that lie in `folder` and were measured with today's settings, in the order of the suite.

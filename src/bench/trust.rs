@@ -1,54 +1,8 @@
 //! Which figure of a learned cost foretells how fresh policies do on it?
 
-use serde::{Deserialize, Serialize};
-
 use super::result::CellResult;
-use crate::evaluate::CostReport;
 use crate::evaluate::statistics::{Estimate, bootstrap_pairs, sides, spearman};
 use crate::report::{Multiple, trust_svg};
-
-/// Figures of a learned cost, over all trajectories of the evaluation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct CostMetrics {
-    /// Pearson's correlation of trajectories' costs.
-    #[serde(default)]
-    pub pearson: Option<f64>,
-    /// Spearman's.
-    #[serde(default)]
-    pub spearman: Option<f64>,
-    /// Pearson's correlation of steps' costs.
-    #[serde(default)]
-    pub step_pearson: Option<f64>,
-    /// Spearman's.
-    #[serde(default)]
-    pub step_spearman: Option<f64>,
-    /// Share of pairs of graded trajectories in the true order.
-    #[serde(default)]
-    pub ranking_accuracy: Option<f64>,
-    /// EPIC distance.
-    #[serde(default)]
-    pub epic: Option<f64>,
-    /// DARD distance.
-    #[serde(default)]
-    pub dard: Option<f64>,
-}
-
-impl CostMetrics {
-    /// Those of an evaluation.
-    pub fn of(report: &CostReport) -> Self {
-        let whole = report.correlations.iter().find(|c| c.distribution == "all");
-        let mean = |e: Option<Estimate>| e.map(|e| e.mean);
-        Self {
-            pearson: whole.and_then(|c| mean(c.pearson)),
-            spearman: report.spearman,
-            step_pearson: whole.and_then(|c| mean(c.step_pearson)),
-            step_spearman: whole.and_then(|c| mean(c.step_spearman)),
-            ranking_accuracy: report.ranking_accuracy,
-            epic: report.epic,
-            dard: report.dard,
-        }
-    }
-}
 
 /// A figure under test.
 pub struct Metric {

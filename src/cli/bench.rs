@@ -63,5 +63,5 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         turns: args.turns.map(usize::from),
     };
     let tables = app::bench(&request, &Terminal::new(output)?)?;
-    output.result(&tables.results, || tables.markdown)
+    output.result(&tables.measured, || tables.markdown)
 }

@@ -66,6 +66,11 @@ pub fn parse_override(text: &str) -> Result<Override, String> {
     }
 }
 
+/// Whether a change is of the environment, not of a learner.
+pub fn is_of_env(change: &Override) -> bool {
+    change.key.starts_with("env.")
+}
+
 /// Which environment, with which parameters.
 #[derive(Args, Debug, Clone, Default, PartialEq)]
 pub struct EnvArgs {

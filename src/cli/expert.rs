@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::common::{Output, parse_override, workers};
+use super::common::{Output, is_of_env, parse_override, workers};
 use super::terminal::Terminal;
 use super::ui::number;
-use crate::app::expert::{Request, Target};
-use crate::app::{self, Changes, WorldChanges};
+use crate::app::expert::TrueCost;
+use crate::app::{self, Changes, Existing, Request, Target, WorldChanges};
 use crate::error::Error;
 use crate::run::settings::Override;
 use crate::shell;
@@ -56,37 +56,36 @@ pub struct Args {
 }
 
 impl Args {
-    fn request(self) -> Result<Request, Error> {
-        let world = WorldChanges {
+    fn request(self) -> Result<Request<TrueCost>, Error> {
+        let (of_env, set) = self.set.into_iter().partition(is_of_env);
+        let changes = WorldChanges {
             model: self.model,
             variants: self.variant,
-            set: Vec::new(),
+            set: of_env,
         };
         let target = match self.env {
             Some(env) => Target::New {
-                env,
-                world,
+                source: TrueCost { env, changes },
                 folder: self.output,
                 seed: self.seed.unwrap_or(0),
             },
+            None if changes == WorldChanges::default() => Target::Existing(Existing {
+                folder: self.output.unwrap_or_default(),
+                seed: self.seed,
+                ..Existing::default()
+            }),
             None => {
-                let of_env = |o: &Override| o.key.starts_with("env.");
-                if world != WorldChanges::default() || self.set.iter().any(of_env) {
-                    return Err(Error::Misuse(
-                        "a resumed run keeps its world; leave out --variant, --model and --set env.KEY".into(),
-                    ));
-                }
-                Target::Existing {
-                    folder: self.output.unwrap_or_default(),
-                    seed: self.seed,
-                }
+                return Err(Error::Misuse(
+                    "a resumed run keeps its world; leave out --variant, --model and --set env.KEY"
+                        .into(),
+                ));
             }
         };
         Ok(Request {
             target,
             changes: Changes {
                 file: self.config,
-                set: self.set,
+                set,
                 checkpoint_every: self.checkpoint_every,
             },
             workers: workers(self.workers)?,

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::common::{Output, parse_override, workers};
+use super::common::{Output, is_of_env, parse_override, workers};
 use super::diagnose;
 use super::terminal::Terminal;
 use super::ui::{number, table};
 use super::validate::describe;
-use crate::app::train::{Existing, GivenCosts, Request, Shown, Source, Target, Trained};
-use crate::app::{self, Changes, Demonstrations, WorldChanges};
+use crate::app::train::{GivenCosts, Shown, Source, Trained};
+use crate::app::{self, Changes, Demonstrations, Existing, Request, Target, WorldChanges};
 use crate::error::Error;
 use crate::run::Algo;
 use crate::run::settings::{self, Override};
@@ -78,83 +78,83 @@ pub struct Args {
 }
 
 impl Args {
-    fn request(self) -> Result<Request, Error> {
-        let (workers, seed, folder) = (workers(self.workers)?, self.seed, self.output.clone());
+    fn request(self) -> Result<Request<Source>, Error> {
+        let (of_env, set) = self.set.into_iter().partition(is_of_env);
         let changes = Changes {
-            file: self.config.clone(),
-            set: self.set.clone(),
+            file: self.config,
+            set,
             checkpoint_every: self.checkpoint_every,
         };
+        let world = WorldChanges {
+            model: self.model,
+            variants: self.variant,
+            set: of_env,
+        };
         let target = match self.resume {
-            true => Target::Existing(self.existing()?),
-            false => Target::New {
-                source: self.source()?,
-                folder,
-                seed: seed.unwrap_or(0),
-            },
+            true => {
+                let own_world = self.env.is_none() && world == WorldChanges::default();
+                if !own_world || self.demonstrations.is_some() || !self.cost.is_empty() {
+                    return Err(Error::Misuse(
+                        "a resumed run keeps its world, its costs and its demonstrations; leave out --env, --variant, --model, \
+                         --set env.KEY, --cost and --demonstrations"
+                            .into(),
+                    ));
+                }
+                Target::Existing(Existing {
+                    folder: self.output.unwrap_or_default(),
+                    demos: self.demos,
+                    algo: self.algo,
+                    seed: self.seed,
+                })
+            }
+            false => {
+                let count = self.demonstrations;
+                let demos = self.demos.map(|folder| Shown { folder, count });
+                let given = GivenCosts {
+                    costs: self.cost,
+                    env: self.env,
+                    changes: world,
+                    demos,
+                };
+                Target::New {
+                    source: source(self.algo, given)?,
+                    folder: self.output,
+                    seed: self.seed.unwrap_or(0),
+                }
+            }
         };
         Ok(Request {
             target,
             changes,
-            workers,
+            workers: workers(self.workers)?,
         })
     }
+}
 
-    fn existing(self) -> Result<Existing, Error> {
-        let worlds = self.env.is_some() || self.model.is_some() || !self.variant.is_empty();
-        let of_env = |o: &Override| o.key.starts_with("env.");
-        if worlds
-            || self.demonstrations.is_some()
-            || !self.cost.is_empty()
-            || self.set.iter().any(of_env)
-        {
-            return Err(Error::Misuse(
-                "a resumed run keeps its world, its costs and its demonstrations; leave out --env, --variant, --model, \
-                 --set env.KEY, --cost and --demonstrations"
-                    .into(),
-            ));
-        }
-        Ok(Existing {
-            folder: self.output.unwrap_or_default(),
-            demos: self.demos,
-            algo: self.algo,
-            seed: self.seed,
-        })
-    }
-
-    fn source(self) -> Result<Source, Error> {
-        let Some(algo) = self.algo else {
-            return Err(Error::Misuse(format!(
-                "--algo is missing; there are {}",
-                Algo::NAMES.join(", ")
-            )));
-        };
-        let count = self.demonstrations;
-        let demos = self.demos.map(|folder| Shown { folder, count });
-        match (algo.as_str(), self.cost.first()) {
-            ("rl", None) => Err(Error::Misuse(
-                "--algo rl minimises a cost that is given: --cost RUN:1.0,RUN:0.5 adds up learned ones"
-                    .into(),
-            )),
-            ("rl", Some(_)) => Ok(Source::Costs(GivenCosts {
-                costs: self.cost,
-                env: self.env,
-                world: WorldChanges {
-                    model: self.model,
-                    variants: self.variant,
-                    set: Vec::new(),
-                },
-                demos,
-            })),
-            (learner, Some(cost)) if learner != "ppo" => Err(Error::Misuse(format!(
-                "--cost {cost}: {algo} learns its cost; --algo rl minimises one that is given"
-            ))),
-            _ => {
-                let folder = PathBuf::new();
-                let none = Shown { folder, count };
-                Ok(Source::Demonstrations(algo, demos.unwrap_or(none)))
-            }
-        }
+/// What an algorithm learns from: the costs, or the demonstrations alone.
+fn source(algo: Option<String>, given: GivenCosts) -> Result<Source, Error> {
+    let misuse = |text: String| Err(Error::Misuse(text));
+    let Some(algo) = algo else {
+        let known = Algo::NAMES.join(", ");
+        return misuse(format!("--algo is missing; there are {known}"));
+    };
+    let demos = || given.demos.clone().unwrap_or_default();
+    match (
+        algo.as_str(),
+        given.costs.first(),
+        given.changes.set.first(),
+    ) {
+        ("rl", Some(_), _) => Ok(Source::Costs(given)),
+        // `app::train` refuses both, as for any front.
+        ("rl" | "ppo", ..) => Ok(Source::Demonstrations(algo, demos())),
+        (_, Some(cost), _) => misuse(format!(
+            "--cost {cost}: {algo} learns its cost; --algo rl minimises one that is given"
+        )),
+        (_, None, Some(o)) => misuse(format!(
+            "--set {}: training uses the environment of the demonstrations; set it with `costate record`",
+            o.key
+        )),
+        (_, None, None) => Ok(Source::Demonstrations(algo, demos())),
     }
 }
 

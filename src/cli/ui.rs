@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value};
 
 use super::common::Output;
-pub use crate::app::number;
+pub use crate::number::{plain as number, plain_interval as interval};
 
 /// A table: columns of figures to the right, of words to the left.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
@@ -44,11 +44,6 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let header: Vec<String> = header.iter().map(|h| (*h).to_owned()).collect();
     let rule: Vec<String> = widths.iter().map(|w| "─".repeat(*w)).collect();
     line(&header) + &line(&rule) + &rows.iter().map(|r| line(r)).collect::<String>()
-}
-
-/// `low … high`.
-pub fn interval(ci: [f64; 2]) -> String {
-    format!("{} … {}", number(ci[0]), number(ci[1]))
 }
 
 /// `low … high` of scores, correlations and shares.

@@ -11,10 +11,11 @@ use costate_demos::experts::ExpertDesign;
 use costate_demos::record::Plan;
 use costate_envs::EnvConfig;
 
-use super::super::evaluate::{Protocol, evaluate_run};
-use super::super::start::{Imitation, Worked, work};
+use super::super::evaluate::evaluate_run;
+use super::super::protocol::Protocol;
+use super::super::runs::{Imitation, Worked, work};
 use super::super::{Demonstrations, Progress, record, validate};
-use super::{Request, Results, Tables};
+use super::{Measured, Request, Tables};
 use crate::bench::{
     Cell, CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, Suite, env_digest,
     machine, markdown, trust,
@@ -50,7 +51,7 @@ pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Erro
         }
     }
     Ok(Tables {
-        results: Results::Cells(there),
+        measured: Measured::Cells(there),
         markdown,
     })
 }
@@ -268,7 +269,7 @@ fn expert_level(
 ) -> Result<Option<Milestone>, Error> {
     let reached = |mean_return| scale.score(mean_return) >= 0.95;
     // Cloning acts only once it is done.
-    if let Algo::Bc(_) | Algo::Ibc(_) = worked.run.config().algo {
+    if worked.done.env_steps == 0 {
         let seconds = worked.done.seconds;
         let done = Milestone { steps: 0, seconds };
         return Ok(reached(evaluation.policy_return.mean).then_some(done));

@@ -71,10 +71,10 @@ impl Request {
     }
 }
 
-/// Results of a benchmark.
+/// Measured of a benchmark.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Results {
+pub enum Measured {
     /// Trainings with their evaluations.
     Cells(Vec<CellResult>),
     /// Sampled learners held against exact ones.
@@ -91,7 +91,7 @@ pub enum Results {
 #[derive(Debug)]
 pub struct Tables {
     /// The results.
-    pub results: Results,
+    pub measured: Measured,
     /// The tables.
     pub markdown: String,
 }
@@ -116,11 +116,11 @@ pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error
         "speed" => speed::tables(request, progress),
         ExactSuite::NAME => {
             let suite = ExactSuite::shipped()?;
-            rows::tables(&suite, request, Results::Exact, progress)
+            rows::tables(&suite, request, Measured::Exact, progress)
         }
         DensitySuite::NAME => {
             let suite = DensitySuite::shipped()?;
-            rows::tables(&suite, request, Results::Densities, progress)
+            rows::tables(&suite, request, Measured::Densities, progress)
         }
         _ => cells::tables(request, progress),
     }

@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::super::Progress;
-use super::{Request, Results, Tables};
+use super::{Measured, Request, Tables};
 use crate::bench::{MeasuredRow, RowKey, RowSuite, asked_rows, keep_row, kept_rows};
 use crate::error::Error;
 use crate::run::files;
 
-/// The tables of a suite; `results` says of which kind its rows are.
+/// The tables of a suite; `kind` is that of its rows.
 pub fn tables<S: RowSuite>(
     suite: &S,
     request: &Request,
-    results: fn(Vec<MeasuredRow<S::Figures>>) -> Results,
+    kind: fn(Vec<MeasuredRow<S::Figures>>) -> Measured,
     progress: &dyn Progress,
 ) -> Result<Tables, Error> {
     let folder = request.folder();
@@ -35,7 +35,7 @@ pub fn tables<S: RowSuite>(
     }
     let markdown = suite.markdown(&rows);
     Ok(Tables {
-        results: results(rows),
+        measured: kind(rows),
         markdown,
     })
 }

@@ -12,7 +12,7 @@ use costate_envs::timing::{self, BatchTime};
 
 use super::super::Progress;
 use super::cells::{demonstrate, demonstrations_folder, run_cell};
-use super::{Request, Results, Tables};
+use super::{Measured, Request, Tables};
 use crate::bench::{
     BatchRow, Cell, PartsRow, ScheduleRow, ScoreRow, Speed, Suite, WorldRow, machine, measure_parts,
 };
@@ -66,7 +66,7 @@ pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Erro
     }
     files::write_atomic(&folder.join("README.md"), markdown.as_bytes())?;
     Ok(Tables {
-        results: Results::Speed(Box::new(speed)),
+        measured: Measured::Speed(Box::new(speed)),
         markdown,
     })
 }
@@ -251,7 +251,7 @@ fn newest(folder: &Path) -> Result<Tables, Error> {
         .map_err(|e| Error::Failure(format!("{}: {e}", newest.display())))?;
     let table = folder.join("README.md");
     Ok(Tables {
-        results: Results::EarlierSpeed(value),
+        measured: Measured::EarlierSpeed(value),
         markdown: fs::read_to_string(&table).map_err(Error::io(&table))?,
     })
 }

@@ -20,6 +20,46 @@ use crate::run::{self, Algo, RunConfig, RunFolder, config};
 /// Iterations between checkpoints where nobody says.
 const CHECKPOINT_EVERY: usize = 10;
 
+/// What to train: a run that learns from an `S`.
+#[derive(Debug, Clone)]
+pub struct Request<S> {
+    /// A new run, or one that goes on.
+    pub target: Target<S>,
+    /// Its settings.
+    pub changes: Changes,
+    /// Worker threads.
+    pub workers: usize,
+}
+
+/// A new run, or one that goes on.
+#[derive(Debug, Clone)]
+pub enum Target<S> {
+    /// A new run.
+    New {
+        /// What it learns from.
+        source: S,
+        /// Its folder; one below `runs/` by default.
+        folder: Option<PathBuf>,
+        /// Seed of every random stream.
+        seed: u64,
+    },
+    /// A run that goes on from its last checkpoint.
+    Existing(Existing),
+}
+
+/// A run that goes on.
+#[derive(Debug, Clone, Default)]
+pub struct Existing {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Where its demonstrations are, if it has any; where they were by default.
+    pub demos: Option<PathBuf>,
+    /// Its algorithm, if the caller says which.
+    pub algo: Option<String>,
+    /// Its seed, if the caller says which.
+    pub seed: Option<u64>,
+}
+
 /// Settings that differ: from the defaults in a new run, from its own in one that goes on.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
@@ -40,12 +80,6 @@ impl Changes {
             )),
             _ => Ok(()),
         }
-    }
-
-    /// Parameters of the environment, and settings of the learner.
-    pub(super) fn split(&self) -> (Vec<Override>, Vec<Override>) {
-        let set = self.set.iter().cloned();
-        set.partition(|o| o.key.starts_with("env."))
     }
 
     /// The configuration of a new run.
@@ -114,7 +148,7 @@ impl Imitation<'_> {
 /// How far a run has come.
 #[derive(Debug, Clone, Serialize)]
 pub struct Worked {
-    /// The run, serialised as its folder.
+    /// The run, serialised as its folder; nobody else may work on it until it is dropped.
     #[serde(serialize_with = "super::place")]
     pub run: RunFolder,
     /// Environment.
