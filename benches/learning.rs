@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use costate::bench::parts;
+use costate::bench::measure_parts;
 use costate_envs::timing::Spread;
 
 /// Turns behind every median.
@@ -48,7 +48,7 @@ fn main() {
 fn row(name: &str, workers: usize) -> Result<(), Box<dyn std::error::Error>> {
     let folder = Path::new("demos/data").join(name);
     let beside = tempfile::tempdir()?;
-    let row = parts::measure(&folder, &beside.path().join("copy"), workers, TURNS)?;
+    let row = measure_parts(&folder, &beside.path().join("copy"), workers, TURNS)?;
     let show = |s: Spread| format!("{:.1} [{:.1}, {:.1}]", s.median, s.low, s.high);
     println!(
         "{name:<20} {workers:>7} {:>20} {:>20} {:>8.2} {:>26} {:>22} {:>22} {:>22}",

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-use costate::bench::parts;
+use costate::bench::trajectories;
 use costate::learners::gan_gcl::GanGclSettings;
 use costate::learners::{Algorithm, Setup};
 use costate::memory::resident_mib;
@@ -46,7 +46,7 @@ fn run() -> Outcome {
     settings.adversarial.generator.trajectories = 8;
     settings.adversarial.cost_steps = 2;
     let factory = EnvConfig::named("lq")?.factory()?;
-    let demonstrations = parts::trajectories(Dataset::open(Path::new("demos/data/lq"))?);
+    let demonstrations = trajectories(Dataset::open(Path::new("demos/data/lq"))?);
     let mut learner = settings.build(&Setup::new(&factory, &demonstrations), None)?;
     watch("2000 iterations of GAN-GCL", LEARNED, |i| {
         learner.iterate(i)?;

@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod app;
 pub mod audit;
 pub mod batch;
 pub mod bench;
@@ -26,6 +27,7 @@ pub mod lqg;
 pub mod memory;
 pub mod metric;
 pub mod nn;
+pub mod number;
 pub mod picture;
 pub mod policy;
 pub mod report;

@@ -5,17 +5,18 @@
 
 mod common;
 
+use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{json, run, succeed};
-use costate::audit::Sealer;
-use costate::learners::Setup;
-use costate::metric::Metric;
-use costate::run::settings::{self, Override};
+use costate::app::train::Source;
+use costate::app::{Changes, Existing, Progress, Request, Target, train};
+use costate::run::settings::Override;
 use costate_demos::dataset::Header;
 use costate_demos::{Dataset, DatasetWriter};
 use costate_envs::rng::stream;
-use costate_envs::{End, EnvConfig, Episode, Trajectory};
+use costate_envs::{End, Episode, Trajectory};
 use rand::RngExt;
 
 /// The shipped demonstrations of `point_mass`.
@@ -103,94 +104,89 @@ fn lengths_are_named_before_and_after_training() {
     assert!(!said.contains("end early"), "{said}");
 }
 
-#[test]
-fn a_discriminator_cannot_go_by_lengths() {
-    tch::set_num_threads(1);
-    let episodes = short();
-    let demonstrations: Vec<Trajectory> = episodes.iter().map(|e| e.trajectory.clone()).collect();
-    let factory = EnvConfig::named("point_mass").unwrap().factory().unwrap();
-    let setup = Setup {
-        sealer: Sealer::unwatched(),
-        factory: &factory,
-        demonstrations: &demonstrations,
-        starts: &[],
-        expert: "mppi",
-        seed: 0,
-        workers: 2,
-    };
-    let set = |(key, value): &(&str, &str)| Override {
+/// GAN-GCL or GCL in a few rollouts, without fresh policies on its cost.
+fn request(algo: &str, demos: &Path, run: &Path, set: &[(&str, &str)]) -> Request<Source> {
+    let mut request = Request::imitation(algo, demos, run);
+    let change = |(key, value): &(&str, &str)| Override {
         key: (*key).into(),
         value: (*value).into(),
     };
-    let changed = [
+    request.changes.set = set.iter().map(change).collect();
+    request.workers = 2;
+    request
+}
+
+#[test]
+fn a_discriminator_cannot_go_by_lengths() {
+    let folder = tempfile::tempdir().unwrap();
+    let (demos, run) = (folder.path().join("short"), folder.path().join("run"));
+    write(&demos, &short());
+    let set = [
         ("iterations", "10"),
         ("base_steps", "1000"),
         ("trajectories", "32"),
+        ("validation.policies", "0"),
     ];
-    let changed: Vec<Override> = changed.iter().map(set).collect();
-    let algo = settings::resolve("gan-gcl", "point_mass", None, &changed).unwrap();
-    let mut learner = algo.learner(&setup, None).unwrap();
-    let mut accuracy = 0.0;
-    for k in 0..learner.iterations() {
-        let found = learner.iterate(k).unwrap().diagnostics;
-        let named = found
-            .iter()
-            .find(|(name, _)| *name == Metric::DiscriminatorAccuracy);
-        accuracy = named.unwrap().1;
-    }
+    let trained = train(
+        &request("gan-gcl", &demos, &run, &set),
+        &AtomicBool::new(false),
+    )
+    .unwrap();
+    let metrics = trained.worked.run.metrics().unwrap();
+    let accuracy = metrics[9]["discriminator_accuracy"].as_f64().unwrap();
     // 1.0 where whole rollouts are compared: sums over 50 steps against sums over 18 to 45.
     assert!(accuracy < 0.9, "{accuracy}");
+}
+
+/// Stops a training after its second iteration.
+struct AfterTwo(AtomicBool);
+
+impl Progress for AfterTwo {
+    fn metrics(&self, line: &serde_json::Map<String, serde_json::Value>) {
+        self.0.store(line["iteration"] == 1, Ordering::SeqCst);
+    }
+
+    fn interrupt(&self) -> &AtomicBool {
+        &self.0
+    }
 }
 
 /// Two iterations, a checkpoint, two more: rollouts of past policies are cut again as they were.
 #[test]
 fn a_resumed_run_cuts_as_before() {
-    tch::set_num_threads(1);
-    let episodes = short();
-    let demonstrations: Vec<Trajectory> =
-        episodes[..5].iter().map(|e| e.trajectory.clone()).collect();
-    let factory = EnvConfig::named("point_mass").unwrap().factory().unwrap();
-    let setup = Setup {
-        sealer: Sealer::unwatched(),
-        factory: &factory,
-        demonstrations: &demonstrations,
-        starts: &[],
-        expert: "mppi",
-        seed: 2,
-        workers: 1,
-    };
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(&at.join("short"), &short()[..5]);
+    let never = AtomicBool::new(false);
     for algo in ["gan-gcl", "gcl"] {
-        let changed = [
+        let mut set = vec![
             ("iterations", "4"),
             ("trajectories", "4"),
             ("past_policies", "2"),
         ];
-        let changed: Vec<Override> = changed
-            .iter()
-            .chain((algo == "gan-gcl").then_some(&("base_steps", "20")))
-            .map(|(key, value)| Override {
-                key: (*key).into(),
-                value: (*value).into(),
-            })
-            .collect();
-        let algo = settings::resolve(algo, "point_mass", None, &changed).unwrap();
-        let weights = |learner: &dyn costate::learners::Learner| {
-            let cost = learner.energy_model().map(|m| m.to_bytes().unwrap());
-            (learner.policy().to_bytes().unwrap(), cost)
+        if algo == "gan-gcl" {
+            set.extend([("base_steps", "20"), ("validation.policies", "0")]);
+        }
+        let request = |name: &str| {
+            let run = at.join(format!("{algo}-{name}"));
+            request(algo, &at.join("short"), &run, &set)
         };
-        let mut whole = algo.learner(&setup, None).unwrap();
-        let mut first = algo.learner(&setup, None).unwrap();
-        for k in 0..4 {
-            whole.iterate(k).unwrap();
-            if k < 2 {
-                first.iterate(k).unwrap();
-            }
+        let whole = train(&request("whole"), &never).unwrap().worked;
+        let mut request = request("stopped");
+        let stopped = train(&request, &AfterTwo(AtomicBool::new(false)));
+        let stopped = stopped.unwrap().worked;
+        assert!(!stopped.finished && stopped.done.iterations == 2);
+        request.changes = Changes::default();
+        request.target = Target::Existing(Existing {
+            folder: stopped.run.path().into(),
+            ..Existing::default()
+        });
+        drop(stopped);
+        let resumed = train(&request, &never).unwrap().worked;
+        assert!(resumed.finished);
+        for file in ["policy.safetensors", "cost.safetensors"] {
+            let [whole, resumed] = [&whole, &resumed].map(|w| fs::read(w.run.file(file)).unwrap());
+            assert!(whole == resumed, "{algo}: {file}");
         }
-        let mut second = algo.learner(&setup, None).unwrap();
-        second.load(&first.save()).unwrap();
-        for k in 2..4 {
-            second.iterate(k).unwrap();
-        }
-        assert!(weights(whole.as_ref()) == weights(second.as_ref()));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::rows::{self, Row, RowKey, RowSuite};
+use super::rows::{self, MeasuredRow, RowKey, RowSuite};
 use super::table::{head, row};
 use crate::ebm::{
     AgainstTruth, GeneratorKind, Known, LogLikelihood, Method, Request, Settings, Watch, fit,
@@ -72,7 +72,7 @@ impl DensitySuite {
     fn table(
         &self,
         densities: &[(Known, f64)],
-        rows: &[Row<DensityFigures>],
+        rows: &[MeasuredRow<DensityFigures>],
         of: impl Fn(&DensityFigures) -> Option<f64>,
     ) -> String {
         let names: Vec<&str> = self.fits.iter().map(|f| f.name.as_str()).collect();
@@ -169,7 +169,7 @@ impl RowSuite for DensitySuite {
         }))
     }
 
-    fn markdown(&self, rows: &[Row<DensityFigures>]) -> String {
+    fn markdown(&self, rows: &[MeasuredRow<DensityFigures>]) -> String {
         // Once for all tables: an entropy can take many draws.
         let densities: Vec<(Known, f64)> = (Known::NAMES.into_iter())
             .filter_map(|name| Known::named(name).ok())
@@ -201,7 +201,7 @@ impl RowSuite for DensitySuite {
         text + &rows::missing(self, rows.len())
     }
 
-    fn picture(&self, _: &[Row<DensityFigures>]) -> Option<(&'static str, String)> {
+    fn picture(&self, _: &[MeasuredRow<DensityFigures>]) -> Option<(&'static str, String)> {
         None
     }
 }
@@ -230,9 +230,9 @@ mod tests {
             log_z_sound: false,
             seconds: 3.0,
         };
-        let rows: Vec<Row<DensityFigures>> = keys[..1]
+        let rows: Vec<MeasuredRow<DensityFigures>> = keys[..1]
             .iter()
-            .map(|key| Row {
+            .map(|key| MeasuredRow {
                 key: key.clone(),
                 basis_sha256: String::new(),
                 figures: figures.clone(),

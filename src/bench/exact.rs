@@ -8,7 +8,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::rows::{self, Row, RowKey, RowSuite};
+use super::rows::{self, MeasuredRow, RowKey, RowSuite};
 use super::table::{head, row};
 use crate::error::Error;
 use crate::report::{Convergence, convergence_svg};
@@ -253,7 +253,7 @@ impl RowSuite for ExactSuite {
         }
     }
 
-    fn markdown(&self, rows: &[Row<ExactFigures>]) -> String {
+    fn markdown(&self, rows: &[MeasuredRow<ExactFigures>]) -> String {
         let mut text = format!("# {}\n\n{}\n", self.title, self.about);
         text += &format!(
             "\nTotal variation from the exact policy, and |log Z − exact soft value of the learned cost| in nats: means of {} \
@@ -292,7 +292,7 @@ impl RowSuite for ExactSuite {
     }
 
     /// Total variation over samples, a plot a process.
-    fn picture(&self, rows: &[Row<ExactFigures>]) -> Option<(&'static str, String)> {
+    fn picture(&self, rows: &[MeasuredRow<ExactFigures>]) -> Option<(&'static str, String)> {
         let plot = |spec: &ProcessSpec| {
             let line = |(name, _)| {
                 let points = self.sizes.iter().filter_map(|&size| {
@@ -334,7 +334,7 @@ mod tests {
             assert_eq!(figures.residual.is_some(), exact);
             let told = !exact && key.subject != "stochastic";
             assert_eq!(figures.log_z_error.is_some(), told, "{key:?}");
-            rows.push(Row {
+            rows.push(MeasuredRow {
                 key,
                 basis_sha256: String::new(),
                 figures,

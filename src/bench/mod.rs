@@ -1,19 +1,23 @@
-//! Published tables: suites of cells, one result a cell and seed, and what they add up to.
+//! Published tables: suites of cells, one result a cell and seed, and what they add up to. This module is the only door.
 
 mod densities;
 mod exact;
-pub mod parts;
+mod parts;
 mod result;
-pub mod rows;
+mod rows;
 mod speed;
 mod suite;
 mod table;
-pub mod trust;
+mod trust;
 
 pub use densities::{DensityFigures, DensitySuite};
 pub use exact::{ExactFigures, ExactSuite};
-pub use result::{CellResult, ControllersResult, FreshResult, Milestone};
+pub use parts::{PartsRow, measure_parts, trajectories};
+pub use result::{
+    CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, env_digest, machine,
+};
+pub use rows::{MeasuredRow, RowKey, RowSuite, asked_rows, keep_row, kept_rows};
 pub use speed::{BatchRow, ScheduleRow, ScoreRow, Speed, WorldRow};
 pub use suite::{Cell, Method, Suite};
 pub use table::markdown;
-pub use trust::{CostMetrics, Trust};
+pub use trust::{Trust, TrustPoint, Trusts, trust};

@@ -51,7 +51,7 @@ pub fn trajectories(dataset: Dataset) -> Vec<Trajectory> {
 }
 
 /// Measures the parts in `turns ≥ 1` turns on the demonstrations in `folder`. `beside` is a folder that is made and removed.
-pub fn measure(
+pub fn measure_parts(
     folder: &Path,
     beside: &Path,
     workers: usize,

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
+use costate_base::disk;
+use costate_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
 
-use super::trust::CostMetrics;
+use super::suite::{Cell, Suite};
 use crate::error::Error;
+use crate::evaluate::CostReport;
 use crate::evaluate::frozen::Verdict;
+use crate::evaluate::statistics::Estimate;
 use crate::learners::frozen_cost::ValidationSettings;
 use crate::run::{Algo, files};
 
@@ -53,6 +57,49 @@ pub struct ControllersResult {
     pub demonstrated_return: f64,
     /// Share of solved episodes, where the task says.
     pub solved: Option<f64>,
+}
+
+/// Figures of a learned cost, over all trajectories of the evaluation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct CostMetrics {
+    /// Pearson's correlation of trajectories' costs.
+    #[serde(default)]
+    pub pearson: Option<f64>,
+    /// Spearman's.
+    #[serde(default)]
+    pub spearman: Option<f64>,
+    /// Pearson's correlation of steps' costs.
+    #[serde(default)]
+    pub step_pearson: Option<f64>,
+    /// Spearman's.
+    #[serde(default)]
+    pub step_spearman: Option<f64>,
+    /// Share of pairs of graded trajectories in the true order.
+    #[serde(default)]
+    pub ranking_accuracy: Option<f64>,
+    /// EPIC distance.
+    #[serde(default)]
+    pub epic: Option<f64>,
+    /// DARD distance.
+    #[serde(default)]
+    pub dard: Option<f64>,
+}
+
+impl CostMetrics {
+    /// Those of an evaluation.
+    pub fn of(report: &CostReport) -> Self {
+        let whole = report.correlations.iter().find(|c| c.distribution == "all");
+        let mean = |e: Option<Estimate>| e.map(|e| e.mean);
+        Self {
+            pearson: whole.and_then(|c| mean(c.pearson)),
+            spearman: report.spearman,
+            step_pearson: whole.and_then(|c| mean(c.step_pearson)),
+            step_spearman: whole.and_then(|c| mean(c.step_spearman)),
+            ranking_accuracy: report.ranking_accuracy,
+            epic: report.epic,
+            dard: report.dard,
+        }
+    }
 }
 
 /// The result of one training with its evaluation.
@@ -141,8 +188,44 @@ impl CellResult {
         }
     }
 
+    /// The result of a cell, if it is there and was made with today's settings and model.
+    pub fn current(suite: &Suite, cell: &Cell, folder: &Path) -> Result<Option<Self>, Error> {
+        let Some(result) = Self::read(&cell.file(folder))? else {
+            return Ok(None);
+        };
+        let fresh = result.fresh.as_ref().map(|f| &f.settings);
+        let validation = suite.validation(cell)?;
+        let same = result.settings == cell.algo()?
+            && result.env_digest == env_digest(cell.env)?
+            && (fresh.is_none() || fresh == validation.as_ref());
+        Ok(same.then_some(result))
+    }
+
+    /// Whether it lacks what its run can still give: fresh policies, or figures of its cost.
+    pub fn is_incomplete(&self, suite: &Suite, cell: &Cell) -> Result<bool, Error> {
+        let unjudged = self.spearman.is_some() && self.metrics.is_none();
+        Ok(unjudged || (self.fresh.is_none() && suite.validation(cell)?.is_some()))
+    }
+
     /// Writes the result: complete or absent.
     pub fn write(&self, file: &Path) -> Result<(), Error> {
         files::write_json(file, self)
     }
+}
+
+/// A digest of an environment's whole shipped model.
+pub fn env_digest(env: &str) -> Result<String, Error> {
+    let config = EnvConfig::named(env)?;
+    let text = serde_json::to_string(&config).map_err(|e| Error::Failure(e.to_string()))?;
+    Ok(disk::sha256(text.as_bytes()))
+}
+
+/// The processor's name and the number of cores.
+pub fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, name)| name);
+    format!("{name}, {} cores", costate_demos::default_workers())
 }

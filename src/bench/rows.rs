@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use costate_base::disk;
+use costate_base::names::{nearest, suggestion};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::suite::unknown;
 use crate::error::Error;
 use crate::run::files;
 
@@ -28,7 +28,7 @@ pub struct RowKey {
 
 /// A measured row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row<F> {
+pub struct MeasuredRow<F> {
     /// Which.
     #[serde(flatten)]
     pub key: RowKey,
@@ -57,10 +57,10 @@ pub trait RowSuite: Sync {
     -> Result<Option<Self::Figures>, Error>;
 
     /// The tables.
-    fn markdown(&self, rows: &[Row<Self::Figures>]) -> String;
+    fn markdown(&self, rows: &[MeasuredRow<Self::Figures>]) -> String;
 
     /// A picture as SVG, with the name of its file.
-    fn picture(&self, rows: &[Row<Self::Figures>]) -> Option<(&'static str, String)>;
+    fn picture(&self, rows: &[MeasuredRow<Self::Figures>]) -> Option<(&'static str, String)>;
 }
 
 /// Rows of a subject: its file.
@@ -69,7 +69,7 @@ pub trait RowSuite: Sync {
 struct Subject<F> {
     /// Version of the file.
     format: u32,
-    rows: Vec<Row<F>>,
+    rows: Vec<MeasuredRow<F>>,
 }
 
 /// Version that this build writes and reads.
@@ -84,7 +84,7 @@ pub(super) fn shipped<S: RowSuite + DeserializeOwned>(text: &str) -> Result<S, E
 /// Rows of some subjects, methods and seeds only; empty lists leave all.
 ///
 /// Errors: a subject or a method that the suite has not.
-pub fn asked<S: RowSuite>(
+pub fn asked_rows<S: RowSuite>(
     suite: &S,
     subjects: &[String],
     methods: &[String],
@@ -115,10 +115,22 @@ pub fn asked<S: RowSuite>(
     Ok(keys)
 }
 
+/// The error about something that a benchmark has not.
+pub(super) fn unknown(benchmark: &str, what: &str, name: &str, known: &[&str]) -> Error {
+    Error::Misuse(format!(
+        "benchmark {benchmark} has no {what} `{name}`{}; there are {}",
+        suggestion(nearest(name, known.iter().copied())),
+        known.join(", ")
+    ))
+}
+
 /// Rows that lie in `folder` and were measured with today's settings, in the order of the suite.
 ///
 /// Errors: a file that cannot be read.
-pub fn read<S: RowSuite>(suite: &S, folder: &Path) -> Result<Vec<Row<S::Figures>>, Error> {
+pub fn kept_rows<S: RowSuite>(
+    suite: &S,
+    folder: &Path,
+) -> Result<Vec<MeasuredRow<S::Figures>>, Error> {
     let mut there = BTreeMap::new();
     for subject in subjects(suite) {
         let rows = stored::<S::Figures>(&file(folder, &subject))?;
@@ -136,7 +148,7 @@ pub fn read<S: RowSuite>(suite: &S, folder: &Path) -> Result<Vec<Row<S::Figures>
 }
 
 /// Puts a row into the file of its subject, in place of an older one: complete or absent.
-pub fn keep<S: RowSuite>(
+pub fn keep_row<S: RowSuite>(
     suite: &S,
     folder: &Path,
     key: &RowKey,
@@ -145,7 +157,7 @@ pub fn keep<S: RowSuite>(
     let file = file(folder, &key.subject);
     let mut rows = stored::<S::Figures>(&file)?;
     rows.retain(|r| r.key != *key);
-    rows.push(Row {
+    rows.push(MeasuredRow {
         key: key.clone(),
         basis_sha256: digest(suite, key)?,
         figures,
@@ -159,7 +171,7 @@ pub fn keep<S: RowSuite>(
 }
 
 /// All rows of a file; none without it.
-fn stored<F: DeserializeOwned>(file: &Path) -> Result<Vec<Row<F>>, Error> {
+fn stored<F: DeserializeOwned>(file: &Path) -> Result<Vec<MeasuredRow<F>>, Error> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -180,7 +192,7 @@ fn stored<F: DeserializeOwned>(file: &Path) -> Result<Vec<Row<F>>, Error> {
 
 /// Mean of a figure over the seeds; `None` without rows that have it.
 pub(super) fn mean<F>(
-    rows: &[Row<F>],
+    rows: &[MeasuredRow<F>],
     (subject, method, size): (&str, &str, usize),
     of: impl Fn(&F) -> Option<f64>,
 ) -> Option<f64> {
@@ -249,11 +261,11 @@ mod tests {
             Ok(Some(1.0))
         }
 
-        fn markdown(&self, _: &[Row<f64>]) -> String {
+        fn markdown(&self, _: &[MeasuredRow<f64>]) -> String {
             String::new()
         }
 
-        fn picture(&self, _: &[Row<f64>]) -> Option<(&'static str, String)> {
+        fn picture(&self, _: &[MeasuredRow<f64>]) -> Option<(&'static str, String)> {
             None
         }
     }
@@ -262,43 +274,43 @@ mod tests {
     fn rows_come_back_in_the_suites_order_until_their_basis_changes() {
         let folder = tempfile::tempdir().unwrap();
         let (suite, at) = (Toy(1), folder.path());
-        assert!(read(&suite, at).unwrap().is_empty());
+        assert!(kept_rows(&suite, at).unwrap().is_empty());
         for (i, key) in suite.keys().iter().enumerate().rev() {
-            keep(&suite, at, key, 0.0).unwrap();
-            keep(&suite, at, key, i as f64).unwrap();
+            keep_row(&suite, at, key, 0.0).unwrap();
+            keep_row(&suite, at, key, i as f64).unwrap();
         }
-        let all = read(&suite, at).unwrap();
+        let all = kept_rows(&suite, at).unwrap();
         let keys: Vec<RowKey> = all.iter().map(|r| r.key.clone()).collect();
         assert_eq!(keys, suite.keys());
         assert!(all.iter().enumerate().all(|(i, r)| r.figures == i as f64));
         // Another process's rows stay.
-        keep(&Toy(2), at, &keys[3], 9.0).unwrap();
-        let there = read(&suite, at).unwrap();
+        keep_row(&Toy(2), at, &keys[3], 9.0).unwrap();
+        let there = kept_rows(&suite, at).unwrap();
         assert_eq!(there.len(), 7);
-        assert_eq!(read(&Toy(2), at).unwrap().len(), 1);
+        assert_eq!(kept_rows(&Toy(2), at).unwrap().len(), 1);
         assert_eq!(mean(&all, ("line", "two", 10), |f| Some(*f)), Some(3.0));
         assert_eq!(mean(&all, ("line", "two", 20), |f| Some(*f)), None);
         assert!(missing(&suite, 8).is_empty() && missing(&suite, 6).contains("2 of 8"));
 
         std::fs::write(at.join("line.json"), "{\"format\": 1").unwrap();
-        let message = read(&suite, at).unwrap_err().to_string();
+        let message = kept_rows(&suite, at).unwrap_err().to_string();
         assert!(message.contains("line.json") && message.contains("remove it"));
     }
 
     #[test]
     fn what_a_suite_has_not_is_misuse() {
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        let some = asked(&Toy(0), &own(&["line"]), &own(&["two"]), &[1]).unwrap();
+        let some = asked_rows(&Toy(0), &own(&["line"]), &own(&["two"]), &[1]).unwrap();
         assert_eq!(some.len(), 1);
         for (subjects, methods, part) in [
             (&["lines"][..], &[][..], "did you mean `line`?"),
             (&[], &["tow"], "did you mean `two`?"),
         ] {
-            let error = asked(&Toy(0), &own(subjects), &own(methods), &[]).unwrap_err();
+            let error = asked_rows(&Toy(0), &own(subjects), &own(methods), &[]).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(part), "{error}");
         }
-        let error = asked(&Toy(0), &[], &[], &[7]).unwrap_err();
+        let error = asked_rows(&Toy(0), &[], &[], &[7]).unwrap_err();
         assert!(error.to_string().contains("no seed 7"), "{error}");
     }
 }

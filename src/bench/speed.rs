@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::CellResult;
 use super::parts::PartsRow;
+use crate::report::{Speedup, speedup_svg};
 
 /// A world's row. Times are medians over the turns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -171,6 +172,18 @@ impl Speed {
     /// Name of the picture that the tables refer to.
     pub const PICTURE: &str = "speedup.svg";
 
+    /// Speed-ups over workers as SVG; `None` where none were measured.
+    pub fn picture(&self) -> Option<String> {
+        let curve = |s: &ScheduleRow| Speedup {
+            label: format!("{}, {} episodes", s.env, s.episodes),
+            simulated: s.simulated.clone(),
+            measured: s.measured.clone(),
+        };
+        let curves: Vec<Speedup> = self.schedules.iter().map(curve).collect();
+        let title = "Rollouts on more workers: measured (dots) and scheduled (lines)";
+        (!curves.is_empty()).then(|| speedup_svg(title, &curves))
+    }
+
     /// The tables as Markdown.
     pub fn markdown(&self) -> String {
         let mut out = format!(
@@ -197,73 +210,104 @@ impl Speed {
                 w.reset_us
             );
         }
-        if !self.batches.is_empty() {
-            out += "\n## Many worlds\n\nEpisodes asked for at once; a worker steps one world at a time, and what grows is the recording.\n\n";
-            out += "| world | episodes | steps a second | peak memory, MiB |\n| --- | ---: | ---: | ---: |\n";
-            for b in &self.batches {
-                let memory = b.peak_memory_mib.map_or("–".into(), |m| format!("{m:.0}"));
-                out += &format!(
-                    "| {} | {} | {:.0} | {memory} |\n",
-                    b.env, b.worlds, b.steps_per_second
-                );
-            }
+        out + &self.batch_table()
+            + &self.schedule_table()
+            + &self.parts_table()
+            + &self.score_table()
+    }
+
+    /// Batches of many episodes.
+    fn batch_table(&self) -> String {
+        let mut out = String::new();
+        if self.batches.is_empty() {
+            return out;
         }
-        if !self.schedules.is_empty() {
-            out += "\n## More workers\n\nSpeed-up of a batch. Measured up to the cores of the machine, median of the turns; beyond them a schedule of the measured time of every episode, \
-                    with workers that start one after the other. It knows nothing of shared caches and clock rates: read it as a bound that the division of the work sets.\n\n";
-            out += &format!("![speed-up over workers]({})\n\n", Self::PICTURE);
-            out += "| world | episodes | measured | simulated: 2 | 4 | 8 | 16 | 32 | 64 |\n| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
-            for s in &self.schedules {
-                let measured: Vec<String> = s
-                    .measured
-                    .iter()
-                    .map(|[w, times]| format!("{w}: {times:.2}"))
-                    .collect();
-                out += &format!("| {} | {} | {} |", s.env, s.episodes, measured.join(", "));
-                for [workers, times] in &s.simulated {
-                    if *workers > 1.0 && workers.log2().fract() == 0.0 {
-                        out += &format!(" {times:.2} |");
-                    }
+        out += "\n## Many worlds\n\nEpisodes asked for at once; a worker steps one world at a time, and what grows is the recording.\n\n";
+        out += "| world | episodes | steps a second | peak memory, MiB |\n| --- | ---: | ---: | ---: |\n";
+        for b in &self.batches {
+            let memory = b.peak_memory_mib.map_or("–".into(), |m| format!("{m:.0}"));
+            out += &format!(
+                "| {} | {} | {:.0} | {memory} |\n",
+                b.env, b.worlds, b.steps_per_second
+            );
+        }
+        out
+    }
+
+    /// Batches over workers.
+    fn schedule_table(&self) -> String {
+        let mut out = String::new();
+        if self.schedules.is_empty() {
+            return out;
+        }
+        out += "\n## More workers\n\nSpeed-up of a batch. Measured up to the cores of the machine, median of the turns; beyond them a schedule of the measured time of every episode, \
+                with workers that start one after the other. It knows nothing of shared caches and clock rates: read it as a bound that the division of the work sets.\n\n";
+        out += &format!("![speed-up over workers]({})\n\n", Self::PICTURE);
+        out += "| world | episodes | measured | simulated: 2 | 4 | 8 | 16 | 32 | 64 |\n| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+        for s in &self.schedules {
+            let measured: Vec<String> = s
+                .measured
+                .iter()
+                .map(|[w, times]| format!("{w}: {times:.2}"))
+                .collect();
+            out += &format!("| {} | {} | {} |", s.env, s.episodes, measured.join(", "));
+            for [workers, times] in &s.simulated {
+                if *workers > 1.0 && workers.log2().fract() == 0.0 {
+                    out += &format!(" {times:.2} |");
                 }
-                out += "\n";
             }
+            out += "\n";
         }
-        if !self.parts.is_empty() {
-            out += "\n## What learning goes into\n\nGAN-GCL with shipped settings, milliseconds [quartiles]. *Rollouts* hold the making of tensors and the report; discriminator and policy are \
-                    differences between iterations with and without them; *start* is the cloning of the base policy.\n\n";
-            out += "| world | workers | dataset write | dataset read (transitions a second) | start, s | iteration (steps) | rollouts | a discriminator step | policy and critic |\n";
-            out += "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
-            let show = |s: Spread| format!("{:.1} [{:.1}, {:.1}]", s.median, s.low, s.high);
-            for p in &self.parts {
-                out += &format!(
-                    "| {} | {} | {} | {} ({:.0}) | {:.2} | {} ({}) | {} | {} | {} |\n",
-                    p.env,
-                    p.workers,
-                    show(p.dataset_write_ms),
-                    show(p.dataset_read_ms),
-                    1e3 * p.dataset_steps as f64 / p.dataset_read_ms.median,
-                    p.start_s,
-                    show(p.iteration_ms),
-                    p.iteration_steps,
-                    show(p.rollouts_ms),
-                    show(p.discriminator_step_ms),
-                    show(p.policy_ms)
-                );
-            }
+        out
+    }
+
+    /// What learning goes into.
+    fn parts_table(&self) -> String {
+        let mut out = String::new();
+        if self.parts.is_empty() {
+            return out;
         }
-        if !self.time_to_score.is_empty() {
-            out += "\n## Time to expert level\n\n25 demonstrations, shipped settings, one training at a time: until the rollouts of an iteration have a normalised score of 0.95.\n\n";
-            out += "| world | algorithm | seed | seconds | steps | final score | seconds of the whole training |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n";
-            for s in &self.time_to_score {
-                let reached = s
-                    .seconds
-                    .map_or("not reached".into(), |t| format!("{t:.1}"));
-                let steps = s.steps.map_or("–".into(), |n| n.to_string());
-                out += &format!(
-                    "| {} | {} | {} | {reached} | {steps} | {:.3} | {:.1} |\n",
-                    s.env, s.algo, s.seed, s.score, s.seconds_of_training
-                );
-            }
+        out += "\n## What learning goes into\n\nGAN-GCL with shipped settings, milliseconds [quartiles]. *Rollouts* hold the making of tensors and the report; discriminator and policy are \
+                differences between iterations with and without them; *start* is the cloning of the base policy.\n\n";
+        out += "| world | workers | dataset write | dataset read (transitions a second) | start, s | iteration (steps) | rollouts | a discriminator step | policy and critic |\n";
+        out += "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+        let show = |s: Spread| format!("{:.1} [{:.1}, {:.1}]", s.median, s.low, s.high);
+        for p in &self.parts {
+            out += &format!(
+                "| {} | {} | {} | {} ({:.0}) | {:.2} | {} ({}) | {} | {} | {} |\n",
+                p.env,
+                p.workers,
+                show(p.dataset_write_ms),
+                show(p.dataset_read_ms),
+                1e3 * p.dataset_steps as f64 / p.dataset_read_ms.median,
+                p.start_s,
+                show(p.iteration_ms),
+                p.iteration_steps,
+                show(p.rollouts_ms),
+                show(p.discriminator_step_ms),
+                show(p.policy_ms)
+            );
+        }
+        out
+    }
+
+    /// Trainings to expert level.
+    fn score_table(&self) -> String {
+        let mut out = String::new();
+        if self.time_to_score.is_empty() {
+            return out;
+        }
+        out += "\n## Time to expert level\n\n25 demonstrations, shipped settings, one training at a time: until the rollouts of an iteration have a normalised score of 0.95.\n\n";
+        out += "| world | algorithm | seed | seconds | steps | final score | seconds of the whole training |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n";
+        for s in &self.time_to_score {
+            let reached = s
+                .seconds
+                .map_or("not reached".into(), |t| format!("{t:.1}"));
+            let steps = s.steps.map_or("–".into(), |n| n.to_string());
+            out += &format!(
+                "| {} | {} | {} | {reached} | {steps} | {:.3} | {:.1} |\n",
+                s.env, s.algo, s.seed, s.score, s.seconds_of_training
+            );
         }
         out
     }

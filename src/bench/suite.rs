@@ -8,7 +8,7 @@ use costate_base::names::{nearest, suggestion};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::rows::RowSuite;
+use super::rows::{RowSuite, unknown};
 use super::{DensitySuite, ExactSuite};
 use crate::error::Error;
 use crate::learners::frozen_cost::ValidationSettings;
@@ -211,15 +211,6 @@ impl Suite {
         }
         Ok(self)
     }
-}
-
-/// The error about something that a benchmark has not.
-pub(super) fn unknown(benchmark: &str, what: &str, name: &str, known: &[&str]) -> Error {
-    Error::Misuse(format!(
-        "benchmark {benchmark} has no {what} `{name}`{}; there are {}",
-        suggestion(nearest(name, known.iter().copied())),
-        known.join(", ")
-    ))
 }
 
 impl Cell<'_> {

@@ -1,53 +1,8 @@
 //! Which figure of a learned cost foretells how fresh policies do on it?
 
-use serde::{Deserialize, Serialize};
-
 use super::result::CellResult;
-use crate::evaluate::CostReport;
 use crate::evaluate::statistics::{Estimate, bootstrap_pairs, sides, spearman};
-
-/// Figures of a learned cost, over all trajectories of the evaluation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct CostMetrics {
-    /// Pearson's correlation of trajectories' costs.
-    #[serde(default)]
-    pub pearson: Option<f64>,
-    /// Spearman's.
-    #[serde(default)]
-    pub spearman: Option<f64>,
-    /// Pearson's correlation of steps' costs.
-    #[serde(default)]
-    pub step_pearson: Option<f64>,
-    /// Spearman's.
-    #[serde(default)]
-    pub step_spearman: Option<f64>,
-    /// Share of pairs of graded trajectories in the true order.
-    #[serde(default)]
-    pub ranking_accuracy: Option<f64>,
-    /// EPIC distance.
-    #[serde(default)]
-    pub epic: Option<f64>,
-    /// DARD distance.
-    #[serde(default)]
-    pub dard: Option<f64>,
-}
-
-impl CostMetrics {
-    /// Those of an evaluation.
-    pub fn of(report: &CostReport) -> Self {
-        let whole = report.correlations.iter().find(|c| c.distribution == "all");
-        let mean = |e: Option<Estimate>| e.map(|e| e.mean);
-        Self {
-            pearson: whole.and_then(|c| mean(c.pearson)),
-            spearman: report.spearman,
-            step_pearson: whole.and_then(|c| mean(c.step_pearson)),
-            step_spearman: whole.and_then(|c| mean(c.step_spearman)),
-            ranking_accuracy: report.ranking_accuracy,
-            epic: report.epic,
-            dard: report.dard,
-        }
-    }
-}
+use crate::report::{Multiple, trust_svg};
 
 /// A figure under test.
 pub struct Metric {
@@ -129,12 +84,13 @@ pub struct TrustPoint {
     pub score: f64,
 }
 
+/// All of them.
+pub struct Trusts(pub Vec<Trust>);
+
 /// All metrics over all cells in which fresh policies were trained.
-pub fn trust(results: &[CellResult]) -> Vec<Trust> {
-    METRICS
-        .iter()
-        .map(|metric| of_metric(metric, results))
-        .collect()
+pub fn trust(results: &[CellResult]) -> Trusts {
+    let all = METRICS.iter().map(|metric| of_metric(metric, results));
+    Trusts(all.collect())
 }
 
 fn of_metric(metric: &Metric, results: &[CellResult]) -> Trust {
@@ -170,25 +126,52 @@ fn of_metric(metric: &Metric, results: &[CellResult]) -> Trust {
     }
 }
 
-/// The section of the table: best prophet first.
-pub fn markdown(all: &[Trust]) -> String {
-    let mut all: Vec<&Trust> = all.iter().collect();
-    let cells = all.iter().map(|t| t.points.len()).max().unwrap_or(0);
-    if cells < 3 {
-        return String::new();
-    }
-    let figure = |t: &&Trust| t.correlation.map_or(f64::NEG_INFINITY, |c| c.mean);
-    all.sort_by(|a, b| figure(b).total_cmp(&figure(a)));
-    let mut text = format!(
-        "\n## Which figure of a cost deserves trust?\n\nSpearman’s correlation of each figure with the score of fresh \
+impl Trusts {
+    /// The section of the table: best prophet first.
+    pub fn markdown(&self) -> String {
+        let mut all: Vec<&Trust> = self.0.iter().collect();
+        let cells = all.iter().map(|t| t.points.len()).max().unwrap_or(0);
+        if cells < 3 {
+            return String::new();
+        }
+        let figure = |t: &&Trust| t.correlation.map_or(f64::NEG_INFINITY, |c| c.mean);
+        all.sort_by(|a, b| figure(b).total_cmp(&figure(a)));
+        let mut text = format!(
+            "\n## Which figure of a cost deserves trust?\n\nSpearman’s correlation of each figure with the score of fresh \
          policies trained on the frozen cost, over {cells} cells of this table (signs turned so that 1 is a perfect \
          prophet) [95 % interval; environments resampled by themselves].\n\n| figure | correlation | cells |\n| --- | ---: | ---: |\n"
-    );
-    for t in all {
-        let figure = t.correlation.map_or("–".into(), |c| {
-            format!("{:.2} [{:.2}, {:.2}]", c.mean, c.ci95[0], c.ci95[1])
-        });
-        text += &format!("| {} | {figure} | {} |\n", t.metric, t.points.len());
+        );
+        for t in all {
+            let figure = t.correlation.map_or("–".into(), |c| {
+                format!("{:.2} [{:.2}, {:.2}]", c.mean, c.ci95[0], c.ci95[1])
+            });
+            text += &format!("| {} | {figure} | {} |\n", t.metric, t.points.len());
+        }
+        text + "\n![Fresh policies’ scores over every figure](trust.svg)\n"
     }
-    text + "\n![Fresh policies’ scores over every figure](trust.svg)\n"
+
+    /// Fresh policies' scores over every figure of their costs, as SVG; `None` with too few cells.
+    pub fn picture(&self) -> Option<String> {
+        let mut groups: Vec<String> = Vec::new();
+        for point in self.0.iter().flat_map(|t| &t.points) {
+            if !groups.contains(&point.algo) {
+                groups.push(point.algo.clone());
+            }
+        }
+        let multiple = |t: &Trust| Multiple {
+            title: t.metric.into(),
+            points: t
+                .points
+                .iter()
+                .map(|p| {
+                    let group = groups.iter().position(|g| *g == p.algo).unwrap_or(0);
+                    (group, p.metric, p.score)
+                })
+                .collect(),
+        };
+        let multiples: Vec<Multiple> = self.0.iter().map(multiple).collect();
+        let enough = multiples.iter().any(|m| m.points.len() >= 3);
+        let title = "Score of a fresh policy on the frozen cost";
+        enough.then(|| trust_svg(title, &groups, &multiples))
+    }
 }

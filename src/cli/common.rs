@@ -1,4 +1,4 @@
-//! What commands share: output mode, environment arguments, datasets.
+//! What commands share: output mode, environment arguments, signals.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use costate_base::disk;
-use costate_demos::inspect::unfinished;
-use costate_demos::{Dataset, DatasetReader};
-use costate_envs::{EnvConfig, EnvFactory, Trajectory};
+use costate_envs::EnvConfig;
 use serde::Serialize;
 
+use crate::app::WorldChanges;
 use crate::error::Error;
-use crate::memory;
 use crate::run::settings::Override;
 
 /// Where results and remarks go.
@@ -69,6 +66,11 @@ pub fn parse_override(text: &str) -> Result<Override, String> {
     }
 }
 
+/// Whether a change is of the environment, not of a learner.
+pub fn is_of_env(change: &Override) -> bool {
+    change.key.starts_with("env.")
+}
+
 /// Which environment, with which parameters.
 #[derive(Args, Debug, Clone, Default, PartialEq)]
 pub struct EnvArgs {
@@ -85,79 +87,18 @@ pub struct EnvArgs {
 }
 
 impl EnvArgs {
+    /// The changes that are asked for.
+    pub fn changes(self) -> WorldChanges {
+        WorldChanges {
+            model: self.model,
+            variants: self.variant,
+            set: self.set,
+        }
+    }
+
     /// The configured environment.
     pub fn config(&self, name: &str) -> Result<EnvConfig, Error> {
-        let mut config = EnvConfig::named(name)?;
-        if let Some(file) = &self.model {
-            config = config.with_model_file(file)?;
-        }
-        for variant in &self.variant {
-            config.apply_variant(variant)?;
-        }
-        for Override { key, value } in &self.set {
-            let Some(key) = key.strip_prefix("env.") else {
-                return Err(Error::Misuse(format!(
-                    "--set {key}: expected a parameter of the environment, as `env.{key}`"
-                )));
-            };
-            config.set(key, value)?;
-        }
-        Ok(config)
-    }
-}
-
-/// A dataset and the environment that it was recorded in.
-pub struct Demonstrations {
-    /// The dataset.
-    pub dataset: Dataset,
-    /// Its environment.
-    pub factory: EnvFactory,
-}
-
-impl Demonstrations {
-    /// The name of the environment that a dataset was recorded in: its description alone is read.
-    pub fn env_name(path: &Path) -> Result<String, Error> {
-        Ok(DatasetReader::open(path)?.meta().env.name.clone())
-    }
-
-    /// Opens and checks a dataset.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let reader = DatasetReader::open(path)?;
-        if let Some(text) = memory::announcement(reader.meta(), memory::available_mib()) {
-            tracing::warn!("{}: {text}", path.display());
-        }
-        let meta = reader.meta();
-        let count = meta.episodes.len();
-        if let Some(text) = unfinished(path, meta.status, count, meta.planned_episodes) {
-            tracing::warn!("{}: {text}", path.display());
-        }
-        let dataset = Dataset::read(reader)?;
-        let factory = dataset.meta().env.factory().map_err(|e| {
-            Error::Failure(format!(
-                "{}: the environment in its meta.json: {e}",
-                path.display()
-            ))
-        })?;
-        dataset.check_env(factory.spec())?;
-        tracing::debug!("{}: {} episodes", path.display(), dataset.episodes().len());
-        Ok(Self { dataset, factory })
-    }
-
-    /// The first `count` trajectories, which is all that a learner may see, and the seeds of their starts.
-    pub fn first(&self, count: usize) -> (Vec<Trajectory>, Vec<u64>) {
-        let episodes = self.dataset.episodes().iter().take(count);
-        episodes.map(|e| (e.trajectory.clone(), e.seed)).unzip()
-    }
-
-    /// A digest of the data files: equal data, equal fingerprint.
-    pub fn fingerprint(&self) -> String {
-        let digests = self
-            .dataset
-            .meta()
-            .episodes
-            .iter()
-            .map(|e| e.sha256.as_str());
-        disk::sha256(digests.collect::<String>().as_bytes())
+        self.clone().changes().config(name)
     }
 }
 

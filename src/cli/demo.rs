@@ -4,19 +4,20 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use costate_demos::experts::ExpertDesign;
-use costate_demos::record::Plan;
 use costate_envs::EnvConfig;
-use costate_envs::rollout::{ActionChoice, RolloutPool};
 use serde::Serialize;
 
-use super::common::{Demonstrations, Output, interrupt_flag, workers};
-use super::evaluate::{Plan as EvaluationPlan, adopt_baseline, evaluate_run};
+use super::common::{Output, workers};
 use super::evaluated::describe;
-use super::train::{Request, new_run, work};
+use super::report;
+use super::terminal::Terminal;
 use super::ui::number;
-use super::{record, report};
+use crate::app::baseline::adopt_baseline;
+use crate::app::evaluate::{Protocol, evaluate_run};
+use crate::app::runs::{Imitation, Worked, work};
+use crate::app::{self, Demonstrations, record};
 use crate::error::Error;
-use crate::evaluate::{Evaluation, Options, Workers};
+use crate::evaluate::Evaluation;
 use crate::report::html;
 use crate::run::{RunFolder, files, settings};
 use crate::shell;
@@ -69,99 +70,69 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let workers = workers(args.workers)?;
     let factory = EnvConfig::named(&args.env)?.factory()?;
     let expert = ExpertDesign::new(&factory, None, None)?;
-    let interrupt = interrupt_flag()?;
-    let folder = match args.output {
-        Some(folder) => folder,
-        None => free_folder(),
-    };
+    let terminal = Terminal::new(output)?;
+    let folder = args.output.clone().unwrap_or_else(free_folder);
     files::create_output_folder(&folder)?;
-    let step = |n: usize, text: String| output.remark(&format!("[{n}/4] {text}"));
+    let step = |n: usize, text: &str| output.remark(&format!("[{n}/4] {text}"));
 
-    step(
-        1,
-        format!(
-            "record {} episodes of {} by `{}`",
-            args.episodes,
-            args.env,
-            expert.name()
-        ),
-    );
+    let (n, env, name) = (args.episodes, &args.env, expert.name());
+    step(1, &format!("record {n} episodes of {env} by `{name}`"));
     let demos = folder.join("demonstrations");
-    let plan = Plan {
-        episodes: args.episodes,
-        seed: args.seed,
-        workers,
-    };
-    let meta = record::record(&demos, &factory, &expert, plan, &interrupt, output)?;
-    if meta.episodes.len() < args.episodes {
+    let request = record::Request::new(env, &demos, n, args.seed, workers);
+    if app::record(&request, &terminal)?.missing > 0 {
         return Err(Error::Failure("interrupted while recording".into()));
     }
     let demonstrations = Demonstrations::open(&demos)?;
 
-    let mut runs: Vec<(RunFolder, f64, u64)> = Vec::new();
+    let mut trained: Vec<Worked> = Vec::new();
     for name in ["bc", "gan-gcl"] {
-        step(2, format!("train {name}"));
-        let algo = settings::resolve(name, &args.env, None, &[])?;
-        let path = folder.join(name);
-        let request = Request {
+        step(2, &format!("train {name}"));
+        let imitation = Imitation {
             demos: &demos,
-            demonstrations: None,
-            algo,
-            folder: &path,
+            count: None,
+            algo: settings::resolve(name, env, None, &[])?,
+            folder: &folder.join(name),
             seed: args.seed,
-            checkpoint_every: 10,
+            checkpoint_every: None,
         };
-        let run = new_run(request, &demonstrations)?;
-        let factory = &demonstrations.factory;
-        let worked = work(
-            &run,
-            factory,
-            Some(&demonstrations),
-            workers,
-            &interrupt,
-            output,
-        )?;
+        let run = imitation.create(&demonstrations)?;
+        let worked = work(&run, Some(&demonstrations), workers, &terminal)?;
         if !worked.finished {
             return Err(Error::Failure(format!(
                 "interrupted while training; go on with `{}`",
                 run.resume_command()
             )));
         }
-        if let Some((clone, ..)) = runs.first() {
-            adopt_baseline(&run, clone)?;
+        if let Some(clone) = trained.first() {
+            adopt_baseline(&run, &clone.run)?;
         }
-        runs.push((run, worked.done.seconds, worked.done.env_steps));
+        trained.push(worked);
     }
 
-    step(3, "evaluate both".into());
-    let plan = EvaluationPlan {
-        options: Options {
-            episodes: 100,
-            seed: 1000,
-            robustness: true,
-            workers: Workers::new(RolloutPool::new(workers), &interrupt),
-        },
-        choice: ActionChoice::Sample,
+    step(3, "evaluate both");
+    let protocol = Protocol {
+        robustness: true,
+        ..Protocol::published(workers)
     };
     let mut results = Vec::new();
     let mut last: Option<Evaluation> = None;
-    for (run, seconds, env_steps) in &runs {
-        let e = evaluate_run(run, &demonstrations, None, plan, output)?;
+    for Worked { run, done, .. } in &trained {
+        let e = evaluate_run(run, &demonstrations, protocol, &terminal)?;
         results.push(AlgoResult {
             algo: e.algo.clone(),
             run: run.path().into(),
             normalized_score: e.normalized_score,
             normalized_score_ci95: e.normalized_score_ci95,
-            seconds: *seconds,
-            env_steps: *env_steps,
+            seconds: done.seconds,
+            env_steps: done.env_steps,
         });
         last = Some(e);
     }
 
-    step(4, "write the report".into());
+    step(4, "write the report");
     let file = folder.join("report.html");
-    let folders: Vec<RunFolder> = runs.iter().rev().map(|(run, ..)| run.clone()).collect();
-    files::write_atomic(&file, html(&report::collect(&folders, output)?).as_bytes())?;
+    let runs: Vec<RunFolder> = trained.iter().rev().map(|w| w.run.clone()).collect();
+    files::write_atomic(&file, html(&report::collect(&runs, output)?).as_bytes())?;
 
     let summary = Summary {
         env: args.env,

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::common::Output;
-use crate::diagnose::{Finding, diagnose};
+use crate::app::train::findings;
+use crate::diagnose::Finding;
 use crate::error::Error;
 use crate::run::RunFolder;
 
@@ -20,20 +21,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
-    let findings = of(&RunFolder::open(&args.run)?)?;
+    let findings = findings(&RunFolder::open(&args.run)?)?;
     output.result(&findings, || describe(&findings))
-}
-
-/// What there is to find about a run.
-pub fn of(run: &RunFolder) -> Result<Vec<Finding>, Error> {
-    let metrics = run.metrics()?;
-    if metrics.is_empty() {
-        return Err(Error::Failure(format!(
-            "{}: the run has no iterations yet; train it first",
-            run.path().display()
-        )));
-    }
-    Ok(diagnose(run.config(), &metrics))
 }
 
 /// Findings in words.

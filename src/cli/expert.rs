@@ -1,16 +1,16 @@
 //! `costate expert`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::common::{EnvArgs, Output, interrupt_flag, parse_override, shown, workers};
-use super::train::{Asked, CHECKPOINT_EVERY, Worked, check_interval, work};
+use super::common::{Output, is_of_env, parse_override, workers};
+use super::terminal::Terminal;
 use super::ui::number;
+use crate::app::expert::TrueCost;
+use crate::app::{self, Changes, Existing, Request, Target, WorldChanges};
 use crate::error::Error;
-use crate::learners::rl::EXPERT;
-use crate::run::settings::{self, Override};
-use crate::run::{RunConfig, RunFolder, config};
+use crate::run::settings::Override;
 use crate::shell;
 
 /// Arguments of `costate expert`.
@@ -55,109 +55,66 @@ pub struct Args {
     resume: bool,
 }
 
+impl Args {
+    fn request(self) -> Result<Request<TrueCost>, Error> {
+        let (of_env, set) = self.set.into_iter().partition(is_of_env);
+        let changes = WorldChanges {
+            model: self.model,
+            variants: self.variant,
+            set: of_env,
+        };
+        let target = match self.env {
+            Some(env) => Target::New {
+                source: TrueCost { env, changes },
+                folder: self.output,
+                seed: self.seed.unwrap_or(0),
+            },
+            None if changes == WorldChanges::default() => Target::Existing(Existing {
+                folder: self.output.unwrap_or_default(),
+                seed: self.seed,
+                ..Existing::default()
+            }),
+            None => {
+                return Err(Error::Misuse(
+                    "a resumed run keeps its world; leave out --variant, --model and --set env.KEY"
+                        .into(),
+                ));
+            }
+        };
+        Ok(Request {
+            target,
+            changes: Changes {
+                file: self.config,
+                set,
+                checkpoint_every: self.checkpoint_every,
+            },
+            workers: workers(self.workers)?,
+        })
+    }
+}
+
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
-    check_interval(args.checkpoint_every)?;
-    let workers = workers(args.workers)?;
-    let interrupt = interrupt_flag()?;
-    let run = match &args.env {
-        Some(env) => create(&args, env)?,
-        None => reopen(&args)?,
-    };
-    let factory = run.config().env.factory()?;
-    let Worked { finished, done } = work(&run, &factory, None, workers, &interrupt, output)?;
-    let (path, env) = (run.path().display(), &run.config().env.name);
-    let place = shell::path(run.path());
-    let summary = json!({
-        "run": shown(run.path()),
-        "env": env,
-        "seed": run.config().seed,
-        "finished": finished,
-        "iterations": done.iterations,
-        "env_steps": done.env_steps,
-        "seconds": done.seconds,
-    });
-    output.result(&summary, || {
+    let worked = app::expert(&args.request()?, &Terminal::new(output)?)?;
+    let done = worked.done;
+    let path = worked.run.path();
+    output.result(&json!(worked), || {
         format!(
-            "{} iterations in {} s, {} environment steps\nrun:  {path}\nnext: costate record {env} --expert {place}",
+            "{} iterations in {} s, {} environment steps\nrun:  {}\nnext: costate record {} --expert {}",
             done.iterations,
             number(done.seconds),
-            done.env_steps
+            done.env_steps,
+            path.display(),
+            worked.env,
+            shell::path(path)
         )
     })?;
-    if finished {
-        Ok(())
-    } else {
-        Err(Error::Failure(format!(
-            "interrupted after {} iterations; go on with `{}`",
-            done.iterations,
-            run.resume_command()
-        )))
+    if worked.finished {
+        return Ok(());
     }
-}
-
-fn reopen(args: &Args) -> Result<RunFolder, Error> {
-    let run = RunFolder::resume(args.output.as_deref().unwrap_or(Path::new("")))?;
-    let own = run.config();
-    if own.algo.name() != EXPERT {
-        return Err(Error::Misuse(format!(
-            "{}: a run of `costate train`; go on with `{}`",
-            run.path().display(),
-            run.resume_command()
-        )));
-    }
-    let of_env = |o: &Override| o.key.starts_with("env.");
-    if args.model.is_some() || !args.variant.is_empty() || args.set.iter().any(of_env) {
-        return Err(Error::Misuse(
-            "a resumed run keeps its world; leave out --variant, --model and --set env.KEY".into(),
-        ));
-    }
-    if args.seed.is_some_and(|s| s != own.seed) {
-        return Err(Error::Misuse(format!(
-            "{} was started with --seed {}; a resumed run keeps it",
-            run.path().display(),
-            own.seed
-        )));
-    }
-    let asked = Asked {
-        config: args.config.as_deref(),
-        set: &args.set,
-        checkpoint_every: args.checkpoint_every,
-    };
-    asked.of(run)
-}
-
-fn create(args: &Args, env: &str) -> Result<RunFolder, Error> {
-    let (of_env, of_learner) = args
-        .set
-        .iter()
-        .cloned()
-        .partition(|o| o.key.starts_with("env."));
-    let env_args = EnvArgs {
-        model: args.model.clone(),
-        variant: args.variant.clone(),
-        set: of_env,
-    };
-    let config = env_args.config(env)?;
-    config.factory()?;
-    let algo = settings::resolve(EXPERT, env, args.config.as_deref(), &of_learner)?;
-    let seed = args.seed.unwrap_or(0);
-    let folder = args
-        .output
-        .clone()
-        .unwrap_or_else(|| Path::new("runs").join(format!("{env}-expert-{seed}")));
-    RunFolder::create(
-        &folder,
-        RunConfig {
-            format: config::FORMAT,
-            costate_version: env!("CARGO_PKG_VERSION").into(),
-            env: config,
-            demonstrations: None,
-            cost: None,
-            algo,
-            seed,
-            checkpoint_every: args.checkpoint_every.unwrap_or(CHECKPOINT_EVERY),
-            changes: Vec::new(),
-        },
-    )
+    Err(Error::Failure(format!(
+        "interrupted after {} iterations; go on with `{}`",
+        done.iterations,
+        worked.run.resume_command()
+    )))
 }

@@ -6,7 +6,8 @@ use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{EnvSpec, Trajectory};
 use rand::RngExt;
 
-use super::common::{Demonstrations, Output};
+use super::common::Output;
+use crate::app::Demonstrations;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::controller::Controller;

@@ -6,10 +6,10 @@ use costate_envs::EnvFactory;
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 use serde_json::{Value, json};
 
-use super::common::{Demonstrations, Output, shown};
-use super::evaluate::open_demonstrations;
+use super::common::{Output, shown};
 use super::landscape::{self, Pair};
-use super::results::unwritable;
+use crate::app::results::unwritable;
+use crate::app::{Demonstrations, open_demonstrations};
 use crate::diagnose::diagnose;
 use crate::error::Error;
 use crate::evaluate::controller::Controller;

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::common::interrupt_flag;
+use super::common::{Output, interrupt_flag};
+use super::terminal::Terminal;
 use crate::error::Error;
 use crate::evaluate::workers::interrupted;
 
@@ -14,13 +15,15 @@ const GRACE: Duration = Duration::from_secs(3);
 /// As much as a program's first thread has.
 const STACK: usize = 8 << 20;
 
-/// Does `work`, which is given the flag that a signal sets and should look at it; where it does not look for [`GRACE`], as
+/// Does `work`, which is given the terminal, whose flag a signal sets, and should look at it; where it does not look for [`GRACE`], as
 /// within a long statistic, it is left behind and the program ends. Files are complete or absent at any moment.
 pub fn stoppable(
-    work: impl FnOnce(&AtomicBool) -> Result<(), Error> + Send + 'static,
+    output: Output,
+    work: impl FnOnce(&Terminal) -> Result<(), Error> + Send + 'static,
 ) -> Result<(), Error> {
     let flag = interrupt_flag()?;
-    within(GRACE, flag, work).unwrap_or_else(leave)
+    let terminal = Terminal::stopped_by(flag.clone(), output);
+    within(GRACE, flag, move |_| work(&terminal)).unwrap_or_else(leave)
 }
 
 /// What `work` comes to; `None` if it goes on for `grace` after the flag was set.

@@ -1,26 +1,21 @@
 //! `costate train`.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::path::PathBuf;
 
-use costate_envs::EnvFactory;
 use serde_json::json;
 
-use super::common::{Demonstrations, Output, interrupt_flag, parse_override, shown, workers};
-use super::ui::{Counter, describe_metrics, number, table};
-use super::validate::{describe, validate};
-use super::{diagnose, rl};
-use crate::audit;
-use crate::diagnose::{remark_on_ess, remark_on_lengths};
+use super::common::{Output, is_of_env, parse_override, workers};
+use super::diagnose;
+use super::terminal::Terminal;
+use super::ui::{number, table};
+use super::validate::describe;
+use crate::app::train::{GivenCosts, Shown, Source, Trained};
+use crate::app::{self, Changes, Demonstrations, Existing, Request, Target, WorldChanges};
 use crate::error::Error;
-use crate::learners::rl::{EXPERT, RlSettings};
-use crate::learners::{Algorithm, Setup};
-use crate::lengths::Lengths;
-use crate::run::change::changed;
-use crate::run::settings::{self, Explained, Override};
-use crate::run::train::{Outcome, train};
-use crate::run::{Algo, DemonstrationsRef, Progress, RunConfig, RunFolder, config};
+use crate::learners::Algorithm;
+use crate::learners::algorithm;
+use crate::learners::rl::{self, RlSettings};
+use crate::run::settings::{self, Override};
 use crate::shell;
 
 /// Arguments of `costate train`.
@@ -36,7 +31,7 @@ Examples:
 pub struct Args {
     /// Dataset folder; with --resume the run's own by default.
     #[arg(required_unless_present_any = ["resume", "print_config", "cost"])]
-    pub(super) demos: Option<PathBuf>,
+    demos: Option<PathBuf>,
     /// Algorithm: gan-gcl, gcl, gcl-lqg, airl, gail, dagger, bc or ibc; or rl, which minimises the cost given with --cost.
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
@@ -44,37 +39,37 @@ pub struct Args {
     /// {cart_position^2}, and `true`, each with its weight; may be repeated. A path that holds a comma or a colon goes
     /// between quotes: '"a,b":0.5'.
     #[arg(long, value_name = "WHAT:WEIGHT,…", allow_hyphen_values = true)]
-    pub(super) cost: Vec<String>,
+    cost: Vec<String>,
     /// World for rl where there are no demonstrations.
     #[arg(long, value_name = "ENV", requires = "cost")]
-    pub(super) env: Option<String>,
+    env: Option<String>,
     /// A named set of parameters of that world; several apply in order.
     #[arg(long, value_name = "NAME", requires = "env")]
-    pub(super) variant: Vec<String>,
+    variant: Vec<String>,
     /// A JSON model file instead of that world's own.
     #[arg(long, value_name = "FILE", requires = "env")]
-    pub(super) model: Option<PathBuf>,
+    model: Option<PathBuf>,
     /// Learn from the first N demonstrations only [default: all].
     #[arg(short = 'n', long, value_name = "N")]
-    pub(super) demonstrations: Option<usize>,
+    demonstrations: Option<usize>,
     /// Run folder to create [default: runs/ENV-ALGO-SEED].
     #[arg(short = 'o', long, value_name = "RUN")]
-    pub(super) output: Option<PathBuf>,
+    output: Option<PathBuf>,
     /// JSON file of settings that differ from the defaults; with --resume from the run's own.
     #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Change one setting; with --resume from the next iteration on, where the checkpoint allows it.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_override)]
-    pub(super) set: Vec<Override>,
+    set: Vec<Override>,
     /// Seed of every random stream [default: 0].
     #[arg(long)]
-    pub(super) seed: Option<u64>,
+    seed: Option<u64>,
     /// Worker threads; results do not depend on it [default: one a core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     /// Iterations between checkpoints [default: 10; with --resume as before].
     #[arg(long, value_name = "N")]
-    pub(super) checkpoint_every: Option<usize>,
+    checkpoint_every: Option<usize>,
     /// Print every setting with its value and its meaning, and stop. With demonstrations these are
     /// the settings for their environment.
     #[arg(long, requires = "algo", conflicts_with = "resume")]
@@ -84,87 +79,124 @@ pub struct Args {
     resume: bool,
 }
 
-/// Iterations between checkpoints where nobody says.
-pub(super) const CHECKPOINT_EVERY: usize = 10;
+impl Args {
+    fn request(self) -> Result<Request<Source>, Error> {
+        let (of_env, set) = self.set.into_iter().partition(is_of_env);
+        let changes = Changes {
+            file: self.config,
+            set,
+            checkpoint_every: self.checkpoint_every,
+        };
+        let world = WorldChanges {
+            model: self.model,
+            variants: self.variant,
+            set: of_env,
+        };
+        let target = match self.resume {
+            true => {
+                let own_world = self.env.is_none() && world == WorldChanges::default();
+                if !own_world || self.demonstrations.is_some() || !self.cost.is_empty() {
+                    return Err(Error::Misuse(
+                        "a resumed run keeps its world, its costs and its demonstrations; leave out --env, --variant, --model, \
+                         --set env.KEY, --cost and --demonstrations"
+                            .into(),
+                    ));
+                }
+                Target::Existing(Existing {
+                    folder: self.output.unwrap_or_default(),
+                    demos: self.demos,
+                    algo: self.algo,
+                    seed: self.seed,
+                })
+            }
+            false => {
+                let count = self.demonstrations;
+                let demos = self.demos.map(|folder| Shown { folder, count });
+                let given = GivenCosts {
+                    costs: self.cost,
+                    env: self.env,
+                    changes: world,
+                    demos,
+                };
+                Target::New {
+                    source: source(self.algo, given)?,
+                    folder: self.output,
+                    seed: self.seed.unwrap_or(0),
+                }
+            }
+        };
+        Ok(Request {
+            target,
+            changes,
+            workers: workers(self.workers)?,
+        })
+    }
+}
+
+/// What an algorithm learns from: the costs, or the demonstrations alone.
+fn source(algo: Option<String>, given: GivenCosts) -> Result<Source, Error> {
+    let misuse = |text: String| Err(Error::Misuse(text));
+    let Some(algo) = algo else {
+        let known = algorithm::names().join(", ");
+        return misuse(format!("--algo is missing; there are {known}"));
+    };
+    let demos = || given.demos.clone().unwrap_or_default();
+    match (
+        algo.as_str(),
+        given.costs.first(),
+        given.changes.set.first(),
+    ) {
+        (RlSettings::NAME, Some(_), _) => Ok(Source::Costs(given)),
+        // `app::train` refuses both, as for any front.
+        (RlSettings::NAME | rl::EXPERT, ..) => Ok(Source::Demonstrations(algo, demos())),
+        (_, Some(cost), _) => misuse(format!(
+            "--cost {cost}: {algo} learns its cost; --algo rl minimises one that is given"
+        )),
+        (_, None, Some(o)) => misuse(format!(
+            "--set {}: training uses the environment of the demonstrations; set it with `costate record`",
+            o.key
+        )),
+        (_, None, None) => Ok(Source::Demonstrations(algo, demos())),
+    }
+}
 
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
     if args.print_config {
         return print_config(&args, output);
     }
-    check_interval(args.checkpoint_every)?;
-    let workers = workers(args.workers)?;
-    let interrupt = interrupt_flag()?;
-    let (run, demonstrations) = if args.resume {
-        reopen(&args)?
-    } else {
-        create(&args)?
+    let trained = app::train(&args.request()?, &Terminal::new(output)?)?;
+    output.result(&json!(trained), || in_words(&trained))?;
+    let worked = &trained.worked;
+    if worked.finished {
+        return Ok(());
+    }
+    Err(Error::Failure(format!(
+        "interrupted after {} iterations{}; go on with `{}`",
+        worked.done.iterations,
+        match trained.learned {
+            true => ", while fresh policies were trained on the cost",
+            false => "",
+        },
+        worked.run.resume_command()
+    )))
+}
+
+fn in_words(trained: &Trained) -> String {
+    let (done, path) = (trained.worked.done, trained.worked.run.path());
+    let found = match trained.findings.is_empty() {
+        true => String::new(),
+        false => diagnose::describe(&trained.findings),
     };
-    let factory = run.config().env.factory()?;
-    if let Some(remark) = remark_on_lengths(run.config()) {
-        output.remark(&remark);
-    }
-    let demonstrations = demonstrations.as_ref();
-    let mut progress = work(&run, &factory, demonstrations, workers, &interrupt, output)?;
-    let (path, place) = (run.path().display(), shell::path(run.path()));
-    let findings = match progress.finished {
-        true => diagnose::of(&run)?,
-        false => Vec::new(),
-    };
-    let learned = progress.finished;
-    let mut frozen = None;
-    if let Some(validation) = run.config().algo.validation()
-        && let Some(demonstrations) = demonstrations
-        && progress.finished
-    {
-        frozen = validate(
-            &run,
-            demonstrations,
-            validation,
-            workers,
-            &interrupt,
-            output,
-        )?;
-        progress.finished = frozen.is_some() || validation.plan().is_empty();
-    }
-    let summary = json!({
-        "run": shown(run.path()),
-        "env": run.config().env.name,
-        "algo": run.config().algo.name(),
-        "seed": run.config().seed,
-        "finished": progress.finished,
-        "iterations": progress.done.iterations,
-        "env_steps": progress.done.env_steps,
-        "seconds": progress.done.seconds,
-        "findings": findings,
-        "frozen": frozen,
-    });
-    output.result(&summary, || {
-        let found = match findings.is_empty() {
-            true => String::new(),
-            false => diagnose::describe(&findings),
-        };
-        let validation = frozen.as_ref().map_or_else(String::new, describe);
-        format!(
-            "{} iterations in {} s, {} environment steps\n{found}{validation}run:  {path}\nnext: costate evaluate {place}",
-            progress.done.iterations,
-            number(progress.done.seconds),
-            progress.done.env_steps
-        )
-    })?;
-    if progress.finished {
-        Ok(())
-    } else {
-        Err(Error::Failure(format!(
-            "interrupted after {} iterations{}; go on with `{}`",
-            progress.done.iterations,
-            match learned {
-                true => ", while fresh policies were trained on the cost",
-                false => "",
-            },
-            run.resume_command()
-        )))
-    }
+    let validation = trained.frozen.as_ref().map_or_else(String::new, describe);
+    format!(
+        "{} iterations in {} s, {} environment steps\n{found}{validation}run:  {}\nnext: costate evaluate {}",
+        done.iterations,
+        number(done.seconds),
+        done.env_steps,
+        path.display(),
+        shell::path(path)
+    )
 }
 
 fn print_config(args: &Args, output: Output) -> Result<(), Error> {
@@ -176,326 +208,13 @@ fn print_config(args: &Args, output: Output) -> Result<(), Error> {
     let algo = settings::resolve(name, &env, args.config.as_deref(), &args.set)?;
     let all = settings::explained(&algo)?;
     output.result(&all, || {
-        let row = |s: &Explained| {
-            vec![
-                s.key.clone(),
-                s.value.to_string(),
-                s.expected.clone(),
-                s.meaning.clone(),
-            ]
-        };
-        let rows: Vec<Vec<String>> = all.iter().map(row).collect();
+        let rows: Vec<Vec<String>> = all
+            .iter()
+            .map(|s| {
+                let value = s.value.to_string();
+                vec![s.key.clone(), value, s.expected.clone(), s.meaning.clone()]
+            })
+            .collect();
         table(&["setting", "value", "may be", "meaning"], &rows)
-    })
-}
-
-/// What a new run is made from.
-pub struct Request<'a> {
-    /// Where the demonstrations are.
-    pub demos: &'a Path,
-    /// How many of them to learn from, the first ones; all by default.
-    pub demonstrations: Option<usize>,
-    /// Algorithm with its settings.
-    pub algo: Algo,
-    /// Run folder to create.
-    pub folder: &'a Path,
-    /// Seed.
-    pub seed: u64,
-    /// Iterations between checkpoints.
-    pub checkpoint_every: usize,
-}
-
-/// Creates the folder of a new run.
-pub fn new_run(request: Request, demonstrations: &Demonstrations) -> Result<RunFolder, Error> {
-    let meta = demonstrations.dataset.meta();
-    RunFolder::create(
-        request.folder,
-        RunConfig {
-            format: config::FORMAT,
-            costate_version: env!("CARGO_PKG_VERSION").into(),
-            env: meta.env.clone(),
-            demonstrations: Some(imitated(
-                demonstrations,
-                request.demos,
-                request.demonstrations,
-            )?),
-            cost: None,
-            algo: request.algo,
-            seed: request.seed,
-            checkpoint_every: request.checkpoint_every,
-            changes: Vec::new(),
-        },
-    )
-}
-
-/// How a run refers to the first `count` demonstrations at `path`; to all by default.
-pub fn imitated(
-    demonstrations: &Demonstrations,
-    path: &Path,
-    count: Option<usize>,
-) -> Result<DemonstrationsRef, Error> {
-    let meta = demonstrations.dataset.meta();
-    let there = demonstrations.dataset.episodes().len();
-    if let Some(asked) = count
-        && !(1..=there).contains(&asked)
-    {
-        return Err(Error::Misuse(format!(
-            "--demonstrations is {asked}, expected 1 to {there}, as many as {} holds",
-            path.display()
-        )));
-    }
-    let absolute = std::path::absolute(path).map_err(Error::io(path))?;
-    if absolute.to_str().is_none() {
-        return Err(Error::Misuse(format!(
-            "{}: the path is not UTF-8, and a run's config.json holds text only; rename the folder",
-            path.display()
-        )));
-    }
-    let episodes = count.unwrap_or(meta.episodes.len());
-    let steps = meta.episodes.iter().take(episodes).map(|e| e.total_steps);
-    Ok(DemonstrationsRef {
-        path: absolute,
-        fingerprint: demonstrations.fingerprint(),
-        episodes,
-        expert_return: meta.demonstration_return.mean,
-        expert: meta.expert.name.clone(),
-        noise_known: Some(meta.expert.log_density_known),
-        success_rate: meta.success_rate(),
-        lengths: Lengths::of(steps, demonstrations.factory.spec().horizon),
-    })
-}
-
-fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
-    let Some(algo) = &args.algo else {
-        return Err(Error::Misuse(format!(
-            "--algo is missing; there are {}",
-            crate::learners::algorithm::names().join(", ")
-        )));
-    };
-    if algo == EXPERT {
-        return Err(Error::Misuse(
-            "--algo ppo learns from the true cost, not from demonstrations; use `costate expert ENV`"
-                .into(),
-        ));
-    }
-    if algo == RlSettings::NAME {
-        return rl::create(args);
-    }
-    if let Some(cost) = args.cost.first() {
-        return Err(Error::Misuse(format!(
-            "--cost {cost}: {algo} learns its cost; --algo rl minimises one that is given"
-        )));
-    }
-    if let Some(o) = args.set.iter().find(|o| o.key.starts_with("env.")) {
-        return Err(Error::Misuse(format!(
-            "--set {}: training uses the environment of the demonstrations; set it with `costate record`",
-            o.key
-        )));
-    }
-    let demos = args.demos.as_deref().unwrap_or(Path::new(""));
-    // Settings first: a misspelt name should not wait for a large dataset.
-    let config = args.config.as_deref();
-    let env = Demonstrations::env_name(demos).or_else(|e| {
-        settings::check(algo, config, &args.set)?;
-        Err(e)
-    })?;
-    let algo = settings::resolve(algo, &env, config, &args.set)?;
-    let demonstrations = Demonstrations::open(demos)?;
-    let seed = args.seed.unwrap_or(0);
-    let folder = args
-        .output
-        .clone()
-        .unwrap_or_else(|| Path::new("runs").join(format!("{env}-{}-{seed}", algo.name())));
-    let request = Request {
-        demos,
-        demonstrations: args.demonstrations,
-        algo,
-        folder: &folder,
-        seed,
-        checkpoint_every: args.checkpoint_every.unwrap_or(CHECKPOINT_EVERY),
-    };
-    Ok((new_run(request, &demonstrations)?, Some(demonstrations)))
-}
-
-fn reopen(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error> {
-    let folder = args.output.as_deref().unwrap_or(Path::new(""));
-    let run = RunFolder::resume(folder)?;
-    let own = run.config();
-    let worlds = args.env.is_some() || args.model.is_some() || !args.variant.is_empty();
-    let of_env = |o: &Override| o.key.starts_with("env.");
-    if worlds
-        || args.demonstrations.is_some()
-        || !args.cost.is_empty()
-        || args.set.iter().any(of_env)
-    {
-        return Err(Error::Misuse(
-            "a resumed run keeps its world, its costs and its demonstrations; leave out --env, --variant, --model, \
-             --set env.KEY, --cost and --demonstrations"
-                .into(),
-        ));
-    }
-    if args.algo.as_deref().is_some_and(|a| a != own.algo.name())
-        || args.seed.is_some_and(|s| s != own.seed)
-    {
-        return Err(Error::Misuse(format!(
-            "{} was started with --algo {} --seed {}; a resumed run keeps them",
-            folder.display(),
-            own.algo.name(),
-            own.seed
-        )));
-    }
-    let Some(imitated) = &own.demonstrations else {
-        return match own.algo.name() {
-            RlSettings::NAME => Ok((gone_on(run, args)?, None)),
-            _ => Err(own.no_demonstrations()),
-        };
-    };
-    let demos = args.demos.as_deref().unwrap_or(&imitated.path);
-    let demonstrations = Demonstrations::open(demos)?;
-    if demonstrations.fingerprint() != imitated.fingerprint {
-        return Err(Error::Failure(format!(
-            "{}: not the demonstrations that {} was started with; name their folder, or start a new run",
-            demos.display(),
-            folder.display()
-        )));
-    }
-    Ok((gone_on(run, args)?, Some(demonstrations)))
-}
-
-/// A run with the settings that it goes on with.
-fn gone_on(run: RunFolder, args: &Args) -> Result<RunFolder, Error> {
-    let asked = Asked {
-        config: args.config.as_deref(),
-        set: &args.set,
-        checkpoint_every: args.checkpoint_every,
-    };
-    asked.of(run)
-}
-
-/// What is asked for when a run goes on; `expert` uses it too.
-pub(super) struct Asked<'a> {
-    /// File of settings.
-    pub config: Option<&'a Path>,
-    /// Single settings.
-    pub set: &'a [Override],
-    /// Iterations between checkpoints.
-    pub checkpoint_every: Option<usize>,
-}
-
-impl Asked<'_> {
-    /// The run with it, written down in its `config.json`.
-    pub fn of(&self, run: RunFolder) -> Result<RunFolder, Error> {
-        let own = run.config();
-        let (algo, changes) = changed(own, run.iterations_done()?, self.config, self.set)?;
-        let mut config = own.clone();
-        config.algo = algo;
-        config.changes.extend(changes);
-        config.checkpoint_every = self.checkpoint_every.unwrap_or(config.checkpoint_every);
-        match config == *own {
-            true => Ok(run),
-            false => run.reconfigured(config),
-        }
-    }
-}
-
-/// Refuses what is no number of iterations between checkpoints.
-pub(super) fn check_interval(asked: Option<usize>) -> Result<(), Error> {
-    match asked {
-        Some(0) => Err(Error::Misuse(
-            "--checkpoint-every is 0, expected at least 1".into(),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// How far [`work`] came.
-pub struct Worked {
-    /// All iterations are done.
-    pub finished: bool,
-    /// Iterations, steps, seconds.
-    pub done: Progress,
-}
-
-/// Trains from the last checkpoint (or the start) with progress; `demo` and `expert` use it too.
-pub fn work(
-    run: &RunFolder,
-    factory: &EnvFactory,
-    demonstrations: Option<&Demonstrations>,
-    workers: usize,
-    interrupt: &AtomicBool,
-    output: Output,
-) -> Result<Worked, Error> {
-    tch::set_num_threads(1);
-    run.lock()?;
-    let count = run
-        .config()
-        .demonstrations
-        .as_ref()
-        .map_or(0, |d| d.episodes);
-    let (trajectories, starts) = demonstrations.map(|d| d.first(count)).unwrap_or_default();
-    let (sealer, auditor) = audit::pair();
-    let setup = Setup {
-        sealer: &sealer,
-        factory,
-        demonstrations: &trajectories,
-        starts: &starts,
-        expert: run
-            .config()
-            .demonstrations
-            .as_ref()
-            .map_or("", |d| d.expert.as_str()),
-        seed: run.config().seed,
-        workers,
-    };
-    let began = Instant::now();
-    let config = run.config();
-    let cost = config.cost.as_ref();
-    let cost = cost.map(|c| c.load(&config.env, run.path())).transpose()?;
-    let mut learner = config.algo.learner(&setup, cost)?;
-    // What a learner does before its first iteration, such as cloning, is learning, too.
-    let mut from = Progress {
-        seconds: began.elapsed().as_secs_f64(),
-        ..Progress::default()
-    };
-    if let Some((state, progress)) = run.latest_checkpoint()? {
-        learner.load(&state)?;
-        run.rewind_metrics(progress.iterations)?;
-        from = progress;
-    }
-    let mut counter = Counter::new(output, run.config().algo.name(), learner.iterations());
-    let mut warned = false;
-    let outcome = train(
-        run,
-        learner.as_mut(),
-        &auditor,
-        from,
-        interrupt,
-        &mut |line| {
-            let done = line
-                .get("iteration")
-                .and_then(serde_json::Value::as_u64)
-                .unwrap_or(0)
-                + 1;
-            counter.at(done as usize, &describe_metrics(line));
-            let ess = line.get("ess").and_then(serde_json::Value::as_f64);
-            if let Some(ess) = ess
-                && !warned
-                && let Some(remark) = remark_on_ess(config, done as usize - 1, ess)
-            {
-                tracing::warn!("{remark}");
-                warned = true;
-            }
-        },
-    )?;
-    counter.finish();
-    Ok(match outcome {
-        Outcome::Finished(done) => Worked {
-            finished: true,
-            done,
-        },
-        Outcome::Interrupted(done) => Worked {
-            finished: false,
-            done,
-        },
     })
 }

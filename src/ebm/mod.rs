@@ -19,6 +19,9 @@
 //! | `fit`, `model` | from a table to a model in the data's units; its file |
 //! | `judged` | log-likelihoods and KL divergences on held-out rows |
 //! | `landscape` | free energy over two columns |
+//! | `report` | fits and scores in figures |
+//!
+//! This module is the only door.
 
 mod ais;
 mod clone;
@@ -36,6 +39,7 @@ mod learn;
 mod mixture;
 mod model;
 mod read;
+mod report;
 mod settings;
 mod table;
 mod whitening;
@@ -50,6 +54,7 @@ pub use langevin::LangevinSettings;
 pub use learn::{Stage, Watch};
 pub use model::{Model, Scores};
 pub use read::read;
+pub use report::{FORMAT, FitReport, GeneratorReport, LandscapeReport, ScoreReport};
 pub use settings::{BaseKind, FlowSettings, GanSettings, Method, MixtureSettings, Settings};
 pub use table::{Split, Table};
 

@@ -9,9 +9,10 @@ use costate_envs::rng::{derive_seed, stream};
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{End, Env, EnvError, EnvFactory, Episode};
 
-use super::super::common::{Demonstrations, Output};
+use super::super::common::Output;
 use super::super::ui::Counter;
 use super::{Args, Subject};
+use crate::app::Demonstrations;
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::episodes::{replay, start};

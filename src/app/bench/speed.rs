@@ -1,9 +1,8 @@
-//! `costate bench speed`.
+//! Speed: steps, rollouts, parts of an iteration, trainings to expert level.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use costate_envs::EnvConfig;
 use costate_envs::registry::names;
@@ -11,13 +10,14 @@ use costate_envs::rollout::Job;
 use costate_envs::schedule::BatchTimes;
 use costate_envs::timing::{self, BatchTime};
 
-use super::bench::{Args, demonstrate, demonstrations_folder, machine, run_cell};
-use super::common::{Output, interrupt_flag};
-use crate::bench::parts::{self, PartsRow};
-use crate::bench::{BatchRow, ScheduleRow, ScoreRow, Speed, Suite, WorldRow};
+use super::super::Progress;
+use super::cells::{demonstrate, demonstrations_folder, run_cell};
+use super::{Measured, Request, Tables};
+use crate::bench::{
+    BatchRow, Cell, PartsRow, ScheduleRow, ScoreRow, Speed, Suite, WorldRow, machine, measure_parts,
+};
 use crate::error::Error;
 use crate::memory;
-use crate::report::{Speedup, speedup_svg};
 use crate::run::files;
 
 /// Turns behind every median.
@@ -39,73 +39,71 @@ const MOST_WORKERS: usize = 64;
 /// Turns behind a median of what takes seconds.
 const LONG_TURNS: usize = 5;
 
-/// Runs the command.
-pub fn run(args: &Args, output: Output) -> Result<(), Error> {
+/// The newest tables, measured now unless they are only shown.
+pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Error> {
     let suite = Suite::named("speed")?;
-    let folder = args
-        .output
-        .clone()
-        .unwrap_or_else(|| Path::new("benches").join("speed"));
-    if args.show {
-        return show(&folder, output);
+    let folder = request.folder();
+    if request.show {
+        return newest(&folder);
     }
-    for name in &args.envs {
+    for name in &request.envs {
         // For its error.
         EnvConfig::named(name)?;
     }
     let session = Session {
-        args,
+        request,
         suite,
         workers: costate_demos::default_workers(),
-        turns: args.turns.map_or(TURNS, usize::from),
-        interrupt: interrupt_flag()?,
-        output,
+        turns: request.turns.unwrap_or(TURNS),
+        progress,
     };
-    let (worlds, batches) = (session.worlds()?, session.batches()?);
-    let (schedules, parts) = (session.schedules()?, session.parts()?);
-    let time_to_score = session.time_to_score()?;
-    let (workers, turns) = (session.workers, session.turns);
-    let speed = Speed {
-        format: Speed::FORMAT,
-        date: time::OffsetDateTime::now_utc().date().to_string(),
-        costate_version: env!("CARGO_PKG_VERSION").into(),
-        machine: machine(),
-        workers,
-        turns,
-        worlds,
-        batches,
-        schedules,
-        parts,
-        time_to_score,
-    };
+    let speed = session.speed()?;
     fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    let table = speed.markdown();
+    let markdown = speed.markdown();
     files::write_json(&folder.join(format!("{}.json", speed.date)), &speed)?;
-    if !speed.schedules.is_empty() {
-        let picture = picture(&speed.schedules);
+    if let Some(picture) = speed.picture() {
         files::write_atomic(&folder.join(Speed::PICTURE), picture.as_bytes())?;
     }
-    files::write_atomic(&folder.join("README.md"), table.as_bytes())?;
-    output.result(&speed, || table)
+    files::write_atomic(&folder.join("README.md"), markdown.as_bytes())?;
+    Ok(Tables {
+        measured: Measured::Speed(Box::new(speed)),
+        markdown,
+    })
 }
 
 /// What the measurements are made with.
 struct Session<'a> {
-    args: &'a Args,
+    request: &'a Request,
     suite: Suite,
     workers: usize,
     turns: usize,
-    interrupt: Arc<AtomicBool>,
-    output: Output,
+    progress: &'a dyn Progress,
 }
 
 impl Session<'_> {
+    fn speed(&self) -> Result<Speed, Error> {
+        Ok(Speed {
+            format: Speed::FORMAT,
+            worlds: self.worlds()?,
+            batches: self.batches()?,
+            schedules: self.schedules()?,
+            parts: self.parts()?,
+            time_to_score: self.time_to_score()?,
+            date: time::OffsetDateTime::now_utc().date().to_string(),
+            costate_version: env!("CARGO_PKG_VERSION").into(),
+            machine: machine(),
+            workers: self.workers,
+            turns: self.turns,
+        })
+    }
+
     fn asked(&self, env: &str) -> bool {
-        self.args.envs.is_empty() || self.args.envs.iter().any(|e| e == env)
+        let envs = &self.request.envs;
+        envs.is_empty() || envs.iter().any(|e| e == env)
     }
 
     fn go_on(&self) -> Result<(), Error> {
-        match self.interrupt.load(Ordering::Relaxed) {
+        match self.progress.interrupted() {
             true => Err(Error::Failure(
                 "interrupted; a measurement is of one run, nothing was written".into(),
             )),
@@ -118,7 +116,7 @@ impl Session<'_> {
         for name in names().into_iter().filter(|n| self.asked(n)) {
             self.go_on()?;
             let row = WorldRow::from(timing::measure(name, self.workers, self.turns)?);
-            self.output.remark(&format!(
+            self.progress.remark(&format!(
                 "{name}: {:.0} steps a second, {}{} workers {:.2} times that",
                 row.rollout_steps_per_second_1,
                 row.rollout_of_bare
@@ -174,27 +172,18 @@ impl Session<'_> {
     }
 
     fn parts(&self) -> Result<Vec<PartsRow>, Error> {
-        let work = self.args.work.join("speed");
-        let mut rows = Vec::new();
+        let work = self.work();
         let cells = self.suite.cells()?;
         let first_seed = cells.first().map(|c| c.seed);
-        for cell in cells
-            .iter()
-            .filter(|c| self.asked(c.env) && Some(c.seed) == first_seed)
-        {
-            self.go_on()?;
-            demonstrate(
-                cell.env,
-                cell.demonstrations,
-                &work,
-                &self.interrupt,
-                self.output,
-            )?;
+        let once = |c: &&Cell| self.asked(c.env) && Some(c.seed) == first_seed;
+        let mut rows = Vec::new();
+        for cell in cells.iter().filter(once) {
+            self.demonstrate(cell)?;
             let folder = demonstrations_folder(&work, cell.env);
             for workers in [1, self.workers] {
                 self.go_on()?;
                 let turns = self.turns.min(LONG_TURNS);
-                rows.push(parts::measure(
+                rows.push(measure_parts(
                     &folder,
                     &work.join("written"),
                     workers,
@@ -205,28 +194,36 @@ impl Session<'_> {
         Ok(rows)
     }
 
+    fn work(&self) -> PathBuf {
+        self.request.work.join("speed")
+    }
+
+    fn demonstrate(&self, cell: &Cell) -> Result<(), Error> {
+        self.go_on()?;
+        demonstrate(cell.env, cell.demonstrations, &self.work(), self.progress)
+    }
+
     fn time_to_score(&self) -> Result<Vec<ScoreRow>, Error> {
-        let work = self.args.work.join("speed");
-        let seeds = &self.args.seeds;
+        let work = self.work();
+        let seeds = &self.request.seeds;
         let mut rows = Vec::new();
         for cell in self.suite.cells()? {
             if !self.asked(cell.env) || !(seeds.is_empty() || seeds.contains(&cell.seed)) {
                 continue;
             }
-            self.go_on()?;
-            let (interrupt, output) = (&self.interrupt, self.output);
-            demonstrate(cell.env, cell.demonstrations, &work, interrupt, output)?;
+            self.demonstrate(&cell)?;
             // A run that is there already took no time.
             let run = work.join("runs").join(cell.name());
             if run.exists() {
                 fs::remove_dir_all(&run).map_err(Error::io(&run))?;
             }
+            let interrupt = self.progress.interrupt();
             let Some(result) = run_cell(&self.suite, &cell, &work, self.workers, interrupt)? else {
                 self.go_on()?;
                 continue;
             };
             let row = ScoreRow::from(&result);
-            self.output.remark(&format!(
+            self.progress.remark(&format!(
                 "{}: {}, score {:.3}",
                 cell.name(),
                 row.seconds
@@ -239,23 +236,8 @@ impl Session<'_> {
     }
 }
 
-fn picture(schedules: &[ScheduleRow]) -> String {
-    let curves: Vec<Speedup> = schedules
-        .iter()
-        .map(|s| Speedup {
-            label: format!("{}, {} episodes", s.env, s.episodes),
-            simulated: s.simulated.clone(),
-            measured: s.measured.clone(),
-        })
-        .collect();
-    speedup_svg(
-        "Rollouts on more workers: measured (dots) and scheduled (lines)",
-        &curves,
-    )
-}
-
 /// The newest measurement.
-fn show(folder: &Path, output: Output) -> Result<(), Error> {
+fn newest(folder: &Path) -> Result<Tables, Error> {
     let nothing = || Error::Misuse(format!("no measurement in {}", folder.display()));
     let mut files: Vec<_> = fs::read_dir(folder)
         .map_err(|_| nothing())?
@@ -265,9 +247,11 @@ fn show(folder: &Path, output: Output) -> Result<(), Error> {
     files.sort();
     let newest = files.last().ok_or_else(nothing)?;
     let text = fs::read_to_string(newest).map_err(Error::io(newest))?;
-    let value: serde_json::Value = serde_json::from_str(&text)
+    let value = serde_json::from_str(&text)
         .map_err(|e| Error::Failure(format!("{}: {e}", newest.display())))?;
     let table = folder.join("README.md");
-    let table = fs::read_to_string(&table).map_err(Error::io(&table))?;
-    output.result(&value, || table)
+    Ok(Tables {
+        measured: Measured::EarlierSpeed(value),
+        markdown: fs::read_to_string(&table).map_err(Error::io(&table))?,
+    })
 }

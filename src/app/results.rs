@@ -8,7 +8,7 @@ use costate_base::disk::{self, DiskError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::common::Output;
+use super::Progress;
 use crate::error::Error;
 use crate::evaluate::Evaluation;
 use crate::run::{RunFolder, files};
@@ -166,10 +166,10 @@ impl<'a> Results<'a> {
     }
 
     /// Keeps an evaluation. One of a run that may only be read is not lost for that: it is still printed, and said not to be kept.
-    pub fn keep(&self, evaluation: &Evaluation, output: Output) -> Result<(), Error> {
+    pub fn keep(&self, evaluation: &Evaluation, progress: &dyn Progress) -> Result<(), Error> {
         match self.write_json(EVALUATION, evaluation) {
             Err(e) if unwritable(&e) => {
-                output.remark(&format!(
+                progress.remark(&format!(
                     "{}: cannot be written, so these results are not kept; --output DIR keeps them elsewhere",
                     self.folder.display()
                 ));

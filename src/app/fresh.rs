@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use costate_base::disk;
 use costate_envs::rollout::RolloutPool;
@@ -11,8 +10,7 @@ use costate_envs::{End, Trajectory};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::common::Output;
-use super::ui::Counter;
+use super::Progress;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::Frozen;
@@ -145,30 +143,29 @@ impl<S> Place<S> {
 
 /// How a training is told to stop and tells of its progress.
 pub struct Watch<'a> {
-    interrupt: &'a AtomicBool,
-    counter: Mutex<(Counter, usize)>,
+    progress: &'a dyn Progress,
+    done: Mutex<usize>,
     message: &'a str,
 }
 
 impl Watch<'_> {
     /// Whether to stop.
     pub fn interrupted(&self) -> bool {
-        self.interrupt.load(Ordering::Relaxed)
+        self.progress.interrupted()
     }
 
     /// So many iterations more.
     pub fn advance(&self, by: usize) {
-        if let Ok(mut counter) = self.counter.lock() {
-            counter.1 += by;
-            let done = counter.1;
-            counter.0.at(done, self.message);
+        if let Ok(mut done) = self.done.lock() {
+            *done += by;
+            self.progress.advance(*done, self.message);
         }
     }
 }
 
-/// What is going on, for the progress bar, and for errors.
+/// What is going on, for whoever listens, and for errors.
 pub struct Title<'a> {
-    /// The bar's name.
+    /// The stage's name.
     pub name: &'a str,
     /// What is made.
     pub message: &'a str,
@@ -181,9 +178,8 @@ pub fn train_missing<S, R>(
     places: &[Place<S>],
     origin: &Origin,
     pool: RolloutPool,
-    interrupt: &AtomicBool,
     title: Title,
-    output: Output,
+    progress: &dyn Progress,
     train: impl Fn(&Place<S>, &Watch) -> Result<Option<Trained<R>>, Error> + Sync,
 ) -> Result<Option<Vec<Done<S, R>>>, Error>
 where
@@ -194,9 +190,10 @@ where
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     }
     let total = places.iter().map(|p| p.iterations).sum();
+    progress.begin(title.name, total);
     let watch = Watch {
-        interrupt,
-        counter: Mutex::new((Counter::new(output, title.name, total), 0)),
+        progress,
+        done: Mutex::new(0),
         message: title.message,
     };
     let one = |_: &mut (), i: usize| -> Result<Option<Done<S, R>>, Error> {
@@ -232,9 +229,7 @@ where
         .map(places.len(), || (), one)
         .into_iter()
         .collect::<Result<_, _>>()?;
-    if let Ok((counter, _)) = watch.counter.into_inner() {
-        counter.finish();
-    }
+    progress.end();
     Ok(results.into_iter().collect())
 }
 
@@ -268,9 +263,8 @@ impl OnFrozenCost<'_> {
         &self,
         places: &[Place<FrozenCostSettings>],
         pool: RolloutPool,
-        interrupt: &AtomicBool,
         title: Title,
-        output: Output,
+        progress: &dyn Progress,
     ) -> Result<Option<Frozen>, Error> {
         let origin = Origin::judged(self.against, self.file, self.policy)?;
         let yardsticks = self.judged(|judged| judged.yardsticks())?;
@@ -286,7 +280,7 @@ impl OnFrozenCost<'_> {
                 )
             })
         };
-        let Some(all) = train_missing(places, &origin, pool, interrupt, title, output, one)? else {
+        let Some(all) = train_missing(places, &origin, pool, title, progress, one)? else {
             return Ok(None);
         };
         let seconds = all.iter().map(|d| d.seconds).sum();

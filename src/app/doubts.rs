@@ -3,10 +3,10 @@
 
 use costate_envs::{EnvSpec, Episode};
 
-use super::ui::number;
 use crate::cost::{Dims, StepCost};
 use crate::ebm::Table;
 use crate::evaluate::controller::Controller;
+use crate::number::plain as number;
 
 /// Observations of the demonstrations that a policy is asked about.
 const ASKED: usize = 300;

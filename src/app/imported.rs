@@ -1,4 +1,4 @@
-//! `costate evaluate --policy … --cost …`: policies and costs that no run here has learned.
+//! Policies and costs that no run here has learned.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,13 +6,10 @@ use std::sync::Arc;
 use costate_demos::experts::{ExpertDesign, experts_for};
 use costate_envs::EnvSpec;
 
-use super::common::{Demonstrations, Output};
-use super::doubts;
-use super::evaluate::{
-    Plan, clone_of, open_demonstrations, read_policy, same_env, same_widths, success_formula,
-    watched,
-};
+use super::baseline::clone_of;
+use super::protocol::{Request, read_cost, read_policy, success_formula};
 use super::results::{Results, keep_in, open_folder};
+use super::{Demonstrations, Progress, doubts, open_demonstrations};
 use crate::cost::{EnergyModel, StepCost};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
@@ -21,22 +18,6 @@ use crate::expression::Formula;
 use crate::policy::Learned;
 use crate::policy::imported::{OnnxPolicy, ScriptedPolicy, onnx_named};
 use crate::run::{RunFolder, weights};
-
-/// What is asked for.
-pub struct Imported<'a> {
-    /// A run's folder or one of demonstrations.
-    pub place: &'a Path,
-    /// The demonstrations of a run, if they moved.
-    pub demos: Option<&'a Path>,
-    /// Who acts.
-    pub policy: Option<&'a str>,
-    /// The cost.
-    pub cost: Option<&'a str>,
-    /// What success is.
-    pub success: Option<&'a str>,
-    /// Where results are kept, if anywhere.
-    pub output: Option<&'a Path>,
-}
 
 /// Whether a folder holds demonstrations rather than a run.
 pub fn is_dataset(place: &Path) -> bool {
@@ -50,13 +31,9 @@ struct Acting {
 }
 
 /// Evaluates a policy or a cost from elsewhere against demonstrations.
-pub fn evaluate_imported(
-    asked: &Imported,
-    plan: Plan,
-    output: Output,
-) -> Result<Evaluation, Error> {
+pub fn evaluate(request: &Request, progress: &dyn Progress) -> Result<Evaluation, Error> {
     tch::set_num_threads(1);
-    let place = asked.place;
+    let (place, protocol) = (&request.place, request.protocol);
     let run = match is_dataset(place) {
         true => None,
         false => Some(RunFolder::open(place)?),
@@ -65,73 +42,31 @@ pub fn evaluate_imported(
         None => Demonstrations::open(place)?,
         Some(run) => {
             let own = run.config().imitated()?.path.clone();
-            open_demonstrations(run, asked.demos.unwrap_or(&own))?
+            open_demonstrations(run, request.demos.as_deref().unwrap_or(&own))?
         }
     };
-    if run.is_none() && asked.policy.is_none() && asked.cost.is_none() {
+    if run.is_none() && request.policy.is_none() && request.cost.is_none() {
         return Err(Error::Misuse(format!(
             "{}: these are demonstrations; say which policy or cost to evaluate with --policy or --cost, or give a \
              run's folder",
             place.display()
         )));
     }
-    // What cannot be used is refused before a clone is trained beside it.
-    let own = match asked.policy {
-        Some(_) => None,
-        None => run.as_ref().map(RunFolder::policy).transpose()?,
-    };
-    let given = match (asked.policy, own) {
-        (Some(who), _) => Some(acting(who, &demonstrations, plan)?),
-        (None, Some(file)) => Some(Acting {
-            controller: actor(&file, &demonstrations, plan)?,
-            name: run
-                .as_ref()
-                .map_or("policy", |r| r.config().algo.name())
-                .into(),
-        }),
-        (None, None) => None,
-    };
-    let cost: Option<Box<dyn StepCost>> = match asked.cost {
-        Some(what) => Some(cost(what, &demonstrations)?),
-        None => {
-            let own = run.as_ref().map(|r| r.weights(weights::COST)).transpose()?;
-            match own.flatten() {
-                Some(file) => Some(Box::new(EnergyModel::read(&file)?)),
-                None => None,
-            }
-        }
-    };
-    let success = success_formula(asked.success, &demonstrations)?;
-    let episodes = demonstrations.dataset.episodes();
-    let mut odd = Vec::new();
-    if let (Some(given), Some(_)) = (&given, asked.policy) {
-        odd.extend(doubts::of_policy(
-            &given.controller,
-            demonstrations.factory.spec(),
-            episodes,
-        ));
-    }
-    if let (Some(cost), Some(_)) = (&cost, asked.cost) {
-        check_finite(cost.as_ref(), "expert", episodes)?;
-        odd.extend(doubts::of_cost(cost.as_ref(), episodes));
-    }
-    odd.iter().for_each(|doubt| output.remark(doubt));
-    if let Some(folder) = asked.output {
+    let judged = Judged::find(request, run.as_ref(), &demonstrations)?;
+    let success = success_formula(request.success.as_deref(), &demonstrations)?;
+    let odd = judged.doubts(request, &demonstrations)?;
+    odd.iter().for_each(|doubt| progress.remark(doubt));
+    if let Some(folder) = &request.output {
         match &run {
             Some(run) => drop(Results::within(run, Some(folder))?),
             None => open_folder(folder, place, demonstrations.fingerprint())?,
         }
     }
-    let clone = clone_of(
-        &demonstrations,
-        episodes.len(),
-        plan.options.seed,
-        plan.options.workers,
-        output,
-    )?;
-    let cloned = Controller::of(Learned::Gaussian(&clone), plan.choice);
+    let episodes = demonstrations.dataset.episodes();
+    let clone = clone_of(&demonstrations, episodes.len(), protocol.seed, progress)?;
+    let cloned = Controller::of(Learned::Gaussian(&clone), protocol.choice);
     // A cost alone is judged on the clone and its ladder.
-    let acting = given.unwrap_or_else(|| Acting {
+    let acting = judged.acting.unwrap_or_else(|| Acting {
         controller: cloned.clone(),
         name: "bc".into(),
     });
@@ -140,27 +75,85 @@ pub fn evaluate_imported(
         algo: &acting.name,
         run_seed: run.as_ref().map_or(0, |r| r.config().seed),
         controller: acting.controller,
-        cost: cost.as_deref(),
+        cost: judged.cost.as_deref(),
         // Neither a foreign policy nor a foreign cost has the other's density.
         discriminator: None,
-        demonstrations: demonstrations.dataset.episodes(),
+        demonstrations: episodes,
         clone: (acting.name != "bc").then_some(cloned),
         fresh: None,
         success: success.as_ref(),
         // The soft value belongs to a cost and the policy that was learned for it.
         certified: None,
     };
-    let mut evaluation = watched(&subject, plan.options, output)?;
+    let mut evaluation = protocol.evaluate(&subject, progress)?;
     evaluation.statements.extend(odd);
-    if let Some(folder) = asked.output {
+    if let Some(folder) = &request.output {
         keep_in(folder, &evaluation)?;
     }
     Ok(evaluation)
 }
 
-fn actor(file: &Path, demonstrations: &Demonstrations, plan: Plan) -> Result<Controller, Error> {
+/// Who acts and which cost is judged: what is given, or else the run's own.
+struct Judged {
+    acting: Option<Acting>,
+    cost: Option<Box<dyn StepCost>>,
+}
+
+impl Judged {
+    /// Reads both: what cannot be used is refused before a clone is trained beside it.
+    fn find(
+        request: &Request,
+        run: Option<&RunFolder>,
+        demonstrations: &Demonstrations,
+    ) -> Result<Self, Error> {
+        let acting = match (&request.policy, run) {
+            (Some(who), _) => Some(acting(who, request, demonstrations)?),
+            (None, Some(run)) => Some(Acting {
+                controller: actor(&run.policy()?, request, demonstrations)?,
+                name: run.config().algo.name().into(),
+            }),
+            (None, None) => None,
+        };
+        let cost: Option<Box<dyn StepCost>> = match &request.cost {
+            Some(what) => Some(cost(what, demonstrations)?),
+            None => {
+                let own = run.map(|r| r.weights(weights::COST)).transpose()?;
+                match own.flatten() {
+                    Some(file) => Some(Box::new(EnergyModel::read(&file)?)),
+                    None => None,
+                }
+            }
+        };
+        Ok(Self { acting, cost })
+    }
+
+    /// What is odd about that which is given.
+    fn doubts(
+        &self,
+        request: &Request,
+        demonstrations: &Demonstrations,
+    ) -> Result<Vec<String>, Error> {
+        let episodes = demonstrations.dataset.episodes();
+        let spec = demonstrations.factory.spec();
+        let mut odd = Vec::new();
+        if let (Some(acting), Some(_)) = (&self.acting, &request.policy) {
+            odd.extend(doubts::of_policy(&acting.controller, spec, episodes));
+        }
+        if let (Some(cost), Some(_)) = (&self.cost, &request.cost) {
+            check_finite(cost.as_ref(), "expert", episodes)?;
+            odd.extend(doubts::of_cost(cost.as_ref(), episodes));
+        }
+        Ok(odd)
+    }
+}
+
+fn actor(
+    file: &Path,
+    request: &Request,
+    demonstrations: &Demonstrations,
+) -> Result<Controller, Error> {
     let policy = read_policy(file, demonstrations)?;
-    Ok(Controller::of(policy.learned(), plan.choice))
+    Ok(Controller::of(policy.learned(), request.protocol.choice))
 }
 
 /// Refuses a file that does not exist.
@@ -174,8 +167,8 @@ fn there(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Who is meant by `--policy`.
-fn acting(who: &str, demonstrations: &Demonstrations, plan: Plan) -> Result<Acting, Error> {
+/// Who is meant by a policy's name.
+fn acting(who: &str, request: &Request, demonstrations: &Demonstrations) -> Result<Acting, Error> {
     let factory = &demonstrations.factory;
     let spec = factory.spec();
     let path = Path::new(who);
@@ -197,7 +190,7 @@ fn acting(who: &str, demonstrations: &Demonstrations, plan: Plan) -> Result<Acti
     let (controller, name) = match kind {
         Some("safetensors") => {
             there(path)?;
-            (actor(path, demonstrations, plan)?, name)
+            (actor(path, request, demonstrations)?, name)
         }
         _ if who == "random" => (Controller::Random, "random actions".into()),
         _ if who == "constant" || who.starts_with("constant=") => {
@@ -244,21 +237,12 @@ fn constant(who: &str, spec: &EnvSpec) -> Result<Vec<f32>, Error> {
     })
 }
 
-/// What is meant by `--cost`.
+/// What is meant by a cost.
 fn cost(what: &str, demonstrations: &Demonstrations) -> Result<Box<dyn StepCost>, Error> {
     let path = Path::new(what);
     if path.extension().is_some_and(|e| e == "safetensors") {
         there(path)?;
-        let model = EnergyModel::read(path)?;
-        same_env("cost", path, model.env(), demonstrations)?;
-        same_widths(
-            "cost",
-            path,
-            model.normalizer(),
-            model.action_scale(),
-            demonstrations,
-        )?;
-        return Ok(Box::new(model));
+        return Ok(Box::new(read_cost(path, demonstrations)?));
     }
     let spec = demonstrations.factory.spec();
     Ok(Box::new(Formula::parse(what, spec, true)?))

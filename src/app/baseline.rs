@@ -1,0 +1,80 @@
+//! The yardstick of every evaluation: behaviour cloning on the same demonstrations.
+
+use super::results::{Results, unwritable};
+use super::{Demonstrations, Progress};
+use crate::audit::Sealer;
+use crate::error::Error;
+use crate::evaluate::workers::interrupted;
+use crate::learners::{Learner, Setup, bc::Bc};
+use crate::policy::GaussianPolicy;
+use crate::run::{RunFolder, files, settings};
+
+/// Where a run keeps its cloned yardstick.
+const BASELINE: &str = "baseline/bc.safetensors";
+
+/// Makes the policy of `clone`, a default `bc` run on the same demonstrations with the same seed, the
+/// cloned yardstick of `run`, which would otherwise train the same again.
+pub fn adopt_baseline(run: &RunFolder, clone: &RunFolder) -> Result<(), Error> {
+    let policy = GaussianPolicy::read(&clone.file("policy.safetensors"))?;
+    keep_baseline(Results::of(run), &policy)
+}
+
+fn keep_baseline(results: Results, policy: &GaussianPolicy) -> Result<(), Error> {
+    let folder = results.file("baseline");
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    files::write_atomic(&results.file(BASELINE), &policy.to_bytes()?)
+}
+
+/// Behaviour cloning on the same demonstrations with default settings: the yardstick in every table.
+/// Trained once a run and kept in `baseline/bc.safetensors`.
+pub fn cloned_baseline(
+    results: Results,
+    demonstrations: &Demonstrations,
+    progress: &dyn Progress,
+) -> Result<GaussianPolicy, Error> {
+    let run = results.run();
+    let file = results.found(BASELINE);
+    if file.exists() {
+        return Ok(GaussianPolicy::read(&file)?);
+    }
+    let count = run.config().imitated()?.episodes;
+    let policy = clone_of(demonstrations, count, run.config().seed, progress)?;
+    match keep_baseline(results, &policy) {
+        // A run that may only be read: the next evaluation clones the same again.
+        Err(e) if unwritable(&e) => Ok(policy),
+        // Read back: what is evaluated now is what a later evaluation will find.
+        kept => kept.and_then(|()| Ok(GaussianPolicy::read(&results.file(BASELINE))?)),
+    }
+}
+
+/// Behaviour cloning of the first `count` demonstrations with default settings.
+pub fn clone_of(
+    demonstrations: &Demonstrations,
+    count: usize,
+    seed: u64,
+    progress: &dyn Progress,
+) -> Result<GaussianPolicy, Error> {
+    let env = &demonstrations.factory.spec().name;
+    let settings = settings::resolve_typed(env, &[])?;
+    let (trajectories, starts) = demonstrations.first(count);
+    let setup = Setup {
+        sealer: Sealer::unwatched(),
+        starts: &starts,
+        factory: &demonstrations.factory,
+        demonstrations: &trajectories,
+        expert: "",
+        seed,
+        workers: 1,
+    };
+    let mut learner = Bc::new(&settings, &setup)?;
+    progress.begin("bc", learner.iterations());
+    for k in 0..learner.iterations() {
+        if progress.interrupted() {
+            return Err(interrupted());
+        }
+        learner.iterate(k)?;
+        progress.advance(k + 1, "baseline: behaviour cloning");
+    }
+    progress.end();
+    Ok(learner.policy().gaussian()?.copy())
+}

@@ -1,0 +1,332 @@
+//! Benchmarks of trainings: a cell is one of them with its evaluation.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use costate_demos::experts::ExpertDesign;
+use costate_demos::record::Plan;
+use costate_envs::EnvConfig;
+
+use super::super::evaluate::evaluate_run;
+use super::super::protocol::Protocol;
+use super::super::runs::{Imitation, Worked, work};
+use super::super::{Demonstrations, Progress, record, validate};
+use super::{Measured, Request, Tables};
+use crate::bench::{
+    Cell, CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, Suite, env_digest,
+    machine, markdown, trust,
+};
+use crate::error::Error;
+use crate::evaluate::{Evaluation, FRESH, Frozen, episodes};
+use crate::learners::frozen_cost::ValidationSettings;
+use crate::learners::gcl_lqg::GclLqgSettings;
+use crate::run::{RunConfig, RunFolder, files};
+
+/// The tables of a suite.
+pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Error> {
+    let whole = Suite::named(&request.suite)?;
+    let folder = request.folder();
+    let asked = whole
+        .clone()
+        .restricted(&request.envs, &request.methods, &request.seeds)?;
+    if !request.show {
+        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        run_cells(&asked, &folder, request, progress)?;
+    }
+    let results = whole
+        .cells()?
+        .into_iter()
+        .map(|cell| Ok((cell.clone(), CellResult::current(&whole, &cell, &folder)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let there: Vec<CellResult> = results.iter().filter_map(|(_, r)| r.clone()).collect();
+    let trusted = trust(&there);
+    let markdown = markdown(&whole, &results) + &trusted.markdown();
+    if !request.show {
+        files::write_atomic(&folder.join("README.md"), markdown.as_bytes())?;
+        if let Some(picture) = trusted.picture() {
+            files::write_atomic(&folder.join("trust.svg"), picture.as_bytes())?;
+        }
+    }
+    Ok(Tables {
+        measured: Measured::Cells(there),
+        markdown,
+    })
+}
+
+fn run_cells(
+    suite: &Suite,
+    folder: &Path,
+    request: &Request,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let mut cells = Vec::new();
+    for cell in suite.cells()? {
+        let wanted = match CellResult::current(suite, &cell, folder)? {
+            None => true,
+            Some(result) => result.is_incomplete(suite, &cell)?,
+        };
+        if wanted {
+            cells.push(cell);
+        }
+    }
+    let workers = (costate_demos::default_workers() / request.jobs).max(1);
+    let most = suite.groups().map(|(count, _)| count).max().unwrap_or(0);
+    let envs: BTreeSet<&str> = cells.iter().map(|c| c.env).collect();
+    for env in envs {
+        demonstrate(env, most, &request.work, progress)?;
+    }
+    progress.remark(&format!("{} cells to run", cells.len()));
+    let done = Mutex::new(0);
+    let began = Instant::now();
+    request.each(&cells, progress, |cell| {
+        let found = run_cell(suite, cell, &request.work, workers, progress.interrupt())?;
+        let Some(result) = found else {
+            return Ok(());
+        };
+        result.write(&cell.file(folder))?;
+        if let Ok(mut done) = done.lock() {
+            *done += 1;
+            progress.remark(&format!(
+                "{done} of {} in {:.0} s: {} score {:.3}, learned in {:.0} s",
+                cells.len(),
+                began.elapsed().as_secs_f64(),
+                cell.name(),
+                result.normalized_score,
+                result.seconds
+            ));
+        }
+        Ok(())
+    })
+}
+
+/// Where the demonstrations of an environment lie.
+pub fn demonstrations_folder(work: &Path, env: &str) -> PathBuf {
+    work.join("demonstrations").join(env)
+}
+
+/// Records what all cells of an environment learn from: the first episodes of its best expert, seed 0.
+pub fn demonstrate(
+    env: &str,
+    count: usize,
+    work: &Path,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let folder = demonstrations_folder(work, env);
+    if folder.join("meta.json").exists() {
+        let there = Demonstrations::open(&folder)?;
+        let shipped = EnvConfig::named(env)?.factory()?;
+        let same = there.dataset.meta().env == *shipped.config();
+        if same && there.dataset.episodes().len() >= count {
+            return Ok(());
+        }
+        fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
+    }
+    progress.remark(&format!("recording {count} demonstrations of {env}"));
+    let workers = costate_demos::default_workers();
+    let request = record::Request::new(env, &folder, count, 0, workers);
+    match record::record(&request, progress)?.missing {
+        0 => Ok(()),
+        _ => Err(Error::Failure("interrupted while recording".into())),
+    }
+}
+
+/// Mean true return, in the episodes of the evaluation, of the expert that gave the demonstrations. Their own
+/// mean would make the luck of 25 starts part of every score. Measured once, kept beside them.
+fn expert_return(env: &str, work: &Path, protocol: Protocol) -> Result<f64, Error> {
+    let file = demonstrations_folder(work, env).join("expert_return.json");
+    let read = || -> Option<f64> { serde_json::from_slice(&fs::read(&file).ok()?).ok() };
+    if let Some(mean) = read() {
+        return Ok(mean);
+    }
+    let factory = EnvConfig::named(env)?.factory()?;
+    let expert = ExpertDesign::new(&factory, None, None)?;
+    let plan = Plan {
+        episodes: protocol.episodes,
+        seed: protocol.seed,
+        workers: costate_demos::default_workers(),
+    };
+    let start = |i| episodes::start(protocol.seed, i);
+    let mean = costate_demos::expert_return(&factory, &expert, plan, start)?.mean;
+    let text = serde_json::to_vec(&mean).map_err(|e| Error::Failure(e.to_string()))?;
+    files::write_atomic(&file, &text)?;
+    Ok(mean)
+}
+
+/// Trains (or goes on), validates and evaluates, in silence; `None` if interrupted.
+pub fn run_cell(
+    suite: &Suite,
+    cell: &Cell,
+    work_folder: &Path,
+    workers: usize,
+    interrupt: &AtomicBool,
+) -> Result<Option<CellResult>, Error> {
+    let demos = demonstrations_folder(work_folder, cell.env);
+    let demonstrations = Demonstrations::open(&demos)?;
+    let run = run_of(cell, &demos, &demonstrations, work_folder)?;
+    let worked = work(&run, Some(&demonstrations), workers, interrupt)?;
+    if !worked.finished {
+        return Ok(None);
+    }
+    let settings = suite.validation(cell)?;
+    let mut validation = None;
+    if let Some(settings) = settings {
+        let request = validate::Request::of(&run, &demonstrations, &settings, workers);
+        let Some(frozen) = validate::validate(&request, interrupt)? else {
+            return Ok(None);
+        };
+        validation = Some((settings, frozen));
+    }
+    let protocol = Protocol::published(workers);
+    // Seconds, which are not worth losing the cell for: nothing stops them.
+    let never = AtomicBool::new(false);
+    let evaluation = evaluate_run(&run, &demonstrations, protocol, &never)?;
+    let scale = Scale {
+        one: expert_return(cell.env, work_folder, protocol)?,
+        zero: evaluation.random_return,
+    };
+    let algo = worked.run.config().algo.clone();
+    let own = evaluation.rows.iter().rfind(|r| r.policy == algo.name());
+    let cost = evaluation.cost.as_ref();
+    Ok(Some(CellResult {
+        format: CellResult::FORMAT,
+        env: cell.env.into(),
+        env_digest: env_digest(cell.env)?,
+        method: cell.method.name.clone(),
+        algo: algo.name().into(),
+        demonstrations: cell.demonstrations,
+        seed: cell.seed,
+        normalized_score: scale.score(evaluation.policy_return.mean),
+        mean_return: evaluation.policy_return.mean,
+        demonstrations_return: evaluation.expert_return,
+        expert_return: scale.one,
+        random_return: scale.zero,
+        seconds: worked.done.seconds,
+        steps: worked.done.env_steps,
+        to_95: expert_level(&worked, &evaluation, scale)?,
+        solved: own.and_then(|r| r.success_rate),
+        controllers: controllers(&run, &demonstrations, scale.zero)?,
+        fresh: validation.and_then(|v| fresh(v, &evaluation, scale)),
+        spearman: cost.and_then(|c| c.spearman),
+        epic: cost.and_then(|c| c.epic),
+        metrics: cost.map(CostMetrics::of),
+        workers,
+        machine: machine(),
+        costate_version: env!("CARGO_PKG_VERSION").into(),
+        settings: algo,
+    }))
+}
+
+/// The run of a cell: the one that is there, or a new one in place of one with other settings.
+fn run_of(
+    cell: &Cell,
+    demos: &Path,
+    demonstrations: &Demonstrations,
+    work: &Path,
+) -> Result<RunFolder, Error> {
+    let path = work.join("runs").join(cell.name());
+    let algo = cell.algo()?;
+    if let Ok(old) = RunConfig::read(&path)
+        && old.algo == algo
+        && old.env == demonstrations.dataset.meta().env
+    {
+        return RunFolder::open(&path);
+    }
+    if path.exists() {
+        fs::remove_dir_all(&path).map_err(Error::io(&path))?;
+    }
+    let imitation = Imitation {
+        demos,
+        count: Some(cell.demonstrations),
+        algo,
+        folder: &path,
+        seed: cell.seed,
+        checkpoint_every: Some(20),
+    };
+    imitation.create(demonstrations)
+}
+
+/// Mean returns that are scores of 1 and 0.
+#[derive(Clone, Copy)]
+struct Scale {
+    one: f64,
+    zero: f64,
+}
+
+impl Scale {
+    fn score(self, mean_return: f64) -> f64 {
+        (mean_return - self.zero) / (self.one - self.zero)
+    }
+}
+
+/// When the rollouts of a training first reached a score of 0.95.
+fn expert_level(
+    worked: &Worked,
+    evaluation: &Evaluation,
+    scale: Scale,
+) -> Result<Option<Milestone>, Error> {
+    let reached = |mean_return| scale.score(mean_return) >= 0.95;
+    // Cloning acts only once it is done.
+    if worked.done.env_steps == 0 {
+        let seconds = worked.done.seconds;
+        let done = Milestone { steps: 0, seconds };
+        return Ok(reached(evaluation.policy_return.mean).then_some(done));
+    }
+    let metrics = worked.run.metrics()?;
+    Ok(metrics.iter().find_map(|line| {
+        let get = |name: &str| line.get(name).and_then(serde_json::Value::as_f64);
+        reached(get("true_return")?).then_some(Milestone {
+            steps: get("env_steps")? as u64,
+            seconds: get("seconds")?,
+        })
+    }))
+}
+
+/// What the kept one of the fresh policies came to in the episodes of the evaluation.
+fn fresh(
+    (settings, frozen): (ValidationSettings, Frozen),
+    evaluation: &Evaluation,
+    scale: Scale,
+) -> Option<FreshResult> {
+    let row = evaluation.rows.iter().find(|r| r.policy == FRESH)?;
+    Some(FreshResult {
+        settings,
+        normalized_score: scale.score(row.mean_return),
+        mean_return: row.mean_return,
+        relative_return: (row.mean_return - scale.one) / scale.one.abs().max(1e-9),
+        delta: frozen.best().delta,
+        verdict: frozen.verdict,
+        seconds: frozen.seconds,
+        steps: frozen.steps,
+    })
+}
+
+/// What the controllers of a run came to in its last rollouts; `None` for a run without any.
+fn controllers(
+    run: &RunFolder,
+    demonstrations: &Demonstrations,
+    random_return: f64,
+) -> Result<Option<ControllersResult>, Error> {
+    let Some(settings) = run.config().algo.settings::<GclLqgSettings>() else {
+        return Ok(None);
+    };
+    let metrics = run.metrics()?;
+    let get = |name: &str| metrics.last()?.get(name)?.as_f64();
+    let Some(mean_return) = get("true_return") else {
+        return Ok(None);
+    };
+    let returns: Vec<f64> = (demonstrations.dataset.episodes().iter())
+        .take(settings.conditions)
+        .map(|e| e.true_return())
+        .collect();
+    let demonstrated_return = returns.iter().sum::<f64>() / returns.len() as f64;
+    Ok(Some(ControllersResult {
+        normalized_score: (mean_return - random_return) / (demonstrated_return - random_return),
+        mean_return,
+        demonstrated_return,
+        solved: get("solved"),
+    }))
+}

@@ -1,0 +1,127 @@
+//! The published tables: what is missing is measured, what is there is shown.
+
+mod cells;
+mod rows;
+mod speed;
+
+use std::path::{Path, PathBuf};
+
+use costate_envs::rollout::RolloutPool;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Progress;
+use crate::bench::{
+    CellResult, DensityFigures, DensitySuite, ExactFigures, ExactSuite, MeasuredRow, RowSuite,
+    Speed,
+};
+use crate::error::Error;
+
+/// Which benchmark, and how much of it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its name.
+    pub suite: String,
+    /// Environments, processes or densities; all without any.
+    pub envs: Vec<String>,
+    /// Methods; all without any.
+    pub methods: Vec<String>,
+    /// Seeds; all without any.
+    pub seeds: Vec<u64>,
+    /// Folder of results; `benches/SUITE` by default.
+    pub output: Option<PathBuf>,
+    /// Folder of demonstrations and runs, kept to go on from.
+    pub work: PathBuf,
+    /// Cells or rows at a time, each on an equal share of the cores.
+    pub jobs: usize,
+    /// Whether what is there is shown and nothing measured.
+    pub show: bool,
+    /// Turns behind every median of `speed`.
+    pub turns: Option<usize>,
+}
+
+impl Request {
+    fn folder(&self) -> PathBuf {
+        match &self.output {
+            Some(folder) => folder.clone(),
+            None => Path::new("benches").join(&self.suite),
+        }
+    }
+
+    /// Does all of `todo`, so many at a time, until told to stop; whatever was done is kept.
+    fn each<K: Sync>(
+        &self,
+        todo: &[K],
+        progress: &dyn Progress,
+        one: impl Fn(&K) -> Result<(), Error> + Sync,
+    ) -> Result<(), Error> {
+        let job = |_: &mut (), i: usize| match progress.interrupted() {
+            true => Ok(()),
+            false => one(&todo[i]),
+        };
+        let results = RolloutPool::new(self.jobs).map(todo.len(), || (), job);
+        results.into_iter().collect::<Result<Vec<()>, Error>>()?;
+        match progress.interrupted() {
+            false => Ok(()),
+            true => Err(Error::Failure(format!(
+                "interrupted; `costate bench {}` goes on where it stopped",
+                self.suite
+            ))),
+        }
+    }
+}
+
+/// Measured of a benchmark.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Measured {
+    /// Trainings with their evaluations.
+    Cells(Vec<CellResult>),
+    /// Sampled learners held against exact ones.
+    Exact(Vec<MeasuredRow<ExactFigures>>),
+    /// Energies over vectors held against known densities.
+    Densities(Vec<MeasuredRow<DensityFigures>>),
+    /// Speed as measured now.
+    Speed(Box<Speed>),
+    /// Speed as measured earlier, by whatever version.
+    EarlierSpeed(Value),
+}
+
+/// A benchmark's results, and its tables as Markdown.
+#[derive(Debug)]
+pub struct Tables {
+    /// The results.
+    pub measured: Measured,
+    /// The tables.
+    pub markdown: String,
+}
+
+/// Measures what is missing in a benchmark, unless it is only shown, and writes its tables.
+///
+/// Errors: an unknown suite, environment, method or seed; an interruption, which keeps what was measured.
+pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error> {
+    let is_speed = request.suite == "speed";
+    let misplaced = [
+        ("--methods", is_speed && !request.methods.is_empty()),
+        ("--jobs", is_speed && request.jobs != 1),
+        ("--turns", !is_speed && request.turns.is_some()),
+    ];
+    if let Some((option, _)) = misplaced.iter().find(|(_, given)| *given) {
+        return Err(Error::Misuse(format!(
+            "{option} has no meaning for `costate bench {}`; leave it out",
+            request.suite
+        )));
+    }
+    match request.suite.as_str() {
+        "speed" => speed::tables(request, progress),
+        ExactSuite::NAME => {
+            let suite = ExactSuite::shipped()?;
+            rows::tables(&suite, request, Measured::Exact, progress)
+        }
+        DensitySuite::NAME => {
+            let suite = DensitySuite::shipped()?;
+            rows::tables(&suite, request, Measured::Densities, progress)
+        }
+        _ => cells::tables(request, progress),
+    }
+}

@@ -1,0 +1,152 @@
+//! Datasets as learners and evaluations need them.
+
+use std::path::{Path, PathBuf};
+
+use costate_base::disk;
+use costate_demos::inspect::unfinished;
+use costate_demos::{Dataset, DatasetReader};
+use costate_envs::{EnvFactory, Trajectory};
+
+use crate::error::Error;
+use crate::lengths::Lengths;
+use crate::memory;
+use crate::run::{DemonstrationsRef, RunFolder};
+
+/// Demonstrations that are learned from.
+#[derive(Debug, Clone, Default)]
+pub struct Shown {
+    /// Their folder.
+    pub folder: PathBuf,
+    /// How many, the first ones; all by default.
+    pub count: Option<usize>,
+}
+
+/// A dataset and the environment that it was recorded in.
+pub struct Demonstrations {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// Its environment.
+    pub factory: EnvFactory,
+}
+
+impl Demonstrations {
+    /// The name of the environment that a dataset was recorded in: its description alone is read.
+    pub fn env_name(path: &Path) -> Result<String, Error> {
+        Ok(DatasetReader::open(path)?.meta().env.name.clone())
+    }
+
+    /// Opens and checks a dataset.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let reader = DatasetReader::open(path)?;
+        if let Some(text) = memory::announcement(reader.meta(), memory::available_mib()) {
+            tracing::warn!("{}: {text}", path.display());
+        }
+        let meta = reader.meta();
+        let count = meta.episodes.len();
+        if let Some(text) = unfinished(path, meta.status, count, meta.planned_episodes) {
+            tracing::warn!("{}: {text}", path.display());
+        }
+        let dataset = Dataset::read(reader)?;
+        let factory = dataset.meta().env.factory().map_err(|e| {
+            Error::Failure(format!(
+                "{}: the environment in its meta.json: {e}",
+                path.display()
+            ))
+        })?;
+        dataset.check_env(factory.spec())?;
+        tracing::debug!("{}: {} episodes", path.display(), dataset.episodes().len());
+        Ok(Self { dataset, factory })
+    }
+
+    /// The first `count` trajectories, which is all that a learner may see, and the seeds of their starts.
+    pub fn first(&self, count: usize) -> (Vec<Trajectory>, Vec<u64>) {
+        let episodes = self.dataset.episodes().iter().take(count);
+        episodes.map(|e| (e.trajectory.clone(), e.seed)).unzip()
+    }
+
+    /// A digest of the data files: equal data, equal fingerprint.
+    pub fn fingerprint(&self) -> String {
+        let digests = self
+            .dataset
+            .meta()
+            .episodes
+            .iter()
+            .map(|e| e.sha256.as_str());
+        disk::sha256(digests.collect::<String>().as_bytes())
+    }
+
+    /// How a run refers to the first `count` of them, which lie at `path`; to all by default.
+    pub(super) fn reference(
+        &self,
+        path: &Path,
+        count: Option<usize>,
+    ) -> Result<DemonstrationsRef, Error> {
+        let meta = self.dataset.meta();
+        let there = self.dataset.episodes().len();
+        if let Some(asked) = count
+            && !(1..=there).contains(&asked)
+        {
+            return Err(Error::Misuse(format!(
+                "--demonstrations is {asked}, expected 1 to {there}, as many as {} holds",
+                path.display()
+            )));
+        }
+        let absolute = std::path::absolute(path).map_err(Error::io(path))?;
+        if absolute.to_str().is_none() {
+            return Err(Error::Misuse(format!(
+                "{}: the path is not UTF-8, and a run's config.json holds text only; rename the folder",
+                path.display()
+            )));
+        }
+        let episodes = count.unwrap_or(meta.episodes.len());
+        let steps = meta.episodes.iter().take(episodes).map(|e| e.total_steps);
+        Ok(DemonstrationsRef {
+            path: absolute,
+            fingerprint: self.fingerprint(),
+            episodes,
+            expert_return: meta.demonstration_return.mean,
+            expert: meta.expert.name.clone(),
+            noise_known: Some(meta.expert.log_density_known),
+            success_rate: meta.success_rate(),
+            lengths: Lengths::of(steps, self.factory.spec().horizon),
+        })
+    }
+}
+
+/// The demonstrations of a run, recognised by their fingerprint; for a run that imitates nobody, any of its world.
+pub fn open_demonstrations(run: &RunFolder, path: &Path) -> Result<Demonstrations, Error> {
+    if !path.exists() {
+        return Err(Error::Misuse(format!(
+            "{}: the demonstrations of this run are not there; say where they are with --demos DIR",
+            path.display()
+        )));
+    }
+    let demonstrations = Demonstrations::open(path)?;
+    let env = &run.config().env;
+    if demonstrations.dataset.meta().env.name != env.name {
+        return Err(Error::Misuse(format!(
+            "{}: demonstrations of {}, but the run was trained on {}",
+            path.display(),
+            demonstrations.dataset.meta().env.name,
+            env.name
+        )));
+    }
+    let Some(own) = &run.config().demonstrations else {
+        return match demonstrations.dataset.meta().env == *env {
+            true => Ok(demonstrations),
+            false => Err(Error::Misuse(format!(
+                "{}: demonstrations of {} with other parameters than the run's; record some with the same --variant and \
+                 --set",
+                path.display(),
+                env.name
+            ))),
+        };
+    };
+    if demonstrations.fingerprint() != own.fingerprint {
+        return Err(Error::Misuse(format!(
+            "{}: not the demonstrations that this run learned from (their checksums differ)",
+            path.display()
+        )));
+    }
+    Ok(demonstrations)
+}

@@ -1,0 +1,57 @@
+//! What the application does, for any front: the command line, tests, a page, another language.
+//!
+//! Every function takes a request, a plain struct, and a [`Progress`], which hears how far the work is and can stop it. What
+//! it gives back is typed and can be serialised. Nothing in here prints, ends the program or handles signals.
+
+pub mod baseline;
+pub mod bench;
+mod demonstrations;
+mod doubts;
+pub mod ebm;
+pub mod evaluate;
+pub mod expert;
+mod fresh;
+mod imported;
+mod progress;
+mod protocol;
+pub mod record;
+pub mod results;
+mod rl;
+pub mod runs;
+pub mod train;
+pub mod transfer;
+pub mod validate;
+mod world;
+
+pub use bench::bench;
+pub use demonstrations::{Demonstrations, open_demonstrations};
+pub use evaluate::evaluate;
+pub use expert::expert;
+pub use progress::Progress;
+pub use record::record;
+pub use runs::{Changes, Existing, Request, Target};
+pub use train::train;
+pub use transfer::transfer;
+pub use validate::validate;
+pub use world::WorldChanges;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serializer;
+
+use crate::run::RunFolder;
+
+/// Serialises a path as text, which is all that JSON holds.
+fn shown<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&path.display())
+}
+
+/// Serialises a run as its folder.
+fn place<S: Serializer>(run: &RunFolder, to: S) -> Result<S::Ok, S::Error> {
+    shown(run.path(), to)
+}
+
+/// The folder that is asked for, or one below `runs/`.
+fn run_folder(asked: Option<&Path>, name: impl FnOnce() -> String) -> PathBuf {
+    asked.map_or_else(|| Path::new("runs").join(name()), Path::to_path_buf)
+}

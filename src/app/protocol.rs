@@ -1,0 +1,173 @@
+//! What is asked of an evaluation, and what it needs, read and checked.
+
+use std::path::{Path, PathBuf};
+
+use costate_envs::rollout::{ActionChoice, RolloutPool};
+
+use super::{Demonstrations, Progress};
+use crate::cost::EnergyModel;
+use crate::error::Error;
+use crate::evaluate::{self, Evaluation, Options, STAGES, Subject, Workers};
+use crate::expression::Formula;
+use crate::policy::{ActionScale, Normalizer, Policy};
+use crate::run::settings::Override;
+
+/// What to evaluate; what is left at its default is the run's own.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// A run's folder; or one of demonstrations, with a policy or a cost.
+    pub place: PathBuf,
+    /// The demonstrations of a run, if they moved or it has none.
+    pub demos: Option<PathBuf>,
+    /// Who acts in place of the run's policy: a file, an expert, `random`, `constant=V,…`, or formulas.
+    pub policy: Option<String>,
+    /// A cost in place of the run's: a file or a formula.
+    pub cost: Option<String>,
+    /// What success is, in place of what the task says: a formula.
+    pub success: Option<String>,
+    /// How.
+    pub protocol: Protocol,
+    /// Whether fresh policies are trained on the frozen cost first.
+    pub reoptimize: bool,
+    /// Variants of the world to train and play in first.
+    pub transfer: Vec<String>,
+    /// Settings of `ppo` that policies in variants are trained with.
+    pub set: Vec<Override>,
+    /// A folder for the results, in place of the run's own; those of demonstrations are kept nowhere without it.
+    pub output: Option<PathBuf>,
+}
+
+/// How policies are played and judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Protocol {
+    /// Episodes of each policy, at least 2.
+    pub episodes: usize,
+    /// Seed of the starts.
+    pub seed: u64,
+    /// How learned policies act.
+    pub choice: ActionChoice,
+    /// Whether scores under noise and in variants are measured too.
+    pub robustness: bool,
+    /// Worker threads.
+    pub workers: usize,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self::published(costate_demos::default_workers())
+    }
+}
+
+impl Protocol {
+    /// The published one, 100 episodes of seed 1000, without robustness.
+    pub fn published(workers: usize) -> Self {
+        Self {
+            episodes: 100,
+            seed: 1000,
+            choice: ActionChoice::Sample,
+            robustness: false,
+            workers,
+        }
+    }
+
+    /// Refuses what tells no spread.
+    pub fn check(&self) -> Result<(), Error> {
+        match self.episodes {
+            0 | 1 => Err(Error::Misuse(format!(
+                "--episodes is {}, expected at least 2",
+                self.episodes
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Workers that stop when the work is to stop.
+    pub(super) fn workers<'a>(&self, progress: &'a dyn Progress) -> Workers<'a> {
+        Workers::new(RolloutPool::new(self.workers), progress.interrupt())
+    }
+
+    /// Evaluates, stage by stage.
+    pub(super) fn evaluate(
+        &self,
+        subject: &Subject,
+        progress: &dyn Progress,
+    ) -> Result<Evaluation, Error> {
+        let options = Options {
+            episodes: self.episodes,
+            seed: self.seed,
+            robustness: self.robustness,
+            workers: self.workers(progress),
+        };
+        progress.begin("evaluation", STAGES);
+        let found = evaluate::evaluate(subject, options, &mut |stage, what| {
+            progress.advance(stage, what);
+        });
+        progress.end();
+        found
+    }
+}
+
+/// What success is, where somebody says.
+pub(super) fn success_formula(
+    text: Option<&str>,
+    demonstrations: &Demonstrations,
+) -> Result<Option<Formula>, Error> {
+    let spec = demonstrations.factory.spec();
+    text.map(|t| Formula::parse(t, spec, false)).transpose()
+}
+
+/// A policy that fits the demonstrations' world.
+pub(super) fn read_policy(file: &Path, demonstrations: &Demonstrations) -> Result<Policy, Error> {
+    let policy = Policy::read(file)?;
+    let learned = policy.learned();
+    fits(
+        "policy",
+        file,
+        learned.env(),
+        learned.scales(),
+        demonstrations,
+    )?;
+    Ok(policy)
+}
+
+/// A cost that fits the demonstrations' world.
+pub(super) fn read_cost(
+    file: &Path,
+    demonstrations: &Demonstrations,
+) -> Result<EnergyModel, Error> {
+    let model = EnergyModel::read(file)?;
+    let scales = (model.normalizer(), model.action_scale());
+    fits("cost", file, model.env(), scales, demonstrations)?;
+    Ok(model)
+}
+
+/// Refuses what belongs to another world, or to other channels of a world of the same name.
+fn fits(
+    what: &str,
+    file: &Path,
+    env: &str,
+    (normalizer, scale): (&Normalizer, &ActionScale),
+    demonstrations: &Demonstrations,
+) -> Result<(), Error> {
+    let spec = demonstrations.factory.spec();
+    let name = &spec.name;
+    if env != name {
+        return Err(Error::Misuse(format!(
+            "{}: a {what} of {env}, but the demonstrations are of {name}; take demonstrations of {env}",
+            file.display()
+        )));
+    }
+    let own = [normalizer.mean.len(), scale.centre.len()];
+    let here = [spec.observation.dim(), spec.action.dim()];
+    if own == here {
+        return Ok(());
+    }
+    Err(Error::Misuse(format!(
+        "{}: a {what} of {} observed values and {} actions, but {name} has {} and {}",
+        file.display(),
+        own[0],
+        own[1],
+        here[0],
+        here[1]
+    )))
+}

@@ -1,0 +1,239 @@
+//! Runs: made, gone on with, worked on.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use costate_envs::EnvConfig;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Demonstrations, Progress};
+use crate::audit;
+use crate::diagnose::remark_on_ess;
+use crate::error::Error;
+use crate::learners::Setup;
+use crate::run::change::changed;
+use crate::run::settings::Override;
+use crate::run::train::{Outcome, train};
+use crate::run::{self, Algo, RunConfig, RunFolder, config};
+
+/// Iterations between checkpoints where nobody says.
+const CHECKPOINT_EVERY: usize = 10;
+
+/// What to train: a run that learns from an `S`.
+#[derive(Debug, Clone)]
+pub struct Request<S> {
+    /// A new run, or one that goes on.
+    pub target: Target<S>,
+    /// Its settings.
+    pub changes: Changes,
+    /// Worker threads.
+    pub workers: usize,
+}
+
+/// A new run, or one that goes on.
+#[derive(Debug, Clone)]
+pub enum Target<S> {
+    /// A new run.
+    New {
+        /// What it learns from.
+        source: S,
+        /// Its folder; one below `runs/` by default.
+        folder: Option<PathBuf>,
+        /// Seed of every random stream.
+        seed: u64,
+    },
+    /// A run that goes on from its last checkpoint.
+    Existing(Existing),
+}
+
+/// A run that goes on.
+#[derive(Debug, Clone, Default)]
+pub struct Existing {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Where its demonstrations are, if it has any; where they were by default.
+    pub demos: Option<PathBuf>,
+    /// Its algorithm, if the caller says which.
+    pub algo: Option<String>,
+    /// Its seed, if the caller says which.
+    pub seed: Option<u64>,
+}
+
+/// Settings that differ: from the defaults in a new run, from its own in one that goes on.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// A JSON file of settings.
+    pub file: Option<PathBuf>,
+    /// Single settings, which come after those of the file.
+    pub set: Vec<Override>,
+    /// Iterations between checkpoints; 10 in a new run.
+    pub checkpoint_every: Option<usize>,
+}
+
+impl Changes {
+    /// Refuses what no run can do.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self.checkpoint_every {
+            Some(0) => Err(Error::Misuse(
+                "--checkpoint-every is 0, expected at least 1".into(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The configuration of a new run.
+    pub(super) fn config(&self, env: EnvConfig, algo: Algo, seed: u64) -> RunConfig {
+        RunConfig {
+            format: config::FORMAT,
+            costate_version: env!("CARGO_PKG_VERSION").into(),
+            env,
+            demonstrations: None,
+            cost: None,
+            algo,
+            seed,
+            checkpoint_every: self.checkpoint_every.unwrap_or(CHECKPOINT_EVERY),
+            changes: Vec::new(),
+        }
+    }
+
+    /// A run that goes on with them, written down in its `config.json`.
+    pub(super) fn of(&self, run: RunFolder) -> Result<RunFolder, Error> {
+        let own = run.config();
+        let file = self.file.as_deref();
+        let (algo, changes) = changed(own, run.iterations_done()?, file, &self.set)?;
+        let mut config = own.clone();
+        config.algo = algo;
+        config.changes.extend(changes);
+        config.checkpoint_every = self.checkpoint_every.unwrap_or(config.checkpoint_every);
+        match config == *own {
+            true => Ok(run),
+            false => run.reconfigured(config),
+        }
+    }
+}
+
+/// What an imitating run is made from, its settings known.
+pub struct Imitation<'a> {
+    /// Where the demonstrations are.
+    pub demos: &'a Path,
+    /// How many of them to learn from, the first ones; all by default.
+    pub count: Option<usize>,
+    /// Algorithm with its settings.
+    pub algo: Algo,
+    /// Run folder to create.
+    pub folder: &'a Path,
+    /// Seed.
+    pub seed: u64,
+    /// Iterations between checkpoints.
+    pub checkpoint_every: Option<usize>,
+}
+
+impl Imitation<'_> {
+    /// Creates the folder of the run.
+    pub fn create(self, demonstrations: &Demonstrations) -> Result<RunFolder, Error> {
+        let changes = Changes {
+            checkpoint_every: self.checkpoint_every,
+            ..Changes::default()
+        };
+        let env = demonstrations.dataset.meta().env.clone();
+        let config = RunConfig {
+            demonstrations: Some(demonstrations.reference(self.demos, self.count)?),
+            ..changes.config(env, self.algo, self.seed)
+        };
+        RunFolder::create(self.folder, config)
+    }
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Serialize)]
+pub struct Worked {
+    /// The run, serialised as its folder; nobody else may work on it until it is dropped.
+    #[serde(serialize_with = "super::place")]
+    pub run: RunFolder,
+    /// Environment.
+    pub env: String,
+    /// Seed.
+    pub seed: u64,
+    /// Whether everything is done; otherwise it was interrupted and can go on.
+    pub finished: bool,
+    /// Iterations, steps, seconds of learning.
+    #[serde(flatten)]
+    pub done: run::Progress,
+}
+
+/// Trains from the last checkpoint, or the start.
+///
+/// `demonstrations` are the run's own, where it has any. Errors: a run that another process works on, a divergence.
+pub fn work(
+    run: &RunFolder,
+    demonstrations: Option<&Demonstrations>,
+    workers: usize,
+    progress: &dyn Progress,
+) -> Result<Worked, Error> {
+    tch::set_num_threads(1);
+    run.lock()?;
+    let config = run.config();
+    let factory = config.env.factory()?;
+    let imitated = config.demonstrations.as_ref();
+    let count = imitated.map_or(0, |d| d.episodes);
+    let (trajectories, starts) = demonstrations.map(|d| d.first(count)).unwrap_or_default();
+    let (sealer, auditor) = audit::pair();
+    let setup = Setup {
+        sealer: &sealer,
+        factory: &factory,
+        demonstrations: &trajectories,
+        starts: &starts,
+        expert: imitated.map_or("", |d| d.expert.as_str()),
+        seed: config.seed,
+        workers,
+    };
+    let began = Instant::now();
+    let cost = config.cost.as_ref();
+    let cost = cost.map(|c| c.load(&config.env, run.path())).transpose()?;
+    let mut learner = config.algo.learner(&setup, cost)?;
+    // What a learner does before its first iteration, such as cloning, is learning, too.
+    let mut from = run::Progress {
+        seconds: began.elapsed().as_secs_f64(),
+        ..run::Progress::default()
+    };
+    if let Some((state, done)) = run.latest_checkpoint()? {
+        learner.load(&state)?;
+        run.rewind_metrics(done.iterations)?;
+        from = done;
+    }
+    progress.begin(config.algo.name(), learner.iterations());
+    let mut warned = false;
+    let interrupt = progress.interrupt();
+    let outcome = train(
+        run,
+        learner.as_mut(),
+        &auditor,
+        from,
+        interrupt,
+        &mut |line| {
+            progress.metrics(line);
+            let iteration = line.get("iteration").and_then(Value::as_u64).unwrap_or(0);
+            let ess = line.get("ess").and_then(Value::as_f64);
+            if let Some(ess) = ess
+                && !warned
+                && let Some(remark) = remark_on_ess(config, iteration as usize, ess)
+            {
+                tracing::warn!("{remark}");
+                warned = true;
+            }
+        },
+    )?;
+    progress.end();
+    let (finished, done) = match outcome {
+        Outcome::Finished(done) => (true, done),
+        Outcome::Interrupted(done) => (false, done),
+    };
+    Ok(Worked {
+        run: run.clone(),
+        env: config.env.name.clone(),
+        seed: config.seed,
+        finished,
+        done,
+    })
+}

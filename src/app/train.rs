@@ -1,0 +1,199 @@
+//! Policies, and costs, from demonstrations; policies for costs that are given.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+pub use super::demonstrations::Shown;
+pub use super::rl::GivenCosts;
+use super::runs::{Changes, Existing, Imitation, Request, Target, Worked, work};
+use super::{Demonstrations, Progress, rl, run_folder, validate};
+use crate::diagnose::{Finding, diagnose, remark_on_lengths};
+use crate::error::Error;
+use crate::evaluate::Frozen;
+use crate::learners::Algorithm;
+use crate::learners::rl::{EXPERT, RlSettings};
+use crate::run::{RunFolder, settings};
+
+/// What a new run learns from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Demonstrations, by the algorithm of this name.
+    Demonstrations(String, Shown),
+    /// Costs that `rl` minimises.
+    Costs(GivenCosts),
+}
+
+impl Request<Source> {
+    /// A new run in `folder` that imitates all demonstrations in `demos`, with the defaults of the algorithm.
+    pub fn imitation(algo: &str, demos: &Path, folder: &Path) -> Self {
+        let demos = Shown {
+            folder: demos.into(),
+            count: None,
+        };
+        Self {
+            target: Target::New {
+                source: Source::Demonstrations(algo.into(), demos),
+                folder: Some(folder.into()),
+                seed: 0,
+            },
+            changes: Changes::default(),
+            workers: costate_demos::default_workers(),
+        }
+    }
+}
+
+/// What came of a training.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trained {
+    /// How far it came.
+    #[serde(flatten)]
+    pub worked: Worked,
+    /// Name of the algorithm.
+    pub algo: String,
+    /// What may keep the run from succeeding, once it has learned.
+    pub findings: Vec<Finding>,
+    /// Fresh policies on its frozen cost, where that is part of the training.
+    pub frozen: Option<Frozen>,
+    /// Whether all iterations are done, if not the validation.
+    #[serde(skip)]
+    pub learned: bool,
+}
+
+/// Trains, and validates the cost where that is part of the training.
+///
+/// Errors: settings, demonstrations or costs that do not fit; a divergence. An interruption is none.
+pub fn train(request: &Request<Source>, progress: &dyn Progress) -> Result<Trained, Error> {
+    let changes = &request.changes;
+    changes.check()?;
+    let (run, demonstrations) = match &request.target {
+        Target::Existing(existing) => reopen(existing, changes)?,
+        Target::New {
+            source,
+            folder,
+            seed,
+        } => match source {
+            Source::Demonstrations(algo, demos) => {
+                imitate(algo, demos, folder.as_deref(), *seed, changes)?
+            }
+            Source::Costs(given) => rl::create(given, folder.as_deref(), *seed, changes)?,
+        },
+    };
+    if let Some(remark) = remark_on_lengths(run.config()) {
+        progress.remark(&remark);
+    }
+    let demonstrations = demonstrations.as_ref();
+    let mut worked = work(&run, demonstrations, request.workers, progress)?;
+    let learned = worked.finished;
+    let findings = match learned {
+        true => findings(&run)?,
+        false => Vec::new(),
+    };
+    let mut frozen = None;
+    if let Some(settings) = validate::of_training(run.config())
+        && let Some(demonstrations) = demonstrations
+        && learned
+    {
+        let request = validate::Request::of(&run, demonstrations, settings, request.workers);
+        frozen = validate::validate(&request, progress)?;
+        worked.finished = frozen.is_some() || settings.plan().is_empty();
+    }
+    Ok(Trained {
+        worked,
+        algo: run.config().algo.name().into(),
+        findings,
+        frozen,
+        learned,
+    })
+}
+
+/// What there is to find about a run.
+///
+/// Errors: a run without iterations.
+pub fn findings(run: &RunFolder) -> Result<Vec<Finding>, Error> {
+    let metrics = run.metrics()?;
+    if metrics.is_empty() {
+        return Err(Error::Failure(format!(
+            "{}: the run has no iterations yet; train it first",
+            run.path().display()
+        )));
+    }
+    Ok(diagnose(run.config(), &metrics))
+}
+
+fn imitate(
+    algo: &str,
+    demos: &Shown,
+    folder: Option<&Path>,
+    seed: u64,
+    changes: &Changes,
+) -> Result<(RunFolder, Option<Demonstrations>), Error> {
+    let refused = match algo {
+        EXPERT => {
+            "--algo ppo learns from the true cost, not from demonstrations; use `costate expert ENV`"
+        }
+        RlSettings::NAME => {
+            "--algo rl minimises a cost that is given: --cost RUN:1.0,RUN:0.5 adds up learned ones"
+        }
+        _ => "",
+    };
+    if !refused.is_empty() {
+        return Err(Error::Misuse(refused.into()));
+    }
+    // Settings first: a misspelt name should not wait for a large dataset.
+    let (file, set) = (changes.file.as_deref(), &changes.set);
+    let env = Demonstrations::env_name(&demos.folder).or_else(|e| {
+        settings::check(algo, file, set)?;
+        Err(e)
+    })?;
+    let algo = settings::resolve(algo, &env, file, set)?;
+    let demonstrations = Demonstrations::open(&demos.folder)?;
+    let imitation = Imitation {
+        demos: &demos.folder,
+        count: demos.count,
+        folder: &run_folder(folder, || format!("{env}-{}-{seed}", algo.name())),
+        algo,
+        seed,
+        checkpoint_every: changes.checkpoint_every,
+    };
+    let run = imitation.create(&demonstrations)?;
+    Ok((run, Some(demonstrations)))
+}
+
+fn reopen(
+    existing: &Existing,
+    changes: &Changes,
+) -> Result<(RunFolder, Option<Demonstrations>), Error> {
+    let folder = &existing.folder;
+    let run = RunFolder::resume(folder)?;
+    let own = run.config();
+    if existing
+        .algo
+        .as_deref()
+        .is_some_and(|a| a != own.algo.name())
+        || existing.seed.is_some_and(|s| s != own.seed)
+    {
+        return Err(Error::Misuse(format!(
+            "{} was started with --algo {} --seed {}; a resumed run keeps them",
+            folder.display(),
+            own.algo.name(),
+            own.seed
+        )));
+    }
+    let Some(imitated) = &own.demonstrations else {
+        return match own.cost {
+            Some(_) => Ok((changes.of(run)?, None)),
+            None => Err(own.no_demonstrations()),
+        };
+    };
+    let demos = existing.demos.as_deref().unwrap_or(&imitated.path);
+    let demonstrations = Demonstrations::open(demos)?;
+    if demonstrations.fingerprint() != imitated.fingerprint {
+        return Err(Error::Failure(format!(
+            "{}: not the demonstrations that {} was started with; name their folder, or start a new run",
+            demos.display(),
+            folder.display()
+        )));
+    }
+    Ok((changes.of(run)?, Some(demonstrations)))
+}

@@ -1,0 +1,296 @@
+//! The validation of a cost: fresh policies, trained on it alone.
+
+use std::path::{Path, PathBuf};
+
+use costate_base::disk;
+use costate_envs::rollout::RolloutPool;
+use serde_json::{Map, Value, json};
+
+use super::fresh::{OnFrozenCost, Place, Title};
+use super::results::Results;
+use super::{Demonstrations, Progress};
+use crate::audit::Sealer;
+use crate::cost::EnergyModel;
+use crate::error::Error;
+use crate::evaluate::Frozen;
+use crate::evaluate::controller::Controller;
+use crate::evaluate::frozen::Against;
+use crate::improve::Improvement;
+use crate::learners::Algorithm;
+use crate::learners::Setup;
+use crate::learners::adversarial::AdversarialSettings;
+use crate::learners::frozen_cost::{FrozenCostSettings, ValidationSettings};
+use crate::learners::ibc::IbcSettings;
+use crate::run::{RunConfig, RunFolder, files, weights};
+use crate::shell;
+
+/// What `validation.json` holds.
+const FILE: &str = "validation.json";
+/// The kept policy.
+pub const FRESH_POLICY: &str = "fresh_policy.safetensors";
+/// Episodes of random actions that δ is scaled by.
+const RANDOM_EPISODES: usize = 32;
+/// Where a kept result says of which weights it is; those of earlier versions do not.
+pub(super) const OF: &str = "of";
+/// Where the validation keeps the checksum of the kept policy.
+const KEPT: &str = "fresh_policy_sha256";
+
+/// The validation of a run's present cost, if it has been made.
+pub fn read(results: Results) -> Result<Option<Frozen>, Error> {
+    let Some((mut value, current)) = stored(results)? else {
+        return Ok(None);
+    };
+    if !current {
+        tracing::warn!(
+            "{}: of other weights than the run has now; `costate evaluate --reoptimize {}` makes it again",
+            results.found(FILE).display(),
+            shell::path(results.run().path())
+        );
+        return Ok(None);
+    }
+    serde_json::from_value(value["frozen"].take())
+        .map(Some)
+        .map_err(|e| Error::Failure(format!("{}: {e}", results.found(FILE).display())))
+}
+
+/// What [`FILE`] holds, and whether it is of the run's present weights.
+fn stored(results: Results) -> Result<Option<(Value, bool)>, Error> {
+    let Some(value) = results.read_json(FILE)? else {
+        return Ok(None);
+    };
+    let current = match value.get(OF) {
+        Some(of) => *of == learned(results.run())?,
+        None => true,
+    };
+    Ok(Some((value, current)))
+}
+
+/// The kept fresh policy of a run's present cost.
+///
+/// Errors: one that is not the one which the validation kept.
+pub fn fresh_policy(results: Results) -> Result<Option<PathBuf>, Error> {
+    let file = results.found(FRESH_POLICY);
+    let Some((stored, true)) = stored(results)?.filter(|_| file.exists()) else {
+        return Ok(None);
+    };
+    match stored[KEPT].as_str() {
+        Some(kept) if kept != weights::digest(&file)? => Err(Error::Failure(format!(
+            "{}: its SHA-256 is not the one in {FILE}: it was damaged or is another run's; \
+             `costate evaluate --reoptimize {}` writes it again",
+            file.display(),
+            shell::path(results.run().path())
+        ))),
+        _ => Ok(Some(file)),
+    }
+}
+
+/// Digests of the weights that a run has learned, by file.
+pub(super) fn learned(run: &RunFolder) -> Result<Value, Error> {
+    let mut found = Map::new();
+    for name in [weights::POLICY, weights::COST] {
+        if let Some(file) = run.weights(name)? {
+            found.insert(name.into(), weights::digest(&file)?.into());
+        }
+    }
+    Ok(found.into())
+}
+
+/// What to validate.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The run, and where its results go.
+    pub results: Results<'a>,
+    /// Its demonstrations.
+    pub demonstrations: &'a Demonstrations,
+    /// How many fresh policies, and how they are trained.
+    pub settings: &'a ValidationSettings,
+    /// Worker threads.
+    pub workers: usize,
+}
+
+impl<'a> Request<'a> {
+    /// With results in the run's own folder.
+    pub fn of(
+        run: &'a RunFolder,
+        demonstrations: &'a Demonstrations,
+        settings: &'a ValidationSettings,
+        workers: usize,
+    ) -> Self {
+        Self {
+            results: Results::of(run),
+            demonstrations,
+            settings,
+            workers,
+        }
+    }
+}
+
+/// How a cost is validated as a part of its training, where it is.
+pub fn of_training(config: &RunConfig) -> Option<&ValidationSettings> {
+    config.algo.validation()
+}
+
+/// Trains fresh policies on the frozen cost of a run, those that are not there yet, and keeps the best; `None` if
+/// interrupted, or if none are asked for.
+///
+/// Errors: a run without a cost, settings that do not fit it, a divergence.
+pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Frozen>, Error> {
+    let Request {
+        results,
+        demonstrations,
+        settings,
+        workers,
+    } = *request;
+    let run = results.run();
+    let shared = trained_with(run, settings)?;
+    if settings.plan().is_empty() {
+        return Ok(None);
+    }
+    results.lock()?;
+    let policy = run.policy()?;
+    let cost = cost_file(run)?;
+    let pool = RolloutPool::new(workers);
+    let factory = &demonstrations.factory;
+    let random = Controller::Random.play(factory, pool, RANDOM_EPISODES, 0)?;
+    let imitated = run.config().imitated()?;
+    let (trajectories, starts) = demonstrations.first(imitated.episodes);
+    tch::set_num_threads(1);
+    let places = places(&results.file("validation"), settings, shared);
+    let title = Title {
+        name: "validation",
+        message: "fresh policies on the frozen cost",
+        step_size: "validation.learning_rate",
+    };
+    let fresh = OnFrozenCost {
+        file: &cost,
+        cost: &|| Ok(EnergyModel::read(&cost)?),
+        policy: &policy,
+        against: Against {
+            setup: Setup {
+                sealer: Sealer::unwatched(),
+                factory,
+                demonstrations: &trajectories,
+                starts: &starts,
+                expert: "",
+                seed: run.config().seed,
+                workers: 1,
+            },
+            reference: &trajectories,
+            expert_return: demonstrations.dataset.meta().demonstration_return.mean,
+            random: &random,
+            entropy_weight: shared.entropy_weight,
+        },
+    };
+    let frozen = fresh.train(&places, pool, title, progress)?;
+    if let Some(frozen) = &frozen {
+        keep(results, frozen, &places[frozen.kept].policy())?;
+    }
+    Ok(frozen)
+}
+
+/// What the learner of a run with a cost had that its fresh policies share.
+fn trained_with<'a>(
+    run: &'a RunFolder,
+    settings: &ValidationSettings,
+) -> Result<&'a AdversarialSettings, Error> {
+    let Some(shared) = run.config().algo.adversarial() else {
+        let why = match run.config().algo.name() {
+            IbcSettings::NAME => "the energy of ibc is a policy's, not a cost of the task",
+            _ => "it learns no cost",
+        };
+        return Err(Error::Misuse(format!(
+            "{}: {}: {why}, there is nothing to optimise a fresh policy on",
+            run.path().display(),
+            run.config().algo.name()
+        )));
+    };
+    if shared.generator.improvement == Improvement::Sac
+        && settings.discounts.iter().any(|&d| d >= 1.0)
+    {
+        return Err(Error::Misuse(
+            "validation.discounts holds 1, but this run's policies are improved by SAC, which needs discounts \
+             below 1"
+                .into(),
+        ));
+    }
+    Ok(shared)
+}
+
+/// The file of a run's cost, there or not.
+pub(super) fn cost_file(run: &RunFolder) -> Result<PathBuf, Error> {
+    let there = run.weights(weights::COST)?;
+    Ok(there.unwrap_or_else(|| run.file(weights::COST)))
+}
+
+fn keep(results: Results, frozen: &Frozen, best: &Path) -> Result<(), Error> {
+    let weights = std::fs::read(best).map_err(Error::io(best))?;
+    files::write_atomic(&results.file(FRESH_POLICY), &weights)?;
+    results.write_json(
+        FILE,
+        &json!({
+            "format": 1,
+            "frozen": frozen,
+            OF: learned(results.run())?,
+            KEPT: disk::sha256(&weights),
+            "files": {
+                "policy.safetensors": "the policy that was learned together with the cost",
+                FRESH_POLICY: "the fresh policy with the highest learned soft value, trained on the frozen cost alone",
+                "validation/": "all fresh policies, by seed and discount",
+            },
+        }),
+    )
+}
+
+/// Where the fresh policies on a frozen cost go, and how each is trained: as the learner's own, with what
+/// validation has of its own.
+pub fn places(
+    folder: &Path,
+    settings: &ValidationSettings,
+    shared: &AdversarialSettings,
+) -> Vec<Place<FrozenCostSettings>> {
+    let place = |(seed, discount)| {
+        let mut own = shared.fresh();
+        own.generator = own.generator.with_discount(discount);
+        own.generator.iterations = settings.iterations;
+        own.generator.trajectories = settings.trajectories;
+        own.generator.ppo.learning_rate = settings.learning_rate;
+        own.generator.sac.learning_rate = settings.learning_rate;
+        Place {
+            stem: folder.join(format!("fresh-{seed}-{discount}")),
+            seed,
+            settings: own,
+            iterations: settings.iterations,
+        }
+    };
+    settings.plan().into_iter().map(place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::settings::{Override, resolve};
+
+    /// Two discounts are two policies, whatever improves them. Seen to fail when SAC kept its own discount.
+    #[test]
+    fn fresh_policies_learn_under_the_discounts_that_they_are_named_after() {
+        for improvement in ["ppo", "sac"] {
+            let set = [Override {
+                key: "improvement".into(),
+                value: improvement.into(),
+            }];
+            let algo = resolve("airl", "pendulum", None, &set).unwrap();
+            let settings = ValidationSettings {
+                policies: 1,
+                discounts: vec![0.9, 0.95],
+                iterations: 1,
+                trajectories: 2,
+                learning_rate: 1e-3,
+            };
+            let places = places(Path::new("x"), &settings, algo.adversarial().unwrap());
+            for (place, discount) in places.iter().zip(&settings.discounts) {
+                let used = place.settings.generator.discount();
+                assert_eq!(used, *discount, "{improvement}");
+            }
+        }
+    }
+}
