@@ -51,6 +51,23 @@ pub struct Trajectory {
     end: End,
 }
 
+/// Refuses the first of `values`, rows of `width`, that is not finite.
+fn finite(
+    field: &'static str,
+    width: usize,
+    values: &mut dyn Iterator<Item = f64>,
+) -> Result<(), TrajectoryError> {
+    match values.enumerate().find(|(_, v)| !v.is_finite()) {
+        Some((i, value)) => Err(TrajectoryError::NotFinite {
+            field,
+            step: i / width,
+            entry: i % width,
+            value,
+        }),
+        None => Ok(()),
+    }
+}
+
 impl Trajectory {
     /// Validates shapes and finiteness.
     ///
@@ -109,18 +126,6 @@ impl Trajectory {
                 format!("{len} steps"),
             )?;
         }
-        let finite = |field, width: usize, values: &mut dyn Iterator<Item = f64>| match values
-            .enumerate()
-            .find(|(_, v)| !v.is_finite())
-        {
-            Some((i, value)) => Err(TrajectoryError::NotFinite {
-                field,
-                step: i / width,
-                entry: i % width,
-                value,
-            }),
-            None => Ok(()),
-        };
         finite(
             "observations",
             observation_dim,

@@ -15,6 +15,9 @@ use crate::learners::Algorithm;
 use crate::learners::rl::{EXPERT, RlSettings};
 use crate::run::{RunFolder, settings};
 
+/// Name of the algorithm that minimises a given cost.
+pub const GIVEN_COST: &str = RlSettings::NAME;
+
 /// What a new run learns from.
 #[derive(Debug, Clone)]
 pub enum Source {
@@ -132,7 +135,7 @@ fn imitate(
         EXPERT => {
             "--algo ppo learns from the true cost, not from demonstrations; use `costate expert ENV`"
         }
-        RlSettings::NAME => {
+        GIVEN_COST => {
             "--algo rl minimises a cost that is given: --cost RUN:1.0,RUN:0.5 adds up learned ones"
         }
         _ => "",

@@ -12,9 +12,7 @@ use super::validate::describe;
 use crate::app::train::{GivenCosts, Shown, Source, Trained};
 use crate::app::{self, Changes, Demonstrations, Existing, Request, Target, WorldChanges};
 use crate::error::Error;
-use crate::learners::Algorithm;
 use crate::learners::algorithm;
-use crate::learners::rl::{self, RlSettings};
 use crate::run::settings::{self, Override};
 use crate::shell;
 
@@ -141,14 +139,12 @@ fn source(algo: Option<String>, given: GivenCosts) -> Result<Source, Error> {
         return misuse(format!("--algo is missing; there are {known}"));
     };
     let demos = || given.demos.clone().unwrap_or_default();
-    match (
-        algo.as_str(),
-        given.costs.first(),
-        given.changes.set.first(),
-    ) {
-        (RlSettings::NAME, Some(_), _) => Ok(Source::Costs(given)),
-        // `app::train` refuses both, as for any front.
-        (RlSettings::NAME | rl::EXPERT, ..) => Ok(Source::Demonstrations(algo, demos())),
+    // Unknown names are `app::train`'s to refuse, as is reinforcement learning without a cost.
+    let imitates = algorithm::find(&algo).map_or(true, |entry| entry.imitates());
+    let (cost, set) = (given.costs.first(), given.changes.set.first());
+    match (imitates, cost, set) {
+        (false, Some(_), _) if algo == app::train::GIVEN_COST => Ok(Source::Costs(given)),
+        (false, ..) => Ok(Source::Demonstrations(algo, demos())),
         (_, Some(cost), _) => misuse(format!(
             "--cost {cost}: {algo} learns its cost; --algo rl minimises one that is given"
         )),
