@@ -300,16 +300,7 @@ impl GclLqg {
     pub fn new(settings: &GclLqgSettings, setup: &Setup) -> Result<Self, Error> {
         let spec = setup.factory.spec();
         let horizon = spec.horizon;
-        if let Some((i, short)) =
-            (setup.demonstrations.iter().enumerate()).find(|(_, t)| t.len() != horizon)
-        {
-            return Err(Error::Misuse(format!(
-                "gcl-lqg has a controller for each of the {horizon} steps of an episode of {}, but demonstration {i} ends after \
-                 {}; use gcl, whose policy does not depend on time",
-                spec.name,
-                short.len()
-            )));
-        }
+        full_length(setup)?;
         let normalizer = Normalizer::fit(spec.observation.dim(), &[setup.demonstrations]);
         let scale = ActionScale::of(spec);
         let scales = Scales::new(
@@ -448,6 +439,22 @@ impl GclLqg {
             out.ess_plain += share(&plain) * start.share;
         }
         out
+    }
+}
+
+/// Refuses demonstrations that end before the horizon.
+fn full_length(setup: &Setup) -> Result<(), Error> {
+    let spec = setup.factory.spec();
+    let horizon = spec.horizon;
+    let mut each = setup.demonstrations.iter().enumerate();
+    match each.find(|(_, t)| t.len() != horizon) {
+        None => Ok(()),
+        Some((i, short)) => Err(Error::Misuse(format!(
+            "gcl-lqg has a controller for each of the {horizon} steps of an episode of {}, but demonstration {i} ends after \
+             {}; use gcl, whose policy does not depend on time",
+            spec.name,
+            short.len()
+        ))),
     }
 }
 

@@ -102,6 +102,30 @@ pub(super) struct Found {
     pub statements: Vec<String>,
 }
 
+/// The episodes whose states can be simulated again; says so where those of the expert are not among them.
+fn simulated<'a>(
+    factory: &EnvFactory,
+    groups: &'a Groups,
+    statements: &mut Vec<String>,
+) -> Result<Vec<&'a Episode>, Error> {
+    let replayable = match groups.expert.episodes.first() {
+        Some(first) => replays(factory, first)?,
+        None => false,
+    };
+    if !replayable {
+        statements.push(
+            "the demonstrations do not replay here from their seeds (they were recorded elsewhere): EPIC and DARD use \
+             the transitions of simulated episodes only"
+                .into(),
+        );
+    }
+    Ok(groups
+        .all()
+        .filter(|g| replayable || g.name != "expert")
+        .flat_map(|g| &g.episodes)
+        .collect())
+}
+
 pub(super) fn report(
     factory: &EnvFactory,
     cost: &dyn StepCost,
@@ -131,26 +155,17 @@ pub(super) fn report(
         j.sums().into_iter().map(point)
     });
 
-    let references: Vec<&Judged> = all.iter().collect();
-    let some = |name: &str| {
-        references
-            .iter()
-            .copied()
-            .filter(|j| j.group.name == name)
-            .collect()
+    let of = |keep: &dyn Fn(&Group) -> bool| -> Vec<&Judged> {
+        all.iter().filter(|j| keep(j.group)).collect()
     };
-    let graded: Vec<&Judged> = (references.iter().copied())
-        .filter(|j| groups.is_graded(j.group))
-        .collect();
-    let ladder: Vec<&Judged> = (references.iter().copied())
-        .filter(|j| groups.is_rung(j.group))
-        .collect();
+    let named = |name: &str| of(&|g| g.name == name);
+    let graded = of(&|g| groups.is_graded(g));
     let distributions: [(&str, Vec<&Judged>); 5] = [
-        ("expert", some("expert")),
-        (&groups.learned.name, some(&groups.learned.name)),
-        ("random", some("random")),
-        ("ladder", ladder),
-        ("all", references.clone()),
+        ("expert", named("expert")),
+        (&groups.learned.name, named(&groups.learned.name)),
+        ("random", named("random")),
+        ("ladder", of(&|g| groups.is_rung(g))),
+        ("all", of(&|_| true)),
     ];
     let correlations: Vec<Correlation> = distributions
         .iter()
@@ -166,22 +181,7 @@ pub(super) fn report(
     let discriminator = discriminator
         .map(|d| d.figures(&groups.expert, &groups.learned))
         .transpose()?;
-    let replayable = match groups.expert.episodes.first() {
-        Some(first) => replays(factory, first)?,
-        None => false,
-    };
-    if !replayable {
-        statements.push(
-            "the demonstrations do not replay here from their seeds (they were recorded elsewhere): EPIC and DARD use \
-             the transitions of simulated episodes only"
-                .into(),
-        );
-    }
-    let episodes: Vec<_> = groups
-        .all()
-        .filter(|g| replayable || g.name != "expert")
-        .flat_map(|g| &g.episodes)
-        .collect();
+    let episodes = simulated(factory, groups, &mut statements)?;
     let found = distances(factory, cost, &episodes, options)?;
     let mean = |e: Option<Estimate>| e.map(|e| e.mean);
     let ci95 = |e: Option<Estimate>| e.map(|e| e.ci95);
