@@ -412,6 +412,8 @@ fn a_wrong_command_line_starts_nothing() {
             "setup",
             "demo",
             "test",
+            "book",
+            "supply",
             "LIBTORCH_USE_PYTORCH",
             "COSTATE_CACHE",
         ] {
