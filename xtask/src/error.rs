@@ -101,6 +101,7 @@ impl Error {
 }
 
 impl fmt::Display for Error {
+    // One arm a message: long, and flat.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NoCommand => write!(f, "no command given; `cargo xtask help` lists them"),
@@ -128,12 +129,12 @@ impl fmt::Display for Error {
             ),
             Error::NoPython => write!(
                 f,
-                "fetching libtorch needs Python 3 with pip, and neither `python3` nor `python` \
+                "the download needs Python 3 with pip, and neither `python3` nor `python` \
                  works; install Python, {WAY_OUT}"
             ),
             Error::NoPip { python, detail } => write!(
                 f,
-                "fetching libtorch needs pip, and `{python} -m pip` fails ({detail}); install it \
+                "the download needs pip, and `{python} -m pip` fails ({detail}); install it \
                  with `{python} -m ensurepip` or your system's python3-pip package, {WAY_OUT}"
             ),
             Error::Download { what, detail } => write!(

@@ -79,7 +79,7 @@ impl Tool {
             })
         };
         bring().map_err(|source| Error::Tool {
-            name: name.replace('-', " "),
+            name: format!("{} {}", self.name, self.version),
             source: Box::new(source),
         })
     }

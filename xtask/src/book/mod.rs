@@ -31,7 +31,9 @@ pub fn make(workspace: &Workspace) -> Result<(), Error> {
     for file in pages.files().chain(pages.names()) {
         copy(root, &source, file)?;
     }
-    copy(&root.join("docs"), &source, "book.toml")?;
+    for file in ["book.toml", "book.css"] {
+        copy(&root.join("docs"), &source, file)?;
+    }
     let summary = source.join("SUMMARY.md");
     fs::write(&summary, pages.summary()).doing(|| format!("write {}", summary.display()))?;
     let mdbook = MDBOOK.obtain()?;

@@ -12,7 +12,7 @@ const WIDEST: usize = 100;
 
 /// Pages by their paths in the clone, with "/".
 pub struct Pages {
-    pages: BTreeMap<String, Page>,
+    all: BTreeMap<String, Page>,
     /// The summary, as of a book whose root is the clone's.
     summary: String,
     /// What pages link to and are not pages.
@@ -56,12 +56,12 @@ impl Pages {
         let entries = fs::read_dir(root.join("docs")).doing(|| "read docs/".into())?;
         for entry in entries.flatten() {
             let name = format!("docs/{}", entry.file_name().to_string_lossy());
-            if name.ends_with(".md") && name != SUMMARY && !pages.contains_key(&name) {
+            if is_markdown(&name) && name != SUMMARY && !pages.contains_key(&name) {
                 faults.push(format!("{SUMMARY}: {name} is missing"));
             }
         }
         let mut book = Pages {
-            pages,
+            all: pages,
             summary: from_root(&summary),
             files: BTreeSet::new(),
             faults,
@@ -71,7 +71,7 @@ impl Pages {
     }
 
     fn follow(&mut self, root: &Path) {
-        for (name, page) in &self.pages {
+        for (name, page) in &self.all {
             for Link { line, target } in &page.links {
                 let mut fault = |what: &str| {
                     self.faults.push(format!("{name}:{line}: {target}: {what}"));
@@ -81,11 +81,11 @@ impl Pages {
                     fault("leads out of the clone");
                     continue;
                 };
-                if let Some(page) = self.pages.get(&to) {
+                if let Some(page) = self.all.get(&to) {
                     if !anchor.is_empty() && !page.anchors.contains(anchor) {
                         fault("no such heading");
                     }
-                } else if to.ends_with(".md") {
+                } else if is_markdown(&to) {
                     fault("no page of the book; docs/SUMMARY.md lists them");
                 } else if root.join(&to).is_file() {
                     self.files.insert(to);
@@ -105,7 +105,7 @@ impl Pages {
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.pages.keys().map(String::as_str)
+        self.all.keys().map(String::as_str)
     }
 
     pub fn files(&self) -> impl Iterator<Item = &str> {
@@ -113,8 +113,12 @@ impl Pages {
     }
 
     pub fn links(&self) -> usize {
-        self.pages.values().map(|page| page.links.len()).sum()
+        self.all.values().map(|page| page.links.len()).sum()
     }
+}
+
+fn is_markdown(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|e| e == "md")
 }
 
 /// The path in the clone to which `target` leads from the page `from`; nothing if it leads out.
