@@ -1,11 +1,11 @@
-"""Loads a recorded dataset with the libraries it is meant for, by the very lines of the README.
+"""Loads a recorded dataset with the libraries it is meant for, by the very code of docs/datasets.md.
 
     pip install minari==0.5.4 pyarrow pillow polars pandas duckdb
     python demos/interop_check.py DATASET
-    python demos/interop_check.py DATASET target/debug/costate   # also what Minari makes of renamed, appended and long ones
+    python demos/interop_check.py DATASET target/debug/costate   # also renamed, appended and long datasets in Minari
 
-Not part of the tests: it needs Python packages. Exits with an error where anything disagrees. Last passed with Minari
-0.5.4, pyarrow 26.0, pandas 3.1, polars 2.1 and DuckDB 2.0.
+Not part of the tests, because it needs Python packages. Exits with an error on any disagreement. Last passed with
+Minari 0.5.4, pyarrow 26.0, pandas 3.1, polars 2.1 and DuckDB 2.0.
 """
 
 import json
@@ -19,20 +19,20 @@ from pathlib import Path
 import minari
 import numpy as np
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs/datasets.md"
 TOOLS = ["pandas", "polars", "duckdb", "minari"]
 
 
-def readme_lines():
-    """The README's line for each tool, which reads the dataset `swing` into `rows` or `dataset`."""
-    text = README.read_text()
-    block = next(b for b in text.split("```python")[1:] if "read_parquet" in b).split("```")[0]
-    return {tool: "\n".join(l for l in block.splitlines() if tool in l) for tool in TOOLS}
+def paragraphs():
+    """The page's paragraph for each tool, which reads the dataset `swing` into `rows` or `dataset`."""
+    text = PAGE.read_text()
+    block = next(b for b in text.split("```python\n")[1:] if "read_parquet" in b).split("```")[0]
+    return {tool: next(p for p in block.split("\n\n") if f"import {tool}" in p) for tool in TOOLS}
 
 
-def by_readme(tool, folder):
+def by_page(tool, folder):
     names = {}
-    exec(readme_lines()[tool].replace('"swing', f'"{folder}').replace("'swing", f"'{folder}"), names)
+    exec(paragraphs()[tool].replace('"swing', f'"{folder}').replace("'swing", f"'{folder}"), names)
     return names.get("dataset", names.get("rows"))
 
 
@@ -43,7 +43,7 @@ def agrees(folder):
     steps = [e["total_steps"] for e in episodes]
     dims = [len(meta["spec"][space]) for space in ("observation", "action")]
 
-    dataset = by_readme("minari", folder)
+    dataset = by_page("minari", folder)
     assert dataset.total_episodes == len(episodes)
     assert dataset.total_steps == meta["total_steps"]
     assert [dataset.observation_space.shape[0], dataset.action_space.shape[0]] == dims
@@ -55,11 +55,11 @@ def agrees(folder):
         assert episode.terminations[-1] + episode.truncations[-1] == 1
 
     for tool in TOOLS[:3]:
-        rows = by_readme(tool, folder)
+        rows = by_page(tool, folder)
         column = lambda name: np.asarray(rows[name].to_numpy())
         episode, rewards = column("episode"), column("rewards")
         assert len(episode) == meta["total_steps"] + len(episodes), tool
-        # In order, by number and not by name: 2 before 10.
+        # In numerical, not lexical order: 2 before 10.
         assert (episode == np.repeat(np.arange(len(steps)), np.add(steps, 1))).all(), tool
         assert (column("step") == np.concatenate([np.arange(n + 1) for n in steps])).all(), tool
         assert np.allclose([rewards[episode == e].sum() for e in range(len(steps))], returns), tool
@@ -73,7 +73,7 @@ def listed(root):
 
 
 def scenes(costate):
-    """Datasets that grow, move and are long, with the real Minari."""
+    """Appended, renamed and long datasets, with the real Minari."""
     run = lambda *args: subprocess.run([costate, "--quiet", *map(str, args)], check=True, stdout=subprocess.DEVNULL)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / "datasets"
@@ -101,18 +101,18 @@ def scenes(costate):
             if steps == 131_071:
                 agrees(long)
                 continue
-            # Minari would read each as two episodes: it is told nothing, and refuses.
+            # Minari would read each as two episodes; without its metadata it refuses instead.
             assert not (long / "data/metadata.json").exists()
             try:
                 minari.MinariDataset(long / "data")
             except Exception:
                 continue
-            raise AssertionError("Minari opens episodes that it cuts in two")
+            raise AssertionError("Minari opens episodes that it splits in two")
 
 
 folder = Path(sys.argv[1])
 agrees(folder)
-print(f"{folder}: Minari {minari.__version__}, pandas, Polars and DuckDB agree by the README's lines")
+print(f"{folder}: Minari {minari.__version__}, pandas, Polars and DuckDB agree, by the code of {PAGE.name}")
 if len(sys.argv) > 2:
     scenes(str(Path(sys.argv[2]).absolute()))
     print("Minari: appended, renamed and long datasets are as they should be")

@@ -14,13 +14,15 @@ Commands:
   setup          Bring libtorch, once per machine, so that plain `cargo build|test|run` work here
   demo [ARGS…]   Set up, then `cargo run --release -- demo ARGS`
   test [ARGS…]   Set up, then `cargo test --workspace ARGS`
+  book           Build the book of docs/ and check its links and those of the README
+  supply         Check dependencies: licences, sources, bans, advisories; unused ones
   help           Print this text
 
 Environment:
   LIBTORCH              Folder of a libtorch of your own, with include/ and lib/; nothing is fetched
   LIBTORCH_USE_PYTORCH  If set, use the PyTorch installed for python3; nothing is fetched
-  COSTATE_CACHE         Where the fetched libtorch is kept, shared by clones
-                        (default: $XDG_CACHE_HOME/costate, else ~/.cache/costate)
+  COSTATE_CACHE         Where the fetched libtorch and the tools of `book` and `supply` are kept,
+                        shared by clones (default: $XDG_CACHE_HOME/costate, else ~/.cache/costate)
 ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +30,17 @@ pub enum Command {
     Setup,
     Demo,
     Test,
+    Book,
+    Supply,
     Help,
 }
 
-const COMMANDS: [(&str, Command); 4] = [
+const COMMANDS: [(&str, Command); 6] = [
     ("setup", Command::Setup),
     ("demo", Command::Demo),
     ("test", Command::Test),
+    ("book", Command::Book),
+    ("supply", Command::Supply),
     ("help", Command::Help),
 ];
 
@@ -54,10 +60,12 @@ pub fn parse(arguments: &[OsString]) -> Result<(Command, &[OsString]), Error> {
         });
     };
     match (command, rest.first()) {
-        (Command::Setup | Command::Help, Some(extra)) => Err(Error::ExtraArgument {
-            command: name.into_owned(),
-            extra: extra.to_string_lossy().into_owned(),
-        }),
+        (Command::Setup | Command::Book | Command::Supply | Command::Help, Some(extra)) => {
+            Err(Error::ExtraArgument {
+                command: name.into_owned(),
+                extra: extra.to_string_lossy().into_owned(),
+            })
+        }
         _ => Ok((command, rest)),
     }
 }

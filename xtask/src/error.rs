@@ -35,6 +35,7 @@ pub enum Error {
         detail: String,
     },
     Download {
+        what: String,
         detail: String,
     },
     /// pip succeeded, but the pinned file is not among what it brought.
@@ -70,6 +71,19 @@ pub enum Error {
     LinkTaken {
         path: PathBuf,
     },
+    /// A tool of `book` or `supply` could not be brought.
+    Tool {
+        name: String,
+        source: Box<Error>,
+    },
+    /// A tool ran and failed, or found something; it has said what.
+    Failed {
+        what: String,
+    },
+    /// What is wrong with the book's pages, a line each.
+    Pages {
+        faults: Vec<String>,
+    },
     /// LIBTORCH or LIBTORCH_USE_PYTORCH of the user does not work.
     Own {
         what: String,
@@ -87,6 +101,7 @@ impl Error {
 }
 
 impl fmt::Display for Error {
+    // One arm a message: long, and flat.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NoCommand => write!(f, "no command given; `cargo xtask help` lists them"),
@@ -114,17 +129,17 @@ impl fmt::Display for Error {
             ),
             Error::NoPython => write!(
                 f,
-                "fetching libtorch needs Python 3 with pip, and neither `python3` nor `python` \
+                "the download needs Python 3 with pip, and neither `python3` nor `python` \
                  works; install Python, {WAY_OUT}"
             ),
             Error::NoPip { python, detail } => write!(
                 f,
-                "fetching libtorch needs pip, and `{python} -m pip` fails ({detail}); install it \
+                "the download needs pip, and `{python} -m pip` fails ({detail}); install it \
                  with `{python} -m ensurepip` or your system's python3-pip package, {WAY_OUT}"
             ),
-            Error::Download { detail } => write!(
+            Error::Download { what, detail } => write!(
                 f,
-                "pip could not fetch libtorch: {detail}; check the network and pip's settings \
+                "pip could not fetch {what}: {detail}; check the network and pip's settings \
                  (`pip config list`) and run this again, {WAY_OUT}"
             ),
             Error::MissingWheel { file } => write!(
@@ -174,6 +189,19 @@ impl fmt::Display for Error {
                 "{} is in the way of the link to libtorch; move it away and run this again",
                 path.display()
             ),
+            Error::Tool { name, source } => {
+                let reason = source.to_string().replace(&format!(", {WAY_OUT}"), "");
+                write!(f, "could not bring {name}: {reason}")
+            }
+            Error::Failed { what } => write!(f, "{what}"),
+            Error::Pages { faults } => {
+                write!(
+                    f,
+                    "the book has {} faults:\n  {}",
+                    faults.len(),
+                    faults.join("\n  ")
+                )
+            }
             Error::Own { what } => {
                 write!(
                     f,

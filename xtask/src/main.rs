@@ -3,9 +3,12 @@
 //! This package builds before libtorch is there, so it must never depend on `tch`, and it stays
 //! small because it is the first thing a new user's machine compiles.
 
+mod book;
 mod cli;
 mod error;
 mod libtorch;
+mod supply;
+mod tools;
 mod workspace;
 
 use std::ffi::OsString;
@@ -27,15 +30,16 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[OsString]) -> Result<(), Error> {
     let (command, rest) = cli::parse(arguments)?;
-    if command == Command::Help {
-        print!("{}", cli::HELP);
-        return Ok(());
-    }
     let workspace = workspace::Workspace::find();
-    let libtorch = libtorch::ensure(&workspace)?;
     match command {
-        Command::Help | Command::Setup => Ok(()),
-        Command::Demo => workspace.cargo(&libtorch, cli::demo_arguments(rest)),
-        Command::Test => workspace.cargo(&libtorch, cli::test_arguments(rest)),
+        Command::Help => {
+            print!("{}", cli::HELP);
+            Ok(())
+        }
+        Command::Setup => libtorch::ensure(&workspace).map(drop),
+        Command::Demo => workspace.cargo(&libtorch::ensure(&workspace)?, cli::demo_arguments(rest)),
+        Command::Test => workspace.cargo(&libtorch::ensure(&workspace)?, cli::test_arguments(rest)),
+        Command::Book => book::make(&workspace),
+        Command::Supply => supply::check(&workspace),
     }
 }

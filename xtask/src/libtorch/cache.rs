@@ -109,6 +109,27 @@ impl Cache {
         Ok(())
     }
 
+    /// The file or folder `name` of the cache, made by `fill` in a scratch folder, to which it is given, if it is not
+    /// there yet. `fill` returns what is to be kept.
+    pub fn keep(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&Path) -> Result<PathBuf, Error>,
+    ) -> Result<PathBuf, Error> {
+        let target = self.folder.join(name);
+        if target.exists() {
+            return Ok(target);
+        }
+        if self.lock.is_some() {
+            self.sweep();
+        }
+        let staging = Staging::create(&self.folder)?;
+        let made = fill(&staging.0)?;
+        fs::rename(&made, &target).doing(|| format!("create {}", target.display()))?;
+        sync(&self.folder)?;
+        Ok(target)
+    }
+
     /// Deletes what killed set-ups have left. While the lock is held nobody else's is at work.
     fn sweep(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else {

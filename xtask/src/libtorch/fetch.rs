@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::pin::{PIP_TARGET, Pin, Wheel};
+use super::pin::{Library, PIP_TARGET, Pin, Wheel};
 use super::python::{Python, last_line, pip_failure};
 use crate::error::{Context, Error};
 
@@ -19,12 +19,13 @@ const MB: u64 = 1_000_000;
 /// Fills `out`, a folder it creates, with `include/` and `lib/`; `work` is scratch beside it.
 pub fn fetch(pin: &Pin, python: &Python, work: &Path, out: &Path) -> Result<(), Error> {
     let wheels = work.join("wheels");
-    download(pin, python, work, &wheels)?;
+    let what = format!("libtorch {} for CPU", pin.version);
+    download(&what, pin.wheels, python, work, &wheels)?;
     eprintln!("Checking and unpacking");
     for wheel in pin.wheels {
         let file = wheels.join(wheel.file);
         check(wheel, &file)?;
-        unpack(wheel, python, &file, out)?;
+        unpack(wheel, python, &file, out, &rules(wheel))?;
         // Its space is better used by the next one.
         std::fs::remove_file(&file).doing(|| format!("delete {}", file.display()))?;
     }
@@ -40,7 +41,7 @@ pub fn name_full_disk(error: Error, cache: &Path, pin: &Pin) -> Error {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
             )
         }
-        Error::Download { detail } | Error::Unpack { detail, .. } => {
+        Error::Download { detail, .. } | Error::Unpack { detail, .. } => {
             detail.contains("No space left") || detail.contains("Disk quota exceeded")
         }
         _ => false,
@@ -57,18 +58,23 @@ pub fn name_full_disk(error: Error, cache: &Path, pin: &Pin) -> Error {
     }
 }
 
-fn download(pin: &Pin, python: &Python, work: &Path, wheels: &Path) -> Result<(), Error> {
+/// Downloads the wheels of `what` into `folder`, which it creates; `work` is scratch.
+pub fn download(
+    what: &str,
+    wheels: &[Wheel],
+    python: &Python,
+    work: &Path,
+    folder: &Path,
+) -> Result<(), Error> {
     // pip's half-finished files go here too, not to a /tmp that may be small.
     let scratch = work.join("pip");
-    for folder in [wheels, &scratch] {
+    for folder in [folder, &scratch] {
         std::fs::create_dir(folder).doing(|| format!("create {}", folder.display()))?;
     }
-    let total = pin.download_bytes();
+    let total = wheels.iter().map(|wheel| wheel.bytes).sum();
     eprintln!(
-        "Fetching libtorch {} for CPU from the Python package index: {} MB in {} wheels (pip, Python {})",
-        pin.version,
+        "Fetching {what} from the Python package index: {} MB (pip, Python {})",
         total / MB,
-        pin.wheels.len(),
         python.version
     );
     let mut command = python.command();
@@ -86,8 +92,8 @@ fn download(pin: &Pin, python: &Python, work: &Path, wheels: &Path) -> Result<()
         .arg("--no-cache-dir")
         .args(PIP_TARGET)
         .arg("--dest")
-        .arg(wheels)
-        .args(pin.wheels.iter().map(|wheel| wheel.requirement))
+        .arg(folder)
+        .args(wheels.iter().map(|wheel| wheel.requirement))
         .env("TMPDIR", &scratch)
         .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
         .env("PIP_NO_INPUT", "1")
@@ -97,12 +103,15 @@ fn download(pin: &Pin, python: &Python, work: &Path, wheels: &Path) -> Result<()
     let child = command
         .spawn()
         .doing(|| format!("start {}", python.program.to_string_lossy()))?;
-    let (status, log) = wait(child, &[wheels.to_path_buf(), scratch], total)?;
+    let (status, log) = wait(child, &[folder.to_path_buf(), scratch], total)?;
     if status.success() {
         return Ok(());
     }
     let detail = pip_failure(&log).unwrap_or_else(|| status.to_string());
-    Err(Error::Download { detail })
+    Err(Error::Download {
+        what: what.into(),
+        detail,
+    })
 }
 
 /// Waits for pip and shows how much has arrived. Returns how it ended and what it complained of.
@@ -161,7 +170,7 @@ fn size(folder: &Path) -> u64 {
         .sum()
 }
 
-fn check(wheel: &Wheel, file: &Path) -> Result<(), Error> {
+pub fn check(wheel: &Wheel, file: &Path) -> Result<(), Error> {
     if !file.is_file() {
         return Err(Error::MissingWheel {
             file: wheel.file.into(),
@@ -195,17 +204,26 @@ pub fn sha256(file: &Path) -> io::Result<String> {
     }
 }
 
-fn unpack(wheel: &Wheel, python: &Python, file: &Path, out: &Path) -> Result<(), Error> {
+/// What is taken out of a wheel of libtorch, as `SOURCE=TARGET`.
+fn rules(wheel: &Wheel) -> Vec<String> {
     let headers = wheel.headers.map(|folder| format!("{folder}=include/"));
-    let libraries = wheel
-        .libraries
-        .iter()
-        .map(|library| format!("{}=lib/{}", library.source, library.name()));
+    let library = |library: &Library| format!("{}=lib/{}", library.source, library.name());
+    wheel.libraries.iter().map(library).chain(headers).collect()
+}
+
+/// Unpacks what `rules` name, as `SOURCE=TARGET`, from the wheel's `file` into the folder `out`.
+pub fn unpack(
+    wheel: &Wheel,
+    python: &Python,
+    file: &Path,
+    out: &Path,
+    rules: &[String],
+) -> Result<(), Error> {
     let output = python
         .command()
         .args(["-I", "-c", include_str!("unpack.py")])
         .args([file, out])
-        .args(libraries.chain(headers))
+        .args(rules)
         .output()
         .doing(|| format!("start {}", python.program.to_string_lossy()))?;
     if output.status.success() {

@@ -1,10 +1,10 @@
 //! Finds libtorch, or brings the pinned one.
 
-mod cache;
-mod fetch;
+pub mod cache;
+pub mod fetch;
 mod own;
-mod pin;
-mod python;
+pub mod pin;
+pub mod python;
 
 use std::path::PathBuf;
 
@@ -53,6 +53,9 @@ fn pinned(workspace: &Workspace) -> Result<PathBuf, Error> {
 /// Processor, operating system and C library.
 type Platform = [&'static str; 3];
 
+/// What the pinned wheels are for.
+const WHEELS: Platform = ["x86_64", "linux", "gnu"];
+
 /// What this program was built for, which is the machine it builds costate on.
 const PLATFORM: Platform = [
     std::env::consts::ARCH,
@@ -66,8 +69,13 @@ const PLATFORM: Platform = [
     },
 ];
 
+/// Whether the pinned wheels are for this machine.
+pub fn has_wheels() -> bool {
+    PLATFORM == WHEELS
+}
+
 fn check_platform(platform: Platform) -> Result<(), Error> {
-    if platform == ["x86_64", "linux", "gnu"] {
+    if platform == WHEELS {
         return Ok(());
     }
     let platform = platform.join("-").trim_end_matches('-').to_owned();
