@@ -113,6 +113,28 @@ pub fn describe(schema: &Schema) -> Vec<Described> {
     found
 }
 
+/// The schema of a file that may leave settings out, for editors: nothing is required, other names are not allowed, and
+/// `$schema` may name the schema itself.
+pub fn of_partial(schema: &Schema) -> Value {
+    fn relax(value: &mut Value) {
+        let Some(object) = value.as_object_mut() else {
+            return;
+        };
+        object.remove("required");
+        object.remove(RESUMABLE);
+        if let Some(Value::Object(properties)) = object.get_mut("properties") {
+            properties.values_mut().for_each(relax);
+            object.insert("additionalProperties".into(), false.into());
+        }
+    }
+    let mut schema = schema.as_value().clone();
+    relax(&mut schema);
+    if let Some(properties) = schema.get_mut("properties") {
+        properties["$schema"] = serde_json::json!({ "type": "string" });
+    }
+    schema
+}
+
 type Object = Map<String, Value>;
 
 fn join(path: &str, key: &str) -> String {
@@ -400,6 +422,16 @@ mod tests {
             path: "rate".into(),
         };
         assert_eq!(check(&schema, &sample), Err(missing));
+    }
+
+    #[test]
+    fn editors_ask_for_nothing_and_know_every_name() {
+        let schema = of_partial(&of::<Sample>());
+        assert!(schema.get("required").is_none());
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(schema["properties"]["inner"]["additionalProperties"], false);
+        assert_eq!(schema["properties"]["count"]["minimum"], 1);
+        assert!(schema["properties"]["count"].get(RESUMABLE).is_none());
     }
 
     #[test]

@@ -2,18 +2,19 @@
 
 use std::path::PathBuf;
 
+use costate_base::schema;
 use serde_json::json;
 
 use super::common::{Output, is_of_env, parse_override, workers};
 use super::diagnose;
 use super::terminal::Terminal;
-use super::ui::{number, table};
+use super::ui::number;
 use super::validate::describe;
 use crate::app::train::{GivenCosts, Shown, Source, Trained};
 use crate::app::{self, Changes, Demonstrations, Existing, Request, Target, WorldChanges};
 use crate::error::Error;
 use crate::learners::algorithm;
-use crate::run::settings::{self, Override};
+use crate::run::settings::{self, Explained, Override};
 use crate::shell;
 
 /// Arguments of `costate train`.
@@ -28,7 +29,7 @@ Examples:
   costate train --resume -o swing-run --set iterations=200")]
 pub struct Args {
     /// Dataset folder; with --resume the run's own by default.
-    #[arg(required_unless_present_any = ["resume", "print_config", "cost"])]
+    #[arg(required_unless_present_any = ["resume", "print_config", "print_schema", "cost"])]
     demos: Option<PathBuf>,
     /// Algorithm: gan-gcl, gcl, gcl-lqg, airl, gail, dagger, bc or ibc; or rl, which minimises the cost given with --cost.
     #[arg(long, value_name = "NAME")]
@@ -72,6 +73,9 @@ pub struct Args {
     /// the settings for their environment.
     #[arg(long, requires = "algo", conflicts_with = "resume")]
     print_config: bool,
+    /// Print the JSON Schema of files for --config, and stop: with it an editor completes and checks settings.
+    #[arg(long, requires = "algo", conflicts_with_all = ["resume", "print_config"])]
+    print_schema: bool,
     /// Go on from the last checkpoint of the run given with -o; a finished one with more --set iterations=N.
     #[arg(long, requires = "output")]
     resume: bool,
@@ -161,6 +165,9 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     if args.print_config {
         return print_config(&args, output);
     }
+    if args.print_schema {
+        return print_schema(&args, output);
+    }
     let trained = app::train(&args.request()?, &Terminal::new(output)?)?;
     output.result(&json!(trained), || in_words(&trained))?;
     let worked = &trained.worked;
@@ -204,13 +211,17 @@ fn print_config(args: &Args, output: Output) -> Result<(), Error> {
     let algo = settings::resolve(name, &env, args.config.as_deref(), &args.set)?;
     let all = settings::explained(&algo)?;
     output.result(&all, || {
-        let rows: Vec<Vec<String>> = all
-            .iter()
-            .map(|s| {
-                let value = s.value.to_string();
-                vec![s.key.clone(), value, s.expected.clone(), s.meaning.clone()]
-            })
-            .collect();
-        table(&["setting", "value", "may be", "meaning"], &rows)
+        let explain = |s: &Explained| {
+            let meaning = settings::wrapped(&format!("{}.", s.meaning), 96).join("\n    ");
+            format!("{} = {}   [{}]\n    {meaning}", s.key, s.value, s.expected)
+        };
+        let all: Vec<String> = all.iter().map(explain).collect();
+        all.join("\n")
     })
+}
+
+fn print_schema(args: &Args, output: Output) -> Result<(), Error> {
+    let entry = algorithm::find(args.algo.as_deref().unwrap_or_default())?;
+    let schema = schema::of_partial(&entry.schema());
+    output.result(&schema, || format!("{schema:#}"))
 }

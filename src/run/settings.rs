@@ -102,8 +102,10 @@ fn drafted(own: &Algo, file: Option<&Path>, overrides: &[Override]) -> Result<Al
                 "{name}: {e}; --config takes a JSON file of settings"
             ))
         })?;
-        let value: Value =
+        let mut value: Value =
             serde_json::from_str(&text).map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
+        // For editors.
+        value.as_object_mut().and_then(|o| o.remove("$schema"));
         merge(&mut settings, &value, "").map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
     }
     for Override { key, value } in overrides {
@@ -155,6 +157,20 @@ pub fn explained(algo: &Algo) -> Result<Vec<Explained>, Error> {
     };
     let all = parameters::list(&algo.values()?);
     Ok(all.into_iter().map(explain).collect())
+}
+
+/// Words in lines of at most `width` characters.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is one");
+        match line.chars().count() + 1 + word.chars().count() > width && !line.is_empty() {
+            true => lines.push(word.into()),
+            false if line.is_empty() => *line += word,
+            false => *line += &format!(" {word}"),
+        }
+    }
+    lines
 }
 
 /// Overwrites `target` with the entries of `source`, object by object; unknown keys are errors.
@@ -231,9 +247,9 @@ mod tests {
         }
     }
 
-    /// The page that shows every setting is what the settings themselves say; `UPDATE=1` writes it.
+    /// Every setting has a meaning, and the page that lists them is what they say themselves; `UPDATE=1` writes it.
     #[test]
-    fn every_setting_has_a_meaning_and_its_place_on_the_page() {
+    fn settings_page_is_up_to_date() {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
         let written = settings_page();
         if std::env::var_os("UPDATE").is_some() {
@@ -242,22 +258,8 @@ mod tests {
         let there = std::fs::read_to_string(&page).unwrap_or_default();
         assert!(
             there == written,
-            "docs/settings.md is out of date: run this test with UPDATE=1"
+            "docs/settings.md is out of date: UPDATE=1 cargo test settings_page writes it"
         );
-    }
-
-    /// Words in lines of at most 100 characters, below a list's item.
-    fn wrapped(text: &str) -> String {
-        let (mut page, mut line) = (String::new(), String::new());
-        for word in text.split_whitespace() {
-            if line.chars().count() + 1 + word.chars().count() > 98 {
-                page += &format!(" {line}\n");
-                line.clear();
-            }
-            line += " ";
-            line += word;
-        }
-        page + &format!(" {line}\n")
     }
 
     fn settings_page() -> String {
@@ -276,7 +278,9 @@ mod tests {
                 let resumable = described.iter().any(|d| d.path == *key && d.resumable);
                 let mark = if resumable { " ↻" } else { "" };
                 page += &format!("\n- `{key}` = `{value}`{mark}: {}.\n", setting.expected);
-                page += &wrapped(&format!("{}.", setting.meaning));
+                for line in wrapped(&format!("{}.", setting.meaning), 98) {
+                    page += &format!("  {line}\n");
+                }
             }
         }
         page
