@@ -25,6 +25,7 @@ pub mod lfs;
 pub mod lqg;
 pub mod memory;
 pub mod nn;
+pub mod number;
 pub mod picture;
 pub mod policy;
 pub mod report;

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::common::{Demonstrations, Output, interrupt_flag, workers};
 use super::evaluate::{Plan as EvaluationPlan, adopt_baseline, evaluate_run};
-use super::evaluated::describe;
+use super::evaluation_text::describe;
 use super::train::{Request, new_run, work};
 use super::ui::number;
 use super::{record, report};

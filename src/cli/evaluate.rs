@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 
 use super::common::{Demonstrations, Output, parse_override, workers};
-use super::evaluated::describe;
+use super::evaluation_text::describe;
 use super::imported::{self, Imported};
 use super::results::{Results, unwritable};
 use super::stoppable::stoppable;
 use super::ui::Counter;
-use super::{compare, compared, transfer, validate};
+use super::{compare, methods, transfer, validate};
 use crate::audit::Sealer;
 use crate::cost::{EnergyModel, StepCost};
 use crate::error::Error;
@@ -154,7 +154,7 @@ fn evaluate_asked(args: &Args, interrupt: &AtomicBool, output: Output) -> Result
         ));
     }
     // What cannot be compared is refused before minutes are spent on it.
-    let runs = compared::open(&args.runs)?;
+    let runs = methods::open(&args.runs)?;
     for run in &runs {
         output.remark(&format!("{}:", run.path().display()));
         evaluate_one(run, args, plan, interrupt, output)?;

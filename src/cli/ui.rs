@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value};
 
 use super::common::Output;
+pub use crate::number::{plain as number, plain_interval as interval};
 
 /// A table: columns of figures to the right, of words to the left.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
@@ -43,25 +44,6 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let header: Vec<String> = header.iter().map(|h| (*h).to_owned()).collect();
     let rule: Vec<String> = widths.iter().map(|w| "─".repeat(*w)).collect();
     line(&header) + &line(&rule) + &rows.iter().map(|r| line(r)).collect::<String>()
-}
-
-/// A number with about four significant digits.
-pub fn number(value: f64) -> String {
-    let size = value.abs();
-    match value {
-        v if !v.is_finite() => "–".into(),
-        _ if size == 0.0 => "0".into(),
-        v if !(1e-4..1e6).contains(&size) => format!("{v:.2e}"),
-        v if size >= 1000.0 => format!("{v:.0}"),
-        v if size >= 100.0 => format!("{v:.1}"),
-        v if size >= 1.0 => format!("{v:.2}"),
-        v => format!("{v:.3}"),
-    }
-}
-
-/// `low … high`.
-pub fn interval(ci: [f64; 2]) -> String {
-    format!("{} … {}", number(ci[0]), number(ci[1]))
 }
 
 /// `low … high` of scores, correlations and shares.

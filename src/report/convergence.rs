@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::frame::{Frame, SMALL_SQUARE as SMALL};
-use super::small::{self, Small};
+use super::{small, svg};
 
 /// One small plot.
 pub struct Convergence {
@@ -14,21 +14,12 @@ pub struct Convergence {
 
 /// All plots with one key; at most four learners keep a colour of their own.
 pub(super) fn standalone(title: &str, learners: &[String], plots: &[Convergence]) -> String {
-    let plots: Vec<Small> = plots
-        .iter()
-        .map(|p| Small {
-            title: &p.title,
-            content: plot(p),
-        })
-        .collect();
-    small::arranged(title, learners, dot, &plots)
+    let plots = plots.iter().map(|p| (p.title.clone(), plot(p)));
+    small::arranged(title, learners, dot, plots)
 }
 
-fn dot(i: usize, x: f64, y: f64) -> String {
-    format!(
-        r#"<circle class="dot s{}" cx="{x:.1}" cy="{y:.1}" r="4"/>"#,
-        i % 4
-    )
+fn dot(i: usize, place: [f64; 2]) -> String {
+    svg::circle(&format!("dot s{}", i % 4), place, 4.0)
 }
 
 fn plot(plotted: &Convergence) -> String {
@@ -43,18 +34,9 @@ fn plot(plotted: &Convergence) -> String {
     let frame = Frame::new(SMALL, x, y, 12.0);
     let mut content = frame.axes("walks", "distance", true);
     for (i, line) in plotted.lines.iter().enumerate() {
-        let at = |p: &[f64; 2]| (frame.px(p[0]), frame.py(p[1]));
-        let points: Vec<String> = line
-            .iter()
-            .map(at)
-            .map(|(x, y)| format!("{x:.1},{y:.1}"))
-            .collect();
-        content += &format!(
-            r#"<polyline class="curve s{}" points="{}"/>"#,
-            i % 4,
-            points.join(" ")
-        );
-        content.extend(line.iter().map(at).map(|(x, y)| dot(i, x, y)));
+        let places = || line.iter().map(|p| frame.at(*p));
+        content += &svg::polyline(&format!("curve s{}", i % 4), places());
+        content.extend(places().map(|p| dot(i, p)));
     }
     content
 }

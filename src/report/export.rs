@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::facts::Facts;
 use super::figure::{Figure, slug};
-use super::group::{by_environment, labels};
+use super::run::{Run, by_environment};
 use super::{
-    Picture, RunReport, certificate, cost, curves, curves_svg, dots, robustness, strip_svg, table,
-    transfer,
+    Picture, RunReport, certificate, cost, curves, curves_svg, dots, learning, robustness,
+    strip_svg, table, transfer,
 };
 
 /// Version of `report.json`.
@@ -15,8 +14,7 @@ const FORMAT: u32 = 1;
 
 /// Every figure, in the page's order. Names differ from each other.
 pub(super) fn pictures(reports: &[RunReport]) -> Vec<Picture> {
-    let runs: Vec<Facts> = reports.iter().map(Facts::of).collect();
-    let labels = labels(&runs.iter().collect::<Vec<_>>());
+    let runs = Run::all(reports);
     let groups = by_environment(&runs);
     let mut out: Vec<Picture> = Vec::new();
     let mut add = |name: String, svg: String| {
@@ -46,38 +44,23 @@ pub(super) fn pictures(reports: &[RunReport]) -> Vec<Picture> {
     if let Some(svg) = table::standalone(&groups) {
         add("evaluation".into(), svg);
     }
-    let worlds = [
-        (
-            "variants",
-            "Score in variants of the world",
-            robustness::variants as fn(&Facts) -> _,
-        ),
-        (
-            "transfer",
-            "Transfer: score where the world has changed",
-            transfer::blocks,
-        ),
-    ];
-    for (name, heading, blocks) in worlds {
-        for (run, label) in runs.iter().zip(&labels) {
-            let (name, heading) = match runs.len() {
-                1 => (name.to_owned(), heading.to_owned()),
-                _ => (
-                    slug(&format!("{name}-{label}")),
-                    format!("{heading}, {label}"),
-                ),
-            };
-            if let Some(svg) = dots::standalone(&heading, &blocks(run)) {
-                add(name, svg);
-            }
+    for run in &runs {
+        let of = run.suffix();
+        let heading = format!("Score in variants of the world{of}");
+        if let Some(svg) = dots::standalone(&heading, &robustness::variants(run)) {
+            add(slug(&format!("variants{of}")), svg);
+        }
+        let heading = format!("Transfer: score where the world has changed{of}");
+        if let Some(svg) = dots::standalone(&heading, &transfer::blocks(run)) {
+            add(slug(&format!("transfer{of}")), svg);
         }
     }
     let figures: [Vec<Figure>; 5] = [
-        robustness::figures(&runs, &labels),
-        curves::learning_figures(&groups),
-        cost::figures(&runs, &labels),
-        certificate::figures(&runs, &labels),
-        curves::diagnostic_figures(&runs, &labels),
+        robustness::figures(&runs),
+        learning::figures(&groups),
+        cost::figures(&runs),
+        certificate::figures(&runs),
+        curves::figures(&runs),
     ];
     for figure in figures.iter().flatten() {
         add(figure.name.clone(), figure.standalone());

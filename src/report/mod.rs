@@ -1,16 +1,15 @@
 //! Report pages: one HTML file that explains one run, or compares several.
 //!
-//! Text in, text out: nothing here reads files, runs a simulation or needs libtorch. The page carries
+//! Data in, text out: nothing here reads files or runs a simulation. The page carries
 //! its own style, scripts and pictures, asks the network for nothing, and stays under 5 MB because
 //! curves are thinned, motions rounded to millimetres and maps limited in number.
 //!
 //! | file | what it makes |
 //! | --- | --- |
-//! | `row` | what an evaluation says about one policy |
-//! | `facts` | typed facts from a run's JSON, where any field may be absent |
-//! | `group` | runs of one environment, their names and colours |
+//! | `run` | what a run's files say; its name and colour; runs of one environment |
 //! | `seeds` | runs that differ in their seed alone, as one line |
-//! | `axis`, `frame`, `chart`, `scatter`, `heat` | SVG plots |
+//! | `axis`, `frame`, `chart`, `scatter`, `heat` | plots |
+//! | `svg` | elements of SVG |
 //! | `figure` | a plot with heading and key, on the page or as a file |
 //! | `diagnostics` | what each recorded quantity means and how to read it |
 //! | `picture`, `strip`, `player` | poses, film strips, animations |
@@ -22,7 +21,7 @@
 //! | `correlations`, `landscape`, `ways`, `discriminator` | parts of the section about the cost |
 //! | `energy_map` | an energy over two dimensions of plain vectors |
 //! | `page` | the page around them |
-//! | `raster` | our own SVG as PNG |
+//! | `png` | SVG as PNG |
 //! | `export` | every figure as a file, all numbers as JSON |
 
 mod axis;
@@ -37,11 +36,9 @@ mod discriminator;
 mod dots;
 mod energy_map;
 mod export;
-mod facts;
 mod figure;
 mod findings;
 mod frame;
-mod group;
 mod heat;
 mod landscape;
 mod learning;
@@ -49,9 +46,9 @@ mod motion;
 mod page;
 mod picture;
 mod player;
-mod raster;
+mod png;
 mod robustness;
-mod row;
+mod run;
 mod scale;
 mod scatter;
 mod seeds;
@@ -60,6 +57,7 @@ mod small;
 mod speedup;
 mod strip;
 mod summary;
+mod svg;
 mod table;
 mod text;
 mod transfer;
@@ -73,26 +71,28 @@ use costate_envs::scene::Scene;
 use serde_json::{Map, Value};
 
 use crate::diagnose::Finding;
+use crate::evaluate::Evaluation;
+use crate::run::RunConfig;
 pub use convergence::Convergence;
 #[cfg(test)]
 pub(crate) use diagnostics::stray_space;
 pub use energy_map::EnergyMap;
 pub use landscape::{Landscape, LandscapeChannel, Surface, Walker, Way};
-pub use raster::png;
+pub use png::png;
 pub use speedup::Speedup;
 pub use trust::Multiple;
 
 /// What a report tells about one run.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RunReport {
-    /// How to call the run, e.g. the name of its folder.
+    /// A name for the run, e.g. that of its folder.
     pub title: String,
-    /// The contents of `config.json`.
-    pub config: Value,
+    /// `config.json`.
+    pub config: RunConfig,
     /// The lines of `metrics.jsonl`, oldest first.
     pub metrics: Vec<Map<String, Value>>,
-    /// The contents of `evaluation.json`, once the run has been evaluated.
-    pub evaluation: Option<Value>,
+    /// `evaluation.json`, once the run has been evaluated.
+    pub evaluation: Option<Evaluation>,
     /// What `costate diagnose` says; empty for a run without trouble.
     pub findings: Vec<Finding>,
     /// Episodes to show, e.g. one of the expert and one of the learned policy from the same start.
@@ -124,7 +124,7 @@ pub struct Motion {
 /// One self-contained page about `runs`: a summary in words, motion, evaluation, learning curves, the
 /// learned cost, diagnostics, configuration and how to repeat it.
 ///
-/// Several runs share one table and one set of axes. Absent fields leave their part of the page out.
+/// Several runs share one table and one set of axes. What a run does not have leaves its part of the page out.
 pub fn html(runs: &[RunReport]) -> String {
     page::html(runs)
 }
@@ -148,7 +148,7 @@ pub fn strip_svg(motion: &Motion) -> String {
 /// The learning curve (true return by iteration, with the expert's and the random policy's) as a
 /// standalone SVG with its own background.
 pub fn curves_svg(run: &RunReport) -> String {
-    learning::standalone_return_curve(&facts::Facts::of(run))
+    learning::standalone(run)
 }
 
 /// Scores of fresh policies over figures of their costs as a standalone SVG with its own background; `groups` name the

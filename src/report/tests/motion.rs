@@ -4,7 +4,7 @@ use costate_envs::scene::{Item, Role, Scene, Shape};
 use serde_json::{Value, json};
 
 use super::parse;
-use super::samples::{cart_pole, pendulum};
+use super::samples::{cart_pole, pendulum, run};
 use crate::report::picture::{self, Camera};
 use crate::report::{Motion, RunReport, html, player, strip, strip_svg};
 
@@ -91,7 +91,7 @@ fn crowded_scenes_are_thinned_to_the_budget() {
     };
     let page = html(&[RunReport {
         motions: (0..4).map(motion).collect(),
-        ..Default::default()
+        ..run("bc", 0, 0.5)
     }]);
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
 }
@@ -136,13 +136,13 @@ fn odd_motions_are_drawn_or_left_out() {
         parse(&strip_svg(motion));
         let report = RunReport {
             motions: vec![motion.clone()],
-            ..Default::default()
+            ..run("bc", 0, 0.5)
         };
         parse(&html(&[report]));
     }
     parse(&html(&[RunReport {
         motions: odd.to_vec(),
-        ..Default::default()
+        ..run("bc", 0, 0.5)
     }]));
 }
 
@@ -161,7 +161,7 @@ fn a_moving_view_is_followed() {
     assert!(svg.contains("viewBox=\"3900 -1000 2000 2000\""));
     let page = html(&[RunReport {
         motions: vec![motion],
-        ..Default::default()
+        ..run("bc", 0, 0.5)
     }]);
     assert!(page.contains("\"views\":[[-1000,-1000,2000,2000],[-900,"));
 }

@@ -1,9 +1,19 @@
 //! Runs made up for tests: shapes and sizes as real runs have them, numbers from closed forms.
 
+use costate_envs::EnvConfig;
 use costate_envs::scene::{Item, Role, Scene, Shape};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::evaluate::Evaluation;
 use crate::report::{Motion, RunReport};
+use crate::run::RunConfig;
+use crate::run::settings::resolve;
+
+/// What a file with this content is read as.
+pub(crate) fn read<T: DeserializeOwned>(json: Value) -> T {
+    serde_json::from_value(json).expect("samples fit their types")
+}
 
 /// A pendulum that swings up, with more overshoot the larger `slack` is.
 pub(crate) fn pendulum(label: &str, slack: f32) -> Motion {
@@ -136,28 +146,22 @@ pub(crate) fn metrics(iterations: usize, seed: u64) -> Vec<Map<String, Value>> {
     (0..iterations).map(line).collect()
 }
 
-fn config(env: &str, algo: &str, seed: u64) -> Value {
-    json!({
+fn config(env: &str, algo: &str, seed: u64) -> RunConfig {
+    read(json!({
         "format": 1,
         "costate_version": "0.1.0",
-        "env": { "name": env, "model": {
-            "gravity_m_s2": [0.0, -9.81], "dt_s": 0.05,
-            "bodies": [{ "name": "rod", "shape": { "kind": "rod", "length_m": 1.0 }, "mass_kg": 1.0 }],
-        }},
-        "algo": { "name": algo, "settings": {
-            "iterations": 120, "trajectories": 64, "beta": null, "cost_learning_rate": 0.003,
-            "policy": { "hidden": [64, 64], "std_floor": 0.02 }, "ppo": { "discount": 0.97, "clip": 0.2 },
-        }},
+        "env": EnvConfig::named(env).expect("a world"),
+        "algo": resolve(algo, env, None, &[]).expect("settings"),
         "seed": seed,
-        "workers": 2,
+        "checkpoint_every": 10,
         "demonstrations": {
-            "path": "demos/pendulum energy", "episodes": 25, "expert": "energy",
-            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "path": "demos/pendulum energy", "episodes": 25, "expert": "energy", "expert_return": -150.0,
+            "fingerprint": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         },
-    })
+    }))
 }
 
-fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Value {
+fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Evaluation {
     let value = |score: f64| -1229.0 + 1079.0 * score;
     let row = |policy: &str, score: f64, half: f64| {
         json!({
@@ -185,8 +189,14 @@ fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Value {
             })
         })
         .collect();
-    json!({
-        "format": 1, "env": env, "algo": algo, "seed": seed, "episodes": 100, "actions": "mean",
+    let fresh = |discount: f64, soft_value: f64, delta: f64, score: f64| {
+        json!({
+            "seed": 0, "discount": discount, "soft_value": soft_value, "delta": delta, "return": value(score),
+            "normalized_score": score, "relative_return": 0.0,
+        })
+    };
+    read(json!({
+        "format": 1, "env": env, "algo": algo, "seed": seed, "evaluation_seed": 1000, "episodes": 100, "actions": "mean",
         "return": { "mean": value(score), "ci95": [value(score - 0.02), value(score + 0.02)] },
         "expert_return": -150.0, "random_return": -1229.0,
         "normalized_score": score, "normalized_score_ci95": [score - 0.02, score + 0.02],
@@ -195,12 +205,9 @@ fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Value {
         "cost_scatter": scatter,
         "frozen": {
             "kept": 1, "verdict": "sound", "seconds": 60.0, "steps": 100,
-            "policies": [
-                { "seed": 0, "discount": 0.97, "soft_value": -1.0, "delta": -0.31, "normalized_score": 0.512 },
-                { "seed": 0, "discount": 0.99, "soft_value": -0.2, "delta": -0.012, "normalized_score": 0.937 },
-            ],
+            "policies": [fresh(0.97, -1.0, -0.31, 0.512), fresh(0.99, -0.2, -0.012, 0.937)],
         },
-    })
+    }))
 }
 
 /// A complete run on a pendulum. Behaviour cloning takes no steps and learns no cost.
@@ -214,24 +221,8 @@ pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
             line.insert("loss".into(), loss.into());
             line.insert("held_out_loss".into(), (loss + 0.05).into());
         }
-        let object = evaluation.as_object_mut().into_iter();
-        for map in object {
-            for name in [
-                "spearman",
-                "epic",
-                "dard",
-                "ess",
-                "log_z",
-                "discriminator_accuracy",
-                "cost_scatter",
-                "frozen",
-            ] {
-                map.remove(name);
-            }
-            if let Some(rows) = map.get_mut("rows").and_then(Value::as_array_mut) {
-                rows.remove(2);
-            }
-        }
+        evaluation.rows.remove(2);
+        (evaluation.cost, evaluation.frozen) = (None, None);
     }
     RunReport {
         landscape: None,
