@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trust::CostMetrics;
 use crate::error::Error;
-use crate::evaluate::frozen::Verdict;
+use crate::evaluate::validation::Verdict;
 use crate::learners::frozen::ValidationSettings;
 use crate::run::{Algo, files};
 

@@ -16,7 +16,7 @@ use super::ui::Counter;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::Frozen;
-use crate::evaluate::frozen::{Against, Judged, Trained};
+use crate::evaluate::validation::{Against, Judged, Trained};
 use crate::learners::Task;
 use crate::learners::frozen::FrozenCostSettings;
 use crate::policy::GaussianPolicy;

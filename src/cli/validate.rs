@@ -17,7 +17,7 @@ use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::Frozen;
 use crate::evaluate::controller::Controller;
-use crate::evaluate::frozen::Against;
+use crate::evaluate::validation::Against;
 use crate::improve::Improvement;
 use crate::learners::Task;
 use crate::learners::frozen::{FrozenCostSettings, ValidationSettings};

@@ -7,12 +7,13 @@ mod cost;
 pub mod dard;
 pub mod epic;
 pub mod episodes;
-pub mod frozen;
+
 mod groups;
 pub mod occupancy;
 pub mod robustness;
 pub mod statistics;
 pub mod transfer;
+pub mod validation;
 pub mod workers;
 
 use std::collections::BTreeMap;
@@ -31,12 +32,12 @@ pub use cost::{
     Comparison, Correlation, CostPoint, CostReport, Discriminator, DiscriminatorFigures,
     check_finite,
 };
-pub use frozen::Frozen;
 pub use groups::{Group, Groups};
 use occupancy::{OccupancyDistance, Reference};
 pub use robustness::Curve;
 use statistics::{Estimate, bootstrap, mean_interval};
 pub use transfer::Transfer;
+pub use validation::Frozen;
 pub use workers::Workers;
 
 /// Name of the kept fresh policy's row.

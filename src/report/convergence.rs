@@ -12,8 +12,9 @@ pub struct Convergence {
     pub lines: Vec<Vec<[f64; 2]>>,
 }
 
-/// All plots with one key; at most four learners keep a colour of their own.
-pub(super) fn standalone(title: &str, learners: &[String], plots: &[Convergence]) -> String {
+/// Distances over samples as a standalone SVG with its own background; `learners` name the lines, of whom at most four keep a
+/// colour of their own.
+pub fn convergence_svg(title: &str, learners: &[String], plots: &[Convergence]) -> String {
     let plots = plots.iter().map(|p| (p.title.clone(), plot(p)));
     small::arranged(title, learners, dot, plots)
 }
@@ -57,7 +58,7 @@ mod tests {
                 lines: vec![Vec::new(), Vec::new()],
             },
         ];
-        let svg = standalone("distance", &["one".into(), "two".into()], &plots);
+        let svg = convergence_svg("distance", &["one".into(), "two".into()], &plots);
         assert_eq!(svg.matches("<polyline").count(), 2);
         // Three points and the key's two.
         assert_eq!(svg.matches("<circle").count(), 5);

@@ -5,7 +5,7 @@ use super::frame::{SMALL_SQUARE, SQUARE, Size};
 use super::run::Run;
 use super::text::{escape, small};
 use super::{correlations, discriminator, landscape, scatter, table};
-use crate::evaluate::frozen::FreshPolicy;
+use crate::evaluate::validation::FreshPolicy;
 use crate::evaluate::{CostReport, DiscriminatorFigures, Evaluation};
 use crate::number::typeset;
 

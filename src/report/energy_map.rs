@@ -29,8 +29,8 @@ pub struct EnergyMap {
     pub points: Vec<[f64; 2]>,
 }
 
-/// The picture, light on white; `None` for a map that cannot be drawn.
-pub(super) fn standalone(map: &EnergyMap) -> Option<String> {
+/// An energy over two dimensions as a standalone SVG with its own background; `None` for a map that cannot be drawn.
+pub fn energy_map_svg(map: &EnergyMap) -> Option<String> {
     let energies = || map.energy.iter().copied().filter(|e| drawable(*e));
     let lowest = energies().reduce(f64::min)?;
     let highest = energies().reduce(f64::max)?;

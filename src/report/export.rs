@@ -5,15 +5,16 @@ use serde_json::{Value, json};
 use super::figure::{Figure, slug};
 use super::run::{Run, by_environment};
 use super::{
-    Picture, RunReport, certificate, cost, curves, curves_svg, dots, learning, robustness,
-    strip_svg, table, transfer,
+    Picture, RunReport, certificate, changed_worlds, cost, curves, curves_svg, dots, learning,
+    robustness, strip_svg, table,
 };
 
 /// Version of `report.json`.
 const FORMAT: u32 = 1;
 
-/// Every figure, in the page's order. Names differ from each other.
-pub(super) fn pictures(reports: &[RunReport]) -> Vec<Picture> {
+/// Every figure of the page about `reports`, each with a background of its own, in the page's order. Names differ from each
+/// other.
+pub fn pictures(reports: &[RunReport]) -> Vec<Picture> {
     let runs = Run::all(reports);
     let groups = by_environment(&runs);
     let mut out: Vec<Picture> = Vec::new();
@@ -51,7 +52,7 @@ pub(super) fn pictures(reports: &[RunReport]) -> Vec<Picture> {
             add(slug(&format!("variants{of}")), svg);
         }
         let heading = format!("Transfer: score where the world has changed{of}");
-        if let Some(svg) = dots::standalone(&heading, &transfer::blocks(run)) {
+        if let Some(svg) = dots::standalone(&heading, &changed_worlds::blocks(run)) {
             add(slug(&format!("transfer{of}")), svg);
         }
     }
@@ -68,8 +69,9 @@ pub(super) fn pictures(reports: &[RunReport]) -> Vec<Picture> {
     out
 }
 
-/// All numbers, run by run.
-pub(super) fn data(reports: &[RunReport]) -> Value {
+/// Everything that the page about `reports` shows as numbers, run by run: configuration, metrics, evaluation, findings,
+/// landscape.
+pub fn data(reports: &[RunReport]) -> Value {
     let run = |r: &RunReport| {
         json!({
             "title": r.title,

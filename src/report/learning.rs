@@ -73,8 +73,9 @@ pub(super) fn figures(groups: &[Group]) -> Vec<Figure> {
     several.filter_map(figure).collect()
 }
 
-/// The learning curve of one run as a file of its own.
-pub(super) fn standalone(report: &RunReport) -> String {
+/// The learning curve of one run (true return by iteration, with the expert's and the random policy's) as a standalone SVG
+/// with its own background.
+pub fn curves_svg(report: &RunReport) -> String {
     let runs = Run::all(std::slice::from_ref(report));
     let title = format!("{} on {}", runs[0].algo_title(), runs[0].env());
     let size = Size {

@@ -12,11 +12,11 @@
 //! | `svg` | elements of SVG |
 //! | `figure` | a plot with heading and key, on the page or as a file |
 //! | `diagnostics` | what each recorded quantity means and how to read it |
-//! | `picture`, `strip`, `player` | poses, film strips, animations |
+//! | `scene`, `strip`, `player` | poses, film strips, animations |
 //! | `speedup`, `trust`, `convergence`, `small` | plots of the published tables, the last three as small multiples |
 //! | `summary`, `findings`, `motion`, `table`, `curves`, `learning`, `cost`, `settings` | the page's sections |
 //! | `scale`, `dots` | scores as dots with whiskers, in tables and pictures |
-//! | `robustness`, `transfer` | other noise, other worlds |
+//! | `robustness`, `changed_worlds` | other noise, other worlds |
 //! | `certificate` | the soft value along the way |
 //! | `correlations`, `landscape`, `ways`, `discriminator` | parts of the section about the cost |
 //! | `energy_map` | an energy over two dimensions of plain vectors |
@@ -26,6 +26,7 @@
 
 mod axis;
 mod certificate;
+mod changed_worlds;
 mod chart;
 mod convergence;
 mod correlations;
@@ -44,13 +45,13 @@ mod landscape;
 mod learning;
 mod motion;
 mod page;
-mod picture;
 mod player;
 mod png;
 mod robustness;
 mod run;
 mod scale;
 mod scatter;
+mod scene;
 mod seeds;
 mod settings;
 mod small;
@@ -60,7 +61,6 @@ mod summary;
 mod svg;
 mod table;
 mod text;
-mod transfer;
 mod trust;
 mod ways;
 
@@ -73,14 +73,18 @@ use serde_json::{Map, Value};
 use crate::diagnose::Finding;
 use crate::evaluate::Evaluation;
 use crate::run::RunConfig;
-pub use convergence::Convergence;
+pub use convergence::{Convergence, convergence_svg};
 #[cfg(test)]
 pub(crate) use diagnostics::stray_space;
-pub use energy_map::EnergyMap;
+pub use energy_map::{EnergyMap, energy_map_svg};
+pub use export::{data, pictures};
 pub use landscape::{Landscape, LandscapeChannel, Surface, Walker, Way};
+pub use learning::curves_svg;
+pub use page::html;
 pub use png::png;
-pub use speedup::Speedup;
-pub use trust::Multiple;
+pub use speedup::{Speedup, speedup_svg};
+pub use strip::strip_svg;
+pub use trust::{Multiple, trust_svg};
 
 /// What a report tells about one run.
 #[derive(Debug, Clone)]
@@ -119,55 +123,4 @@ pub struct Motion {
     pub control_period_s: f64,
     /// The picture of every state, `[T + 1]`.
     pub scenes: Vec<Scene>,
-}
-
-/// One self-contained page about `runs`: a summary in words, motion, evaluation, learning curves, the
-/// learned cost, diagnostics, configuration and how to repeat it.
-///
-/// Several runs share one table and one set of axes. What a run does not have leaves its part of the page out.
-pub fn html(runs: &[RunReport]) -> String {
-    page::html(runs)
-}
-
-/// Every figure of the page about `runs`, each with a background of its own.
-pub fn pictures(runs: &[RunReport]) -> Vec<Picture> {
-    export::pictures(runs)
-}
-
-/// Everything that the page about `runs` shows as numbers: configuration, metrics, evaluation, findings,
-/// landscape.
-pub fn data(runs: &[RunReport]) -> Value {
-    export::data(runs)
-}
-
-/// A film strip of about eight poses as a standalone SVG with its own background.
-pub fn strip_svg(motion: &Motion) -> String {
-    strip::standalone(motion)
-}
-
-/// The learning curve (true return by iteration, with the expert's and the random policy's) as a
-/// standalone SVG with its own background.
-pub fn curves_svg(run: &RunReport) -> String {
-    learning::standalone(run)
-}
-
-/// Scores of fresh policies over figures of their costs as a standalone SVG with its own background; `groups` name the
-/// marks.
-pub fn trust_svg(title: &str, groups: &[String], multiples: &[Multiple]) -> String {
-    trust::multiples(title, groups, multiples)
-}
-
-/// Speed-up over workers as a standalone SVG with its own background.
-pub fn speedup_svg(title: &str, curves: &[Speedup]) -> String {
-    speedup::standalone(title, curves)
-}
-
-/// Distances over samples as a standalone SVG with its own background; `learners` name the lines.
-pub fn convergence_svg(title: &str, learners: &[String], plots: &[Convergence]) -> String {
-    convergence::standalone(title, learners, plots)
-}
-
-/// An energy over two dimensions as a standalone SVG with its own background; `None` for a map that cannot be drawn.
-pub fn energy_map_svg(map: &EnergyMap) -> Option<String> {
-    energy_map::standalone(map)
 }

@@ -1,7 +1,7 @@
 //! The motion section: animations on one clock, then a film strip each.
 
-use super::picture;
 use super::run::{Group, Kind, algo_title};
+use super::scene;
 use super::text::escape;
 use super::{Motion, player, strip};
 
@@ -17,7 +17,7 @@ pub(super) fn html(groups: &[Group]) -> Option<String> {
             continue;
         }
         let motions: Vec<&Motion> = shown.iter().map(|(_, m)| *m).collect();
-        let camera = picture::camera(&motions);
+        let camera = scene::camera(&motions);
         let times = strip::pose_times(&motions);
         out += &group.heading();
         out += &player::html(&shown, camera, limit);

@@ -3,8 +3,8 @@
 use super::run::{Group, Run, by_environment};
 use super::text::escape;
 use super::{
-    RunReport, certificate, cost, curves, findings, learning, motion, robustness, settings,
-    summary, table, transfer,
+    RunReport, certificate, changed_worlds, cost, curves, findings, learning, motion, robustness,
+    settings, summary, table,
 };
 
 const STYLE: &str = include_str!("../../assets/report/style.css");
@@ -14,8 +14,11 @@ const SCRIPTS: [&str; 3] = [
     include_str!("../../assets/report/landscape.js"),
 ];
 
-/// The whole page.
-pub(super) fn html(reports: &[RunReport]) -> String {
+/// One self-contained page about `reports`: a summary in words, motion, evaluation, learning curves, the learned cost,
+/// diagnostics, configuration and how to repeat it.
+///
+/// Several runs share one table and one set of axes. What a run does not have leaves its part of the page out.
+pub fn html(reports: &[RunReport]) -> String {
     let runs = Run::all(reports);
     let groups = by_environment(&runs);
     let title = match reports {
@@ -37,7 +40,7 @@ pub(super) fn html(reports: &[RunReport]) -> String {
         ("Motion", "motion", motion::html(&groups)),
         ("Evaluation", "evaluation", evaluation(&runs, &groups)),
         ("Robustness", "robustness", robustness::html(&runs)),
-        ("Transfer", "transfer", transfer::html(&runs)),
+        ("Transfer", "transfer", changed_worlds::html(&runs)),
         ("Learning curve", "learning", learning::html(&groups)),
         ("Learned cost", "cost", cost::html(&runs)),
         ("Along the way", "way", certificate::html(&runs)),

@@ -14,8 +14,8 @@ pub struct Speedup {
     pub measured: Vec<[f64; 2]>,
 }
 
-/// A standalone picture; at most four curves keep a colour of their own.
-pub(super) fn standalone(title: &str, curves: &[Speedup]) -> String {
+/// Speed-up over workers as a standalone SVG with its own background; at most four curves keep a colour of their own.
+pub fn speedup_svg(title: &str, curves: &[Speedup]) -> String {
     let size = Size {
         width: 640.0,
         height: 420.0,
@@ -54,7 +54,7 @@ mod tests {
                 .collect(),
             measured: vec![[1.0, 1.0], [2.0, 1.9]],
         };
-        let svg = standalone("more workers", &[curve("a < b", 1.0), curve("c", 0.5)]);
+        let svg = speedup_svg("more workers", &[curve("a < b", 1.0), curve("c", 0.5)]);
         assert_eq!(svg.matches("<polyline").count(), 2);
         assert_eq!(svg.matches("<circle").count(), 4);
         assert!(svg.contains("a &lt; b") && svg.contains("more workers"));

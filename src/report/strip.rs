@@ -2,7 +2,7 @@
 
 use costate_envs::scene::{Role, Scene};
 
-use super::picture::{self, Camera};
+use super::scene::{self, Camera};
 use super::{Motion, frame, svg};
 
 /// Poses in a strip: divides into rows of eight, four or two.
@@ -74,7 +74,7 @@ fn movement(a: &Scene, b: &Scene) -> f64 {
     let points = |s: &Scene| -> Vec<[f32; 2]> {
         s.items
             .iter()
-            .filter_map(|item| picture::outline(&item.shape))
+            .filter_map(|item| scene::outline(&item.shape))
             .flat_map(|(p, _)| p)
             .collect()
     };
@@ -101,24 +101,24 @@ fn panels<'a>(
 
 /// One pose: its `viewBox` and content, faint poses that lead up to it included.
 fn panel(motion: &Motion, camera: Camera, previous: f64, time: f64) -> (String, String) {
-    let still = picture::backdrop(motion);
+    let still = scene::backdrop(motion);
     let now = scene_at(motion, time);
     let scene = &motion.scenes[now];
     let spacing =
         ((time - previous) / (GHOSTS.len() + 1) as f64).min(GHOST_SPACING_S.max(period(motion)));
-    let mut content = picture::draw(&scene.items[..still.min(scene.items.len())]);
-    content += &picture::track(motion, now);
+    let mut content = scene::draw(&scene.items[..still.min(scene.items.len())]);
+    content += &scene::track(motion, now);
     // Scenes are in world coordinates, so earlier poses stay in place under a moving camera too.
     for (k, opacity) in GHOSTS.iter().enumerate() {
         let before = scene_at(motion, time - spacing * (GHOSTS.len() - k) as f64);
         if before < now {
             let moving = motion.scenes[before].items.iter().skip(still);
-            let ghost = picture::draw(moving.filter(|i| matches!(i.role, Role::Body | Role::Limb)));
+            let ghost = scene::draw(moving.filter(|i| matches!(i.role, Role::Body | Role::Limb)));
             content += &format!(r#"<g opacity="{opacity}">{ghost}</g>"#);
         }
     }
-    content += &picture::draw(scene.items.iter().skip(still));
-    (picture::view_box(&camera.view(scene)), content)
+    content += &scene::draw(scene.items.iter().skip(still));
+    (scene::view_box(&camera.view(scene)), content)
 }
 
 /// The time of the scene that is shown.
@@ -147,12 +147,12 @@ pub(super) fn html(motion: &Motion, camera: Camera, times: &[f64]) -> String {
     format!(r#"<div class="strip {shape}">{figures}</div>"#)
 }
 
-/// A strip as a file of its own.
-pub(super) fn standalone(motion: &Motion) -> String {
+/// A film strip of about eight poses as a standalone SVG with its own background.
+pub fn strip_svg(motion: &Motion) -> String {
     if motion.scenes.is_empty() {
         return frame::standalone(960.0, 80.0, &motion.label, "");
     }
-    let camera = picture::camera(&[motion]);
+    let camera = scene::camera(&[motion]);
     let aspect = camera.aspect().clamp(0.2, 6.0);
     let times = pose_times(&[motion]);
     let columns = if aspect > BROAD { POSES / 2 } else { POSES };

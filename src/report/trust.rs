@@ -15,8 +15,9 @@ pub struct Multiple {
 /// Lowest score that is shown; what is below lies on the edge.
 const FLOOR: f64 = -1.0;
 
-/// All plots with one key.
-pub(super) fn multiples(title: &str, groups: &[String], multiples: &[Multiple]) -> String {
+/// Scores of fresh policies over figures of their costs as a standalone SVG with its own background; `groups` name the
+/// marks.
+pub fn trust_svg(title: &str, groups: &[String], multiples: &[Multiple]) -> String {
     let plots = multiples.iter().map(|m| (m.title.clone(), plot(m)));
     small::arranged(title, groups, svg::mark, plots)
 }

@@ -15,101 +15,61 @@ pub(crate) fn read<T: DeserializeOwned>(json: Value) -> T {
     serde_json::from_value(json).expect("samples fit their types")
 }
 
-/// A pendulum that swings up, with more overshoot the larger `slack` is.
-pub(crate) fn pendulum(label: &str, slack: f32) -> Motion {
-    let scene = |i: u16| {
-        let t = f32::from(i) * 0.05;
-        let angle = std::f32::consts::PI * (-0.5 * t / slack).exp() * (2.2 * t).cos();
-        let tip = [angle.sin(), angle.cos()];
-        Scene {
-            view_low: [-1.3, -1.3],
-            view_high: [1.3, 1.3],
-            items: vec![
-                item(
-                    Role::Target,
-                    Shape::Circle {
-                        centre: [0.0, 1.0],
-                        radius: 0.06,
-                    },
-                ),
-                item(
-                    Role::Limb,
-                    Shape::Capsule {
-                        from: [0.0, 0.0],
-                        to: tip,
-                        radius: 0.05,
-                    },
-                ),
-                item(
-                    Role::Joint,
-                    Shape::Circle {
-                        centre: [0.0, 0.0],
-                        radius: 0.03,
-                    },
-                ),
-            ],
-        }
+pub(crate) fn disc(role: Role, centre: [f32; 2], radius: f32) -> Item {
+    let shape = Shape::Circle { centre, radius };
+    Item { role, shape }
+}
+
+fn rod(role: Role, from: [f32; 2], to: [f32; 2], radius: f32) -> Item {
+    let shape = Shape::Capsule { from, to, radius };
+    Item { role, shape }
+}
+
+pub(crate) fn polygon(role: Role, points: Vec<[f32; 2]>) -> Item {
+    let shape = Shape::Polygon { points };
+    Item { role, shape }
+}
+
+/// Ten seconds of scenes in a view that reaches `view` from its middle, by time.
+fn motion(label: &str, period: f32, view: [f32; 2], items: impl Fn(f32) -> Vec<Item>) -> Motion {
+    let scene = |i: u16| Scene {
+        view_low: view.map(|v| -v),
+        view_high: view,
+        items: items(f32::from(i) * period),
     };
     Motion {
         label: label.into(),
-        control_period_s: 0.05,
-        scenes: (0..=200).map(scene).collect(),
+        control_period_s: (1000.0 * f64::from(period)).round() / 1000.0,
+        scenes: (0..=(10.0 / period).round() as u16).map(scene).collect(),
     }
+}
+
+/// A pendulum that swings up, with more overshoot the larger `slack` is.
+pub(crate) fn pendulum(label: &str, slack: f32) -> Motion {
+    motion(label, 0.05, [1.3, 1.3], |t| {
+        let angle = std::f32::consts::PI * (-0.5 * t / slack).exp() * (2.2 * t).cos();
+        vec![
+            disc(Role::Target, [0.0, 1.0], 0.06),
+            rod(Role::Limb, [0.0, 0.0], [angle.sin(), angle.cos()], 0.05),
+            disc(Role::Joint, [0.0, 0.0], 0.03),
+        ]
+    })
 }
 
 /// A cart-pole that comes to rest upright.
 pub(crate) fn cart_pole(label: &str, slack: f32) -> Motion {
-    let scene = |i: u16| {
-        let t = f32::from(i) * 0.02;
+    motion(label, 0.02, [2.7, 1.15], |t| {
         let x = 0.5 * slack * (-0.4 * t / slack).exp() * (1.3 * t).cos();
         let angle = 0.3 * slack * (-0.6 * t / slack).exp() * (2.0 * t).sin();
-        let corner = |dx: f32, dy: f32| [x + dx, dy];
-        let corners = vec![
-            corner(-0.2, -0.11),
-            corner(0.2, -0.11),
-            corner(0.2, 0.11),
-            corner(-0.2, 0.11),
-        ];
-        Scene {
-            view_low: [-2.7, -1.15],
-            view_high: [2.7, 1.15],
-            items: vec![
-                item(
-                    Role::Ground,
-                    Shape::Capsule {
-                        from: [-2.6, 0.0],
-                        to: [2.6, 0.0],
-                        radius: 0.015,
-                    },
-                ),
-                item(Role::Body, Shape::Polygon { points: corners }),
-                item(
-                    Role::Limb,
-                    Shape::Capsule {
-                        from: [x, 0.0],
-                        to: [x + angle.sin(), angle.cos()],
-                        radius: 0.035,
-                    },
-                ),
-                item(
-                    Role::Joint,
-                    Shape::Circle {
-                        centre: [x, 0.0],
-                        radius: 0.02,
-                    },
-                ),
-            ],
-        }
-    };
-    Motion {
-        label: label.into(),
-        control_period_s: 0.02,
-        scenes: (0..=500).map(scene).collect(),
-    }
-}
-
-fn item(role: Role, shape: Shape) -> Item {
-    Item { role, shape }
+        let tip = [x + angle.sin(), angle.cos()];
+        let corners = [[-0.2, -0.11], [0.2, -0.11], [0.2, 0.11], [-0.2, 0.11]];
+        vec![
+            rod(Role::Ground, [-2.6, 0.0], [2.6, 0.0], 0.015),
+            polygon(Role::Body, corners.map(|[dx, y]| [x + dx, y]).to_vec()),
+            rod(Role::Limb, [x, 0.0], tip, 0.035),
+            disc(Role::Joint, [x, 0.0], 0.02),
+        ]
+    })
 }
 
 /// Wobble in [−1, 1] that looks like noise.
@@ -210,12 +170,33 @@ fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Evaluation {
     }))
 }
 
+fn report(title: String, env: &str, algo: &str, seed: u64, score: f64) -> RunReport {
+    RunReport {
+        title,
+        config: config(env, algo, seed),
+        metrics: metrics(120, seed),
+        evaluation: Some(evaluation(env, algo, seed, score)),
+        findings: Vec::new(),
+        motions: Vec::new(),
+        landscape: None,
+    }
+}
+
 /// A complete run on a pendulum. Behaviour cloning takes no steps and learns no cost.
 pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
-    let mut metrics = metrics(120, seed);
-    let mut evaluation = evaluation("pendulum", algo, seed, score);
-    if algo == "bc" {
-        for (k, line) in metrics.iter_mut().enumerate() {
+    let mut report = report(
+        format!("pendulum-{algo}-{seed}"),
+        "pendulum",
+        algo,
+        seed,
+        score,
+    );
+    report.motions = vec![
+        pendulum("expert", 1.0),
+        pendulum(algo, 1.2 + 0.2 * seed as f32),
+    ];
+    if let (Some(evaluation), "bc") = (&mut report.evaluation, algo) {
+        for (k, line) in report.metrics.iter_mut().enumerate() {
             let loss = 1.4 * (-0.05 * k as f64).exp() - 0.4;
             line.retain(|name, _| ["iteration", "seconds", "policy_std"].contains(&name.as_str()));
             line.insert("loss".into(), loss.into());
@@ -224,33 +205,17 @@ pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
         evaluation.rows.remove(2);
         (evaluation.cost, evaluation.frozen) = (None, None);
     }
-    RunReport {
-        landscape: None,
-        findings: Vec::new(),
-        title: format!("pendulum-{algo}-{seed}"),
-        config: config("pendulum", algo, seed),
-        metrics,
-        evaluation: Some(evaluation),
-        motions: vec![
-            pendulum("expert", 1.0),
-            pendulum(algo, 1.2 + 0.2 * seed as f32),
-        ],
-    }
+    report
 }
 
 /// A complete run on a cart-pole.
 pub(crate) fn cart_pole_run(seed: u64) -> RunReport {
+    let title = format!("cart_pole-{seed}");
+    let motions = [("expert", 1.0), ("bc", 2.2), ("gan-gcl", 1.1)];
     RunReport {
-        landscape: None,
-        findings: Vec::new(),
-        title: format!("cart_pole-{seed}"),
-        config: config("cart_pole", "gan-gcl", seed),
-        metrics: metrics(60, seed),
-        evaluation: Some(evaluation("cart_pole", "gan-gcl", seed, 0.99)),
-        motions: vec![
-            cart_pole("expert", 1.0),
-            cart_pole("bc", 2.2),
-            cart_pole("gan-gcl", 1.1),
-        ],
+        motions: motions
+            .map(|(label, slack)| cart_pole(label, slack))
+            .to_vec(),
+        ..report(title, "cart_pole", "gan-gcl", seed, 0.99)
     }
 }

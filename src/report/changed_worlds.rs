@@ -2,7 +2,7 @@
 
 use super::dots::{self, Block, Entry};
 use super::run::{Kind, Run};
-use crate::evaluate::frozen::{Frozen, Verdict};
+use crate::evaluate::validation::{Frozen, Verdict};
 use crate::evaluate::{Row, Transfer};
 use crate::number::{fixed, typeset};
 
