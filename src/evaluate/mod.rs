@@ -7,9 +7,9 @@ mod cost;
 pub mod dard;
 pub mod epic;
 pub mod episodes;
-
 mod groups;
 pub mod occupancy;
+mod read;
 pub mod robustness;
 pub mod statistics;
 pub mod transfer;
@@ -17,10 +17,8 @@ pub mod validation;
 pub mod workers;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use costate_envs::{EnvFactory, Episode, Success, Trajectory};
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::cost::StepCost;
@@ -204,78 +202,6 @@ pub struct Evaluation {
     pub cost: Option<CostReport>,
 }
 
-impl Evaluation {
-    /// Version that this build writes and the newest that it reads.
-    pub const FORMAT: u32 = 1;
-
-    /// Reads an `evaluation.json`; `None` if there is none.
-    ///
-    /// Errors: a damaged file, one of another kind, or one of a newer format; they name file and field.
-    pub fn read(file: &Path) -> Result<Option<Self>, Error> {
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::io(file)(e)),
-        };
-        Self::from_json(&text)
-            .map(Some)
-            .map_err(|reason| Error::Failure(format!("{}: {reason}", file.display())))
-    }
-
-    pub(crate) fn from_json(text: &str) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-            cost_scatter: Option<IgnoredAny>,
-            ess: Option<IgnoredAny>,
-        }
-        let head: Head = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        if head.format > Self::FORMAT {
-            return Err(format!(
-                "evaluation format {} is newer than {}, the newest that this build reads; update Costate",
-                head.format,
-                Self::FORMAT
-            ));
-        }
-        let mut read: Self = field_by_field(text)?;
-        // serde takes flattened parts that do not fit for absent ones.
-        if head.cost_scatter.is_some() && read.cost.is_none() {
-            read.cost = Some(field_by_field(text)?);
-        }
-        if let Some(cost) = &mut read.cost
-            && head.ess.is_some()
-            && cost.discriminator.is_none()
-        {
-            cost.discriminator = Some(field_by_field(text)?);
-        }
-        if let Some(own) = read.own()
-            && !own.returns.is_empty()
-            && own.returns.len() != read.episodes
-        {
-            return Err(format!(
-                "`returns` has {} values, expected {}, one an episode",
-                own.returns.len(),
-                read.episodes
-            ));
-        }
-        Ok(read)
-    }
-
-    /// The learned policy's line.
-    pub fn own(&self) -> Option<&Row> {
-        self.rows.iter().find(|r| r.policy == self.algo)
-    }
-}
-
-/// Deserialises with errors that say where.
-fn field_by_field<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, String> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut json).map_err(|e| match e.path().to_string().as_str() {
-        "." => e.inner().to_string(),
-        path => format!("{path}: {}", e.inner()),
-    })
-}
-
 /// What is evaluated, and against what.
 pub struct Subject<'a> {
     /// The environment.
@@ -337,119 +263,83 @@ pub struct Options<'a> {
 /// Stages of an evaluation, for a progress bar.
 pub const STAGES: usize = 7;
 
-/// Episodes of everybody in an evaluation.
-struct Played {
-    demonstrations: Vec<Episode>,
-    learned: Vec<Episode>,
-    random: Vec<Episode>,
-    cloned: Option<Vec<Episode>>,
-    fresh: Option<Vec<Episode>>,
-}
-
-impl Played {
-    fn of(
-        subject: &Subject,
-        options: Options,
-        progress: &mut dyn FnMut(usize, &str) -> Result<(), Error>,
-    ) -> Result<Self, Error> {
-        let play = |controller: &Controller| -> Result<Vec<Episode>, Error> {
-            let Options {
-                workers,
-                episodes,
-                seed,
-                ..
-            } = options;
-            Ok(subject.judged(controller.play(subject.factory, workers, episodes, seed)?))
-        };
-        progress(0, "episodes of the policy and of random actions")?;
-        let (learned, random) = (play(&subject.controller)?, play(&Controller::Random)?);
-        progress(1, "episodes of the policies to compare with")?;
-        let of_other = |other: &Option<Controller>| other.as_ref().map(&play).transpose();
-        Ok(Self {
-            cloned: of_other(&subject.clone)?,
-            fresh: of_other(&subject.fresh)?,
-            demonstrations: subject.judged(subject.demonstrations.to_vec()),
-            learned,
-            random,
-        })
-    }
-
-    fn scale(&self, world: &str) -> Result<Scale, Error> {
-        let (one, zero) = (returns(&self.demonstrations), returns(&self.random));
-        let expert_return = mean(&one);
-        Scale::new(one, zero).ok_or_else(|| {
-            Error::Failure(format!(
-                "{world}: demonstrations and random actions have the same mean return, {expert_return}: a \
-                 normalised score has no meaning; record better demonstrations"
-            ))
-        })
-    }
-
-    /// The subject's line of the table, and the lines of everybody.
-    fn rows(
-        &self,
-        subject: &Subject,
-        scale: &Scale,
-        options: Options,
-    ) -> Result<(Row, Vec<Row>), Error> {
-        let reference = Reference::of(&trajectories(&self.demonstrations), options.seed);
-        let row = |policy: &str, episodes: &[Episode], occupancy| Row {
-            modes: modes(subject.factory, episodes),
-            ..scale.row(policy, episodes, occupancy, options.seed)
-        };
-        let compared = |policy: &str, episodes: &[Episode]| -> Result<Row, Error> {
-            let occupancy = match &reference {
-                Some(reference) => reference.distance(&trajectories(episodes), options.workers)?,
-                None => None,
-            };
-            Ok(row(policy, episodes, occupancy))
-        };
-        let of = |name: &str, episodes: &Option<Vec<Episode>>| {
-            episodes.as_ref().map(|e| compared(name, e)).transpose()
-        };
-        let own = compared(subject.algo, &self.learned)?;
-        let mut rows = vec![
-            row("expert", &self.demonstrations, None),
-            compared("random", &self.random)?,
-        ];
-        rows.extend(of("bc", &self.cloned)?);
-        rows.push(own.clone());
-        rows.extend(of(FRESH, &self.fresh)?);
-        Ok((own, rows))
-    }
-}
-
 /// Evaluates a policy and its cost; `progress` is told which of the [`STAGES`] begins.
 pub fn evaluate(
     subject: &Subject,
     options: Options,
     progress: &mut dyn FnMut(usize, &str),
 ) -> Result<Evaluation, Error> {
-    let Options { seed, workers, .. } = options;
+    let Options {
+        episodes: count,
+        seed,
+        workers,
+        ..
+    } = options;
     let factory = subject.factory;
     let mut progress = |stage, what: &str| {
         progress(stage, what);
         workers.check()
     };
-    let played = Played::of(subject, options, &mut progress)?;
-    let scale = played.scale(&factory.spec().name)?;
+    progress(0, "episodes of the policy and of random actions")?;
+    let play = |controller: &Controller| -> Result<Vec<Episode>, Error> {
+        Ok(subject.judged(controller.play(factory, workers, count, seed)?))
+    };
+    let learned = play(&subject.controller)?;
+    let random = play(&Controller::Random)?;
+    progress(1, "episodes of the policies to compare with")?;
+    let of_other = |other: &Option<Controller>| other.as_ref().map(&play).transpose();
+    let (cloned, fresh) = (of_other(&subject.clone)?, of_other(&subject.fresh)?);
+    let demonstrations = subject.judged(subject.demonstrations.to_vec());
+    let expert = returns(&demonstrations);
+    let zero = returns(&random);
+    let (expert_return, random_return) = (mean(&expert), mean(&zero));
+    let scale = Scale::new(expert, zero).ok_or_else(|| {
+        Error::Failure(format!(
+            "{}: demonstrations and random actions have the same mean return, {expert_return}: a \
+             normalised score has no meaning; record better demonstrations",
+            factory.spec().name
+        ))
+    })?;
     progress(2, "distances from the demonstrations")?;
-    let (own, rows) = played.rows(subject, &scale, options)?;
-    let mut statements = said_of(subject, &played.demonstrations, &own, &scale);
+    let reference = Reference::of(&trajectories(&demonstrations), seed);
+    let compared = |policy: &str, episodes: &[Episode]| -> Result<Row, Error> {
+        let occupancy = match &reference {
+            Some(reference) => reference.distance(&trajectories(episodes), workers)?,
+            None => None,
+        };
+        Ok(Row {
+            modes: modes(factory, episodes),
+            ..scale.row(policy, episodes, occupancy, seed)
+        })
+    };
+    let mut rows = vec![
+        Row {
+            modes: modes(factory, &demonstrations),
+            ..scale.row("expert", &demonstrations, None, seed)
+        },
+        compared("random", &random)?,
+    ];
+    let of =
+        |name: &str, episodes: Option<&[Episode]>| episodes.map(|e| compared(name, e)).transpose();
+    rows.extend(of("bc", cloned.as_deref())?);
+    let own = compared(subject.algo, &learned)?;
+    rows.push(own.clone());
+    rows.extend(of(FRESH, fresh.as_deref())?);
+    let mut statements = said_of(subject, &demonstrations, &own, &scale);
 
     let mut certificate = None;
     if let Some(certified) = subject.certified {
         progress(3, "the soft value along the way")?;
-        certificate = certificate::certificate(factory, certified, &played.learned, workers, seed)?;
+        certificate = certificate::certificate(factory, certified, &learned, workers, seed)?;
     }
     let mut cost = None;
     if let Some(judged) = subject.cost {
         progress(4, "the ladder of degraded policies")?;
         let groups = Groups {
-            expert: Group::new("expert", played.demonstrations),
-            learned: Group::new(subject.algo, played.learned),
-            random: Group::new("random", played.random),
-            clone: played.cloned.map(|episodes| Group::new("bc", episodes)),
+            expert: Group::new("expert", demonstrations),
+            learned: Group::new(subject.algo, learned),
+            random: Group::new("random", random),
+            clone: cloned.map(|episodes| Group::new("bc", episodes)),
             rungs: groups::ladder(subject, options)?,
         };
         progress(5, "the cost against the true one")?;
@@ -470,10 +360,13 @@ pub fn evaluate(
         seed: subject.run_seed,
         evaluation_seed: seed,
         actions: subject.controller.actions().into(),
-        episodes: options.episodes,
-        policy_return: own.returned(),
-        expert_return: mean(&scale.one),
-        random_return: mean(&scale.zero),
+        episodes: count,
+        policy_return: Estimate {
+            mean: own.mean_return,
+            ci95: own.ci95,
+        },
+        expert_return,
+        random_return,
         normalized_score: own.normalized_score,
         normalized_score_ci95: own.normalized_score_ci95,
         rows,

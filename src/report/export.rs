@@ -19,27 +19,18 @@ pub fn pictures(reports: &[RunReport]) -> Vec<Picture> {
     let groups = by_environment(&runs);
     let mut out: Vec<Picture> = Vec::new();
     let mut add = |name: String, svg: String| {
-        let taken = |name: &str| {
-            out.iter()
-                .any(|p: &Picture| p.name.eq_ignore_ascii_case(name))
-        };
-        let free = (2..).map(|n| format!("{name}-{n}"));
-        let free = std::iter::once(name.clone())
-            .chain(free)
-            .find(|n| !taken(n));
-        out.push(Picture {
-            name: free.unwrap_or(name),
-            svg,
-        });
+        let taken = |n: &String| out.iter().any(|p| p.name.eq_ignore_ascii_case(n));
+        let numbered = (2..).map(|n| format!("{name}-{n}"));
+        let free = std::iter::once(name.clone()).chain(numbered);
+        let name = free.into_iter().find(|n| !taken(n)).unwrap_or_default();
+        out.push(Picture { name, svg });
     };
     for report in reports {
         let title = slug(&report.title);
         add(format!("{title}-curve"), curves_svg(report));
         for motion in &report.motions {
-            add(
-                format!("{title}-{}", slug(&motion.label)),
-                strip_svg(motion),
-            );
+            let name = format!("{title}-{}", slug(&motion.label));
+            add(name, strip_svg(motion));
         }
     }
     if let Some(svg) = table::standalone(&groups) {
@@ -72,15 +63,5 @@ pub fn pictures(reports: &[RunReport]) -> Vec<Picture> {
 /// Everything that the page about `reports` shows as numbers, run by run: configuration, metrics, evaluation, findings,
 /// landscape.
 pub fn data(reports: &[RunReport]) -> Value {
-    let run = |r: &RunReport| {
-        json!({
-            "title": r.title,
-            "config": r.config,
-            "metrics": r.metrics,
-            "evaluation": r.evaluation,
-            "findings": r.findings,
-            "landscape": r.landscape,
-        })
-    };
-    json!({ "format": FORMAT, "runs": reports.iter().map(run).collect::<Vec<_>>() })
+    json!({ "format": FORMAT, "runs": reports })
 }

@@ -68,6 +68,7 @@ mod ways;
 mod tests;
 
 use costate_envs::scene::Scene;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::diagnose::Finding;
@@ -86,8 +87,8 @@ pub use speedup::{Speedup, speedup_svg};
 pub use strip::strip_svg;
 pub use trust::{Multiple, trust_svg};
 
-/// What a report tells about one run.
-#[derive(Debug, Clone)]
+/// What a report tells about one run; `report.json` holds all but the motions.
+#[derive(Debug, Clone, Serialize)]
 pub struct RunReport {
     /// A name for the run, e.g. that of its folder.
     pub title: String,
@@ -100,6 +101,7 @@ pub struct RunReport {
     /// What `costate diagnose` says; empty for a run without trouble.
     pub findings: Vec<Finding>,
     /// Episodes to show, e.g. one of the expert and one of the learned policy from the same start.
+    #[serde(skip)]
     pub motions: Vec<Motion>,
     /// The learned cost over pairs of state dimensions.
     pub landscape: Option<Landscape>,
