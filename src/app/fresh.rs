@@ -14,7 +14,7 @@ use super::Progress;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::Frozen;
-use crate::evaluate::frozen::{Against, Judged, Trained};
+use crate::evaluate::validation::{Against, Judged, Trained};
 use crate::learners::Setup;
 use crate::learners::frozen_cost::FrozenCostSettings;
 use crate::policy::GaussianPolicy;

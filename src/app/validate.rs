@@ -14,7 +14,7 @@ use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::Frozen;
 use crate::evaluate::controller::Controller;
-use crate::evaluate::frozen::Against;
+use crate::evaluate::validation::Against;
 use crate::improve::Improvement;
 use crate::learners::Algorithm;
 use crate::learners::Setup;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::suite::{Cell, Suite};
 use crate::error::Error;
 use crate::evaluate::CostReport;
-use crate::evaluate::frozen::Verdict;
 use crate::evaluate::statistics::Estimate;
+use crate::evaluate::validation::Verdict;
 use crate::learners::frozen_cost::ValidationSettings;
 use crate::run::{Algo, files};
 

@@ -3,7 +3,7 @@
 use super::result::{CellResult, FreshResult};
 use super::suite::{Cell, Suite};
 use crate::evaluate::statistics::{
-    Estimate, performance_profile, probability_of_improvement, stratified_interquartile_mean,
+    performance_profile, probability_of_improvement, stratified_interquartile_mean,
 };
 
 /// Results by cell; `None` where a cell has not been run.
@@ -87,8 +87,9 @@ pub(super) fn head(first: &str, columns: &[String]) -> String {
         + &row(std::iter::once("---".to_owned()).chain(columns.iter().map(|_| "---:".into())))
 }
 
-fn with_interval(e: Estimate) -> String {
-    format!("{:.3} [{:.3}, {:.3}]", e.mean, e.ci95[0], e.ci95[1])
+/// `mean [low, high]`.
+pub(super) fn with_interval(mean: f64, [low, high]: [f64; 2], digits: usize) -> String {
+    format!("{mean:.digits$} [{low:.digits$}, {high:.digits$}]")
 }
 
 /// Whether a bootstrap within the strata can tell a spread: one run has none to show.
@@ -100,7 +101,7 @@ fn spread_shows(strata: &[Vec<f64>]) -> bool {
 fn interquartile(strata: &[Vec<f64>]) -> String {
     let e = stratified_interquartile_mean(strata, 0);
     match spread_shows(strata) {
-        true => with_interval(e),
+        true => with_interval(e.mean, e.ci95, 3),
         false => format!("{:.3}", e.mean),
     }
 }
@@ -173,7 +174,7 @@ fn comparison(suite: &Suite, results: Results, count: usize, envs: &[String]) ->
             false => {
                 let estimate = probability_of_improvement(&own, &other);
                 let figure = match spread_shows(&own) && spread_shows(&other) {
-                    true => with_interval(estimate),
+                    true => with_interval(estimate.mean, estimate.ci95, 3),
                     false => format!("{:.3}", estimate.mean),
                 };
                 format!("{figure} ({})", own.len())
@@ -181,7 +182,7 @@ fn comparison(suite: &Suite, results: Results, count: usize, envs: &[String]) ->
         };
         let profile = performance_profile(&run, &THRESHOLDS, 0);
         let shares = profile.iter().map(|p| match spread_shows(&run) {
-            true => format!("{:.2} [{:.2}, {:.2}]", p.share, p.ci95[0], p.ci95[1]),
+            true => with_interval(p.share, p.ci95, 2),
             false => format!("{:.2}", p.share),
         });
         let runs: usize = run.iter().map(Vec::len).sum();

@@ -1,6 +1,7 @@
 //! Which figure of a learned cost foretells how fresh policies do on it?
 
 use super::result::CellResult;
+use super::table::with_interval;
 use crate::evaluate::statistics::{Estimate, bootstrap_pairs, sides, spearman};
 use crate::report::{Multiple, trust_svg};
 
@@ -142,9 +143,8 @@ impl Trusts {
          prophet) [95 % interval; environments resampled by themselves].\n\n| figure | correlation | cells |\n| --- | ---: | ---: |\n"
         );
         for t in all {
-            let figure = t.correlation.map_or("–".into(), |c| {
-                format!("{:.2} [{:.2}, {:.2}]", c.mean, c.ci95[0], c.ci95[1])
-            });
+            let figure = t.correlation;
+            let figure = figure.map_or("–".into(), |c| with_interval(c.mean, c.ci95, 2));
             text += &format!("| {} | {figure} | {} |\n", t.metric, t.points.len());
         }
         text + "\n![Fresh policies’ scores over every figure](trust.svg)\n"

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::common::Output;
-use super::compared::{self, Compared, Method};
+use super::methods::{self, EvaluatedRun, Method};
 use super::ui::{number, score_interval, table};
 use crate::error::Error;
 use crate::evaluate::compare::{Basis, Comparison, MethodScores, RunScores, compare};
@@ -27,25 +27,25 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
-    compare_runs(&compared::open(&args.runs)?, output)
+    compare_runs(&methods::open(&args.runs)?, output)
 }
 
 /// Compares evaluated runs and prints the result; `evaluate` ends with it, too.
 pub fn compare_runs(runs: &[RunFolder], output: Output) -> Result<(), Error> {
-    let all = compared::read(runs)?;
-    let figures = &all[0].figures;
+    let all = methods::read(runs)?;
+    let first = &all[0].evaluation;
     let mut report = Report {
         env: all[0].config.env.name.clone(),
-        evaluation_seed: figures.evaluation_seed,
-        episodes: figures.episodes,
-        actions: figures.actions.clone(),
-        expert_return: figures.expert_return,
-        random_return: figures.random_return,
+        evaluation_seed: first.evaluation_seed,
+        episodes: first.episodes,
+        actions: first.actions.clone(),
+        expert_return: first.expert_return,
+        random_return: first.random_return,
         methods: Vec::new(),
         comparisons: Vec::new(),
     };
     let seed = report.evaluation_seed;
-    let methods = compared::methods(all);
+    let methods = methods::group(all);
     let scores: Vec<MethodScores> = methods.iter().map(scores).collect();
     report.methods = methods
         .iter()
@@ -107,8 +107,8 @@ struct RunReport {
 }
 
 fn scores(method: &Method) -> MethodScores {
-    let run = |run: &Compared| {
-        let f = &run.figures;
+    let run = |run: &EvaluatedRun| {
+        let f = &run.evaluation;
         let mut own_ci95 = f.policy_return.ci95.map(|v| run.score(v));
         // Where random actions beat the demonstrations the scale is upside down.
         own_ci95.sort_by(f64::total_cmp);
@@ -130,16 +130,16 @@ impl MethodReport {
         let runs = &method.runs;
         let config = &runs[0].config;
         let score = scores.estimate(seed);
-        let values = |of: &dyn Fn(&Compared) -> Option<f64>| -> Vec<f64> {
+        let values = |of: &dyn Fn(&EvaluatedRun) -> Option<f64>| -> Vec<f64> {
             runs.iter().filter_map(of).collect()
         };
-        let mean = |of: &dyn Fn(&Compared) -> Option<f64>| {
+        let mean = |of: &dyn Fn(&EvaluatedRun) -> Option<f64>| {
             let found = values(of);
             (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
         };
         let success = success_rate(runs, seed);
         let mut verdicts = BTreeMap::new();
-        for frozen in runs.iter().filter_map(|r| r.figures.frozen.as_ref()) {
+        for frozen in runs.iter().filter_map(|r| r.evaluation.frozen.as_ref()) {
             let name = serde_json::to_value(frozen.verdict).unwrap_or_default();
             *verdicts
                 .entry(name.as_str().unwrap_or_default().to_owned())
@@ -152,15 +152,15 @@ impl MethodReport {
             interval_over: if runs.len() == 1 { "episodes" } else { "runs" },
             normalized_score: score.mean,
             normalized_score_ci95: score.ci95,
-            mean_return: interquartile_mean(&values(&|r| Some(r.figures.policy_return.mean))),
+            mean_return: interquartile_mean(&values(&|r| Some(r.evaluation.policy_return.mean))),
             success_rate: success.rate,
             success_rate_ci95: success.ci95,
-            occupancy: mean(&|r| r.row()?.occupancy.map(|o| o.sliced_wasserstein)),
-            spearman: mean(&|r| r.figures.cost.as_ref()?.spearman),
-            epic: mean(&|r| r.figures.cost.as_ref()?.epic),
-            dard: mean(&|r| r.figures.cost.as_ref()?.dard),
+            occupancy: mean(&|r| r.evaluation.own()?.occupancy.map(|o| o.sliced_wasserstein)),
+            spearman: mean(&|r| r.evaluation.cost.as_ref()?.spearman),
+            epic: mean(&|r| r.evaluation.cost.as_ref()?.epic),
+            dard: mean(&|r| r.evaluation.cost.as_ref()?.dard),
             fresh_normalized_score: mean(&|r| {
-                let frozen = r.figures.frozen.as_ref()?;
+                let frozen = r.evaluation.frozen.as_ref()?;
                 frozen.policies.get(frozen.kept).map(|p| p.normalized_score)
             }),
             verdicts,
@@ -181,14 +181,14 @@ impl MethodReport {
 }
 
 impl RunReport {
-    fn of(run: &Compared) -> Self {
+    fn of(run: &EvaluatedRun) -> Self {
         Self {
             run: run.path.clone(),
             seed: run.config.seed,
-            mean_return: run.figures.policy_return.mean,
-            normalized_score: run.figures.normalized_score,
-            normalized_score_ci95: run.figures.normalized_score_ci95,
-            success_rate: run.row().and_then(|r| r.success_rate),
+            mean_return: run.evaluation.policy_return.mean,
+            normalized_score: run.evaluation.normalized_score,
+            normalized_score_ci95: run.evaluation.normalized_score_ci95,
+            success_rate: run.evaluation.own().and_then(|r| r.success_rate),
         }
     }
 }
@@ -200,8 +200,8 @@ struct SuccessRate {
 }
 
 /// Of one run as it was evaluated; of several the interquartile mean, where all have one.
-fn success_rate(runs: &[Compared], seed: u64) -> SuccessRate {
-    let rows = runs.iter().filter_map(Compared::row);
+fn success_rate(runs: &[EvaluatedRun], seed: u64) -> SuccessRate {
+    let rows = runs.iter().filter_map(|r| r.evaluation.own());
     let rates: Vec<f64> = rows.filter_map(|r| r.success_rate).collect();
     if rates.len() < runs.len() {
         return SuccessRate::default();
@@ -209,7 +209,7 @@ fn success_rate(runs: &[Compared], seed: u64) -> SuccessRate {
     if let [run] = runs {
         return SuccessRate {
             rate: Some(rates[0]),
-            ci95: run.row().and_then(|r| r.success_rate_ci95),
+            ci95: run.evaluation.own().and_then(|r| r.success_rate_ci95),
         };
     }
     let Estimate { mean, ci95 } = stratified_interquartile_mean(&[rates], seed);

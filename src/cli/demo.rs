@@ -8,7 +8,7 @@ use costate_envs::EnvConfig;
 use serde::Serialize;
 
 use super::common::{Output, workers};
-use super::evaluated::describe;
+use super::evaluation_text::describe;
 use super::report;
 use super::terminal::Terminal;
 use super::ui::number;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use costate_envs::rollout::ActionChoice;
 
 use super::common::{Output, parse_override, workers};
-use super::evaluated::describe;
+use super::evaluation_text::describe;
 use super::stoppable::stoppable;
 use super::terminal::Terminal;
-use super::{compare, compared};
+use super::{compare, methods};
 use crate::app::evaluate::{Protocol, Request};
 use crate::app::{self, Progress};
 use crate::error::Error;
@@ -131,7 +131,7 @@ fn evaluate_asked(args: &Args, terminal: &Terminal, output: Output) -> Result<()
         ));
     }
     // What cannot be compared is refused before minutes are spent on it.
-    let runs = compared::open(&args.runs)?;
+    let runs = methods::open(&args.runs)?;
     for request in &requests {
         terminal.remark(&format!("{}:", request.place.display()));
         app::evaluate(request, terminal)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use costate_envs::EnvFactory;
 use costate_envs::rollout::{ActionChoice, RolloutPool};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::common::{Output, shown};
 use super::landscape::{self, Pair};
@@ -12,6 +12,7 @@ use crate::app::results::unwritable;
 use crate::app::{Demonstrations, open_demonstrations};
 use crate::diagnose::diagnose;
 use crate::error::Error;
+use crate::evaluate::Evaluation;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::episodes::replay;
 use crate::policy::Policy;
@@ -101,7 +102,7 @@ fn collect_with(
 ) -> Result<Vec<RunReport>, Error> {
     runs.iter()
         .map(|run| {
-            let evaluation = run.read_json("evaluation.json")?;
+            let evaluation = Evaluation::read(&run.file("evaluation.json"))?;
             if evaluation.is_none() {
                 output.remark(&format!(
                     "{}: not evaluated yet; `costate evaluate {}` adds scores to the report",
@@ -115,15 +116,13 @@ fn collect_with(
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            let config: Value = serde_json::to_value(run.config())
-                .map_err(|e| Error::Failure(format!("{}: {e}", run.path().display())))?;
             let metrics = run.metrics()?;
             let demonstrations = demonstrations(run, output);
             let landscape = landscape::of(run, demonstrations.as_ref(), pairs, output)?;
             Ok(RunReport {
                 title,
                 findings: diagnose(run.config(), &metrics),
-                config,
+                config: run.config().clone(),
                 metrics,
                 evaluation,
                 motions: motions(run, demonstrations.as_ref())?,

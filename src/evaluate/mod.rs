@@ -7,12 +7,13 @@ mod cost;
 pub mod dard;
 pub mod epic;
 pub mod episodes;
-pub mod frozen;
 mod groups;
 pub mod occupancy;
+mod read;
 pub mod robustness;
 pub mod statistics;
 pub mod transfer;
+pub mod validation;
 pub mod workers;
 
 use std::collections::BTreeMap;
@@ -28,12 +29,12 @@ use controller::Controller;
 pub use cost::{
     Correlation, CostPoint, CostReport, Discriminator, DiscriminatorFigures, check_finite,
 };
-pub use frozen::Frozen;
 pub use groups::{Group, Groups};
 use occupancy::{OccupancyDistance, Reference};
 pub use robustness::Curve;
 use statistics::{Estimate, bootstrap, mean_interval};
 pub use transfer::Transfer;
+pub use validation::Frozen;
 pub use workers::Workers;
 
 /// Name of the kept fresh policy's row.
@@ -70,6 +71,24 @@ pub struct Row {
     /// How far its states and actions are from the demonstrations'; none for these themselves, or with fewer than two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupancy: Option<OccupancyDistance>,
+}
+
+impl Row {
+    /// Mean true return with its interval.
+    pub fn returned(&self) -> Estimate {
+        Estimate {
+            mean: self.mean_return,
+            ci95: self.ci95,
+        }
+    }
+
+    /// Normalised score with its interval.
+    pub fn score(&self) -> Estimate {
+        Estimate {
+            mean: self.normalized_score,
+            ci95: self.normalized_score_ci95,
+        }
+    }
 }
 
 /// The scale of normalised scores: returns that mean 1 and 0.
@@ -397,7 +416,7 @@ pub fn evaluate(
     }
     progress(STAGES, "done")?;
     Ok(Evaluation {
-        format: 1,
+        format: Evaluation::FORMAT,
         env: factory.spec().name.clone(),
         algo: subject.algo.into(),
         seed: subject.run_seed,

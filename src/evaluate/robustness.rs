@@ -4,6 +4,7 @@ use costate_envs::{EnvConfig, Episode, Trajectory};
 use serde::{Deserialize, Serialize};
 
 use super::controller::{Controller, Disturbance};
+use super::statistics::Estimate;
 use super::{Options, Scale, Subject};
 use crate::error::Error;
 
@@ -33,6 +34,24 @@ pub struct Scored {
     pub normalized_score: f64,
     /// Its 95 % interval.
     pub normalized_score_ci95: [f64; 2],
+}
+
+impl Scored {
+    /// Mean true return with its interval.
+    pub fn returned(&self) -> Estimate {
+        Estimate {
+            mean: self.mean_return,
+            ci95: self.ci95,
+        }
+    }
+
+    /// Normalised score with its interval.
+    pub fn score(&self) -> Estimate {
+        Estimate {
+            mean: self.normalized_score,
+            ci95: self.normalized_score_ci95,
+        }
+    }
 }
 
 /// A point of a curve.

@@ -10,7 +10,7 @@ use costate_envs::Episode;
 use costate_envs::rng::derive_seed;
 use serde::{Deserialize, Serialize};
 
-use super::frozen::{Frozen, Trained};
+use super::validation::{Frozen, Trained};
 use super::{Row, Scale, mean};
 use crate::audit;
 use crate::cost::ComposedCost;

@@ -176,15 +176,8 @@ impl Canvas {
             let (a, b) = (control(from, before, to), control(to, after, from));
             path.cubic_to(a[0], a[1], b[0], b[1], to[0], to[1]);
         }
-        let stroke = Stroke {
-            width,
-            line_join: LineJoin::Round,
-            ..Stroke::default()
-        };
         if let Some(path) = path.finish() {
-            let paint = paint(colour, opacity);
-            self.pixels
-                .stroke_path(&path, &paint, &stroke, Transform::identity(), None);
+            self.stroke(&path, width, LineCap::Butt, paint(colour, opacity));
         }
     }
 
@@ -195,19 +188,18 @@ impl Canvas {
     }
 
     fn line(&mut self, path: &Path, width: f32, colour: Rgb) {
+        self.stroke(path, width, LineCap::Round, paint(colour, 1.0));
+    }
+
+    fn stroke(&mut self, path: &Path, width: f32, line_cap: LineCap, paint: Paint) {
         let stroke = Stroke {
             width,
-            line_cap: LineCap::Round,
+            line_cap,
             line_join: LineJoin::Round,
             ..Stroke::default()
         };
-        self.pixels.stroke_path(
-            path,
-            &paint(colour, 1.0),
-            &stroke,
-            Transform::identity(),
-            None,
-        );
+        let still = Transform::identity();
+        self.pixels.stroke_path(path, &paint, &stroke, still, None);
     }
 
     /// Writes printable ASCII with its upper left corner at a pixel.

@@ -3,6 +3,7 @@
 use super::Film;
 use super::canvas::{Canvas, TextSize};
 use super::colours;
+use crate::number::plain_beside;
 
 /// The caption of a film's pictures.
 #[derive(Debug, Clone, Copy)]
@@ -78,16 +79,8 @@ fn steps_text(step: usize) -> String {
     format!("step {step}")
 }
 
-/// The cost so far, with as many decimals as suit the film's greatest.
+/// The cost so far, with as many decimals as suit the film's greatest: costs mostly add up, so the last.
 fn cost_text(film: &Film, step: usize) -> String {
-    let cost = film.total_cost(step);
-    // Costs mostly add up: the last is about the greatest.
-    let most = film.total_cost(film.steps()).abs();
-    match most {
-        _ if !most.is_finite() || most >= 1e7 => format!("cost {cost:.2e}"),
-        _ if most >= 1000.0 => format!("cost {cost:.0}"),
-        _ if most >= 100.0 => format!("cost {cost:.1}"),
-        _ if most >= 1.0 => format!("cost {cost:.2}"),
-        _ => format!("cost {cost:.4}"),
-    }
+    let greatest = film.total_cost(film.steps());
+    format!("cost {}", plain_beside(film.total_cost(step), greatest))
 }

@@ -1,6 +1,6 @@
 //! Axes: a range of values, its round ticks, and how they read.
 
-use super::text;
+use crate::number::{fixed, scientific};
 
 /// Beyond this, differences overflow: such values are treated like NaN.
 const LARGEST: f64 = 1e300;
@@ -125,10 +125,8 @@ impl Axis {
     pub(super) fn label(&self, tick: f64) -> String {
         if self.log {
             return match tick {
-                t if (1e-3..=1e4).contains(&t) => {
-                    text::fixed(t, (-t.log10().round()).max(0.0) as usize)
-                }
-                t => text::scientific(t),
+                t if (1e-3..=1e4).contains(&t) => fixed(t, (-t.log10().round()).max(0.0) as usize),
+                t => scientific(t),
             };
         }
         let step = match self.ticks[..] {
@@ -144,13 +142,13 @@ impl Axis {
         if tick == 0.0 {
             "0".into()
         } else if largest >= 1e9 || step < 1e-5 {
-            text::scientific(tick)
+            scientific(tick)
         } else if largest >= 1e6 {
-            text::fixed(tick / 1e6, decimals(step / 1e6) as usize) + "M"
+            fixed(tick / 1e6, decimals(step / 1e6) as usize) + "M"
         } else if largest >= 1e4 {
-            text::fixed(tick / 1e3, decimals(step / 1e3) as usize) + "k"
+            fixed(tick / 1e3, decimals(step / 1e3) as usize) + "k"
         } else {
-            text::fixed(tick, decimals(step) as usize)
+            fixed(tick, decimals(step) as usize)
         }
     }
 }

@@ -1,95 +1,70 @@
 //! The soft value along the policy's way: does the cost to go fall?
 
-use serde_json::Value;
-
 use super::chart::{Chart, Level, Line};
-use super::facts::{Facts, array, number};
-use super::figure::{Figure, slug};
+use super::figure::{Figure, multiples};
 use super::frame::MEDIUM;
-use super::row::estimate;
-use super::text;
+use super::run::Run;
+use crate::evaluate::Certificate;
+use crate::evaluate::certificate::Share;
+use crate::number::fixed;
 
 /// One chart a run.
-pub(super) fn figures(runs: &[Facts], labels: &[String]) -> Vec<Figure> {
-    let of = |(run, label): (&Facts, &String)| {
-        let title = match runs.len() {
-            1 => String::new(),
-            _ => format!(", {label}"),
-        };
-        figure(run.evaluation().get("certificate")?, &title)
-    };
-    runs.iter().zip(labels).filter_map(of).collect()
+pub(super) fn figures(runs: &[Run]) -> Vec<Figure> {
+    let of = |run: &Run| figure(run.evaluation()?.certificate.as_ref()?, &run.suffix());
+    runs.iter().filter_map(of).collect()
 }
 
-fn figure(certificate: &Value, of: &str) -> Option<Figure> {
-    let numbers = |descent: &Value, key: &str| -> Vec<f64> {
-        array(descent, key).filter_map(Value::as_f64).collect()
-    };
-    let lines = array(certificate, "descents")
-        .enumerate()
-        .map(|(i, d)| Line {
-            label: format!("trajectory {}", i + 1),
-            style: 0,
-            points: std::iter::zip(numbers(d, "steps"), numbers(d, "cost_to_go"))
-                .map(|(t, j)| [t, j])
-                .collect(),
-            band: Vec::new(),
-        });
+fn figure(certificate: &Certificate, of: &str) -> Option<Figure> {
+    let lines = certificate.descents.iter().enumerate().map(|(i, d)| Line {
+        label: format!("trajectory {}", i + 1),
+        points: std::iter::zip(&d.steps, &d.cost_to_go)
+            .map(|(t, j)| [*t as f64, *j])
+            .collect(),
+        ..Line::default()
+    });
     let chart = Chart {
         name: format!("Soft cost to go along the policy’s trajectories{of}"),
         x_label: "Step".into(),
         y_label: "Soft cost to go, nats".into(),
         lines: lines.collect(),
-        levels: vec![Level {
-            name: "arrived".into(),
-            value: number(certificate, "/arrived")?,
-        }],
-        range: None,
-        marks: false,
+        levels: vec![Level::new("arrived", certificate.arrived)],
+        ..Chart::default()
     };
     Some(Figure {
-        name: slug(&format!("soft-value-along-the-way{of}")),
-        heading: format!("Soft cost to go along the way{of}"),
-        key: Vec::new(),
-        plot: chart.svg(MEDIUM)?,
-        size: MEDIUM,
-        caption: words(certificate)?,
+        caption: words(certificate),
+        ..Figure::new(
+            &format!("soft-value-along-the-way{of}"),
+            &format!("Soft cost to go along the way{of}"),
+            MEDIUM,
+            chart.svg(MEDIUM)?,
+        )
     })
 }
 
-fn words(certificate: &Value) -> Option<String> {
-    let horizon = number(certificate, "/horizon")?;
-    let rollouts = number(certificate, "/rollouts")?;
-    let said = |key: &str, whose: &str| {
-        let share = certificate.get(key)?;
-        let states = number(share, "/states")?;
-        let Some(e) = estimate(share.get("falling"), None) else {
-            return Some(format!("No state {whose}."));
+fn words(certificate: &Certificate) -> String {
+    let said = |share: Share, whose: &str| {
+        let Some(e) = share.falling else {
+            return format!("No state {whose}.");
         };
-        let percent = |v: f64| text::fixed(100.0 * v, 0);
-        let interval = e.ci95.map_or(String::new(), |[low, high]| {
-            format!(" (95 %: {} to {})", percent(low), percent(high))
-        });
-        Some(format!(
-            "From {} %{interval} of the {states} states {whose} it falls to the next measured one.",
-            percent(e.mean)
-        ))
+        let [share_falling, low, high] =
+            [e.mean, e.ci95[0], e.ci95[1]].map(|v| fixed(100.0 * v, 0));
+        format!(
+            "From {share_falling} % (95 %: {low} to {high}) of the {} states {whose} it falls to the next measured one.",
+            share.states
+        )
     };
-    let (all, above) = (
-        said("all", "before the last tenth")?,
-        said("above", "above what trajectories come to")?,
-    );
-    Some(format!(
-        "The learned cost less the policy’s entropy over the next {horizon} steps, mean of {rollouts} rollouts from \
-         every state. {all} {above} A Lyapunov function would fall from all of them; this is sampled, not proven."
-    ))
+    format!(
+        "The learned cost less the policy’s entropy over the next {} steps, mean of {} rollouts from every state. {} {} A \
+         Lyapunov function would fall from all of them; this is sampled, not proven.",
+        certificate.horizon,
+        certificate.rollouts,
+        said(certificate.all, "before the last tenth"),
+        said(certificate.above, "above what trajectories come to"),
+    )
 }
 
 /// The section; `None` where no cost was learned.
-pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
-    let figures: String = figures(runs, labels)
-        .iter()
-        .map(|f| f.html(r#" class="chart" data-reads="level""#))
-        .collect();
-    (!figures.is_empty()).then(|| format!("<div class=\"multiples wide-ones\">{figures}</div>"))
+pub(super) fn html(runs: &[Run]) -> Option<String> {
+    let attributes = r#" class="chart" data-reads="level""#;
+    multiples("multiples wide-ones", &figures(runs), attributes)
 }

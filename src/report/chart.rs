@@ -1,15 +1,17 @@
 //! Line charts: curves by iteration, with levels to compare them to.
 
 use super::axis::{Axis, drawable};
+use super::figure::{Figure, Key, Sign};
 use super::frame::{Frame, Size};
-use super::scatter;
-use super::text::{self, escape};
+use super::svg;
+use super::text::escape;
+use crate::number;
 
 /// Space right of the plot for the names of levels.
 const LEVEL_LABELS: f64 = 66.0;
 
 /// A curve; NaN interrupts it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Line {
     pub(super) label: String,
     /// Index into the series' colours.
@@ -27,7 +29,7 @@ pub(super) struct Level {
 }
 
 /// A line chart.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Chart {
     /// For readers who cannot see it.
     pub(super) name: String,
@@ -39,6 +41,13 @@ pub(super) struct Chart {
     pub(super) range: Option<[f64; 2]>,
     /// Whether every point has a mark: for curves of a few measurements.
     pub(super) marks: bool,
+}
+
+impl Level {
+    pub(super) fn new(name: &str, value: f64) -> Self {
+        let name = name.into();
+        Self { name, value }
+    }
 }
 
 impl Chart {
@@ -60,10 +69,9 @@ impl Chart {
                 Axis::fitting(values(1).chain(levels).chain(bands), size.ticks[1])?
             }
         };
-        let right = if self.levels.is_empty() || size.labels_inside {
-            12.0
-        } else {
-            LEVEL_LABELS
+        let right = match self.levels.is_empty() || size.labels_inside {
+            true => 12.0,
+            false => LEVEL_LABELS,
         };
         let frame = Frame::new(size, x, y, right);
         let mut content = frame.axes(&self.x_label, &self.y_label, false);
@@ -76,6 +84,27 @@ impl Chart {
         Some(frame.svg(&self.name, &content))
     }
 
+    /// What its lines stand for.
+    pub(super) fn key(&self) -> Vec<Key> {
+        let sign = match self.marks {
+            true => Sign::Mark,
+            false => Sign::Line,
+        };
+        let entry = |l: &Line| Key {
+            label: l.label.clone(),
+            sign: sign(l.style),
+        };
+        self.lines.iter().map(entry).collect()
+    }
+
+    /// The chart as a figure; `None` without a single point.
+    pub(super) fn figure(&self, name: &str, heading: &str, size: Size) -> Option<Figure> {
+        Some(Figure {
+            key: self.key(),
+            ..Figure::new(name, heading, size, self.svg(size)?)
+        })
+    }
+
     fn draw_levels(&self, frame: &Frame) -> String {
         let visible =
             |l: &&Level| drawable(l.value) && (0.0..=1.0).contains(&frame.y.position(l.value));
@@ -83,31 +112,21 @@ impl Chart {
         levels.sort_by(|a, b| b.value.total_cmp(&a.value));
         let mut out = String::new();
         let mut free = f64::NEG_INFINITY;
-        for level in levels {
-            let y = frame.py(level.value);
-            let (name, value) = (escape(&level.name), text::trimmed(level.value));
-            out += &format!(
-                r#"<line class="level" x1="{:.1}" x2="{:.1}" y1="{y:.1}" y2="{y:.1}"/>"#,
-                frame.left(),
-                frame.right(),
-            );
+        for Level { name, value } in levels {
+            let [_, y] = frame.at([0.0, *value]);
+            let value = number::trimmed(*value);
+            out += &svg::line("level", [frame.left, y], [frame.right, y]);
             if frame.size.labels_inside {
-                out += &format!(
-                    r#"<text class="level-name inside end" x="{:.1}" y="{:.1}">{name} {value}</text>"#,
-                    frame.right(),
-                    y - 5.0,
-                );
+                let at = [frame.right, y - 5.0];
+                out += &svg::text("level-name inside end", at, &format!("{name} {value}"));
                 continue;
             }
             // Names of close levels move down, apart from each other.
             let label = y.max(free);
             free = label + 30.0;
-            let x = frame.right() + 7.0;
-            out += &format!(
-                r#"<text class="level-name" x="{x:.1}" y="{:.1}">{name}</text><text class="level-value" x="{x:.1}" y="{:.1}">{value}</text>"#,
-                label - 1.0,
-                label + 12.0,
-            );
+            let x = frame.right + 7.0;
+            out += &svg::text("level-name", [x, label - 1.0], name);
+            out += &svg::text("level-value", [x, label + 12.0], &value);
         }
         out
     }
@@ -136,11 +155,7 @@ fn draw_band(line: &Line, frame: &Frame) -> String {
     for run in kept.split(|b| !whole(b)).filter(|run| run.len() > 1) {
         let upper = run.iter().map(|b| [b[0], b[2]]);
         let lower = run.iter().rev().map(|b| [b[0], b[1]]);
-        let mut path = String::new();
-        for (i, [x, y]) in upper.chain(lower).enumerate() {
-            let command = if i == 0 { 'M' } else { 'L' };
-            path += &format!("{command}{:.1} {:.1}", frame.px(x), frame.py(y));
-        }
+        let path = svg::through(upper.chain(lower).map(|p| frame.at(p)));
         out += &format!(r#"<path class="band s{}" d="{path}z"/>"#, line.style % 8);
     }
     out
@@ -148,39 +163,25 @@ fn draw_band(line: &Line, frame: &Frame) -> String {
 
 fn draw_marks(line: &Line, frame: &Frame) -> String {
     let shown = line.points.iter().filter(|p| drawable(p[1]));
-    shown
-        .map(|[x, y]| scatter::mark(line.style, frame.px(*x), frame.py(*y)))
-        .collect()
+    shown.map(|p| svg::mark(line.style, frame.at(*p))).collect()
 }
 
 /// The path of a curve, with a dot for every point that has no neighbour.
 fn draw(line: &Line, frame: &Frame) -> String {
     let mut path = String::new();
     let mut dots = String::new();
+    let series = line.style % 8;
     let points = thin(&line.points, frame.size.points);
     for run in points.split(|p| !(drawable(p[1]) && (!frame.y.is_log() || p[1] > 0.0))) {
-        if let [[x, y]] = run {
-            dots += &format!(
-                r#"<circle class="dot s{}" cx="{:.1}" cy="{:.1}" r="3"/>"#,
-                line.style % 8,
-                frame.px(*x),
-                frame.py(*y),
-            );
+        if let [point] = run {
+            dots += &svg::circle(&format!("dot s{series}"), frame.at(*point), 3.0);
         }
-        for (i, [x, y]) in run.iter().enumerate() {
-            let command = if i == 0 { 'M' } else { 'L' };
-            path += &format!("{command}{:.1} {:.1}", frame.px(*x), frame.py(*y));
-        }
+        path += &svg::through(run.iter().map(|p| frame.at(*p)));
     }
-    let dashes = match line.style / 8 {
-        0 => "",
-        1 => r#" stroke-dasharray="7 3""#,
-        _ => r#" stroke-dasharray="2 3""#,
-    };
     format!(
-        r#"<path class="curve s{}" data-label="{}" d="{path}"{dashes}/>{dots}"#,
-        line.style % 8,
+        r#"<path class="curve s{series}" data-label="{}" d="{path}"{}/>{dots}"#,
         escape(&line.label),
+        svg::dashes(line.style),
     )
 }
 
@@ -234,39 +235,23 @@ mod tests {
 
     #[test]
     fn close_levels_keep_their_names_apart() {
-        let level = |name: &str, value| Level {
-            name: name.into(),
-            value,
-        };
         let chart = Chart {
-            name: "n".into(),
-            x_label: "x".into(),
-            y_label: "y".into(),
             lines: vec![Line {
                 label: "l".into(),
                 style: 0,
                 points: vec![[0.0, 0.0], [1.0, 100.0]],
                 band: Vec::new(),
             }],
-            levels: vec![level("a", 50.0), level("b", 50.1)],
-            range: None,
-            marks: false,
+            levels: vec![Level::new("a", 50.0), Level::new("b", 50.1)],
+            ..Chart::default()
         };
         let svg = chart.svg(WIDE).unwrap();
-        let ys: Vec<f64> = svg
-            .split(r#"class="level-name""#)
-            .skip(1)
-            .map(|s| {
-                s.split("y=\"")
-                    .nth(1)
-                    .unwrap()
-                    .split('"')
-                    .next()
-                    .unwrap()
-                    .parse()
-                    .unwrap()
-            })
-            .collect();
+        let y = |text: &str| -> f64 {
+            let (_, y) = text.split_once("y=\"").unwrap();
+            y.split_once('"').unwrap().0.parse().unwrap()
+        };
+        let names = svg.split(r#"class="level-name""#).skip(1);
+        let ys: Vec<f64> = names.map(y).collect();
         assert_eq!(ys.len(), 2);
         assert!((ys[0] - ys[1]).abs() >= 28.0, "{ys:?}");
     }

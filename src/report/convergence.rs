@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::frame::{Frame, SMALL_SQUARE as SMALL};
-use super::small::{self, Small};
+use super::{small, svg};
 
 /// One small plot.
 pub struct Convergence {
@@ -12,23 +12,15 @@ pub struct Convergence {
     pub lines: Vec<Vec<[f64; 2]>>,
 }
 
-/// All plots with one key; at most four learners keep a colour of their own.
-pub(super) fn standalone(title: &str, learners: &[String], plots: &[Convergence]) -> String {
-    let plots: Vec<Small> = plots
-        .iter()
-        .map(|p| Small {
-            title: &p.title,
-            content: plot(p),
-        })
-        .collect();
-    small::arranged(title, learners, dot, &plots)
+/// Distances over samples as a standalone SVG with its own background; `learners` name the lines, of whom at most four keep a
+/// colour of their own.
+pub fn convergence_svg(title: &str, learners: &[String], plots: &[Convergence]) -> String {
+    let plots = plots.iter().map(|p| (p.title.clone(), plot(p)));
+    small::arranged(title, learners, dot, plots)
 }
 
-fn dot(i: usize, x: f64, y: f64) -> String {
-    format!(
-        r#"<circle class="dot s{}" cx="{x:.1}" cy="{y:.1}" r="4"/>"#,
-        i % 4
-    )
+fn dot(i: usize, place: [f64; 2]) -> String {
+    svg::circle(&format!("dot s{}", i % 4), place, 4.0)
 }
 
 fn plot(plotted: &Convergence) -> String {
@@ -43,18 +35,9 @@ fn plot(plotted: &Convergence) -> String {
     let frame = Frame::new(SMALL, x, y, 12.0);
     let mut content = frame.axes("walks", "distance", true);
     for (i, line) in plotted.lines.iter().enumerate() {
-        let at = |p: &[f64; 2]| (frame.px(p[0]), frame.py(p[1]));
-        let points: Vec<String> = line
-            .iter()
-            .map(at)
-            .map(|(x, y)| format!("{x:.1},{y:.1}"))
-            .collect();
-        content += &format!(
-            r#"<polyline class="curve s{}" points="{}"/>"#,
-            i % 4,
-            points.join(" ")
-        );
-        content.extend(line.iter().map(at).map(|(x, y)| dot(i, x, y)));
+        let places = || line.iter().map(|p| frame.at(*p));
+        content += &svg::polyline(&format!("curve s{}", i % 4), places());
+        content.extend(places().map(|p| dot(i, p)));
     }
     content
 }
@@ -75,7 +58,7 @@ mod tests {
                 lines: vec![Vec::new(), Vec::new()],
             },
         ];
-        let svg = standalone("distance", &["one".into(), "two".into()], &plots);
+        let svg = convergence_svg("distance", &["one".into(), "two".into()], &plots);
         assert_eq!(svg.matches("<polyline").count(), 2);
         // Three points and the key's two.
         assert_eq!(svg.matches("<circle").count(), 5);

@@ -1,51 +1,27 @@
 //! Learned against true cost where different policies go, as a table.
 
-use super::facts::{Facts, algo_title, array, number, string};
-use super::row::{Estimate, estimate};
+use super::run::{Run, algo_title};
 use super::table;
-use super::text::{self, escape};
-
-/// Keys of a row's columns.
-const COLUMNS: [&str; 4] = ["pearson", "spearman", "step_pearson", "step_spearman"];
-
-struct Row {
-    distribution: String,
-    trajectories: Option<f64>,
-    values: [Option<Estimate>; 4],
-}
-
-fn rows(run: &Facts) -> Vec<Row> {
-    array(run.evaluation(), "correlations")
-        .filter_map(|c| {
-            let values = COLUMNS.map(|key| estimate(c.get(key), None));
-            values.iter().any(Option::is_some).then_some(())?;
-            Some(Row {
-                distribution: string(c, "/distribution")?,
-                trajectories: number(c, "/trajectories"),
-                values,
-            })
-        })
-        .take(100)
-        .collect()
-}
+use super::text::{escape, small};
+use crate::evaluate::Correlation;
+use crate::number::{counted, fixed};
 
 /// The table of every run that has one.
-pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
+pub(super) fn html(runs: &[Run]) -> Option<String> {
     let mut out = String::new();
-    for (run, label) in runs.iter().zip(labels) {
-        let rows = rows(run);
+    for run in runs {
+        let all = run.cost().map_or(&[][..], |c| &c.correlations);
+        let rows: String = all.iter().filter_map(line).collect();
         if rows.is_empty() {
             continue;
         }
-        if runs.len() > 1 {
-            out += &format!("<h4>{}</h4>", escape(label));
-        }
+        out += &run.heading(4);
         out += "<div class=\"scroll\"><table class=\"results correlations\"><thead><tr><th scope=\"col\" \
                 rowspan=\"2\">Who acts</th><th colspan=\"2\" scope=\"colgroup\" class=\"n\">Whole \
                 trajectories</th><th colspan=\"2\" scope=\"colgroup\" class=\"n\">Single steps</th></tr><tr><th \
                 scope=\"col\" class=\"n\">Pearson</th><th scope=\"col\" class=\"n\">Spearman</th><th scope=\"col\" \
                 class=\"n\">Pearson</th><th scope=\"col\" class=\"n\">Spearman</th></tr></thead><tbody>";
-        out.extend(rows.iter().map(line));
+        out += &rows;
         out += "</tbody></table></div>";
     }
     (!out.is_empty()).then(|| {
@@ -58,25 +34,22 @@ pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
     })
 }
 
-fn line(row: &Row) -> String {
-    let cells: String = row
-        .values
-        .iter()
-        .map(|v| {
-            format!(
-                "<td class=\"n\">{}</td>",
-                table::estimate(*v, |v| text::fixed(v, 2))
-            )
-        })
-        .collect();
-    let count = row.trajectories.map_or(String::new(), |n| {
-        format!(
-            "<small>{}</small>",
-            text::counted(n, "trajectory", "trajectories")
-        )
+/// A row; `None` where nothing could be correlated.
+fn line(c: &Correlation) -> Option<String> {
+    let values = [c.pearson, c.spearman, c.step_pearson, c.step_spearman];
+    values.iter().any(Option::is_some).then_some(())?;
+    let cells = values.map(|e| {
+        let cell = e.map_or("–".into(), |e| table::estimate(e, |v| fixed(v, 2)));
+        format!("<td class=\"n\">{cell}</td>")
     });
-    format!(
-        "<tr><th scope=\"row\"><span class=\"label\">{}</span>{count}</th>{cells}</tr>",
-        escape(&algo_title(&row.distribution))
-    )
+    Some(format!(
+        "<tr><th scope=\"row\"><span class=\"label\">{}</span>{}</th>{}</tr>",
+        escape(&algo_title(&c.distribution)),
+        small(&counted(
+            c.trajectories as f64,
+            "trajectory",
+            "trajectories"
+        )),
+        cells.concat(),
+    ))
 }

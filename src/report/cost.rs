@@ -1,84 +1,108 @@
 //! The section about the learned cost: learned against true, and figures with their readings.
 
-use super::facts::{CostPoint, Facts, algo_title};
-use super::figure::{Figure, Key, Sign, slug};
-use super::frame::{SMALL_SQUARE, SQUARE};
-use super::row::Estimate;
-use super::text::{self, escape};
+use super::figure::{Figure, legend, multiples};
+use super::frame::{SMALL_SQUARE, SQUARE, Size};
+use super::run::Run;
+use super::text::{escape, small};
 use super::{correlations, discriminator, landscape, scatter, table};
+use crate::evaluate::validation::FreshPolicy;
+use crate::evaluate::{CostReport, DiscriminatorFigures, Evaluation};
+use crate::number::typeset;
 
-/// key in `evaluation.json`, name, how to read it
-const FIGURES: [(&str, &str, &str); 9] = [
-    (
-        "spearman",
-        "Spearman’s ρ",
-        "Agreement in order with the true cost: 1 is the same order, 0 none.",
-    ),
-    (
-        "ranking_accuracy",
-        "Ranking accuracy",
-        "Share of pairs of trajectories that the learned cost orders as the true one does: 1 all, 0.5 is guessing.",
-    ),
-    (
-        "epic",
-        "EPIC distance",
-        "Distance from the true cost that shaping and scale do not change: 0 equal, 0.71 unrelated, 1 \
+/// A number with its interval, where that is known.
+type Figured = (f64, Option<[f64; 2]>);
+
+/// A figure of an evaluation.
+struct Reading {
+    name: &'static str,
+    /// How to read it.
+    reading: &'static str,
+    of: fn(&Evaluation) -> Option<Figured>,
+}
+
+const READINGS: [Reading; 9] = [
+    Reading {
+        name: "Spearman’s ρ",
+        reading: "Agreement in order with the true cost: 1 is the same order, 0 none.",
+        of: |e| Some((cost(e)?.spearman?, cost(e)?.spearman_ci95)),
+    },
+    Reading {
+        name: "Ranking accuracy",
+        reading: "Share of pairs of trajectories that the learned cost orders as the true one does: 1 all, 0.5 is guessing.",
+        of: |e| Some((cost(e)?.ranking_accuracy?, cost(e)?.ranking_accuracy_ci95)),
+    },
+    Reading {
+        name: "EPIC distance",
+        reading: "Distance from the true cost that shaping and scale do not change: 0 equal, 0.71 unrelated, 1 \
          opposite.",
-    ),
-    (
-        "dard",
-        "DARD distance",
-        "The same where one step of the simulator leads, so that impossible transitions do not count.",
-    ),
-    (
-        "frozen_score",
-        "Fresh policy’s score",
-        "Of a policy that was trained from nothing on the frozen cost alone: 1 is the expert, 0 random actions.",
-    ),
-    (
-        "frozen_delta",
-        "Fresh policy’s δ",
-        "Its learned soft value against the expert’s: about 0 is sound, below −0.02 (or a nat a step) the cost could not be \
+        of: |e| Some((cost(e)?.epic?, cost(e)?.epic_ci95)),
+    },
+    Reading {
+        name: "DARD distance",
+        reading: "The same where one step of the simulator leads, so that impossible transitions do not count.",
+        of: |e| Some((cost(e)?.dard?, cost(e)?.dard_ci95)),
+    },
+    Reading {
+        name: "Fresh policy’s score",
+        reading: "Of a policy that was trained from nothing on the frozen cost alone: 1 is the expert, 0 random actions.",
+        of: |e| Some((kept(e)?.normalized_score, None)),
+    },
+    Reading {
+        name: "Fresh policy’s δ",
+        reading: "Its learned soft value against the expert’s: about 0 is sound, below −0.02 (or a nat a step) the cost could not be \
          optimised, above 0.15 it was exploited.",
-    ),
-    (
-        "discriminator_accuracy",
-        "Discriminator accuracy",
-        "Demonstrations and fresh samples told apart: 0.5 is a perfect imitation.",
-    ),
-    (
-        "ess",
-        "Effective sample size",
-        "Share of the batch that carries the cost’s gradient.",
-    ),
-    (
-        "log_z",
-        "log Z",
-        "Log partition function, nats; its level has no meaning of its own.",
-    ),
+        of: |e| Some((kept(e)?.delta, None)),
+    },
+    Reading {
+        name: "Discriminator accuracy",
+        reading: "Demonstrations and fresh samples told apart: 0.5 is a perfect imitation.",
+        of: |e| Some((judged(e)?.discriminator_accuracy, None)),
+    },
+    Reading {
+        name: "Effective sample size",
+        reading: "Share of the batch that carries the cost’s gradient.",
+        of: |e| Some((judged(e)?.ess, None)),
+    },
+    Reading {
+        name: "log Z",
+        reading: "Log partition function, nats; its level has no meaning of its own.",
+        of: |e| Some((judged(e)?.log_z, None)),
+    },
 ];
 
+fn cost(e: &Evaluation) -> Option<&CostReport> {
+    e.cost.as_ref()
+}
+
+fn judged(e: &Evaluation) -> Option<&DiscriminatorFigures> {
+    cost(e)?.discriminator.as_ref()
+}
+
+/// The fresh policy that was kept.
+fn kept(e: &Evaluation) -> Option<&FreshPolicy> {
+    let frozen = e.frozen.as_ref()?;
+    frozen.policies.get(frozen.kept)
+}
+
+impl Reading {
+    fn of(&self, run: &Run) -> Option<Figured> {
+        (self.of)(run.evaluation()?)
+    }
+}
+
 /// Scatter plots and figures of all runs with a learned cost.
-pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
+pub(super) fn html(runs: &[Run]) -> Option<String> {
     let body = match runs {
         [run] => single(run),
-        runs => several(runs, labels),
+        runs => several(runs),
     };
-    let judged = discriminator::figures(runs, labels);
-    let judged = match judged.is_empty() {
-        true => None,
-        false => {
-            let figures: String = judged.iter().map(|f| f.html("")).collect();
-            Some(format!(
-                "<h3>The discriminator’s probabilities</h3><div class=\"multiples\">{figures}</div>"
-            ))
-        }
-    };
+    let probabilities = multiples("multiples", &discriminator::figures(runs), "")
+        .map(|figures| format!("<h3>The discriminator’s probabilities</h3>{figures}"));
     let parts = [
         body,
-        correlations::html(runs, labels),
-        landscape::html(runs, labels),
-        judged,
+        correlations::html(runs),
+        landscape::html(runs),
+        probabilities,
     ];
     let parts: String = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| {
@@ -91,148 +115,103 @@ pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
 }
 
 /// Everything drawn in this section, as figures of their own.
-pub(super) fn figures(runs: &[Facts], labels: &[String]) -> Vec<Figure> {
-    let scatters = runs.iter().zip(labels).filter_map(|(run, label)| {
-        let groups = scatter::groups(&run.cost_points);
-        let of = match runs.len() {
-            1 => String::new(),
-            _ => format!(", {label}"),
-        };
-        let heading = format!("Learned against true cost{of}");
-        Some(Figure {
-            name: slug(&format!("learned-against-true-cost{of}")),
-            plot: scatter::svg(&run.cost_points, &groups, &heading, SQUARE)?,
-            heading,
-            key: groups
-                .iter()
-                .enumerate()
-                .map(|(i, group)| Key {
-                    label: algo_title(group),
-                    sign: Sign::Mark(i),
-                })
-                .collect(),
-            size: SQUARE,
-            caption: String::new(),
-        })
-    });
-    let mut figures: Vec<Figure> = scatters.collect();
-    figures.extend(landscape::figures(runs, labels));
-    figures.extend(discriminator::figures(runs, labels));
+pub(super) fn figures(runs: &[Run]) -> Vec<Figure> {
+    let against = |run: &Run| {
+        let groups = scatter::groups(run.cost_points());
+        scattered(run, &groups, &run.suffix(), SQUARE)
+    };
+    let mut figures: Vec<Figure> = runs.iter().filter_map(against).collect();
+    figures.extend(landscape::figures(runs));
+    figures.extend(discriminator::figures(runs));
     figures
 }
 
-/// `0.81 to 0.94. `, where the interval is known.
-fn interval(e: Estimate) -> String {
-    e.ci95.map_or(String::new(), |[low, high]| {
-        format!("({} to {}) ", text::number(low), text::number(high))
+/// Learned against true cost of a run.
+fn scattered(run: &Run, groups: &[&str], of: &str, size: Size) -> Option<Figure> {
+    let heading = format!("Learned against true cost{of}");
+    Some(Figure {
+        key: scatter::key(groups),
+        ..Figure::new(
+            &format!("learned-against-true-cost{of}"),
+            &heading,
+            size,
+            scatter::svg(run.cost_points(), groups, &heading, size)?,
+        )
     })
 }
 
-fn single(run: &Facts) -> Option<String> {
-    let groups = scatter::groups(&run.cost_points);
-    let plot = scatter::svg(
-        &run.cost_points,
-        &groups,
-        "Learned against true cost",
-        SQUARE,
-    )
-    .map(|plot| format!("<figure>{}{plot}</figure>", key(&groups)));
-    let entries: String = FIGURES
-        .iter()
-        .filter_map(|(key, name, reading)| {
-            let estimate = run.estimated(key)?;
-            let (value, interval) = (text::number(estimate.mean), interval(estimate));
-            Some(format!(
-                "<div><dt>{name}</dt><dd><b>{value}</b> <small>{interval}{reading}</small></dd></div>"
-            ))
-        })
-        .collect();
+fn single(run: &Run) -> Option<String> {
+    let groups = scatter::groups(run.cost_points());
+    let plot = scattered(run, &groups, "", SQUARE)
+        .map(|f| format!("<figure>{}{}</figure>", legend(&f.key), f.plot));
+    let entry = |r: &Reading| {
+        let (mean, ci95) = r.of(run)?;
+        let interval = ci95.map_or(String::new(), |ci| {
+            let [low, high] = ci.map(typeset);
+            format!("({low} to {high}) ")
+        });
+        let reading = small(&format!("{interval}{}", r.reading));
+        let value = typeset(mean);
+        Some(format!(
+            "<div><dt>{}</dt><dd><b>{value}</b> {reading}</dd></div>",
+            r.name
+        ))
+    };
+    let entries: String = READINGS.iter().filter_map(entry).collect();
     if plot.is_none() && entries.is_empty() {
         return None;
     }
-    let figures = if entries.is_empty() {
-        String::new()
-    } else {
-        format!("<dl class=\"readings\">{entries}</dl>")
+    let figures = match entries.as_str() {
+        "" => String::new(),
+        entries => format!("<dl class=\"readings\">{entries}</dl>"),
     };
-    Some(format!(
-        "<div class=\"beside\">{}{figures}</div>",
-        plot.unwrap_or_default()
-    ))
+    let plot = plot.unwrap_or_default();
+    Some(format!("<div class=\"beside\">{plot}{figures}</div>"))
 }
 
-fn several(runs: &[Facts], labels: &[String]) -> Option<String> {
-    let points: Vec<CostPoint> = runs.iter().flat_map(|r| r.cost_points.clone()).collect();
-    let groups = scatter::groups(&points);
-    let plots: String = runs
+fn several(runs: &[Run]) -> Option<String> {
+    let groups = scatter::groups(runs.iter().flat_map(|r| r.cost_points()));
+    let plot = |run: &Run| {
+        let name = format!("Learned against true cost, {}", run.label);
+        let plot = scatter::svg(run.cost_points(), &groups, &name, SMALL_SQUARE)?;
+        Some(Figure::new("", &run.label, SMALL_SQUARE, plot))
+    };
+    let plots: Vec<Figure> = runs.iter().filter_map(plot).collect();
+    let plots = multiples("multiples", &plots, "");
+    let plots = plots.map(|plots| legend(&scatter::key(&groups)) + &plots);
+    let known = READINGS
         .iter()
-        .zip(labels)
-        .filter_map(|(run, label)| {
-            let name = format!("Learned against true cost, {label}");
-            let plot = scatter::svg(&run.cost_points, &groups, &name, SMALL_SQUARE)?;
-            Some(format!(
-                "<figure><h3><span class=\"label\">{}</span></h3>{plot}</figure>",
-                escape(label)
-            ))
-        })
-        .collect();
-    let known: Vec<_> = FIGURES
-        .iter()
-        .filter(|f| runs.iter().any(|r| r.evaluated(f.0).is_some()))
-        .collect();
-    if plots.is_empty() && known.is_empty() {
-        return None;
-    }
-    let mut out = String::new();
-    if !plots.is_empty() {
-        out += &format!("{}<div class=\"multiples\">{plots}</div>", key(&groups));
-    }
-    if !known.is_empty() {
-        out += &figures_by_run(runs, labels, &known);
-    }
-    Some(out)
+        .filter(|r| runs.iter().any(|run| r.of(run).is_some()));
+    let table = by_run(runs, &known.collect::<Vec<_>>());
+    let parts: String = [plots, table].into_iter().flatten().collect();
+    (!parts.is_empty()).then_some(parts)
 }
 
-fn figures_by_run(runs: &[Facts], labels: &[String], known: &[&(&str, &str, &str)]) -> String {
-    let head: String = known
-        .iter()
-        .map(|f| format!("<th scope=\"col\" class=\"n\">{}</th>", f.1))
-        .collect();
-    let rows: String = runs
-        .iter()
-        .zip(labels)
-        .filter(|(run, _)| known.iter().any(|f| run.evaluated(f.0).is_some()))
-        .map(|(run, label)| {
-            let cell = |f: &&(&str, &str, &str)| {
-                let value = table::estimate(run.estimated(f.0), text::number);
-                format!("<td class=\"n\">{value}</td>")
-            };
-            let cells: String = known.iter().map(cell).collect();
-            format!("<tr><th scope=\"row\">{}</th>{cells}</tr>", escape(label))
-        })
-        .collect();
-    let readings: String = known
-        .iter()
-        .map(|f| format!("<div><dt>{}</dt><dd>{}</dd></div>", f.1, f.2))
-        .collect();
-    format!(
-        "<div class=\"scroll\"><table class=\"figures-by-run\"><thead><tr><th scope=\"col\">Run</th>\
-         {head}</tr></thead><tbody>{rows}</tbody></table></div><dl class=\"readings note\">{readings}</dl>"
-    )
-}
-
-/// Which mark stands for which trajectories.
-fn key(groups: &[&str]) -> String {
-    let items: String = groups
-        .iter()
-        .enumerate()
-        .map(|(i, group)| {
-            format!(
-                r#"<li><svg class="marker" viewBox="0 0 12 12" aria-hidden="true">{}</svg><span class="label">{}</span></li>"#,
-                scatter::mark(i, 6.0, 6.0),
-                escape(&algo_title(group))
-            )
-        })
-        .collect();
-    format!("<ul class=\"legend\">{items}</ul>")
+/// The readings that are known, run by run; `None` without any.
+fn by_run(runs: &[Run], known: &[&Reading]) -> Option<String> {
+    let head = |r: &&Reading| format!("<th scope=\"col\" class=\"n\">{}</th>", r.name);
+    let head: String = known.iter().map(head).collect();
+    let row = |run: &Run| {
+        let cell = |r: &&Reading| {
+            let cell = r
+                .of(run)
+                .map(|(mean, ci95)| table::value(mean, ci95, typeset));
+            format!("<td class=\"n\">{}</td>", cell.unwrap_or("–".into()))
+        };
+        known.iter().find_map(|r| r.of(run))?;
+        let cells: String = known.iter().map(cell).collect();
+        Some(format!(
+            "<tr><th scope=\"row\">{}</th>{cells}</tr>",
+            escape(&run.label)
+        ))
+    };
+    let rows: String = runs.iter().filter_map(row).collect();
+    let reading = |r: &&Reading| format!("<div><dt>{}</dt><dd>{}</dd></div>", r.name, r.reading);
+    let readings: String = known.iter().map(reading).collect();
+    (!known.is_empty()).then(|| {
+        format!(
+            "<div class=\"scroll\"><table class=\"figures-by-run\"><thead><tr><th scope=\"col\">Run</th>\
+             {head}</tr></thead><tbody>{rows}</tbody></table></div><dl class=\"readings note\">{readings}</dl>"
+        )
+    })
 }

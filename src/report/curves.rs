@@ -1,86 +1,17 @@
-//! Curves by iteration: the true return, then what the learner itself sees.
+//! What the learner itself sees, by iteration: a small chart for each recorded quantity.
 
 use super::chart::{Chart, Level, Line};
 use super::diagnostics::{self, Quantity, Readers};
-use super::facts::Facts;
-use super::figure::{Figure, Key, Sign, slug};
-use super::frame::{NARROW, SMALL, WIDE};
-use super::group::{Group, legend};
-use super::learning;
+use super::figure::{Figure, Key, Sign, legend};
+use super::frame::{SMALL, WIDE};
+use super::run::Run;
 use super::text::escape;
 
-/// Learning curves: one plot an environment.
-pub(super) fn learning(groups: &[Group]) -> Option<String> {
-    let mut out = String::new();
-    let mut bands = false;
-    for group in groups {
-        let Some(chart) = learning::return_chart(group) else {
-            continue;
-        };
-        out += &group.heading();
-        if chart.lines.len() > 1 || group.members.len() > 1 {
-            out += &legend(chart.lines.iter().map(|l| (l.label.as_str(), l.style)));
-        }
-        bands |= chart.lines.iter().any(|l| !l.band.is_empty());
-        out += &format!("<figure class=\"chart\">{}</figure>", both(&chart));
-    }
-    let seeds = match bands {
-        true => {
-            " Runs that differ in their seed alone are one line, the mean over seeds; its band reaches from the least \
-             to the greatest of them, which is no confidence interval."
-        }
-        false => "",
-    };
-    (!out.is_empty()).then(|| {
-        format!(
-            "{out}<p class=\"note\">The true return is known in simulation and drawn for the reader; the \
-             learner does not see it. It is that of the noisy policy that explores, so it may stay \
-             below the score of the evaluated policy.{seeds}</p>"
-        )
-    })
-}
-
-/// The learning curves as figures of their own, where several runs share one.
-pub(super) fn learning_figures(groups: &[Group]) -> Vec<Figure> {
-    let several = groups.iter().filter(|g| g.members.len() > 1);
-    several
-        .filter_map(|group| {
-            let chart = learning::return_chart(group)?;
-            Some(Figure {
-                name: slug(&format!("learning-curves-{}", group.name())),
-                heading: format!("True return while learning on {}", group.name()),
-                key: lines_key(&chart.lines),
-                plot: chart.svg(WIDE)?,
-                size: WIDE,
-                caption: String::new(),
-            })
-        })
-        .collect()
-}
-
-fn lines_key(lines: &[Line]) -> Vec<Key> {
-    lines
-        .iter()
-        .map(|l| Key {
-            label: l.label.clone(),
-            sign: Sign::Line(l.style),
-        })
-        .collect()
-}
-
-/// A chart for wide and for narrow screens; style sheets show one of them.
-fn both(chart: &Chart) -> String {
-    [WIDE, NARROW]
-        .into_iter()
-        .filter_map(|size| chart.svg(size))
-        .collect()
-}
-
 /// The recorded quantities of all runs, in the order in which they are shown.
-fn recorded(runs: &[Facts]) -> Vec<Quantity> {
+fn recorded(runs: &[Run]) -> Vec<Quantity> {
     let mut quantities: Vec<Quantity> = Vec::new();
     let readers = Readers::of(runs);
-    for name in runs.iter().flat_map(Facts::quantities) {
+    for name in runs.iter().flat_map(Run::quantities) {
         if !quantities.iter().any(|q| q.name == name) {
             quantities.extend(diagnostics::describe(name, &readers));
         }
@@ -89,90 +20,62 @@ fn recorded(runs: &[Facts]) -> Vec<Quantity> {
     quantities
 }
 
-/// The diagnostics as figures of their own.
-pub(super) fn diagnostic_figures(runs: &[Facts], labels: &[String]) -> Vec<Figure> {
-    recorded(runs)
-        .iter()
-        .filter_map(|q| {
-            let mut chart = small_chart(q, runs, labels);
-            chart.x_label = "Iteration".into();
-            Some(Figure {
-                name: slug(&format!("diagnostics-{}", q.name)),
-                heading: q.title.clone(),
-                key: lines_key(&chart.lines),
-                plot: chart.svg(WIDE)?,
-                size: WIDE,
-                caption: String::new(),
-            })
-        })
-        .collect()
+/// Figures of their own.
+pub(super) fn figures(runs: &[Run]) -> Vec<Figure> {
+    let figure = |q: &Quantity| {
+        let chart = Chart {
+            x_label: "Iteration".into(),
+            ..chart(q, runs)
+        };
+        chart.figure(&format!("diagnostics-{}", q.name), &q.title, WIDE)
+    };
+    recorded(runs).iter().filter_map(figure).collect()
 }
 
-/// Small multiples of all other recorded quantities.
-pub(super) fn diagnostics(runs: &[Facts], labels: &[String]) -> Option<String> {
-    let figures: String = recorded(runs)
-        .iter()
-        .filter_map(|q| small_multiple(q, runs, labels))
-        .collect();
+/// The section: small multiples.
+pub(super) fn html(runs: &[Run]) -> Option<String> {
+    let figure = |q: &Quantity| {
+        let plot = chart(q, runs).svg(SMALL)?;
+        Some(format!(
+            "<figure class=\"chart\"><h3>{}</h3>{plot}<figcaption>{}</figcaption></figure>",
+            escape(&q.title),
+            q.reading
+        ))
+    };
+    let figures: String = recorded(runs).iter().filter_map(figure).collect();
     if figures.is_empty() {
         return None;
     }
-    let keys = labels
-        .iter()
-        .enumerate()
-        .map(|(style, label)| (label.as_str(), style));
-    let legend = if runs.len() > 1 {
-        legend(keys)
-    } else {
-        String::new()
+    let key = |run: &Run| Key {
+        label: run.label.clone(),
+        sign: Sign::Line(run.style),
+    };
+    let legend = match runs {
+        [_] => String::new(),
+        runs => legend(&runs.iter().map(key).collect::<Vec<_>>()),
     };
     Some(format!(
         "<p>What the learner itself sees, iteration by iteration (horizontal).</p>{legend}<div class=\"multiples\">{figures}</div>"
     ))
 }
 
-fn small_chart(q: &Quantity, runs: &[Facts], labels: &[String]) -> Chart {
-    let lines = runs
-        .iter()
-        .zip(labels)
-        .enumerate()
-        .map(|(style, (run, label))| Line {
-            label: label.clone(),
-            style,
-            points: run.curve(&q.name),
-            band: Vec::new(),
-        });
+/// A quantity of all runs that recorded it.
+fn chart(q: &Quantity, runs: &[Run]) -> Chart {
+    let lines = runs.iter().map(|run| run.line(&q.name));
     let lines: Vec<Line> = lines.filter(|l| !l.points.is_empty()).collect();
-    let outside = |[low, high]: [f64; 2]| {
-        lines
-            .iter()
-            .flat_map(|l| &l.points)
-            .any(|p| p[1] < low || p[1] > high)
-    };
+    let values = || lines.iter().flat_map(|l| &l.points).map(|p| p[1]);
+    let outside = |[low, high]: [f64; 2]| values().any(|v| v < low || v > high);
     Chart {
         name: format!("{} by iteration", q.title),
-        // The section's introduction names it once for all.
-        x_label: String::new(),
+        // The section's introduction names the horizontal axis once for all.
         y_label: q.unit.into(),
         range: q.range.filter(|r| !outside(*r)),
         levels: q
             .level
             .iter()
-            .map(|(value, name)| Level {
-                name: (*name).into(),
-                value: *value,
-            })
+            .map(|(value, name)| Level::new(name, *value))
             .collect(),
         lines,
-        marks: false,
+        ..Chart::default()
     }
-}
-
-fn small_multiple(q: &Quantity, runs: &[Facts], labels: &[String]) -> Option<String> {
-    let plot = small_chart(q, runs, labels).svg(SMALL)?;
-    Some(format!(
-        "<figure class=\"chart\"><h3>{}</h3>{plot}<figcaption>{}</figcaption></figure>",
-        escape(&q.title),
-        q.reading
-    ))
 }

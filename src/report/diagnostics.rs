@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::facts::Facts;
+use super::run::Run;
 
 /// A recorded quantity.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,31 +167,29 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn of(runs: &[Facts]) -> Self {
-        let settings = |run: &Facts, key: &str| {
-            run.run
-                .config
-                .pointer(&format!("/algo/settings/{key}"))
-                .cloned()
+    pub(super) fn of(runs: &[Run]) -> Self {
+        let settings = |run: &Run, key: &str| {
+            let config = run.config_json();
+            config.pointer(&format!("/algo/settings/{key}")).cloned()
         };
-        let rows = |run: &Facts| match (run.algo.as_deref(), settings(run, "window")) {
-            (Some("airl" | "gail"), _) => "steps",
-            (Some("gan-gcl"), Some(Value::Number(_))) => "windows",
-            (Some("gan-gcl" | "gcl" | "gcl-lqg"), _) => "trajectories",
+        let rows = |run: &Run| match (run.algo(), settings(run, "window")) {
+            ("airl" | "gail", _) => "steps",
+            ("gan-gcl", Some(Value::Number(_))) => "windows",
+            ("gan-gcl" | "gcl" | "gcl-lqg", _) => "trajectories",
             _ => "rows",
         };
-        let shared = |of: &dyn Fn(&Facts) -> &'static str| {
+        let shared = |of: &dyn Fn(&Run) -> &'static str| {
             let first = runs.first().map(of);
             first.filter(|first| runs.iter().all(|r| of(r) == *first))
         };
-        let algo = runs.first().and_then(|r| r.algo.clone());
-        let cloned = |run: &Facts| {
+        let algo = runs.first().map(|r| r.algo().to_owned());
+        let cloned = |run: &Run| {
             ["base_steps", "clone_steps", "warm_start"]
                 .iter()
                 .any(|key| settings(run, key).and_then(|v| v.as_f64()) > Some(0.0))
         };
         Self {
-            algo: algo.filter(|algo| runs.iter().all(|r| r.algo.as_ref() == Some(algo))),
+            algo: algo.filter(|algo| runs.iter().all(|r| r.algo() == algo)),
             rows: shared(&rows).unwrap_or("rows"),
             learned_log_z: runs
                 .iter()

@@ -1,11 +1,13 @@
 //! The discriminator: do its probabilities mean what they say, and who carries the cost's gradient?
 
 use super::axis::{Axis, drawable};
-use super::facts::{Facts, array, number};
-use super::figure::{Figure, slug};
-use super::frame::{Frame, SMALL_SQUARE};
-use super::text;
-use crate::density::effective_sample_size;
+use super::figure::Figure;
+use super::frame::{Frame, SMALL_SQUARE, Size};
+use super::run::Run;
+use super::svg;
+use crate::density::{CalibrationBin, effective_sample_size};
+use crate::evaluate::DiscriminatorFigures;
+use crate::number::{count, counted, fixed};
 
 /// Bars of the histogram.
 const BARS: usize = 24;
@@ -13,83 +15,50 @@ const BARS: usize = 24;
 const DECADES: [f64; 2] = [-6.0, 3.0];
 
 /// Both figures of every run.
-pub(super) fn figures(runs: &[Facts], labels: &[String]) -> Vec<Figure> {
-    let several = runs.len() > 1;
-    runs.iter()
-        .zip(labels)
-        .flat_map(|(run, label)| {
-            let of = if several {
-                format!(", {label}")
-            } else {
-                String::new()
-            };
-            [calibration(run, &of), weights(run, &of)]
-        })
-        .flatten()
-        .collect()
+pub(super) fn figures(runs: &[Run]) -> Vec<Figure> {
+    let both = |run: &Run| {
+        let (found, of) = (run.discriminator()?, run.suffix());
+        Some([calibration(found, &of), weights(found, &of)])
+    };
+    runs.iter().filter_map(both).flatten().flatten().collect()
 }
 
 /// Share of demonstrations by predicted probability.
-fn calibration(run: &Facts, of: &str) -> Option<Figure> {
-    let share = |v: &f64| (0.0..=1.0).contains(v);
-    let bins: Vec<[f64; 3]> = array(run.evaluation(), "calibration")
-        .filter_map(|b| {
-            Some([
-                number(b, "/predicted").filter(share)?,
-                number(b, "/observed").filter(share)?,
-                number(b, "/count").filter(|n| *n > 0.0)?,
-            ])
-        })
-        .take(200)
-        .collect();
-    let most = bins.iter().map(|b| b[2]).reduce(f64::max)?;
-    let axis = |ticks| Axis::linear(-0.03, 1.03, ticks);
+fn calibration(found: &DiscriminatorFigures, of: &str) -> Option<Figure> {
+    let count_of = |b: &CalibrationBin| b.count as f64;
+    let most = found.calibration.iter().map(count_of).reduce(f64::max)?;
+    let least = found.calibration.iter().map(count_of).fold(most, f64::min);
     let size = SMALL_SQUARE;
-    let frame = Frame::new(size, axis(size.ticks[0]), axis(size.ticks[1]), 12.0);
+    let frame = Frame::linear(size, [[-0.03, 1.03]; 2], 12.0);
     let mut content = frame.axes("Mean D of a bin", "Share of demonstrations in it", true);
-    content += &format!(
-        r#"<line class="level" x1="{:.1}" y1="{:.1}" x2="{:.1}" y2="{:.1}"/>"#,
-        frame.px(0.0),
-        frame.py(0.0),
-        frame.px(1.0),
-        frame.py(1.0)
-    );
+    content += &svg::line("level", frame.at([0.0; 2]), frame.at([1.0; 2]));
     // Large ones first, so that they hide none.
-    let mut ordered = bins.clone();
-    ordered.sort_by(|a, b| b[2].total_cmp(&a[2]));
-    for [predicted, observed, count] in &ordered {
-        let radius = 2.5 + 8.5 * (count / most).sqrt();
+    let mut ordered: Vec<&CalibrationBin> = found.calibration.iter().collect();
+    ordered.sort_by_key(|b| std::cmp::Reverse(b.count));
+    for bin in ordered {
+        let radius = 2.5 + 8.5 * (count_of(bin) / most).sqrt();
+        let [x, y] = frame.at([bin.predicted, bin.observed]);
         content += &format!(
-            r#"<circle class="mark s0" cx="{:.1}" cy="{:.1}" r="{radius:.1}"><title>{}</title></circle>"#,
-            frame.px(*predicted),
-            frame.py(*observed),
-            text::counted(*count, "row", "rows")
+            r#"<circle class="mark s0" cx="{x:.1}" cy="{y:.1}" r="{radius:.1}"><title>{}</title></circle>"#,
+            counted(count_of(bin), "row", "rows")
         );
     }
-    let error = run
-        .evaluated("calibration_error")
-        .map_or(String::new(), |e| {
-            format!(" Calibration error {}.", text::fixed(e, 3))
-        });
-    let least = bins.iter().map(|b| b[2]).fold(most, f64::min);
     let sizes = match least < most {
-        true => format!(
-            "from {} to {}",
-            text::count(least),
-            text::counted(most, "row", "rows")
-        ),
-        false => format!("{} each", text::counted(most, "row", "rows")),
+        true => format!("from {} to {}", count(least), counted(most, "row", "rows")),
+        false => format!("{} each", counted(most, "row", "rows")),
     };
+    let error = fixed(found.calibration_error, 3);
     Some(Figure {
-        name: slug(&format!("calibration{of}")),
-        heading: format!("Calibration of the discriminator{of}"),
-        key: Vec::new(),
-        plot: frame.svg("Share of demonstrations by predicted probability", &content),
-        size,
         caption: format!(
             "On the dashed diagonal its probabilities are honest; below it they promise too much. Larger marks stand for \
-             more rows ({sizes}).{error}"
+             more rows ({sizes}). Calibration error {error}."
         ),
+        ..Figure::new(
+            &format!("calibration{of}"),
+            &format!("Calibration of the discriminator{of}"),
+            size,
+            frame.svg("Share of demonstrations by predicted probability", &content),
+        )
     })
 }
 
@@ -102,91 +71,102 @@ fn effective_share(decades: &[f64]) -> f64 {
     effective_sample_size(&log_weights) / decades.len() as f64
 }
 
+/// Shares of weights in bars of equal width between two decades.
+struct Histogram {
+    ends: [f64; 2],
+    bars: [f64; BARS],
+    /// Whether the outermost bars hold what lies beyond.
+    cut: bool,
+}
+
+impl Histogram {
+    fn of(decades: &[f64]) -> Self {
+        let extreme = |pick: fn(f64, f64) -> f64, with| decades.iter().copied().fold(with, pick);
+        // A decade on either side of the mean at least, so that the axis has names.
+        let low = extreme(f64::min, -1.0).max(DECADES[0]) - 0.05;
+        let high = extreme(f64::max, 1.0).min(DECADES[1]) + 0.05;
+        let mut bars = [0.0; BARS];
+        for d in decades {
+            let at = (d.clamp(low, high) - low) / (high - low) * BARS as f64;
+            bars[(at as usize).min(BARS - 1)] += 1.0 / decades.len() as f64;
+        }
+        Self {
+            ends: [low, high],
+            bars,
+            cut: decades.iter().any(|d| !(low..=high).contains(d)),
+        }
+    }
+
+    /// The plot, with a line at the weight of the few that would carry everything: one over their share.
+    fn draw(&self, size: Size, share: f64) -> String {
+        let [low, high] = self.ends;
+        let top = 1.12 * self.bars.iter().copied().fold(0.0, f64::max);
+        let frame = Frame::new(
+            size,
+            Axis::logarithmic(10f64.powf(low), 10f64.powf(high), size.ticks[0] + 1),
+            Axis::linear(0.0, top, size.ticks[1]),
+            12.0,
+        );
+        let mut content = frame.axes("Weight over the mean weight", "Share of samples", false);
+        let edge = |bar: usize| 10f64.powf(low + (high - low) * bar as f64 / BARS as f64);
+        for (i, share) in self.bars.iter().enumerate().filter(|(_, s)| **s > 0.0) {
+            let [from, y] = frame.at([edge(i), *share]);
+            let [to, bottom] = frame.at([edge(i + 1), 0.0]);
+            content += &format!(
+                r#"<rect class="bar" x="{:.1}" y="{y:.1}" width="{:.1}" height="{:.1}"/>"#,
+                from + 0.5,
+                to - from - 1.0,
+                bottom - y,
+            );
+        }
+        if -share.log10() < high {
+            let ends = [0.0, top].map(|y| frame.at([1.0 / share, y]));
+            let [x, y] = ends[1];
+            content += &svg::line("level", ends[1], ends[0]);
+            // The name goes where there is more room.
+            let (anchor, beside) = match x > 0.5 * (frame.left + frame.right) {
+                true => (" end", x - 5.0),
+                false => ("", x + 5.0),
+            };
+            let class = format!("level-name inside{anchor}");
+            let name = format!("ESS {}", fixed(share, 2));
+            content += &svg::text(&class, [beside, y + 10.0], &name);
+        }
+        frame.svg("Histogram of importance weights", &content)
+    }
+}
+
 /// Importance weights over their mean, on a log scale.
-fn weights(run: &Facts, of: &str) -> Option<Figure> {
-    let decades: Vec<f64> = array(run.evaluation(), "log_weights")
-        .filter_map(serde_json::Value::as_f64)
-        .filter(|v| drawable(*v))
-        .map(|v| v / std::f64::consts::LN_10)
-        .collect();
+fn weights(found: &DiscriminatorFigures, of: &str) -> Option<Figure> {
+    let logs = found.log_weights.iter().filter(|v| drawable(**v));
+    let decades: Vec<f64> = logs.map(|v| v / std::f64::consts::LN_10).collect();
     if decades.is_empty() {
         return None;
     }
-    let extreme = |pick: fn(f64, f64) -> f64, with: f64| decades.iter().copied().fold(with, pick);
-    // A decade on either side of the mean at least, so that the axis has names.
-    let low = extreme(f64::min, -1.0).max(DECADES[0]) - 0.05;
-    let high = extreme(f64::max, 1.0).min(DECADES[1]) + 0.05;
-    let mut bars = [0.0; BARS];
-    for d in &decades {
-        let at = (d.clamp(low, high) - low) / (high - low) * BARS as f64;
-        bars[(at as usize).min(BARS - 1)] += 1.0 / decades.len() as f64;
-    }
-    let tallest = bars.iter().copied().fold(0.0, f64::max);
-    let size = SMALL_SQUARE;
-    let frame = Frame::new(
-        size,
-        Axis::logarithmic(10f64.powf(low), 10f64.powf(high), size.ticks[0] + 1),
-        Axis::linear(0.0, 1.12 * tallest, size.ticks[1]),
-        12.0,
-    );
-    let mut content = frame.axes("Weight over the mean weight", "Share of samples", false);
-    let x = |bar: usize| frame.px(10f64.powf(low + (high - low) * bar as f64 / BARS as f64));
-    for (i, share) in bars.iter().enumerate().filter(|(_, s)| **s > 0.0) {
-        let (from, to, y) = (x(i), x(i + 1), frame.py(*share));
-        content += &format!(
-            r#"<rect class="bar" x="{:.1}" y="{y:.1}" width="{:.1}" height="{:.1}"/>"#,
-            from + 0.5,
-            to - from - 1.0,
-            frame.py(0.0) - y,
-        );
-    }
+    let number = decades.len() as f64;
     let ess = effective_share(&decades);
-    if -ess.log10() < high {
-        let e = &ess;
-        let (at, top, bottom) = (frame.px(1.0 / *e), frame.py(1.12 * tallest), frame.py(0.0));
-        // The name goes where there is more room.
-        let (anchor, beside) = match at > 0.5 * (frame.left() + frame.right()) {
-            true => (" end", at - 5.0),
-            false => ("", at + 5.0),
-        };
-        content += &format!(
-            r#"<line class="level" x1="{at:.1}" x2="{at:.1}" y1="{top:.1}" y2="{bottom:.1}"/><text class="level-name inside{anchor}" x="{beside:.1}" y="{:.1}">ESS {}</text>"#,
-            top + 10.0,
-            text::fixed(*e, 2)
-        );
-    }
-    let gradient = run.evaluated("ess").map_or(String::new(), |e| {
-        format!(
-            " The discriminator’s gradient, whose logit is divided by β, has {}.",
-            text::fixed(e, 2)
-        )
-    });
-    let mark = format!(
-        " Effective sample size {}: as if {} carried everything, each with {} times the mean weight (dashed).{gradient}",
-        text::fixed(ess, 2),
-        text::counted(
-            (ess * decades.len() as f64).round().max(1.0),
-            "sample",
-            "samples"
-        ),
-        text::fixed(1.0 / ess, 1)
-    );
-    let cut = decades.iter().any(|d| !(low..=high).contains(d));
-    let cut = match cut {
+    let histogram = Histogram::of(&decades);
+    let cut = match histogram.cut {
         true => " The outermost bars hold what lies beyond the axis.",
         false => "",
     };
     Some(Figure {
-        name: slug(&format!("importance-weights{of}")),
-        heading: format!("Importance weights{of}"),
-        key: Vec::new(),
-        plot: frame.svg("Histogram of importance weights", &content),
-        size,
         caption: format!(
             "exp(−E) ∕ q of {}: how much each weighs in an estimate by importance sampling, β = 1. A narrow heap around 1 is \
-             healthy.{mark}{cut}",
-            text::counted(decades.len() as f64, "sample", "samples")
+             healthy. Effective sample size {}: as if {} carried everything, each with {} times the mean weight (dashed). The \
+             discriminator’s gradient, whose logit is divided by β, has {}.{cut}",
+            counted(number, "sample", "samples"),
+            fixed(ess, 2),
+            counted((ess * number).round().max(1.0), "sample", "samples"),
+            fixed(1.0 / ess, 1),
+            fixed(found.ess, 2),
         ),
+        ..Figure::new(
+            &format!("importance-weights{of}"),
+            &format!("Importance weights{of}"),
+            SMALL_SQUARE,
+            histogram.draw(SMALL_SQUARE, ess),
+        )
     })
 }
 

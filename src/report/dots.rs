@@ -1,23 +1,26 @@
 //! Scores of several policies in several worlds: dots with whiskers on one scale.
 
-use super::facts::algo_title;
-use super::frame;
-use super::row::{Estimate, Kind};
+use super::run::{Kind, Run, algo_title};
 use super::scale::Scale;
 use super::table::estimate;
-use super::text::{self, escape};
+use super::text::{escape, note};
+use super::{frame, svg};
+use crate::evaluate::Row;
+use crate::evaluate::robustness::Scored;
+use crate::evaluate::statistics::Estimate;
+use crate::number::{fixed, typeset};
 
 /// A policy's score.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) policy: String,
     pub(super) kind: Kind,
-    pub(super) returns: Option<Estimate>,
-    pub(super) score: Option<Estimate>,
+    pub(super) returns: Estimate,
+    pub(super) score: Estimate,
 }
 
 /// Policies in the same world.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Block {
     pub(super) title: String,
     /// What is special there, in words.
@@ -25,6 +28,26 @@ pub(super) struct Block {
     /// What came out, in words.
     pub(super) verdict: String,
     pub(super) entries: Vec<Entry>,
+}
+
+impl Entry {
+    pub(super) fn of_row(policy: &str, kind: Kind, row: &Row) -> Self {
+        Self {
+            policy: policy_title(policy),
+            kind,
+            returns: row.returned(),
+            score: row.score(),
+        }
+    }
+
+    pub(super) fn of_scored(kind: Kind, scored: &Scored) -> Self {
+        Self {
+            policy: policy_title(&scored.policy),
+            kind,
+            returns: scored.returned(),
+            score: scored.score(),
+        }
+    }
 }
 
 /// A policy's name for readers: the algorithm's as the field writes it.
@@ -37,11 +60,18 @@ pub(super) fn policy_title(policy: &str) -> String {
 
 fn scale(blocks: &[Block]) -> Scale {
     let entries = blocks.iter().flat_map(|b| &b.entries);
-    Scale::around(&entries.filter_map(|e| e.score).collect::<Vec<_>>())
+    Scale::around(entries.map(|e| e.score))
+}
+
+/// A table of every run that has blocks, below a heading where there are several runs; `None` without an entry.
+pub(super) fn tables(runs: &[Run], level: usize, blocks: fn(&Run) -> Vec<Block>) -> Option<String> {
+    let one = |run: &Run| Some(run.heading(level) + &table(&blocks(run))?);
+    let tables: String = runs.iter().filter_map(one).collect();
+    (!tables.is_empty()).then_some(tables)
 }
 
 /// One table, a part for each block; `None` without an entry.
-pub(super) fn html(blocks: &[Block]) -> Option<String> {
+fn table(blocks: &[Block]) -> Option<String> {
     if blocks.iter().all(|b| b.entries.is_empty()) {
         return None;
     }
@@ -51,10 +81,6 @@ pub(super) fn html(blocks: &[Block]) -> Option<String> {
         scale.header()
     );
     for block in blocks.iter().filter(|b| !b.entries.is_empty()) {
-        let note = |text: &str| match text {
-            "" => String::new(),
-            text => format!("<small>{}</small>", escape(text)),
-        };
         out += &format!(
             r#"<tbody><tr class="env"><th colspan="4" scope="rowgroup">{}{}{}</th></tr>"#,
             escape(&block.title),
@@ -68,12 +94,10 @@ pub(super) fn html(blocks: &[Block]) -> Option<String> {
             };
             out += &format!(
                 r#"<tr{class}><th scope="row"><span class="label">{}</span></th><td class="n minor">{}</td><td class="n">{}</td><td class="scale">{}</td></tr>"#,
-                escape(&policy_title(&e.policy)),
-                estimate(e.returns, text::number),
-                estimate(e.score, |v| text::fixed(v, 3)),
-                e.score
-                    .map(|s| scale.mark(s, e.kind, 0))
-                    .unwrap_or_default(),
+                escape(&e.policy),
+                estimate(e.returns, typeset),
+                estimate(e.score, |v| fixed(v, 3)),
+                scale.mark(e.score, e.kind, 0)
             );
         }
         out += "</tbody>";
@@ -81,88 +105,64 @@ pub(super) fn html(blocks: &[Block]) -> Option<String> {
     Some(out + "</table>")
 }
 
-/// The same as a picture of its own; `None` without a score.
+const WIDTH: f64 = 760.0;
+/// Height of a row.
+const LINE: f64 = 24.0;
+
+/// The same as a picture of its own; `None` without an entry.
 pub(super) fn standalone(heading: &str, blocks: &[Block]) -> Option<String> {
-    const WIDTH: f64 = 760.0;
-    const LINE: f64 = 24.0;
-    let scored = |b: &Block| b.entries.iter().any(|e| e.score.is_some());
-    if !blocks.iter().any(scored) {
+    if blocks.iter().all(|b| b.entries.is_empty()) {
         return None;
     }
     let scale = scale(blocks);
-    let (left, right) = (250.0, WIDTH - 190.0);
-    let x = |v: f64| left + scale.place(v) * (right - left);
+    let x = |v: f64| 250.0 + scale.place(v) * (WIDTH - 190.0 - 250.0);
     let mut y = 66.0;
     let mut rows = String::new();
-    for block in blocks.iter().filter(|b| scored(b)) {
+    for block in blocks.iter().filter(|b| !b.entries.is_empty()) {
         if !block.title.is_empty() {
             y += 8.0;
-            let title = shortened(
-                &match block.summary.as_str() {
-                    "" => block.title.clone(),
-                    summary => format!("{}: {summary}", block.title),
-                },
-                110,
-            );
-            rows += &format!(
-                r#"<text class="level-name" x="20" y="{:.1}">{}</text>"#,
-                y + 4.0,
-                escape(&title)
-            );
+            let title = match block.summary.as_str() {
+                "" => block.title.clone(),
+                summary => format!("{}: {summary}", block.title),
+            };
+            rows += &svg::text("level-name", [20.0, y + 4.0], &shortened(&title, 110));
             y += LINE;
         }
         for e in &block.entries {
-            let Some(score) = e.score else { continue };
-            rows += &format!(
-                r#"<text x="28" y="{:.1}">{}</text>"#,
-                y + 4.0,
-                escape(&shortened(&policy_title(&e.policy), 34))
-            );
-            if let Some([low, high]) = score.ci95 {
-                rows += &format!(
-                    r#"<line class="whisker" x1="{:.1}" x2="{:.1}" y1="{y:.1}" y2="{y:.1}"/>"#,
-                    x(low),
-                    x(high)
-                );
-            }
-            let class = match e.kind {
-                Kind::Learned => "point learned",
-                _ => "point",
-            };
-            let at = x(score.mean);
-            rows += &match scale.is_off(score.mean) {
-                true => format!(
-                    r#"<path class="{class}" d="M{at:.1} {:.1}l5 5l-5 5l-5 -5z"/>"#,
-                    y - 5.0
-                ),
-                false => format!(r#"<circle class="{class}" cx="{at:.1}" cy="{y:.1}" r="4.5"/>"#),
-            };
-            let interval = score.ci95.map_or(String::new(), |[low, high]| {
-                format!(" ({} to {})", text::fixed(low, 3), text::fixed(high, 3))
-            });
-            rows += &format!(
-                r#"<text class="tick end" x="{:.1}" y="{:.1}">{}{interval}</text>"#,
-                WIDTH - 20.0,
-                y + 4.0,
-                text::fixed(score.mean, 3),
-            );
+            rows += &row(e, &scale, x, y);
             y += LINE;
         }
     }
     let mut content = String::new();
     for (v, name) in [(0.0, "0 random"), (1.0, "expert 1")] {
-        content += &format!(
-            r#"<line class="grid" x1="{0:.1}" x2="{0:.1}" y1="58" y2="{1:.1}"/><text class="tick middle" x="{0:.1}" y="52">{name}</text>"#,
-            x(v),
-            y - 8.0
-        );
+        content += &svg::line("grid", [x(v), 58.0], [x(v), y - 8.0]);
+        content += &svg::text("tick middle", [x(v), 52.0], name);
     }
-    Some(frame::standalone(
-        WIDTH,
-        y + 8.0,
-        heading,
-        &(content + &rows),
-    ))
+    content += &rows;
+    Some(frame::standalone(WIDTH, y + 8.0, heading, &content))
+}
+
+/// A policy's row of the picture at height `y`, with `x` the place of a score.
+fn row(e: &Entry, scale: &Scale, x: impl Fn(f64) -> f64, y: f64) -> String {
+    let Estimate { mean, ci95 } = e.score;
+    let ends = ci95.map(|v| [x(v), y]);
+    let class = match e.kind {
+        Kind::Learned => "point learned",
+        _ => "point",
+    };
+    let dot = match scale.is_off(mean) {
+        true => svg::shape(class, [x(mean), y - 5.0], "l5 5l-5 5l-5 -5z"),
+        false => svg::circle(class, [x(mean), y], 4.5),
+    };
+    let [mean, low, high] = [mean, ci95[0], ci95[1]].map(|v| fixed(v, 3));
+    svg::text("", [28.0, y + 4.0], &shortened(&e.policy, 34))
+        + &svg::line("whisker", ends[0], ends[1])
+        + &dot
+        + &svg::text(
+            "tick end",
+            [WIDTH - 20.0, y + 4.0],
+            &format!("{mean} ({low} to {high})"),
+        )
 }
 
 fn shortened(text: &str, most: usize) -> String {

@@ -2,82 +2,57 @@
 
 use serde_json::{Value, json};
 
-use super::facts::Facts;
 use super::figure::{Figure, slug};
-use super::group::{by_environment, labels};
+use super::run::{Run, by_environment};
 use super::{
-    Picture, RunReport, certificate, cost, curves, curves_svg, dots, robustness, strip_svg, table,
-    transfer,
+    Picture, RunReport, certificate, changed_worlds, cost, curves, curves_svg, dots, learning,
+    robustness, strip_svg, table,
 };
 
 /// Version of `report.json`.
 const FORMAT: u32 = 1;
 
-/// Every figure, in the page's order. Names differ from each other.
-pub(super) fn pictures(reports: &[RunReport]) -> Vec<Picture> {
-    let runs: Vec<Facts> = reports.iter().map(Facts::of).collect();
-    let labels = labels(&runs.iter().collect::<Vec<_>>());
+/// Every figure of the page about `reports`, each with a background of its own, in the page's order. Names differ from each
+/// other.
+pub fn pictures(reports: &[RunReport]) -> Vec<Picture> {
+    let runs = Run::all(reports);
     let groups = by_environment(&runs);
     let mut out: Vec<Picture> = Vec::new();
     let mut add = |name: String, svg: String| {
-        let taken = |name: &str| {
-            out.iter()
-                .any(|p: &Picture| p.name.eq_ignore_ascii_case(name))
-        };
-        let free = (2..).map(|n| format!("{name}-{n}"));
-        let free = std::iter::once(name.clone())
-            .chain(free)
-            .find(|n| !taken(n));
-        out.push(Picture {
-            name: free.unwrap_or(name),
-            svg,
-        });
+        let taken = |n: &String| out.iter().any(|p| p.name.eq_ignore_ascii_case(n));
+        let numbered = (2..).map(|n| format!("{name}-{n}"));
+        let free = std::iter::once(name.clone()).chain(numbered);
+        let name = free.into_iter().find(|n| !taken(n)).unwrap_or_default();
+        out.push(Picture { name, svg });
     };
     for report in reports {
         let title = slug(&report.title);
         add(format!("{title}-curve"), curves_svg(report));
         for motion in &report.motions {
-            add(
-                format!("{title}-{}", slug(&motion.label)),
-                strip_svg(motion),
-            );
+            let name = format!("{title}-{}", slug(&motion.label));
+            add(name, strip_svg(motion));
         }
     }
     if let Some(svg) = table::standalone(&groups) {
         add("evaluation".into(), svg);
     }
-    let worlds = [
-        (
-            "variants",
-            "Score in variants of the world",
-            robustness::variants as fn(&Facts) -> _,
-        ),
-        (
-            "transfer",
-            "Transfer: score where the world has changed",
-            transfer::blocks,
-        ),
-    ];
-    for (name, heading, blocks) in worlds {
-        for (run, label) in runs.iter().zip(&labels) {
-            let (name, heading) = match runs.len() {
-                1 => (name.to_owned(), heading.to_owned()),
-                _ => (
-                    slug(&format!("{name}-{label}")),
-                    format!("{heading}, {label}"),
-                ),
-            };
-            if let Some(svg) = dots::standalone(&heading, &blocks(run)) {
-                add(name, svg);
-            }
+    for run in &runs {
+        let of = run.suffix();
+        let heading = format!("Score in variants of the world{of}");
+        if let Some(svg) = dots::standalone(&heading, &robustness::variants(run)) {
+            add(slug(&format!("variants{of}")), svg);
+        }
+        let heading = format!("Transfer: score where the world has changed{of}");
+        if let Some(svg) = dots::standalone(&heading, &changed_worlds::blocks(run)) {
+            add(slug(&format!("transfer{of}")), svg);
         }
     }
     let figures: [Vec<Figure>; 5] = [
-        robustness::figures(&runs, &labels),
-        curves::learning_figures(&groups),
-        cost::figures(&runs, &labels),
-        certificate::figures(&runs, &labels),
-        curves::diagnostic_figures(&runs, &labels),
+        robustness::figures(&runs),
+        learning::figures(&groups),
+        cost::figures(&runs),
+        certificate::figures(&runs),
+        curves::figures(&runs),
     ];
     for figure in figures.iter().flatten() {
         add(figure.name.clone(), figure.standalone());
@@ -85,17 +60,8 @@ pub(super) fn pictures(reports: &[RunReport]) -> Vec<Picture> {
     out
 }
 
-/// All numbers, run by run.
-pub(super) fn data(reports: &[RunReport]) -> Value {
-    let run = |r: &RunReport| {
-        json!({
-            "title": r.title,
-            "config": r.config,
-            "metrics": r.metrics,
-            "evaluation": r.evaluation,
-            "findings": r.findings,
-            "landscape": r.landscape,
-        })
-    };
-    json!({ "format": FORMAT, "runs": reports.iter().map(run).collect::<Vec<_>>() })
+/// Everything that the page about `reports` shows as numbers, run by run: configuration, metrics, evaluation, findings,
+/// landscape.
+pub fn data(reports: &[RunReport]) -> Value {
+    json!({ "format": FORMAT, "runs": reports })
 }

@@ -2,9 +2,8 @@
 
 use super::frame::{self, Size};
 use super::landscape::Walker;
-use super::scatter;
 use super::text::escape;
-use super::ways;
+use super::{svg, ways};
 
 /// A plot with what is needed to understand it.
 #[derive(Debug, Clone)]
@@ -33,73 +32,77 @@ pub(super) enum Sign {
     Line(usize),
     /// A mark of a group.
     Mark(usize),
-    /// The expert's way over a landscape.
-    ExpertPath,
-    /// The policy's way over a landscape.
-    PolicyPath,
-    /// States that the expert visited.
-    ExpertSpots,
-    /// States that the policy visited.
-    PolicySpots,
+    /// Somebody's way over a landscape.
+    Path(Walker),
+    /// States that somebody visited.
+    Spots(Walker),
 }
 
 impl Sign {
     /// In a box of 28 × 12 with its upper left corner at `x`, `y`.
     fn draw(self, x: f64, y: f64) -> String {
-        let (middle, end) = (y + 6.0, x + 28.0);
-        let line = |class: &str| {
-            format!(r#"<path class="{class}" d="M{x:.1} {middle:.1}L{end:.1} {middle:.1}"/>"#)
+        let line = |class: &str, dashes: &str| {
+            let (middle, end) = (y + 6.0, x + 28.0);
+            format!(
+                r#"<path class="{class}" d="M{x:.1} {middle:.1}L{end:.1} {middle:.1}"{dashes}/>"#
+            )
         };
         match self {
-            Self::Line(style) => line(&format!("curve s{}", style % 8)),
-            Self::Mark(group) => scatter::mark(group, x + 14.0, middle),
-            Self::ExpertPath => line("casing expert") + &line("way expert"),
-            Self::PolicyPath => line("casing learned") + &line("way learned"),
-            Self::ExpertSpots => spots(Walker::Expert, "expert", x, y),
-            Self::PolicySpots => spots(Walker::Policy, "learned", x, y),
+            Self::Line(style) => line(&format!("curve s{}", style % 8), svg::dashes(style)),
+            Self::Mark(group) => svg::mark(group, [x + 14.0, y + 6.0]),
+            Self::Path(walker) => ["casing", "way"]
+                .map(|class| line(&format!("{class} {}", walker.class()), ""))
+                .concat(),
+            Self::Spots(walker) => {
+                let places = [(8.0, 7.0), (14.0, 4.0), (20.0, 8.0)];
+                let tenths =
+                    places.map(|(dx, dy)| [x + dx, y + dy].map(|v| (10.0 * v).round() as i64));
+                let path: String = tenths.map(|p| ways::spot(walker, p)).concat();
+                format!(r#"<path class="spot {}" d="{path}"/>"#, walker.class())
+            }
         }
     }
 }
 
-fn spots(walker: Walker, class: &str, x: f64, y: f64) -> String {
-    let at = |dx: f64, dy: f64| [x + dx, y + dy].map(|v| (10.0 * v).round() as i64);
-    let places = [at(8.0, 7.0), at(14.0, 4.0), at(20.0, 8.0)];
-    let path: String = places
-        .iter()
-        .map(|[x, y]| ways::spot(walker, *x, *y))
-        .collect();
-    format!(r#"<path class="spot {class}" d="{path}"/>"#)
-}
-
-/// The key of a figure as a list; nothing for a single entry, which needs none.
+/// A key as a list.
 pub(super) fn legend(key: &[Key]) -> String {
-    if key.len() < 2 {
-        return String::new();
-    }
-    let items: String = key
-        .iter()
-        .map(|k| {
-            format!(
-                r#"<li><svg class="sign" viewBox="0 0 28 12" aria-hidden="true">{}</svg><span class="label">{}</span></li>"#,
-                k.sign.draw(0.0, 0.0),
-                escape(&k.label)
-            )
-        })
-        .collect();
+    let item = |k: &Key| {
+        format!(
+            r#"<li><svg class="sign" viewBox="0 0 28 12" aria-hidden="true">{}</svg><span class="label">{}</span></li>"#,
+            k.sign.draw(0.0, 0.0),
+            escape(&k.label)
+        )
+    };
+    let items: String = key.iter().map(item).collect();
     format!(r#"<ul class="legend">{items}</ul>"#)
 }
 
 impl Figure {
-    /// As a part of the page.
+    /// A figure without a key or a caption.
+    pub(super) fn new(name: &str, heading: &str, size: Size, plot: String) -> Self {
+        Self {
+            name: slug(name),
+            heading: heading.into(),
+            key: Vec::new(),
+            size,
+            plot,
+            caption: String::new(),
+        }
+    }
+
+    /// As a part of the page. A single entry needs no key.
     pub(super) fn html(&self, attributes: &str) -> String {
+        let key = match self.key.len() {
+            0 | 1 => String::new(),
+            _ => legend(&self.key),
+        };
         let caption = match self.caption.as_str() {
             "" => String::new(),
             text => format!("<figcaption>{text}</figcaption>"),
         };
         format!(
-            "<figure{attributes}><h3><span class=\"label\">{}</span></h3>{}{}{caption}</figure>",
+            "<figure{attributes}><h3><span class=\"label\">{}</span></h3>{key}{}{caption}</figure>",
             escape(&self.heading),
-            legend(&self.key),
             self.plot
         )
     }
@@ -129,16 +132,17 @@ impl Figure {
                 (x, y) = (left, y + 20.0);
             }
             out += &k.sign.draw(x, y - 4.0);
-            out += &format!(
-                r#"<text class="level-name" x="{:.1}" y="{:.1}">{}</text>"#,
-                x + 34.0,
-                y + 6.0,
-                escape(&k.label)
-            );
+            out += &svg::text("level-name", [x + 34.0, y + 6.0], &k.label);
             x += wide + 18.0;
         }
         (out, y - top + 24.0)
     }
+}
+
+/// All figures side by side; `None` without any.
+pub(super) fn multiples(class: &str, figures: &[Figure], attributes: &str) -> Option<String> {
+    let all: String = figures.iter().map(|f| f.html(attributes)).collect();
+    (!all.is_empty()).then(|| format!("<div class=\"{class}\">{all}</div>"))
 }
 
 /// Letters, digits and hyphens of a text, for the name of a file.

@@ -1,18 +1,15 @@
 //! What keeps a run from succeeding, and what to change.
 
-use super::facts::Facts;
+use super::run::Run;
 use super::text::escape;
 
 /// The findings of every run that has some; `None` without any.
-pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
+pub(super) fn html(runs: &[Run]) -> Option<String> {
     let mut out = String::new();
-    for (run, label) in runs.iter().zip(labels) {
-        let findings = &run.run.findings;
-        if findings.is_empty() {
-            continue;
-        }
-        if runs.len() > 1 {
-            out += &format!("<h3>{}</h3>", escape(label));
+    for run in runs {
+        let findings = &run.report.findings;
+        if !findings.is_empty() {
+            out += &run.heading(3);
         }
         for f in findings {
             out += &format!(

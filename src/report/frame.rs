@@ -1,6 +1,7 @@
 //! The frame of a plot: margins, grid, ticks and labels, in SVG classes that style sheets colour.
 
 use super::axis::Axis;
+use super::svg;
 use super::text::escape;
 
 /// How large a plot is drawn, in user units of about a CSS pixel.
@@ -18,71 +19,37 @@ pub(super) struct Size {
     pub(super) labels_inside: bool,
 }
 
+impl Size {
+    /// One with the names of levels beside the plot.
+    const fn new(class: &'static str, size: [f64; 2], ticks: [usize; 2], points: usize) -> Self {
+        Self {
+            width: size[0],
+            height: size[1],
+            class,
+            ticks,
+            points,
+            labels_inside: false,
+        }
+    }
+}
+
 /// For screens and paper.
-pub(super) const WIDE: Size = Size {
-    width: 960.0,
-    height: 330.0,
-    class: "wide",
-    ticks: [8, 5],
-    points: 400,
-    labels_inside: false,
-};
+pub(super) const WIDE: Size = Size::new("wide", [960.0, 330.0], [8, 5], 400);
 /// For phones.
-pub(super) const NARROW: Size = Size {
-    width: 380.0,
-    height: 280.0,
-    class: "narrow",
-    ticks: [4, 5],
-    points: 200,
-    labels_inside: false,
-};
+pub(super) const NARROW: Size = Size::new("narrow", [380.0, 280.0], [4, 5], 200);
 /// One of many.
 pub(super) const SMALL: Size = Size {
-    width: 340.0,
-    height: 160.0,
-    class: "small",
-    ticks: [4, 3],
-    points: 160,
     labels_inside: true,
+    ..Size::new("small", [340.0, 160.0], [4, 3], 160)
 };
 /// A scatter plot.
-pub(super) const SQUARE: Size = Size {
-    width: 440.0,
-    height: 380.0,
-    class: "square",
-    ticks: [4, 5],
-    points: 1500,
-    labels_inside: false,
-};
-
+pub(super) const SQUARE: Size = Size::new("square", [440.0, 380.0], [4, 5], 1500);
 /// One of two side by side.
-pub(super) const MEDIUM: Size = Size {
-    width: 440.0,
-    height: 290.0,
-    class: "medium",
-    ticks: [6, 5],
-    points: 200,
-    labels_inside: false,
-};
+pub(super) const MEDIUM: Size = Size::new("medium", [440.0, 290.0], [6, 5], 200);
 /// A map with its scale.
-pub(super) const LAND: Size = Size {
-    width: 520.0,
-    height: 420.0,
-    class: "land",
-    ticks: [5, 5],
-    points: 120,
-    labels_inside: false,
-};
-
+pub(super) const LAND: Size = Size::new("land", [520.0, 420.0], [5, 5], 120);
 /// One scatter plot of many.
-pub(super) const SMALL_SQUARE: Size = Size {
-    width: 340.0,
-    height: 290.0,
-    class: "small",
-    ticks: [3, 4],
-    points: 300,
-    labels_inside: false,
-};
+pub(super) const SMALL_SQUARE: Size = Size::new("small", [340.0, 290.0], [3, 4], 300);
 
 /// A plot's axes placed on its area.
 #[derive(Debug, Clone)]
@@ -90,21 +57,18 @@ pub(super) struct Frame {
     pub(super) size: Size,
     pub(super) x: Axis,
     pub(super) y: Axis,
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
+    /// Ends of the plot's area.
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) top: f64,
+    pub(super) bottom: f64,
 }
 
 impl Frame {
     /// Places axes, keeping `right` units free for labels beside the plot.
     pub(super) fn new(size: Size, x: Axis, y: Axis, right: f64) -> Self {
-        let longest = y
-            .ticks
-            .iter()
-            .map(|&t| y.label(t).chars().count())
-            .max()
-            .unwrap_or(1);
+        let lengths = y.ticks.iter().map(|&t| y.label(t).chars().count());
+        let longest = lengths.max().unwrap_or(1);
         Self {
             left: (14.0 + 6.8 * longest as f64).max(if size.labels_inside { 46.0 } else { 0.0 }),
             right: size.width - right,
@@ -116,29 +80,23 @@ impl Frame {
         }
     }
 
-    /// Horizontal place of a value.
-    pub(super) fn px(&self, v: f64) -> f64 {
-        self.left + self.x.position(v) * (self.right - self.left)
+    /// The same over two ranges with linear axes.
+    pub(super) fn linear(size: Size, [x, y]: [[f64; 2]; 2], right: f64) -> Self {
+        let axis = |[low, high]: [f64; 2], ticks| Axis::linear(low, high, ticks);
+        Self::new(size, axis(x, size.ticks[0]), axis(y, size.ticks[1]), right)
     }
 
-    /// Vertical place of a value.
-    pub(super) fn py(&self, v: f64) -> f64 {
-        self.bottom - self.y.position(v) * (self.bottom - self.top)
+    /// The place of a pair of values.
+    pub(super) fn at(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        [
+            self.left + self.x.position(x) * (self.right - self.left),
+            self.bottom - self.y.position(y) * (self.bottom - self.top),
+        ]
     }
 
-    /// Left, right, top and bottom of the plot's area.
-    pub(super) fn area(&self) -> [f64; 4] {
-        [self.left, self.right, self.top, self.bottom]
-    }
-
-    /// Right end of the plot's area.
-    pub(super) fn right(&self) -> f64 {
-        self.right
-    }
-
-    /// Left end of the plot's area.
-    pub(super) fn left(&self) -> f64 {
-        self.left
+    /// Whether a place is within the plot's area.
+    pub(super) fn holds(&self, [x, y]: [f64; 2]) -> bool {
+        (self.left..self.right).contains(&x) && (self.top..self.bottom).contains(&y)
     }
 
     /// Grid, ticks and labels: the vertical axis is named above it, the horizontal one below.
@@ -152,39 +110,27 @@ impl Frame {
         } = *self;
         let mut out = String::new();
         for &tick in &self.y.ticks {
-            let y = self.py(tick);
-            out += &format!(
-                r#"<line class="grid" x1="{left:.1}" x2="{right:.1}" y1="{y:.1}" y2="{y:.1}"/><text class="tick end" x="{:.1}" y="{:.1}">{}</text>"#,
-                left - 7.0,
-                y + 4.0,
-                self.y.label(tick),
-            );
+            let [_, y] = self.at([0.0, tick]);
+            out += &svg::line("grid", [left, y], [right, y]);
+            out += &svg::text("tick end", [left - 7.0, y + 4.0], &self.y.label(tick));
         }
+        let (class, end) = match vertical_grid {
+            true => ("grid", top),
+            false => ("axis", bottom + 4.0),
+        };
         for &tick in &self.x.ticks {
-            let x = self.px(tick);
-            let mark = if vertical_grid {
-                ("grid", top)
-            } else {
-                ("axis", bottom + 4.0)
-            };
-            out += &format!(
-                r#"<line class="{}" x1="{x:.1}" x2="{x:.1}" y1="{bottom:.1}" y2="{:.1}"/><text class="tick middle" x="{x:.1}" y="{:.1}">{}</text>"#,
-                mark.0,
-                mark.1,
-                bottom + 17.0,
-                self.x.label(tick),
-            );
+            let [x, _] = self.at([tick, 0.0]);
+            out += &svg::line(class, [x, bottom], [x, end]);
+            out += &svg::text("tick middle", [x, bottom + 17.0], &self.x.label(tick));
         }
-        let log = |axis: &Axis| if axis.is_log() { ", log scale" } else { "" };
-        out += &format!(
-            r#"<line class="axis" x1="{left:.1}" x2="{right:.1}" y1="{bottom:.1}" y2="{bottom:.1}"/><text class="name" x="0" y="12">{}{}</text><text class="name end" x="{right:.1}" y="{:.1}">{}{}</text>"#,
-            escape(y_label),
-            log(&self.y),
-            self.size.height - 4.0,
-            escape(x_label),
-            log(&self.x),
-        );
-        out
+        let named = |label: &str, axis: &Axis| match axis.is_log() {
+            true => format!("{label}, log scale"),
+            false => label.into(),
+        };
+        out += &svg::line("axis", [left, bottom], [right, bottom]);
+        out += &svg::text("name", [0.0, 12.0], &named(y_label, &self.y));
+        let below = [right, self.size.height - 4.0];
+        out + &svg::text("name end", below, &named(x_label, &self.x))
     }
 
     /// An SVG element around `content`, with what scripts need to read values off it.

@@ -1,11 +1,19 @@
-//! Colours of a map, and the map as a picture in a data address.
+//! Maps: values over two dimensions as colours, with the colours' scale beside them.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use tiny_skia::{Pixmap, PremultipliedColorU8};
 
+use super::axis::{Axis, drawable};
+use super::frame::{Frame, LAND};
+use super::svg;
+
 /// Bands of equal colour: what lies between two is read off the scale beside the map.
-pub(super) const BANDS: usize = 24;
+const BANDS: usize = 24;
 /// Pixels of a map along either side.
 const PIXELS: u32 = 144;
+/// Space right of a map for its scale.
+const SCALE: f64 = 84.0;
 
 /// Viridis: perceptually uniform, readable without colour vision, in print and on any background.
 const VIRIDIS: [[u8; 3]; 9] = [
@@ -20,8 +28,108 @@ const VIRIDIS: [[u8; 3]; 9] = [
     [0xfd, 0xe7, 0x25],
 ];
 
+/// A square grid of values to be drawn.
+pub(super) struct Map<'a> {
+    /// Names of the horizontal and the vertical dimension.
+    pub(super) names: [&'a str; 2],
+    /// Their ends.
+    pub(super) ranges: [[f64; 2]; 2],
+    /// Points along either side.
+    pub(super) size: usize,
+    /// Row by row from the bottom, `[size × size]`.
+    pub(super) values: &'a [f32],
+    /// Ends of the colours.
+    pub(super) colours: [f64; 2],
+    /// What the values are, with their unit.
+    pub(super) meaning: &'a str,
+}
+
+impl Map<'_> {
+    /// Its frame; `None` for a map that cannot be drawn.
+    pub(super) fn frame(&self) -> Option<Frame> {
+        let sane = |[low, high]: &[f64; 2]| drawable(*low) && drawable(*high) && low < high;
+        let whole = self.size >= 2 && self.values.len() == self.size * self.size;
+        (whole && self.ranges.iter().all(sane)).then(|| Frame::linear(LAND, self.ranges, SCALE))
+    }
+
+    /// The plot, with what lies `over` the colours.
+    pub(super) fn plot(&self, frame: &Frame, title: &str, over: &str) -> Option<String> {
+        let Frame {
+            left,
+            right,
+            top,
+            bottom,
+            ..
+        } = *frame;
+        let content = format!(
+            r#"{}<image x="{left:.1}" y="{top:.1}" width="{:.1}" height="{:.1}" preserveAspectRatio="none" href="{}"/>{over}{}"#,
+            frame.axes(self.names[0], self.names[1], false),
+            right - left,
+            bottom - top,
+            self.image()?,
+            self.scale(frame),
+        );
+        let [x, y] = self.names;
+        Some(frame.svg(&format!("{title} over {x} and {y}"), &content))
+    }
+
+    /// A PNG in a data address; between the grid's points values are interpolated.
+    fn image(&self) -> Option<String> {
+        let mut pixels = Pixmap::new(PIXELS, PIXELS)?;
+        let value = |column: usize, row: usize| f64::from(self.values[row * self.size + column]);
+        // From a pixel's centre to the grid's points.
+        let place = |p: f64| {
+            let at = (p + 0.5) / f64::from(PIXELS) * (self.size - 1) as f64;
+            let i = (at as usize).min(self.size - 2);
+            (i, at - i as f64)
+        };
+        let [low, high] = self.colours;
+        for (k, pixel) in pixels.pixels_mut().iter_mut().enumerate() {
+            let (x, y) = (k as u32 % PIXELS, PIXELS - 1 - k as u32 / PIXELS);
+            let ((i, u), (j, v)) = (place(f64::from(x)), place(f64::from(y)));
+            let below = value(i, j) * (1.0 - u) + value(i + 1, j) * u;
+            let above = value(i, j + 1) * (1.0 - u) + value(i + 1, j + 1) * u;
+            let share = (below * (1.0 - v) + above * v - low) / (high - low);
+            if share.is_nan() {
+                continue;
+            }
+            let [r, g, b] = colour((share.clamp(0.0, 1.0) * BANDS as f64) as usize);
+            *pixel = PremultipliedColorU8::from_rgba(r, g, b, 255)?;
+        }
+        let png = BASE64_STANDARD.encode(pixels.encode_png().ok()?);
+        Some(format!("data:image/png;base64,{png}"))
+    }
+
+    /// The colours beside a map with their numbers, and what they mean.
+    fn scale(&self, frame: &Frame) -> String {
+        let Frame {
+            right, top, bottom, ..
+        } = *frame;
+        let axis = Axis::linear(self.colours[0], self.colours[1], 6);
+        let (x, wide) = (right + 16.0, 14.0);
+        let step = (bottom - top) / BANDS as f64;
+        let mut out = String::new();
+        for band in 0..BANDS {
+            let [r, g, b] = colour(band);
+            // A hair of overlap, so that no background shines through between bands.
+            out += &format!(
+                r##"<rect x="{x:.1}" y="{:.2}" width="{wide}" height="{:.2}" fill="#{r:02x}{g:02x}{b:02x}"/>"##,
+                bottom - step * (band + 1) as f64,
+                step + if band == 0 { 0.0 } else { 0.4 },
+            );
+        }
+        let x = x + wide;
+        for &tick in &axis.ticks {
+            let y = bottom - axis.position(tick) * (bottom - top);
+            out += &svg::line("axis", [x, y], [x + 4.0, y]);
+            out += &svg::text("tick", [x + 7.0, y + 4.0], &axis.label(tick));
+        }
+        out + &svg::text("name end", [frame.size.width, 12.0], self.meaning)
+    }
+}
+
 /// The colour of a band.
-pub(super) fn colour(band: usize) -> [u8; 3] {
+fn colour(band: usize) -> [u8; 3] {
     let at = band.min(BANDS - 1) as f64 / (BANDS - 1) as f64 * (VIRIDIS.len() - 1) as f64;
     let i = (at as usize).min(VIRIDIS.len() - 2);
     let t = at - i as f64;
@@ -29,70 +137,4 @@ pub(super) fn colour(band: usize) -> [u8; 3] {
         let [a, b] = [VIRIDIS[i][c], VIRIDIS[i + 1][c]].map(f64::from);
         (a + t * (b - a)).round() as u8
     })
-}
-
-/// A square grid of values, the first row at the bottom, as a PNG in a data address. Between the grid's
-/// points values are interpolated; `low` and `high` are the ends of the colours.
-pub(super) fn map(values: &[f32], size: usize, low: f64, high: f64) -> Option<String> {
-    let mut pixels = Pixmap::new(PIXELS, PIXELS)?;
-    let value = |column: usize, row: usize| f64::from(values[row * size + column]);
-    // From a pixel's centre to the grid's points.
-    let place = |p: f64| {
-        let at = (p + 0.5) / f64::from(PIXELS) * (size - 1) as f64;
-        let i = (at as usize).min(size - 2);
-        (i, at - i as f64)
-    };
-    for (k, pixel) in pixels.pixels_mut().iter_mut().enumerate() {
-        let (x, y) = (k as u32 % PIXELS, PIXELS - 1 - k as u32 / PIXELS);
-        let ((i, u), (j, v)) = (place(f64::from(x)), place(f64::from(y)));
-        let below = value(i, j) * (1.0 - u) + value(i + 1, j) * u;
-        let above = value(i, j + 1) * (1.0 - u) + value(i + 1, j + 1) * u;
-        let share = (below * (1.0 - v) + above * v - low) / (high - low);
-        if share.is_nan() {
-            continue;
-        }
-        let [r, g, b] = colour((share.clamp(0.0, 1.0) * BANDS as f64) as usize);
-        *pixel = PremultipliedColorU8::from_rgba(r, g, b, 255)?;
-    }
-    let png = pixels.encode_png().ok()?;
-    Some(format!("data:image/png;base64,{}", base64(&png)))
-}
-
-/// RFC 4648 with padding.
-pub(super) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let word = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for i in 0..4 {
-            let digit = DIGITS[(word >> (18 - 6 * i) & 63) as usize];
-            out.push(if i <= chunk.len() { digit as char } else { '=' });
-        }
-    }
-    out
-}
-
-/// The bytes of [`base64`]; `None` for anything else.
-pub(super) fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let digit = |c: u8| -> Option<u32> {
-        Some(u32::from(match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        }))
-    };
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    for chunk in text.trim_end_matches('=').as_bytes().chunks(4) {
-        let mut word = 0;
-        for i in 0..4 {
-            word = word << 6 | chunk.get(i).map_or(Some(0), |c| digit(*c))?;
-        }
-        let bytes = [(word >> 16) as u8, (word >> 8) as u8, word as u8];
-        out.extend(&bytes[..chunk.len().saturating_sub(1)]);
-    }
-    Some(out)
 }

@@ -2,18 +2,16 @@
 
 use serde::Serialize;
 
-use super::axis::{Axis, drawable};
-use super::facts::Facts;
-use super::figure::{Figure, Key, slug};
+use super::axis::drawable;
+use super::figure::Figure;
 use super::frame::{Frame, LAND};
-use super::heat;
+use super::heat::Map;
+use super::run::Run;
 use super::text::escape;
 use super::ways::Ways;
 
 /// Maps of all runs of a page together, beyond which it would grow too large.
 const MAPS: usize = 40;
-/// Space right of a map for its scale.
-pub(super) const SCALE: f64 = 84.0;
 
 /// The learned cost over pairs of observation channels.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -64,6 +62,16 @@ pub enum Walker {
     Policy,
 }
 
+impl Walker {
+    /// The class of all that is drawn of it.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Expert => "expert",
+            Self::Policy => "learned",
+        }
+    }
+}
+
 /// An episode in the landscape's channels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Way {
@@ -85,52 +93,44 @@ impl Landscape {
 
     /// The map of a surface; `None` for one that cannot be drawn.
     fn figure(&self, surface: &Surface, of: &str) -> Option<Figure> {
-        let Surface { size, cost, .. } = surface;
-        let sane = |[low, high]: [f64; 2]| drawable(low) && drawable(high) && low < high;
-        if *size < 2
-            || cost.len() != size * size
-            || !sane(surface.x_range)
-            || !sane(surface.y_range)
-        {
-            return None;
-        }
-        let (x_name, y_name) = (self.channel(surface.x)?, self.channel(surface.y)?);
-        let [low, high] = colour_range(cost)?;
-        let axis = |[low, high]: [f64; 2], ticks| Axis::linear(low, high, ticks);
-        let frame = Frame::new(
-            LAND,
-            axis(surface.x_range, LAND.ticks[0]),
-            axis(surface.y_range, LAND.ticks[1]),
-            SCALE,
-        );
-        let [left, right, top, bottom] = frame.area();
-        let (width, height) = (right - left, bottom - top);
+        let named = [self.channel(surface.x)?, self.channel(surface.y)?];
+        let map = Map {
+            names: [&named[0], &named[1]],
+            ranges: [surface.x_range, surface.y_range],
+            size: surface.size,
+            values: &surface.cost,
+            colours: colour_range(&surface.cost)?,
+            meaning: "cost, nats",
+        };
+        let frame = map.frame()?;
         let ways = Ways::of(self, surface, &frame);
-        let image = heat::map(cost, *size, low, high)?;
-        let mut content = frame.axes(&x_name, &y_name, false);
-        content += &format!(
-            r#"<image x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" preserveAspectRatio="none" href="{image}"/><svg x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" viewBox="{left:.1} {top:.1} {width:.1} {height:.1}">{}</svg>{}"#,
-            ways.draw(),
-            scale(&frame, low, high, "cost, nats"),
+        let Frame {
+            left,
+            right,
+            top,
+            bottom,
+            ..
+        } = frame;
+        let (width, height) = (right - left, bottom - top);
+        let over = format!(
+            r#"<svg x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" viewBox="{left:.1} {top:.1} {width:.1} {height:.1}">{}</svg>"#,
+            ways.draw()
         );
-        let names = [surface.x, surface.y].map(|i| self.channels[i].name.as_str());
+        let [x, y] = self.names(surface);
         Some(Figure {
-            name: slug(&format!("landscape-{}-{}{of}", names[0], names[1])),
-            heading: format!("Learned cost over {} and {}{of}", names[0], names[1]),
-            key: ways
-                .key()
-                .map(|(label, sign)| Key {
-                    label: label.into(),
-                    sign,
-                })
-                .collect(),
-            plot: frame.svg(
-                &format!("Learned cost over {x_name} and {y_name}"),
-                &content,
-            ),
-            size: LAND,
-            caption: String::new(),
+            key: ways.key(),
+            ..Figure::new(
+                &format!("landscape-{x}-{y}{of}"),
+                &format!("Learned cost over {x} and {y}{of}"),
+                LAND,
+                map.plot(&frame, "Learned cost", &over)?,
+            )
         })
+    }
+
+    /// Names of a surface's channels, which exist.
+    fn names(&self, surface: &Surface) -> [&str; 2] {
+        [surface.x, surface.y].map(|i| self.channels[i].name.as_str())
     }
 }
 
@@ -147,67 +147,24 @@ fn colour_range(cost: &[f32]) -> Option<[f64; 2]> {
     })
 }
 
-/// The colours beside a map with their numbers, and what they mean.
-pub(super) fn scale(frame: &Frame, low: f64, high: f64, meaning: &str) -> String {
-    let [_, right, top, bottom] = frame.area();
-    let axis = Axis::linear(low, high, 6);
-    let (x, wide) = (right + 16.0, 14.0);
-    let step = (bottom - top) / heat::BANDS as f64;
-    let mut out = String::new();
-    for band in 0..heat::BANDS {
-        let [r, g, b] = heat::colour(band);
-        // A hair of overlap, so that no background shines through between bands.
-        out += &format!(
-            r##"<rect x="{x:.1}" y="{:.2}" width="{wide}" height="{:.2}" fill="#{r:02x}{g:02x}{b:02x}"/>"##,
-            bottom - step * (band + 1) as f64,
-            step + if band == 0 { 0.0 } else { 0.4 },
-        );
-    }
-    for &tick in &axis.ticks {
-        let y = bottom - axis.position(tick) * (bottom - top);
-        out += &format!(
-            r#"<line class="axis" x1="{:.1}" x2="{:.1}" y1="{y:.1}" y2="{y:.1}"/><text class="tick" x="{:.1}" y="{:.1}">{}</text>"#,
-            x + wide,
-            x + wide + 4.0,
-            x + wide + 7.0,
-            y + 4.0,
-            axis.label(tick)
-        );
-    }
-    out + &format!(
-        r#"<text class="name end" x="{:.1}" y="12">{meaning}</text>"#,
-        frame.size.width
-    )
-}
-
 /// All maps of all runs.
-pub(super) fn figures(runs: &[Facts], labels: &[String]) -> Vec<Figure> {
-    let several = runs.len() > 1;
-    runs.iter()
-        .zip(labels)
-        .filter_map(|(run, label)| Some((run.run.landscape.as_ref()?, label)))
-        .flat_map(|(landscape, label)| {
-            let of = if several {
-                format!(", {label}")
-            } else {
-                String::new()
-            };
-            let figures = landscape.surfaces.iter();
-            figures
-                .filter_map(|s| landscape.figure(s, &of))
-                .collect::<Vec<_>>()
-        })
-        .collect()
+pub(super) fn figures(runs: &[Run]) -> Vec<Figure> {
+    let of = |run: &Run| {
+        let landscape = run.report.landscape.as_ref()?;
+        let maps = landscape.surfaces.iter();
+        let maps = maps.filter_map(|s| landscape.figure(s, &run.suffix()));
+        Some(maps.collect::<Vec<_>>())
+    };
+    runs.iter().filter_map(of).flatten().collect()
 }
 
 /// The maps of every run, one shown at a time; `None` without any.
-pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
-    let several = runs.len() > 1;
+pub(super) fn html(runs: &[Run]) -> Option<String> {
     let most = (MAPS / runs.len().max(1)).max(1);
     let mut out = String::new();
     let mut averaged = None;
-    for (run, label) in runs.iter().zip(labels) {
-        let Some(landscape) = &run.run.landscape else {
+    for run in runs {
+        let Some(landscape) = &run.report.landscape else {
             continue;
         };
         let mut maps = String::new();
@@ -215,20 +172,15 @@ pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
             let Some(figure) = landscape.figure(surface, "") else {
                 continue;
             };
-            let names = [surface.x, surface.y].map(|i| escape(&landscape.channels[i].name));
+            let [x, y] = landscape.names(surface).map(escape);
             let hidden = if maps.is_empty() { "" } else { " hidden=\"\"" };
-            maps += &figure.html(&format!(
-                r#" data-first="{}" data-second="{}"{hidden}"#,
-                names[0], names[1]
-            ));
+            maps += &figure.html(&format!(r#" data-first="{x}" data-second="{y}"{hidden}"#));
         }
         if maps.is_empty() {
             continue;
         }
         averaged = averaged.or(Some(landscape.averaged_over));
-        if several {
-            out += &format!("<h4>{}</h4>", escape(label));
-        }
+        out += &run.heading(4);
         out += &format!(
             "<div class=\"landscape\"><div class=\"controls\" hidden=\"\"><label>Cost over <select \
              class=\"first\"></select></label><label>and <select class=\"second\"></select></label></div>{maps}</div>"

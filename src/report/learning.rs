@@ -1,53 +1,90 @@
-//! The chart of the true return while learning.
+//! The true return while learning: one plot an environment.
 
+use super::RunReport;
 use super::chart::{Chart, Level};
-use super::facts::Facts;
-use super::frame::{self, Size, WIDE};
-use super::group::{Group, by_environment};
+use super::figure::{Figure, legend};
+use super::frame::{self, NARROW, Size, WIDE};
+use super::run::{Group, Run, by_environment};
 use super::seeds;
 
 /// True return by iteration for runs of one environment; `None` if none recorded any.
-pub(super) fn return_chart(group: &Group) -> Option<Chart> {
+fn chart(group: &Group) -> Option<Chart> {
     let lines = seeds::lines(&group.members);
-    let first = |value: fn(&Facts) -> Option<f64>| group.members.iter().find_map(|m| value(m.run));
-    let level = |name: &str, value: Option<f64>| {
-        Some(Level {
-            name: name.into(),
-            value: value?,
-        })
-    };
+    let first = |of: fn(&Run) -> Option<f64>| group.members.iter().find_map(of);
+    let levels = [
+        ("expert", first(|r| r.expert_return())),
+        ("random", first(|r| Some(r.evaluation()?.random_return))),
+    ];
+    let level = |(name, value): (&str, Option<f64>)| Some(Level::new(name, value?));
     (!lines.is_empty()).then(|| Chart {
         name: "True return by iteration".into(),
         x_label: "Iteration".into(),
         y_label: "True return, mean of an iteration’s rollouts".into(),
         lines,
-        levels: [
-            level("expert", first(|f| f.expert_return)),
-            level("random", first(|f| f.random_return)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
-        range: None,
-        marks: false,
+        levels: levels.into_iter().filter_map(level).collect(),
+        ..Chart::default()
     })
 }
 
-/// The learning curve of one run as a file of its own.
-pub(super) fn standalone_return_curve(run: &Facts) -> String {
-    let mut title = run.algo_title();
-    if let Some(env) = &run.env {
-        title += &format!(" on {env}");
+/// The section.
+pub(super) fn html(groups: &[Group]) -> Option<String> {
+    let mut out = String::new();
+    let mut bands = false;
+    for group in groups {
+        let Some(chart) = chart(group) else { continue };
+        out += &group.heading();
+        if group.members.len() > 1 {
+            out += &legend(&chart.key());
+        }
+        bands |= chart.lines.iter().any(|l| !l.band.is_empty());
+        // For wide and for narrow screens; style sheets show one of them.
+        let plots = [WIDE, NARROW]
+            .into_iter()
+            .filter_map(|size| chart.svg(size));
+        out += &format!(
+            "<figure class=\"chart\">{}</figure>",
+            plots.collect::<String>()
+        );
     }
-    let chart = by_environment(std::slice::from_ref(run))
-        .first()
-        .and_then(return_chart);
+    let seeds = match bands {
+        true => {
+            " Runs that differ in their seed alone are one line, the mean over seeds; its band reaches from the least \
+             to the greatest of them, which is no confidence interval."
+        }
+        false => "",
+    };
+    (!out.is_empty()).then(|| {
+        format!(
+            "{out}<p class=\"note\">The true return is known in simulation and drawn for the reader; the \
+             learner does not see it. It is that of the noisy policy that explores, so it may stay \
+             below the score of the evaluated policy.{seeds}</p>"
+        )
+    })
+}
+
+/// Figures of their own, where several runs share one.
+pub(super) fn figures(groups: &[Group]) -> Vec<Figure> {
+    let several = groups.iter().filter(|g| g.members.len() > 1);
+    let figure = |group: &Group| {
+        let name = format!("learning-curves-{}", group.env);
+        let heading = format!("True return while learning on {}", group.env);
+        chart(group)?.figure(&name, &heading, WIDE)
+    };
+    several.filter_map(figure).collect()
+}
+
+/// The learning curve of one run (true return by iteration, with the expert's and the random policy's) as a standalone SVG
+/// with its own background.
+pub fn curves_svg(report: &RunReport) -> String {
+    let runs = Run::all(std::slice::from_ref(report));
+    let title = format!("{} on {}", runs[0].algo_title(), runs[0].env());
     let size = Size {
         width: 720.0,
         height: 300.0,
         ticks: [6, 5],
         ..WIDE
     };
+    let chart = by_environment(&runs).first().and_then(chart);
     let plot = chart.and_then(|chart| chart.svg(size));
     let plot = plot.unwrap_or_else(|| {
         r#"<text class="name" x="20" y="40">No true return was recorded.</text>"#.into()

@@ -1,32 +1,32 @@
 //! Report pages: one HTML file that explains one run, or compares several.
 //!
-//! Text in, text out: nothing here reads files, runs a simulation or needs libtorch. The page carries
+//! Data in, text out: nothing here reads files or runs a simulation. The page carries
 //! its own style, scripts and pictures, asks the network for nothing, and stays under 5 MB because
 //! curves are thinned, motions rounded to millimetres and maps limited in number.
 //!
 //! | file | what it makes |
 //! | --- | --- |
-//! | `row` | what an evaluation says about one policy |
-//! | `facts` | typed facts from a run's JSON, where any field may be absent |
-//! | `group` | runs of one environment, their names and colours |
+//! | `run` | what a run's files say; its name and colour; runs of one environment |
 //! | `seeds` | runs that differ in their seed alone, as one line |
-//! | `axis`, `frame`, `chart`, `scatter`, `heat` | SVG plots |
+//! | `axis`, `frame`, `chart`, `scatter`, `heat` | plots |
+//! | `svg` | elements of SVG |
 //! | `figure` | a plot with heading and key, on the page or as a file |
 //! | `diagnostics` | what each recorded quantity means and how to read it |
-//! | `picture`, `strip`, `player` | poses, film strips, animations |
+//! | `scene`, `strip`, `player` | poses, film strips, animations |
 //! | `speedup`, `trust`, `convergence`, `small` | plots of the published tables, the last three as small multiples |
 //! | `summary`, `findings`, `motion`, `table`, `curves`, `learning`, `cost`, `settings` | the page's sections |
 //! | `scale`, `dots` | scores as dots with whiskers, in tables and pictures |
-//! | `robustness`, `transfer` | other noise, other worlds |
+//! | `robustness`, `changed_worlds` | other noise, other worlds |
 //! | `certificate` | the soft value along the way |
 //! | `correlations`, `landscape`, `ways`, `discriminator` | parts of the section about the cost |
 //! | `energy_map` | an energy over two dimensions of plain vectors |
 //! | `page` | the page around them |
-//! | `raster` | our own SVG as PNG |
+//! | `png` | SVG as PNG |
 //! | `export` | every figure as a file, all numbers as JSON |
 
 mod axis;
 mod certificate;
+mod changed_worlds;
 mod chart;
 mod convergence;
 mod correlations;
@@ -37,32 +37,30 @@ mod discriminator;
 mod dots;
 mod energy_map;
 mod export;
-mod facts;
 mod figure;
 mod findings;
 mod frame;
-mod group;
 mod heat;
 mod landscape;
 mod learning;
 mod motion;
 mod page;
-mod picture;
 mod player;
-mod raster;
+mod png;
 mod robustness;
-mod row;
+mod run;
 mod scale;
 mod scatter;
+mod scene;
 mod seeds;
 mod settings;
 mod small;
 mod speedup;
 mod strip;
 mod summary;
+mod svg;
 mod table;
 mod text;
-mod transfer;
 mod trust;
 mod ways;
 
@@ -70,32 +68,40 @@ mod ways;
 mod tests;
 
 use costate_envs::scene::Scene;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::diagnose::Finding;
-pub use convergence::Convergence;
+use crate::evaluate::Evaluation;
+use crate::run::RunConfig;
+pub use convergence::{Convergence, convergence_svg};
 #[cfg(test)]
 pub(crate) use diagnostics::stray_space;
-pub use energy_map::EnergyMap;
+pub use energy_map::{EnergyMap, energy_map_svg};
+pub use export::{data, pictures};
 pub use landscape::{Landscape, LandscapeChannel, Surface, Walker, Way};
-pub use raster::png;
-pub use speedup::Speedup;
-pub use trust::Multiple;
+pub use learning::curves_svg;
+pub use page::html;
+pub use png::png;
+pub use speedup::{Speedup, speedup_svg};
+pub use strip::strip_svg;
+pub use trust::{Multiple, trust_svg};
 
-/// What a report tells about one run.
-#[derive(Debug, Clone, Default)]
+/// What a report tells about one run; `report.json` holds all but the motions.
+#[derive(Debug, Clone, Serialize)]
 pub struct RunReport {
-    /// How to call the run, e.g. the name of its folder.
+    /// A name for the run, e.g. that of its folder.
     pub title: String,
-    /// The contents of `config.json`.
-    pub config: Value,
+    /// `config.json`.
+    pub config: RunConfig,
     /// The lines of `metrics.jsonl`, oldest first.
     pub metrics: Vec<Map<String, Value>>,
-    /// The contents of `evaluation.json`, once the run has been evaluated.
-    pub evaluation: Option<Value>,
+    /// `evaluation.json`, once the run has been evaluated.
+    pub evaluation: Option<Evaluation>,
     /// What `costate diagnose` says; empty for a run without trouble.
     pub findings: Vec<Finding>,
     /// Episodes to show, e.g. one of the expert and one of the learned policy from the same start.
+    #[serde(skip)]
     pub motions: Vec<Motion>,
     /// The learned cost over pairs of state dimensions.
     pub landscape: Option<Landscape>,
@@ -119,55 +125,4 @@ pub struct Motion {
     pub control_period_s: f64,
     /// The picture of every state, `[T + 1]`.
     pub scenes: Vec<Scene>,
-}
-
-/// One self-contained page about `runs`: a summary in words, motion, evaluation, learning curves, the
-/// learned cost, diagnostics, configuration and how to repeat it.
-///
-/// Several runs share one table and one set of axes. Absent fields leave their part of the page out.
-pub fn html(runs: &[RunReport]) -> String {
-    page::html(runs)
-}
-
-/// Every figure of the page about `runs`, each with a background of its own.
-pub fn pictures(runs: &[RunReport]) -> Vec<Picture> {
-    export::pictures(runs)
-}
-
-/// Everything that the page about `runs` shows as numbers: configuration, metrics, evaluation, findings,
-/// landscape.
-pub fn data(runs: &[RunReport]) -> Value {
-    export::data(runs)
-}
-
-/// A film strip of about eight poses as a standalone SVG with its own background.
-pub fn strip_svg(motion: &Motion) -> String {
-    strip::standalone(motion)
-}
-
-/// The learning curve (true return by iteration, with the expert's and the random policy's) as a
-/// standalone SVG with its own background.
-pub fn curves_svg(run: &RunReport) -> String {
-    learning::standalone_return_curve(&facts::Facts::of(run))
-}
-
-/// Scores of fresh policies over figures of their costs as a standalone SVG with its own background; `groups` name the
-/// marks.
-pub fn trust_svg(title: &str, groups: &[String], multiples: &[Multiple]) -> String {
-    trust::multiples(title, groups, multiples)
-}
-
-/// Speed-up over workers as a standalone SVG with its own background.
-pub fn speedup_svg(title: &str, curves: &[Speedup]) -> String {
-    speedup::standalone(title, curves)
-}
-
-/// Distances over samples as a standalone SVG with its own background; `learners` name the lines.
-pub fn convergence_svg(title: &str, learners: &[String], plots: &[Convergence]) -> String {
-    convergence::standalone(title, learners, plots)
-}
-
-/// An energy over two dimensions as a standalone SVG with its own background; `None` for a map that cannot be drawn.
-pub fn energy_map_svg(map: &EnergyMap) -> Option<String> {
-    energy_map::standalone(map)
 }

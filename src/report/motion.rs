@@ -1,16 +1,14 @@
 //! The motion section: animations on one clock, then a film strip each.
 
-use super::facts::algo_title;
-use super::group::Group;
-use super::picture;
-use super::row::Kind;
+use super::run::{Group, Kind, algo_title};
+use super::scene;
 use super::text::escape;
 use super::{Motion, player, strip};
 
 /// Motions of every environment, those of several runs side by side.
 pub(super) fn html(groups: &[Group]) -> Option<String> {
     let members = groups.iter().flat_map(|g| &g.members);
-    let all: Vec<&Motion> = members.flat_map(|m| m.run.motions()).collect();
+    let all: Vec<&Motion> = members.flat_map(|m| m.motions()).collect();
     let limit = player::frame_limit(&all);
     let mut out = String::new();
     for group in groups {
@@ -19,7 +17,7 @@ pub(super) fn html(groups: &[Group]) -> Option<String> {
             continue;
         }
         let motions: Vec<&Motion> = shown.iter().map(|(_, m)| *m).collect();
-        let camera = picture::camera(&motions);
+        let camera = scene::camera(&motions);
         let times = strip::pose_times(&motions);
         out += &group.heading();
         out += &player::html(&shown, camera, limit);
@@ -41,10 +39,10 @@ pub(super) fn html(groups: &[Group]) -> Option<String> {
 fn shown<'a>(group: &Group<'a>) -> Vec<(String, &'a Motion)> {
     let mut found: Vec<(&str, Kind, &Motion)> = Vec::new();
     for member in &group.members {
-        for motion in member.run.motions() {
+        for motion in member.motions() {
             let same = |m: &Motion| m.label == motion.label && m.scenes == motion.scenes;
             if !found.iter().any(|(_, _, m)| same(m)) {
-                found.push((&member.label, member.run.kind(&motion.label), motion));
+                found.push((&member.label, member.kind(&motion.label), motion));
             }
         }
     }

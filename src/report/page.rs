@@ -1,11 +1,10 @@
 //! The page: sections in the order in which a reader asks.
 
-use super::facts::Facts;
-use super::group::{Group, by_environment, labels};
+use super::run::{Group, Run, by_environment};
 use super::text::escape;
 use super::{
-    RunReport, certificate, cost, curves, findings, motion, robustness, settings, summary, table,
-    transfer,
+    RunReport, certificate, changed_worlds, cost, curves, findings, learning, motion, robustness,
+    settings, summary, table,
 };
 
 const STYLE: &str = include_str!("../../assets/report/style.css");
@@ -15,10 +14,12 @@ const SCRIPTS: [&str; 3] = [
     include_str!("../../assets/report/landscape.js"),
 ];
 
-/// The whole page.
-pub(super) fn html(reports: &[RunReport]) -> String {
-    let runs: Vec<Facts> = reports.iter().map(Facts::of).collect();
-    let labels = labels(&runs.iter().collect::<Vec<_>>());
+/// One self-contained page about `reports`: a summary in words, motion, evaluation, learning curves, the learned cost,
+/// diagnostics, configuration and how to repeat it.
+///
+/// Several runs share one table and one set of axes. What a run does not have leaves its part of the page out.
+pub fn html(reports: &[RunReport]) -> String {
+    let runs = Run::all(reports);
     let groups = by_environment(&runs);
     let title = match reports {
         [run] if !run.title.is_empty() => run.title.clone(),
@@ -28,33 +29,24 @@ pub(super) fn html(reports: &[RunReport]) -> String {
     let title = escape(&title);
     let subtitle = match &runs[..] {
         [run] => settings::line(run),
-        _ => labels
-            .iter()
-            .map(|l| escape(l))
-            .collect::<Vec<_>>()
-            .join(" · "),
+        runs => {
+            let labels: Vec<String> = runs.iter().map(|r| escape(&r.label)).collect();
+            labels.join(" · ")
+        }
     };
     let sections = [
         ("Summary", "summary", Some(summary::html(&runs, &groups))),
-        ("Findings", "findings", findings::html(&runs, &labels)),
+        ("Findings", "findings", findings::html(&runs)),
         ("Motion", "motion", motion::html(&groups)),
         ("Evaluation", "evaluation", evaluation(&runs, &groups)),
-        ("Robustness", "robustness", robustness::html(&runs, &labels)),
-        ("Transfer", "transfer", transfer::html(&runs, &labels)),
-        ("Learning curve", "learning", curves::learning(&groups)),
-        ("Learned cost", "cost", cost::html(&runs, &labels)),
-        ("Along the way", "way", certificate::html(&runs, &labels)),
-        (
-            "Diagnostics",
-            "diagnostics",
-            curves::diagnostics(&runs, &labels),
-        ),
-        (
-            "Configuration",
-            "configuration",
-            configuration(&runs, &labels),
-        ),
-        ("Repeat it", "repeat", repeat(&runs, &labels)),
+        ("Robustness", "robustness", robustness::html(&runs)),
+        ("Transfer", "transfer", changed_worlds::html(&runs)),
+        ("Learning curve", "learning", learning::html(&groups)),
+        ("Learned cost", "cost", cost::html(&runs)),
+        ("Along the way", "way", certificate::html(&runs)),
+        ("Diagnostics", "diagnostics", curves::html(&runs)),
+        ("Configuration", "configuration", configuration(&runs)),
+        ("Repeat it", "repeat", repeat(&runs)),
     ];
     let sections: Vec<_> = sections
         .into_iter()
@@ -70,7 +62,7 @@ pub(super) fn html(reports: &[RunReport]) -> String {
         .map(|(name, id, _)| format!("<a href=\"#{id}\">{name}</a> "))
         .collect();
     let version = settings::version(&runs)
-        .map(|v| format!(" {}", escape(&v)))
+        .map(|v| format!(" {}", escape(v)))
         .unwrap_or_default();
     let scripts: String = SCRIPTS
         .iter()
@@ -97,16 +89,15 @@ pub(super) fn html(reports: &[RunReport]) -> String {
     )
 }
 
-fn evaluation(runs: &[Facts], groups: &[Group]) -> Option<String> {
+fn evaluation(runs: &[Run], groups: &[Group]) -> Option<String> {
     let table = table::html(groups)?;
-    let actions =
-        runs.iter().find_map(
-            |r| match r.run.evaluation.as_ref()?.get("actions")?.as_str()? {
-                "mean" => Some(" Policies act by their mean action, without noise."),
-                "sample" => Some(" Policies act with their own noise, as while learning."),
-                _ => None,
-            },
-        );
+    let actions = runs
+        .iter()
+        .find_map(|r| match r.evaluation()?.actions.as_str() {
+            "mean" => Some(" Policies act by their mean action, without noise."),
+            "sample" => Some(" Policies act with their own noise, as while learning."),
+            _ => None,
+        });
     Some(format!(
         "{table}<p class=\"note\">Mean over episodes and 95 % bootstrap interval. Score = (return − \
          random) ∕ (expert − random).{}</p>",
@@ -114,38 +105,34 @@ fn evaluation(runs: &[Facts], groups: &[Group]) -> Option<String> {
     ))
 }
 
-fn configuration(runs: &[Facts], labels: &[String]) -> Option<String> {
+fn configuration(runs: &[Run]) -> Option<String> {
     let mut out = String::new();
-    if runs.len() > 1
-        && let Some(table) = settings::differences(runs, labels)
-    {
+    if let Some(table) = settings::differences(runs) {
         out += &format!("<p>What differs between the runs:</p>{table}");
     }
-    for (run, label) in runs.iter().zip(labels) {
-        let name = if runs.len() > 1 {
-            label.as_str()
+    for run in runs {
+        let name = if run.one_of_many {
+            run.label.as_str()
         } else {
             "Every value"
         };
-        out += &settings::table(name, &run.run.config);
+        out += &settings::table(name, &run.config_json());
     }
     (!out.is_empty()).then_some(out)
 }
 
-fn repeat(runs: &[Facts], labels: &[String]) -> Option<String> {
-    let mut out = String::new();
-    for (run, label) in runs.iter().zip(labels) {
-        let Some(commands) = settings::reproduce(run) else {
-            continue;
-        };
-        out += &match runs.len() {
-            1 => commands,
-            _ => format!(
+fn repeat(runs: &[Run]) -> Option<String> {
+    let one = |run: &Run| {
+        let commands = settings::reproduce(run)?;
+        Some(match run.one_of_many {
+            false => commands,
+            true => format!(
                 "<details><summary>{}</summary>{commands}</details>",
-                escape(label)
+                escape(&run.label)
             ),
-        };
-    }
+        })
+    };
+    let out: String = runs.iter().filter_map(one).collect();
     (!out.is_empty()).then(|| {
         format!(
             "<p>The same seed gives the same bits on the same kind of machine, whatever the number of \

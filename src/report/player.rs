@@ -4,7 +4,7 @@ use costate_envs::scene::{Item, Scene, Shape};
 use serde_json::{Value, json};
 
 use super::Motion;
-use super::picture::{self, Camera};
+use super::scene::{self, Camera};
 use super::strip::{duration, period};
 use super::text::escape;
 
@@ -16,7 +16,7 @@ const BUDGET: usize = 180_000;
 /// Frames that each of a page's `motions` may keep, so that all of them stay within the budget.
 pub(super) fn frame_limit(motions: &[&Motion]) -> usize {
     let numbers = |m: &&Motion| {
-        let still = picture::backdrop(m);
+        let still = scene::backdrop(m);
         m.scenes
             .iter()
             .map(|s| s.items.iter().skip(still).map(size).sum::<usize>())
@@ -43,14 +43,14 @@ pub(super) fn html(motions: &[(String, &Motion)], camera: Camera, limit: usize) 
         let Some(first) = motion.scenes.first() else {
             continue;
         };
-        let still = picture::backdrop(motion);
+        let still = scene::backdrop(motion);
         let label = escape(label);
         stages += &format!(
             r#"<figure><svg class="scene stage" viewBox="{}" role="img" aria-label="Animation of {label}">{}{}<g class="live">{}</g></svg><figcaption>{label}</figcaption></figure>"#,
-            picture::view_box(&camera.view(first)),
-            picture::draw(&first.items[..still]),
-            picture::track(motion, motion.scenes.len()),
-            picture::draw(&first.items[still..]),
+            scene::view_box(&camera.view(first)),
+            scene::draw(&first.items[..still]),
+            scene::track(motion, motion.scenes.len()),
+            scene::draw(&first.items[still..]),
         );
         data.push(encode(motion, still, camera, limit));
     }
@@ -82,7 +82,7 @@ fn encode(motion: &Motion, still: usize, camera: Camera, limit: usize) -> Value 
         Camera::Fixed(_) => Vec::new(),
         Camera::Follow(_) => kept
             .iter()
-            .map(|&i| picture::view_mm(&camera.view(&motion.scenes[i])))
+            .map(|&i| scene::view_mm(&camera.view(&motion.scenes[i])))
             .collect(),
     };
     let seconds = |v: f64| (v * 1e6).round() / 1e6;
@@ -98,7 +98,7 @@ fn encode(motion: &Motion, still: usize, camera: Camera, limit: usize) -> Value 
 fn frame(scene: &Scene, still: usize, styles: &mut Vec<Value>) -> Vec<i64> {
     let mut numbers = Vec::new();
     for item in scene.items.iter().skip(still) {
-        let Some((points, radius)) = picture::outline(&item.shape) else {
+        let Some((points, radius)) = scene::outline(&item.shape) else {
             continue;
         };
         let kind = match item.shape {
@@ -107,13 +107,13 @@ fn frame(scene: &Scene, still: usize, styles: &mut Vec<Value>) -> Vec<i64> {
             Shape::Capsule { .. } => "line",
         };
         let radius = (radius * 1000.0).round().max(0.0) as i64;
-        let style = json!([picture::class(item.role), kind, radius, points.len()]);
+        let style = json!([scene::class(item.role), kind, radius, points.len()]);
         let index = styles.iter().position(|s| *s == style).unwrap_or_else(|| {
             styles.push(style);
             styles.len() - 1
         });
         numbers.push(index as i64);
-        numbers.extend(points.into_iter().flat_map(picture::mm));
+        numbers.extend(points.into_iter().flat_map(scene::mm));
     }
     numbers
 }

@@ -1,76 +1,29 @@
 //! How policies fare with noise they never met, and in worlds that differ.
 
-use serde_json::Value;
-
 use super::chart::{Chart, Level, Line};
 use super::dots::{self, Block, Entry, policy_title};
-use super::facts::{Facts, array, number, string};
-use super::figure::{Figure, Key, Sign, slug};
+use super::figure::{Figure, multiples};
 use super::frame::MEDIUM;
-use super::row::{Estimate, estimate};
+use super::run::Run;
 use super::text::escape;
+use crate::evaluate::Curve;
+use crate::evaluate::robustness::{Change, Point};
 
 /// Scores beyond these would hide what happens between: they are drawn at the edge.
 const SHOWN: [f64; 2] = [-0.5, 1.5];
 
-/// What is changed along a curve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Disturbance {
-    ActionNoise,
-    ObservationNoise,
-}
-
-impl Disturbance {
-    const ALL: [Self; 2] = [Self::ActionNoise, Self::ObservationNoise];
-
-    /// As `evaluation.json` names it.
-    fn key(self) -> &'static str {
-        match self {
-            Self::ActionNoise => "action_noise",
-            Self::ObservationNoise => "observation_noise",
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::ActionNoise => "Noise on actions",
-            Self::ObservationNoise => "Noise on observations",
-        }
-    }
-}
-
-/// A policy's score somewhere.
-struct Scored {
-    policy: String,
-    returns: Option<Estimate>,
-    score: Option<Estimate>,
-}
-
-fn scored(point: &Value) -> impl Iterator<Item = Scored> {
-    array(point, "policies").filter_map(|p| {
-        Some(Scored {
-            policy: string(p, "/policy")?,
-            returns: estimate(p.get("return"), p.get("ci95")),
-            score: estimate(p.get("normalized_score"), p.get("normalized_score_ci95")),
-        })
-    })
-}
-
-fn curves<'a>(run: &Facts<'a>, kind: &'static str) -> impl Iterator<Item = &'a Value> {
-    array(run.evaluation(), "robustness")
-        .filter(move |c| c.get("kind").and_then(Value::as_str) == Some(kind))
+/// The curves of a run.
+fn curves<'a>(run: &Run<'a>) -> &'a [Curve] {
+    run.evaluation().map_or(&[], |e| &e.robustness)
 }
 
 /// Names of all policies in order of appearance: the same policy has the same colour everywhere.
-fn policies(runs: &[Facts]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for run in runs {
-        for curve in array(run.evaluation(), "robustness") {
-            for s in array(curve, "points").flat_map(scored) {
-                if !names.contains(&s.policy) {
-                    names.push(s.policy);
-                }
-            }
+fn policies<'a>(runs: &[Run<'a>]) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    let points = runs.iter().flat_map(curves).flat_map(|c| &c.points);
+    for scored in points.flat_map(|p| &p.policies) {
+        if !names.contains(&scored.policy.as_str()) {
+            names.push(&scored.policy);
         }
     }
     // The learned policy comes first, in the colour that it has elsewhere.
@@ -79,138 +32,107 @@ fn policies(runs: &[Facts]) -> Vec<String> {
 }
 
 /// One chart a run and kind of noise.
-pub(super) fn figures(runs: &[Facts], labels: &[String]) -> Vec<Figure> {
+pub(super) fn figures(runs: &[Run]) -> Vec<Figure> {
     let names = policies(runs);
-    let mut out = Vec::new();
-    for (run, label) in runs.iter().zip(labels) {
-        for kind in Disturbance::ALL {
-            let of = match runs.len() {
-                1 => String::new(),
-                _ => format!(", {label}"),
-            };
-            let drawn = curves(run, kind.key()).filter_map(|c| noise(c, kind, &names, &of));
-            out.extend(drawn);
-        }
-    }
-    out
+    let of_run = |run: &Run| {
+        let drawn = curves(run)
+            .iter()
+            .filter_map(|c| noise(c, &names, &run.suffix()));
+        drawn.collect::<Vec<_>>()
+    };
+    runs.iter().flat_map(of_run).collect()
 }
 
-fn noise(curve: &Value, kind: Disturbance, names: &[String], of: &str) -> Option<Figure> {
-    let mut lines: Vec<Line> = Vec::new();
+/// Scores by level of noise; `None` for what is no noise.
+fn noise(curve: &Curve, names: &[&str], of: &str) -> Option<Figure> {
+    let (key, title) = match curve.kind {
+        Change::ActionNoise => ("action_noise", "Noise on actions"),
+        Change::ObservationNoise => ("observation_noise", "Noise on observations"),
+        Change::Variant => return None,
+    };
     let mut beyond = false;
     let mut held = |v: f64| {
         beyond |= !(SHOWN[0]..=SHOWN[1]).contains(&v);
         v.clamp(SHOWN[0], SHOWN[1])
     };
+    let mut lines: Vec<Line> = Vec::new();
     for (style, name) in names.iter().enumerate() {
-        let mut measured: Vec<(f64, Estimate)> = array(curve, "points")
-            .filter_map(|point| {
-                let level = number(point, "/level")?;
-                let own = scored(point).find(|s| s.policy == *name)?;
-                Some((level, own.score?))
-            })
-            .collect();
+        let own = |point: &Point| {
+            let own = point.policies.iter().find(|s| s.policy == *name)?;
+            Some((point.level?, own.score()))
+        };
+        let mut measured: Vec<_> = curve.points.iter().filter_map(own).collect();
         measured.sort_by(|a, b| a.0.total_cmp(&b.0));
         if measured.is_empty() {
             continue;
         }
-        let band = measured.iter().filter_map(|(x, e)| Some((*x, e.ci95?)));
-        lines.push(Line {
+        let mut line = Line {
             label: policy_title(name),
             style,
-            band: band
-                .map(|(x, [low, high])| [x, held(low), held(high)])
-                .collect(),
-            points: measured.iter().map(|(x, e)| [*x, held(e.mean)]).collect(),
-        });
+            ..Line::default()
+        };
+        for (x, e) in measured {
+            line.points.push([x, held(e.mean)]);
+            line.band.push([x, held(e.ci95[0]), held(e.ci95[1])]);
+        }
+        lines.push(line);
     }
     let chart = Chart {
-        name: format!("Normalised score by {}", kind.title().to_lowercase()),
+        name: format!("Normalised score by {}", title.to_lowercase()),
         x_label: "Level of noise".into(),
         y_label: "Normalised score".into(),
-        levels: vec![
-            Level {
-                name: "expert".into(),
-                value: 1.0,
-            },
-            Level {
-                name: "random".into(),
-                value: 0.0,
-            },
-        ],
-        range: None,
+        levels: vec![Level::new("expert", 1.0), Level::new("random", 0.0)],
         marks: true,
         lines,
+        ..Chart::default()
     };
-    let unit = string(curve, "/unit").filter(|u| !u.is_empty());
-    let unit = unit.map_or(String::new(), |u| format!("Level: {}. ", escape(&u)));
+    let unit = match curve.unit.as_str() {
+        "" => String::new(),
+        unit => format!("Level: {}. ", escape(unit)),
+    };
     let edge = match beyond {
         true => "Scores below −0.5 or above 1.5 are drawn at the edge.",
         false => "",
     };
-    let key = chart.lines.iter().map(|l| Key {
-        label: l.label.clone(),
-        sign: Sign::Mark(l.style),
-    });
+    let name = format!("robustness-{key}{of}");
     Some(Figure {
-        name: slug(&format!("robustness-{}{of}", kind.key())),
-        heading: format!("{}{of}", kind.title()),
-        key: key.collect(),
-        plot: chart.svg(MEDIUM)?,
-        size: MEDIUM,
         caption: format!("{unit}{edge}"),
+        ..chart.figure(&name, &format!("{title}{of}"), MEDIUM)?
     })
 }
 
 /// The variants of the world, one block each.
-pub(super) fn variants(run: &Facts) -> Vec<Block> {
-    let points = curves(run, "variant").flat_map(|c| array(c, "points"));
-    points
-        .filter_map(|point| {
-            Some(Block {
-                title: string(point, "/name")?,
-                summary: string(point, "/summary").unwrap_or_default(),
-                verdict: String::new(),
-                entries: scored(point)
-                    .map(|s| Entry {
-                        kind: run.kind(&s.policy),
-                        policy: s.policy,
-                        returns: s.returns,
-                        score: s.score,
-                    })
-                    .collect(),
-            })
+pub(super) fn variants(run: &Run) -> Vec<Block> {
+    let curves = curves(run).iter().filter(|c| c.kind == Change::Variant);
+    let block = |point: &Point| {
+        let entries = point.policies.iter();
+        Some(Block {
+            title: point.name.clone()?,
+            summary: point.summary.clone().unwrap_or_default(),
+            verdict: String::new(),
+            entries: entries
+                .map(|s| Entry::of_scored(run.kind(&s.policy), s))
+                .collect(),
         })
-        .collect()
+    };
+    curves.flat_map(|c| &c.points).filter_map(block).collect()
 }
 
 /// The section; `None` where nobody asked for it.
-pub(super) fn html(runs: &[Facts], labels: &[String]) -> Option<String> {
-    let figures: String = figures(runs, labels)
-        .iter()
-        .map(|f| f.html(r#" class="chart" data-reads="level""#))
-        .collect();
-    let mut out = String::new();
-    if !figures.is_empty() {
-        out += &format!(
+pub(super) fn html(runs: &[Run]) -> Option<String> {
+    let attributes = r#" class="chart" data-reads="level""#;
+    let figures = multiples("multiples wide-ones", &figures(runs), attributes).map(|figures| {
+        format!(
             "<p>Score when noise is added that no policy met while learning. Bands are 95 % bootstrap \
-             intervals.</p><div class=\"multiples wide-ones\">{figures}</div>"
-        );
-    }
-    let mut tables = String::new();
-    for (run, label) in runs.iter().zip(labels) {
-        if let Some(table) = dots::html(&variants(run)) {
-            if runs.len() > 1 {
-                tables += &format!("<h4>{}</h4>", escape(label));
-            }
-            tables += &table;
-        }
-    }
-    if !tables.is_empty() {
-        out += &format!(
+             intervals.</p>{figures}"
+        )
+    });
+    let tables = dots::tables(runs, 4, variants).map(|tables| {
+        format!(
             "<h3>In variants of the world</h3><p>The same policies where the world differs; nobody learned \
              there.</p>{tables}"
-        );
-    }
-    (!out.is_empty()).then_some(out)
+        )
+    });
+    let parts: String = [figures, tables].into_iter().flatten().collect();
+    (!parts.is_empty()).then_some(parts)
 }

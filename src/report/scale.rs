@@ -1,6 +1,7 @@
 //! The scale of normalised scores: dots with whiskers in the cells of a table.
 
-use super::row::{Estimate, Kind};
+use super::run::Kind;
+use crate::evaluate::statistics::Estimate;
 
 /// The scale of normalised scores: holds random at 0 and the expert at 1, and runaway policies up
 /// to a point.
@@ -11,12 +12,8 @@ pub(super) struct Scale {
 
 impl Scale {
     /// A scale for these scores.
-    pub(super) fn around(scores: &[Estimate]) -> Self {
-        let ends = || {
-            scores
-                .iter()
-                .flat_map(|e| [e.mean].into_iter().chain(e.ci95.into_iter().flatten()))
-        };
+    pub(super) fn around(scores: impl Iterator<Item = Estimate> + Clone) -> Self {
+        let ends = || scores.clone().flat_map(|e| [e.mean, e.ci95[0], e.ci95[1]]);
         Self {
             low: ends().fold(0.0, f64::min).max(-0.5),
             high: ends().fold(1.0, f64::max).min(1.5),
@@ -54,12 +51,9 @@ impl Scale {
             let x = self.at(v);
             out += &format!(r#"<line class="grid" x1="{x:.1}%" x2="{x:.1}%" y1="0" y2="26"/>"#);
         }
-        if let Some([low, high]) = e.ci95 {
-            let (low, high) = (self.at(low), self.at(high));
-            out += &format!(
-                r#"<line class="whisker" x1="{low:.1}%" x2="{high:.1}%" y1="13" y2="13"/>"#
-            );
-        }
+        let [low, high] = e.ci95.map(|v| self.at(v));
+        out +=
+            &format!(r#"<line class="whisker" x1="{low:.1}%" x2="{high:.1}%" y1="13" y2="13"/>"#);
         let class = match kind {
             Kind::Learned => format!("point learned s{}", style % 8),
             _ => "point".into(),

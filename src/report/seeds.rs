@@ -3,25 +3,24 @@
 use serde_json::Value;
 
 use super::chart::Line;
-use super::group::Member;
+use super::run::Run;
 
 /// The true return of every set of runs; those without one are left out.
-pub(super) fn lines(members: &[Member]) -> Vec<Line> {
-    let recorded: Vec<&Member> = members
+pub(super) fn lines(members: &[Run]) -> Vec<Line> {
+    let recorded = members
         .iter()
-        .filter(|m| !m.run.curve("true_return").is_empty())
-        .collect();
-    let sets = sets(&recorded);
-    let titles: Vec<String> = sets.iter().map(|set| title(set)).collect();
+        .filter(|r| !r.curve("true_return").is_empty());
+    let sets = sets(recorded);
     let mut lines = Vec::new();
-    for (set, title) in sets.iter().zip(&titles) {
+    for set in &sets {
         let merged = match set[..] {
             [_] => None,
             _ => merged(set).map(|(points, band)| {
+                let title = set[0].algo_title();
                 // Sets of the same algorithm differ in settings, which a folder's name tells best.
-                let ambiguous = titles.iter().filter(|t| *t == title).count() > 1;
-                let from = match ambiguous {
-                    true => format!(" ({} …)", set[0].run.run.title),
+                let namesakes = sets.iter().filter(|s| s[0].algo_title() == title);
+                let from = match namesakes.count() > 1 {
+                    true => format!(" ({} …)", set[0].report.title),
                     false => String::new(),
                 };
                 Line {
@@ -34,24 +33,19 @@ pub(super) fn lines(members: &[Member]) -> Vec<Line> {
         };
         match merged {
             Some(line) => lines.push(line),
-            None => lines.extend(set.iter().map(|m| Line {
-                label: m.label.clone(),
-                style: m.style,
-                points: m.run.curve("true_return"),
-                band: Vec::new(),
-            })),
+            None => lines.extend(set.iter().map(|r| r.line("true_return"))),
         }
     }
     lines
 }
 
 /// Runs of the same world, demonstrations, algorithm and settings with seeds of their own, in order.
-fn sets<'a>(members: &[&'a Member<'a>]) -> Vec<Vec<&'a Member<'a>>> {
-    let mut sets: Vec<(Option<Value>, Vec<&Member>)> = Vec::new();
-    for &member in members {
+fn sets<'r, 'a>(members: impl Iterator<Item = &'r Run<'a>>) -> Vec<Vec<&'r Run<'a>>> {
+    let mut sets: Vec<(Value, Vec<&Run>)> = Vec::new();
+    for member in members {
         let key = without_seed(member);
-        let fits = |(k, set): &&mut (Option<Value>, Vec<&Member>)| {
-            key.is_some() && *k == key && set.iter().all(|m| m.run.seed != member.run.seed)
+        let fits = |(k, set): &&mut (Value, Vec<&Run>)| {
+            *k == key && set.iter().all(|other| other.seed() != member.seed())
         };
         match sets.iter_mut().find(fits) {
             Some((_, set)) => set.push(member),
@@ -61,22 +55,18 @@ fn sets<'a>(members: &[&'a Member<'a>]) -> Vec<Vec<&'a Member<'a>>> {
     sets.into_iter().map(|(_, set)| set).collect()
 }
 
-/// What decides about a run but for its seed; `None` if that is not known.
-fn without_seed(member: &Member) -> Option<Value> {
-    member.run.algo.as_ref()?;
-    member.run.seed?;
-    let mut config = member.run.run.config.as_object()?.clone();
-    for name in ["seed", "workers", "checkpoint_every", "costate_version"] {
-        config.remove(name);
+/// What decides about a run but for its seed.
+fn without_seed(run: &Run) -> Value {
+    let mut config = run.config_json();
+    if let Some(fields) = config.as_object_mut() {
+        for name in ["seed", "checkpoint_every", "costate_version"] {
+            fields.remove(name);
+        }
+        if let Some(Value::Object(demonstrations)) = fields.get_mut("demonstrations") {
+            demonstrations.remove("path");
+        }
     }
-    if let Some(Value::Object(demonstrations)) = config.get_mut("demonstrations") {
-        demonstrations.remove("path");
-    }
-    Some(Value::Object(config))
-}
-
-fn title(set: &[&Member]) -> String {
-    set[0].run.algo_title()
+    config
 }
 
 /// x and y.
@@ -85,8 +75,8 @@ type Points = Vec<[f64; 2]>;
 type Band = Vec<[f64; 3]>;
 
 /// The mean over runs where all of them recorded a value, and the least and greatest there.
-fn merged(set: &[&Member]) -> Option<(Points, Band)> {
-    let curves: Vec<Vec<[f64; 2]>> = set.iter().map(|m| m.run.curve("true_return")).collect();
+fn merged(set: &[&Run]) -> Option<(Points, Band)> {
+    let curves: Vec<Vec<[f64; 2]>> = set.iter().map(|r| r.curve("true_return")).collect();
     let (first, others) = curves.split_first()?;
     // Iterations ascend, so one pass over each is enough.
     let mut at = vec![0; others.len()];

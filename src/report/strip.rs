@@ -2,9 +2,8 @@
 
 use costate_envs::scene::{Role, Scene};
 
-use super::Motion;
-use super::frame;
-use super::picture::{self, Camera};
+use super::scene::{self, Camera};
+use super::{Motion, frame, svg};
 
 /// Poses in a strip: divides into rows of eight, four or two.
 const POSES: usize = 8;
@@ -75,7 +74,7 @@ fn movement(a: &Scene, b: &Scene) -> f64 {
     let points = |s: &Scene| -> Vec<[f32; 2]> {
         s.items
             .iter()
-            .filter_map(|item| picture::outline(&item.shape))
+            .filter_map(|item| scene::outline(&item.shape))
             .flat_map(|(p, _)| p)
             .collect()
     };
@@ -86,26 +85,40 @@ fn movement(a: &Scene, b: &Scene) -> f64 {
         .sum()
 }
 
+/// The poses at some times: `viewBox`, content and caption of each.
+fn panels<'a>(
+    motion: &'a Motion,
+    camera: Camera,
+    times: &'a [f64],
+) -> impl Iterator<Item = (String, String, String)> + 'a {
+    let before = std::iter::once(&0.0).chain(times);
+    let panel = move |(&previous, &time): (&f64, &f64)| {
+        let (view_box, content) = panel(motion, camera, previous, time);
+        (view_box, content, caption(motion, time))
+    };
+    before.zip(times).map(panel)
+}
+
 /// One pose: its `viewBox` and content, faint poses that lead up to it included.
 fn panel(motion: &Motion, camera: Camera, previous: f64, time: f64) -> (String, String) {
-    let still = picture::backdrop(motion);
+    let still = scene::backdrop(motion);
     let now = scene_at(motion, time);
     let scene = &motion.scenes[now];
     let spacing =
         ((time - previous) / (GHOSTS.len() + 1) as f64).min(GHOST_SPACING_S.max(period(motion)));
-    let mut content = picture::draw(&scene.items[..still.min(scene.items.len())]);
-    content += &picture::track(motion, now);
+    let mut content = scene::draw(&scene.items[..still.min(scene.items.len())]);
+    content += &scene::track(motion, now);
     // Scenes are in world coordinates, so earlier poses stay in place under a moving camera too.
     for (k, opacity) in GHOSTS.iter().enumerate() {
         let before = scene_at(motion, time - spacing * (GHOSTS.len() - k) as f64);
         if before < now {
             let moving = motion.scenes[before].items.iter().skip(still);
-            let ghost = picture::draw(moving.filter(|i| matches!(i.role, Role::Body | Role::Limb)));
+            let ghost = scene::draw(moving.filter(|i| matches!(i.role, Role::Body | Role::Limb)));
             content += &format!(r#"<g opacity="{opacity}">{ghost}</g>"#);
         }
     }
-    content += &picture::draw(scene.items.iter().skip(still));
-    (picture::view_box(&camera.view(scene)), content)
+    content += &scene::draw(scene.items.iter().skip(still));
+    (scene::view_box(&camera.view(scene)), content)
 }
 
 /// The time of the scene that is shown.
@@ -125,44 +138,44 @@ pub(super) fn html(motion: &Motion, camera: Camera, times: &[f64]) -> String {
     } else {
         "upright"
     };
-    let mut out = format!(r#"<div class="strip {shape}">"#);
-    let mut previous = 0.0;
-    for &time in times {
-        let (view_box, content) = panel(motion, camera, previous, time);
-        out += &format!(
-            r#"<figure><svg class="scene" viewBox="{view_box}" aria-hidden="true">{content}</svg><figcaption>{}</figcaption></figure>"#,
-            caption(motion, time)
-        );
-        previous = time;
-    }
-    out + "</div>"
+    let figure = |(view_box, pose, caption)| {
+        format!(
+            r#"<figure><svg class="scene" viewBox="{view_box}" aria-hidden="true">{pose}</svg><figcaption>{caption}</figcaption></figure>"#
+        )
+    };
+    let figures: String = panels(motion, camera, times).map(figure).collect();
+    format!(r#"<div class="strip {shape}">{figures}</div>"#)
 }
 
-/// A strip as a file of its own.
-pub(super) fn standalone(motion: &Motion) -> String {
+/// A film strip of about eight poses as a standalone SVG with its own background.
+pub fn strip_svg(motion: &Motion) -> String {
     if motion.scenes.is_empty() {
         return frame::standalone(960.0, 80.0, &motion.label, "");
     }
-    let camera = picture::camera(&[motion]);
+    let camera = scene::camera(&[motion]);
     let aspect = camera.aspect().clamp(0.2, 6.0);
     let times = pose_times(&[motion]);
     let columns = if aspect > BROAD { POSES / 2 } else { POSES };
     let (margin, gap, top, foot) = (20.0, 8.0, 46.0, 24.0);
     let width = (960.0 - 2.0 * margin - gap * (columns - 1) as f64) / columns as f64;
     let height = width / aspect;
-    let mut content = String::new();
-    let mut previous = 0.0;
-    for (i, &time) in times.iter().enumerate() {
+    // Outlines and tracks keep their width on any scale; not every viewer knows a stroke that does so by itself.
+    let view = camera.view(&motion.scenes[0]);
+    let mm = 1000.0 / (width / view.size(0)).min(height / view.size(1));
+    let mut content = format!(
+        "<style>.track{{stroke-width:{:.1}}}circle.target,polygon.target{{stroke-width:{:.1}}}</style>",
+        1.2 * mm,
+        1.5 * mm
+    );
+    for (i, (view_box, pose, caption)) in panels(motion, camera, &times).enumerate() {
         let x = margin + (i % columns) as f64 * (width + gap);
         let y = top + (i / columns) as f64 * (height + foot + gap);
-        let (view_box, pose) = panel(motion, camera, previous, time);
+        let place = format!(r#"x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}""#);
         content += &format!(
-            r#"<rect class="film" x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" rx="3"/><svg x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" viewBox="{view_box}">{pose}</svg><text class="tick middle" x="{:.1}" y="{:.1}">{}</text>"#,
-            x + width / 2.0,
-            y + height + 16.0,
-            caption(motion, time),
+            r#"<rect class="film" {place} rx="3"/><svg {place} viewBox="{view_box}">{pose}</svg>"#
         );
-        previous = time;
+        let below = [x + width / 2.0, y + height + 16.0];
+        content += &svg::text("tick middle", below, &caption);
     }
     let rows = times.len().div_ceil(columns) as f64;
     let total = top + rows * (height + foot) + (rows - 1.0) * gap + margin - 8.0;

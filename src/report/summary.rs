@@ -1,12 +1,12 @@
 //! The summary: what came out, in plain words and a few figures.
 
-use super::facts::Facts;
-use super::group::Group;
-use super::row::Estimate;
-use super::text::{self, escape};
+use super::run::{Group, Run};
+use super::text::{self, escape, small};
+use crate::evaluate::statistics::Estimate;
+use crate::number::{count, counted, duration, fixed, typeset};
 
 /// The summary of one run or several.
-pub(super) fn html(runs: &[Facts], groups: &[Group]) -> String {
+pub(super) fn html(runs: &[Run], groups: &[Group]) -> String {
     match runs {
         [] => "<p class=\"lead\">There is no run in this report.</p>".into(),
         [run] => single(run),
@@ -14,7 +14,7 @@ pub(super) fn html(runs: &[Facts], groups: &[Group]) -> String {
     }
 }
 
-fn single(run: &Facts) -> String {
+fn single(run: &Run) -> String {
     let mut out = format!(r#"<p class="lead">{}</p>"#, outcome(run));
     out += &figures(run);
     let sentences: Vec<String> = [meaning(run), progress(run), cost(run)]
@@ -27,30 +27,17 @@ fn single(run: &Facts) -> String {
     out
 }
 
-fn outcome(run: &Facts) -> String {
+fn outcome(run: &Run) -> String {
     let algo = text::unbroken(&run.algo_title());
-    let on = run
-        .env
-        .as_ref()
-        .map(|e| format!(" on <code>{}</code>", escape(e)))
-        .unwrap_or_default();
-    let from = run
-        .demonstrated_episodes()
-        .map(|n| {
-            format!(
-                " from {}",
-                text::counted(n, "demonstration", "demonstrations")
-            )
-        })
-        .unwrap_or_default();
-    match run.score {
+    let on = format!(" on <code>{}</code>", escape(run.env()));
+    let from = run.demonstrated_episodes().map_or(String::new(), |n| {
+        format!(" from {}", counted(n, "demonstration", "demonstrations"))
+    });
+    match run.score() {
         Some(score) => format!(
             "The policy that {algo} learned{from} {}{on}.",
             verdict(score)
         ),
-        None if run.run.evaluation.is_some() => {
-            format!("{algo} learned a policy{on}{from}; its evaluation holds no score.")
-        }
         None => format!(
             "{algo} learned a policy{on}{from}. It has not been evaluated: <code>costate evaluate</code> \
              adds its score to this page."
@@ -60,104 +47,80 @@ fn outcome(run: &Facts) -> String {
 
 /// How good a score is, in words, for a subject in the singular.
 fn verdict(score: Estimate) -> &'static str {
-    let certainly = |test: fn([f64; 2]) -> bool| score.ci95.is_some_and(test);
+    let [low, high] = score.ci95;
     match score.mean {
-        _ if certainly(|[low, _]| low > 1.0) => "does better than the expert’s demonstrations",
+        _ if low > 1.0 => "does better than the expert’s demonstrations",
         // Honest to the interval: one that lies below 1 says that something is missing.
-        s if s >= 0.95 && !certainly(|[_, high]| high < 1.0) => "is as good as the expert",
+        s if s >= 0.95 && high >= 1.0 => "is as good as the expert",
         s if s >= 0.95 => "is nearly as good as the expert",
         s if s >= 0.8 => "comes close to the expert",
         s if s >= 0.5 => "goes more than half of the way from random actions to the expert",
         s if s >= 0.1 => "is better than random actions but far from the expert",
-        _ if certainly(|[_, high]| high < 0.0) => "does worse than random actions",
+        _ if high < 0.0 => "does worse than random actions",
         _ => "is no better than random actions",
     }
 }
 
 /// The figures at the top, as a description list.
-fn figures(run: &Facts) -> String {
-    let interval = |e: Estimate, format: fn(f64) -> String| {
-        e.ci95
-            .map(|[low, high]| format!("95 % interval {} to {}", format(low), format(high)))
-    };
-    let score = |v: f64| text::fixed(v, 2);
-    let mut out = String::from(r#"<dl class="figures">"#);
+fn figures(run: &Run) -> String {
+    let mut out = String::new();
     let mut figure = |name: &str, value: String, note: Option<String>| {
-        let note = note
-            .map(|n| format!("<small>{n}</small>"))
-            .unwrap_or_default();
+        let note = note.map_or(String::new(), |n| small(&n));
         out += &format!("<div><dt>{name}</dt><dd>{value}{note}</dd></div>");
     };
-    if let Some(e) = run.score {
-        figure(
-            "Normalised score",
-            score(e.mean),
-            interval(e, |v| text::fixed(v, 2)),
-        );
+    if let (Some(Estimate { mean, ci95 }), Some(e)) = (run.score(), run.evaluation()) {
+        let [mean, low, high] = [mean, ci95[0], ci95[1]].map(|v| fixed(v, 2));
+        let interval = format!("95 % interval {low} to {high}");
+        figure("Normalised score", mean, Some(interval));
+        let [own, expert, random] =
+            [e.policy_return.mean, e.expert_return, e.random_return].map(typeset);
+        let against = format!("expert {expert}, random {random}");
+        figure("True return", own, Some(against));
     }
-    if let Some(e) = run.returns {
-        let against = [("expert", run.expert_return), ("random", run.random_return)];
-        let against: Vec<String> = against
-            .iter()
-            .filter_map(|(name, v)| v.map(|v| format!("{name} {}", text::number(v))))
-            .collect();
-        figure(
-            "True return",
-            text::number(e.mean),
-            Some(against.join(", ")).filter(|s| !s.is_empty()),
-        );
-    }
-    if let Some(seconds) = run.last("seconds") {
-        let iterations = text::counted(run.run.metrics.len() as f64, "iteration", "iterations");
-        figure("Training time", text::duration(seconds), Some(iterations));
+    let seconds = run.last("seconds");
+    if let Some(seconds) = seconds {
+        let iterations = run.report.metrics.len() as f64;
+        let iterations = counted(iterations, "iteration", "iterations");
+        figure("Training time", duration(seconds), Some(iterations));
     }
     if let Some(steps) = run.last("env_steps").filter(|s| *s > 0.0) {
-        let rate = run.last("seconds").filter(|s| *s > 0.0).map(|s| {
-            format!(
-                "{} a second, learning included",
-                text::count((steps / s).round())
-            )
+        let rate = seconds.filter(|s| *s > 0.0).map(|s| {
+            let rate = count((steps / s).round());
+            format!("{rate} a second, learning included")
         });
-        figure("Simulated steps", text::count(steps), rate);
+        figure("Simulated steps", count(steps), rate);
     }
-    if !out.contains("<div>") {
-        String::new()
-    } else {
-        out + "</dl>"
+    match out.as_str() {
+        "" => out,
+        figures => format!(r#"<dl class="figures">{figures}</dl>"#),
     }
 }
 
-fn meaning(run: &Facts) -> Option<String> {
-    run.score?;
-    let episodes = run.evaluated("episodes").map(|n| {
-        format!(
-            "; this one is the mean of {}",
-            text::counted(n, "episode", "episodes")
-        )
-    });
+fn meaning(run: &Run) -> Option<String> {
+    let episodes = run.evaluation()?.episodes as f64;
     Some(format!(
         "A normalised score of 0 is the return of random actions, 1 the mean return of the \
-         demonstrations{}.",
-        episodes.unwrap_or_default(),
+         demonstrations; this one is the mean of {}.",
+        counted(episodes, "episode", "episodes")
     ))
 }
 
 /// From where to where the true return went while learning.
-fn progress(run: &Facts) -> Option<String> {
+fn progress(run: &Run) -> Option<String> {
     let curve = run.curve("true_return");
     let (first, last) = (curve.first()?, curve.last()?);
     (curve.len() > 1).then(|| {
         format!(
             "While learning, the mean true return of its rollouts went from {} to {}; the learner \
              never sees it.",
-            text::number(first[1]),
-            text::number(last[1])
+            typeset(first[1]),
+            typeset(last[1])
         )
     })
 }
 
-fn cost(run: &Facts) -> Option<String> {
-    let rho = run.evaluated("spearman")?;
+fn cost(run: &Run) -> Option<String> {
+    let rho = run.cost()?.spearman?;
     let words = match rho {
         r if r >= 0.9 => "almost as",
         r if r >= 0.6 => "much as",
@@ -166,18 +129,18 @@ fn cost(run: &Facts) -> Option<String> {
     };
     Some(format!(
         "The learned cost ranks trajectories {words} the true cost does (Spearman’s ρ = {}).",
-        text::fixed(rho, 2)
+        fixed(rho, 2)
     ))
 }
 
 fn several(count: usize, groups: &[Group]) -> String {
-    let code = |g: &Group| format!("<code>{}</code>", escape(g.name()));
+    let code = |g: &Group| format!("<code>{}</code>", escape(g.env));
     let envs: Vec<String> = groups.iter().map(code).collect();
     let mut out = format!(r#"<p class="lead">{count} runs on {}."#, text::list(&envs));
     let mut unscored: Vec<String> = Vec::new();
     let mut scored = false;
     for group in groups {
-        let scores = group.members.iter().filter_map(|m| Some((m, m.run.score?)));
+        let scores = group.members.iter().filter_map(|m| Some((m, m.score()?)));
         if let Some((best, score)) = scores.max_by(|a, b| a.1.mean.total_cmp(&b.1.mean)) {
             let on = if group.one_of_many {
                 format!("On {} the", code(group))
@@ -188,7 +151,7 @@ fn several(count: usize, groups: &[Group]) -> String {
             out += &format!(" {on} best policy, {label}, {}.", verdict(score));
             scored = true;
         }
-        let missing = group.members.iter().filter(|m| m.run.score.is_none());
+        let missing = group.members.iter().filter(|m| m.score().is_none());
         unscored.extend(missing.map(|m| match group.one_of_many {
             true => format!("{} on {}", text::unbroken(&m.label), code(group)),
             false => text::unbroken(&m.label),

@@ -1,18 +1,20 @@
 //! The evaluation table: every policy's return and normalised score, drawn on one scale.
 
 use super::dots;
-use super::facts::algo_title;
-use super::group::{Group, Member};
-use super::row::{Distance, Estimate, Kind, Row};
+use super::run::{Group, Kind, algo_title};
 use super::scale::Scale;
-use super::text::{self, escape};
+use super::text::{self, escape, small};
+use crate::evaluate::Row;
+use crate::evaluate::statistics::Estimate;
+use crate::number::{self, fixed, percent};
 
 /// A line of the table.
 struct Entry<'a> {
     label: String,
+    kind: Kind,
+    row: &'a Row,
     /// Series style of the run, for learned policies among several runs.
     style: Option<usize>,
-    row: &'a Row,
     /// Seconds and steps of training, for learned policies.
     training: Option<[Option<f64>; 2]>,
 }
@@ -25,12 +27,13 @@ pub(super) fn html(groups: &[Group]) -> Option<String> {
     if tables.iter().all(|(_, entries)| entries.is_empty()) {
         return None;
     }
-    let scores = tables
-        .iter()
-        .flat_map(|(_, e)| e)
-        .filter_map(|e| e.row.score);
-    let scale = Scale::around(&scores.collect::<Vec<_>>());
-    let columns = Columns::of(&tables, several);
+    let rows = tables.iter().flat_map(|(_, e)| e).map(|e| e.row);
+    let scale = Scale::around(rows.clone().map(Row::score));
+    let columns = Columns {
+        success: rows.clone().any(|r| r.success_rate.is_some()),
+        distance: rows.clone().any(|r| r.occupancy.is_some()),
+        training: several,
+    };
     let mut out = format!(
         r#"<table class="results"><thead><tr><th scope="col">Policy</th><th scope="col" class="n">Return</th><th scope="col" class="n">Score</th><th scope="col" class="scale">{}</th>{}</tr></thead>"#,
         scale.header(),
@@ -39,37 +42,37 @@ pub(super) fn html(groups: &[Group]) -> Option<String> {
     for (group, entries) in &tables {
         out += "<tbody>";
         if group.one_of_many {
-            let env = escape(group.name());
+            let env = escape(group.env);
             out += &format!(r#"<tr class="env"><th colspan="8" scope="rowgroup">{env}</th></tr>"#);
         }
         out.extend(entries.iter().map(|entry| line(entry, &scale, columns)));
         out += "</tbody>";
     }
-    Some(out + "</table>" + &readings(&tables))
+    Some(out + "</table>" + &readings(rows))
 }
 
 fn entries<'a>(group: &Group<'a>, several: bool) -> Vec<Entry<'a>> {
     let mut entries: Vec<Entry> = Vec::new();
-    for Member { run, label, style } in &group.members {
-        for row in &run.rows {
+    for run in &group.members {
+        for (kind, row) in run.rows() {
+            let learned = kind == Kind::Learned;
             // The same baseline, evaluated the same way, is one line.
-            if row.kind != Kind::Learned && entries.iter().any(|e| e.row == row) {
+            if !learned && entries.iter().any(|e| e.row == row) {
                 continue;
             }
-            let learned = row.kind == Kind::Learned;
             entries.push(Entry {
-                label: if learned {
-                    label.clone()
-                } else {
-                    algo_title(&row.policy)
+                label: match learned {
+                    true => run.label.clone(),
+                    false => algo_title(&row.policy),
                 },
-                style: (learned && several).then_some(*style),
+                kind,
                 row,
-                training: learned.then(|| [run.last("seconds"), run.last("env_steps")]),
+                style: (learned && several).then_some(run.style),
+                training: learned.then(|| ["seconds", "env_steps"].map(|name| run.last(name))),
             });
         }
     }
-    entries.sort_by_key(|e| e.row.kind);
+    entries.sort_by_key(|e| e.kind);
     entries
 }
 
@@ -82,15 +85,6 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(tables: &[(&Group, Vec<Entry>)], several: bool) -> Self {
-        let any = |has: fn(&Row) -> bool| tables.iter().flat_map(|t| &t.1).any(|e| has(e.row));
-        Self {
-            success: any(|r| r.success.is_some()),
-            distance: any(|r| r.distance.is_some()),
-            training: several,
-        }
-    }
-
     fn header(self) -> String {
         let names = [
             (self.success, "Solved"),
@@ -107,28 +101,25 @@ impl Columns {
     fn cells(self, entry: &Entry) -> String {
         let row = entry.row;
         let [seconds, steps] = entry.training.unwrap_or_default();
-        let steps = steps
-            .filter(|s| *s > 0.0)
-            .map(|s| small(&text::counted(s, "step", "steps")));
-        let training = format!(
-            "{}{}",
-            seconds.map(text::duration).unwrap_or_default(),
-            steps.unwrap_or_default()
-        );
-        let distance = row.distance.map_or_else(
-            || "–".into(),
-            |d| {
-                let p = d
-                    .p_value
-                    .map(|p| small(&format!("p\u{a0}=\u{a0}{}", probability(p))));
-                text::fixed(d.sliced_wasserstein, 3) + &p.unwrap_or_default()
-            },
-        );
+        let steps = steps.filter(|s| *s > 0.0);
+        let training = [
+            seconds.map(number::duration),
+            steps.map(|s| small(&number::counted(s, "step", "steps"))),
+        ];
+        let training: String = training.into_iter().flatten().collect();
+        let distance = row.occupancy.map_or("–".into(), |o| {
+            let p = if o.p_value < 0.001 { 0.0 } else { o.p_value };
+            fixed(o.sliced_wasserstein, 3) + &small(&format!("p\u{a0}=\u{a0}{}", fixed(p, 3)))
+        });
+        let success = match row.success_rate {
+            Some(rate) => value(rate, row.success_rate_ci95, percent),
+            None => "–".into(),
+        };
         let cells = [
-            (self.success, estimate(row.success, percent)),
+            (self.success, success),
             (self.distance, distance),
             (self.training, training),
-            (true, row.episodes.map(text::count).unwrap_or_default()),
+            (true, number::count(row.episodes as f64)),
         ];
         let shown = cells.iter().filter(|(shown, _)| *shown);
         shown
@@ -137,44 +128,23 @@ impl Columns {
     }
 }
 
-fn percent(share: f64) -> String {
-    // 99.6 % is not all.
-    let digits = usize::from(share > 0.0 && share < 1.0 && !(0.01..=0.99).contains(&share));
-    text::fixed(100.0 * share, digits) + "\u{a0}%"
-}
-
-fn probability(p: f64) -> String {
-    if p < 0.001 {
-        "0.000".into()
-    } else {
-        text::fixed(p, 3)
-    }
-}
-
 /// What the columns mean, in plain words.
-fn readings(tables: &[(&Group, Vec<Entry>)]) -> String {
-    let rows = || tables.iter().flat_map(|t| &t.1).map(|e| e.row);
+fn readings<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> String {
     let mut out = String::new();
-    if rows().any(|r| r.success.is_some()) {
+    if rows.clone().any(|r| r.success_rate.is_some()) {
         out += "<p class=\"note\"><b>Solved</b>: the share of episodes that do the task to the end.</p>";
     }
-    let distances: Vec<Distance> = rows().filter_map(|r| r.distance).collect();
-    if let Some(first) = distances.first() {
+    if let Some(first) = rows.filter_map(|r| r.occupancy).next() {
         let chance = first.within_reference.map_or(String::new(), |w| {
             format!(
                 " Two halves of the demonstrations are {} apart by chance alone.",
-                text::fixed(w, 3)
+                fixed(w, 3)
             )
         });
-        let test = if distances.iter().any(|d| d.p_value.is_some()) {
-            " p: how often chance alone would tell the episodes from the demonstrations as clearly; below 0.05 \
-             they visit other states, above it no difference can be shown."
-        } else {
-            ""
-        };
         out += &format!(
             "<p class=\"note\"><b>Distance</b>: how far the visited states and actions are from the demonstrations’, in \
-             their standard deviations; 0 is the same.{chance}{test}</p>"
+             their standard deviations; 0 is the same.{chance} p: how often chance alone would tell the episodes from the \
+             demonstrations as clearly; below 0.05 they visit other states, above it no difference can be shown.</p>"
         );
     }
     out
@@ -183,27 +153,17 @@ fn readings(tables: &[(&Group, Vec<Entry>)]) -> String {
 /// The scores as a picture of its own: one part an environment.
 pub(super) fn standalone(groups: &[Group]) -> Option<String> {
     let several = groups.iter().map(|g| g.members.len()).sum::<usize>() > 1;
-    let blocks: Vec<dots::Block> = groups
-        .iter()
-        .map(|g| dots::Block {
-            title: if g.one_of_many {
-                g.name().into()
-            } else {
-                String::new()
-            },
-            summary: String::new(),
-            verdict: String::new(),
-            entries: entries(g, several)
-                .iter()
-                .map(|e| dots::Entry {
-                    policy: e.label.clone(),
-                    kind: e.row.kind,
-                    returns: e.row.returns,
-                    score: e.row.score,
-                })
-                .collect(),
-        })
-        .collect();
+    let entry = |e: &Entry| dots::Entry::of_row(&e.label, e.kind, e.row);
+    let block = |g: &Group| dots::Block {
+        title: if g.one_of_many {
+            g.env.into()
+        } else {
+            String::new()
+        },
+        entries: entries(g, several).iter().map(entry).collect(),
+        ..dots::Block::default()
+    };
+    let blocks: Vec<dots::Block> = groups.iter().map(block).collect();
     dots::standalone("Normalised score, mean and 95 % interval", &blocks)
 }
 
@@ -212,51 +172,41 @@ fn line(entry: &Entry, scale: &Scale, columns: Columns) -> String {
     let key = entry.style.map_or_else(String::new, |s| {
         format!(r#"<span class="key s{}" aria-hidden="true"></span>"#, s % 8)
     });
-    let class = if row.kind == Kind::Learned {
-        " class=\"learned\""
-    } else {
-        ""
+    let class = match entry.kind {
+        Kind::Learned => " class=\"learned\"",
+        _ => "",
     };
     format!(
         r#"<tr{class}><th scope="row">{key}<span class="label">{}</span>{}</th><td class="n">{}</td><td class="n">{}</td><td class="scale">{}</td>{}</tr>"#,
         text::unbroken(&entry.label),
         on_phones(row),
-        estimate(row.returns, text::number),
-        estimate(row.score, |v| text::fixed(v, 3)),
-        row.score
-            .map(|s| scale.mark(s, row.kind, entry.style.unwrap_or(0)))
-            .unwrap_or_default(),
+        estimate(row.returned(), number::typeset),
+        estimate(row.score(), |v| fixed(v, 3)),
+        scale.mark(row.score(), entry.kind, entry.style.unwrap_or(0)),
         columns.cells(entry),
     )
 }
 
 /// Phones have no room for more columns: a line below the name instead.
 fn on_phones(row: &Row) -> String {
-    let parts: Vec<String> = [
-        row.success.map(|s| format!("solved {}", percent(s.mean))),
-        row.distance
-            .map(|d| format!("distance {}", text::fixed(d.sliced_wasserstein, 2))),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let solved = row.success_rate.map(|s| format!("solved {}", percent(s)));
+    let distance = |d| format!("distance {}", fixed(d, 2));
+    let distance = row.occupancy.map(|o| distance(o.sliced_wasserstein));
+    let parts: Vec<String> = [solved, distance].into_iter().flatten().collect();
     if parts.is_empty() {
         return String::new();
     }
     format!("<small class=\"narrow\">{}</small>", parts.join(", "))
 }
 
-fn small(text: &str) -> String {
-    format!("<small>{text}</small>")
+/// A mean above its interval.
+pub(super) fn estimate(e: Estimate, show: impl Fn(f64) -> String) -> String {
+    value(e.mean, Some(e.ci95), show)
 }
 
-/// A mean above its interval.
-pub(super) fn estimate(e: Option<Estimate>, format: impl Fn(f64) -> String) -> String {
-    let Some(e) = e else {
-        return "–".into();
-    };
-    let interval = e
-        .ci95
-        .map(|[low, high]| small(&format!("{} to\u{a0}{}", format(low), format(high))));
-    format!("{}{}", format(e.mean), interval.unwrap_or_default())
+/// A figure above its interval, where that is known.
+pub(super) fn value(mean: f64, ci95: Option<[f64; 2]>, show: impl Fn(f64) -> String) -> String {
+    let interval = ci95.map(|ci| ci.map(&show));
+    let interval = interval.map(|[low, high]| small(&format!("{low} to\u{a0}{high}")));
+    show(mean) + &interval.unwrap_or_default()
 }

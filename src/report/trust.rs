@@ -2,8 +2,7 @@
 
 use super::axis::Axis;
 use super::frame::{Frame, SMALL_SQUARE as SMALL};
-use super::scatter::mark;
-use super::small::{self, Small};
+use super::{small, svg};
 
 /// One small plot.
 pub struct Multiple {
@@ -16,29 +15,21 @@ pub struct Multiple {
 /// Lowest score that is shown; what is below lies on the edge.
 const FLOOR: f64 = -1.0;
 
-/// All plots with one key.
-pub(super) fn multiples(title: &str, groups: &[String], multiples: &[Multiple]) -> String {
-    let plots: Vec<Small> = multiples
-        .iter()
-        .map(|m| Small {
-            title: &m.title,
-            content: plot(m),
-        })
-        .collect();
-    small::arranged(title, groups, mark, &plots)
+/// Scores of fresh policies over figures of their costs as a standalone SVG with its own background; `groups` name the
+/// marks.
+pub fn trust_svg(title: &str, groups: &[String], multiples: &[Multiple]) -> String {
+    let plots = multiples.iter().map(|m| (m.title.clone(), plot(m)));
+    small::arranged(title, groups, svg::mark, plots)
 }
 
 fn plot(multiple: &Multiple) -> String {
-    let shown = |score: f64| score.max(FLOOR);
     let Some(x) = Axis::around(multiple.points.iter().map(|p| p.1), SMALL.ticks[0]) else {
         return String::new();
     };
     let y = Axis::linear(FLOOR - 0.1, 1.15, SMALL.ticks[1]);
     let frame = Frame::new(SMALL, x, y, 8.0);
-    let marks: String = multiple
-        .points
-        .iter()
-        .map(|(group, x, score)| mark(*group, frame.px(*x), frame.py(shown(*score))))
-        .collect();
+    let mark =
+        |(group, x, score): &(usize, f64, f64)| svg::mark(*group, frame.at([*x, score.max(FLOOR)]));
+    let marks: String = multiple.points.iter().map(mark).collect();
     frame.axes("", "Fresh policy’s score", true) + &marks
 }

@@ -1,9 +1,10 @@
 //! The ways of expert and policy across a map: lines, or spots where lines would cover everything.
 
 use super::axis::drawable;
-use super::figure::Sign;
+use super::figure::{Key, Sign};
 use super::frame::Frame;
 use super::landscape::{Landscape, Surface, Walker};
+use super::svg;
 
 /// Lines this many times as long as the map is wide and high together hide it: a gait's loops, say.
 const CROWDED: f64 = 40.0;
@@ -32,20 +33,20 @@ impl Ways {
     pub(super) fn of(landscape: &Landscape, surface: &Surface, frame: &Frame) -> Self {
         let place = |p: &Vec<f32>| {
             let at = |i: usize| p.get(i).map(|v| f64::from(*v)).filter(|v| drawable(*v));
-            let [x, y] = [frame.px(at(surface.x)?), frame.py(at(surface.y)?)];
+            let place = frame.at([at(surface.x)?, at(surface.y)?]);
             // A diverged episode leaves the map; its numbers need not be drawn to the end.
-            let inside = |v: f64| (-2000.0..3000.0).contains(&v);
-            (inside(x) && inside(y)).then_some([x, y].map(|v| (v * 10.0).round() as i64))
+            let inside = place.iter().all(|v| (-2000.0..3000.0).contains(v));
+            inside.then(|| place.map(|v| (v * 10.0).round() as i64))
         };
         let walked = [Walker::Expert, Walker::Policy].map(|walker| {
             let own = landscape.paths.iter().filter(|w| w.walker == walker);
             let lines = own.map(|w| w.points.iter().map_while(place).collect());
             (walker, lines.filter(|l: &Line| !l.is_empty()).collect())
         });
-        let [left, right, top, bottom] = frame.area();
+        let extent = frame.right - frame.left + frame.bottom - frame.top;
         let lines = walked.iter().flat_map(|(_, lines)| lines);
         let length: f64 = lines.map(length).sum();
-        let manner = match length > CROWDED * (right - left + bottom - top) {
+        let manner = match length > CROWDED * extent {
             true => Manner::Spots,
             false => Manner::Lines,
         };
@@ -53,14 +54,19 @@ impl Ways {
     }
 
     /// What is drawn for whom.
-    pub(super) fn key(&self) -> impl Iterator<Item = (&'static str, Sign)> {
+    pub(super) fn key(&self) -> Vec<Key> {
         let shown = self.walked.iter().filter(|(_, lines)| !lines.is_empty());
-        shown.map(|(walker, _)| match (walker, self.manner) {
-            (Walker::Expert, Manner::Lines) => ("expert", Sign::ExpertPath),
-            (Walker::Expert, Manner::Spots) => ("expert", Sign::ExpertSpots),
-            (Walker::Policy, Manner::Lines) => ("learned policy", Sign::PolicyPath),
-            (Walker::Policy, Manner::Spots) => ("learned policy", Sign::PolicySpots),
-        })
+        let entry = |(walker, _): &(Walker, Vec<Line>)| Key {
+            label: match walker {
+                Walker::Expert => "expert".into(),
+                Walker::Policy => "learned policy".into(),
+            },
+            sign: match self.manner {
+                Manner::Lines => Sign::Path(*walker),
+                Manner::Spots => Sign::Spots(*walker),
+            },
+        };
+        shown.map(entry).collect()
     }
 
     /// As SVG, in the frame's units.
@@ -83,26 +89,16 @@ fn length(line: &Line) -> f64 {
     line.windows(2).map(step).sum()
 }
 
-fn class(walker: Walker) -> &'static str {
-    match walker {
-        Walker::Expert => "expert",
-        Walker::Policy => "learned",
-    }
-}
-
 /// Lines with dots where they start.
 fn draw_lines(walker: Walker, lines: &[Line]) -> String {
-    let class = class(walker);
+    let class = walker.class();
     let path: String = lines.iter().map(relative).collect();
     let mut out = format!(
         r#"<path class="casing {class}" d="{path}"/><path class="way {class}" d="{path}"/>"#
     );
-    for [x, y] in lines.iter().filter_map(|l| l.first()) {
-        out += &format!(
-            r#"<circle class="start {class}" cx="{}" cy="{}" r="3.6"/>"#,
-            tenths(*x),
-            tenths(*y)
-        );
+    for start in lines.iter().filter_map(|l| l.first()) {
+        let place = start.map(|v| v as f64 / 10.0);
+        out += &svg::circle(&format!("start {class}"), place, 3.6);
     }
     out
 }
@@ -112,23 +108,18 @@ fn draw_spots(walker: Walker, lines: &[Line]) -> String {
     let mut path = String::new();
     for line in lines {
         let every = line.len().div_ceil(SPOTS).max(1);
-        for [x, y] in line.iter().step_by(every) {
-            path += &spot(walker, *x, *y);
-        }
+        path.extend(line.iter().step_by(every).map(|p| spot(walker, *p)));
     }
-    format!(r#"<path class="spot {}" d="{path}"/>"#, class(walker))
+    format!(r#"<path class="spot {}" d="{path}"/>"#, walker.class())
 }
 
 /// A diamond for the expert, a square for the policy; tenths of a unit.
-pub(super) fn spot(walker: Walker, x: i64, y: i64) -> String {
-    match walker {
-        Walker::Expert => format!(
-            "M{} {}l2.2 2.2l-2.2 2.2l-2.2 -2.2z",
-            tenths(x),
-            tenths(y - 22)
-        ),
-        Walker::Policy => format!("M{} {}h3v3h-3z", tenths(x - 15), tenths(y - 15)),
-    }
+pub(super) fn spot(walker: Walker, [x, y]: [i64; 2]) -> String {
+    let (x, y, outline) = match walker {
+        Walker::Expert => (x, y - 22, "l2.2 2.2l-2.2 2.2l-2.2 -2.2z"),
+        Walker::Policy => (x - 15, y - 15, "h3v3h-3z"),
+    };
+    format!("M{} {}{outline}", tenths(x), tenths(y))
 }
 
 /// A path from points in tenths of a unit; steps too short to be seen are left out.

@@ -155,28 +155,15 @@ pub(super) fn report(
         j.sums().into_iter().map(point)
     });
 
-    let of = |keep: &dyn Fn(&Group) -> bool| -> Vec<&Judged> {
-        all.iter().filter(|j| keep(j.group)).collect()
-    };
-    let named = |name: &str| of(&|g| g.name == name);
-    let graded = of(&|g| groups.is_graded(g));
-    let distributions: [(&str, Vec<&Judged>); 5] = [
-        ("expert", named("expert")),
-        (&groups.learned.name, named(&groups.learned.name)),
-        ("random", named("random")),
-        ("ladder", of(&|g| groups.is_rung(g))),
-        ("all", of(&|_| true)),
-    ];
-    let correlations: Vec<Correlation> = distributions
-        .iter()
-        .map(|(name, of)| {
-            workers.check()?;
-            Ok(correlation(name, of, seed))
-        })
-        .collect::<Result<_, Error>>()?;
+    let mut correlations = Vec::new();
+    for (name, of) in distributions(groups, &all) {
+        workers.check()?;
+        correlations.push(correlation(name, &of, seed));
+    }
     let whole = correlations.last().and_then(|c| c.spearman);
     workers.check()?;
-    let ranking = ranking_accuracy(&graded, seed);
+    let graded = all.iter().filter(|j| groups.is_graded(j.group));
+    let ranking = ranking_accuracy(&graded.collect::<Vec<_>>(), seed);
 
     let discriminator = discriminator
         .map(|d| d.figures(&groups.expert, &groups.learned))
@@ -201,6 +188,22 @@ pub(super) fn report(
         },
         statements,
     })
+}
+
+/// The distributions that costs are correlated over, by name; all together last.
+fn distributions<'a>(
+    groups: &'a Groups,
+    all: &'a [Judged<'a>],
+) -> [(&'a str, Vec<&'a Judged<'a>>); 5] {
+    let of = |fits: &dyn Fn(&Group) -> bool| all.iter().filter(|j| fits(j.group)).collect();
+    let learned = groups.learned.name.as_str();
+    [
+        ("expert", of(&|g| g.name == "expert")),
+        (learned, of(&|g| g.name == learned)),
+        ("random", of(&|g| g.name == "random")),
+        ("ladder", of(&|g| groups.is_rung(g))),
+        ("all", of(&|_| true)),
+    ]
 }
 
 /// An error at the first step where a cost is no number.

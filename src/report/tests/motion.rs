@@ -1,17 +1,17 @@
 //! Pictures and animations: true to the scenes, whatever these hold.
 
-use costate_envs::scene::{Item, Role, Scene, Shape};
+use costate_envs::scene::{Role, Scene, Shape};
 use serde_json::{Value, json};
 
 use super::parse;
-use super::samples::{cart_pole, pendulum};
-use crate::report::picture::{self, Camera};
+use super::samples::{cart_pole, disc, pendulum, polygon, run};
+use crate::report::scene::{self, Camera};
 use crate::report::{Motion, RunReport, html, player, strip, strip_svg};
 
 #[test]
 fn the_player_holds_the_motion_to_the_millimetre() {
     let motion = pendulum("expert", 1.0);
-    let camera = picture::camera(&[&motion]);
+    let camera = scene::camera(&[&motion]);
     let page = player::html(&[("expert".into(), &motion)], camera, 60);
     let data = page
         .split("application/json\">")
@@ -52,17 +52,10 @@ fn strips_take_eight_poses_from_start_to_end() {
 }
 
 fn still(view: [[f32; 2]; 2], centre: [f32; 2]) -> Scene {
-    let shape = Shape::Circle {
-        centre,
-        radius: 0.1,
-    };
     Scene {
         view_low: view[0],
         view_high: view[1],
-        items: vec![Item {
-            role: Role::Body,
-            shape,
-        }],
+        items: vec![disc(Role::Body, centre, 0.1)],
     }
 }
 
@@ -73,14 +66,8 @@ fn crowded_scenes_are_thinned_to_the_budget() {
             let angle = f32::from(k) * 0.02 + f32::from(i) * 0.01;
             [angle.cos(), angle.sin()]
         };
-        let shape = Shape::Polygon {
-            points: (0..300).map(corner).collect(),
-        };
         Scene {
-            items: vec![Item {
-                role: Role::Body,
-                shape,
-            }],
+            items: vec![polygon(Role::Body, (0..300).map(corner).collect())],
             ..still([[-1.0; 2], [1.0; 2]], [0.0; 2])
         }
     };
@@ -89,61 +76,52 @@ fn crowded_scenes_are_thinned_to_the_budget() {
         control_period_s: 0.01,
         scenes: (label..label + 500).map(scene).collect(),
     };
-    let page = html(&[RunReport {
-        motions: (0..4).map(motion).collect(),
-        ..Default::default()
-    }]);
+    let page = shown((0..4).map(motion).collect());
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
+}
+
+/// The page of a run with these motions.
+fn shown(motions: Vec<Motion>) -> String {
+    html(&[RunReport {
+        motions,
+        ..run("bc", 0, 0.5)
+    }])
 }
 
 #[test]
 fn odd_motions_are_drawn_or_left_out() {
     let unit = [[-1.0, -1.0], [1.0, 1.0]];
-    let of = |scenes: Vec<Scene>, period| Motion {
-        label: "m".into(),
-        control_period_s: period,
-        scenes,
+    let flat = [[0.0, 0.0], [0.0, f32::NAN]];
+    let empty = Scene {
+        items: vec![],
+        ..still(unit, [0.0, 0.0])
     };
     let odd = [
-        of(vec![], 0.1),
-        of(vec![still(unit, [0.0, 0.0])], 0.1),
-        of(vec![still(unit, [0.0, 0.0]); 5], 0.0),
-        of(vec![still(unit, [0.0, 0.0]); 5], f64::NAN),
-        of(
-            vec![still([[0.0, 0.0], [0.0, f32::NAN]], [0.2, 0.1]); 3],
-            0.1,
-        ),
-        of(
+        (vec![], 0.1),
+        (vec![still(unit, [0.0, 0.0])], 0.1),
+        (vec![still(unit, [0.0, 0.0]); 5], 0.0),
+        (vec![still(unit, [0.0, 0.0]); 5], f64::NAN),
+        (vec![still(flat, [0.2, 0.1]); 3], 0.1),
+        (
             vec![
                 still(unit, [f32::NAN, 0.0]),
                 still(unit, [f32::INFINITY, 0.0]),
             ],
             0.1,
         ),
-        of(vec![still(unit, [1e30, 0.0]), still(unit, [0.0, 0.0])], 0.1),
-        of(
-            vec![
-                Scene {
-                    items: vec![],
-                    ..still(unit, [0.0, 0.0])
-                },
-                still(unit, [0.5, 0.0]),
-            ],
-            0.1,
-        ),
+        (vec![still(unit, [1e30, 0.0]), still(unit, [0.0, 0.0])], 0.1),
+        (vec![empty, still(unit, [0.5, 0.0])], 0.1),
     ];
+    let odd = odd.map(|(scenes, control_period_s)| Motion {
+        label: "m".into(),
+        control_period_s,
+        scenes,
+    });
     for motion in &odd {
         parse(&strip_svg(motion));
-        let report = RunReport {
-            motions: vec![motion.clone()],
-            ..Default::default()
-        };
-        parse(&html(&[report]));
+        parse(&shown(vec![motion.clone()]));
     }
-    parse(&html(&[RunReport {
-        motions: odd.to_vec(),
-        ..Default::default()
-    }]));
+    parse(&shown(odd.to_vec()));
 }
 
 #[test]
@@ -155,13 +133,10 @@ fn a_moving_view_is_followed() {
         control_period_s: 0.1,
         scenes,
     };
-    assert!(matches!(picture::camera(&[&motion]), Camera::Follow(_)));
+    assert!(matches!(scene::camera(&[&motion]), Camera::Follow(_)));
     let svg = strip_svg(&motion);
     assert!(svg.contains("viewBox=\"-1000 -1000 2000 2000\""));
     assert!(svg.contains("viewBox=\"3900 -1000 2000 2000\""));
-    let page = html(&[RunReport {
-        motions: vec![motion],
-        ..Default::default()
-    }]);
-    assert!(page.contains("\"views\":[[-1000,-1000,2000,2000],[-900,"));
+    let views = "\"views\":[[-1000,-1000,2000,2000],[-900,";
+    assert!(shown(vec![motion]).contains(views));
 }

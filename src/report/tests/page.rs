@@ -4,10 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::parse;
-use super::samples::{cart_pole, cart_pole_run, metrics, pendulum, run};
+use super::samples::{cart_pole, cart_pole_run, metrics, pendulum, read, run};
 use crate::diagnose::Finding;
-use crate::report::facts::Facts;
-use crate::report::group::{by_environment, labels};
+use crate::report::run::{Run, by_environment};
 use crate::report::{RunReport, curves_svg, html, strip_svg};
 
 fn full() -> Vec<RunReport> {
@@ -22,9 +21,9 @@ fn full() -> Vec<RunReport> {
 #[test]
 fn a_run_that_went_on_otherwise_says_so() {
     let mut runs = full();
-    runs[0].config["changes"] = json!([
+    runs[0].config.changes = read(json!([
         { "from_iteration": 2, "key": "iterations", "from": 2, "to": 4 }
-    ]);
+    ]));
     let text = parse(&html(&runs[..1]));
     let said = "resumed with other settings: iterations=4, before iteration 2 it was 2";
     assert!(text.contains(said), "{text}");
@@ -94,19 +93,24 @@ fn hostile_text_stays_text() {
         "</script></title><script>alert('1')</script><img src=x onerror=\"f()\">\u{0}\u{1b}&amp;";
     let mut hostile = run("gan-gcl", 0, 0.98);
     hostile.title = evil.into();
-    hostile.config["env"]["name"] = evil.into();
-    hostile.config["algo"]["name"] = evil.into();
-    hostile.config["algo"]["settings"][evil] = evil.into();
-    hostile.config["costate_version"] = evil.into();
-    hostile.config["demonstrations"]["path"] = evil.into();
-    hostile.config["demonstrations"]["sha256"] = evil.into();
+    hostile.config.env.name = evil.into();
+    hostile.config.costate_version = evil.into();
+    let demonstrations = hostile
+        .config
+        .demonstrations
+        .as_mut()
+        .expect("samples imitate");
+    demonstrations.path = evil.into();
+    demonstrations.expert = evil.into();
+    demonstrations.fingerprint = evil.into();
     hostile.motions[0].label = evil.into();
     for line in &mut hostile.metrics {
         line.insert(evil.into(), 1.0.into());
     }
     let evaluation = hostile.evaluation.as_mut().expect("samples are evaluated");
-    evaluation["rows"][0]["policy"] = evil.into();
-    evaluation["cost_scatter"][0]["group"] = evil.into();
+    evaluation.rows[0].policy = evil.into();
+    let cost = evaluation.cost.as_mut().expect("samples have a cost");
+    cost.cost_scatter[0].group = evil.into();
     for runs in [
         vec![hostile.clone()],
         vec![hostile.clone(), hostile.clone()],
@@ -143,34 +147,24 @@ fn absent_and_broken_values_leave_gaps_not_errors() {
         .enumerate()
         .map(|(k, v)| hole(k, v))
         .collect();
-    let evaluation = json!({
-        "normalized_score": null, "return": { "mean": "?" }, "rows": [1, { "policy": "bc" }, null],
-        "cost_scatter": [{ "learned": 1.0 }, { "learned": null, "true": 2.0, "group": 3 }],
-        "spearman": null, "expert_return": 1e308, "random_return": {},
-    });
-    let config = json!({ "env": 3, "algo": [], "seed": -1, "demonstrations": "x" });
-    for config in [Value::Null, config] {
-        for evaluation in [None, Some(Value::Null), Some(evaluation.clone())] {
-            for lines in [vec![], holes.clone()] {
-                let report = RunReport {
-                    findings: Vec::new(),
-                    title: String::new(),
-                    config: config.clone(),
-                    metrics: lines,
-                    evaluation: evaluation.clone(),
-                    motions: vec![],
-                    landscape: None,
-                };
-                parse(&html(std::slice::from_ref(&report)));
-                parse(&html(&[report.clone(), report.clone()]));
-                parse(&curves_svg(&report));
-            }
+    for evaluation in [None, run("gan-gcl", 0, 0.98).evaluation] {
+        for metrics in [vec![], holes.clone()] {
+            let report = RunReport {
+                title: String::new(),
+                metrics,
+                evaluation: evaluation.clone(),
+                motions: vec![],
+                ..run("gan-gcl", 0, 0.98)
+            };
+            parse(&html(std::slice::from_ref(&report)));
+            parse(&html(&[report.clone(), report.clone()]));
+            parse(&curves_svg(&report));
         }
     }
     parse(&html(&[]));
     let report = RunReport {
         metrics: holes,
-        ..Default::default()
+        ..run("gan-gcl", 0, 0.98)
     };
     // Two drawable values with a gap between: two dots, no line.
     assert_eq!(
@@ -268,20 +262,19 @@ proptest! {
     ) {
         let runs: Vec<RunReport> = picks
             .iter()
-            .map(|&(env, algo, seed)| RunReport {
-                title: "same".into(),
-                config: json!({
-                    "env": { "name": env.to_string() }, "algo": { "name": algo.to_string() }, "seed": seed,
-                }),
-                ..Default::default()
+            .map(|&(env, algo, seed)| {
+                let mut report = run(["bc", "gail"][algo], seed, 0.9);
+                report.config.env.name = env.to_string();
+                report.title = "same".into();
+                report
             })
             .collect();
-        let facts: Vec<Facts> = runs.iter().map(Facts::of).collect();
-        let mut names = labels(&facts.iter().collect::<Vec<_>>());
+        let shown = Run::all(&runs);
+        let mut names: Vec<&str> = shown.iter().map(|r| r.label.as_str()).collect();
         names.sort();
         names.dedup();
         prop_assert_eq!(names.len(), runs.len());
-        for group in by_environment(&facts) {
+        for group in by_environment(&shown) {
             let mut names: Vec<_> = group.members.iter().map(|m| m.label.clone()).collect();
             names.sort();
             names.dedup();

@@ -2,20 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::samples::run;
+use super::samples::{read, run};
 use crate::report::{Landscape, LandscapeChannel, RunReport, Surface, Walker, Way};
 
+fn scored(policy: &str, score: f64) -> Value {
+    json!({
+        "policy": policy, "episodes": 20, "return": -1229.0 + 1079.0 * score, "ci95": [-300.0, -200.0],
+        "normalized_score": score, "normalized_score_ci95": [score - 0.05, score + 0.05],
+    })
+}
+
 fn policies(loss: f64) -> Value {
-    let one = |policy: &str, score: f64| {
-        json!({
-            "policy": policy, "return": -1229.0 + 1079.0 * score, "ci95": [-300.0, -200.0],
-            "normalized_score": score, "normalized_score_ci95": [score - 0.05, score + 0.05],
-        })
-    };
     json!([
-        one("expert", 1.0 - loss),
-        one("gan-gcl", 0.98 - 1.5 * loss),
-        one("bc", 0.7 - 4.0 * loss)
+        scored("expert", 1.0 - loss),
+        scored("gan-gcl", 0.98 - 1.5 * loss),
+        scored("bc", 0.7 - 4.0 * loss)
     ])
 }
 
@@ -27,14 +28,20 @@ fn curve(kind: &str, unit: &str) -> Value {
 
 fn variant(name: &str, reference: &str, verdict: &str, delta: f64) -> Value {
     json!({
-        "variant": name, "summary": "The wall stands on the right.", "reference": reference,
+        "format": 1, "variant": name, "summary": "The wall stands on the right.", "reference": reference,
         "reference_return": -150.0, "random_return": -1229.0,
         "rows": [
-            { "policy": "expert there", "return": -150.0, "normalized_score": 1.0 },
-            { "policy": "fresh, on the frozen cost", "normalized_score": 0.9, "normalized_score_ci95": [0.8, 1.0] },
-            { "policy": "gan-gcl, transferred", "normalized_score": -7.0, "normalized_score_ci95": [-8.0, -6.0] },
+            scored("expert there", 1.0),
+            scored("fresh, on the frozen cost", 0.9),
+            scored("gan-gcl, transferred", -7.0),
         ],
-        "frozen": { "kept": 0, "verdict": verdict, "policies": [{ "delta": delta }] },
+        "frozen": {
+            "kept": 0, "verdict": verdict, "seconds": 1.0, "steps": 1,
+            "policies": [{
+                "seed": 0, "discount": 0.97, "soft_value": 0.0, "delta": delta, "return": -150.0,
+                "normalized_score": 1.0, "relative_return": 0.0,
+            }],
+        },
     })
 }
 
@@ -92,39 +99,43 @@ pub(crate) fn landscape(seed: u64) -> Landscape {
 pub(crate) fn rich(seed: u64) -> RunReport {
     let mut report = run("gan-gcl", seed, 0.98);
     report.landscape = Some(landscape(seed));
-    let Some(evaluation) = &mut report.evaluation else {
-        return report;
-    };
-    for row in evaluation["rows"].as_array_mut().into_iter().flatten() {
-        row["success_rate"] = json!(0.93);
-        row["success_rate_ci95"] = json!([0.86, 0.97]);
-        if row["policy"] != "expert" {
-            row["occupancy"] = json!({
+    let evaluation = report.evaluation.as_mut().expect("samples are evaluated");
+    for row in &mut evaluation.rows {
+        row.success_rate = Some(0.93);
+        row.success_rate_ci95 = Some([0.86, 0.97]);
+        if row.policy != "expert" {
+            row.occupancy = read(json!({
                 "sliced_wasserstein": 0.12, "within_reference": 0.06, "mmd_squared": 0.01, "p_value": 0.21,
-            });
+            }));
         }
     }
     let points = json!([{ "name": "wall_right", "summary": "", "policies": policies(0.9) }]);
-    let bin = |i: usize| json!({ "predicted": 0.1 * i as f64, "observed": 0.09 * i as f64, "count": 3 * i });
-    let correlations = ["expert", "gan-gcl", "all"].map(correlation);
-    let more = json!({
-        "robustness": [
-            curve("action_noise", "standard deviation of each action <"),
-            curve("observation_noise", ""),
-            { "kind": "variant", "unit": "", "points": points },
-        ],
-        "transfer": [
-            variant("wall_right", "true_cost", "sound", -0.007),
-            variant("heavy", "expert", "exploited", 0.21),
-        ],
-        "spearman_ci95": [0.88, 0.96], "epic_ci95": [0.15, 0.3], "dard_ci95": [0.3, 0.4],
-        "ranking_accuracy": 0.91, "ranking_accuracy_ci95": [0.9, 0.92],
-        "correlations": correlations,
-        "calibration": (0..10).map(bin).collect::<Vec<_>>(), "calibration_error": 0.043,
-        "log_weights": (0..200).map(|i| (f64::from(i) - 100.0) / 40.0).collect::<Vec<_>>(),
-    });
-    for (name, value) in more.as_object().into_iter().flatten() {
-        evaluation[name.as_str()] = value.clone();
-    }
+    evaluation.robustness = read(json!([
+        curve("action_noise", "standard deviation of each action <"),
+        curve("observation_noise", ""),
+        { "kind": "variant", "unit": "", "points": points },
+    ]));
+    evaluation.transfer = read(json!([
+        variant("wall_right", "true_cost", "sound", -0.007),
+        variant("heavy", "expert", "exploited", 0.21),
+    ]));
+    let cost = evaluation.cost.as_mut().expect("samples have a cost");
+    cost.spearman_ci95 = Some([0.88, 0.96]);
+    (cost.epic_ci95, cost.dard_ci95) = (Some([0.15, 0.3]), Some([0.3, 0.4]));
+    (cost.ranking_accuracy, cost.ranking_accuracy_ci95) = (Some(0.91), Some([0.9, 0.92]));
+    cost.correlations = read(
+        ["expert", "gan-gcl", "all"]
+            .map(correlation)
+            .to_vec()
+            .into(),
+    );
+    let bin = |i: usize| json!({ "predicted": 0.1 * i as f64, "observed": 0.09 * i as f64, "weight": 0.1, "count": 3 * i });
+    let judged = cost
+        .discriminator
+        .as_mut()
+        .expect("samples have a discriminator");
+    judged.calibration = read((0..10).map(bin).collect());
+    judged.calibration_error = 0.043;
+    judged.log_weights = (0..200).map(|i| (f64::from(i) - 100.0) / 40.0).collect();
     report
 }

@@ -1,105 +1,75 @@
 //! Runs made up for tests: shapes and sizes as real runs have them, numbers from closed forms.
 
+use costate_envs::EnvConfig;
 use costate_envs::scene::{Item, Role, Scene, Shape};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::evaluate::Evaluation;
 use crate::report::{Motion, RunReport};
+use crate::run::RunConfig;
+use crate::run::settings::resolve;
 
-/// A pendulum that swings up, with more overshoot the larger `slack` is.
-pub(crate) fn pendulum(label: &str, slack: f32) -> Motion {
-    let scene = |i: u16| {
-        let t = f32::from(i) * 0.05;
-        let angle = std::f32::consts::PI * (-0.5 * t / slack).exp() * (2.2 * t).cos();
-        let tip = [angle.sin(), angle.cos()];
-        Scene {
-            view_low: [-1.3, -1.3],
-            view_high: [1.3, 1.3],
-            items: vec![
-                item(
-                    Role::Target,
-                    Shape::Circle {
-                        centre: [0.0, 1.0],
-                        radius: 0.06,
-                    },
-                ),
-                item(
-                    Role::Limb,
-                    Shape::Capsule {
-                        from: [0.0, 0.0],
-                        to: tip,
-                        radius: 0.05,
-                    },
-                ),
-                item(
-                    Role::Joint,
-                    Shape::Circle {
-                        centre: [0.0, 0.0],
-                        radius: 0.03,
-                    },
-                ),
-            ],
-        }
+/// What a file with this content is read as.
+pub(crate) fn read<T: DeserializeOwned>(json: Value) -> T {
+    serde_json::from_value(json).expect("samples fit their types")
+}
+
+pub(crate) fn disc(role: Role, centre: [f32; 2], radius: f32) -> Item {
+    let shape = Shape::Circle { centre, radius };
+    Item { role, shape }
+}
+
+fn rod(role: Role, from: [f32; 2], to: [f32; 2], radius: f32) -> Item {
+    let shape = Shape::Capsule { from, to, radius };
+    Item { role, shape }
+}
+
+pub(crate) fn polygon(role: Role, points: Vec<[f32; 2]>) -> Item {
+    let shape = Shape::Polygon { points };
+    Item { role, shape }
+}
+
+/// Ten seconds of scenes in a view that reaches `view` from its middle, by time.
+fn motion(label: &str, period: f32, view: [f32; 2], items: impl Fn(f32) -> Vec<Item>) -> Motion {
+    let scene = |i: u16| Scene {
+        view_low: view.map(|v| -v),
+        view_high: view,
+        items: items(f32::from(i) * period),
     };
     Motion {
         label: label.into(),
-        control_period_s: 0.05,
-        scenes: (0..=200).map(scene).collect(),
+        control_period_s: (1000.0 * f64::from(period)).round() / 1000.0,
+        scenes: (0..=(10.0 / period).round() as u16).map(scene).collect(),
     }
+}
+
+/// A pendulum that swings up, with more overshoot the larger `slack` is.
+pub(crate) fn pendulum(label: &str, slack: f32) -> Motion {
+    motion(label, 0.05, [1.3, 1.3], |t| {
+        let angle = std::f32::consts::PI * (-0.5 * t / slack).exp() * (2.2 * t).cos();
+        vec![
+            disc(Role::Target, [0.0, 1.0], 0.06),
+            rod(Role::Limb, [0.0, 0.0], [angle.sin(), angle.cos()], 0.05),
+            disc(Role::Joint, [0.0, 0.0], 0.03),
+        ]
+    })
 }
 
 /// A cart-pole that comes to rest upright.
 pub(crate) fn cart_pole(label: &str, slack: f32) -> Motion {
-    let scene = |i: u16| {
-        let t = f32::from(i) * 0.02;
+    motion(label, 0.02, [2.7, 1.15], |t| {
         let x = 0.5 * slack * (-0.4 * t / slack).exp() * (1.3 * t).cos();
         let angle = 0.3 * slack * (-0.6 * t / slack).exp() * (2.0 * t).sin();
-        let corner = |dx: f32, dy: f32| [x + dx, dy];
-        let corners = vec![
-            corner(-0.2, -0.11),
-            corner(0.2, -0.11),
-            corner(0.2, 0.11),
-            corner(-0.2, 0.11),
-        ];
-        Scene {
-            view_low: [-2.7, -1.15],
-            view_high: [2.7, 1.15],
-            items: vec![
-                item(
-                    Role::Ground,
-                    Shape::Capsule {
-                        from: [-2.6, 0.0],
-                        to: [2.6, 0.0],
-                        radius: 0.015,
-                    },
-                ),
-                item(Role::Body, Shape::Polygon { points: corners }),
-                item(
-                    Role::Limb,
-                    Shape::Capsule {
-                        from: [x, 0.0],
-                        to: [x + angle.sin(), angle.cos()],
-                        radius: 0.035,
-                    },
-                ),
-                item(
-                    Role::Joint,
-                    Shape::Circle {
-                        centre: [x, 0.0],
-                        radius: 0.02,
-                    },
-                ),
-            ],
-        }
-    };
-    Motion {
-        label: label.into(),
-        control_period_s: 0.02,
-        scenes: (0..=500).map(scene).collect(),
-    }
-}
-
-fn item(role: Role, shape: Shape) -> Item {
-    Item { role, shape }
+        let tip = [x + angle.sin(), angle.cos()];
+        let corners = [[-0.2, -0.11], [0.2, -0.11], [0.2, 0.11], [-0.2, 0.11]];
+        vec![
+            rod(Role::Ground, [-2.6, 0.0], [2.6, 0.0], 0.015),
+            polygon(Role::Body, corners.map(|[dx, y]| [x + dx, y]).to_vec()),
+            rod(Role::Limb, [x, 0.0], tip, 0.035),
+            disc(Role::Joint, [x, 0.0], 0.02),
+        ]
+    })
 }
 
 /// Wobble in [−1, 1] that looks like noise.
@@ -136,28 +106,22 @@ pub(crate) fn metrics(iterations: usize, seed: u64) -> Vec<Map<String, Value>> {
     (0..iterations).map(line).collect()
 }
 
-fn config(env: &str, algo: &str, seed: u64) -> Value {
-    json!({
+fn config(env: &str, algo: &str, seed: u64) -> RunConfig {
+    read(json!({
         "format": 1,
         "costate_version": "0.1.0",
-        "env": { "name": env, "model": {
-            "gravity_m_s2": [0.0, -9.81], "dt_s": 0.05,
-            "bodies": [{ "name": "rod", "shape": { "kind": "rod", "length_m": 1.0 }, "mass_kg": 1.0 }],
-        }},
-        "algo": { "name": algo, "settings": {
-            "iterations": 120, "trajectories": 64, "beta": null, "cost_learning_rate": 0.003,
-            "policy": { "hidden": [64, 64], "std_floor": 0.02 }, "ppo": { "discount": 0.97, "clip": 0.2 },
-        }},
+        "env": EnvConfig::named(env).expect("a world"),
+        "algo": resolve(algo, env, None, &[]).expect("settings"),
         "seed": seed,
-        "workers": 2,
+        "checkpoint_every": 10,
         "demonstrations": {
-            "path": "demos/pendulum energy", "episodes": 25, "expert": "energy",
-            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "path": "demos/pendulum energy", "episodes": 25, "expert": "energy", "expert_return": -150.0,
+            "fingerprint": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         },
-    })
+    }))
 }
 
-fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Value {
+fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Evaluation {
     let value = |score: f64| -1229.0 + 1079.0 * score;
     let row = |policy: &str, score: f64, half: f64| {
         json!({
@@ -185,8 +149,14 @@ fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Value {
             })
         })
         .collect();
-    json!({
-        "format": 1, "env": env, "algo": algo, "seed": seed, "episodes": 100, "actions": "mean",
+    let fresh = |discount: f64, soft_value: f64, delta: f64, score: f64| {
+        json!({
+            "seed": 0, "discount": discount, "soft_value": soft_value, "delta": delta, "return": value(score),
+            "normalized_score": score, "relative_return": 0.0,
+        })
+    };
+    read(json!({
+        "format": 1, "env": env, "algo": algo, "seed": seed, "evaluation_seed": 1000, "episodes": 100, "actions": "mean",
         "return": { "mean": value(score), "ci95": [value(score - 0.02), value(score + 0.02)] },
         "expert_return": -150.0, "random_return": -1229.0,
         "normalized_score": score, "normalized_score_ci95": [score - 0.02, score + 0.02],
@@ -195,71 +165,57 @@ fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Value {
         "cost_scatter": scatter,
         "frozen": {
             "kept": 1, "verdict": "sound", "seconds": 60.0, "steps": 100,
-            "policies": [
-                { "seed": 0, "discount": 0.97, "soft_value": -1.0, "delta": -0.31, "normalized_score": 0.512 },
-                { "seed": 0, "discount": 0.99, "soft_value": -0.2, "delta": -0.012, "normalized_score": 0.937 },
-            ],
+            "policies": [fresh(0.97, -1.0, -0.31, 0.512), fresh(0.99, -0.2, -0.012, 0.937)],
         },
-    })
+    }))
+}
+
+fn report(title: String, env: &str, algo: &str, seed: u64, score: f64) -> RunReport {
+    RunReport {
+        title,
+        config: config(env, algo, seed),
+        metrics: metrics(120, seed),
+        evaluation: Some(evaluation(env, algo, seed, score)),
+        findings: Vec::new(),
+        motions: Vec::new(),
+        landscape: None,
+    }
 }
 
 /// A complete run on a pendulum. Behaviour cloning takes no steps and learns no cost.
 pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
-    let mut metrics = metrics(120, seed);
-    let mut evaluation = evaluation("pendulum", algo, seed, score);
-    if algo == "bc" {
-        for (k, line) in metrics.iter_mut().enumerate() {
+    let mut report = report(
+        format!("pendulum-{algo}-{seed}"),
+        "pendulum",
+        algo,
+        seed,
+        score,
+    );
+    report.motions = vec![
+        pendulum("expert", 1.0),
+        pendulum(algo, 1.2 + 0.2 * seed as f32),
+    ];
+    if let (Some(evaluation), "bc") = (&mut report.evaluation, algo) {
+        for (k, line) in report.metrics.iter_mut().enumerate() {
             let loss = 1.4 * (-0.05 * k as f64).exp() - 0.4;
             line.retain(|name, _| ["iteration", "seconds", "policy_std"].contains(&name.as_str()));
             line.insert("loss".into(), loss.into());
             line.insert("held_out_loss".into(), (loss + 0.05).into());
         }
-        let object = evaluation.as_object_mut().into_iter();
-        for map in object {
-            for name in [
-                "spearman",
-                "epic",
-                "dard",
-                "ess",
-                "log_z",
-                "discriminator_accuracy",
-                "cost_scatter",
-                "frozen",
-            ] {
-                map.remove(name);
-            }
-            if let Some(rows) = map.get_mut("rows").and_then(Value::as_array_mut) {
-                rows.remove(2);
-            }
-        }
+        evaluation.rows.remove(2);
+        (evaluation.cost, evaluation.frozen) = (None, None);
     }
-    RunReport {
-        landscape: None,
-        findings: Vec::new(),
-        title: format!("pendulum-{algo}-{seed}"),
-        config: config("pendulum", algo, seed),
-        metrics,
-        evaluation: Some(evaluation),
-        motions: vec![
-            pendulum("expert", 1.0),
-            pendulum(algo, 1.2 + 0.2 * seed as f32),
-        ],
-    }
+    report
 }
 
 /// A complete run on a cart-pole.
 pub(crate) fn cart_pole_run(seed: u64) -> RunReport {
+    let title = format!("cart_pole-{seed}");
+    let motions = [("expert", 1.0), ("bc", 2.2), ("gan-gcl", 1.1)];
     RunReport {
-        landscape: None,
-        findings: Vec::new(),
-        title: format!("cart_pole-{seed}"),
-        config: config("cart_pole", "gan-gcl", seed),
-        metrics: metrics(60, seed),
-        evaluation: Some(evaluation("cart_pole", "gan-gcl", seed, 0.99)),
-        motions: vec![
-            cart_pole("expert", 1.0),
-            cart_pole("bc", 2.2),
-            cart_pole("gan-gcl", 1.1),
-        ],
+        motions: motions
+            .map(|(label, slack)| cart_pole(label, slack))
+            .to_vec(),
+        ..report(title, "cart_pole", "gan-gcl", seed, 0.99)
     }
 }

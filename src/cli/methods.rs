@@ -3,78 +3,48 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use costate_base::parameters;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::evaluate::{Evaluation, Row};
+use crate::evaluate::Evaluation;
 use crate::run::{RunConfig, RunFolder};
 use crate::shell;
 
-/// Version of `evaluation.json` that this build reads, the newest.
-const FORMAT: u64 = 1;
-
 /// An evaluated run.
-pub struct Compared {
+pub struct EvaluatedRun {
     pub path: PathBuf,
     pub config: RunConfig,
-    pub figures: Evaluation,
+    pub evaluation: Evaluation,
 }
 
-impl Compared {
+impl EvaluatedRun {
     /// Reads a run's `evaluation.json`.
     fn read(run: &RunFolder) -> Result<Self, Error> {
-        let shown = run.path().display();
-        let value = run.read_json("evaluation.json")?.ok_or_else(|| {
+        let evaluation = Evaluation::read(&run.file("evaluation.json"))?.ok_or_else(|| {
             Error::Misuse(format!(
-                "{shown}: not evaluated yet; first `costate evaluate {}`",
+                "{}: not evaluated yet; first `costate evaluate {}`",
+                run.path().display(),
                 shell::path(run.path())
             ))
         })?;
-        let bad = |reason: String| {
-            let file = run.file("evaluation.json");
-            Error::Failure(format!("{}: {reason}", file.display()))
-        };
-        match value.get("format").and_then(Value::as_u64) {
-            Some(format) if format > FORMAT => {
-                return Err(bad(format!(
-                    "evaluation format {format} is newer than {FORMAT}, the newest that this build \
-                     reads; update Costate"
-                )));
-            }
-            Some(_) => {}
-            None => return Err(bad("no field `format`".into())),
-        }
-        let figures: Evaluation = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
-        let found = Self {
+        Ok(Self {
             path: run.path().into(),
             config: run.config().clone(),
-            figures,
-        };
-        let (returns, episodes) = (found.returns().len(), found.figures.episodes);
-        if returns != 0 && returns != episodes {
-            return Err(bad(format!(
-                "`returns` has {returns} values, expected {episodes}, one an episode"
-            )));
-        }
-        Ok(found)
-    }
-
-    /// The learned policy's line.
-    pub fn row(&self) -> Option<&Row> {
-        let name = self.config.algo.name();
-        self.figures.rows.iter().find(|r| r.policy == name)
+            evaluation,
+        })
     }
 
     /// Return of every episode; empty in evaluations of earlier versions.
     pub fn returns(&self) -> &[f64] {
-        self.row().map_or(&[], |r| &r.returns)
+        self.evaluation.own().map_or(&[], |r| &r.returns)
     }
 
     /// A return as a normalised score.
     pub fn score(&self, of: f64) -> f64 {
-        let f = &self.figures;
-        (of - f.random_return) / (f.expert_return - f.random_return)
+        let e = &self.evaluation;
+        (of - e.random_return) / (e.expert_return - e.random_return)
     }
 }
 
@@ -116,62 +86,41 @@ pub fn open(paths: &[PathBuf]) -> Result<Vec<RunFolder>, Error> {
 }
 
 /// Reads the evaluations and refuses those that were not made the same way.
-pub fn read(runs: &[RunFolder]) -> Result<Vec<Compared>, Error> {
-    let all: Vec<Compared> = runs.iter().map(Compared::read).collect::<Result<_, _>>()?;
+pub fn read(runs: &[RunFolder]) -> Result<Vec<EvaluatedRun>, Error> {
+    let all: Vec<EvaluatedRun> = runs
+        .iter()
+        .map(EvaluatedRun::read)
+        .collect::<Result<_, _>>()?;
     for run in &all {
         let pair = [&all[0], run];
         let paths = pair.map(|r| r.path.as_path());
-        let figures = pair.map(|r| &r.figures);
-        same(paths, "evaluation_seed", figures.map(|f| f.evaluation_seed))?;
-        same(paths, "episodes", figures.map(|f| f.episodes))?;
-        same(paths, "actions", figures.map(|f| f.actions.as_str()))?;
+        let found = pair.map(|r| &r.evaluation);
+        same(paths, "evaluation_seed", found.map(|f| f.evaluation_seed))?;
+        same(paths, "episodes", found.map(|f| f.episodes))?;
+        same(paths, "actions", found.map(|f| f.actions.as_str()))?;
         // They set the scale of scores.
-        same(paths, "expert_return", figures.map(|f| f.expert_return))?;
-        same(paths, "random_return", figures.map(|f| f.random_return))?;
+        same(paths, "expert_return", found.map(|f| f.expert_return))?;
+        same(paths, "random_return", found.map(|f| f.random_return))?;
     }
     Ok(all)
 }
 
 /// An error that names two runs and the first field in which they differ, if they do.
 fn same<T: Serialize>(paths: [&Path; 2], field: &str, values: [T; 2]) -> Result<(), Error> {
-    let [a, b] = values.map(|v| serde_json::to_value(v).unwrap_or_default());
-    let Some(found) = first_difference(field, &a, &b) else {
+    let [a, b] = values.map(|v| parameters::list(&json!({ field: v })));
+    let absent = (String::new(), Value::Null);
+    let of = |all: &[(String, Value)], key: &str| {
+        let found = all.iter().find(|(k, _)| k == key);
+        found.unwrap_or(&absent).1.clone()
+    };
+    let mut pairs = (a.iter().chain(&b)).map(|(k, _)| (k, [of(&a, k), of(&b, k)]));
+    let Some((key, differing)) = pairs.find(|(_, [a, b])| a != b) else {
         return Ok(());
     };
-    let [first, second] = paths.map(Path::display);
+    let ([first, second], [a, b]) = (paths.map(Path::display), differing.each_ref().map(short));
     Err(Error::Misuse(format!(
-        "{first} and {second} cannot be compared: {} is {} in the one and {} in the other",
-        found.field, found.values[0], found.values[1]
+        "{first} and {second} cannot be compared: {key} is {a} in the one and {b} in the other"
     )))
-}
-
-struct FieldDifference {
-    field: String,
-    values: [String; 2],
-}
-
-fn first_difference(field: &str, a: &Value, b: &Value) -> Option<FieldDifference> {
-    let none = Value::Null;
-    match (a, b) {
-        _ if a == b => None,
-        (Value::Object(x), Value::Object(y)) => {
-            let keys = x.keys().chain(y.keys().filter(|k| !x.contains_key(*k)));
-            keys.into_iter().find_map(|k| {
-                let side = |map: &'_ serde_json::Map<String, Value>| map.get(k).cloned();
-                let (a, b) = (side(x), side(y));
-                let [a, b] = [&a, &b].map(|v| v.as_ref().unwrap_or(&none));
-                first_difference(&format!("{field}.{k}"), a, b)
-            })
-        }
-        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
-            let mut pairs = x.iter().zip(y).enumerate();
-            pairs.find_map(|(i, (a, b))| first_difference(&format!("{field}[{i}]"), a, b))
-        }
-        _ => Some(FieldDifference {
-            field: field.into(),
-            values: [a, b].map(short),
-        }),
-    }
 }
 
 /// A value as one would write it, cut where it is long.
@@ -192,11 +141,11 @@ pub struct Method {
     /// The algorithm, with the settings in which it differs from other methods of the same algorithm.
     pub name: String,
     /// Its runs, by seed; one at least.
-    pub runs: Vec<Compared>,
+    pub runs: Vec<EvaluatedRun>,
 }
 
 /// Groups runs by method, in the order in which methods appear.
-pub fn methods(runs: Vec<Compared>) -> Vec<Method> {
+pub fn group(runs: Vec<EvaluatedRun>) -> Vec<Method> {
     let mut methods: Vec<Method> = Vec::new();
     let mut keys: Vec<BTreeMap<String, String>> = Vec::new();
     for run in runs {
@@ -224,10 +173,10 @@ pub fn methods(runs: Vec<Compared>) -> Vec<Method> {
 
 /// Everything that makes a method, by path.
 fn key(config: &RunConfig) -> BTreeMap<String, String> {
-    let mut key = BTreeMap::new();
     let algo = serde_json::to_value(&config.algo).unwrap_or_default();
+    let settings = parameters::list(&algo["settings"]).into_iter();
+    let mut key: BTreeMap<String, String> = settings.map(|(k, v)| (k, short(&v))).collect();
     key.insert("algo".into(), config.algo.name().into());
-    flatten("", algo.get("settings").unwrap_or(&Value::Null), &mut key);
     for change in &config.changes {
         let name = format!("{} from iteration {}", change.key, change.from_iteration);
         key.insert(name, short(&change.to));
@@ -238,20 +187,6 @@ fn key(config: &RunConfig) -> BTreeMap<String, String> {
         key.insert("dataset".into(), digest);
     }
     key
-}
-
-fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(map) => {
-            for (k, v) in map {
-                let dot = if path.is_empty() { "" } else { "." };
-                flatten(&format!("{path}{dot}{k}"), v, into);
-            }
-        }
-        _ => {
-            into.insert(path.into(), short(value));
-        }
-    }
 }
 
 /// Settings that a name spells out.
