@@ -1,8 +1,11 @@
 //! What the quantities in `metrics.jsonl` mean and how to read them, by the algorithm that logged them.
 
-use serde_json::Value;
-
 use super::run::Run;
+use crate::learners::Algo;
+use crate::learners::adversarial::AdversarialSettings;
+use crate::learners::algorithm::{Cloning, SampleShare};
+use crate::learners::rows::Discrimination;
+use crate::metric::Metric;
 
 /// A recorded quantity.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,146 +21,15 @@ pub(super) struct Quantity {
     pub(super) level: Option<(f64, &'static str)>,
 }
 
-/// Not diagnostics: the axes and the plot of their own.
-const ELSEWHERE: [&str; 4] = ["iteration", "seconds", "env_steps", "true_return"];
-
-/// name, title, unit, reading
-const KNOWN: [(&str, &str, &str, &str); 19] = [
-    (
-        "discriminator_accuracy",
-        "Discriminator accuracy",
-        "share",
-        "{Rows} told apart correctly. Towards ½ the policy passes for the expert; near 1 also \
-         happens in good runs, so it is no alarm by itself.",
-    ),
-    (
-        "discriminator_loss",
-        "Discriminator loss",
-        "nats",
-        "1.39 is guessing. Close to 0 while the return stands still: the discriminator has won and \
-         teaches nothing.",
-    ),
-    (
-        "ess",
-        "Effective sample size",
-        "share of the batch",
-        "{Rows} that carry the cost’s gradient. Healthy above 0.3; below 0.1 a handful decide everything.",
-    ),
-    (
-        "saturation",
-        "Saturated discriminator",
-        "share",
-        "{Rows} of which the discriminator is all but certain: they hardly teach any more. \
-         Lower is better.",
-    ),
-    (
-        "calibration_error",
-        "Calibration error",
-        "share",
-        "How far the discriminator’s probabilities lie from the shares of demonstrations that they stand \
-         for. 0 is honest; with few {rows} 0.1 is noise.",
-    ),
-    (
-        "log_z",
-        "log Z",
-        "nats",
-        "Log partition function of the learned model, solved at every step. Its level means nothing; \
-         it should drift and settle, not jump.",
-    ),
-    (
-        "log_z_half_width",
-        "Uncertainty of log Z",
-        "± nats",
-        "Half the width of its 95 % interval. Growing while the policy stands still: ever fewer {rows} decide \
-         it.",
-    ),
-    (
-        "cost_gradient_norm",
-        "Gradient of the cost",
-        "norm",
-        "How hard the discriminator pulls on the cost. Shrinks as policy and expert become alike; \
-         spikes mean a learning rate too high.",
-    ),
-    (
-        "entropy",
-        "Entropy of the policy",
-        "nats a step",
-        "Randomness of the actions. Falls while the policy learns and settles at the expert’s own \
-         noise; climbing without end is a failure.",
-    ),
-    (
-        "policy_std",
-        "Action noise of the policy",
-        "std. dev., action units",
-        "Should come down towards the noise of the demonstrations. At its ceiling or unchanged by \
-         mid-run: training is failing.",
-    ),
-    (
-        "kl",
-        "Policy change",
-        "nats a step",
-        "Mean KL divergence from one iteration’s policy to the next. Small and steady is good; \
-         spikes undo what was learned.",
-    ),
-    (
-        "passes",
-        "Passes over the batch",
-        "passes",
-        "Passes before the bound on the policy’s change stopped them. Always 1: the policy’s \
-         learning rate is too high.",
-    ),
-    (
-        "policy_gradient_norm",
-        "Gradient of the policy",
-        "norm",
-        "Before clipping. Settles to a plateau; growth over the run points to an unstable critic.",
-    ),
-    (
-        "value_error",
-        "Critic’s error",
-        "share of variance",
-        "Part of the cost to go that the critic does not explain. Near 1 it is no better than a \
-         constant; well below 1 its advantages are useful.",
-    ),
-    (
-        "soft_cost",
-        "Soft cost",
-        "nats a step",
-        "Learned cost plus log-density of the actions: what the policy lowers.",
-    ),
-    (
-        "loss",
-        "Training loss",
-        "nats a step",
-        "Negative log-likelihood of the demonstrated actions. Falls, then levels off at the expert’s \
-         own noise.",
-    ),
-    (
-        "held_out_loss",
-        "Held-out loss",
-        "nats a step",
-        "The same on episodes not trained on. Rising while the training loss falls is overfitting; \
-         the weights at the minimum are kept.",
-    ),
-    (
-        "gradient_penalty",
-        "Gradient penalty",
-        "",
-        "Keeps the cost smooth in observations and actions. Should stay small beside the loss.",
-    ),
-    (
-        "steps_per_second",
-        "Speed",
-        "steps/s",
-        "Environment steps a second, learning included.",
-    ),
-];
-
 /// What the runs on a page have in common that changes how their quantities are read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Readers {
-    /// The algorithm, if it is one.
-    algo: Option<String>,
+    /// What carries the cost's gradient, if that is one thing.
+    samples: Samples,
+    /// How demonstrated actions are cloned, if they are.
+    cloning: Option<Cloning>,
+    /// Whether an expert labels what was visited.
+    labelled: bool,
     /// What the discriminator tells apart.
     rows: &'static str,
     /// Whether log Z is a weight.
@@ -166,75 +38,88 @@ pub(super) struct Readers {
     cloned: bool,
 }
 
+/// What the effective sample size counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Samples {
+    /// Rows of a discriminator whose logit is divided by β.
+    Rows,
+    /// Demonstrations and samples of a partition function.
+    Pool,
+    /// So many steps that few are enough.
+    Plenty,
+    #[default]
+    Other,
+}
+
 impl Readers {
     pub(super) fn of(runs: &[Run]) -> Self {
-        let settings = |run: &Run, key: &str| {
-            let config = run.config_json();
-            config.pointer(&format!("/algo/settings/{key}")).cloned()
+        let first = runs.first().map(Run::settings);
+        let same = first.filter(|algo| runs.iter().all(|r| r.algo() == algo.name()));
+        let setting = |run: &Run, key: &str| run.settings().values().ok()?.get(key).cloned();
+        let rows = |run: &Run| {
+            let algo = run.settings();
+            match algo.discrimination(usize::MAX) {
+                Some(Discrimination {
+                    window: Some(_), ..
+                }) => "windows",
+                Some(_) => "trajectories",
+                None if algo.adversarial().is_some() => "steps",
+                None => "rows",
+            }
         };
-        let rows = |run: &Run| match (run.algo(), settings(run, "window")) {
-            ("airl" | "gail", _) => "steps",
-            ("gan-gcl", Some(Value::Number(_))) => "windows",
-            ("gan-gcl" | "gcl" | "gcl-lqg", _) => "trajectories",
-            _ => "rows",
-        };
-        let shared = |of: &dyn Fn(&Run) -> &'static str| {
-            let first = runs.first().map(of);
-            first.filter(|first| runs.iter().all(|r| of(r) == *first))
-        };
-        let algo = runs.first().map(|r| r.algo().to_owned());
+        let shared = runs.first().map(rows);
+        let shared = shared.filter(|first| runs.iter().all(|r| rows(r) == *first));
         let cloned = |run: &Run| {
-            ["base_steps", "clone_steps", "warm_start"]
-                .iter()
-                .any(|key| settings(run, key).and_then(|v| v.as_f64()) > Some(0.0))
+            let algo = run.settings();
+            let own = |s: &AdversarialSettings| s.clone_steps + s.warm_start;
+            algo.base_steps() + algo.adversarial().map_or(0, own) > 0
         };
         Self {
-            algo: algo.filter(|algo| runs.iter().all(|r| r.algo() == algo)),
-            rows: shared(&rows).unwrap_or("rows"),
+            samples: same.map(Samples::of).unwrap_or_default(),
+            cloning: same.and_then(Algo::cloning),
+            labelled: same.is_some_and(|algo| algo.name() == "dagger"),
+            rows: shared.unwrap_or("rows"),
             learned_log_z: runs
                 .iter()
-                .any(|r| settings(r, "log_z").is_some_and(|v| v == "learned")),
+                .any(|r| setting(r, "log_z").is_some_and(|v| v == "learned")),
             cloned: !runs.is_empty() && runs.iter().all(cloned),
         }
     }
 
-    /// How to read `name` where that is not what all algorithms have in common.
-    fn own(&self, name: &str) -> Option<&'static str> {
-        Some(match (name, self.algo.as_deref()) {
-            ("ess", Some("gan-gcl")) => {
-                "{Rows} that carry the cost’s gradient. Healthy above 0.3; below 0.1 a handful decide everything, and a \
-                 larger β helps."
-            }
-            ("ess", Some("gcl" | "gcl-lqg")) => {
-                "Demonstrations and samples that carry the cost’s gradient. Good runs have 0.1 and more; below that a \
-                 handful decide everything, and a larger β helps."
-            }
-            ("ess", Some("gail")) => {
-                "Steps that carry the gradient. There are so many that a small share is enough."
-            }
-            ("log_z", Some("gcl" | "gcl-lqg")) => {
+    /// How to read a metric where that is not what all algorithms have in common.
+    fn own(&self, metric: Metric) -> Option<&'static str> {
+        Some(match metric {
+            Metric::Ess => match self.samples {
+                Samples::Rows => {
+                    "{Rows} that carry the cost’s gradient. Healthy above 0.3; below 0.1 a handful decide everything, and \
+                     a larger β helps."
+                }
+                Samples::Pool => {
+                    "Demonstrations and samples that carry the cost’s gradient. Good runs have 0.1 and more; below that \
+                     a handful decide everything, and a larger β helps."
+                }
+                Samples::Plenty => {
+                    "Steps that carry the gradient. There are so many that a small share is enough."
+                }
+                Samples::Other => return None,
+            },
+            Metric::LogZ if self.samples == Samples::Pool => {
                 "Log partition function of the learned cost, estimated by importance sampling. Its level means nothing; \
                  it should drift and settle, not jump."
             }
-            ("log_z", Some("gan-gcl")) if self.learned_log_z => {
+            Metric::LogZ if self.learned_log_z => {
                 "Log partition function of the learned model, a weight like the others. Its level means nothing; it \
                  should drift and settle, not jump."
             }
-            ("loss" | "held_out_loss", Some("ibc")) => match name {
-                "loss" => {
-                    "Demonstrated actions told from counter-examples: ln(1 + negatives) is guessing. Falls, then levels \
-                     off at what the demonstrator’s own noise leaves."
-                }
-                _ => {
-                    "The same on episodes not trained on. Rising while the training loss falls is overfitting; the \
-                     weights at the minimum are kept."
-                }
-            },
-            ("loss", Some("dagger")) => {
+            Metric::Loss if matches!(self.cloning, Some(Cloning::Contrast(_))) => {
+                "Demonstrated actions told from counter-examples: ln(1 + negatives) is guessing. Falls, then levels off \
+                 at what the demonstrator’s own noise leaves."
+            }
+            Metric::Loss if self.labelled => {
                 "Negative log-likelihood of the expert’s labels. May rise when states are added that were not seen \
                  before."
             }
-            ("policy_std", _) if self.cloned => {
+            Metric::PolicyStd if self.cloned => {
                 "Starts at the clone’s, near the noise of the demonstrations, and should stay there. Growing: training \
                  is failing."
             }
@@ -243,41 +128,58 @@ impl Readers {
     }
 }
 
-/// Describes a recorded quantity; `None` for those shown elsewhere.
+impl Samples {
+    fn of(algo: &Algo) -> Self {
+        let discriminates = algo.discrimination(usize::MAX).is_some();
+        match algo.effective_samples() {
+            Some(SampleShare::Batch) if discriminates => Self::Rows,
+            Some(SampleShare::Batch) => Self::Other,
+            Some(SampleShare::Pool) => Self::Pool,
+            None if discriminates => Self::Pool,
+            None if algo.adversarial().is_some() => Self::Plenty,
+            None => Self::Other,
+        }
+    }
+}
+
+/// Describes a recorded quantity; `None` for those shown elsewhere: the axes and the plot of the true return.
 pub(super) fn describe(name: &str, readers: &Readers) -> Option<Quantity> {
-    if ELSEWHERE.contains(&name) {
+    let known = Metric::with_key(name);
+    if ["iteration", "seconds", "env_steps"].contains(&name) || known == Some(Metric::TrueReturn) {
         return None;
     }
-    let known = KNOWN.iter().find(|entry| entry.0 == name);
-    let words = name.replace('_', " ");
-    let (title, unit, reading) = known.map_or((words.as_str(), "", ""), |e| (e.1, e.2, e.3));
-    let unit = match (name, readers.algo.as_deref()) {
-        ("ess", Some("gcl" | "gcl-lqg")) => "share of the pool",
-        ("loss" | "held_out_loss", Some("ibc")) => "nats",
-        _ => unit,
+    let Some(metric) = known else {
+        return Some(Quantity {
+            name: name.into(),
+            title: name.replace('_', " "),
+            unit: "",
+            reading: String::new(),
+            range: None,
+            level: None,
+        });
     };
+    let contrast = matches!(readers.cloning, Some(Cloning::Contrast(_)));
     let rows = match readers.rows {
         "" => "rows",
         rows => rows,
     };
     let start: String = rows.chars().take(1).flat_map(char::to_uppercase).collect();
     let capital = start + &rows[1..];
-    let reading = readers.own(name).unwrap_or(reading);
+    let reading = readers.own(metric).unwrap_or(metric.reading());
     Some(Quantity {
         name: name.into(),
-        title: title.into(),
-        unit,
+        title: metric.title().into(),
+        unit: match metric {
+            Metric::Ess if readers.samples == Samples::Pool => "share of the pool",
+            Metric::Loss | Metric::HeldOutLoss if contrast => "nats",
+            metric => metric.unit(),
+        },
         reading: reading.replace("{Rows}", &capital).replace("{rows}", rows),
-        range: matches!(
-            name,
-            "discriminator_accuracy" | "ess" | "saturation" | "calibration_error"
-        )
-        .then_some([0.0, 1.0]),
-        level: match (name, readers.algo.as_deref()) {
-            ("discriminator_accuracy", _) => Some((0.5, "chance")),
-            ("discriminator_loss", _) => Some((2.0 * std::f64::consts::LN_2, "chance")),
-            ("ess", Some("gail")) => None,
-            ("ess", _) => Some((0.1, "alarm")),
+        range: metric.is_share().then_some([0.0, 1.0]),
+        level: match metric {
+            Metric::DiscriminatorAccuracy => Some((0.5, "chance")),
+            Metric::DiscriminatorLoss => Some((2.0 * std::f64::consts::LN_2, "chance")),
+            Metric::Ess if readers.samples != Samples::Plenty => Some((0.1, "alarm")),
             _ => None,
         },
     })
@@ -285,10 +187,8 @@ pub(super) fn describe(name: &str, readers: &Readers) -> Option<Quantity> {
 
 /// The order to show quantities in: known ones as listed, then the others.
 pub(super) fn rank(name: &str) -> usize {
-    KNOWN
-        .iter()
-        .position(|entry| entry.0 == name)
-        .unwrap_or(KNOWN.len())
+    let place = Metric::ALL.iter().position(|m| m.key() == name);
+    place.unwrap_or(Metric::ALL.len())
 }
 
 /// What is wrong with the spaces of a text, with what stands around it; for tests of all texts.
@@ -304,11 +204,13 @@ mod tests {
     use super::*;
 
     fn readers(algo: &str) -> Readers {
+        let algo = crate::run::settings::resolve(algo, "", None, &[]).unwrap();
         Readers {
-            algo: Some(algo.into()),
-            rows: match algo {
-                "airl" | "gail" => "steps",
-                _ => "trajectories",
+            samples: Samples::of(&algo),
+            cloning: algo.cloning(),
+            rows: match algo.discrimination(1) {
+                None => "steps",
+                Some(_) => "trajectories",
             },
             ..Readers::default()
         }
@@ -327,8 +229,10 @@ mod tests {
             ..readers("gan-gcl")
         });
         for readers in all {
-            for (name, ..) in KNOWN {
-                let q = describe(name, &readers).unwrap();
+            for name in Metric::ALL.iter().map(|m| m.key()) {
+                let Some(q) = describe(name, &readers) else {
+                    continue;
+                };
                 for text in [&q.title, q.unit, &q.reading] {
                     assert_eq!(stray_space(text), None, "{name}: {text}");
                     assert!(!text.contains('{'), "{name}: {text}");

@@ -8,6 +8,7 @@ use super::text::escape;
 use super::{Motion, RunReport};
 use crate::evaluate::statistics::Estimate;
 use crate::evaluate::{CostPoint, CostReport, DiscriminatorFigures, Evaluation, Row};
+use crate::run::Algo;
 
 /// A run among those that are shown together.
 #[derive(Debug, Clone)]
@@ -69,7 +70,12 @@ impl<'a> Run<'a> {
 
     /// The algorithm's name as on the command line.
     pub(super) fn algo(&self) -> &'static str {
-        self.report.config.algo.name()
+        self.settings().name()
+    }
+
+    /// Its algorithm with all settings.
+    pub(super) fn settings(&self) -> &Algo {
+        &self.report.config.algo
     }
 
     /// The algorithm as the field writes it.
