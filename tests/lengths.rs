@@ -134,7 +134,7 @@ fn a_discriminator_cannot_go_by_lengths() {
     .unwrap();
     let metrics = trained.worked.run.metrics().unwrap();
     let accuracy = metrics[9]["discriminator_accuracy"].as_f64().unwrap();
-    // 1.0 where whole rollouts are compared: sums over 50 steps against sums over 18 to 45.
+    // 0.84; 0.94 where whole rollouts are compared: sums over 50 steps against sums over 18 to 45.
     assert!(accuracy < 0.9, "{accuracy}");
 }
 

@@ -243,7 +243,7 @@ fn keep(results: Results, frozen: &Frozen, best: &Path) -> Result<(), Error> {
 
 /// Where the fresh policies on a frozen cost go, and how each is trained: as the learner's own, with what
 /// validation has of its own.
-pub fn places(
+fn places(
     folder: &Path,
     settings: &ValidationSettings,
     shared: &AdversarialSettings,
