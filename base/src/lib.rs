@@ -1,5 +1,5 @@
 //! What the simulator, the demonstrations and the learners share: the nearest of several names, parameters by their
-//! path, and files that are complete or absent.
+//! path, files that are complete or absent, and worker threads.
 //!
 //! Nothing in this crate knows an environment.
 
@@ -9,3 +9,4 @@ pub mod disk;
 pub mod names;
 pub mod parameters;
 pub mod seal;
+pub mod workers;

@@ -200,7 +200,7 @@ fn run_cells(suite: &Suite, folder: &Path, args: &Args, output: Output) -> Resul
             cells.push(cell);
         }
     }
-    let workers = (costate_demos::default_workers() / args.jobs()).max(1);
+    let workers = (costate_base::workers::default_workers() / args.jobs()).max(1);
     let most = suite.groups().map(|(count, _)| count).max().unwrap_or(0);
     let envs: BTreeSet<&str> = cells.iter().map(|c| c.env).collect();
     for env in envs {
@@ -269,7 +269,7 @@ pub(super) fn demonstrate(
     let plan = Plan {
         episodes: count,
         seed: 0,
-        workers: costate_demos::default_workers(),
+        workers: costate_base::workers::default_workers(),
     };
     let meta = record(&folder, &factory, &expert, plan, interrupt, output)?;
     match meta.episodes.len() == count {
@@ -291,7 +291,7 @@ fn expert_return(env: &str, work: &Path) -> Result<f64, Error> {
     let plan = Plan {
         episodes: EPISODES,
         seed: EVALUATION_SEED,
-        workers: costate_demos::default_workers(),
+        workers: costate_base::workers::default_workers(),
     };
     let start = |i| episodes::start(EVALUATION_SEED, i);
     let mean = costate_demos::expert_return(&factory, &expert, plan, start)?.mean;
@@ -462,5 +462,5 @@ pub(super) fn machine() -> String {
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown processor", |(_, name)| name);
-    format!("{name}, {} cores", costate_demos::default_workers())
+    format!("{name}, {} cores", costate_base::workers::default_workers())
 }

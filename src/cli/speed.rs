@@ -56,7 +56,7 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
     let session = Session {
         args,
         suite,
-        workers: costate_demos::default_workers(),
+        workers: costate_base::workers::default_workers(),
         turns: args.turns.map_or(TURNS, usize::from),
         interrupt: interrupt_flag()?,
         output,

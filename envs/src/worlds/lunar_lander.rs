@@ -32,10 +32,10 @@ use super::point_mass::wall;
 use super::spread;
 use crate::model::{Checks, Part, Scenery, Shape as Outline};
 use crate::physics::{Blueprint, BodyId, JointId, Physics};
-use crate::registry::World;
 use crate::rng::Stream;
 use crate::spec::{Channel, Space};
 use crate::task::Task;
+use crate::world::World;
 
 pub(crate) const WORLD: World = World::of::<LunarLander>(
     "lunar_lander",
