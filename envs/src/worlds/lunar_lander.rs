@@ -28,8 +28,8 @@
 use nalgebra::ComplexField;
 use serde::{Deserialize, Serialize};
 
-use super::point_mass::wall;
 use super::spread;
+use super::walls::corners;
 use crate::model::{Checks, Part, Scenery, Shape as Outline};
 use crate::physics::{Blueprint, BodyId, JointId, Physics};
 use crate::rng::Stream;
@@ -247,10 +247,11 @@ impl Task for LunarLander {
             }
             _ => return Err("scenery.ground.shape: the task needs level terrain".into()),
         };
-        let ceiling = wall(blueprint, "ceiling", 1, -1.0)?;
+        let wall = |name| corners(blueprint.scenery(name)?);
+        let ceiling = wall("ceiling")?[0][1] as f32;
         let arena = [
-            [wall(blueprint, "left_wall", 0, 1.0)?, pad[1]],
-            [wall(blueprint, "right_wall", 0, -1.0)?, ceiling],
+            [wall("left_wall")?[1][0] as f32, pad[1]],
+            [wall("right_wall")?[0][0] as f32, ceiling],
         ];
         let names = [
             "scenery: the space between the walls",
