@@ -27,6 +27,7 @@ pub mod memory;
 pub mod nn;
 pub mod picture;
 pub mod policy;
+pub mod provenance;
 pub mod report;
 pub mod run;
 pub mod shell;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use costate_base::provenance::Provenance;
 use serde::{Deserialize, Serialize};
 
 use super::trust::CostMetrics;
@@ -115,6 +116,9 @@ pub struct CellResult {
     pub machine: String,
     /// Version of Costate.
     pub costate_version: String,
+    /// Build that made it; not known of older ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 impl CellResult {

@@ -425,6 +425,7 @@ pub(super) fn run_cell(
         workers,
         machine: machine(),
         costate_version: env!("CARGO_PKG_VERSION").into(),
+        provenance: costate_base::provenance::current(),
     }))
 }
 

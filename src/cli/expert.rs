@@ -150,6 +150,7 @@ fn create(args: &Args, env: &str) -> Result<RunFolder, Error> {
         RunConfig {
             format: config::FORMAT,
             costate_version: env!("CARGO_PKG_VERSION").into(),
+            provenance: costate_base::provenance::current(),
             env: config,
             demonstrations: None,
             cost: None,

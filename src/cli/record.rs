@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use costate_base::provenance;
 use costate_demos::DatasetError;
 use costate_demos::dataset::{EpisodeEntry, Meta, Status};
 use costate_demos::experts::ExpertDesign;
@@ -237,6 +238,15 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     })?;
     for doubt in doubts(&meta) {
         output.remark(&doubt);
+    }
+    if let (Some(began), Some(now)) = (&meta.provenance, provenance::current())
+        && *began != now
+        && meta.episodes.len() > there
+    {
+        output.remark(&format!(
+            "{}: begun by {began}, and gone on with by {now}; `costate demos check` replays an episode",
+            shell::path(folder)
+        ));
     }
     if meta.episodes.len() < asked {
         let missing = asked - meta.episodes.len();

@@ -55,6 +55,7 @@ pub fn create(args: &Args) -> Result<(RunFolder, Option<Demonstrations>), Error>
         RunConfig {
             format: config::FORMAT,
             costate_version: env!("CARGO_PKG_VERSION").into(),
+            provenance: costate_base::provenance::current(),
             env,
             demonstrations: reference,
             cost: Some(cost),

@@ -207,6 +207,7 @@ pub fn new_run(request: Request, demonstrations: &Demonstrations) -> Result<RunF
         RunConfig {
             format: config::FORMAT,
             costate_version: env!("CARGO_PKG_VERSION").into(),
+            provenance: costate_base::provenance::current(),
             env: meta.env.clone(),
             demonstrations: Some(imitated(
                 demonstrations,

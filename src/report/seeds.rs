@@ -66,7 +66,11 @@ fn without_seed(member: &Member) -> Option<Value> {
     member.run.algo.as_ref()?;
     member.run.seed?;
     let mut config = member.run.run.config.as_object()?.clone();
-    for name in ["seed", "workers", "checkpoint_every", "costate_version"] {
+    let of_no_matter = ["costate_version", "provenance"];
+    for name in ["seed", "workers", "checkpoint_every"]
+        .into_iter()
+        .chain(of_no_matter)
+    {
         config.remove(name);
     }
     if let Some(Value::Object(demonstrations)) = config.get_mut("demonstrations") {

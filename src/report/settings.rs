@@ -1,5 +1,7 @@
 //! The configuration in full, and the commands that repeat a run.
 
+use costate_base::provenance::Provenance;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::facts::{self, Facts};
@@ -162,9 +164,14 @@ pub(super) fn reproduce(run: &Facts) -> Option<String> {
             escape(&json)
         )
     });
+    let build = run.run.config.get("provenance");
+    let build = build
+        .and_then(|b| Provenance::deserialize(b).ok())
+        .map(|b| format!("<p>Trained by {}.</p>", escape(&b.to_string())));
     Some(format!(
-        "<pre>{}</pre>{}{}",
+        "<pre>{}</pre>{}{}{}",
         escape(&commands),
+        build.unwrap_or_default(),
         settings.unwrap_or_default(),
         fingerprint.unwrap_or_default()
     ))
@@ -174,7 +181,15 @@ pub(super) fn reproduce(run: &Facts) -> Option<String> {
 pub(super) fn version(runs: &[Facts]) -> Option<String> {
     let versions: Vec<_> = runs
         .iter()
-        .filter_map(|r| facts::string(&r.run.config, "/costate_version"))
+        .filter_map(|r| {
+            let version = facts::string(&r.run.config, "/costate_version")?;
+            let build = r.run.config.get("provenance");
+            let build = build.and_then(|b| Provenance::deserialize(b).ok());
+            Some(match build.and_then(|b| b.short_commit()) {
+                Some(commit) => format!("{version} ({commit})"),
+                None => version,
+            })
+        })
         .collect();
     versions
         .windows(2)
