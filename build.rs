@@ -1,7 +1,9 @@
-//! Lets the programs of this package find libtorch when they start, and know by which code they make their numbers.
+//! Lets the programs of this package find libtorch when they start, and know by which code and commit they make their
+//! numbers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
@@ -22,19 +24,61 @@ const NUMERICS: [&str; 13] = [
     "src/policy",
 ];
 
+/// What the library is compiled of: where it changes, cargo compiles anyway, and the commit is looked up again.
+const SOURCES: [&str; 9] = [
+    "Cargo.lock",
+    "assets/models",
+    "assets/settings",
+    "assets/variants",
+    "base/src",
+    "build.rs",
+    "demos/src",
+    "envs/src",
+    "src",
+];
+
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
+    for place in SOURCES {
+        println!("cargo:rerun-if-changed={place}");
+    }
+    if let Some(commit) = git(&["rev-parse", "HEAD"]) {
+        println!("cargo:rustc-env=COSTATE_COMMIT={commit}");
+        let status = [&["status", "--porcelain", "--"], &SOURCES[..]].concat();
+        if git(&status).is_some() {
+            println!("cargo:rustc-env=COSTATE_DIRTY=1");
+        }
+    }
     println!("cargo:rustc-env=COSTATE_NUMERICS={}", numerics());
     // Set by torch-sys, which is a direct dependency for this line alone.
     let Some(lib) = std::env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
         return;
     };
+    let version = lib.parent().map(|root| root.join("build-version"));
+    if let Some(version) = version.and_then(|file| fs::read_to_string(file).ok()) {
+        println!("cargo:rustc-env=COSTATE_LIBTORCH={}", version.trim());
+    }
     let target_os = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
     if target_os == "linux" || target_os == "macos" {
         // The resolved path: a moved clone's programs still start.
         let lib = lib.canonicalize().unwrap_or(lib);
         println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     }
+}
+
+/// What git says about the repository of this package, on one line; `None` without git, without a repository or where it
+/// says nothing.
+fn git(arguments: &[&str]) -> Option<String> {
+    // Sources that were unpacked inside another project are not of its commit.
+    if !Path::new(".git").exists() {
+        return None;
+    }
+    let said = Command::new("git")
+        .arg("--no-optional-locks")
+        .args(arguments)
+        .output()
+        .ok()?;
+    let said = String::from_utf8(said.stdout).ok()?;
+    said.lines().next().map(str::to_owned)
 }
 
 /// A digest of the code behind the numbers: kept results of other code are not taken for this one's.

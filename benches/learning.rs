@@ -36,7 +36,7 @@ fn main() {
         "policy"
     );
     for name in names {
-        for workers in [1, costate_demos::default_workers()] {
+        for workers in [1, costate_base::workers::default_workers()] {
             if let Err(error) = row(name, workers) {
                 eprintln!("{name}: {error}");
                 std::process::exit(1);

@@ -30,6 +30,7 @@ pub mod nn;
 pub mod number;
 pub mod picture;
 pub mod policy;
+pub mod provenance;
 pub mod report;
 pub mod run;
 pub mod shell;

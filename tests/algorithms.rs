@@ -119,6 +119,7 @@ fn one_type_and_one_line_make_an_algorithm() {
             format: config::FORMAT,
             costate_version: "test".into(),
             env: env.clone(),
+            provenance: None,
             demonstrations: None,
             cost: None,
             algo: algo.clone(),

@@ -8,8 +8,9 @@ use std::error::Error;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use costate_base::workers::default_workers;
 use costate_demos::dataset::ReturnStatistics;
-use costate_demos::{ExpertDesign, Plan, default_workers, experts_for, random_return, record};
+use costate_demos::{ExpertDesign, Plan, experts_for, random_return, record};
 use costate_envs::{EnvConfig, Episode, registry};
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -6,13 +6,11 @@
 pub mod dataset;
 pub mod experts;
 pub mod inspect;
-mod parallel;
 pub mod record;
 
 pub use dataset::{Dataset, DatasetError, DatasetReader, DatasetWriter};
 pub use experts::{Expert, ExpertDesign, ExpertError, experts_for};
 pub use inspect::{check, info};
-pub use parallel::default_workers;
 pub use record::{
     Plan, RecordError, append_dataset, expert_return, random_return, record, record_dataset,
     resume_dataset,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use costate_base::workers::in_order;
 use costate_envs::rng::{Stream, derive_seed, stream};
-use costate_envs::{
-    End, Env, EnvError, EnvFactory, Episode, Space, Success, Trajectory, TrajectoryError,
-};
+use costate_envs::rollout::{self, PlayError};
+use costate_envs::{Env, EnvError, EnvFactory, Episode, Space, TrajectoryError};
 use rand::RngExt;
 
 use crate::dataset::minari;
@@ -15,7 +15,6 @@ use crate::dataset::{
     DatasetError, DatasetWriter, EpisodeEntry, Header, Meta, ReturnStatistics, Status,
 };
 use crate::experts::{ExpertDesign, Margins, experts_for, tuned_period};
-use crate::parallel::in_order;
 
 /// Episodes of random actions behind the zero of normalised scores.
 pub const RANDOM_EPISODES: usize = 100;
@@ -448,40 +447,12 @@ pub fn play(
     seed: u64,
     mut act: impl FnMut(&dyn Env, &mut [f32]) -> Result<Option<f64>, EnvError>,
 ) -> Result<Episode, RecordError> {
-    let (n, m) = (env.spec().observation.dim(), env.spec().action.dim());
-    let (mut observation, mut action) = (vec![0.0; n], vec![0.0; m]);
-    let (mut observations, mut actions) = (Vec::new(), Vec::new());
-    let (mut costs, mut log_densities) = (Vec::new(), Vec::new());
-    env.reset(seed);
-    env.observe(&mut observation);
-    observations.extend_from_slice(&observation);
-    let mut success = Success::default();
-    success.see(env.solved());
-    let end = loop {
-        let failed = |source| RecordError::Env {
+    rollout::play(env, seed, |env, _, _, action| act(env, action)).map_err(|error| match error {
+        PlayError::Step { step, source } => RecordError::Env {
             episode,
-            step: costs.len(),
+            step,
             source,
-        };
-        let log_density = act(env, &mut action).map_err(failed)?;
-        let step = env.step(&action).map_err(failed)?;
-        env.observe(&mut observation);
-        observations.extend_from_slice(&observation);
-        actions.extend_from_slice(&action);
-        success.see(env.solved());
-        costs.push(step.cost);
-        log_densities.extend(log_density);
-        if step.end != End::Running {
-            break step.end;
-        }
-    };
-    let log_densities = (!log_densities.is_empty()).then_some(log_densities);
-    let trajectory = Trajectory::new(n, m, observations, actions, log_densities, end)
-        .map_err(|source| RecordError::Trajectory { episode, source })?;
-    Ok(Episode {
-        seed,
-        trajectory,
-        costs,
-        success: success.verdict(),
+        },
+        PlayError::Trajectory(source) => RecordError::Trajectory { episode, source },
     })
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use costate_demos::{Dataset, ExpertDesign, Plan, check, default_workers, record};
+use costate_base::workers::default_workers;
+use costate_demos::{Dataset, ExpertDesign, Plan, check, record};
 use costate_envs::{EnvConfig, registry};
 
 /// Worlds whose demonstrations take a second or so to record.

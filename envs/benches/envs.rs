@@ -1,7 +1,7 @@
 //! How fast the worlds are (`costate_envs::timing`): a row a world. Arguments: names of worlds, and `--turns N`.
 
+use costate_base::workers::default_workers;
 use costate_envs::registry::names;
-use costate_envs::rollout::RolloutPool;
 use costate_envs::timing::{Paced, Spread, measure};
 
 fn main() {
@@ -22,7 +22,7 @@ fn main() {
         Some(i) => args[..i].iter().chain(args.iter().skip(i + 2)).collect(),
         None => args.iter().collect(),
     };
-    let workers = RolloutPool::all_cores().workers();
+    let workers = default_workers();
     println!(
         "control steps a second, medians of {number} turns with their quartiles; in brackets the share of the bare rate"
     );

@@ -23,12 +23,14 @@ pub mod timing;
 pub mod trajectory;
 mod variant;
 mod vary;
+mod world;
 pub mod worlds;
 
 pub use env::{End, Env, EnvError, SavedState, Step};
-pub use registry::{EnvConfig, EnvFactory, ModelError, World};
+pub use registry::{EnvConfig, EnvFactory, ModelError};
 pub use spec::{Channel, EnvSpec, Space};
 pub use task::{PhysicsEnv, Task};
 pub use trajectory::{Episode, Success, Trajectory, TrajectoryError};
 pub use variant::Variant;
 pub use vary::Range;
+pub use world::World;

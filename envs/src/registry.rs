@@ -10,14 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::env::Env;
-use crate::model::{Model, parse};
-use crate::physics::Blueprint;
 use crate::spec::EnvSpec;
-use crate::task::{PhysicsEnv, Task, spec_of};
 use crate::variant::{self, Variant};
 use crate::vary::{self, Range, Varied};
+use crate::world::World;
 use crate::worlds;
-use crate::worlds::lq::{Lq, LqModel};
 
 /// What can be wrong with a request for an environment.
 #[derive(Debug, thiserror::Error)]
@@ -67,100 +64,6 @@ fn offer(known: &[String]) -> String {
         [] => "it has none".into(),
         _ => format!("it has {}", known.join(", ")),
     }
-}
-
-/// An environment that can be asked for by name.
-#[derive(Clone, Copy)]
-pub struct World {
-    /// Its name.
-    pub name: &'static str,
-    /// One line: the task.
-    pub summary: &'static str,
-    /// Its shipped model, as JSON.
-    pub model: &'static str,
-    /// Its variants, as JSON.
-    variants: &'static str,
-    prepare: Prepare,
-}
-
-/// Reads a model, checks it and returns it with all defaults filled in.
-type Prepare = fn(world: &World, model: &Value) -> Result<Prepared, String>;
-
-struct Prepared {
-    model: Value,
-    spec: Arc<EnvSpec>,
-    build: Arc<dyn Fn() -> Box<dyn Env> + Send + Sync>,
-}
-
-impl World {
-    /// A world whose task is `T`.
-    pub const fn of<T: Task>(
-        name: &'static str,
-        summary: &'static str,
-        model: &'static str,
-    ) -> Self {
-        Self {
-            name,
-            summary,
-            model,
-            variants: "{}",
-            prepare: prepare_task::<T>,
-        }
-    }
-
-    /// Adds named parameter sets: `{ "NAME": { "summary": "…", "set": { "KEY": VALUE } } }`.
-    pub const fn with_variants(self, variants: &'static str) -> Self {
-        Self { variants, ..self }
-    }
-
-    /// The linear-quadratic system, which needs no physics.
-    pub(crate) const fn of_lq(
-        name: &'static str,
-        summary: &'static str,
-        model: &'static str,
-    ) -> Self {
-        Self {
-            name,
-            summary,
-            model,
-            variants: "{}",
-            prepare: prepare_lq,
-        }
-    }
-}
-
-fn prepare_task<T: Task>(world: &World, model: &Value) -> Result<Prepared, String> {
-    let mut model: Model = parse(model, "")?;
-    let parameters: T::Parameters = parse(&model.task, "task")?;
-    model.task = to_value(&parameters)?;
-    let blueprint = Arc::new(Blueprint::new(&model)?);
-    let task = T::new(parameters, &blueprint)?;
-    let spec = Arc::new(spec_of(world.name, world.summary, &task, &blueprint));
-    Ok(Prepared {
-        model: to_value(&model)?,
-        spec: spec.clone(),
-        build: Arc::new(move || {
-            Box::new(PhysicsEnv::new(
-                spec.clone(),
-                task.clone(),
-                blueprint.clone(),
-            ))
-        }),
-    })
-}
-
-fn prepare_lq(_: &World, model: &Value) -> Result<Prepared, String> {
-    let model: LqModel = parse(model, "")?;
-    let env = Lq::new(&model)?;
-    Ok(Prepared {
-        model: to_value(&model)?,
-        spec: Arc::new(env.spec().clone()),
-        build: Arc::new(move || Box::new(env.clone())),
-    })
-}
-
-fn to_value(model: &impl Serialize) -> Result<Value, String> {
-    serde_json::to_value(model).map_err(|e| e.to_string())
 }
 
 /// Worlds registered at run time.

@@ -1,18 +1,20 @@
-//! Parallel rollouts: `job(index, seed) → slot[index]`.
+//! Episodes, one by one and in parallel: `job(index, seed) → slot[index]`.
 //!
 //! A worker runs one episode after the other in a world of its own, which stays in its caches, so the arithmetic of an
 //! episode depends on its job alone: results are bit-identical for any number of workers. A batch is a fixed set of
 //! jobs, never "the first K that finish", which would favour short episodes.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use crossbeam::channel;
+use costate_base::workers::in_order;
 
 use crate::actor::{ActionDistribution, Actor, Behaviour};
 use crate::env::{End, Env, EnvError};
 use crate::registry::EnvFactory;
 use crate::rng::stream;
-use crate::trajectory::{Episode, Success, Trajectory};
+use crate::trajectory::{Episode, Success, Trajectory, TrajectoryError};
 
 /// How an actor chooses actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +60,6 @@ impl RolloutPool {
         }
     }
 
-    /// As many workers as the machine has cores.
-    pub fn all_cores() -> Self {
-        Self::new(std::thread::available_parallelism().map_or(1, |n| n.get()))
-    }
-
     /// Number of threads.
     pub fn workers(&self) -> usize {
         self.workers
@@ -95,34 +92,85 @@ impl RolloutPool {
         state: impl Fn() -> S + Sync,
         job: impl Fn(&mut S, usize) -> R + Sync,
     ) -> Vec<R> {
-        let mut slots: Vec<Option<R>> = (0..count).map(|_| None).collect();
-        let (todo, indices) = channel::unbounded();
-        (0..count).for_each(|i| todo.send(i).expect("the receiver lives"));
-        drop(todo);
-        let (done, results) = channel::unbounded();
-        std::thread::scope(|scope| {
-            for _ in 0..self.workers.min(count) {
-                let (indices, done) = (indices.clone(), done.clone());
-                let (state, job) = (&state, &job);
-                scope.spawn(move || {
-                    let mut state = state();
-                    for i in indices {
-                        if done.send((i, job(&mut state, i))).is_err() {
-                            break;
-                        }
-                    }
-                });
-            }
-            drop(done);
-            for (i, result) in results {
-                slots[i] = Some(result);
-            }
+        let mut results = Vec::with_capacity(count);
+        let never = AtomicBool::new(false);
+        let sure = |state: &mut S, i: usize| Ok::<_, Infallible>(job(state, i));
+        let Ok(_) = in_order(count, self.workers, &never, state, sure, |_, result| {
+            results.push(result);
+            Ok(())
         });
-        slots
-            .into_iter()
-            .map(|slot| slot.expect("every job fills its slot"))
-            .collect()
+        results
     }
+}
+
+/// Steps that an episode's arrays have room for from the start; longer ones grow on the way, as a horizon may be
+/// beyond all memory.
+const MOST_ROOM: usize = 1 << 16;
+
+/// Why an episode was not played to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    /// The world or whoever acts refused.
+    #[error("step {step}: {source}")]
+    Step {
+        /// The step t.
+        step: usize,
+        /// The refusal.
+        source: EnvError,
+    },
+    /// The numbers make no trajectory.
+    #[error(transparent)]
+    Trajectory(#[from] TrajectoryError),
+}
+
+/// Plays one episode from the start state of `seed`.
+///
+/// `act(env, t, s_t, a_t)` writes the command a_t, `[action dim]`, and returns its log-density under whoever acts: in every
+/// step, or in none. Nothing but the episode's own arrays is allocated outside of the physics.
+pub fn play(
+    env: &mut dyn Env,
+    seed: u64,
+    mut act: impl FnMut(&dyn Env, usize, &[f32], &mut [f32]) -> Result<Option<f64>, EnvError>,
+) -> Result<Episode, PlayError> {
+    let spec = env.spec();
+    let (o, a) = (spec.observation.dim(), spec.action.dim());
+    let t = spec.horizon.min(MOST_ROOM);
+    let mut observations = Vec::with_capacity((t + 1) * o);
+    let mut actions = Vec::with_capacity(t * a);
+    let mut log_densities = Vec::with_capacity(t);
+    let mut costs = Vec::with_capacity(t);
+    let mut success = Success::default();
+    let mut observe = |env: &dyn Env, observations: &mut Vec<f32>| {
+        let from = observations.len();
+        observations.resize(from + o, 0.0);
+        env.observe(&mut observations[from..]);
+        success.see(env.solved());
+        from
+    };
+    env.reset(seed);
+    let mut end = End::Running;
+    while end == End::Running {
+        let step = costs.len();
+        let failed = |source| PlayError::Step { step, source };
+        let state = observe(env, &mut observations);
+        let from = actions.len();
+        actions.resize(from + a, 0.0);
+        let action = &mut actions[from..];
+        let log_density = act(env, step, &observations[state..], action).map_err(failed)?;
+        log_densities.extend(log_density);
+        let outcome = env.step(action).map_err(failed)?;
+        costs.push(outcome.cost);
+        end = outcome.end;
+    }
+    observe(env, &mut observations);
+    let log_densities = (!log_densities.is_empty()).then_some(log_densities);
+    let trajectory = Trajectory::new(o, a, observations, actions, log_densities, end)?;
+    Ok(Episode {
+        seed,
+        trajectory,
+        costs,
+        success: success.verdict(),
+    })
 }
 
 /// A worker's world and buffers: rolls out one episode after the other.
@@ -130,7 +178,6 @@ pub struct Runner<B: Behaviour = Actor> {
     actor: Arc<B>,
     env: Box<dyn Env>,
     scratch: B::Scratch,
-    horizon: usize,
 }
 
 impl<B: Behaviour> Runner<B> {
@@ -140,57 +187,28 @@ impl<B: Behaviour> Runner<B> {
             actor: actor.clone(),
             env: factory.build(),
             scratch: actor.scratch(),
-            horizon: factory.spec().horizon,
         }
     }
 
     /// One episode, which is handed over: nothing but its own arrays is allocated outside of the physics.
     pub fn run(&mut self, choice: ActionChoice, job: Job) -> Result<Episode, EnvError> {
-        let (o, a) = (self.actor.observation_dim(), self.actor.action_dim());
-        let t = self.horizon;
-        let (env, scratch) = (&mut self.env, &mut self.scratch);
+        let (actor, scratch) = (&self.actor, &mut self.scratch);
         let mut noise = stream(job.seed, "action", 0);
-        let mut observations = Vec::with_capacity((t + 1) * o);
-        let mut actions = Vec::with_capacity(t * a);
-        let mut log_densities = Vec::with_capacity(t);
-        let mut costs = Vec::with_capacity(t);
-        let mut success = Success::default();
-        let mut observe = |env: &dyn Env, observations: &mut Vec<f32>| {
-            let from = observations.len();
-            observations.resize(from + o, 0.0);
-            env.observe(&mut observations[from..]);
-            success.see(env.solved());
-            from
-        };
-        env.reset(job.start);
-        let mut end = End::Running;
-        while end == End::Running {
-            let from = observe(env.as_ref(), &mut observations);
-            self.actor.act(costs.len(), &observations[from..], scratch);
-            let from = actions.len();
-            actions.extend_from_slice(scratch.mean());
-            let action = &mut actions[from..];
-            if choice == ActionChoice::Sample {
+        let played = play(self.env.as_mut(), job.start, |_, t, observation, action| {
+            actor.act(t, observation, scratch);
+            action.copy_from_slice(scratch.mean());
+            Ok((choice == ActionChoice::Sample).then(|| {
                 scratch.sample(&mut noise, action);
-                log_densities.push(scratch.log_density(action));
-            }
-            let step = env.step(action)?;
-            costs.push(step.cost);
-            end = step.end;
-        }
-        observe(env.as_ref(), &mut observations);
-        let log_densities = (choice == ActionChoice::Sample).then_some(log_densities);
-        Trajectory::new(o, a, observations, actions, log_densities, end)
-            .map(|trajectory| Episode {
-                seed: job.start,
-                trajectory,
-                costs,
-                success: success.verdict(),
-            })
-            .map_err(|cause| EnvError::NoTrajectory {
+                scratch.log_density(action)
+            }))
+        });
+        played.map_err(|error| match error {
+            PlayError::Step { source, .. } => source,
+            PlayError::Trajectory(cause) => EnvError::NoTrajectory {
                 env: self.env.spec().name.clone(),
                 source: cause.into(),
-            })
+            },
+        })
     }
 }
 

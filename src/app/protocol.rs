@@ -54,7 +54,7 @@ pub struct Protocol {
 
 impl Default for Protocol {
     fn default() -> Self {
-        Self::published(costate_demos::default_workers())
+        Self::published(costate_base::workers::default_workers())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use costate_base::provenance;
 use costate_demos::DatasetError;
 use costate_demos::dataset::{EpisodeEntry, Meta, Session, Status};
 use costate_demos::experts::ExpertDesign;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use super::{Progress, WorldChanges};
 use crate::error::Error;
 use crate::number::plain;
+use crate::shell;
 
 /// Episodes of a recording that does not say how many.
 const EPISODES: usize = 25;
@@ -238,6 +240,15 @@ impl Recording {
             other => other.into(),
         })?;
         progress.end();
+        if let (Some(began), Some(now)) = (&meta.provenance, provenance::current())
+            && *began != now
+            && meta.episodes.len() > self.there
+        {
+            progress.remark(&format!(
+                "{}: begun by {began}, and gone on with by {now}; `costate demos check` replays an episode",
+                shell::path(folder)
+            ));
+        }
         Ok(meta)
     }
 }

@@ -87,6 +87,7 @@ impl Changes {
         RunConfig {
             format: config::FORMAT,
             costate_version: env!("CARGO_PKG_VERSION").into(),
+            provenance: costate_base::provenance::current(),
             env,
             demonstrations: None,
             cost: None,

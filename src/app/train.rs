@@ -41,7 +41,7 @@ impl Request<Source> {
                 seed: 0,
             },
             changes: Changes::default(),
-            workers: costate_demos::default_workers(),
+            workers: costate_base::workers::default_workers(),
         }
     }
 }

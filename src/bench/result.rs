@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use costate_base::disk;
+use costate_base::provenance::Provenance;
 use costate_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +163,9 @@ pub struct CellResult {
     pub machine: String,
     /// Version of Costate.
     pub costate_version: String,
+    /// Build that made it; not known of older ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 impl CellResult {
@@ -227,5 +231,5 @@ pub fn machine() -> String {
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown processor", |(_, name)| name);
-    format!("{name}, {} cores", costate_demos::default_workers())
+    format!("{name}, {} cores", costate_base::workers::default_workers())
 }

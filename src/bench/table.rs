@@ -1,5 +1,7 @@
 //! A suite's results as Markdown.
 
+use std::collections::BTreeMap;
+
 use super::result::{CellResult, FreshResult};
 use super::suite::{Cell, Suite};
 use crate::evaluate::statistics::{
@@ -22,6 +24,7 @@ pub fn markdown(suite: &Suite, results: Results) -> String {
         text += &efficiency(suite, results, count, envs);
         text += &frozen(suite, results, count, envs);
     }
+    text += &builds(results);
     let missing = results.iter().filter(|(_, r)| r.is_none()).count();
     if missing > 0 {
         text += &format!(
@@ -29,6 +32,34 @@ pub fn markdown(suite: &Suite, results: Results) -> String {
             results.len(),
             suite.name
         );
+    }
+    text
+}
+
+/// The commits that gave the results, where they are not all of one; nothing where no result says.
+fn builds(results: Results) -> String {
+    let mut builds: BTreeMap<Option<String>, BTreeMap<String, usize>> = BTreeMap::new();
+    for (cell, result) in results {
+        let Some(result) = result else { continue };
+        let commit = result.provenance.as_ref().and_then(|p| p.short_commit());
+        let row = format!("{} {}", cell.env, cell.method.name);
+        *builds.entry(commit).or_default().entry(row).or_default() += 1;
+    }
+    if builds.len() < 2 {
+        return match builds.into_keys().next().flatten() {
+            Some(commit) => format!("\nAll results are of commit {commit}.\n"),
+            None => String::new(),
+        };
+    }
+    let mut text = String::from(
+        "\nResults of different commits (`+`: with changes that were not committed):\n\n",
+    );
+    text += &head("commit", &["results".into(), "of".into()]);
+    for (commit, rows) in builds {
+        let count: usize = rows.values().sum();
+        let rows: Vec<String> = rows.into_keys().collect();
+        let commit = commit.unwrap_or_else(|| "not recorded".into());
+        text += &row([commit, count.to_string(), rows.join(", ")]);
     }
     text
 }

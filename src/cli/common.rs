@@ -107,7 +107,7 @@ pub fn workers(asked: Option<usize>) -> Result<usize, Error> {
     match asked {
         Some(0) => Err(Error::Misuse("--workers is 0, expected at least 1".into())),
         Some(n) => Ok(n),
-        None => Ok(costate_demos::default_workers()),
+        None => Ok(costate_base::workers::default_workers()),
     }
 }
 

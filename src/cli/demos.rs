@@ -108,8 +108,12 @@ fn describe(info: &Info) -> String {
             )
         })
         .collect();
+    let build = match &info.provenance {
+        Some(provenance) => provenance.to_string(),
+        None => format!("costate {}, {}", info.costate_version, info.rapier_version),
+    };
     format!(
-        "{}: {} episodes of {} ({})\n{}{}\n{appended}{} steps, {} s simulated, \
+        "{}: {} episodes of {} ({})\n{}{}\n{appended}recorded by {build}\n{} steps, {} s simulated, \
          {}\nreturn {} ± {} ({} … {}); random actions {random}\n\n\
          observations\n{}\nactions, as commanded\n{}",
         info.path.display(),

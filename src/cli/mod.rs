@@ -91,6 +91,7 @@ enum Command {
 /// Parses arguments, runs the command, prints the error if there is one.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    costate_base::provenance::declare(crate::provenance::this_build());
     crate::memory::keep_freed_memory();
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => tracing::Level::ERROR,

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use costate_base::workers::in_order;
 use costate_envs::rollout::RolloutPool;
 
 use crate::error::Error;
@@ -52,14 +53,17 @@ impl<'a> Workers<'a> {
         state: impl Fn() -> S + Sync,
         job: impl Fn(&mut S, usize) -> Result<R, Error> + Sync,
     ) -> Result<Vec<R>, Error> {
-        let unless_stopped = |state: &mut S, i: usize| {
-            self.check()?;
-            job(state, i)
-        };
-        self.pool
-            .map(count, state, unless_stopped)
-            .into_iter()
-            .collect()
+        let never = AtomicBool::new(false);
+        let (workers, stop) = (self.pool.workers(), self.interrupt.unwrap_or(&never));
+        let mut results = Vec::with_capacity(count);
+        in_order(count, workers, stop, state, job, |_, result| {
+            results.push(result);
+            Ok(())
+        })?;
+        match results.len() == count {
+            true => Ok(results),
+            false => Err(interrupted()),
+        }
     }
 }
 

@@ -62,7 +62,7 @@ pub fn html(reports: &[RunReport]) -> String {
         .map(|(name, id, _)| format!("<a href=\"#{id}\">{name}</a> "))
         .collect();
     let version = settings::version(&runs)
-        .map(|v| format!(" {}", escape(v)))
+        .map(|v| format!(" {}", escape(&v)))
         .unwrap_or_default();
     let scripts: String = SCRIPTS
         .iter()

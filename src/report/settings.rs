@@ -1,6 +1,7 @@
 //! The configuration in full, and the commands that repeat a run.
 
 use costate_base::parameters;
+use costate_base::provenance::Provenance;
 use serde_json::Value;
 
 use super::run::Run;
@@ -101,24 +102,31 @@ pub(super) fn reproduce(run: &Run) -> Option<String> {
     }
     let settings = &run.config_json()["algo"]["settings"];
     let settings = serde_json::to_string_pretty(settings).unwrap_or_default();
+    let build = config.provenance.as_ref();
+    let build = build.map(|b| format!("<p>Trained by {}.</p>", escape(&b.to_string())));
     Some(format!(
-        "<pre>{}</pre><details><summary><code>settings.json</code></summary><pre>{}</pre></details><p>The \
+        "{}<pre>{}</pre><details><summary><code>settings.json</code></summary><pre>{}</pre></details><p>The \
          demonstrations’ fingerprint was <code class=\"long\">{}</code>. Their <code>meta.json</code> tells the expert’s \
          noise and seed, and every physical parameter.</p>",
+        build.unwrap_or_default(),
         escape(&commands),
         escape(&settings),
         escape(&demonstrations.fingerprint)
     ))
 }
 
-/// Version of Costate that made the runs, if they agree.
-pub(super) fn version<'a>(runs: &[Run<'a>]) -> Option<&'a str> {
-    let first = runs.first()?.report;
-    let version = |run: &Run<'a>| run.report.config.costate_version.as_str();
-    let shared = runs
-        .iter()
-        .all(|r| version(r) == first.config.costate_version);
-    shared.then_some(&first.config.costate_version)
+/// Version of Costate that made the runs, and its commit if that is known; `None` if they differ in it.
+pub(super) fn version(runs: &[Run]) -> Option<String> {
+    let version = |run: &Run| {
+        let config = &run.report.config;
+        let build = config.provenance.as_ref();
+        match build.and_then(Provenance::short_commit) {
+            Some(commit) => format!("{} ({commit})", config.costate_version),
+            None => config.costate_version.clone(),
+        }
+    };
+    let first = version(runs.first()?);
+    runs.iter().all(|r| version(r) == first).then_some(first)
 }
 
 /// A run in one line: environment, algorithm, demonstrations, seed.

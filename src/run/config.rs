@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use costate_base::provenance::Provenance;
 use costate_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,9 @@ pub struct RunConfig {
     pub format: u32,
     /// Version of Costate that made it.
     pub costate_version: String,
+    /// Build that made it; not known of older ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     /// The environment with all its parameters.
     pub env: EnvConfig,
     /// The demonstrations; none for an expert, which learns from the true cost.

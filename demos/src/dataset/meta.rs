@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use costate_base::disk;
+use costate_base::provenance::{self, Provenance};
 use costate_envs::physics::RAPIER_VERSION;
 use costate_envs::{EnvConfig, EnvSpec};
 use serde::{Deserialize, Serialize};
@@ -150,6 +151,9 @@ pub struct Meta {
     pub costate_version: String,
     /// Physics engine and its release: its bits depend on it.
     pub rapier_version: String,
+    /// Build that began the recording, where the program knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     /// The environment with all its parameters.
     pub env: EnvConfig,
     /// What its numbers mean.
@@ -182,6 +186,7 @@ impl Meta {
             planned_episodes: None,
             costate_version: env!("CARGO_PKG_VERSION").into(),
             rapier_version: RAPIER_VERSION.into(),
+            provenance: provenance::current(),
             env: header.env,
             spec: header.spec,
             expert: header.expert,

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use costate_base::disk::{self, DiskError};
+use costate_base::provenance::Provenance;
 use costate_envs::{End, Env, EnvError, EnvFactory, EnvSpec, Episode, Space};
 use serde::Serialize;
 
@@ -44,6 +45,9 @@ pub struct Info {
     pub costate_version: String,
     /// Physics engine and its release.
     pub rapier_version: String,
+    /// Build that began the recording; not known of older datasets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     /// Number of episodes.
     pub episodes: usize,
     /// Episodes that ended in a final state, before or at the horizon.
@@ -197,6 +201,7 @@ pub fn info(dataset: &DatasetReader) -> Result<Info, DatasetError> {
         appended: meta.appended.clone(),
         costate_version: meta.costate_version.clone(),
         rapier_version: meta.rapier_version.clone(),
+        provenance: meta.provenance.clone(),
         episodes: meta.episodes.len(),
         terminated,
         total_steps: meta.total_steps,

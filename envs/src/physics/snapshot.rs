@@ -6,7 +6,25 @@ use rapier2d::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// The simulator whose state a snapshot holds; other versions lay it out differently.
-pub const RAPIER_VERSION: &str = "rapier2d 0.36.1";
+pub const RAPIER_VERSION: &str = match std::str::from_utf8(&NAMED) {
+    Ok(name) => name,
+    Err(_) => panic!("ASCII"),
+};
+
+const NAMED: [u8; NAME.len() + rapier2d::VERSION.len()] = {
+    let (name, version) = (NAME.as_bytes(), rapier2d::VERSION.as_bytes());
+    let (mut named, mut i) = ([0; _], 0);
+    while i < NAME.len() + version.len() {
+        named[i] = match i < NAME.len() {
+            true => name[i],
+            false => version[i - NAME.len()],
+        };
+        i += 1;
+    }
+    named
+};
+
+const NAME: &str = "rapier2d ";
 
 /// Why a snapshot cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

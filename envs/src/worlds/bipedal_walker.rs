@@ -7,7 +7,7 @@
 //! `hip_left` and `knee_left` and the feet `shin_right` and `shin_left`.
 
 use super::runner::Runner;
-use crate::registry::World;
+use crate::world::World;
 
 pub(crate) const WORLD: World = World::of::<Runner>(
     "bipedal_walker",

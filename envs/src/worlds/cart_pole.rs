@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 use super::{UPRIGHT_COS, spread};
 use crate::model::Checks;
 use crate::physics::{Blueprint, JointId, Physics};
-use crate::registry::World;
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
 use crate::spec::{Channel, Space};
 use crate::task::Task;
+use crate::world::World;
 
 pub(crate) const WORLD: World = World::of::<CartPole>(
     "cart_pole",

@@ -15,7 +15,7 @@
 //! hanging, uniform round θ = π. End: after `horizon` steps (truncated).
 
 use super::cart_pole::CartPole;
-use crate::registry::World;
+use crate::world::World;
 
 pub(crate) const WORLD: World = World::of::<CartPole>(
     "cart_pole_swing_up",

@@ -7,7 +7,7 @@
 //! on its back; that counts as fallen.
 
 use super::runner::Runner;
-use crate::registry::World;
+use crate::world::World;
 
 pub(crate) const WORLD: World = World::of::<Runner>(
     "half_cheetah",

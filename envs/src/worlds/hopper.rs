@@ -6,7 +6,7 @@
 //! and `ankle`.
 
 use super::runner::Runner;
-use crate::registry::World;
+use crate::world::World;
 
 pub(crate) const WORLD: World = World::of::<Runner>(
     "hopper",

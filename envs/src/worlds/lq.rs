@@ -10,23 +10,37 @@
 //! | `s0`, `s1`, … | 1 | | `a0`, … | 1 |
 
 use std::f64::consts::TAU;
+use std::sync::Arc;
 
 use nalgebra::{DMatrix, DVector, DVectorView, DVectorViewMut};
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::env::{End, Env, EnvError, SavedState, Step, check_action};
-use crate::registry::World;
+use crate::model::parse;
 use crate::riccati::{Lqr, lqr};
 use crate::rng::stream;
 use crate::scene::{Item, Role, Scene, Shape};
 use crate::spec::{Channel, EnvSpec, Space};
+use crate::world::{Prepared, World, to_value};
 
-pub(crate) const WORLD: World = World::of_lq(
+pub(crate) const WORLD: World = World::without_physics(
     "lq",
     SUMMARY,
     include_str!("../../../assets/models/lq.json"),
+    prepare,
 );
+
+fn prepare(_: &World, model: &Value) -> Result<Prepared, String> {
+    let model: LqModel = parse(model, "")?;
+    let env = Lq::new(&model)?;
+    Ok(Prepared {
+        model: to_value(&model)?,
+        spec: Arc::new(env.spec().clone()),
+        build: Arc::new(move || Box::new(env.clone())),
+    })
+}
 
 const SUMMARY: &str = "linear-quadratic system with closed-form maximum-entropy solution";
 

@@ -28,14 +28,14 @@
 use nalgebra::ComplexField;
 use serde::{Deserialize, Serialize};
 
-use super::point_mass::wall;
 use super::spread;
+use super::walls::corners;
 use crate::model::{Checks, Part, Scenery, Shape as Outline};
 use crate::physics::{Blueprint, BodyId, JointId, Physics};
-use crate::registry::World;
 use crate::rng::Stream;
 use crate::spec::{Channel, Space};
 use crate::task::Task;
+use crate::world::World;
 
 pub(crate) const WORLD: World = World::of::<LunarLander>(
     "lunar_lander",
@@ -396,10 +396,11 @@ fn ground(blueprint: &Blueprint) -> Result<f32, String> {
 
 /// Lower and upper corner of the space between the walls, the pad and the ceiling.
 fn arena(blueprint: &Blueprint, p: &Parameters, pad: [f32; 2]) -> Result<[[f32; 2]; 2], String> {
-    let ceiling = wall(blueprint, "ceiling", 1, -1.0)?;
+    let wall = |name| corners(blueprint.scenery(name)?);
+    let ceiling = wall("ceiling")?[0][1] as f32;
     let arena = [
-        [wall(blueprint, "left_wall", 0, 1.0)?, pad[1]],
-        [wall(blueprint, "right_wall", 0, -1.0)?, ceiling],
+        [wall("left_wall")?[1][0] as f32, pad[1]],
+        [wall("right_wall")?[0][0] as f32, ceiling],
     ];
     let names = [
         "scenery: the space between the walls",

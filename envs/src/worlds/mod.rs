@@ -23,8 +23,8 @@ use std::f64::consts::TAU;
 
 use rand::RngExt;
 
-use crate::registry::World;
 use crate::rng::Stream;
+use crate::world::World;
 
 /// Every registered environment.
 pub(crate) const ALL: &[World] = &[

@@ -18,13 +18,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::spread;
+use super::walls::arena;
 use crate::model::{Checks, Scenery, Shape as Outline};
 use crate::physics::{Blueprint, JointId, Physics};
-use crate::registry::World;
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
 use crate::spec::{Channel, Space};
 use crate::task::Task;
+use crate::world::World;
 
 pub(crate) const WORLD: World = World::of::<PointMass>(
     "point_mass",
@@ -101,19 +102,9 @@ impl Task for PointMass {
             },
             _ => return Err("scenery.obstacle.shape: the task needs a circle".into()),
         };
-        let arena = [
-            [
-                wall(blueprint, "left_wall", 0, 1.0)?,
-                wall(blueprint, "bottom_wall", 1, 1.0)?,
-            ],
-            [
-                wall(blueprint, "right_wall", 0, -1.0)?,
-                wall(blueprint, "top_wall", 1, -1.0)?,
-            ],
-        ];
+        let arena = arena(blueprint)?.map(|corner| corner.map(|x| x as f32));
         for (axis, (low, high)) in std::iter::zip(arena[0], arena[1]).enumerate() {
             let (low, high) = (f64::from(low), f64::from(high));
-            Checks::ordered("scenery: the space between the walls", [low, high])?;
             let ends = [-1.0, 1.0].map(|s| p.start_m[axis] + s * p.start_spread_m[axis]);
             if !(low < ends[0] && ends[1] < high) {
                 return Err("task.start_m and task.start_spread_m reach beyond the walls".into());
@@ -196,21 +187,5 @@ impl Task for PointMass {
                 radius: 0.15,
             },
         });
-    }
-}
-
-/// Where the inner face of a wall is along an axis; `side` points inwards.
-pub(super) fn wall(
-    blueprint: &Blueprint,
-    name: &str,
-    axis: usize,
-    side: f64,
-) -> Result<f32, String> {
-    let wall = blueprint.scenery(name)?;
-    match wall.shape {
-        Outline::Box { width_m, height_m } => {
-            Ok((wall.position_m[axis] + side * [width_m, height_m][axis] / 2.0) as f32)
-        }
-        _ => Err(format!("scenery.{name}.shape: the task needs a box")),
     }
 }

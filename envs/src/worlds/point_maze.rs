@@ -28,11 +28,11 @@ use super::spread;
 use super::walls::{arena, corners, inside};
 use crate::model::Checks;
 use crate::physics::{Blueprint, JointId, Physics};
-use crate::registry::World;
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
 use crate::spec::{Channel, Space};
 use crate::task::Task;
+use crate::world::World;
 
 pub(crate) const WORLD: World = World::of::<PointMaze>(
     "point_maze",

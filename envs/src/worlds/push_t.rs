@@ -31,11 +31,11 @@ use super::walls::{arena, inside};
 use super::{spread, wrap};
 use crate::model::{Checks, Joint, Part, Shape as Outline};
 use crate::physics::{Blueprint, JointId, Physics};
-use crate::registry::World;
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
 use crate::spec::{Channel, Space};
 use crate::task::Task;
+use crate::world::World;
 
 pub(crate) const WORLD: World = World::of::<PushT>(
     "push_t",

@@ -6,7 +6,7 @@
 //! [`runner`](super::runner), with the joints `hip`, `knee` and `ankle` and the same with `_left`.
 
 use super::runner::Runner;
-use crate::registry::World;
+use crate::world::World;
 
 pub(crate) const WORLD: World = World::of::<Runner>(
     "walker",

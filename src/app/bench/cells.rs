@@ -73,7 +73,7 @@ fn run_cells(
             cells.push(cell);
         }
     }
-    let workers = (costate_demos::default_workers() / request.jobs).max(1);
+    let workers = (costate_base::workers::default_workers() / request.jobs).max(1);
     let most = suite.groups().map(|(count, _)| count).max().unwrap_or(0);
     let envs: BTreeSet<&str> = cells.iter().map(|c| c.env).collect();
     for env in envs {
@@ -126,7 +126,7 @@ pub fn demonstrate(
         fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
     }
     progress.remark(&format!("recording {count} demonstrations of {env}"));
-    let workers = costate_demos::default_workers();
+    let workers = costate_base::workers::default_workers();
     let request = record::Request::new(env, &folder, count, 0, workers);
     match record::record(&request, progress)?.missing {
         0 => Ok(()),
@@ -147,7 +147,7 @@ fn expert_return(env: &str, work: &Path, protocol: Protocol) -> Result<f64, Erro
     let plan = Plan {
         episodes: protocol.episodes,
         seed: protocol.seed,
-        workers: costate_demos::default_workers(),
+        workers: costate_base::workers::default_workers(),
     };
     let start = |i| episodes::start(protocol.seed, i);
     let mean = costate_demos::expert_return(&factory, &expert, plan, start)?.mean;
@@ -216,6 +216,7 @@ pub fn run_cell(
         workers,
         machine: machine(),
         costate_version: env!("CARGO_PKG_VERSION").into(),
+        provenance: costate_base::provenance::current(),
         settings: algo,
     }))
 }

@@ -53,7 +53,7 @@ pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Erro
     let session = Session {
         request,
         suite,
-        workers: costate_demos::default_workers(),
+        workers: costate_base::workers::default_workers(),
         turns: request.turns.unwrap_or(TURNS),
         progress,
     };

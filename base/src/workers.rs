@@ -1,4 +1,4 @@
-//! Jobs on threads, results in order.
+//! Jobs on threads, results in the order of the jobs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use std::thread;
 ///
 /// Each thread makes its own worker state with `make`. The first error, in job order, ends the
 /// run; so does `cancel`, after the jobs that are under way. Returns the number of results consumed.
-pub(crate) fn in_order<W, T: Send, E: Send>(
+pub fn in_order<W, T: Send, E: Send>(
     count: usize,
     workers: usize,
     cancel: &AtomicBool,
