@@ -288,7 +288,7 @@ fn what_makes_no_sense_is_told_in_one_line() {
         ),
         (
             &["--known", "ring", "--set", "batch=1"],
-            &["--set batch: expected at least 2"],
+            &["--set batch=1: expected a whole number of at least 2"],
         ),
         (
             &["--known", "ring", "--columns", "x1"],

@@ -213,7 +213,7 @@ fn bad_datasets_are_refused() {
     let text = fs::read_to_string(&meta).unwrap();
     fs::write(
         &meta,
-        text.replacen("\"format_version\": 1", "\"format_version\": 3", 1),
+        text.replacen("\"format_version\": 3", "\"format_version\": 99", 1),
     )
     .unwrap();
     train("newer", 1, &["newer Costate", "update Costate"]);

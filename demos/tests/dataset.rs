@@ -297,10 +297,10 @@ fn descriptions_that_cannot_be_trusted_are_refused() {
     };
     refused(
         &|m| {
-            m["format_version"] = json!(3);
+            m["format_version"] = json!(4);
             m["holograms"] = json!([]);
         },
-        &["newer Costate: format 3, this build reads up to 2; update Costate"],
+        &["newer Costate: format 4, this build reads up to 3; update Costate"],
     );
     refused(
         &|m| m["format_version"] = json!("one"),

@@ -109,7 +109,11 @@ impl Changes {
         config.checkpoint_every = self.checkpoint_every.unwrap_or(config.checkpoint_every);
         match config == *own {
             true => Ok(run),
-            false => run.reconfigured(config),
+            false => {
+                // Its settings are written under today's names.
+                config.format = config::FORMAT;
+                run.reconfigured(config)
+            }
         }
     }
 }

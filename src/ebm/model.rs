@@ -16,8 +16,9 @@ use super::whitening::Whitening;
 use crate::error::Error;
 use crate::nn::{self, StateDict, StateError};
 
-/// Version of `energy.safetensors` of an energy over plain vectors.
-const FORMAT: u32 = 1;
+/// Version of `energy.safetensors` of an energy over plain vectors. Version 2 has `learning_rate_end_factor` among its
+/// settings.
+const FORMAT: u32 = 2;
 
 /// p(x) = exp(−E(x)) / Z over the columns of a table; E(x) = c_θ(z) + log |det A| with x = m + A z, so that E and log Z
 /// belong to the data's units.

@@ -447,20 +447,22 @@ impl<'de> Deserialize<'de> for Algo {
         upgrade(&mut settings);
         entry
             .parse(settings)
-            .map_err(|fault| D::Error::custom(format!("settings of {name}: {}", in_words(&fault))))
+            .map_err(|fault| D::Error::custom(in_words(&name, &fault)))
     }
 }
 
-/// A fault of settings in words.
-pub fn in_words(fault: &Fault) -> String {
+/// A fault of the settings of `algo` in words.
+pub fn in_words(algo: &str, fault: &Fault) -> String {
     match fault {
-        Fault::Unknown { path, suggestion } => format!("unknown setting `{path}`{suggestion}"),
-        Fault::Missing { path } => format!("setting `{path}` is missing"),
+        Fault::Unknown { path, suggestion } => {
+            format!("unknown setting `{path}` of {algo}{suggestion}")
+        }
+        Fault::Missing { path } => format!("setting `{path}` of {algo} is missing"),
         Fault::Value {
             path,
             value,
             expected,
-        } => format!("setting `{path}` is {value}, expected {expected}"),
+        } => format!("setting `{path}` of {algo} is {value}, expected {expected}"),
     }
 }
 

@@ -11,8 +11,9 @@ use crate::error::Error;
 use crate::learners::{Algo, Algorithm, rl};
 use crate::lengths::Lengths;
 
-/// Version of the run folder's layout that this build writes and the newest that it reads.
-pub const FORMAT: u32 = 1;
+/// Version of the run folder's layout that this build writes and the newest that it reads. Version 2 has other names of
+/// settings, and the build.
+pub const FORMAT: u32 = 2;
 
 /// Which demonstrations a run learned from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

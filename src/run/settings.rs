@@ -116,14 +116,8 @@ fn drafted(own: &Algo, file: Option<&Path>, overrides: &[Override]) -> Result<Al
 }
 
 fn parsed(entry: Entry, settings: Value) -> Result<Algo, Error> {
-    let of = |fault| {
-        Error::Misuse(format!(
-            "settings of {}: {}",
-            entry.name(),
-            in_words(&fault)
-        ))
-    };
-    entry.parse(settings).map_err(of)
+    let refused = |fault| Error::Misuse(in_words(entry.name(), &fault));
+    entry.parse(settings).map_err(refused)
 }
 
 /// A setting with its value and what it means.
@@ -186,10 +180,8 @@ fn merge(target: &mut Value, source: &Value, path: &str) -> Result<(), String> {
         };
         let known: Vec<String> = target.keys().cloned().collect();
         let Some(slot) = target.get_mut(key) else {
-            return Err(unknown(
-                &path,
-                suggestion(nearest(key, known.iter().map(String::as_str))),
-            ));
+            let hint = suggestion(nearest(key, known.iter().map(String::as_str)));
+            return Err(unknown(&path, "", &hint));
         };
         match slot {
             Value::Object(_) => merge(slot, value, &path)?,
@@ -199,21 +191,18 @@ fn merge(target: &mut Value, source: &Value, path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What to say of a setting that there is not, or no longer by this name.
-fn unknown(key: &str, hint: String) -> String {
+/// What to say of a setting that there is not, or no longer by this name; `of` names the algorithm.
+fn unknown(key: &str, of: &str, hint: &str) -> String {
     match renamed(key) {
-        Some(new) => format!("setting `{key}` is now called `{new}`"),
-        None => format!("unknown setting `{key}`{hint}"),
+        Some(new) => format!("setting `{key}`{of} is now called `{new}`"),
+        None => format!("unknown setting `{key}`{of}{hint}"),
     }
 }
 
 fn explain(algo: &str, key: &str, value: &str, error: SetError) -> String {
     match error {
         SetError::Unknown(near) => {
-            format!(
-                "settings of {algo}: {}",
-                unknown(key, suggestion(near.as_deref()))
-            )
+            unknown(key, &format!(" of {algo}"), &suggestion(near.as_deref()))
         }
         SetError::Ambiguous(paths) => {
             format!(

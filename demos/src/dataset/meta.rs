@@ -16,8 +16,9 @@ use super::{META_FILE, episode_file};
 pub const FORMAT: &str = "costate-demonstrations";
 
 /// The newest format version this build reads. Version 2 adds `planned_episodes` of an unfinished recording and the
-/// recordings that went on in a dataset under another seed, expert or build; a dataset without them says 1.
-pub const FORMAT_VERSION: u32 = 2;
+/// recordings that went on in a dataset under another seed, expert or build; version 3 the build that recorded. A dataset
+/// says the first version that has what is in it.
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Whether recording came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,7 +226,11 @@ impl Meta {
         self.status = status;
         self.planned_episodes = planned_episodes;
         let plain = self.appended.is_empty() && planned_episodes.is_none();
-        self.format_version = if plain { 1 } else { FORMAT_VERSION };
+        self.format_version = match (&self.provenance, plain) {
+            (Some(_), _) => 3,
+            (None, false) => 2,
+            (None, true) => 1,
+        };
     }
 
     /// The recordings that this dataset is made of, in order: the first, and those that went on.
