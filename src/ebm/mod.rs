@@ -17,7 +17,7 @@
 //! | `learn` | what they share: rows, checks, what is kept |
 //! | `hmc`, `ais` | Hamiltonian transitions; log Z by annealed importance sampling |
 //! | `fit`, `model` | from a table to a model in the data's units; its file |
-//! | `judged` | log-likelihoods and KL divergences on held-out rows |
+//! | `held_out` | log-likelihoods and KL divergences on held-out rows |
 //! | `landscape` | free energy over two columns |
 //! | `report` | fits and scores in figures |
 //!
@@ -30,8 +30,8 @@ mod fit;
 mod flow;
 mod gan;
 mod generator;
+mod held_out;
 mod hmc;
-mod judged;
 mod known;
 mod landscape;
 mod langevin;
@@ -47,7 +47,7 @@ mod whitening;
 pub use ais::{AisEstimate, AisSettings};
 pub use fit::{Fit, Request, fit};
 pub use generator::GeneratorKind;
-pub use judged::{AgainstTruth, LogLikelihood};
+pub use held_out::{AgainstTruth, LogLikelihood};
 pub use known::Known;
 pub use landscape::{FreeEnergy, free_energy};
 pub use langevin::LangevinSettings;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::fit::{Fit, Request};
 use super::generator::GeneratorKind;
-use super::judged::{AgainstTruth, LogLikelihood};
+use super::held_out::{AgainstTruth, LogLikelihood};
 use super::known::Known;
 use super::settings::{Method, Settings};
 

@@ -18,7 +18,9 @@ use crate::audit::Audit;
 use crate::collect::Collector;
 use crate::cost::{EnergyModel, Expansion};
 use crate::error::Error;
-use crate::lqg::{Controller, Dynamics, Joint, Mixture, Path, Problem, Quadratic, Scales, improve};
+use crate::lqg::{
+    Controller, Dynamics, GaussianMixture, Joint, Path, Problem, Quadratic, Scales, improve,
+};
 use crate::nn::{self, StateDict, StateError};
 use costate_base::schema::{positive, resumable};
 
@@ -71,7 +73,7 @@ pub struct Conditions {
     horizon: usize,
     demonstrations: Vec<Path>,
     each: Vec<Condition>,
-    mixture: Option<Mixture>,
+    mixture: Option<GaussianMixture>,
 }
 
 /// A start with its controller.
@@ -288,7 +290,7 @@ impl Conditions {
     }
 
     /// The mixture over the transitions that are kept, which goes on from the last one.
-    fn prior(&self, fusion: &Fusion) -> Mixture {
+    fn prior(&self, fusion: &Fusion) -> GaussianMixture {
         let drawn = fusion.past().flat_map(|r| &r.paths);
         let all: Vec<&Path> = self.demonstrations.iter().chain(drawn).collect();
         let rows = thinned(&all, Path::transition);
@@ -319,7 +321,7 @@ impl Conditions {
         let mixture = self
             .mixture
             .as_ref()
-            .map(Mixture::numbers)
+            .map(GaussianMixture::numbers)
             .unwrap_or_default();
         state.insert_numbers("mixture.count", &[mixture.len() as f64]);
         if !mixture.is_empty() {
@@ -347,7 +349,7 @@ impl Conditions {
         }
         self.mixture = match state.scalar("mixture.count")? as usize {
             0 => None,
-            count => Some(Mixture::of_numbers(
+            count => Some(GaussianMixture::of_numbers(
                 &state.numbers("mixture", count)?,
                 2 * n + m,
             )),
@@ -430,7 +432,7 @@ fn thinned(paths: &[&Path], column: impl Fn(&Path, usize) -> DVector<f64>) -> DM
 }
 
 /// A first mixture, whose components have at least four times as many rows as dimensions.
-fn seeded(rows: &DMatrix<f64>, clusters: usize, seed: u64, name: &str) -> Mixture {
+fn seeded(rows: &DMatrix<f64>, clusters: usize, seed: u64, name: &str) -> GaussianMixture {
     let most = (rows.ncols() / (4 * rows.nrows())).max(1);
-    Mixture::seeded(rows, clusters.min(most), &mut stream(seed, name, 0))
+    GaussianMixture::seeded(rows, clusters.min(most), &mut stream(seed, name, 0))
 }

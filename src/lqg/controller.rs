@@ -5,7 +5,7 @@ use std::f64::consts::{E, TAU};
 use nalgebra::{DMatrix, DVector};
 
 use super::gaussian::{Conditional, Joint, factor, symmetric};
-use super::mixture::Mixture;
+use super::mixture::GaussianMixture;
 use super::path::Path;
 
 /// Variance of a state, (3 % of its scale)², below which demonstrations do not say what a deviation is answered with: where
@@ -36,7 +36,7 @@ impl Controller {
 
     /// A linear Gaussian for each step of `paths`, which have equal lengths, with a mixture over (x, u) as the prior of weight
     /// `strength`: the density of demonstrations. Σ is at least `least_std`² in every direction.
-    pub fn fitted(paths: &[Path], prior: &Mixture, strength: f64, least_std: f64) -> Self {
+    pub fn fitted(paths: &[Path], prior: &GaussianMixture, strength: f64, least_std: f64) -> Self {
         let states = paths[0].states.nrows();
         let step = |t| {
             let rows: Vec<_> = paths.iter().map(|p| p.step(t)).collect();

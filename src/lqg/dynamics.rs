@@ -4,7 +4,7 @@ use nalgebra::DMatrix;
 
 use super::controller::Controller;
 use super::gaussian::{Conditional, Joint, symmetric};
-use super::mixture::Mixture;
+use super::mixture::GaussianMixture;
 use super::path::Path;
 
 /// Variance of a state or an action below which nothing is said about its effect.
@@ -25,7 +25,7 @@ impl Dynamics {
     /// Fits each step to `paths` of one start and equal lengths. The prior of a step, of weight `strength`, is what the
     /// mixture over (x, u, x') says of its transitions, so that fewer rollouts than dimensions suffice (Levine and
     /// Abbeel 2014, section 3.2).
-    pub fn fitted(paths: &[Path], prior: &Mixture, strength: f64) -> Self {
+    pub fn fitted(paths: &[Path], prior: &GaussianMixture, strength: f64) -> Self {
         let inputs = paths[0].states.nrows() + paths[0].actions.nrows();
         let step = |t| {
             let rows: Vec<_> = paths.iter().map(|p| p.transition(t)).collect();
@@ -140,13 +140,13 @@ mod tests {
         (truth, paths)
     }
 
-    fn prior(paths: &[Path]) -> Mixture {
+    fn prior(paths: &[Path]) -> GaussianMixture {
         let rows: Vec<_> = paths
             .iter()
             .flat_map(|p| (0..p.len()).map(|t| p.transition(t)))
             .collect();
         let rows = DMatrix::from_columns(&rows);
-        let mut mixture = Mixture::seeded(&rows, 3, &mut stream(0, "mixture", 0));
+        let mut mixture = GaussianMixture::seeded(&rows, 3, &mut stream(0, "mixture", 0));
         mixture.improve(&rows, 50);
         mixture
     }

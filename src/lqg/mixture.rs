@@ -10,7 +10,7 @@ use crate::density::log_sum_exp;
 
 /// Σ_k w_k N(μ_k, Σ_k).
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mixture {
+pub struct GaussianMixture {
     weights: Vec<f64>,
     components: Vec<Joint>,
 }
@@ -21,8 +21,8 @@ const RIDGE: f64 = 1e-5;
 /// Gain of the objective a row below which a fit is done.
 const ENOUGH: f64 = 1e-3;
 
-impl Mixture {
-    /// A start for [`Mixture::improve`]: at most `clusters` components about columns of `rows`, `[d, N]`, which are drawn with
+impl GaussianMixture {
+    /// A start for [`GaussianMixture::improve`]: at most `clusters` components about columns of `rows`, `[d, N]`, which are drawn with
     /// the squared distance to the nearest one drawn before (Arthur and Vassilvitskii 2007).
     pub fn seeded(rows: &DMatrix<f64>, clusters: usize, rng: &mut Stream) -> Self {
         let count = rows.ncols();
@@ -103,7 +103,7 @@ impl Mixture {
             .collect()
     }
 
-    /// A mixture over d entries from its [`Mixture::numbers`].
+    /// A mixture over d entries from its [`GaussianMixture::numbers`].
     pub fn of_numbers(numbers: &[f64], d: usize) -> Self {
         let parts = numbers.chunks_exact(1 + d + d * d);
         let component = |part: &[f64]| Joint {
@@ -200,7 +200,7 @@ mod tests {
     fn the_objective_never_falls_and_the_clouds_are_found() {
         let rows = clouds(900);
         for seed in 0..5 {
-            let mut mixture = Mixture::seeded(&rows, 2, &mut stream(seed, "mixture", 0));
+            let mut mixture = GaussianMixture::seeded(&rows, 2, &mut stream(seed, "mixture", 0));
             // A bad start, so that there is something to climb.
             for (i, component) in mixture.components.iter_mut().enumerate() {
                 component.mean.fill(2.0 * i as f64 - 1.0);
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_prior_is_that_of_the_cloud_where_the_samples_are() {
         let rows = clouds(900);
-        let mut mixture = Mixture::seeded(&rows, 2, &mut stream(0, "mixture", 0));
+        let mut mixture = GaussianMixture::seeded(&rows, 2, &mut stream(0, "mixture", 0));
         mixture.improve(&rows, 50);
         let samples = DMatrix::from_column_slice(2, 2, &[2.2, -1.0, 1.8, -0.9]);
         let near = mixture.near(&samples);
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn rows_that_do_not_move_and_more_clusters_than_rows_do_no_harm() {
         let rows = DMatrix::from_element(3, 4, 0.7);
-        let mut mixture = Mixture::seeded(&rows, 9, &mut stream(0, "mixture", 0));
+        let mut mixture = GaussianMixture::seeded(&rows, 9, &mut stream(0, "mixture", 0));
         let objectives = mixture.improve(&rows, 10);
         assert!(objectives.iter().all(|o| o.is_finite()));
         assert_eq!(mixture.components.len(), 1);

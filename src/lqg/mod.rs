@@ -17,5 +17,5 @@ pub use controller::Controller;
 pub use dynamics::Dynamics;
 pub use gaussian::{Conditional, Joint};
 pub use ilqg::{Improved, Problem, Quadratic, improve};
-pub use mixture::Mixture;
+pub use mixture::GaussianMixture;
 pub use path::{Path, Scales};

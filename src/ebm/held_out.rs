@@ -1,4 +1,4 @@
-//! What held-out rows say of a model.
+//! A model on held-out rows: log-likelihood, and KL divergence from a known density.
 
 use std::collections::BTreeMap;
 
