@@ -108,7 +108,7 @@ fn smaller(words: &mut Vec<String>) {
             set(words, PLANNED);
         }
         "record" if !has(words, "--resume") => at_most(words, "-n", 6),
-        "train" if !has(words, "--print-config") => {
+        "train" if !has(words, "--print-config") && !has(words, "--print-schema") => {
             let resumed = has(words, "--resume");
             let iterations = if resumed { "iterations=3" } else { ITERATIONS };
             for word in words.iter_mut().filter(|w| w.starts_with("iterations=")) {

@@ -77,6 +77,7 @@ fn envs_tells_spaces_units_and_experts() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, command by command")]
 fn record_train_evaluate_report() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -225,6 +226,7 @@ fn size_of(file: &std::path::Path) -> (u64, u64) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one picture after the other")]
 fn view_pictures_environments_datasets_and_runs() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -223,6 +223,7 @@ fn the_same_seed_gives_the_same_files() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of misuses")]
 fn what_makes_no_sense_is_told_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -186,7 +186,11 @@ fn what_it_cannot_learn_from_is_refused() {
     let at = folder.path();
     for (world, set, part) in [
         ("point_mass", "cost.form=neural", "cost.form=features"),
-        ("point_mass", "samples=1", "is 1, expected a whole number of at least 2"),
+        (
+            "point_mass",
+            "samples=1",
+            "is 1, expected a whole number of at least 2",
+        ),
         ("point_mass", "controllers.kl_step=0", "a positive number"),
     ] {
         let demos = shipped(world);

@@ -248,6 +248,7 @@ fn train(at: &Path, run: &str, more: &[&str]) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, command by command")]
 fn a_run_of_ibc_is_treated_well_by_every_command() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -347,6 +347,7 @@ fn networks_of_any_float_type_and_shape_act() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of bad networks")]
 fn networks_that_cannot_act_are_refused_in_words_before_anything_is_trained() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -385,6 +385,7 @@ fn two_processes_never_train_one_run() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 fn a_run_goes_on_longer_and_otherwise() {
     let f = folder();
     let at = f.path();

@@ -33,6 +33,7 @@ fn strings<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 fn a_cost_is_tried_where_the_wall_stands_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -221,6 +222,7 @@ fn scores_fall_under_noise_and_are_the_plain_ones_without() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of misuses")]
 fn what_cannot_be_evaluated_is_said_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -134,6 +134,7 @@ fn few_demonstrations_are_the_first_ones() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 fn a_benchmark_runs_what_is_missing_and_says_what_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

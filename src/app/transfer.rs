@@ -157,7 +157,7 @@ pub fn transfer(request: &Request, progress: &dyn Progress) -> Result<Option<Tra
     let mut frozen = None;
     if let Some(shared) = run.config().algo.adversarial() {
         let random = &played[random].episodes;
-        let Some((found, kept)) = there.on_frozen_cost(&shared, &standard, &played, random)? else {
+        let Some((found, kept)) = there.on_frozen_cost(shared, &standard, &played, random)? else {
             return Ok(None);
         };
         played.push(named(rows::FROZEN, there.act(&kept, protocol.choice)?));

@@ -178,6 +178,7 @@ impl Kind {
     }
 
     /// What to change in a run.
+    #[expect(clippy::too_many_lines, reason = "one arm a finding")]
     pub fn advice(self, situation: &Situation) -> Vec<Advice> {
         let settings = &situation.settings;
         match self {

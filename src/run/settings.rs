@@ -253,9 +253,9 @@ mod tests {
 
     fn settings_page() -> String {
         let mut page = String::from(
-            "# Settings\n\nWritten from the settings' own documentation (`src/learners/`, `src/improve/`); the same as\n\
-             `costate train --algo NAME --print-config`. `--set KEY=VALUE` changes one: its path or any unambiguous\n\
-             end of it. A resumed run may change those marked `↻`.\n",
+            "# Settings\n\nWritten from the settings' own documentation (`src/learners/`, `src/improve/`); the same \
+             as\n`costate train --algo NAME --print-config`. `--set KEY=VALUE` changes one: its path or any\n\
+             unambiguous end of it. A resumed run may change those marked `↻`.\n",
         );
         for entry in algorithm::all() {
             let algo = resolve(entry.name(), "", None, &[]).unwrap();

@@ -102,6 +102,7 @@ impl Error {
 
 impl fmt::Display for Error {
     // One arm a message: long, and flat.
+    #[expect(clippy::too_many_lines, reason = "one arm a message")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NoCommand => write!(f, "no command given; `cargo xtask help` lists them"),
