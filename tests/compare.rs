@@ -150,7 +150,7 @@ fn seeds_are_grouped_and_distant_methods_told_apart() {
         "Spearman",
         "sound 3",
         "gan-gcl scores 0.410 above bc",
-        ": told apart",
+        ": significant",
     ] {
         assert!(text.contains(part), "`{part}` is not in: {text}");
     }
@@ -169,7 +169,7 @@ fn near_methods_could_be_chance_and_several_are_corrected() {
     let text = succeed(at, &compare(&all, &[]));
     for part in [
         "gail scores 0.003 above bc",
-        "could be chance: 3 runs each are too few to tell",
+        "could be chance: 3 runs each are too few to decide",
         "above airl",
         "Holm's correction for the 3 pairs",
     ] {
@@ -219,7 +219,7 @@ fn single_runs_are_compared_by_their_episodes() {
     assert_eq!(found["methods"][0]["interval_over"], json!("episodes"));
     let text = succeed(at, &compare(&all, &[]));
     assert!(
-        text.contains("from the same start it beats bc with probability 1.00"),
+        text.contains("from the same start state it beats bc with probability 1.00"),
         "{text}"
     );
 }

@@ -19,32 +19,32 @@ Examples:
   costate bench results --show
   costate bench speed --turns 5 --envs hopper,cart_pole")]
 pub struct Args {
-    /// results: every learner on twelve worlds; ablation: what each ingredient of GAN-GCL buys; controllers: guided cost
-    /// learning as first published beside its heirs; exact: sampled learners where the answer is known; ebm: energies over
-    /// vectors beside known densities; speed: steps and rollouts beside the bare physics, and time to expert level.
+    /// results: every learner on twelve worlds; ablation: what each ingredient of GAN-GCL contributes; controllers: guided
+    /// cost learning as first published against its successors; exact: sampled learners against exact solutions; ebm:
+    /// energies fitted to known densities; speed: steps and rollouts against the bare physics, and time to expert level.
     suite: String,
-    /// Environments (exact: processes; ebm: densities), with commas between them [default: the suite's].
+    /// Environments (exact: processes; ebm: densities), separated by commas [default: the suite's].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     envs: Vec<String>,
-    /// Methods, with commas between them [default: the suite's].
+    /// Methods, separated by commas [default: the suite's].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     methods: Vec<String>,
-    /// Seeds, with commas between them [default: the suite's].
+    /// Seeds, separated by commas [default: the suite's].
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     seeds: Vec<u64>,
-    /// Folder of results, a JSON file a cell, with the table beside them [default: benches/SUITE].
+    /// Results folder: one JSON file per cell, and the table [default: benches/SUITE].
     #[arg(short = 'o', long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Folder of demonstrations and runs, kept to go on from.
+    /// Folder of demonstrations and runs, kept so that an interrupted benchmark can resume.
     #[arg(long, value_name = "DIR", default_value = "runs/bench")]
     work: PathBuf,
-    /// Cells at a time, each on an equal share of the cores; seconds then say less.
+    /// Cells run in parallel, each on an equal share of the cores; timings are then less meaningful.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
-    /// Show what is there and run nothing.
+    /// Show existing results without running anything.
     #[arg(long)]
     show: bool,
-    /// Turns behind every median of `speed` [default: 15].
+    /// Repetitions behind every median of `speed` [default: 15].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     turns: Option<u16>,
 }

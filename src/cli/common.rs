@@ -23,7 +23,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Prints a result: JSON, or the text that `human` makes.
+    /// Prints a result: JSON, or the text from `human`.
     pub fn result(
         self,
         value: &impl Serialize,
@@ -74,20 +74,20 @@ pub fn is_of_env(change: &Override) -> bool {
 /// Which environment, with which parameters.
 #[derive(Args, Debug, Clone, Default, PartialEq)]
 pub struct EnvArgs {
-    /// A JSON model file instead of the environment's own.
+    /// JSON model file to use instead of the environment's default.
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// A named set of parameters; `costate envs ENV` lists them. Several apply in order.
+    /// Apply a named set of parameters; `costate envs ENV` lists them. May be repeated, applied in order.
     #[arg(long, value_name = "NAME")]
     pub variant: Vec<String>,
-    /// Change a physical or task parameter; `costate envs ENV` lists them. LOW..HIGH draws it afresh
-    /// for every episode.
+    /// Set a physical or task parameter; `costate envs ENV` lists them. LOW..HIGH samples it uniformly
+    /// in every episode.
     #[arg(long = "set", value_name = "env.KEY=VALUE", value_parser = parse_override)]
     pub set: Vec<Override>,
 }
 
 impl EnvArgs {
-    /// The changes that are asked for.
+    /// The requested changes.
     pub fn changes(self) -> WorldChanges {
         WorldChanges {
             model: self.model,
@@ -102,7 +102,7 @@ impl EnvArgs {
     }
 }
 
-/// Number of workers: as asked, or one a core.
+/// Number of workers: as requested, or one per core.
 pub fn workers(asked: Option<usize>) -> Result<usize, Error> {
     match asked {
         Some(0) => Err(Error::Misuse("--workers is 0, expected at least 1".into())),
@@ -111,12 +111,12 @@ pub fn workers(asked: Option<usize>) -> Result<usize, Error> {
     }
 }
 
-/// A flag that the first signal to stop sets: Ctrl-C, a termination, the end of the terminal's session, or the SIGUSR1
-/// of clusters before time runs out. The second ends the program at once.
+/// A flag set by the first stop signal: Ctrl-C, SIGTERM, SIGHUP, or the SIGUSR1 that
+/// clusters send before a time limit. The second one exits at once.
 pub fn interrupt_flag() -> Result<Arc<AtomicBool>, Error> {
     let flag = Arc::new(AtomicBool::new(false));
     watch_signals(flag.clone())
-        .map_err(|e| Error::Failure(format!("cannot handle signals to stop: {e}")))?;
+        .map_err(|e| Error::Failure(format!("cannot install the signal handler: {e}")))?;
     Ok(flag)
 }
 
@@ -146,7 +146,7 @@ fn watch_signals(flag: Arc<AtomicBool>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether the program was started with a signal ignored, where the system tells.
+/// Whether the process was started with this signal ignored, where the system reports it.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -20,7 +20,7 @@ Examples:
   costate compare runs/pendulum-bc-0 runs/pendulum-gan-gcl-0
   costate compare runs/pendulum-{bc,gan-gcl}-{0,1,2,3,4} --json")]
 pub struct Args {
-    /// Folders of evaluated runs on one environment; those that differ in their seed only are one method.
+    /// Folders of evaluated runs on one environment; runs that differ only in their seed count as one method.
     #[arg(required = true, num_args = 2..)]
     runs: Vec<PathBuf>,
 }
@@ -30,7 +30,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     compare_runs(&methods::open(&args.runs)?, output)
 }
 
-/// Compares evaluated runs and prints the result; `evaluate` ends with it, too.
+/// Compares evaluated runs and prints the result; `evaluate` also ends with it.
 pub fn compare_runs(runs: &[RunFolder], output: Output) -> Result<(), Error> {
     let all = methods::read(runs)?;
     let first = &all[0].evaluation;
@@ -56,7 +56,7 @@ pub fn compare_runs(runs: &[RunFolder], output: Output) -> Result<(), Error> {
     output.result(&report, || report.describe())
 }
 
-/// What is printed with `--json`.
+/// The `--json` output.
 #[derive(Serialize)]
 struct Report {
     env: String,
@@ -66,7 +66,7 @@ struct Report {
     expert_return: f64,
     random_return: f64,
     methods: Vec<MethodReport>,
-    /// The best method beside each of the others.
+    /// The best method compared with each of the others.
     comparisons: Vec<Comparison>,
 }
 
@@ -75,22 +75,22 @@ struct MethodReport {
     method: String,
     algo: String,
     demonstrations: Option<usize>,
-    /// What the interval of the score is over: `runs`, or the `episodes` of the one run.
+    /// What the score's interval is computed over: `runs`, or the `episodes` of a single run.
     interval_over: &'static str,
-    /// Interquartile mean over runs; likewise the return and the success rate.
+    /// Interquartile mean over runs; same for the return and the success rate.
     normalized_score: f64,
     normalized_score_ci95: [f64; 2],
     #[serde(rename = "return")]
     mean_return: f64,
     success_rate: Option<f64>,
     success_rate_ci95: Option<[f64; 2]>,
-    /// Sliced Wasserstein distance from the demonstrations; this and what follows are means over runs.
+    /// Sliced Wasserstein distance from the demonstrations; this and the fields below are means over runs.
     occupancy: Option<f64>,
     spearman: Option<f64>,
     epic: Option<f64>,
     dard: Option<f64>,
     fresh_normalized_score: Option<f64>,
-    /// How many runs' costs were found to be what.
+    /// Number of runs by verdict on their cost.
     verdicts: BTreeMap<String, usize>,
     runs: Vec<RunReport>,
 }
@@ -269,7 +269,7 @@ impl Report {
         };
         let rows: Vec<Vec<String>> = self.methods.iter().map(cells).collect();
         let mut text = format!(
-            "{}; {} episodes a run from the starts of seed {}, actions: {}\n\n{}\n",
+            "{}; {} episodes per run, start states from seed {}, actions: {}\n\n{}\n",
             self.env,
             self.episodes,
             self.evaluation_seed,
@@ -279,12 +279,12 @@ impl Report {
         text += "score = (return − random) / (expert − random), interquartile mean over runs with its 95 % bootstrap interval\n";
         if self.methods.iter().any(|m| m.runs.len() == 1) {
             text +=
-                "* one run: the interval is over its episodes and says nothing of other seeds\n";
+                "* one run: the interval is over its episodes and says nothing about other seeds\n";
         }
         let legend = [
             (
                 "distance",
-                "distance = of visited states and actions from the demonstrations' (sliced Wasserstein)",
+                "distance = sliced Wasserstein distance of visited states and actions from the demonstrations'",
             ),
             (
                 "Spearman",
@@ -296,7 +296,7 @@ impl Report {
             ),
             (
                 "fresh",
-                "fresh = score of fresh policies on the frozen cost; cost = what they say of it, by runs",
+                "fresh = score of policies trained from scratch on the frozen cost; cost = verdict on it, by runs",
             ),
         ];
         for (_, line) in legend.iter().filter(|(column, _)| header.contains(column)) {
@@ -315,7 +315,7 @@ impl Report {
             2 => {}
             n => {
                 text += &format!(
-                    "told apart = at 5 % after Holm's correction for the {} pairs of methods\n",
+                    "significant = at the 5 % level after Holm's correction for the {} pairs of methods\n",
                     n * (n - 1) / 2
                 );
             }
@@ -325,7 +325,7 @@ impl Report {
             .iter()
             .any(|c| c.basis == Basis::UnpairedEpisodes)
         {
-            text += "evaluations of an earlier version do not have every episode's return: their intervals are not paired by start; evaluate again for sharper ones\n";
+            text += "some evaluations are of an earlier version without per-episode returns: intervals are not paired by start state; re-evaluate for tighter ones\n";
         }
         text
     }

@@ -29,16 +29,16 @@ pub struct Args {
     /// Environment.
     #[arg(long, default_value = "cart_pole")]
     env: String,
-    /// Demonstrations to record.
+    /// Number of demonstrations to record.
     #[arg(short = 'n', long, default_value_t = 25)]
     episodes: usize,
-    /// Seed of everything.
+    /// Seed of every random stream.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Folder to create [default: runs/demo, or the next free runs/demo-N].
     #[arg(short = 'o', long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Worker threads; results do not depend on it [default: one a core].
+    /// Worker threads; results do not depend on their number [default: one per core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
 }
@@ -99,7 +99,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         let worked = work(&run, Some(&demonstrations), workers, &terminal)?;
         if !worked.finished {
             return Err(Error::Failure(format!(
-                "interrupted while training; go on with `{}`",
+                "interrupted while training; resume with `{}`",
                 run.resume_command()
             )));
         }
@@ -151,7 +151,7 @@ fn in_words(s: &Summary, evaluation: Option<&Evaluation>, folder: &Path) -> Stri
         .unwrap_or_default();
     for r in &s.results {
         text += &format!(
-            "{:8} normalised score {:.3} ({:.3} … {:.3}), learned in {} s\n",
+            "{:8} normalised score {:.3} ({:.3} … {:.3}), trained in {} s\n",
             r.algo,
             r.normalized_score,
             r.normalized_score_ci95[0],
@@ -161,7 +161,7 @@ fn in_words(s: &Summary, evaluation: Option<&Evaluation>, folder: &Path) -> Stri
     }
     let run = folder.join("gan-gcl");
     text += &format!(
-        "\nall in {} s. Look at:\n  {}   the report, open it in a browser\n  {}   the demonstrations\n  \
+        "\ntotal {} s. Outputs:\n  {}   the report (open in a browser)\n  {}   the demonstrations\n  \
          {}   the run: settings, metrics, weights\n\nGo on with:\n  costate envs\n  costate record pendulum\n  \
          costate train datasets/pendulum-energy --algo gan-gcl\n  costate evaluate {} --episodes 500\n\
          (without an installed `costate`: `cargo run --release -- …`)",

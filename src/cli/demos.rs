@@ -13,7 +13,7 @@ use crate::error::Error;
 /// Subcommands of `costate demos`.
 #[derive(clap::Subcommand)]
 pub enum Args {
-    /// What a dataset holds: environment, expert, returns, ranges.
+    /// Summarise a dataset: environment, expert, returns, ranges.
     #[command(after_help = "Example:\n  costate demos info datasets/pendulum-energy")]
     Info {
         /// Dataset folder.
@@ -21,8 +21,8 @@ pub enum Args {
     },
     /// Check every file, number and checksum, and replay an episode in the simulator.
     ///
-    /// Faults are what must not be: the exit code is 1. Remarks name what is probably not meant: units, channels that were
-    /// not recorded, recordings that were cut short, episodes of another simulator.
+    /// Faults are errors: the exit code is 1. Remarks point out probable mistakes: units, channels that were not recorded,
+    /// truncated recordings, episodes from another simulator.
     #[command(after_help = "\
 Examples:
   costate demos check datasets/pendulum-energy
@@ -30,8 +30,8 @@ Examples:
     Check {
         /// Dataset folder.
         dataset: PathBuf,
-        /// Make data/metadata.json anew, which describes the dataset to Minari, where it is missing or the folder was
-        /// renamed; nothing else is changed.
+        /// Regenerate data/metadata.json, Minari's description of the dataset, if it is missing or the folder was renamed;
+        /// nothing else is changed.
         #[arg(long)]
         fix: bool,
     },
@@ -51,7 +51,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         Args::Check { dataset, fix } => {
             if fix && inspect::fix(&dataset)? {
                 output.remark(&format!(
-                    "{}: data/metadata.json is made anew for Minari",
+                    "{}: regenerated data/metadata.json for Minari",
                     dataset.display()
                 ));
             }
@@ -134,7 +134,7 @@ fn describe(info: &Info) -> String {
     )
 }
 
-/// Who demonstrated, with which noise and seed.
+/// The expert, its action noise and its seed.
 fn demonstrator(expert: &ExpertInfo, seed: u64) -> String {
     let noise: Vec<String> = expert.action_noise_std.iter().map(|s| number(*s)).collect();
     format!(

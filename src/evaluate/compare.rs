@@ -228,29 +228,29 @@ fn statement(c: &Comparison, runs: [usize; 2], pairs: usize) -> String {
         c.best, c.difference, c.other
     );
     text += match c.told_apart {
-        true => "told apart",
+        true => "significant",
         false => "could be chance",
     };
     if c.told_apart {
         text += match c.basis {
             Basis::Runs => "",
             Basis::PairedEpisodes | Basis::UnpairedEpisodes => {
-                ", these two runs; one run each says nothing of other seeds"
+                " for these two runs; one run each says nothing about other seeds"
             }
-            Basis::RunsAndEpisodes => ", but the one run says nothing of other seeds",
+            Basis::RunsAndEpisodes => ", but a single run says nothing about other seeds",
         };
     } else if c.p_value < LEVEL {
         text += &format!(" among {pairs} pairs of methods");
     } else if c.basis == Basis::Runs && runs.iter().any(|n| *n < FEW) {
         text += &match runs {
-            [n, m] if n == m => format!(": {n} runs each are too few to tell"),
-            [n, m] => format!(": {n} and {m} runs are too few to tell"),
+            [n, m] if n == m => format!(": {n} runs each are too few to decide"),
+            [n, m] => format!(": {n} and {m} runs are too few to decide"),
         };
     }
     if let Some(p) = c.probability_of_improvement {
         let what = match c.basis {
-            Basis::PairedEpisodes => format!("from the same start it beats {}", c.other),
-            _ => format!("a run of it beats one of {}", c.other),
+            Basis::PairedEpisodes => format!("from the same start state it beats {}", c.other),
+            _ => format!("one of its runs beats one of {}", c.other),
         };
         text += &format!(
             "; {what} with probability {:.2} (95 %: {:.2} … {:.2})",

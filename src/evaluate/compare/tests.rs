@@ -41,11 +41,11 @@ fn same_runs_are_not_told_apart_and_distant_ones_are() {
     let (bc, same) = (&found[0], &found[1]);
     assert_eq!((bc.best.as_str(), bc.other.as_str()), ("a", "bc"));
     assert!(bc.told_apart && bc.difference_ci95[0] > 0.0, "{bc:?}");
-    assert!(bc.statement.contains("above bc") && bc.statement.contains(": told apart"));
+    assert!(bc.statement.contains("above bc") && bc.statement.contains(": significant"));
     assert_eq!((same.difference, same.told_apart), (0.0, false));
     assert_eq!(same.probability_of_improvement.unwrap().mean, 0.5);
     assert!(
-        same.statement.contains("3 runs each are too few to tell"),
+        same.statement.contains("3 runs each are too few to decide"),
         "{}",
         same.statement
     );
@@ -88,7 +88,7 @@ fn single_runs_are_compared_start_by_start() {
     assert_eq!(paired[0].basis, Basis::PairedEpisodes);
     assert!(paired[0].told_apart, "{paired:?}");
     assert_eq!(paired[0].probability_of_improvement.unwrap().mean, 1.0);
-    assert!(paired[0].statement.contains("says nothing of other seeds"));
+    assert!(paired[0].statement.contains("says nothing about other seeds"));
     let unpaired = compare(&[single("a", 0.45, &[]), single("b", 0.43, &second)], 0);
     assert_eq!(unpaired[0].basis, Basis::UnpairedEpisodes);
     assert!(!unpaired[0].told_apart && unpaired[0].probability_of_improvement.is_none());
