@@ -88,7 +88,11 @@ fn single_runs_are_compared_start_by_start() {
     assert_eq!(paired[0].basis, Basis::PairedEpisodes);
     assert!(paired[0].told_apart, "{paired:?}");
     assert_eq!(paired[0].probability_of_improvement.unwrap().mean, 1.0);
-    assert!(paired[0].statement.contains("says nothing about other seeds"));
+    assert!(
+        paired[0]
+            .statement
+            .contains("says nothing about other seeds")
+    );
     let unpaired = compare(&[single("a", 0.45, &[]), single("b", 0.43, &second)], 0);
     assert_eq!(unpaired[0].basis, Basis::UnpairedEpisodes);
     assert!(!unpaired[0].told_apart && unpaired[0].probability_of_improvement.is_none());
