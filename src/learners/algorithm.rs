@@ -1,6 +1,6 @@
 //! What makes an algorithm: settings that know their defaults, contradictions and learner; and the registry of all.
 //!
-//! A new algorithm is one file with an [`Algorithm`], and one line in [`SHIPPED`] (or, from outside of this package,
+//! A new algorithm is one file with an [`Algorithm`], and one line in `SHIPPED` (or, from outside of this package,
 //! one call of [`register`]).
 
 use std::any::Any;
