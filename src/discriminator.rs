@@ -67,7 +67,7 @@ fn softplus(x: &Tensor) -> Tensor {
     x.logaddexp(&x.zeros_like())
 }
 
-/// The share of trajectories that D classifies rightly, averaged over the two groups.
+/// The share of trajectories that D classifies correctly, averaged over the two groups.
 pub fn accuracy(expert_logit: &Tensor, policy_logit: &Tensor) -> f64 {
     let share = |right: Tensor| {
         right

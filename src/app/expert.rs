@@ -44,7 +44,7 @@ fn reopen(existing: &Existing) -> Result<RunFolder, Error> {
     let own = run.config();
     if own.algo.name() != EXPERT {
         return Err(Error::Misuse(format!(
-            "{}: a run of `costate train`; go on with `{}`",
+            "{}: a run of `costate train`; resume with `{}`",
             run.path().display(),
             run.resume_command()
         )));

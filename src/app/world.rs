@@ -10,7 +10,7 @@ use crate::run::settings::Override;
 /// What differs from an environment as shipped.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WorldChanges {
-    /// A JSON model file instead of the environment's own.
+    /// JSON model file to use instead of the environment's default.
     pub model: Option<PathBuf>,
     /// Named sets of parameters, in order.
     pub variants: Vec<String>,

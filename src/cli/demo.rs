@@ -162,7 +162,7 @@ fn in_words(s: &Summary, evaluation: Option<&Evaluation>, folder: &Path) -> Stri
     let run = folder.join("gan-gcl");
     text += &format!(
         "\ntotal {} s. Outputs:\n  {}   the report (open in a browser)\n  {}   the demonstrations\n  \
-         {}   the run: settings, metrics, weights\n\nGo on with:\n  costate envs\n  costate record pendulum\n  \
+         {}   the run: settings, metrics, weights\n\nNext steps:\n  costate envs\n  costate record pendulum\n  \
          costate train datasets/pendulum-energy --algo gan-gcl\n  costate evaluate {} --episodes 500\n\
          (without an installed `costate`: `cargo run --release -- …`)",
         number(s.seconds),

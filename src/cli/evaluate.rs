@@ -71,7 +71,7 @@ pub struct Args {
     /// demonstrations, which are kept nowhere without it.
     #[arg(short = 'o', long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Worker threads; results do not depend on it [default: one a core].
+    /// Worker threads; results do not depend on their number [default: one per core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
 }

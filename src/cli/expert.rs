@@ -28,10 +28,10 @@ pub struct Args {
     /// Run folder to create [default: runs/ENV-expert-SEED].
     #[arg(short = 'o', long, value_name = "RUN")]
     output: Option<PathBuf>,
-    /// A JSON model file instead of the environment's own.
+    /// JSON model file to use instead of the environment's default.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// A named set of parameters; `costate envs ENV` lists them. Several apply in order.
+    /// Apply a named set of parameters; `costate envs ENV` lists them. May be repeated, applied in order.
     #[arg(long, value_name = "NAME")]
     variant: Vec<String>,
     /// JSON file of settings that differ from the defaults; with --resume from the run's own.
@@ -44,7 +44,7 @@ pub struct Args {
     /// Seed of every random stream [default: 0].
     #[arg(long)]
     seed: Option<u64>,
-    /// Worker threads; results do not depend on it [default: one a core].
+    /// Worker threads; results do not depend on their number [default: one per core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     /// Iterations between checkpoints [default: 10; with --resume as before].
@@ -113,7 +113,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Failure(format!(
-        "interrupted after {} iterations; go on with `{}`",
+        "interrupted after {} iterations; resume with `{}`",
         done.iterations,
         worked.run.resume_command()
     )))

@@ -50,7 +50,7 @@ pub struct Args {
     /// Finish the interrupted recording given with -o.
     #[arg(long, requires = "output")]
     resume: bool,
-    /// Worker threads; results do not depend on it [default: one a core].
+    /// Worker threads; results do not depend on their number [default: one per core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     #[command(flatten)]

@@ -42,10 +42,10 @@ pub struct Args {
     /// World for rl where there are no demonstrations.
     #[arg(long, value_name = "ENV", requires = "cost")]
     env: Option<String>,
-    /// A named set of parameters of that world; several apply in order.
+    /// Apply a named set of parameters of that world. May be repeated, applied in order.
     #[arg(long, value_name = "NAME", requires = "env")]
     variant: Vec<String>,
-    /// A JSON model file instead of that world's own.
+    /// JSON model file to use instead of that world's default.
     #[arg(long, value_name = "FILE", requires = "env")]
     model: Option<PathBuf>,
     /// Learn from the first N demonstrations only [default: all].
@@ -63,7 +63,7 @@ pub struct Args {
     /// Seed of every random stream [default: 0].
     #[arg(long)]
     seed: Option<u64>,
-    /// Worker threads; results do not depend on it [default: one a core].
+    /// Worker threads; results do not depend on their number [default: one per core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     /// Iterations between checkpoints [default: 10; with --resume as before].
@@ -175,7 +175,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Failure(format!(
-        "interrupted after {} iterations{}; go on with `{}`",
+        "interrupted after {} iterations{}; resume with `{}`",
         worked.done.iterations,
         match trained.learned {
             true => ", while fresh policies were trained on the cost",

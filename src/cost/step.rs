@@ -9,7 +9,7 @@ pub trait StepCost {
     /// c of every row, `[N, observation_dim]` and `[N, action_dim]` row-major → `[N]`.
     fn costs(&self, observations: &[f32], actions: &[f32], dims: Dims) -> Vec<f64>;
 
-    /// How to call it.
+    /// Its name.
     fn describe(&self) -> String;
 }
 

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lambda_one_gives_discounted_sums_and_ends_count_rightly() {
+    fn lambda_one_gives_discounted_sums_and_respects_ends() {
         let costs = [1.0, 2.0, 4.0, 1.0, 2.0];
         let value = [0.0; 5];
         let next = [9.0, 9.0, 8.0, 9.0, 8.0];

@@ -346,7 +346,7 @@ fn refuse_run(path: &Path) -> Result<(), Error> {
     match RunFolder::open(path) {
         Err(_) => Ok(()),
         Ok(run) => Err(Error::Misuse(format!(
-            "{}: the output folder exists and holds a run; go on with it by `{}`, or choose another with -o",
+            "{}: the output folder exists and holds a run; resume it with `{}`, or choose another with -o",
             path.display(),
             run.resume_command()
         ))),
