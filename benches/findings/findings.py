@@ -30,7 +30,7 @@ CHOSEN_ON = ("pendulum", "point_maze", "cart_pole", "hopper", "half_cheetah")
 KEPT = (
     "iteration env_steps true_return solved discriminator_accuracy discriminator_loss ess saturation calibration_error ioc_loss log_z "
     "log_z_half_width cost_gradient_norm entropy policy_std kl passes policy_gradient_norm value_error loss held_out_loss accuracy "
-    "held_out_accuracy labelled_steps temperature"
+    "held_out_accuracy labelled_steps entropy_weight temperature"
 ).split()
 QUICK = ("pendulum", "point_maze", "cart_pole", "point_mass", "lunar_lander")
 ADVERSARIAL = ("gan-gcl", "gcl", "airl", "gail")
