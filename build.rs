@@ -86,7 +86,10 @@ fn numerics() -> String {
     let mut hash = Sha256::new();
     for place in NUMERICS {
         // Cargo compiles anew every time for a file that is not there.
-        assert!(Path::new(place).exists(), "build.rs names {place}, which was moved");
+        assert!(
+            Path::new(place).exists(),
+            "build.rs names {place}, which was moved"
+        );
         println!("cargo:rerun-if-changed={place}");
         add(Path::new(place), &mut hash);
     }
