@@ -261,9 +261,16 @@ fn bounds(schema: &Object) -> [Option<(f64, bool)>; 2] {
 }
 
 fn within(schema: &Object, value: &Value) -> bool {
-    let Some(v) = value.as_f64() else {
+    let Some(mut v) = value.as_f64() else {
         return true;
     };
+    if schema.get("format").and_then(Value::as_str) == Some("float") {
+        // What is kept of it: a number beyond single precision is no number there, a tiny one is 0.
+        v = f64::from(v as f32);
+        if !v.is_finite() {
+            return false;
+        }
+    }
     let [low, high] = bounds(schema);
     low.is_none_or(|(b, closed)| v > b || closed && v == b)
         && high.is_none_or(|(b, closed)| v < b || closed && v == b)
@@ -407,6 +414,21 @@ mod tests {
         assert_eq!(told("/form", json!("odd")), "form: plain or odd_one");
         assert_eq!(told("/rate", json!("x")), "rate: a positive number");
         assert_eq!(told("/inner/on", json!(1)), "inner.on: true or false");
+    }
+
+    #[test]
+    fn numbers_of_single_precision_are_checked_as_they_are_kept() {
+        /// A number.
+        #[derive(JsonSchema)]
+        #[allow(dead_code)]
+        struct Single {
+            #[schemars(transform = positive)]
+            step: f32,
+        }
+        let schema = of::<Single>();
+        let fits = |step: f64| check(&schema, &json!({ "step": step })).is_ok();
+        assert!(fits(0.5));
+        assert!(!fits(1e300) && !fits(1e-300) && !fits(-0.5));
     }
 
     #[test]
