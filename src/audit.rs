@@ -63,7 +63,7 @@ impl Sealer {
         Audit {
             truth: Truth {
                 returns: episodes.iter().map(Episode::true_return).collect(),
-                costs: episodes.iter().flat_map(|e| e.costs.clone()).collect(),
+                costs: episodes.iter().flat_map(|e| &e.costs).copied().collect(),
                 solved: solved.map(share),
             },
             seal: self.0.clone(),
