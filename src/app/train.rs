@@ -93,7 +93,7 @@ pub fn train(request: &Request<Source>, progress: &dyn Progress) -> Result<Train
         false => Vec::new(),
     };
     let mut frozen = None;
-    if let Some(settings) = validate::of_training(run.config())
+    if let Some(settings) = run.config().algo.validation()
         && let Some(demonstrations) = demonstrations
         && learned
     {

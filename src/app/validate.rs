@@ -21,7 +21,7 @@ use crate::learners::Setup;
 use crate::learners::adversarial::AdversarialSettings;
 use crate::learners::frozen_cost::{FrozenCostSettings, ValidationSettings};
 use crate::learners::ibc::IbcSettings;
-use crate::run::{RunConfig, RunFolder, files, weights};
+use crate::run::{RunFolder, files, weights};
 use crate::shell;
 
 /// What `validation.json` holds.
@@ -123,11 +123,6 @@ impl<'a> Request<'a> {
             workers,
         }
     }
-}
-
-/// How a cost is validated as a part of its training, where it is.
-pub fn of_training(config: &RunConfig) -> Option<&ValidationSettings> {
-    config.algo.validation()
 }
 
 /// Trains fresh policies on the frozen cost of a run, those that are not there yet, and keeps the best; `None` if

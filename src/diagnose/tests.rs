@@ -173,7 +173,7 @@ fn every_advised_setting_is_one_of_the_algorithm_and_every_command_is_understood
                 match one {
                     Advice::Set { key, change, now } => {
                         let value = advised(&change, &now);
-                        settings::resolve_from(&run.algo, None, &[set(&key, &value)])
+                        settings::with_changes(&run.algo, None, &[set(&key, &value)])
                             .and_then(|changed| changed.check())
                             .unwrap_or_else(|e| panic!("{algo} in {env}, {}: {e}", kind.name()));
                     }

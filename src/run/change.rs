@@ -60,7 +60,7 @@ pub fn changed(
     overrides: &[Override],
 ) -> Result<(Algo, Vec<Change>), Error> {
     let name = own.algo.name();
-    let algo = settings::resolve_from(&own.algo, file, overrides)?;
+    let algo = settings::with_changes(&own.algo, file, overrides)?;
     let schema = own.algo.entry().schema();
     let described = schema::describe(&schema);
     let resumable = |key: &str| described.iter().any(|d| d.path == key && d.resumable);

@@ -34,24 +34,14 @@ pub fn resolve(
     file: Option<&Path>,
     overrides: &[Override],
 ) -> Result<Algo, Error> {
-    let algo = drafted(&shipped(algo, env)?, file, overrides)?;
+    let algo = with_changes(&shipped(algo, env)?, file, overrides)?;
     algo.check()?;
     Ok(algo)
 }
 
-/// The settings that a run has with a file and single ones changed; whether they agree with each other is left to
-/// [`Algo::check`].
-pub(crate) fn resolve_from(
-    own: &Algo,
-    file: Option<&Path>,
-    overrides: &[Override],
-) -> Result<Algo, Error> {
-    drafted(own, file, overrides)
-}
-
 /// Refuses what no environment could make right: unknown settings, values out of range.
 pub fn check(algo: &str, file: Option<&Path>, overrides: &[Override]) -> Result<(), Error> {
-    drafted(&shipped(algo, "")?, file, overrides).map(|_| ())
+    with_changes(&shipped(algo, "")?, file, overrides).map(|_| ())
 }
 
 /// Resolves the settings of `algo` in `env` with an object of differing ones, as benchmarks hold them.
@@ -92,8 +82,13 @@ fn shipped(algo: &str, env: &str) -> Result<Algo, Error> {
     parsed(entry, settings)
 }
 
-/// The settings of `own` with those of a file and single ones changed.
-fn drafted(own: &Algo, file: Option<&Path>, overrides: &[Override]) -> Result<Algo, Error> {
+/// The settings of `own` with those of a file and single ones changed; whether they agree with each other is left to
+/// [`Algo::check`].
+pub(crate) fn with_changes(
+    own: &Algo,
+    file: Option<&Path>,
+    overrides: &[Override],
+) -> Result<Algo, Error> {
     let mut settings = own.values()?;
     if let Some(file) = file {
         let name = file.display();
