@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use costate::bench::trajectories;
 use costate::learners::gan_gcl::GanGclSettings;
-use costate::learners::{Algorithm, Setup};
+use costate::learners::{Behaviour, Setup};
 use costate::memory::resident_mib;
 use costate::run::settings::resolve_typed;
 use costate_demos::Dataset;

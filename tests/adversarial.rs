@@ -170,7 +170,7 @@ fn the_base_policy_is_the_start_and_its_noise_is_honest() {
     let setup = setup(&factory, &trajectories, 1);
     let start = |passes: &str, warm: &str| {
         let algo = small("gan-gcl", &[("base_steps", passes), ("warm_start", warm)]);
-        algo.learner(&setup, None).unwrap()
+        algo.build(&setup, None).unwrap()
     };
     let learner = start("1000", "0");
     let batch = TrajectoryBatch::new(&trajectories).unwrap();
@@ -257,7 +257,7 @@ fn the_reward_of_airl_is_frozen_as_it_was_learned() {
     for (more, discount) in [([].as_slice(), 0.9), (sac.as_slice(), 0.8)] {
         let discounts = [("ppo.discount", "0.9"), ("sac.discount", "0.8")];
         let algo = small("airl", &[&discounts, more].concat());
-        let mut learner = algo.learner(&setup, None).unwrap();
+        let mut learner = algo.build(&setup, None).unwrap();
         learner.iterate(0).unwrap();
         let model = learner.energy_model().unwrap();
         let value = |s: &Tensor| to_f64(&model.value(s));
@@ -302,7 +302,7 @@ fn every_adversarial_learner_takes_the_same_cloned_start() {
     let (factory, trajectories) = demonstrations(5);
     let setup = setup(&factory, &trajectories, 1);
     let start = |algo: &str, more: &[(&str, &str)]| {
-        let learner = small(algo, more).learner(&setup, None).unwrap();
+        let learner = small(algo, more).build(&setup, None).unwrap();
         learner.policy().to_bytes().unwrap()
     };
     let base = start("gan-gcl", &[("base_steps", "120")]);
@@ -319,7 +319,7 @@ fn every_adversarial_learner_takes_the_same_cloned_start() {
     }
     // The cost is relative to the clone only where that is asked for.
     let model = |more: &[(&str, &str)]| {
-        let learner = small("gan-gcl", more).learner(&setup, None).unwrap();
+        let learner = small("gan-gcl", more).build(&setup, None).unwrap();
         learner.energy_model().unwrap().to_bytes().unwrap().len()
     };
     let alone = model(&[("base_steps", "0"), ("clone_steps", "120")]);
@@ -338,7 +338,7 @@ fn log_q_of_demonstrations_is_the_current_policys() {
         let setup = setup(&factory, &trajectories, 1);
         let own: &GanGclSettings = algo.settings().unwrap();
         let beta = own.beta_for(factory.spec().horizon);
-        let mut learner = algo.learner(&setup, None).unwrap();
+        let mut learner = algo.build(&setup, None).unwrap();
         let mut before = learner.policy().gaussian().unwrap().copy();
         for k in 0..3 {
             let now = learner.policy().gaussian().unwrap().copy();
@@ -407,15 +407,15 @@ fn every_learner_goes_on_where_it_was() {
             let cost = learner.energy_model().map(|m| m.to_bytes().unwrap());
             (learner.policy().to_bytes().unwrap(), cost)
         };
-        let mut whole = algo.learner(&setup, None).unwrap();
-        let mut first = algo.learner(&setup, None).unwrap();
+        let mut whole = algo.build(&setup, None).unwrap();
+        let mut first = algo.build(&setup, None).unwrap();
         for k in 0..4 {
             whole.iterate(k).unwrap();
             if k < 2 {
                 first.iterate(k).unwrap();
             }
         }
-        let mut second = algo.learner(&setup, None).unwrap();
+        let mut second = algo.build(&setup, None).unwrap();
         second.load(&first.save()).unwrap();
         for k in 2..4 {
             second.iterate(k).unwrap();

@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicBool;
 use costate::audit;
 use costate::cost::{ComposedCost, EnergyModel};
 use costate::error::Error;
-use costate::learners::{Algo, Algorithm, Learner, Report, Setup, algorithm};
+use costate::learners::algorithm::{self, Behaviour};
+use costate::learners::{Algo, Algorithm, Learner, Report, Setup};
 use costate::metric::Metric;
 use costate::nn::{StateDict, StateError};
 use costate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
@@ -36,7 +37,9 @@ impl Algorithm for IdleSettings {
         },
         "lq": { "iterations": 2 }
     }"#;
+}
 
+impl Behaviour for IdleSettings {
     fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
         let spec = setup.factory.spec();
         let normalizer = Normalizer::identity(spec.observation.dim());
@@ -46,10 +49,6 @@ impl Algorithm for IdleSettings {
             policy: GaussianPolicy::new(&spec.name, &self.policy, normalizer, scale, &mut rng),
             iterations: self.iterations,
         }))
-    }
-
-    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
-        Vec::new()
     }
 }
 
@@ -136,7 +135,7 @@ fn one_type_and_one_line_make_an_algorithm() {
         sealer: &sealer,
         ..Setup::new(&factory, &demonstrations)
     };
-    let mut learner = algo.learner(&setup, None).unwrap();
+    let mut learner = algo.build(&setup, None).unwrap();
     let never = AtomicBool::new(false);
     let from = Progress::default();
     let outcome = train(&run, &mut *learner, &auditor, from, &never, &mut |_| {}).unwrap();
@@ -197,7 +196,7 @@ fn experts_are_trained_by_sac_and_resumed() {
     });
     let algo = settings::resolve("ppo", "point_mass", None, &small).unwrap();
     let setup = Setup::new(&factory, &[]);
-    let start = || algo.learner(&setup, None).unwrap();
+    let start = || algo.build(&setup, None).unwrap();
     let weights = |learner: &dyn Learner| {
         let mut state = StateDict::default();
         learner.policy().gaussian().unwrap().save(&mut state);

@@ -9,7 +9,7 @@
 use costate::audit::Sealer;
 use costate::cost::EnergyModel;
 use costate::learners::gan_gcl::GanGclSettings;
-use costate::learners::{Algorithm, Setup};
+use costate::learners::{Behaviour, Setup};
 use costate::nn::{matrix, to_f64};
 use costate::run::settings;
 use costate_demos::experts::ExpertDesign;

@@ -196,7 +196,7 @@ pub fn work(
     let began = Instant::now();
     let cost = config.cost.as_ref();
     let cost = cost.map(|c| c.load(&config.env, run.path())).transpose()?;
-    let mut learner = config.algo.learner(&setup, cost)?;
+    let mut learner = config.algo.build(&setup, cost)?;
     // What a learner does before its first iteration, such as cloning, is learning, too.
     let mut from = run::Progress {
         seconds: began.elapsed().as_secs_f64(),

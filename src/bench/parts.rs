@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::learners::gan_gcl::GanGclSettings;
-use crate::learners::{Algorithm, Setup};
+use crate::learners::{Behaviour, Setup};
 use crate::run::settings::resolve_typed;
 
 /// Times of the parts, milliseconds but for the base policy, with shipped settings. Discriminator and policy are differences

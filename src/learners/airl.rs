@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
-use super::algorithm::{Algorithm, SampleShare};
+use super::algorithm::{Algorithm, Behaviour, SampleShare};
 use super::discriminator_report::DiscriminatorReport;
 use super::generator::Sampled;
 use super::transitions::{Pair, Transitions};
@@ -37,7 +37,9 @@ pub struct AirlSettings {
 impl Algorithm for AirlSettings {
     const NAME: &'static str = "airl";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/airl.json");
+}
 
+impl Behaviour for AirlSettings {
     fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
         let mut sides = Sides::new(&self.adversarial, 0, setup)?;
         sides.model.set_shaping(Shaping::Discounted {
@@ -55,14 +57,6 @@ impl Algorithm for AirlSettings {
             Vec::new(),
             setup,
         )))
-    }
-
-    fn check(&self) -> Result<(), String> {
-        self.adversarial.check()
-    }
-
-    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
-        self.adversarial.step_sizes()
     }
 
     fn adversarial(&self) -> Option<&AdversarialSettings> {

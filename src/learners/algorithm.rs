@@ -4,8 +4,10 @@
 //! one call of [`register`]).
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::RwLock;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, RwLock};
 
 use costate_base::names::{nearest, suggestion};
 use schemars::{JsonSchema, Schema};
@@ -48,6 +50,9 @@ const SHIPPED: [Entry; 10] = [
 /// Those that were added from outside.
 static ADDED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
 
+/// Their schemas by name.
+static SCHEMAS: Mutex<BTreeMap<&'static str, Arc<Schema>>> = Mutex::new(BTreeMap::new());
+
 /// How an algorithm of supervised learning sees the demonstrated actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cloning {
@@ -66,31 +71,23 @@ pub enum SampleShare {
     Pool,
 }
 
-/// The settings of an algorithm, and what the rest of the program has to know of it. A method with a default answers
-/// for most algorithms.
-pub trait Algorithm:
-    fmt::Debug + Clone + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
-{
-    /// Its name on the command line.
-    const NAME: &'static str;
-
-    /// JSON with a complete `default` and, by environment, the settings that differ from it.
-    const DEFAULTS: &'static str;
-
-    /// Whether it imitates demonstrations; otherwise it minimises a given cost.
-    const IMITATES: bool = true;
-
+/// What the rest of the program has to know of an algorithm. A method with a default answers for most.
+pub trait Behaviour: fmt::Debug + Send + Sync {
     /// A learner at its start. `cost` is what reinforcement learning minimises; without one it is the true cost.
     fn build(&self, setup: &Setup, cost: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error>;
 
     /// Why settings contradict each other, if they do. Ranges of single settings are checked by their schema.
     fn check(&self) -> Result<(), String> {
-        Ok(())
+        self.adversarial()
+            .map_or(Ok(()), AdversarialSettings::check)
     }
 
     /// Adam's step sizes by the names of their settings, and what else keeps it from diverging; most likely culprits
     /// first.
-    fn step_sizes(&self) -> Vec<(&'static str, f64)>;
+    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
+        self.adversarial()
+            .map_or_else(Vec::new, AdversarialSettings::step_sizes)
+    }
 
     /// What it shares with all adversarial learners, if it is one.
     fn adversarial(&self) -> Option<&AdversarialSettings> {
@@ -127,6 +124,20 @@ pub trait Algorithm:
     fn validation(&self) -> Option<&ValidationSettings> {
         None
     }
+}
+
+/// The settings of an algorithm, which know how it behaves and what it is called.
+pub trait Algorithm:
+    Behaviour + Clone + PartialEq + Serialize + DeserializeOwned + JsonSchema + 'static
+{
+    /// Its name on the command line.
+    const NAME: &'static str;
+
+    /// JSON with a complete `default` and, by environment, the settings that differ from it.
+    const DEFAULTS: &'static str;
+
+    /// Whether it imitates demonstrations; otherwise it minimises a given cost.
+    const IMITATES: bool = true;
 }
 
 /// An algorithm in the registry.
@@ -171,9 +182,11 @@ impl Entry {
         self.imitates
     }
 
-    /// The schema of its settings.
-    pub fn schema(&self) -> Schema {
-        (self.schema)()
+    /// The schema of its settings, made once: a table of results reads hundreds of them.
+    pub fn schema(&self) -> Arc<Schema> {
+        let mut made = SCHEMAS.lock().unwrap_or_else(|e| e.into_inner());
+        let own = made.entry(self.name);
+        own.or_insert_with(|| Arc::new((self.schema)())).clone()
     }
 
     /// Settings from JSON. Errors: what the schema does not allow.
@@ -271,6 +284,12 @@ impl Algo {
         self.settings.as_any_mut().downcast_mut()
     }
 
+    /// Refuses settings that contradict each other.
+    pub fn check(&self) -> Result<(), Error> {
+        let refused = |why| Error::Misuse(format!("settings of {}: {why}", self.name()));
+        self.settings.check().map_err(refused)
+    }
+
     /// All settings as JSON.
     pub fn values(&self) -> Result<Value, Error> {
         let value = self.settings.value();
@@ -278,23 +297,13 @@ impl Algo {
     }
 }
 
-/// [`Algorithm`] without its type.
-trait Settings: fmt::Debug + Send + Sync {
+/// What [`Algorithm`] adds to its behaviour, without its type.
+trait Settings: Behaviour {
     fn boxed(&self) -> Box<dyn Settings>;
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
     fn equals(&self, other: &dyn Settings) -> bool;
     fn value(&self) -> Result<Value, serde_json::Error>;
-    fn build(&self, setup: &Setup, cost: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error>;
-    fn check(&self) -> Result<(), String>;
-    fn step_sizes(&self) -> Vec<(&'static str, f64)>;
-    fn adversarial(&self) -> Option<&AdversarialSettings>;
-    fn base_steps(&self) -> usize;
-    fn entropy_weight(&self) -> f64;
-    fn discrimination(&self, horizon: usize) -> Option<Discrimination>;
-    fn effective_samples(&self) -> Option<SampleShare>;
-    fn cloning(&self) -> Option<Cloning>;
-    fn validation(&self) -> Option<&ValidationSettings>;
 }
 
 impl<A: Algorithm> Settings for A {
@@ -313,93 +322,14 @@ impl<A: Algorithm> Settings for A {
     fn value(&self) -> Result<Value, serde_json::Error> {
         serde_json::to_value(self)
     }
-    fn build(&self, setup: &Setup, cost: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
-        Algorithm::build(self, setup, cost)
-    }
-    fn check(&self) -> Result<(), String> {
-        Algorithm::check(self)
-    }
-    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
-        Algorithm::step_sizes(self)
-    }
-    fn adversarial(&self) -> Option<&AdversarialSettings> {
-        Algorithm::adversarial(self)
-    }
-    fn base_steps(&self) -> usize {
-        Algorithm::base_steps(self)
-    }
-    fn entropy_weight(&self) -> f64 {
-        Algorithm::entropy_weight(self)
-    }
-    fn discrimination(&self, horizon: usize) -> Option<Discrimination> {
-        Algorithm::discrimination(self, horizon)
-    }
-    fn effective_samples(&self) -> Option<SampleShare> {
-        Algorithm::effective_samples(self)
-    }
-    fn cloning(&self) -> Option<Cloning> {
-        Algorithm::cloning(self)
-    }
-    fn validation(&self) -> Option<&ValidationSettings> {
-        Algorithm::validation(self)
-    }
 }
 
-/// What [`Algorithm`] says, of whichever it is.
-impl Algo {
-    /// See [`Algorithm::build`].
-    pub fn learner(
-        &self,
-        setup: &Setup,
-        cost: Option<ComposedCost>,
-    ) -> Result<Box<dyn Learner>, Error> {
-        self.settings.build(setup, cost)
-    }
+/// An algorithm behaves as its settings say.
+impl Deref for Algo {
+    type Target = dyn Behaviour;
 
-    /// See [`Algorithm::check`].
-    pub fn check(&self) -> Result<(), Error> {
-        let refused = |why| Error::Misuse(format!("settings of {}: {why}", self.name()));
-        self.settings.check().map_err(refused)
-    }
-
-    /// See [`Algorithm::step_sizes`].
-    pub fn step_sizes(&self) -> Vec<(&'static str, f64)> {
-        self.settings.step_sizes()
-    }
-
-    /// See [`Algorithm::adversarial`].
-    pub fn adversarial(&self) -> Option<&AdversarialSettings> {
-        self.settings.adversarial()
-    }
-
-    /// See [`Algorithm::base_steps`].
-    pub fn base_steps(&self) -> usize {
-        self.settings.base_steps()
-    }
-
-    /// See [`Algorithm::entropy_weight`].
-    pub fn entropy_weight(&self) -> f64 {
-        self.settings.entropy_weight()
-    }
-
-    /// See [`Algorithm::discrimination`].
-    pub fn discrimination(&self, horizon: usize) -> Option<Discrimination> {
-        self.settings.discrimination(horizon)
-    }
-
-    /// See [`Algorithm::effective_samples`].
-    pub fn effective_samples(&self) -> Option<SampleShare> {
-        self.settings.effective_samples()
-    }
-
-    /// See [`Algorithm::cloning`].
-    pub fn cloning(&self) -> Option<Cloning> {
-        self.settings.cloning()
-    }
-
-    /// See [`Algorithm::validation`].
-    pub fn validation(&self) -> Option<&ValidationSettings> {
-        self.settings.validation()
+    fn deref(&self) -> &Self::Target {
+        &*self.settings
     }
 }
 

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::algorithm::{Algorithm, Cloning};
+use super::algorithm::{Algorithm, Behaviour, Cloning};
 use super::best_so_far::BestSoFar;
 use super::{Learner, Report, Setup, learning_rate_factor, split_held_out};
 use crate::batch::TrajectoryBatch;
@@ -47,7 +47,9 @@ pub struct BcSettings {
 impl Algorithm for BcSettings {
     const NAME: &'static str = "bc";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/bc.json");
+}
 
+impl Behaviour for BcSettings {
     fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
         Ok(Box::new(Bc::new(self, setup)?))
     }

@@ -14,7 +14,7 @@ use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::algorithm::{Algorithm, Cloning};
+use super::algorithm::{Algorithm, Behaviour, Cloning};
 use super::bc::fit_pass;
 use super::{Learner, Report, Setup, diverged};
 use crate::audit::{Audit, Sealer};
@@ -57,7 +57,9 @@ pub struct DaggerSettings {
 impl Algorithm for DaggerSettings {
     const NAME: &'static str = "dagger";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/dagger.json");
+}
 
+impl Behaviour for DaggerSettings {
     fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
         Ok(Box::new(Dagger::new(self, setup)?))
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Behaviour};
 use super::discriminator_report::DiscriminatorReport;
 use super::generator::Sampled;
 use super::transitions::{Pair, Transitions};
@@ -65,7 +65,9 @@ pub struct GailSettings {
 impl Algorithm for GailSettings {
     const NAME: &'static str = "gail";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/gail.json");
+}
 
+impl Behaviour for GailSettings {
     fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
         let sides = Sides::new(&self.adversarial, 0, setup)?;
         let gail = Gail {
@@ -81,14 +83,6 @@ impl Algorithm for GailSettings {
             Vec::new(),
             setup,
         )))
-    }
-
-    fn check(&self) -> Result<(), String> {
-        self.adversarial.check()
-    }
-
-    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
-        self.adversarial.step_sizes()
     }
 
     fn adversarial(&self) -> Option<&AdversarialSettings> {

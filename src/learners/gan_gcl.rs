@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
-use super::algorithm::{Algorithm, SampleShare};
+use super::algorithm::{Algorithm, Behaviour, SampleShare};
 use super::background::{Background, log_policy};
 use super::discriminator_report::DiscriminatorReport;
 use super::frozen_cost::ValidationSettings;
@@ -78,7 +78,9 @@ pub struct GanGclSettings {
 impl Algorithm for GanGclSettings {
     const NAME: &'static str = "gan-gcl";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/gan-gcl.json");
+}
 
+impl Behaviour for GanGclSettings {
     fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
         let learned_log_z =
             Tensor::zeros([1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
@@ -130,10 +132,6 @@ impl Algorithm for GanGclSettings {
                 "{why}, and a base policy would add its log-density of actions to it; set base_steps=0"
             )),
         }
-    }
-
-    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
-        self.adversarial.step_sizes()
     }
 
     fn adversarial(&self) -> Option<&AdversarialSettings> {

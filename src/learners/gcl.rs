@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
-use super::algorithm::{Algorithm, SampleShare};
+use super::algorithm::{Algorithm, Behaviour, SampleShare};
 use super::background::{Background, log_policy};
 use super::bc::fit;
 use super::generator::{Generator, Sampled};
@@ -51,7 +51,9 @@ pub struct GclSettings {
 impl Algorithm for GclSettings {
     const NAME: &'static str = "gcl";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/gcl.json");
+}
 
+impl Behaviour for GclSettings {
     fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
         let sides = Sides::new(&self.adversarial, 0, setup)?;
         let gcl = Gcl::new(self, &sides, setup);
@@ -63,14 +65,6 @@ impl Algorithm for GclSettings {
             Vec::new(),
             setup,
         )))
-    }
-
-    fn check(&self) -> Result<(), String> {
-        self.adversarial.check()
-    }
-
-    fn step_sizes(&self) -> Vec<(&'static str, f64)> {
-        self.adversarial.step_sizes()
     }
 
     fn adversarial(&self) -> Option<&AdversarialSettings> {

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Behaviour};
 use super::conditions::{Conditions, ControllerSettings, FirstController, demonstrators};
 use super::cost_side::CostSide;
 use super::distil::{Distillation, Lessons};
@@ -89,7 +89,9 @@ pub struct GclLqgSettings {
 impl Algorithm for GclLqgSettings {
     const NAME: &'static str = "gcl-lqg";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/gcl-lqg.json");
+}
 
+impl Behaviour for GclLqgSettings {
     fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
         Ok(Box::new(GclLqg::new(self, setup)?))
     }

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::algorithm::{Algorithm, Cloning};
+use super::algorithm::{Algorithm, Behaviour, Cloning};
 use super::best_so_far::BestSoFar;
 use super::{Learner, Report, Setup, learning_rate_factor, split_held_out};
 use crate::batch::TrajectoryBatch;
@@ -55,7 +55,9 @@ pub struct IbcSettings {
 impl Algorithm for IbcSettings {
     const NAME: &'static str = "ibc";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/ibc.json");
+}
 
+impl Behaviour for IbcSettings {
     fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
         Ok(Box::new(Ibc::new(self, setup)?))
     }

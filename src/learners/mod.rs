@@ -31,7 +31,7 @@ use crate::error::Error;
 use crate::metric::Diagnostics;
 use crate::nn::{StateDict, StateError};
 use crate::policy::Learned;
-pub use algorithm::{Algo, Algorithm};
+pub use algorithm::{Algo, Algorithm, Behaviour};
 
 /// What every learner starts from.
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@ use costate_envs::{End, EnvFactory};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Behaviour};
 use super::frozen_cost::excess;
 use super::generator::{Generator, GeneratorSettings, Start};
 use super::{Learner, Report, Setup};
@@ -60,7 +60,9 @@ impl Algorithm for RlSettings {
     const NAME: &'static str = "rl";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/rl.json");
     const IMITATES: bool = false;
+}
 
+impl Behaviour for RlSettings {
     fn build(&self, setup: &Setup, cost: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
         let cost = cost.unwrap_or_else(ComposedCost::truth);
         Ok(Box::new(Rl::new(self, cost, setup)?))

@@ -76,7 +76,7 @@ impl Readers {
         };
         Self {
             samples: same.map(Samples::of).unwrap_or_default(),
-            cloning: same.and_then(Algo::cloning),
+            cloning: same.and_then(|algo| algo.cloning()),
             labelled: same.is_some_and(|algo| algo.name() == "dagger"),
             rows: shared.unwrap_or("rows"),
             learned_log_z: runs
