@@ -125,6 +125,7 @@ fn one_type_and_one_line_make_an_algorithm() {
             seed: 0,
             checkpoint_every: 1,
             changes: Vec::new(),
+            resumed: Vec::new(),
         },
     )
     .unwrap();

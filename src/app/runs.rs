@@ -95,6 +95,7 @@ impl Changes {
             seed,
             checkpoint_every: self.checkpoint_every.unwrap_or(CHECKPOINT_EVERY),
             changes: Vec::new(),
+            resumed: Vec::new(),
         }
     }
 
@@ -102,8 +103,13 @@ impl Changes {
     pub(super) fn of(&self, run: RunFolder) -> Result<RunFolder, Error> {
         let own = run.config();
         let file = self.file.as_deref();
-        let (algo, changes) = changed(own, run.iterations_done()?, file, &self.set)?;
+        let done = run.iterations_done()?;
+        let (algo, changes) = changed(own, done, file, &self.set)?;
         let mut config = own.clone();
+        let iterations = algo.values()?["iterations"].as_u64();
+        if iterations.is_none_or(|n| done < n as usize) {
+            config.resume(done, costate_base::provenance::current());
+        }
         config.algo = algo;
         config.changes.extend(changes);
         config.checkpoint_every = self.checkpoint_every.unwrap_or(config.checkpoint_every);

@@ -198,7 +198,7 @@ impl RowSuite for DensitySuite {
                 rows.len()
             );
         }
-        text + &rows::missing(self, rows.len())
+        text + &rows::footer(self, rows)
     }
 
     fn picture(&self, _: &[MeasuredRow<DensityFigures>]) -> Option<(&'static str, String)> {
@@ -233,6 +233,7 @@ mod tests {
         let rows: Vec<MeasuredRow<DensityFigures>> = keys[..1]
             .iter()
             .map(|key| MeasuredRow {
+                provenance: None,
                 key: key.clone(),
                 basis_sha256: String::new(),
                 figures: figures.clone(),

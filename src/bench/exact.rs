@@ -288,7 +288,7 @@ impl RowSuite for ExactSuite {
                 text += &row(std::iter::once(format!("`{name}`")).chain(cells));
             }
         }
-        text + &rows::missing(self, rows.len())
+        text + &rows::footer(self, rows)
     }
 
     /// Total variation over samples, a plot a process.
@@ -335,6 +335,7 @@ mod tests {
             let told = !exact && key.subject != "stochastic";
             assert_eq!(figures.log_z_error.is_some(), told, "{key:?}");
             rows.push(MeasuredRow {
+                provenance: None,
                 key,
                 basis_sha256: String::new(),
                 figures,

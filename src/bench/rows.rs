@@ -6,10 +6,12 @@ use std::sync::atomic::AtomicBool;
 
 use costate_base::disk;
 use costate_base::names::{nearest, suggestion};
+use costate_base::provenance::{self, Provenance};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::table::builds;
 use crate::error::Error;
 use crate::run::files;
 
@@ -34,6 +36,9 @@ pub struct MeasuredRow<F> {
     pub key: RowKey,
     /// Of [`RowSuite::basis`].
     pub basis_sha256: String,
+    /// Build that measured it; unknown for older rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     /// What was found.
     pub figures: F,
 }
@@ -160,6 +165,7 @@ pub fn keep_row<S: RowSuite>(
     rows.push(MeasuredRow {
         key: key.clone(),
         basis_sha256: digest(suite, key)?,
+        provenance: provenance::current(),
         figures,
     });
     rows.sort_by(|a, b| a.key.cmp(&b.key));
@@ -202,8 +208,14 @@ pub(super) fn mean<F>(
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// What is said of rows that are still to be measured.
-pub(super) fn missing<S: RowSuite>(suite: &S, rows: usize) -> String {
+/// What stands below the tables: the builds that measured the rows, and how many rows are missing.
+pub(super) fn footer<S: RowSuite>(suite: &S, rows: &[MeasuredRow<S::Figures>]) -> String {
+    let of = |r: &MeasuredRow<S::Figures>| format!("{} {}", r.key.subject, r.key.method);
+    let builds = builds(rows.iter().map(|r| (r.provenance.as_ref(), of(r))));
+    builds + &missing(suite, rows.len())
+}
+
+fn missing<S: RowSuite>(suite: &S, rows: usize) -> String {
     let all = suite.keys().len();
     match all.saturating_sub(rows) {
         0 => String::new(),
@@ -291,6 +303,18 @@ mod tests {
         assert_eq!(mean(&all, ("line", "two", 10), |f| Some(*f)), Some(3.0));
         assert_eq!(mean(&all, ("line", "two", 20), |f| Some(*f)), None);
         assert!(missing(&suite, 8).is_empty() && missing(&suite, 6).contains("2 of 8"));
+
+        let mut two = all[..2].to_vec();
+        two[1].provenance = Some(Provenance {
+            commit: Some("0123456789ab".into()),
+            dirty: true,
+            costate: String::new(),
+            rapier: String::new(),
+            libtorch: None,
+        });
+        let text = footer(&suite, &two);
+        assert!(text.contains("| 0123456789+ | 1 | line two |"), "{text}");
+        assert!(text.contains("| not recorded | 1 | line one |") && text.contains("6 of 8"));
 
         std::fs::write(at.join("line.json"), "{\"format\": 1").unwrap();
         let message = kept_rows(&suite, at).unwrap_err().to_string();

@@ -1,5 +1,6 @@
 //! What `costate bench speed` measures, and its tables.
 
+use costate_base::provenance::Provenance;
 use costate_envs::timing::{Spread, WorldSpeed};
 use serde::Serialize;
 
@@ -147,6 +148,9 @@ pub struct Speed {
     pub date: String,
     /// Version of Costate.
     pub costate_version: String,
+    /// Build that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     /// Processor and cores.
     pub machine: String,
     /// Workers behind the figures of all cores.
@@ -186,10 +190,14 @@ impl Speed {
 
     /// The tables as Markdown.
     pub fn markdown(&self) -> String {
+        let build = match &self.provenance {
+            Some(build) => build.to_string(),
+            None => format!("costate {}", self.costate_version),
+        };
         let mut out = format!(
-            "# Speed\n\n{}, {}, Costate {}. Medians of {} turns; *bare* is rapier's step alone in the same episodes, *rollout* adds the environment, \
+            "# Speed\n\n{}, {}, {build}. Medians of {} turns; *bare* is rapier's step alone in the same episodes, *rollout* adds the environment, \
              a 64-64 tanh actor, noise, log-densities, recording and resets. Quartiles and earlier days lie beside this file. Made by `costate bench speed`.\n\n",
-            self.date, self.machine, self.costate_version, self.turns
+            self.date, self.machine, self.turns
         );
         out += "| world | bare, µs | environment, µs (of the bare rate) | rollout, µs (of the bare rate) | rollout steps a second, 1 worker | ";
         out += &format!("{} workers (times one) | reset, µs |\n", self.workers);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use costate_base::provenance::Provenance;
+
 use super::result::{CellResult, FreshResult};
 use super::suite::{Cell, Suite};
 use crate::evaluate::statistics::{
@@ -24,7 +26,11 @@ pub fn markdown(suite: &Suite, results: Results) -> String {
         text += &efficiency(suite, results, count, envs);
         text += &frozen(suite, results, count, envs);
     }
-    text += &builds(results);
+    let there = results.iter().filter_map(|(c, r)| Some((c, r.as_ref()?)));
+    text += &builds(there.map(|(cell, r)| {
+        let of = format!("{} {}", cell.env, cell.method.name);
+        (r.provenance.as_ref(), of)
+    }));
     let missing = results.iter().filter(|(_, r)| r.is_none()).count();
     if missing > 0 {
         text += &format!(
@@ -36,13 +42,13 @@ pub fn markdown(suite: &Suite, results: Results) -> String {
     text
 }
 
-/// The commits that gave the results, where they are not all of one; nothing where no result says.
-fn builds(results: Results) -> String {
+/// The commits that gave the results, each result with its row of the table; nothing where no result says.
+pub(super) fn builds<'a>(
+    results: impl Iterator<Item = (Option<&'a Provenance>, String)>,
+) -> String {
     let mut builds: BTreeMap<Option<String>, BTreeMap<String, usize>> = BTreeMap::new();
-    for (cell, result) in results {
-        let Some(result) = result else { continue };
-        let commit = result.provenance.as_ref().and_then(|p| p.short_commit());
-        let row = format!("{} {}", cell.env, cell.method.name);
+    for (build, row) in results {
+        let commit = build.and_then(Provenance::short_commit);
         *builds.entry(commit).or_default().entry(row).or_default() += 1;
     }
     if builds.len() < 2 {

@@ -101,10 +101,12 @@ fn describe(info: &Info) -> String {
         .appended
         .iter()
         .map(|s| {
+            let build = s.provenance.as_ref();
             format!(
-                "from episode {} on {}\n",
+                "from episode {} on {}{}\n",
                 s.first_episode,
-                demonstrator(&s.expert, s.seed)
+                demonstrator(&s.expert, s.seed),
+                build.map_or(String::new(), |b| format!(", by {b}"))
             )
         })
         .collect();

@@ -59,7 +59,13 @@ fn sets<'r, 'a>(members: impl Iterator<Item = &'r Run<'a>>) -> Vec<Vec<&'r Run<'
 fn without_seed(run: &Run) -> Value {
     let mut config = run.config_json();
     if let Some(fields) = config.as_object_mut() {
-        for name in ["seed", "checkpoint_every", "costate_version", "provenance"] {
+        for name in [
+            "seed",
+            "checkpoint_every",
+            "costate_version",
+            "provenance",
+            "resumed",
+        ] {
             fields.remove(name);
         }
         if let Some(Value::Object(demonstrations)) = fields.get_mut("demonstrations") {

@@ -100,6 +100,12 @@ pub(super) fn reproduce(run: &Run) -> Option<String> {
             change.key, change.to, change.from_iteration, change.from
         );
     }
+    for part in &config.resumed {
+        commands += &format!(
+            "# from iteration {} on by {}\n",
+            part.from_iteration, part.provenance
+        );
+    }
     let settings = &run.config_json()["algo"]["settings"];
     let settings = serde_json::to_string_pretty(settings).unwrap_or_default();
     let build = config.provenance.as_ref();

@@ -68,9 +68,34 @@ pub struct RunConfig {
     /// Settings that it went on with otherwise, in order; `algo` holds the latest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// Builds that resumed it, in order, each different from the one before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed: Vec<Resumption>,
+}
+
+/// A build that resumed a run begun by another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resumption {
+    /// The first iteration, counted from 0, that it ran.
+    pub from_iteration: usize,
+    /// The build.
+    pub provenance: Provenance,
 }
 
 impl RunConfig {
+    /// The build that works on the run now resumes it from `iteration`: kept where it is not the one before.
+    pub fn resume(&mut self, iteration: usize, build: Option<Provenance>) {
+        let before = self.resumed.last().map(|r| &r.provenance);
+        if build.as_ref() == before.or(self.provenance.as_ref()) {
+            return;
+        }
+        self.resumed.extend(build.map(|provenance| Resumption {
+            from_iteration: iteration,
+            provenance,
+        }));
+    }
+
     /// The demonstrations that a run imitates; an error for an expert's run.
     pub fn imitated(&self) -> Result<&DemonstrationsRef, Error> {
         self.demonstrations
@@ -124,5 +149,43 @@ impl RunConfig {
                 "no field `format`; expected a run folder made by `costate train`".into(),
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::settings::resolve_with;
+
+    #[test]
+    fn a_run_names_every_build_that_resumed_it_once() {
+        let build = |commit: &str| Provenance {
+            commit: Some(commit.into()),
+            dirty: false,
+            costate: "0.1.0".into(),
+            rapier: "rapier2d".into(),
+            libtorch: None,
+        };
+        let mut config = RunConfig {
+            format: FORMAT,
+            costate_version: "0.1.0".into(),
+            provenance: Some(build("a")),
+            env: EnvConfig::named("pendulum").unwrap(),
+            demonstrations: None,
+            cost: None,
+            algo: resolve_with("rl", "pendulum", &serde_json::Value::Null).unwrap(),
+            seed: 0,
+            checkpoint_every: 10,
+            changes: Vec::new(),
+            resumed: Vec::new(),
+        };
+        for (iteration, by) in [(10, "a"), (20, "b"), (30, "b"), (40, "a")] {
+            config.resume(iteration, Some(build(by)));
+        }
+        config.resume(50, None);
+        let kept: Vec<(usize, Option<&str>)> = (config.resumed.iter())
+            .map(|r| (r.from_iteration, r.provenance.commit.as_deref()))
+            .collect();
+        assert_eq!(kept, [(20, Some("b")), (40, Some("a"))]);
     }
 }

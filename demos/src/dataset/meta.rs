@@ -107,6 +107,9 @@ pub struct Session {
     pub costate_version: String,
     /// Physics engine and its release.
     pub rapier_version: String,
+    /// Build that recorded it, where the program knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 impl Session {
@@ -118,6 +121,7 @@ impl Session {
             expert,
             costate_version: env!("CARGO_PKG_VERSION").into(),
             rapier_version: RAPIER_VERSION.into(),
+            provenance: provenance::current(),
         }
     }
 }
@@ -226,10 +230,11 @@ impl Meta {
         self.status = status;
         self.planned_episodes = planned_episodes;
         let plain = self.appended.is_empty() && planned_episodes.is_none();
-        self.format_version = match (&self.provenance, plain) {
-            (Some(_), _) => 3,
-            (None, false) => 2,
-            (None, true) => 1,
+        let built = self.sessions().iter().any(|s| s.provenance.is_some());
+        self.format_version = match (built, plain) {
+            (true, _) => 3,
+            (false, false) => 2,
+            (false, true) => 1,
         };
     }
 
@@ -241,6 +246,7 @@ impl Meta {
             expert: self.expert.clone(),
             costate_version: self.costate_version.clone(),
             rapier_version: self.rapier_version.clone(),
+            provenance: self.provenance.clone(),
         };
         std::iter::once(first)
             .chain(self.appended.iter().cloned())

@@ -91,6 +91,7 @@ impl Session<'_> {
             time_to_score: self.time_to_score()?,
             date: time::OffsetDateTime::now_utc().date().to_string(),
             costate_version: env!("CARGO_PKG_VERSION").into(),
+            provenance: costate_base::provenance::current(),
             machine: machine(),
             workers: self.workers,
             turns: self.turns,
