@@ -188,7 +188,7 @@ fn a_benchmark_runs_what_is_missing_and_says_what_is_not_there() {
         table.contains("(1 of 3 seeds)")
             && table.contains("not run")
             && table.contains("performance profile")
-            && table.contains("goes on with them")
+            && table.contains("`costate bench results` runs them")
     );
 
     // Nothing is run twice; a cell of other settings is run again.

@@ -1,4 +1,4 @@
-//! Benchmarks whose rows are measured one by one: `costate bench exact` and `costate bench ebm`.
+//! Benchmarks measured row by row: `costate bench exact` and `costate bench ebm`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::run::files;
 
-/// Which row it is.
+/// Identifies a row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RowKey {
-    /// What is learned: a process, a density. Its rows share a file.
+    /// What is learned: a process or a density. Its rows share a file.
     pub subject: String,
-    /// Who learns it.
+    /// The learner.
     pub method: String,
-    /// From how many demonstrations or rows of data.
+    /// Number of demonstrations or rows of data.
     pub size: usize,
     /// Seed.
     pub seed: u64,
@@ -32,7 +32,7 @@ pub struct MeasuredRow<F> {
     /// Which.
     #[serde(flatten)]
     pub key: RowKey,
-    /// Of [`RowSuite::basis`].
+    /// Digest of [`RowSuite::basis`].
     pub basis_sha256: String,
     /// What was found.
     pub figures: F,
@@ -81,9 +81,9 @@ pub(super) fn shipped<S: RowSuite + DeserializeOwned>(text: &str) -> Result<S, E
         .map_err(|e| Error::Failure(format!("the shipped benchmark {} is broken: {e}", S::NAME)))
 }
 
-/// Rows of some subjects, methods and seeds only; empty lists leave all.
+/// The rows of some subjects, methods and seeds only; an empty list selects all.
 ///
-/// Errors: a subject or a method that the suite has not.
+/// Errors: a subject or a method that the suite does not have.
 pub fn asked_rows<S: RowSuite>(
     suite: &S,
     subjects: &[String],
@@ -115,7 +115,7 @@ pub fn asked_rows<S: RowSuite>(
     Ok(keys)
 }
 
-/// The error about something that a benchmark has not.
+/// The error for an unknown name in a benchmark.
 pub(super) fn unknown(benchmark: &str, what: &str, name: &str, known: &[&str]) -> Error {
     Error::Misuse(format!(
         "benchmark {benchmark} has no {what} `{name}`{}; there are {}",
@@ -124,7 +124,7 @@ pub(super) fn unknown(benchmark: &str, what: &str, name: &str, known: &[&str]) -
     ))
 }
 
-/// Rows that lie in `folder` and were measured with today's settings, in the order of the suite.
+/// Rows in `folder` that were measured with the current settings, in the order of the suite.
 ///
 /// Errors: a file that cannot be read.
 pub fn kept_rows<S: RowSuite>(
@@ -147,7 +147,7 @@ pub fn kept_rows<S: RowSuite>(
     Ok(rows)
 }
 
-/// Puts a row into the file of its subject, in place of an older one: complete or absent.
+/// Writes a row into the file of its subject atomically, replacing an older one.
 pub fn keep_row<S: RowSuite>(
     suite: &S,
     folder: &Path,
@@ -170,7 +170,7 @@ pub fn keep_row<S: RowSuite>(
     files::write_json(&file, &text)
 }
 
-/// All rows of a file; none without it.
+/// All rows of a file; empty if it does not exist.
 fn stored<F: DeserializeOwned>(file: &Path) -> Result<Vec<MeasuredRow<F>>, Error> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
@@ -179,7 +179,7 @@ fn stored<F: DeserializeOwned>(file: &Path) -> Result<Vec<MeasuredRow<F>>, Error
     };
     let bad = |reason: String| {
         Error::Failure(format!(
-            "{}: {reason}; remove it to have its rows measured again",
+            "{}: {reason}; remove it to remeasure its rows",
             file.display()
         ))
     };
@@ -202,13 +202,13 @@ pub(super) fn mean<F>(
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// What is said of rows that are still to be measured.
+/// The note on rows still to be measured.
 pub(super) fn missing<S: RowSuite>(suite: &S, rows: usize) -> String {
     let all = suite.keys().len();
     match all.saturating_sub(rows) {
         0 => String::new(),
         left => format!(
-            "\n{left} of {all} rows have not been measured yet; `costate bench {}` goes on with them.\n",
+            "\n{left} of {all} rows have not been measured yet; `costate bench {}` measures them.\n",
             S::NAME
         ),
     }
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_back_in_the_suites_order_until_their_basis_changes() {
+    fn rows_are_read_back_in_suite_order_until_their_basis_changes() {
         let folder = tempfile::tempdir().unwrap();
         let (suite, at) = (Toy(1), folder.path());
         assert!(kept_rows(&suite, at).unwrap().is_empty());
@@ -283,7 +283,7 @@ mod tests {
         let keys: Vec<RowKey> = all.iter().map(|r| r.key.clone()).collect();
         assert_eq!(keys, suite.keys());
         assert!(all.iter().enumerate().all(|(i, r)| r.figures == i as f64));
-        // Another process's rows stay.
+        // Rows of another process are kept.
         keep_row(&Toy(2), at, &keys[3], 9.0).unwrap();
         let there = kept_rows(&suite, at).unwrap();
         assert_eq!(there.len(), 7);
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_suite_has_not_is_misuse() {
+    fn unknown_names_are_misuse() {
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         let some = asked_rows(&Toy(0), &own(&["line"]), &own(&["two"]), &[1]).unwrap();
         assert_eq!(some.len(), 1);

@@ -29,7 +29,7 @@ fn a_rich_evaluation_is_shown_in_full() {
         "Ranking accuracy",
         "(0.880 to 0.960)",
         "Single steps",
-        "Landscape of the cost",
+        "Cost landscape",
         "angular_velocity, rad/s",
         "cost, nats",
         "Calibration error 0.043.",

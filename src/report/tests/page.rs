@@ -228,11 +228,11 @@ fn the_kept_fresh_policy_is_shown() {
 #[test]
 fn words_follow_the_score() {
     for (score, words) in [
-        (1.2, "better than the expert"),
+        (1.2, "outperforms the expert"),
         (0.98, "is as good as the expert"),
         (0.96, "nearly as good as the expert"),
         (0.85, "close to the expert"),
-        (0.6, "more than half of the way"),
+        (0.6, "more than halfway"),
         (0.2, "far from the expert"),
         (0.01, "no better than random"),
         (-0.5, "worse than random"),
