@@ -1,4 +1,4 @@
-//! Pages as a whole: well-formed, safe, small, and true to their data.
+//! Whole pages: well-formed, safe, small, and faithful to their data.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ fn full() -> Vec<RunReport> {
 }
 
 #[test]
-fn a_run_that_went_on_otherwise_says_so() {
+fn a_run_resumed_with_other_settings_says_so() {
     let mut runs = full();
     runs[0].config.changes = read(json!([
         { "from_iteration": 2, "key": "iterations", "from": 2, "to": 4 }
@@ -75,7 +75,7 @@ fn findings_have_a_section_of_their_own() {
 }
 
 #[test]
-fn a_page_asks_the_network_for_nothing() {
+fn a_page_makes_no_network_requests() {
     let page = html(&full());
     // The one address is the name of the SVG namespace, which is never fetched.
     let page = page.replace("http://www.w3.org/2000/svg", "");
