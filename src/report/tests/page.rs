@@ -49,7 +49,7 @@ fn pages_are_well_formed_and_hold_every_section() {
         "4 runs on",
         "GAN-GCL, seed 1",
         "behaviour cloning",
-        "What differs",
+        "Differences between",
     ] {
         assert!(text.contains(words), "{words}");
     }
