@@ -66,7 +66,7 @@ metrics! {
         "Half the width of its 95 % interval. Growing while the policy is unchanged: fewer and fewer {rows} \
         dominate the estimate.";
     CostGradientNorm: "cost_gradient_norm", "Cost gradient", "norm",
-        "Norm of the discriminator’s gradient in the cost. Shrinks as the policy approaches the expert; spikes \
+        "Norm of the gradient in the cost’s weights. Shrinks as the policy approaches the expert; spikes \
         mean that the learning rate is too high.";
     Entropy: "entropy", "Policy entropy", "nats per step",
         "Randomness of the actions. Falls while the policy learns and settles at the expert’s own noise; \
@@ -116,7 +116,7 @@ metrics! {
     Eta: "eta", "Step temperature η", "",
         "Lagrange multiplier that keeps the controllers’ step within its KL bound.";
     KlBound: "kl_bound", "KL bound", "nats per step",
-        "Bound on the controllers’ step, adapted to the ratio of actual to predicted improvement.";
+        "Bound on the controllers’ step, adapted to how well steps deliver the predicted improvement.";
     Stuck: "stuck", "Controllers without a step", "share",
         "Controllers for which no step within the bound was found.";
     TakenBack: "taken_back", "Reverted steps", "share",
