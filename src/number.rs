@@ -1,9 +1,9 @@
-//! Numbers, counts and durations as people read them: the one place where their digits are chosen.
+//! Human-readable numbers, counts and durations: the one place that chooses their digits.
 //!
-//! Terminals get plain ASCII digits ([`plain`]), pages typeset ones ([`typeset`]): a true minus sign, thousands set apart,
+//! Terminals get plain ASCII digits ([`plain`]), pages typeset ones ([`typeset`]): a true minus sign, thousands separators,
 //! powers of ten.
 
-/// What stands for a number that is none.
+/// Placeholder for a non-finite number.
 const NONE: &str = "–";
 
 /// About four significant digits in ASCII: `-149.5`, `0.983`, `5.3e-7`.
@@ -14,7 +14,7 @@ pub fn plain(v: f64) -> String {
     }
 }
 
-/// `v` in ASCII with as many decimals as suit `greatest`, the greatest of a series.
+/// `v` in ASCII with decimals that suit `greatest`, the largest value of a series.
 pub fn plain_beside(v: f64, greatest: f64) -> String {
     match greatest.abs() {
         _ if !v.is_finite() => NONE.into(),
@@ -47,7 +47,7 @@ pub fn typeset(v: f64) -> String {
     }
 }
 
-/// Typeset without the zeros at its end, for values that are round by nature.
+/// Typeset without trailing zeros, for values that are naturally round.
 pub fn trimmed(v: f64) -> String {
     let text = typeset(v);
     if text.contains('.') && !text.contains('×') {
@@ -57,7 +57,7 @@ pub fn trimmed(v: f64) -> String {
     }
 }
 
-/// Typeset with `decimals` digits after the point, thousands set apart from 10 000 on.
+/// Typeset with `decimals` digits after the point and thousands separators from 10 000 on.
 pub fn fixed(v: f64, decimals: usize) -> String {
     if !v.is_finite() {
         return NONE.into();
@@ -101,7 +101,7 @@ pub fn scientific(v: f64) -> String {
     }
 }
 
-/// A share as typeset per cent; 99.6 % is not all.
+/// A share as a typeset percentage; 99.6 % does not round to 100 %.
 pub fn percent(share: f64) -> String {
     let digits = usize::from(share > 0.0 && share < 1.0 && !(0.01..=0.99).contains(&share));
     fixed(100.0 * share, digits) + "\u{a0}%"
@@ -118,7 +118,7 @@ pub fn count(v: f64) -> String {
     }
 }
 
-/// A count with its noun in the right number.
+/// A count with its noun, singular or plural.
 pub fn counted(v: f64, singular: &str, plural: &str) -> String {
     format!("{} {}", count(v), if v == 1.0 { singular } else { plural })
 }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_readable() {
         let cases = [
             (0.0, "0", "0"),
             (-0.0, "0", "0"),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_and_counts_read_well() {
+    fn durations_and_counts_are_readable() {
         assert_eq!(duration(0.44), "0.4 s");
         assert_eq!(duration(48.4), "48 s");
         assert_eq!(duration(725.0), "12 min 5 s");

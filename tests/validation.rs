@@ -28,7 +28,7 @@ const VALIDATED: [&str; 8] = [
 ];
 
 #[test]
-fn fresh_policies_are_trained_kept_and_never_trained_twice() {
+fn fresh_policies_are_trained_once_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     small_dataset(at);
@@ -45,7 +45,7 @@ fn fresh_policies_are_trained_kept_and_never_trained_twice() {
     let soft = |i: usize| fresh[i]["soft_value"].as_f64().unwrap();
     assert!(
         soft(kept) >= soft(1 - kept),
-        "the choice goes by the learned soft value"
+        "the choice is by learned soft value"
     );
     let discount = fresh[kept]["discount"].as_f64().unwrap();
     let best = run.join(format!("validation/fresh-0-{discount}.safetensors"));
@@ -56,7 +56,7 @@ fn fresh_policies_are_trained_kept_and_never_trained_twice() {
     assert_eq!(stored["frozen"], trained["frozen"]);
     assert!(stored["files"]["fresh_policy.safetensors"].is_string());
 
-    // The same bits with two workers, each training a policy of its own.
+    // Bit-identical with two workers, each training its own policy.
     let others = train("two", "2");
     assert_eq!(others["frozen"]["policies"], trained["frozen"]["policies"]);
     assert_eq!(
@@ -64,7 +64,7 @@ fn fresh_policies_are_trained_kept_and_never_trained_twice() {
         bytes(&at.join(format!("two/validation/fresh-0-{discount}.safetensors")))
     );
 
-    // What a crash took away is trained again, to the same bits; what is there stays.
+    // Policies lost in a crash are retrained bit-identically; the others are kept.
     let other = run.join(format!(
         "validation/fresh-0-{}.safetensors",
         fresh[1 - kept]["discount"]
@@ -77,7 +77,7 @@ fn fresh_policies_are_trained_kept_and_never_trained_twice() {
     assert_eq!(bytes(&best), old);
     assert_eq!(fs::metadata(&other).unwrap().modified().unwrap(), untouched);
 
-    // One that was trained otherwise is trained again.
+    // A policy trained with other settings is retrained.
     let note = best.with_extension("json");
     let mut other_settings = read(&note);
     other_settings["settings"]["iterations"] = 2.into();
@@ -102,7 +102,7 @@ fn fresh_policies_are_trained_kept_and_never_trained_twice() {
 }
 
 #[test]
-fn few_demonstrations_are_the_first_ones() {
+fn fewer_demonstrations_are_the_first_ones() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     small_dataset(at);
@@ -135,7 +135,7 @@ fn few_demonstrations_are_the_first_ones() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story, step by step")]
-fn a_benchmark_runs_what_is_missing_and_says_what_is_not_there() {
+fn a_benchmark_runs_missing_cells_and_reports_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let bench = |more: &[&str]| {
@@ -174,7 +174,7 @@ fn a_benchmark_runs_what_is_missing_and_says_what_is_not_there() {
     assert_ne!(
         figure("expert_return"),
         figure("demonstrations_return"),
-        "the expert is held against the policy in the policy's own episodes"
+        "the expert is compared with the policy in the policy's own episodes"
     );
     assert_eq!(
         figure("normalized_score"),
@@ -188,10 +188,10 @@ fn a_benchmark_runs_what_is_missing_and_says_what_is_not_there() {
         table.contains("(1 of 3 seeds)")
             && table.contains("not run")
             && table.contains("performance profile")
-            && table.contains("goes on with them")
+            && table.contains("`costate bench results` runs them")
     );
 
-    // Nothing is run twice; a cell of other settings is run again.
+    // No cell is run twice; a cell with other settings is rerun.
     let first = fs::metadata(&file).unwrap().modified().unwrap();
     bench(&["--seeds", "0"]);
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), first);

@@ -1,4 +1,4 @@
-//! `costate bench ebm`: energies over plain vectors held against densities whose entropy is known.
+//! `costate bench ebm`: energies over plain vectors, compared with densities of known entropy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -23,13 +23,13 @@ pub struct DensitySuite {
     about: String,
     /// Rows drawn from every density.
     rows: usize,
-    /// Share of them that judges.
+    /// Share of them that is held out.
     held_out: f64,
     seeds: Vec<u64>,
     fits: Vec<FitSpec>,
 }
 
-/// A way to fit, with shipped settings.
+/// A fitting method, with shipped settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FitSpec {
@@ -39,13 +39,13 @@ struct FitSpec {
     generator: GeneratorKind,
 }
 
-/// What a fit came to.
+/// The result of a fit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DensityFigures {
     /// Of the energy-based model on the held-out rows.
     pub own: LogLikelihood,
-    /// Beside the truth.
+    /// Compared with the truth.
     pub truth: AgainstTruth,
     /// log Z, nats.
     pub log_z: f64,
@@ -53,7 +53,7 @@ pub struct DensityFigures {
     pub log_z_ci95: [f64; 2],
     /// Whether enough chains carry log Z.
     pub log_z_sound: bool,
-    /// Seconds of fitting and judging.
+    /// Seconds of fitting and evaluation.
     pub seconds: f64,
 }
 
@@ -68,7 +68,7 @@ impl DensitySuite {
         found.ok_or_else(|| Error::Misuse(format!("benchmark ebm has no method `{name}`")))
     }
 
-    /// A table of a figure: `densities`, with their entropies, by methods.
+    /// A table of one figure: `densities`, with their entropies, by methods.
     fn table(
         &self,
         densities: &[(Known, f64)],
@@ -134,7 +134,7 @@ impl RowSuite for DensitySuite {
         key: &RowKey,
         interrupt: &AtomicBool,
     ) -> Result<Option<DensityFigures>, Error> {
-        // One libtorch thread a task: results then do not depend on the machine's number of cores.
+        // One libtorch thread per task, so that results do not depend on the machine's number of cores.
         tch::set_num_threads(1);
         let began = Instant::now();
         let known = Known::named(&key.subject)?;
@@ -170,7 +170,7 @@ impl RowSuite for DensitySuite {
     }
 
     fn markdown(&self, rows: &[MeasuredRow<DensityFigures>]) -> String {
-        // Once for all tables: an entropy can take many draws.
+        // Computed once for all tables: an entropy can take many draws.
         let densities: Vec<(Known, f64)> = (Known::NAMES.into_iter())
             .filter_map(|name| Known::named(name).ok())
             .map(|known| {
@@ -181,20 +181,21 @@ impl RowSuite for DensitySuite {
         let table = |of: &dyn Fn(&DensityFigures) -> Option<f64>| self.table(&densities, rows, of);
         let mut text = format!("# {}\n\n{}\n", self.title, self.about);
         text += &format!(
-            "\n## Log-likelihood of the held-out rows\n\nNats a row, beside the true density's own on the same rows; {} rows \
-             in all, {:.0} % held out.\n\n",
+            "\n## Log-likelihood of the held-out rows\n\nNats per row, with the true density's on the same rows; {} rows \
+             in total, {:.0} % held out.\n\n",
             self.rows,
             100.0 * self.held_out
         );
         text += &table(&|f| Some(f.own.log_likelihood));
         text += "\n## KL divergence from the truth\n\n";
         text += &table(&|f| Some(f.truth.kl));
-        text += "\n## The generators' own KL divergence\n\nWhat the energy is to add to.\n\n";
+        text +=
+            "\n## The generators' own KL divergence\n\nThe baseline that the energy refines.\n\n";
         text += &table(&|f| f.truth.generator_kl);
         let unsound = rows.iter().filter(|r| !r.figures.log_z_sound).count();
         if unsound > 0 {
             text += &format!(
-                "\nIn {unsound} of {} fits fewer than a tenth of the chains carry log Z: their figures are rough.\n",
+                "\nIn {unsound} of {} fits fewer than a tenth of the chains carry log Z; their figures are rough.\n",
                 rows.len()
             );
         }

@@ -1,4 +1,4 @@
-//! `costate bench exact`: sampled learners on processes whose exact answer is known.
+//! `costate bench exact`: sampled learners on processes with a known exact solution.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,7 +25,7 @@ pub struct ExactSuite {
     title: String,
     /// What they show.
     about: String,
-    /// Numbers of demonstrations, and of walks a round.
+    /// Numbers of demonstrations, and of walks per round.
     sizes: Vec<usize>,
     seeds: Vec<u64>,
     processes: Vec<ProcessSpec>,
@@ -57,7 +57,7 @@ struct ProcessSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum World {
-    /// [`Process::random`], a new one with every seed, with costs uniform in `[0, cost]`.
+    /// [`Process::random`], a new one per seed, with costs uniform in `[0, cost]`.
     Random {
         states: usize,
         actions: usize,
@@ -66,7 +66,7 @@ enum World {
         starts: usize,
         cost: f64,
     },
-    /// A simulated world on a grid, whose cost counts `cost` times.
+    /// A simulated world on a grid, its cost scaled by `cost`.
     Grid {
         env: String,
         cost: f64,
@@ -74,7 +74,7 @@ enum World {
     },
 }
 
-/// Who learns.
+/// The learner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ExactLearner {
     /// By the exact gradient.
@@ -83,11 +83,11 @@ enum ExactLearner {
     Sampled(CostLoss),
 }
 
-/// What a learner came to.
+/// The result of a learner.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExactFigures {
-    /// Of the learned policy from the expert's exact one, mean over time and the states that the expert visits.
+    /// Between the learned policy and the expert's exact one, mean over time and the states that the expert visits.
     pub total_variation: f64,
     /// |estimated log Z(s_0) − exact soft value of the learned cost|, mean over the starts, nats; null where nothing is
     /// estimated, or where actions lead to several places and the two differ by definition.
@@ -154,7 +154,7 @@ impl ExactSuite {
         found.ok_or_else(|| Error::Misuse(format!("benchmark exact has no process `{name}`")))
     }
 
-    /// Has a learner learn from as many demonstrations as walks a round, and measures what it came to.
+    /// Trains a learner on as many demonstrations as walks per round, and measures the result.
     fn learned(
         &self,
         spec: &ProcessSpec,
@@ -244,7 +244,7 @@ impl RowSuite for ExactSuite {
         let learner = LEARNERS.iter().find(|(name, _)| *name == key.method);
         match learner {
             Some((_, learner)) if !interrupt.load(Ordering::Relaxed) => {
-                // One libtorch thread a task: sums then do not depend on the machine's number of cores.
+                // One libtorch thread per task, so that sums do not depend on the machine's number of cores.
                 tch::set_num_threads(1);
                 let spec = self.spec(&key.subject)?;
                 self.learned(spec, *learner, key.size, key.seed).map(Some)
@@ -257,17 +257,17 @@ impl RowSuite for ExactSuite {
         let mut text = format!("# {}\n\n{}\n", self.title, self.about);
         text += &format!(
             "\nTotal variation from the exact policy, and |log Z − exact soft value of the learned cost| in nats: means of {} \
-             seeds. The exact gradient is followed until no visit is off by more than {}.\n",
+             seeds. The exact gradient is descended until no entry exceeds {}.\n",
             self.seeds.len(),
             self.maxent.tolerance
         );
         let stopped = rows.iter().filter_map(|r| r.figures.residual);
         let worst = stopped.fold(0.0, f64::max);
         if worst > self.maxent.tolerance {
-            text += &format!("The furthest one ended at {worst:.1e}.\n");
+            text += &format!("The largest remaining entry is {worst:.1e}.\n");
         }
         if !rows.is_empty() {
-            text += &format!("\n![total variation over samples]({PICTURE})\n");
+            text += &format!("\n![total variation against samples]({PICTURE})\n");
         }
         for spec in &self.processes {
             text += &format!("\n## {}\n\n{}\n\n", spec.name, spec.about);
@@ -291,7 +291,7 @@ impl RowSuite for ExactSuite {
         text + &rows::footer(self, rows)
     }
 
-    /// Total variation over samples, a plot a process.
+    /// Total variation against samples, one plot per process.
     fn picture(&self, rows: &[MeasuredRow<ExactFigures>]) -> Option<(&'static str, String)> {
         let plot = |spec: &ProcessSpec| {
             let line = |(name, _)| {

@@ -1,4 +1,4 @@
-//! Published tables: suites of cells, one result a cell and seed, and what they add up to. This module is the only door.
+//! Published tables: suites of cells, one result per cell and seed, and their aggregates. This module is the only entry point.
 
 mod densities;
 mod exact;

@@ -1,4 +1,4 @@
-//! What an iteration of GAN-GCL goes into, and what comes before it.
+//! Time breakdown of a GAN-GCL iteration and of its setup.
 
 use std::fs;
 use std::path::Path;
@@ -15,9 +15,9 @@ use crate::learners::gan_gcl::GanGclSettings;
 use crate::learners::{Behaviour, Setup};
 use crate::run::settings::resolve_typed;
 
-/// Times of the parts, milliseconds but for the base policy, with shipped settings. Discriminator and policy are differences
-/// between iterations with them and iterations without, taken in turns; rollouts are what is left, with the batch's tensors
-/// and the report.
+/// Times of the parts, milliseconds except for the base policy, with shipped settings. Discriminator and policy are
+/// differences between iterations with and without them, measured alternately; rollouts are the rest, including the batch's
+/// tensors and the report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PartsRow {
     /// Environment.
@@ -26,13 +26,13 @@ pub struct PartsRow {
     pub workers: usize,
     /// Transitions of the dataset.
     pub dataset_steps: usize,
-    /// Writing the dataset, every episode synced.
+    /// Writing the dataset, with a sync per episode.
     pub dataset_write_ms: Spread,
     /// Reading and checking it.
     pub dataset_read_ms: Spread,
-    /// Cloning the base policy and everything else before the first iteration, seconds.
+    /// Everything before the first iteration, mainly cloning the base policy, seconds.
     pub start_s: f64,
-    /// Steps taken in an iteration.
+    /// Steps per iteration.
     pub iteration_steps: u64,
     /// An iteration.
     pub iteration_ms: Spread,
@@ -44,13 +44,13 @@ pub struct PartsRow {
     pub policy_ms: Spread,
 }
 
-/// What a learner may see of a dataset.
+/// The part of a dataset that a learner may see.
 pub fn trajectories(dataset: Dataset) -> Vec<Trajectory> {
     let episodes = dataset.into_episodes().into_iter();
     episodes.map(|e| e.trajectory).collect()
 }
 
-/// Measures the parts in `turns ≥ 1` turns on the demonstrations in `folder`. `beside` is a folder that is made and removed.
+/// Measures the parts in `turns ≥ 1` turns on the demonstrations in `folder`. `beside` is a temporary folder, created and removed.
 pub fn measure_parts(
     folder: &Path,
     beside: &Path,

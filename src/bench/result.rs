@@ -1,4 +1,4 @@
-//! What one cell of a benchmark gave: the raw file behind the tables.
+//! The result of one benchmark cell: the raw file behind the tables.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub struct Milestone {
     pub seconds: f64,
 }
 
-/// What fresh policies on a frozen cost came to, by the one with the highest learned soft value.
+/// The result of fresh policies on a frozen cost: that of the highest learned soft value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FreshResult {
     /// How they were trained.
@@ -36,17 +36,17 @@ pub struct FreshResult {
     pub mean_return: f64,
     /// (return − expert) / |expert|.
     pub relative_return: f64,
-    /// δ a step.
+    /// δ per step.
     pub delta: f64,
-    /// What δ says.
+    /// The verdict from δ.
     pub verdict: Verdict,
-    /// Seconds that all of them took.
+    /// Seconds, all of them together.
     pub seconds: f64,
-    /// Environment steps that all of them took.
+    /// Environment steps, all of them together.
     pub steps: u64,
 }
 
-/// What linear-Gaussian controllers came to, in the last rollouts of their training, each from its own start.
+/// The result of linear-Gaussian controllers in the last rollouts of training, each from its own start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ControllersResult {
     /// (return − random) / (demonstrations from the same starts − random).
@@ -56,11 +56,11 @@ pub struct ControllersResult {
     pub mean_return: f64,
     /// Mean true return of the demonstrations from the same starts.
     pub demonstrated_return: f64,
-    /// Share of solved episodes, where the task says.
+    /// Share of solved episodes, if the task defines it.
     pub solved: Option<f64>,
 }
 
-/// Figures of a learned cost, over all trajectories of the evaluation.
+/// Metrics of a learned cost, over all trajectories of the evaluation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct CostMetrics {
     /// Pearson's correlation of trajectories' costs.
@@ -129,7 +129,7 @@ pub struct CellResult {
     pub mean_return: f64,
     /// Mean true return of the demonstrations.
     pub demonstrations_return: f64,
-    /// Mean true return of the expert that gave them, with its noise, in the episodes of the evaluation.
+    /// Mean true return of the expert that recorded them, with its noise, in the episodes of the evaluation.
     pub expert_return: f64,
     /// Mean true return of random actions.
     pub random_return: f64,
@@ -139,10 +139,10 @@ pub struct CellResult {
     pub steps: u64,
     /// First iteration whose rollouts reached a normalised score of 0.95.
     pub to_95: Option<Milestone>,
-    /// Share of the evaluation's episodes that the learned policy solves, where the task says; older results lack it.
+    /// Share of the evaluation's episodes that the learned policy solves, if the task defines it; absent in older results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub solved: Option<f64>,
-    /// The controllers behind the policy, where there are any.
+    /// The controllers that the policy is distilled from, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controllers: Option<ControllersResult>,
     /// The kept one of the fresh policies on the frozen cost.
@@ -154,7 +154,7 @@ pub struct CellResult {
     /// EPIC distance of learned and true cost, where a cost is learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epic: Option<f64>,
-    /// All figures of the learned cost; older results have the two above only.
+    /// All metrics of the learned cost; older results only have the two above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<CostMetrics>,
     /// Worker threads of the training.
@@ -163,7 +163,7 @@ pub struct CellResult {
     pub machine: String,
     /// Version of Costate.
     pub costate_version: String,
-    /// Build that made it; not known of older ones.
+    /// Build that produced it; absent in older results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
 }
@@ -172,7 +172,7 @@ impl CellResult {
     /// Version that this build writes and reads.
     pub const FORMAT: u32 = 2;
 
-    /// Reads a result; `None` if there is none.
+    /// Reads a result; `None` if the file does not exist.
     pub fn read(file: &Path) -> Result<Option<Self>, Error> {
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
@@ -181,7 +181,7 @@ impl CellResult {
         };
         let bad = |reason: String| {
             Error::Failure(format!(
-                "{}: {reason}; remove it to have the cell run again",
+                "{}: {reason}; remove it to rerun the cell",
                 file.display()
             ))
         };
@@ -192,7 +192,7 @@ impl CellResult {
         }
     }
 
-    /// The result of a cell, if it is there and was made with today's settings and model.
+    /// The result of a cell, if present and produced with the current settings and model.
     pub fn current(suite: &Suite, cell: &Cell, folder: &Path) -> Result<Option<Self>, Error> {
         let Some(result) = Self::read(&cell.file(folder))? else {
             return Ok(None);
@@ -205,13 +205,13 @@ impl CellResult {
         Ok(same.then_some(result))
     }
 
-    /// Whether it lacks what its run can still give: fresh policies, or figures of its cost.
+    /// Whether it lacks results that its run can still provide: fresh policies, or metrics of its cost.
     pub fn is_incomplete(&self, suite: &Suite, cell: &Cell) -> Result<bool, Error> {
         let unjudged = self.spearman.is_some() && self.metrics.is_none();
         Ok(unjudged || (self.fresh.is_none() && suite.validation(cell)?.is_some()))
     }
 
-    /// Writes the result: complete or absent.
+    /// Writes the result atomically.
     pub fn write(&self, file: &Path) -> Result<(), Error> {
         files::write_json(file, self)
     }

@@ -1,4 +1,4 @@
-//! Benchmarks whose rows are measured one by one: `costate bench exact` and `costate bench ebm`.
+//! Benchmarks measured row by row: `costate bench exact` and `costate bench ebm`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use super::table::builds;
 use crate::error::Error;
 use crate::run::files;
 
-/// Which row it is.
+/// Identifies a row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RowKey {
-    /// What is learned: a process, a density. Its rows share a file.
+    /// What is learned: a process or a density. Its rows share a file.
     pub subject: String,
-    /// Who learns it.
+    /// The learner.
     pub method: String,
-    /// From how many demonstrations or rows of data.
+    /// Number of demonstrations or rows of data.
     pub size: usize,
     /// Seed.
     pub seed: u64,
@@ -34,7 +34,7 @@ pub struct MeasuredRow<F> {
     /// Which.
     #[serde(flatten)]
     pub key: RowKey,
-    /// Of [`RowSuite::basis`].
+    /// Digest of [`RowSuite::basis`].
     pub basis_sha256: String,
     /// Build that measured it; unknown for older rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,9 +86,9 @@ pub(super) fn shipped<S: RowSuite + DeserializeOwned>(text: &str) -> Result<S, E
         .map_err(|e| Error::Failure(format!("the shipped benchmark {} is broken: {e}", S::NAME)))
 }
 
-/// Rows of some subjects, methods and seeds only; empty lists leave all.
+/// The rows of some subjects, methods and seeds only; an empty list selects all.
 ///
-/// Errors: a subject or a method that the suite has not.
+/// Errors: a subject or a method that the suite does not have.
 pub fn asked_rows<S: RowSuite>(
     suite: &S,
     subjects: &[String],
@@ -120,7 +120,7 @@ pub fn asked_rows<S: RowSuite>(
     Ok(keys)
 }
 
-/// The error about something that a benchmark has not.
+/// The error for an unknown name in a benchmark.
 pub(super) fn unknown(benchmark: &str, what: &str, name: &str, known: &[&str]) -> Error {
     Error::Misuse(format!(
         "benchmark {benchmark} has no {what} `{name}`{}; there are {}",
@@ -129,7 +129,7 @@ pub(super) fn unknown(benchmark: &str, what: &str, name: &str, known: &[&str]) -
     ))
 }
 
-/// Rows that lie in `folder` and were measured with today's settings, in the order of the suite.
+/// Rows in `folder` that were measured with the current settings, in the order of the suite.
 ///
 /// Errors: a file that cannot be read.
 pub fn kept_rows<S: RowSuite>(
@@ -152,7 +152,7 @@ pub fn kept_rows<S: RowSuite>(
     Ok(rows)
 }
 
-/// Puts a row into the file of its subject, in place of an older one: complete or absent.
+/// Writes a row into the file of its subject atomically, replacing an older one.
 pub fn keep_row<S: RowSuite>(
     suite: &S,
     folder: &Path,
@@ -176,7 +176,7 @@ pub fn keep_row<S: RowSuite>(
     files::write_json(&file, &text)
 }
 
-/// All rows of a file; none without it.
+/// All rows of a file; empty if it does not exist.
 fn stored<F: DeserializeOwned>(file: &Path) -> Result<Vec<MeasuredRow<F>>, Error> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
@@ -185,7 +185,7 @@ fn stored<F: DeserializeOwned>(file: &Path) -> Result<Vec<MeasuredRow<F>>, Error
     };
     let bad = |reason: String| {
         Error::Failure(format!(
-            "{}: {reason}; remove it to have its rows measured again",
+            "{}: {reason}; remove it to remeasure its rows",
             file.display()
         ))
     };
@@ -208,7 +208,7 @@ pub(super) fn mean<F>(
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// What stands below the tables: the builds that measured the rows, and how many rows are missing.
+/// The notes below the tables: which builds measured the rows, and how many are missing.
 pub(super) fn footer<S: RowSuite>(suite: &S, rows: &[MeasuredRow<S::Figures>]) -> String {
     let of = |r: &MeasuredRow<S::Figures>| format!("{} {}", r.key.subject, r.key.method);
     let builds = builds(rows.iter().map(|r| (r.provenance.as_ref(), of(r))));
@@ -220,7 +220,7 @@ fn missing<S: RowSuite>(suite: &S, rows: usize) -> String {
     match all.saturating_sub(rows) {
         0 => String::new(),
         left => format!(
-            "\n{left} of {all} rows have not been measured yet; `costate bench {}` goes on with them.\n",
+            "\n{left} of {all} rows have not been measured yet; `costate bench {}` measures them.\n",
             S::NAME
         ),
     }
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_back_in_the_suites_order_until_their_basis_changes() {
+    fn rows_are_read_back_in_suite_order_until_their_basis_changes() {
         let folder = tempfile::tempdir().unwrap();
         let (suite, at) = (Toy(1), folder.path());
         assert!(kept_rows(&suite, at).unwrap().is_empty());
@@ -295,7 +295,7 @@ mod tests {
         let keys: Vec<RowKey> = all.iter().map(|r| r.key.clone()).collect();
         assert_eq!(keys, suite.keys());
         assert!(all.iter().enumerate().all(|(i, r)| r.figures == i as f64));
-        // Another process's rows stay.
+        // Rows of another process are kept.
         keep_row(&Toy(2), at, &keys[3], 9.0).unwrap();
         let there = kept_rows(&suite, at).unwrap();
         assert_eq!(there.len(), 7);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_suite_has_not_is_misuse() {
+    fn unknown_names_are_misuse() {
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         let some = asked_rows(&Toy(0), &own(&["line"]), &own(&["two"]), &[1]).unwrap();
         assert_eq!(some.len(), 1);

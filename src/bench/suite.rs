@@ -15,7 +15,7 @@ use crate::learners::frozen_cost::ValidationSettings;
 use crate::run::Algo;
 use crate::run::settings::{resolve_with, validation};
 
-/// A row of a table: an algorithm with what differs from its settings.
+/// A row of a table: an algorithm with changes to its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
@@ -23,36 +23,36 @@ pub struct Method {
     pub name: String,
     /// Its algorithm.
     pub algo: String,
-    /// Settings that differ from the environment's defaults.
+    /// Changes to the environment's default settings.
     #[serde(default)]
     pub settings: Value,
-    /// What the policy starts as.
+    /// Initialisation of the policy.
     #[serde(default)]
     pub start: Start,
 }
 
-/// What a method's policy starts as.
+/// Initialisation of a method's policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
-    /// As its settings say.
+    /// According to its settings.
     #[default]
     Own,
     /// The clone that GAN-GCL's cost is relative to in the same environment: `clone_steps` of its `base_steps`. There is
     /// no such cell where GAN-GCL has none.
     BasePolicy,
-    /// Nothing, where GAN-GCL's own start is a clone; there is no such cell where it is not. From nothing more has to be
-    /// learned: the iterations and trajectories are GAIL's.
+    /// From scratch, where GAN-GCL itself starts from a clone; there is no such cell where it does not. As more has to be
+    /// learned from scratch, the iterations and trajectories are GAIL's.
     Nothing,
 }
 
-/// Steps of cloning behind GAN-GCL's base policy in an environment.
+/// Cloning steps of GAN-GCL's base policy in an environment.
 fn base_steps(env: &str) -> Result<usize, Error> {
     let algo = resolve_with("gan-gcl", env, &Value::Null)?;
     Ok(algo.base_steps())
 }
 
-/// Environments that are learned with the same numbers of demonstrations.
+/// Environments with the same numbers of demonstrations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Group {
@@ -77,7 +77,7 @@ pub struct Suite {
     seeds: Vec<u64>,
     #[serde(default)]
     validated: Validated,
-    /// Whether the tables have the shares of solved episodes.
+    /// Whether the tables include the share of solved episodes.
     #[serde(default)]
     pub(super) solved: bool,
 }
@@ -145,7 +145,7 @@ impl Suite {
         &self.seeds
     }
 
-    /// How a cell's cost is validated, if it is: as GAN-GCL's own in that environment.
+    /// How a cell's cost is validated, if at all: like GAN-GCL's in that environment.
     pub fn validation(&self, cell: &Cell) -> Result<Option<ValidationSettings>, Error> {
         let v = &self.validated;
         let asked = v.demonstrations.contains(&cell.demonstrations)
@@ -154,8 +154,8 @@ impl Suite {
         asked.then(|| validation(cell.env)).transpose()
     }
 
-    /// All cells: seed by seed, so that an interrupted benchmark has every cell with few seeds rather than
-    /// few cells with all.
+    /// All cells, seed by seed, so that an interrupted benchmark has every cell with few seeds rather than
+    /// few cells with all seeds.
     pub fn cells(&self) -> Result<Vec<Cell<'_>>, Error> {
         let mut cells = Vec::new();
         for &seed in &self.seeds {
@@ -175,7 +175,7 @@ impl Suite {
         Ok(cells)
     }
 
-    /// The same suite with some environments, methods or seeds only; empty lists leave all.
+    /// The same suite with some environments, methods or seeds only; an empty list selects all.
     pub fn restricted(
         mut self,
         envs: &[String],
@@ -225,7 +225,7 @@ impl Cell<'_> {
         format!("{env}-{}-{demonstrations}-{seed}", method.name)
     }
 
-    /// Its algorithm with all settings.
+    /// The algorithm with all its settings.
     pub fn algo(&self) -> Result<Algo, Error> {
         let mut settings = match &self.method.settings {
             Value::Null => Value::Object(Map::new()),
@@ -246,7 +246,7 @@ impl Cell<'_> {
         resolve_with(&self.method.algo, self.env, &settings)
     }
 
-    /// Where its result lies below `folder`.
+    /// Path of its result in `folder`.
     pub fn file(&self, folder: &Path) -> std::path::PathBuf {
         folder.join(format!("{}.json", self.name()))
     }

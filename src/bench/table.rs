@@ -34,7 +34,7 @@ pub fn markdown(suite: &Suite, results: Results) -> String {
     let missing = results.iter().filter(|(_, r)| r.is_none()).count();
     if missing > 0 {
         text += &format!(
-            "\n{missing} of {} cells have not been run yet; `costate bench {}` goes on with them.\n",
+            "\n{missing} of {} cells have not been run yet; `costate bench {}` runs them.\n",
             results.len(),
             suite.name
         );
@@ -42,7 +42,7 @@ pub fn markdown(suite: &Suite, results: Results) -> String {
     text
 }
 
-/// The commits that gave the results, each result with its row of the table; nothing where no result says.
+/// The commits that produced the results, each given with its row of the table; empty if none is recorded.
 pub(super) fn builds<'a>(
     results: impl Iterator<Item = (Option<&'a Provenance>, String)>,
 ) -> String {
@@ -53,13 +53,12 @@ pub(super) fn builds<'a>(
     }
     if builds.len() < 2 {
         return match builds.into_keys().next().flatten() {
-            Some(commit) => format!("\nAll results are of commit {commit}.\n"),
+            Some(commit) => format!("\nAll results are from commit {commit}.\n"),
             None => String::new(),
         };
     }
-    let mut text = String::from(
-        "\nResults of different commits (`+`: with changes that were not committed):\n\n",
-    );
+    let mut text =
+        String::from("\nResults from different commits (`+`: with uncommitted changes):\n\n");
     text += &head("commit", &["results".into(), "of".into()]);
     for (commit, rows) in builds {
         let count: usize = rows.values().sum();
@@ -70,7 +69,7 @@ pub(super) fn builds<'a>(
     text
 }
 
-/// What is there of one environment and method.
+/// The available results of one environment and method.
 struct Found<'a> {
     results: Vec<&'a CellResult>,
     asked: usize,
@@ -96,7 +95,7 @@ impl Found<'_> {
         self.results.iter().filter_map(|r| of(r)).collect()
     }
 
-    /// What stands where there is no result: a cell that the suite does not have, or one that was not run.
+    /// The entry where there is no result: a cell that the suite does not have, or one that was not run.
     fn nothing(&self) -> String {
         match self.asked {
             0 => "–".into(),
@@ -129,12 +128,12 @@ pub(super) fn with_interval(mean: f64, [low, high]: [f64; 2], digits: usize) -> 
     format!("{mean:.digits$} [{low:.digits$}, {high:.digits$}]")
 }
 
-/// Whether a bootstrap within the strata can tell a spread: one run has none to show.
+/// Whether a bootstrap within the strata shows a spread: a single run does not.
 fn spread_shows(strata: &[Vec<f64>]) -> bool {
     strata.iter().all(|s| s.len() > 1)
 }
 
-/// The interquartile mean over strata, with its interval where it shows.
+/// The interquartile mean over strata, with its interval if there is one.
 fn interquartile(strata: &[Vec<f64>]) -> String {
     let e = stratified_interquartile_mean(strata, 0);
     match spread_shows(strata) {
@@ -143,7 +142,7 @@ fn interquartile(strata: &[Vec<f64>]) -> String {
     }
 }
 
-/// Scores of a method's runs, an environment each; of those that were not run there are none.
+/// Scores of a method's runs, one entry per environment; empty for those not run.
 fn strata(results: Results, envs: &[String], method: &str, count: usize) -> Vec<Vec<f64>> {
     let scores = |env| found(results, env, method, count).values(|r| Some(r.normalized_score));
     envs.iter().map(|env| scores(env)).collect()
@@ -177,18 +176,18 @@ fn scores(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
     text + &row(std::iter::once("**all**".to_owned()).chain(all))
 }
 
-/// Scores that the profile counts runs above.
+/// Score thresholds of the performance profile.
 const THRESHOLDS: [f64; 5] = [0.5, 0.8, 0.9, 0.95, 0.99];
 
-/// How often the methods are good, and better than the suite's first one.
+/// Performance profiles, and probability of improvement over the suite's first method.
 fn comparison(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
     let Some(first) = suite.methods.first() else {
         return String::new();
     };
     let baseline = strata(results, envs, &first.name, count);
     let mut text = format!(
-        "\nShare of runs that score above a threshold (performance profile), and the probability that a run scores above one \
-         of `{0}`, mean over the environments where both were run [95 % interval, where every environment has two runs or more].\n\n",
+        "\nShare of runs that score above a threshold (performance profile), and the probability that a run outscores one \
+         of `{0}`, mean over the environments where both were run [95 % interval, where every environment has at least two runs].\n\n",
         first.name
     );
     let mut columns = vec!["runs".to_owned()];
@@ -231,11 +230,11 @@ fn comparison(suite: &Suite, results: Results, count: usize, envs: &[String]) ->
     text
 }
 
-/// Solved episodes of the learned policies, and of the controllers behind them.
+/// Solved episodes of the learned policies, and of the controllers they are distilled from.
 fn solved(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
     let mut text = String::from(
-        "\nSolved: share of the evaluation's episodes whose last tenth is where the task wants it, one figure a seed. Controllers \
-         act from the starts of the first demonstrations alone: share of their last rollouts, and score beside those demonstrations.\n\n",
+        "\nSolved: share of the evaluation's episodes whose last tenth is at the task's goal, one value per seed. Controllers \
+         act from the starts of the first demonstrations only: share of their last rollouts, and score relative to those demonstrations.\n\n",
     );
     let by = |found: &Found, of: &dyn Fn(&CellResult) -> Option<f64>| {
         let texts: Vec<String> = (found.values(of).iter().map(|v| format!("{v:.2}"))).collect();
@@ -276,8 +275,8 @@ fn solved(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
 fn efficiency(suite: &Suite, results: Results, count: usize, envs: &[String]) -> String {
     let names: Vec<String> = suite.methods.iter().map(|m| m.name.clone()).collect();
     let mut text = String::from(
-        "\nTo a normalised score of 0.95 in the rollouts of training: thousands of environment steps, \
-         seconds (medians over the seeds that reach it; how many do). In brackets: the whole training.\n\n",
+        "\nTraining until the rollouts reach a normalised score of 0.95: thousands of environment steps, \
+         seconds (medians over the seeds that reach it; how many do). In parentheses: the whole training.\n\n",
     );
     text += &head("environment", &names);
     for env in envs {
@@ -324,7 +323,7 @@ fn frozen(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
     }
     let mut text = String::from(
         "\nFresh policies on the frozen cost, the one with the highest learned soft value of each seed: \
-         normalised score; (return − expert's) / |expert's return|; δ a step. One figure a seed.\n\n",
+         normalised score; (return − expert's) / |expert's return|; δ per step. One value per seed.\n\n",
     );
     text += &head("environment", &methods);
     for env in envs.iter().filter(|env| has(Some(env), None)) {

@@ -1,21 +1,21 @@
-//! Which figure of a learned cost foretells how fresh policies do on it?
+//! Which metric of a learned cost predicts the score of fresh policies trained on it?
 
 use super::result::CellResult;
 use super::table::with_interval;
 use crate::evaluate::statistics::{Estimate, bootstrap_pairs, sides, spearman};
 use crate::report::{Multiple, trust_svg};
 
-/// A figure under test.
+/// A metric under test.
 pub struct Metric {
     /// Its name.
     pub name: &'static str,
-    /// What it is of a cell.
+    /// Its value in a cell.
     of: fn(&CellResult) -> Option<f64>,
-    /// Whether a greater value promises a better policy.
+    /// Whether greater is better.
     greater_is_better: bool,
 }
 
-/// All of them; δ and the score of the policy that was learned with the cost are no figures of the cost alone.
+/// All metrics; δ and the score of the policy learned with the cost do not depend on the cost alone.
 pub const METRICS: [Metric; 9] = [
     Metric {
         name: "Pearson, trajectories",
@@ -64,18 +64,18 @@ pub const METRICS: [Metric; 9] = [
     },
 ];
 
-/// How well a metric foretells the score of fresh policies.
+/// How well a metric predicts the score of fresh policies.
 pub struct Trust {
     /// Name of the metric.
     pub metric: &'static str,
-    /// Spearman's correlation with the score, its sign turned where a small value promises a good policy; 1 is a
-    /// perfect prophet. Environments are resampled by themselves.
+    /// Spearman's rank correlation with the score, negated where smaller is better; 1 is a perfect predictor.
+    /// The bootstrap resamples within environments.
     pub correlation: Option<Estimate>,
     /// (metric, score) of every cell.
     pub points: Vec<TrustPoint>,
 }
 
-/// A cell of the figure.
+/// A cell of the benchmark.
 pub struct TrustPoint {
     /// Its algorithm.
     pub algo: String,
@@ -85,10 +85,10 @@ pub struct TrustPoint {
     pub score: f64,
 }
 
-/// All of them.
+/// All metrics.
 pub struct Trusts(pub Vec<Trust>);
 
-/// All metrics over all cells in which fresh policies were trained.
+/// Evaluates all metrics over the cells in which fresh policies were trained.
 pub fn trust(results: &[CellResult]) -> Trusts {
     let all = METRICS.iter().map(|metric| of_metric(metric, results));
     Trusts(all.collect())
@@ -128,7 +128,7 @@ fn of_metric(metric: &Metric, results: &[CellResult]) -> Trust {
 }
 
 impl Trusts {
-    /// The section of the table: best prophet first.
+    /// The section of the table: best predictor first.
     pub fn markdown(&self) -> String {
         let mut all: Vec<&Trust> = self.0.iter().collect();
         let cells = all.iter().map(|t| t.points.len()).max().unwrap_or(0);
@@ -138,19 +138,19 @@ impl Trusts {
         let figure = |t: &&Trust| t.correlation.map_or(f64::NEG_INFINITY, |c| c.mean);
         all.sort_by(|a, b| figure(b).total_cmp(&figure(a)));
         let mut text = format!(
-            "\n## Which figure of a cost deserves trust?\n\nSpearman’s correlation of each figure with the score of fresh \
-         policies trained on the frozen cost, over {cells} cells of this table (signs turned so that 1 is a perfect \
-         prophet) [95 % interval; environments resampled by themselves].\n\n| figure | correlation | cells |\n| --- | ---: | ---: |\n"
+            "\n## Which metric of a cost is predictive?\n\nSpearman’s rank correlation of each metric with the score of fresh \
+         policies trained on the frozen cost, over {cells} cells of this table (signs chosen so that 1 is a perfect \
+         predictor) [95 % interval; resampled within environments].\n\n| metric | correlation | cells |\n| --- | ---: | ---: |\n"
         );
         for t in all {
             let figure = t.correlation;
             let figure = figure.map_or("–".into(), |c| with_interval(c.mean, c.ci95, 2));
             text += &format!("| {} | {figure} | {} |\n", t.metric, t.points.len());
         }
-        text + "\n![Fresh policies’ scores over every figure](trust.svg)\n"
+        text + "\n![Fresh policies’ scores against each metric](trust.svg)\n"
     }
 
-    /// Fresh policies' scores over every figure of their costs, as SVG; `None` with too few cells.
+    /// Fresh policies' scores against each metric of their costs, as SVG; `None` with too few cells.
     pub fn picture(&self) -> Option<String> {
         let mut groups: Vec<String> = Vec::new();
         for point in self.0.iter().flat_map(|t| &t.points) {

@@ -1,4 +1,4 @@
-//! What to change, as data: settings that the algorithm at hand has, commands that can be typed.
+//! Advice as data: settings of the algorithm at hand, and commands that can be pasted.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use serde_json::Value;
 use crate::run::Algo;
 use crate::shell;
 
-/// Where a setting should go.
+/// How to change a setting.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// Up from its value.
+    /// Increase it.
     Raise,
-    /// Down from its value.
+    /// Decrease it.
     Lower,
-    /// To a value.
+    /// Set it to a value.
     To(Value),
 }
 
@@ -25,23 +25,23 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Advice {
-    /// Another value of a setting, for `costate train --set KEY=VALUE`.
+    /// A new value of a setting, for `costate train --set KEY=VALUE`.
     Set {
         /// Its key.
         key: String,
-        /// Where it should go.
+        /// How to change it.
         change: Change,
-        /// What it is now.
+        /// Its current value.
         now: Value,
     },
-    /// A command. Names in capitals stand for what only its user knows.
+    /// A command. Names in capitals are placeholders for the user to fill in.
     Run {
-        /// What for.
+        /// Its purpose.
         purpose: String,
         /// Its words, `costate` first.
         command: Vec<String>,
     },
-    /// Something that no setting does.
+    /// An action that no setting covers.
     Do {
         /// What, in a few words.
         what: String,
@@ -57,17 +57,17 @@ impl Advice {
         }
     }
 
-    /// Something that no setting does.
+    /// An action that no setting covers.
     pub fn act(what: &str) -> Self {
         Self::Do { what: what.into() }
     }
 }
 
-/// What an algorithm can be told, by key.
+/// Settings of an algorithm, by key.
 pub struct Settings(BTreeMap<String, Value>);
 
 impl Settings {
-    /// Those of `algo` that have an effect: of two ways to improve a policy, the one in use.
+    /// Those of `algo` that have an effect: only those of the policy optimiser in use.
     pub fn of(algo: &Algo) -> Self {
         let whole = serde_json::to_value(algo).unwrap_or_default();
         let mut all: BTreeMap<String, Value> =
@@ -81,22 +81,22 @@ impl Settings {
         Self(all)
     }
 
-    /// The value of a setting, if there is such a one.
+    /// The value of a setting, if it exists.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)
     }
 
-    /// The same as a number.
+    /// The same, as a number.
     pub fn number(&self, key: &str) -> Option<f64> {
         self.get(key).and_then(Value::as_f64)
     }
 
-    /// Those among `keys` that there are, to be raised.
+    /// Advice to raise those of `keys` that exist.
     pub fn raise(&self, keys: &[&str]) -> Vec<Advice> {
         self.toward(keys, &Change::Raise)
     }
 
-    /// Those among `keys` that there are, to be lowered: counts that are at 1 and what is 0 stay out.
+    /// Advice to lower those of `keys` that exist, except counts at 1 and values at 0.
     pub fn lower(&self, keys: &[&str]) -> Vec<Advice> {
         let least = |key: &str| match self.get(key) {
             Some(v) if v.is_u64() => v.as_u64() <= Some(1),
@@ -106,7 +106,7 @@ impl Settings {
         self.toward(&room, &Change::Lower)
     }
 
-    /// A setting to a value, where there is such a setting and it has another value.
+    /// Advice to set a setting to a value, if it exists and has a different one.
     pub fn to(&self, key: &str, value: impl Into<Value>) -> Vec<Advice> {
         let value = value.into();
         match self.get(key) {
@@ -127,7 +127,7 @@ impl Settings {
     }
 }
 
-/// Advice in words: settings that go the same way together, then commands and deeds.
+/// Advice in words: settings grouped by direction, then commands and other actions.
 pub fn in_words(advice: &[Advice]) -> String {
     let setting = |key: &str, now: &Value| match now {
         Value::Null => format!("{key} (now null)"),
@@ -176,7 +176,7 @@ pub fn or(words: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// A command as a shell takes it.
+/// A command, quoted for a shell.
 fn quoted(words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|w| shell::word(w)).collect();
     words.join(" ")
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_names_what_there_is() {
+    fn advice_names_existing_settings() {
         let gcl = settings("gcl", &[]);
         let all = gcl.raise(&["cost_steps", "iterations"]);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What the metrics of a run say over time.
+//! The metrics of a run over time.
 
 use serde_json::{Map, Value};
 
@@ -26,7 +26,7 @@ impl Course<'_> {
         part.get(part.len() / 2).copied()
     }
 
-    /// The first of `metrics` that was logged without being a number, with its iteration: JSON has no NaN and no infinity.
+    /// The first of `metrics` logged as a non-number, with its iteration: JSON has neither NaN nor infinity.
     pub(super) fn not_finite(&self, metrics: &[Metric]) -> Option<(Metric, usize)> {
         self.0.iter().enumerate().find_map(|(k, line)| {
             let lost = metrics

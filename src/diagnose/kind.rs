@@ -1,4 +1,4 @@
-//! The findings that there are: their names, what they mean, what to change in which algorithm.
+//! All findings: names, meaning, and advice per algorithm.
 
 use costate_demos::experts::{default_noise, experts_for};
 
@@ -7,28 +7,28 @@ use super::advice::Advice;
 use crate::learners::Algo;
 use crate::learners::algorithm::Cloning;
 
-/// What can be found.
+/// Kind of finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The expert's actions carry no noise of known density.
     DeterministicExpert,
-    /// The demonstrations do not show the task solved.
+    /// The demonstrations do not solve the task.
     UnsolvedDemonstrations,
-    /// There is one demonstration.
+    /// There is only one demonstration.
     SingleDemonstration,
     /// Demonstrations end before the horizon.
     ShortDemonstrations,
-    /// Weights or losses ran away.
+    /// Weights or losses diverged.
     Diverged,
-    /// A clone hardly explains the demonstrated actions.
+    /// A clone explains little of the demonstrated actions.
     VagueClone,
     /// The cost hardly learns.
     StarvedDiscriminator,
-    /// The cost tells everything apart.
+    /// The cost separates policy and expert perfectly.
     DiscriminatorHasWon,
-    /// The policy is still told from the expert.
+    /// The policy is still distinguishable from the expert.
     NotMatched,
-    /// Few rows decide the cost.
+    /// Few rows dominate the cost.
     FewSamples,
     /// The policy hardly changes.
     StillPolicy,
@@ -38,10 +38,10 @@ pub enum Kind {
     BlindCritic,
 }
 
-/// Who demonstrated, as far as that changes what can be asked of them.
+/// The source of the demonstrations, as far as it determines whether more can be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Demonstrator {
-    /// An expert of the world, or the policy of a run: it can record again, with noise.
+    /// A built-in expert, or the policy of a run: it can record again, with noise.
     Expert,
     /// A person, or a recording from elsewhere.
     Unknown,
@@ -58,11 +58,11 @@ impl Demonstrator {
     }
 }
 
-/// Name of experts that are policies, as datasets hold it.
+/// Name of policy experts in datasets.
 const TRAINED: &str = "trained";
 
 impl Kind {
-    /// All of them, in the order in which they are reported.
+    /// All kinds, in reporting order.
     pub const ALL: [Self; 13] = [
         Self::DeterministicExpert,
         Self::UnsolvedDemonstrations,
@@ -79,14 +79,14 @@ impl Kind {
         Self::BlindCritic,
     ];
 
-    /// Whether a run of `algo` can have it.
+    /// Whether it applies to runs of `algo`.
     pub fn concerns(self, algo: &Algo) -> bool {
         let rolls_out = algo.adversarial().is_some();
         match self {
-            // Whose cost explains the density of the demonstrated actions.
+            // Algorithms whose cost models the density of the demonstrated actions.
             Self::DeterministicExpert => algo.effective_samples().is_some(),
             Self::UnsolvedDemonstrations | Self::SingleDemonstration | Self::Diverged => true,
-            // Others compare steps, or refuse such demonstrations.
+            // Others compare steps, or reject such demonstrations.
             Self::ShortDemonstrations => rolls_out && algo.discrimination(1).is_some(),
             Self::VagueClone => algo.cloning() == Some(Cloning::Likelihood),
             Self::StarvedDiscriminator
@@ -124,61 +124,61 @@ impl Kind {
         match self {
             Self::DeterministicExpert => match Demonstrator::of(situation) {
                 Some(Demonstrator::Unknown) => {
-                    "Where a demonstrator's actions hardly scatter, the cost that explains them grows sharper without \
-                     end, and the policy's σ falls to its floor."
+                    "If a demonstrator's actions hardly vary, the cost that explains them sharpens without bound, \
+                     and the policy's σ falls to its floor."
                 }
                 _ => {
-                    "A deterministic expert has no density: the cost that explains it grows sharper without end, and \
+                    "A deterministic expert has no density: the cost that explains it sharpens without bound, and \
                      the policy's σ falls to its floor."
                 }
             },
             Self::UnsolvedDemonstrations => {
-                "The horizon is too short for the task, or the demonstrator too weak: what is imitated is not the task."
+                "The horizon is too short for the task, or the demonstrator too weak: the policy imitates something other than the task."
             }
             Self::SingleDemonstration => {
-                "One start says little of others, and nothing can be held out to tell what was learned from what was learned \
-                 by heart."
+                "One start says little about others, and nothing can be held out to tell generalisation from \
+                 memorisation."
             }
             Self::ShortDemonstrations => {
-                "Rollouts are cut to the same lengths before the cost compares them; of what comes after a \
-                 demonstration's end it learns nothing."
+                "Rollouts are cut to the same lengths before the cost compares them; it learns nothing about what comes \
+                 after a demonstration's end."
             }
             Self::Diverged => {
-                "The steps are too large: what was learned is lost again, or was never found."
+                "The steps are too large: what was learned is lost again, or nothing was learned."
             }
             Self::VagueClone => {
                 "The mean explains little of the demonstrated actions: too little was learned, or there are several ways \
                  to act in one state."
             }
             Self::StarvedDiscriminator => {
-                "The cost cannot tell even an untrained policy from the expert, so it teaches nothing."
+                "The cost cannot distinguish even an untrained policy from the expert, so it gives no training signal."
             }
             Self::DiscriminatorHasWon => {
-                "It tells everything apart: its gradient has vanished, and so has what the policy can learn."
+                "It separates policy and expert perfectly: its gradient has vanished, and with it the training signal."
             }
             Self::NotMatched => {
-                "The policy is still told from the expert: it has not learned to behave like it."
+                "The policy is still distinguishable from the expert: it has not learned to behave like it."
             }
             Self::FewSamples => match by_steps {
                 true => {
-                    "A handful of steps decides the cost: it follows their accidents, not the demonstrations."
+                    "A handful of steps dominates the cost: it fits their noise, not the demonstrations."
                 }
                 false => {
-                    "A handful of trajectories decides the cost: it follows their accidents, not the demonstrations."
+                    "A handful of trajectories dominates the cost: it fits their noise, not the demonstrations."
                 }
             },
             Self::StillPolicy => {
-                "Its steps are too small: whatever the cost learns, the policy stays what it was."
+                "Its steps are too small: whatever the cost learns, the policy does not change."
             }
             Self::EntropyRunaway => {
-                "The cost is too flat against the entropy that the policy is paid for: it stays random."
+                "The cost is too flat compared with the policy's entropy bonus: the policy stays random."
             }
             Self::BlindCritic => "Advantages are noise, so the policy wanders.",
         }
     }
 
     /// What to change in a run.
-    #[expect(clippy::too_many_lines, reason = "one arm a finding")]
+    #[expect(clippy::too_many_lines, reason = "one arm per finding")]
     pub fn advice(self, situation: &Situation) -> Vec<Advice> {
         let settings = &situation.settings;
         match self {
@@ -202,7 +202,7 @@ impl Kind {
             }
             Self::SingleDemonstration => more_demonstrations(situation),
             Self::ShortDemonstrations => vec![Advice::act(
-                "where what comes after the end matters, record on to the horizon",
+                "if what comes after the end matters, record up to the horizon",
             )],
             Self::Diverged => {
                 let sizes = situation.config.algo.step_sizes();
@@ -267,7 +267,7 @@ impl Kind {
     }
 }
 
-/// A policy that starts as a clone: with the cost relative to it, where the cost allows that.
+/// Advice to start the policy as a clone, with the cost relative to it if the cost allows that.
 fn cloned_start(situation: &Situation) -> Vec<Advice> {
     let settings = &situation.settings;
     let exact = settings
@@ -284,7 +284,7 @@ fn cloned_start(situation: &Situation) -> Vec<Advice> {
     }
 }
 
-/// What evens the weights of trajectories out: β at the steps of a row, or twice that.
+/// Advice that evens out trajectory weights: β at the steps of a row, or twice that.
 fn more_even(situation: &Situation) -> Vec<Advice> {
     let settings = &situation.settings;
     let Some(now) = settings.get("beta") else {
@@ -300,7 +300,7 @@ fn more_even(situation: &Situation) -> Vec<Advice> {
     }
 }
 
-/// `costate record` as the demonstrations were made, with more words; `None` where nobody can be asked.
+/// The `costate record` command of the demonstrations with extra arguments; `None` if they cannot be recorded again.
 fn record(situation: &Situation, purpose: &str, more: &[&str]) -> Option<Advice> {
     if Demonstrator::of(situation)? == Demonstrator::Unknown {
         return None;

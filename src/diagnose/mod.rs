@@ -1,7 +1,7 @@
-//! Named findings about a run: what goes wrong, how one sees it, what to change.
+//! Named findings about a run: what goes wrong, the evidence, and what to change.
 //!
-//! Each looks at the demonstrations or at quantities that learners log; none needs the true cost. The
-//! thresholds were measured on good and on failed runs: benches/findings, docs/experiments.md.
+//! Each looks at the demonstrations or at logged metrics; none needs the true cost. The thresholds were
+//! calibrated on good and failed runs: benches/findings, docs/experiments.md.
 
 mod advice;
 mod course;
@@ -26,13 +26,13 @@ use crate::run::RunConfig;
 pub struct Finding {
     /// Its name.
     pub name: &'static str,
-    /// What was seen, with figures.
+    /// The evidence, with figures.
     pub seen: String,
-    /// What that means.
+    /// What it means.
     pub means: &'static str,
     /// What to change, in words.
     pub change: String,
-    /// The same piece by piece: only settings that the algorithm has.
+    /// The same as structured advice, with settings of the algorithm only.
     pub advice: Vec<Advice>,
 }
 
@@ -49,41 +49,41 @@ impl Finding {
     }
 }
 
-/// Least effective sample size of the cost's gradient, as a share of the batch, in the last quarter.
+/// Minimum effective sample size of the cost's gradient, as a share of the batch, in the last quarter.
 const LEAST_ESS: f64 = 0.2;
 /// The same for GCL, whose weights run over demonstrations and samples together.
 const LEAST_POOL_ESS: f64 = 0.1;
-/// Share of the effective sample size that a finding needs below which a single iteration is worth a remark.
+/// Share of that threshold below which a single iteration deserves a remark.
 const LIVE_ESS: f64 = 0.5;
-/// Beyond this multiple of a clone's σ its noise has grown.
+/// Multiple of a clone's σ above which its noise has grown.
 const MOST_GROWTH: f64 = 1.5;
-/// How far Adam may move a weight of the cost in the whole run, at least.
+/// Minimum distance that Adam can move a weight of the cost over the whole run.
 const LEAST_REACH: f64 = 0.02;
 /// Discriminator loss in the last quarter below which the policy has not matched the expert.
 const LEAST_MATCHED_LOSS: f64 = 0.5;
 /// Share of its first σ that a policy should have lost by the end.
 const LEAST_SHRINKAGE: f64 = 0.2;
-/// Accuracy that a discriminator should reach against an untrained policy.
+/// Minimum accuracy of a discriminator against an untrained policy.
 const LEAST_EARLY_ACCURACY: f64 = 0.6;
-/// Discriminator loss below which it teaches nothing more; guessing is 1.39.
+/// Discriminator loss below which it gives no training signal; chance level is 1.39.
 const LEAST_LOSS: f64 = 0.02;
 /// Share of solved demonstrations below which they are not worth imitating.
 const LEAST_SUCCESS: f64 = 0.5;
 /// Share of the variance of the cost to go that a critic may leave unexplained.
 const MOST_VALUE_ERROR: f64 = 0.9;
-/// Nats by which a loss of cloning may end above where it was after the first pass.
+/// Nats by which a cloning loss may end above its value after the first pass.
 const MOST_LOSS_GAINED: f64 = 0.5;
-/// Multiple of its first σ to which no clone grows that learns.
+/// Multiple of its initial σ that no successful clone reaches.
 const MOST_CLONE_GROWTH: f64 = 1.5;
-/// σ of a clone, in half ranges of the action, from which on its mean explains little.
+/// σ of a clone, in half action ranges, above which its mean explains little.
 const MOST_CLONE_STD: f64 = 0.5;
-/// Nats above guessing beyond which a loss was thrown there by its steps.
+/// Nats above chance level beyond which a loss has diverged.
 const MOST_ABOVE_GUESSING: f64 = 1.0;
-/// σ, in half ranges of the action, up to which a policy that started from nothing is not random.
+/// σ, in half action ranges, up to which a policy trained from scratch is not random.
 const MOST_LEARNED_STD: f64 = 0.4;
-/// Nats a step that a policy changes by in the median iteration of the first half, at least.
+/// Minimum policy change, nats per step, in the median iteration of the first half.
 const LEAST_KL: f64 = 1e-4;
-/// Quantities that are numbers in every sound iteration.
+/// Metrics that are finite in every sound iteration.
 const FINITE: [Metric; 8] = [
     Metric::Loss,
     Metric::HeldOutLoss,
@@ -95,11 +95,11 @@ const FINITE: [Metric; 8] = [
     Metric::PolicyStd,
 ];
 
-/// A run as far as findings look at it.
+/// The parts of a run that findings look at.
 pub struct Situation<'a> {
     config: &'a RunConfig,
     settings: Settings,
-    /// The world; `None` where it cannot be built here.
+    /// The environment; `None` if it cannot be built here.
     factory: Option<EnvFactory>,
 }
 
@@ -125,20 +125,20 @@ impl<'a> Situation<'a> {
             .any(|key| self.settings.number(key).is_some_and(|n| n > 0.0))
     }
 
-    /// Sum of Adam's step sizes on the cost: no weight moves further.
+    /// Sum of Adam's step sizes on the cost, an upper bound on the movement of any weight.
     fn reach(&self) -> Option<f64> {
         let s = self.config.algo.adversarial()?;
         let steps = (s.generator.iterations * s.cost_steps) as f64;
         Some(s.cost_learning_rate * steps * 0.5 * (1.0 + s.generator.learning_rate_end_factor))
     }
 
-    /// Whether the algorithm tells policy and expert apart.
+    /// Whether the algorithm discriminates between policy and expert.
     fn is_adversarial(&self) -> bool {
         self.config.algo.adversarial().is_some()
     }
 }
 
-/// Looks for everything that it knows, worst first.
+/// All findings about a run, worst first.
 pub fn diagnose(config: &RunConfig, metrics: &[Map<String, Value>]) -> Vec<Finding> {
     let course = Course(metrics);
     let situation = Situation::of(config);
@@ -182,7 +182,7 @@ fn demonstrations(situation: &Situation) -> Vec<Seen> {
         findings.push((
             Kind::UnsolvedDemonstrations,
             format!(
-                "{:.0} % of the demonstrations end where the task wants them",
+                "{:.0} % of the demonstrations end at the task's goal",
                 100.0 * solved
             ),
         ));
@@ -191,8 +191,7 @@ fn demonstrations(situation: &Situation) -> Vec<Seen> {
     findings
 }
 
-/// What there is to say about demonstrations that end before the horizon, for algorithms that compare them with
-/// rollouts.
+/// Describes demonstrations that end before the horizon, for algorithms that compare them with rollouts.
 fn short(situation: &Situation) -> Option<String> {
     let imitated = situation.config.demonstrations.as_ref()?;
     let (lengths, horizon) = (imitated.lengths?, situation.horizon()?);
@@ -210,7 +209,7 @@ fn short(situation: &Situation) -> Option<String> {
     })
 }
 
-/// A remark for the start of a training on demonstrations that end before the horizon.
+/// A remark at the start of training on demonstrations that end before the horizon.
 pub fn remark_on_lengths(config: &RunConfig) -> Option<String> {
     let situation = Situation::of(config);
     let seen = short(&situation)?;
@@ -240,7 +239,7 @@ fn clone(situation: &Situation, course: &Course) -> Option<Seen> {
             let thrown = |loss: &f64| *loss > guessing + MOST_ABOVE_GUESSING;
             if let Some(k) = losses.iter().position(thrown) {
                 let seen = format!(
-                    "loss {:.2} in iteration {k}, guessing is {guessing:.2}",
+                    "loss {:.2} in iteration {k}, chance level is {guessing:.2}",
                     losses[k]
                 );
                 return Some((Kind::Diverged, seen));
@@ -262,16 +261,16 @@ fn clone(situation: &Situation, course: &Course) -> Option<Seen> {
     (std > MOST_CLONE_STD).then_some((Kind::VagueClone, seen))
 }
 
-/// Least effective sample size, as a share of the batch, that the cost's gradient should have.
+/// Minimum effective sample size of the cost's gradient, as a share of the batch.
 fn least_ess(algo: &Algo) -> Option<f64> {
-    // GAIL's weights are those of steps, of which there are always enough.
+    // GAIL weights steps, of which there are always enough.
     Some(match algo.effective_samples()? {
         SampleShare::Pool => LEAST_POOL_ESS,
         SampleShare::Batch => LEAST_ESS,
     })
 }
 
-/// A remark for a training whose effective sample size is `ess` in iteration `k`, if that is alarmingly low.
+/// A remark if the effective sample size `ess` in iteration `k` is alarmingly low.
 pub fn remark_on_ess(config: &RunConfig, k: usize, ess: f64) -> Option<String> {
     let least = LIVE_ESS * least_ess(&config.algo)?;
     (ess < least).then(|| {
@@ -289,24 +288,24 @@ fn discriminator(situation: &Situation, course: &Course) -> Vec<Seen> {
     if let Some(reach) = situation.reach().filter(|r| *r < LEAST_REACH) {
         findings.push((
             Kind::StarvedDiscriminator,
-            format!("Adam can move a weight of the cost by {reach:.1e} at most in the whole run"),
+            format!("Adam can move a weight of the cost by at most {reach:.1e} over the whole run"),
         ));
     } else if let Some(accuracy) =
         early.filter(|a| !situation.starts_cloned() && *a < LEAST_EARLY_ACCURACY)
     {
         findings.push((
             Kind::StarvedDiscriminator,
-            format!("accuracy {accuracy:.2} in the first fifth of the run, 0.5 is guessing"),
+            format!("accuracy {accuracy:.2} in the first fifth of the run, 0.5 is chance level"),
         ));
     }
     match course.median(Metric::DiscriminatorLoss, -0.25) {
         Some(loss) if loss < LEAST_LOSS => findings.push((
             Kind::DiscriminatorHasWon,
-            format!("loss {loss:.3} in the last quarter, guessing is 1.39"),
+            format!("loss {loss:.3} in the last quarter, chance level is 1.39"),
         )),
         Some(loss) if loss < LEAST_MATCHED_LOSS => findings.push((
             Kind::NotMatched,
-            format!("discriminator loss {loss:.2} in the last quarter, 1.39 when policy and expert are alike"),
+            format!("discriminator loss {loss:.2} in the last quarter, 1.39 when policy and expert are indistinguishable"),
         )),
         _ => {}
     }
@@ -329,7 +328,7 @@ fn policy(situation: &Situation, course: &Course) -> Vec<Seen> {
     if let Some(kl) = course.median(Metric::Kl, 0.5).filter(|kl| *kl < LEAST_KL) {
         findings.push((
             Kind::StillPolicy,
-            format!("the policy changes by {kl:.1e} nats a step in the median iteration of the first half"),
+            format!("the policy changes by {kl:.1e} nats per step in the median iteration of the first half"),
         ));
     }
     let (first, most) = match (
@@ -339,7 +338,7 @@ fn policy(situation: &Situation, course: &Course) -> Vec<Seen> {
         (true, Some(&clone)) => (clone, MOST_GROWTH * clone),
         _ => (
             initial,
-            // Some start with as little noise as the demonstrations have.
+            // Some start with as little noise as the demonstrations.
             ((1.0 - LEAST_SHRINKAGE) * initial).max(MOST_LEARNED_STD.min(MOST_GROWTH * initial)),
         ),
     };

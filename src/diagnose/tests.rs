@@ -32,7 +32,7 @@ fn run(env: &str, algo: &str, expert: &str, changed: &[Override]) -> RunConfig {
     serde_json::from_value(config).unwrap()
 }
 
-/// A run on `pendulum` that starts from nothing.
+/// A run on `pendulum` from scratch.
 fn config(algo: &str) -> RunConfig {
     let nothing = [set("base_steps", "0")];
     let changed = if algo == "gan-gcl" { &nothing[..] } else { &[] };
@@ -86,7 +86,7 @@ fn each_quantity_has_its_finding() {
         ["not matched"]
     );
     assert!(names("gail", "ess", 0.5, 0.05).is_empty());
-    // What cloning logs under these names is not what is meant.
+    // Cloning logs other quantities under these names.
     assert!(names("bc", "ess", 0.5, 0.05).is_empty());
 }
 
@@ -98,7 +98,7 @@ fn a_cloned_start_is_judged_by_its_own_noise() {
         let all = diagnose(config, &course(name, from, to));
         all.iter().map(|f| f.name).collect()
     };
-    // A good clone cannot be told apart at once, and its σ has no reason to shrink.
+    // A good clone is indistinguishable from the start, and its σ has no reason to shrink.
     assert!(found(&cloned, "discriminator_accuracy", 0.5, 0.55).is_empty());
     assert!(found(&cloned, "policy_std", 0.1, 0.11).is_empty());
     assert_eq!(found(&cloned, "policy_std", 0.1, 0.2), ["entropy runaway"]);
@@ -108,7 +108,7 @@ fn a_cloned_start_is_judged_by_its_own_noise() {
 }
 
 #[test]
-fn demonstrations_are_looked_at_first() {
+fn findings_on_demonstrations_come_first() {
     let mut bad = config("gan-gcl");
     let imitated = bad.demonstrations.as_mut().unwrap();
     imitated.noise_known = Some(false);
@@ -127,7 +127,7 @@ fn demonstrations_are_looked_at_first() {
     assert_eq!(diagnose(&bad, &[]).len(), 1);
 }
 
-/// Runs of every algorithm, with either way to improve a policy where there are two, by whoever demonstrates.
+/// Runs of every algorithm, policy optimiser and demonstrator.
 fn all_runs() -> Vec<RunConfig> {
     let mut all = Vec::new();
     for env in ["pendulum", "point_mass", "lq", "walker"] {
@@ -148,7 +148,7 @@ fn all_runs() -> Vec<RunConfig> {
     all
 }
 
-/// The value that a piece of advice leads to.
+/// The value that advice leads to.
 fn advised(change: &Change, now: &Value) -> String {
     let moved = |up: bool| match now.as_u64() {
         Some(n) if now.is_u64() => if up { 2 * n } else { n / 2 }.to_string(),
@@ -206,7 +206,7 @@ fn texts_have_no_stray_spaces() {
 }
 
 #[test]
-fn nobody_asks_a_person_for_noise() {
+fn human_demonstrators_are_not_asked_for_noise() {
     let mut driven = run("point_mass", "gan-gcl", "human", &[]);
     driven.demonstrations.as_mut().unwrap().noise_known = Some(false);
     let found = diagnose(&driven, &[]);
@@ -241,7 +241,7 @@ fn advice_fits_the_algorithm() {
     let starved = change("gcl", Kind::StarvedDiscriminator);
     assert!(starved.contains("cost_steps"));
     assert!(change("gail", Kind::StarvedDiscriminator).contains("cost_steps"));
-    // β is the steps of a row already.
+    // β already equals the steps of a row.
     assert!(change("gcl", Kind::FewSamples).contains("set beta=400"));
     assert_eq!(
         change("bc", Kind::Diverged),
@@ -250,7 +250,7 @@ fn advice_fits_the_algorithm() {
 }
 
 #[test]
-fn remarks_while_training_name_what_there_is() {
+fn remarks_while_training_name_existing_settings() {
     let remark = remark_on_ess(&config("airl"), 3, 0.01).unwrap();
     assert!(remark.contains("iteration 3") && remark.contains("cost_learning_rate"));
     assert!(!remark.contains("beta"), "{remark}");
@@ -343,8 +343,8 @@ fn demonstrations_that_end_early_are_named() {
     assert!(diagnose(&clone, &[]).is_empty());
 }
 
-/// benches/findings: of the kept runs with shipped settings and nothing planted, no good one has a finding; of the
-/// planted clones that diverged or learned too little, all but one have.
+/// benches/findings: of the stored runs with shipped settings and no planted fault, no good one has a finding; of the
+/// planted clones that diverged or learned too little, all but one do.
 #[test]
 fn kept_runs_are_judged_as_published() {
     let (mut sound, mut silent, mut clones) = (0, Vec::new(), 0);

@@ -8,12 +8,12 @@ use super::palette::{Histogram, Palette};
 use super::stage::Stage;
 use super::{Film, PictureError};
 
-/// Frames a second at most.
+/// Maximum frames per second.
 const FRAME_RATE: f64 = 30.0;
-/// How long the last frame stays before the film starts again, hundredths of a second.
+/// Duration of the last frame before the film restarts, hundredths of a second.
 const HOLD_CS: u64 = 100;
 
-/// An animated GIF, played for ever.
+/// A looping animated GIF.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Animation {
     /// The file.
@@ -24,7 +24,7 @@ pub struct Animation {
     pub width: u32,
     /// Pixels.
     pub height: u32,
-    /// Seconds from the first frame to the end of the last, which stays one second.
+    /// Seconds from the first frame to the end of the last, which is held for one second.
     pub seconds: f64,
     /// Metres between the lines of the grid.
     pub grid_m: f64,
@@ -33,7 +33,7 @@ pub struct Animation {
 /// Animates a film; the longer side has `size` pixels.
 ///
 /// Frame times are the simulation's divided by `speed`, to a hundredth of a second, without drift;
-/// control steps beyond 30 frames a second are left out. `progress` is told (frames done, frames).
+/// control steps beyond 30 frames a second are left out. `progress` receives (frames done, frames).
 pub fn animate(
     film: &Film,
     size: u32,
@@ -45,7 +45,7 @@ pub fn animate(
     }
     let stage = Stage::new(film, size)?;
     let schedule = schedule(film, speed);
-    // Pictures are drawn twice, once for their colours, rather than all kept in memory.
+    // Pictures are drawn twice, once for their colours, to avoid keeping all in memory.
     let total = schedule.len();
     let mut histogram = Histogram::default();
     for (i, &(step, _)) in schedule.iter().enumerate() {
@@ -80,10 +80,10 @@ pub fn animate(
     })
 }
 
-/// The steps to show and how long each, hundredths of a second.
+/// The steps to show with their durations, hundredths of a second.
 fn schedule(film: &Film, speed: f64) -> Vec<(usize, u16)> {
     let period = film.control_period_s / speed;
-    // Less a hair, so that rounding does not halve a rate of exactly 30.
+    // Slightly less, so that rounding does not halve a rate of exactly 30.
     let stride = (1.0 / (FRAME_RATE * period) - 1e-9).ceil().max(1.0) as usize;
     let mut steps: Vec<usize> = (0..film.steps()).step_by(stride).collect();
     steps.push(film.steps());
@@ -97,7 +97,7 @@ fn schedule(film: &Film, speed: f64) -> Vec<(usize, u16)> {
         .collect()
 }
 
-/// The rectangle of `now` that differs from `before`, with the same pixels in it left out.
+/// The rectangle of `now` that differs from `before`, with unchanged pixels in it left out.
 fn changes(before: Option<&[u8]>, now: &[u8], width: u16, unchanged: u8) -> Frame<'static> {
     let wide = usize::from(width);
     let differs = |i: usize| before.is_none_or(|b| b[i] != now[i]);
@@ -108,7 +108,7 @@ fn changes(before: Option<&[u8]>, now: &[u8], width: u16, unchanged: u8) -> Fram
         (top, bottom) = (top.min(y), bottom.max(y + 1));
     }
     if right == 0 {
-        // Nothing moved; a frame needs a pixel all the same.
+        // Nothing moved, but a frame needs at least one pixel.
         (left, right, top, bottom) = (0, 1, 0, 1);
     }
     let mut buffer = Vec::with_capacity((right - left) * (bottom - top));

@@ -1,8 +1,8 @@
-//! Where to look: views, cameras, and what of a film moves. Metres, y upwards.
+//! Views, cameras, and which parts of a film move. Metres, y upwards.
 
 use costate_envs::scene::{Item, Role, Scene, Shape};
 
-/// Coordinates beyond this many metres are no picture but a diverged simulation.
+/// Coordinates beyond this many metres mean a diverged simulation.
 pub(crate) const FARTHEST: f32 = 1e5;
 
 /// A rectangle of the world, metres.
@@ -13,7 +13,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// What a scene asks to be shown; a unit square where it asks nonsense.
+    /// The view that a scene requests; a unit square if that is invalid.
     fn of(scene: &Scene) -> Self {
         let [low, high] = [scene.view_low, scene.view_high].map(|c| c.map(f64::from));
         let sane =
@@ -38,8 +38,8 @@ impl View {
         self.size(0) / self.size(1)
     }
 
-    /// The part of `self` that holds `inner` with some air, not narrower than a third of `self` and
-    /// not of an extreme shape.
+    /// The part of `self` that holds `inner` with a margin, at least a third as wide as `self` and
+    /// without an extreme aspect ratio.
     fn cropped(&self, inner: [[f64; 2]; 2]) -> Self {
         let air = 0.06
             * (0..2)
@@ -61,17 +61,17 @@ impl View {
     }
 }
 
-/// How motions are looked at: all of them at one scale.
+/// The camera of motions, all at one scale.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Camera {
-    /// Stands still.
+    /// Fixed.
     Fixed(View),
-    /// Goes with each scene's own view.
+    /// Follows each scene's own view.
     Follow(View),
 }
 
 impl Camera {
-    /// A camera for some films: fixed on where things happen, unless the scenes' own view moves.
+    /// A camera for some films: fixed on the region of activity, unless the scenes' own view moves.
     pub(crate) fn of(films: &[&[Scene]]) -> Self {
         let mut scenes = films.iter().copied().flatten();
         let Some(first) = scenes.next().map(View::of) else {
@@ -89,7 +89,7 @@ impl Camera {
         }
     }
 
-    /// What it sees of a scene.
+    /// Its view of a scene.
     pub(crate) fn view(&self, scene: &Scene) -> View {
         match self {
             Self::Fixed(view) => *view,
@@ -104,7 +104,7 @@ impl Camera {
     }
 }
 
-/// How many leading items never change: the backdrop.
+/// Number of leading items that never change: the backdrop.
 pub(crate) fn backdrop(scenes: &[Scene]) -> usize {
     let Some((first, rest)) = scenes.split_first() else {
         return 0;
@@ -120,7 +120,7 @@ pub(crate) fn backdrop(scenes: &[Scene]) -> usize {
     })
 }
 
-/// The box around all that moves or matters: bodies, targets, obstacles.
+/// The bounding box of all that moves or matters: bodies, targets, obstacles.
 fn action(scenes: &[Scene]) -> Option<[[f64; 2]; 2]> {
     let still = backdrop(scenes);
     let matters = |i: usize, item: &Item| {

@@ -12,17 +12,17 @@ use super::colours::{self, Rgb};
 /// From metres (y upwards) to pixels (y downwards).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Projection {
-    /// Pixels a metre.
+    /// Pixels per metre.
     pub(super) scale: f64,
-    /// Pixels of the canvas for each of the picture that it becomes.
+    /// Canvas pixels per pixel of the final picture.
     pub(super) factor: u32,
-    /// Pixel of the world's origin: whole, so that what stands still keeps its pixels under a
+    /// Pixel of the world's origin: whole, so that stationary items keep their pixels under a
     /// moving camera.
     pub(super) origin: [i64; 2],
 }
 
 impl Projection {
-    /// Where a point of the world is.
+    /// Pixel position of a point of the world.
     pub(super) fn pixel(&self, p: [f32; 2]) -> [f32; 2] {
         let [x, y] = p.map(|v| f64::from(v) * self.scale);
         [
@@ -32,7 +32,7 @@ impl Projection {
     }
 }
 
-/// A picture under way.
+/// A picture being drawn.
 pub(super) struct Canvas {
     pixels: Pixmap,
 }
@@ -92,7 +92,7 @@ impl Canvas {
         Some(Self { pixels: small })
     }
 
-    /// Lays another canvas of the same size on top.
+    /// Draws another canvas of the same size on top.
     pub(super) fn lay(&mut self, layer: &Self, opacity: f32) {
         let how = PixmapPaint {
             opacity,
@@ -103,8 +103,8 @@ impl Canvas {
             .draw_pixmap(0, 0, layer, &how, Transform::identity(), None);
     }
 
-    /// Draws an item, one that cannot be seen excepted. Bodies and limbs have an edge, which tells
-    /// them apart where they overlap.
+    /// Draws an item, if visible. Bodies and limbs have an edge, which separates them where they
+    /// overlap.
     pub(super) fn item(&mut self, item: &Item, projection: &Projection) {
         let Some((points, radius)) = super::camera::outline(&item.shape) else {
             return;
@@ -157,7 +157,7 @@ impl Canvas {
         }
     }
 
-    /// A smooth line through points `range` of a way, pixels (Catmull-Rom segments).
+    /// A smooth line through points `range` of a path, pixels (Catmull-Rom segments).
     pub(super) fn curve(
         &mut self,
         way: &[[f32; 2]],
@@ -227,12 +227,12 @@ impl Canvas {
     }
 }
 
-/// A size that the built-in typeface has.
+/// A size of the built-in typeface.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TextSize(RasterHeight);
 
 impl TextSize {
-    /// What reads well in a picture whose longer side has `pixels`.
+    /// A legible size for a picture whose longer side has `pixels`.
     pub(super) fn of(pixels: u32) -> Self {
         Self(match pixels {
             ..480 => RasterHeight::Size16,

@@ -1,4 +1,4 @@
-//! Below the scene: how much of the film has passed; time, step and cost so far.
+//! The caption below the scene: progress bar; time, step and cost so far.
 
 use super::Film;
 use super::canvas::{Canvas, TextSize};
@@ -9,7 +9,7 @@ use crate::number::plain_beside;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Caption {
     text: TextSize,
-    /// Height of the bar that grows with time, pixels.
+    /// Height of the progress bar, pixels.
     bar: u32,
     /// Characters of the longest time, step and cost.
     widest: [usize; 3],
@@ -51,7 +51,7 @@ impl Caption {
 
         let character = self.text.char_width();
         let room = (width / character).saturating_sub(2) as usize;
-        // What fits at its widest, so that nothing comes and goes on the way.
+        // Only what fits at its widest, so that nothing appears and disappears midway.
         let [time, steps, cost] = self.widest;
         let mut left = String::new();
         let mut right = String::new();
@@ -79,7 +79,7 @@ fn steps_text(step: usize) -> String {
     format!("step {step}")
 }
 
-/// The cost so far, with as many decimals as suit the film's greatest: costs mostly add up, so the last.
+/// The cost so far, with decimals that suit the film's largest: usually the last, as costs add up.
 fn cost_text(film: &Film, step: usize) -> String {
     let greatest = film.total_cost(film.steps());
     format!("cost {}", plain_beside(film.total_cost(step), greatest))

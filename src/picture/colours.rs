@@ -7,13 +7,13 @@ pub(super) type Rgb = [u8; 3];
 
 /// Behind the scene.
 pub(super) const SKY: Rgb = [0xf6, 0xf8, 0xfa];
-/// Lines at whole metres.
+/// Grid lines.
 pub(super) const GRID: Rgb = [0xe4, 0xe8, 0xec];
 /// Behind the caption.
 pub(super) const PAPER: Rgb = [0xff, 0xff, 0xff];
 /// Text.
 pub(super) const INK: Rgb = [0x57, 0x60, 0x6a];
-/// Time that is still to come.
+/// Remaining time.
 pub(super) const RULE: Rgb = [0xd9, 0xde, 0xe3];
 
 /// The colour of a role.

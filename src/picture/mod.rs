@@ -1,15 +1,15 @@
 //! Pictures of episodes: anti-aliased stills and animations of an environment's scenes.
 //!
 //! Scenes in, bytes out: nothing here reads files, runs a simulation or needs libtorch. Equal films
-//! give equal bytes.
+//! give identical bytes.
 //!
-//! | file | what it makes |
+//! | file | contents |
 //! | --- | --- |
-//! | `camera` | where to look, what moves (the report's SVG pictures share it) |
-//! | `colours` | what colour a role has |
+//! | `camera` | views and moving parts (shared with the report's SVG pictures) |
+//! | `colours` | colours of roles |
 //! | `canvas` | shapes, lines and text on pixels |
-//! | `trail` | the way that a moving part went |
-//! | `caption` | the foot: how much has passed, time, step, cost so far |
+//! | `trail` | the path of a moving part |
+//! | `caption` | the footer: progress, time, step, cost so far |
 //! | `stage` | one picture of a film: grid, backdrop, trail, earlier poses, bodies, caption |
 //! | `palette` | up to 127 colours for an animation |
 //! | `animation` | a GIF |
@@ -31,32 +31,32 @@ use costate_envs::scene::Scene;
 pub use animation::{Animation, animate};
 pub use stage::{Still, still, still_among};
 
-/// Least and greatest length of a picture's longer side, pixels.
+/// Minimum and maximum length of a picture's longer side, pixels.
 pub const SIZES: std::ops::RangeInclusive<u32> = 64..=4096;
 
-/// Why a picture cannot be made.
+/// Why a picture cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
     /// A size outside [`SIZES`].
     #[error("the size is {0} pixels, expected {min} to {max}", min = SIZES.start(), max = SIZES.end())]
     Size(u32),
-    /// A moment after the end of the film.
-    #[error("step {step} is asked for, but the episode has {steps} steps")]
+    /// A step after the end of the film.
+    #[error("step {step} requested, but the episode has {steps} steps")]
     Moment {
-        /// What was asked for.
+        /// The requested step.
         step: usize,
-        /// What there is.
+        /// Number of steps.
         steps: usize,
     },
-    /// A playing speed that is no positive number.
+    /// A playback speed that is not a positive number.
     #[error("the speed is {0}, expected a positive number (1 is real time)")]
     Speed(f64),
-    /// The encoder refused.
+    /// The encoder failed.
     #[error("the picture cannot be encoded: {0}")]
     Encoding(String),
 }
 
-/// An episode as it looked: the scenes of states s_0 … s_T and the true cost of each step.
+/// A rendered episode: the scenes of states s_0 … s_T and the true cost of each step.
 #[derive(Debug, Clone)]
 pub struct Film {
     control_period_s: f64,
@@ -67,8 +67,8 @@ pub struct Film {
 }
 
 impl Film {
-    /// A film that begins with `first` and has a scene every `control_period_s` seconds (one second,
-    /// where that is no positive number).
+    /// A film that begins with `first` and has a scene every `control_period_s` seconds (one second
+    /// unless that is positive).
     pub fn new(first: Scene, control_period_s: f64) -> Self {
         let sane = control_period_s.is_finite() && control_period_s > 1e-9;
         Self {

@@ -1,22 +1,22 @@
-//! The colours of an animation: flat ones exactly, those of blurred edges nearly.
+//! The colour palette of an animation: flat colours exactly, those of blurred edges approximately.
 
 use std::collections::HashMap;
 
 use super::colours::Rgb;
 
-/// Colours at most; one more index says "unchanged".
+/// Maximum number of colours; one more index means "unchanged".
 const COLOURS: usize = 127;
-/// The commonest colours, which are kept as they are: areas, lines, text.
+/// Number of most frequent colours kept exactly: areas, lines, text.
 const EXACT: usize = 40;
 
-/// How many pixels have each colour.
+/// Number of pixels of each colour.
 #[derive(Debug, Default)]
 pub(super) struct Histogram(HashMap<Rgb, u64>);
 
 impl Histogram {
     /// Counts a picture's pixels.
     pub(super) fn add(&mut self, pixels: impl Iterator<Item = Rgb>) {
-        // Neighbours are mostly alike: count runs.
+        // Neighbours are mostly equal: count runs.
         let mut run: Option<(Rgb, u64)> = None;
         for colour in pixels {
             match &mut run {
@@ -37,7 +37,7 @@ impl Histogram {
     }
 }
 
-/// A palette and where each colour of the histogram is in it.
+/// A palette with the index of each colour of the histogram.
 #[derive(Debug)]
 pub(super) struct Palette {
     colours: Vec<Rgb>,
@@ -45,7 +45,7 @@ pub(super) struct Palette {
 }
 
 impl Palette {
-    /// The commonest colours as they are, the others by median cut (Heckbert 1982).
+    /// The most frequent colours exactly, the others by median cut (Heckbert 1982).
     pub(super) fn of(histogram: Histogram) -> Self {
         let mut counted: Vec<(Rgb, u64)> = histogram.0.into_iter().collect();
         counted.sort_by_key(|&(colour, count)| (std::cmp::Reverse(count), colour));
@@ -80,19 +80,19 @@ impl Palette {
             .collect()
     }
 
-    /// The index that leaves a pixel as it was.
+    /// The index that leaves a pixel unchanged.
     pub(super) fn unchanged(&self) -> u8 {
         self.colours.len() as u8
     }
 
-    /// The index of a colour that the histogram held.
+    /// The index of a colour of the histogram.
     pub(super) fn index(&self, colour: Rgb) -> u8 {
         self.index.get(&colour).copied().unwrap_or(0)
     }
 }
 
-/// Groups colours into at most `limit` boxes: the box that spreads most is cut in two, in the middle
-/// of its pixels, until there are enough.
+/// Groups colours into at most `limit` boxes, repeatedly splitting the box with the largest spread at
+/// its median pixel.
 fn median_cut(colours: Vec<(Rgb, u64)>, limit: usize) -> Vec<Vec<(Rgb, u64)>> {
     let mut boxes = vec![colours];
     boxes.retain(|b| !b.is_empty());
@@ -118,8 +118,8 @@ fn median_cut(colours: Vec<(Rgb, u64)>, limit: usize) -> Vec<Vec<(Rgb, u64)>> {
     boxes
 }
 
-/// The channel in which colours differ most, and by how much times how many pixels (its root, so
-/// that rare edges count).
+/// The channel in which colours differ most, and that difference times the square root of the pixel
+/// count (the root, so that rare edges count).
 fn spread(members: &[(Rgb, u64)]) -> (usize, u64) {
     let pixels: u64 = members.iter().map(|m| m.1).sum();
     let range = |channel: usize| {

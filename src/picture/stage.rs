@@ -1,4 +1,4 @@
-//! One picture of a film: where everything goes on it.
+//! One picture of a film: its layout.
 
 use costate_envs::scene::{Item, Role, Scene};
 
@@ -15,13 +15,13 @@ const TRAIL_S: f64 = 2.5;
 const SHADES: u32 = 12;
 /// Opacities of the earlier poses in a still, oldest first.
 const GHOSTS: [f32; 6] = [0.10, 0.13, 0.16, 0.20, 0.25, 0.32];
-/// Least distance between them, in lengths of the view's longer side: closer ones are a blur.
+/// Minimum distance between them, in lengths of the view's longer side: closer ones blur.
 const GHOST_SPACING: f64 = 0.03;
 /// How far back a still's trail reaches, in lengths of the view's longer side.
 const STILL_REACH: f64 = 1.5;
-/// Opacity of the ways of other films.
+/// Opacity of the paths of other films.
 const OTHERS: f32 = 0.3;
-/// How much wider than its view a still under a moving camera may be.
+/// Maximum width of a still under a moving camera, relative to its view.
 const PANORAMA: f64 = 2.0;
 
 /// A still picture.
@@ -37,13 +37,13 @@ pub struct Still {
     pub grid_m: f64,
 }
 
-/// The state after `step` steps, with the way there and faint earlier poses along it; the longer
+/// The state after `step` steps, with the path there and faint earlier poses along it; the longer
 /// side has `size` pixels.
 pub fn still(film: &Film, step: usize, size: u32) -> Result<Still, PictureError> {
     still_among(film, &[], step, size)
 }
 
-/// The same over the whole ways of other films of the same world.
+/// The same on top of the full paths of other films of the same world.
 pub fn still_among(
     film: &Film,
     others: &[Film],
@@ -74,32 +74,32 @@ fn trail_of(film: &Film) -> Option<Trail> {
     Trail::of(&film.scenes, backdrop(&film.scenes), moves)
 }
 
-/// What makes a trail fainter.
+/// What a trail fades with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fade {
-    /// How long ago it was.
+    /// Time.
     ByTime,
-    /// How far back it is.
+    /// Distance.
     ByLength,
 }
 
-/// What is the same in all pictures of a film.
+/// What all pictures of a film share.
 pub(super) struct Stage<'a> {
     film: &'a Film,
     camera: Camera,
-    /// Leading items that never change.
+    /// Number of leading items that never change.
     still: usize,
     trail: Option<Trail>,
-    /// Of other films, drawn whole.
+    /// Trails of other films, drawn in full.
     others: Vec<Trail>,
-    /// Width and height of what is seen, metres.
+    /// Width and height of the view, metres.
     extent: [f64; 2],
     scale: f64,
     pub(super) width: u32,
     pub(super) height: u32,
-    /// Height of the scene's part, the rest is the caption.
+    /// Height of the scene; the rest is the caption.
     scene_height: u32,
-    /// How many times larger the scene is drawn and then shrunk, for smooth edges.
+    /// Supersampling factor, for smooth edges.
     factor: u32,
     caption: Caption,
     pub(super) grid_m: f64,
@@ -111,7 +111,7 @@ impl<'a> Stage<'a> {
         Self::among(film, &[], size)
     }
 
-    /// The same with room for the ways of other films.
+    /// The same with room for the paths of other films.
     fn among(film: &'a Film, others: &[Film], size: u32) -> Result<Self, PictureError> {
         let all: Vec<&[Scene]> = [film]
             .into_iter()
@@ -165,7 +165,7 @@ impl<'a> Stage<'a> {
     /// An animation's frame.
     pub(super) fn frame(&self, step: usize) -> Result<Canvas, PictureError> {
         let steps = (TRAIL_S / self.film.control_period_s).round() as usize;
-        // Slow worlds show their last steps all the same.
+        // Worlds with long steps still show their last ones.
         self.draw(step, &[], step.saturating_sub(steps.max(8)), Fade::ByTime)
     }
 
@@ -191,7 +191,7 @@ impl<'a> Stage<'a> {
         from
     }
 
-    /// A stage that shows all that the camera saw between two steps.
+    /// A stage that shows everything the camera saw between two steps.
     fn widened(self, from: usize, step: usize, size: u32) -> Result<Self, PictureError> {
         if !matches!(self.camera, Camera::Follow(_)) {
             return Ok(self);
@@ -213,8 +213,8 @@ impl<'a> Stage<'a> {
         )
     }
 
-    /// Earlier steps to show faintly: about equally far apart along the trail, none where another
-    /// would be drawn over it.
+    /// Earlier steps to show faintly: about equally spaced along the trail, none hidden by
+    /// another.
     fn poses(&self, from: usize, step: usize) -> Vec<(usize, f32)> {
         let Some(trail) = &self.trail else {
             return Vec::new();
@@ -237,7 +237,7 @@ impl<'a> Stage<'a> {
         poses
     }
 
-    /// What the camera sees at a step: always of one size.
+    /// The camera's view at a step, of constant size.
     fn view(&self, step: usize) -> View {
         let view = self.camera.view(&self.film.scenes[step]);
         let low = [0, 1].map(|i| 0.5 * (view.low[i] + view.high[i] - self.extent[i]));
@@ -323,7 +323,7 @@ impl<'a> Stage<'a> {
         (size / 220.0).clamp(1.5, 6.0) as f32 * self.factor as f32
     }
 
-    /// The trail from one step to another, the fainter the older.
+    /// The trail from one step to another, fading with age.
     fn trail(
         &self,
         canvas: &mut Canvas,
@@ -347,7 +347,7 @@ impl<'a> Stage<'a> {
                 (youth * f64::from(SHADES)).ceil() as u32
             })
             .collect();
-        // A stretch of one shade is one line: translucent pieces would darken their joints.
+        // A segment of one shade is one line: translucent pieces would darken at joints.
         let mut t = from;
         for stretch in shades.chunk_by(|a, b| a == b) {
             let share = stretch[0] as f32 / SHADES as f32;
@@ -358,7 +358,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Metres between grid lines: whole, unless what is seen is smaller or much larger.
+/// Metres between grid lines: whole, unless the view is smaller or much larger.
 fn grid_spacing(longer_side: f64) -> f64 {
     if (1.2..16.0).contains(&longer_side) {
         return 1.0;

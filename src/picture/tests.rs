@@ -1,4 +1,4 @@
-//! Pictures of made-up films, pixel by pixel.
+//! Pictures of synthetic films, pixel by pixel.
 
 use costate_envs::scene::{Item, Role, Scene, Shape};
 
@@ -16,7 +16,7 @@ fn disc(role: Role, centre: [f32; 2], radius: f32) -> Item {
     Item { role, shape }
 }
 
-/// A body at a place, in a view of 4 × 4 m that marks at its corners keep from being cropped.
+/// A body at a position, in a view of 4 × 4 m with marks at its corners that prevent cropping.
 fn framed(centre: [f32; 2]) -> Scene {
     Scene {
         view_low: [-2.0, -2.0],
@@ -29,7 +29,7 @@ fn framed(centre: [f32; 2]) -> Scene {
     }
 }
 
-/// A body that goes once round the middle in `steps` steps.
+/// A body that circles the centre once in `steps` steps.
 fn round(steps: usize, period: f64) -> Film {
     let scene = |t: usize| {
         let angle = std::f32::consts::TAU * t as f32 / steps as f32;
@@ -103,7 +103,7 @@ fn a_disc_is_where_it_should_be_and_y_points_up() {
 }
 
 #[test]
-fn equal_films_give_equal_bytes() {
+fn equal_films_give_identical_bytes() {
     let (a, b) = (round(12, 0.05), round(12, 0.05));
     assert_eq!(still(&a, 7, 160).unwrap(), still(&b, 7, 160).unwrap());
     let animation = |film| animate(film, 160, 1.0, |_, _| {}).unwrap();
@@ -219,7 +219,7 @@ fn a_still_shows_where_it_came_from() {
         still(&film, 0, 300).unwrap(),
         still(&film, 60, 300).unwrap(),
     );
-    assert!(end.height < start.height, "3 m of way make it wider");
+    assert!(end.height < start.height, "a path of 3 m makes it wider");
     let round = round(20, 0.05);
     let stage = Stage::new(&round, 200).unwrap();
     let plain = stage.frame(20).unwrap().png().unwrap();
@@ -280,7 +280,7 @@ fn common_colours_survive_a_full_palette() {
 }
 
 #[test]
-fn nonsense_is_refused_or_left_out() {
+fn invalid_input_is_rejected_or_left_out() {
     let film = round(5, 0.05);
     assert!(matches!(
         still(&film, 6, 100),

@@ -1,10 +1,10 @@
-//! The way that a moving part went.
+//! The path of a moving part.
 
 use costate_envs::scene::{Item, Role, Scene, Shape};
 
 use super::camera::outline;
 
-/// Where one point of one item was in every scene.
+/// Positions of one point of one item in every scene.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Trail {
     /// The item's role, for its colour.
@@ -15,7 +15,7 @@ pub(super) struct Trail {
 
 impl Trail {
     /// The trail of the point of a body or limb that moves furthest; under a moving camera that of
-    /// the first body's centre, since feet that run draw tangles. The first `still` items stand.
+    /// the first body's centre, since running feet draw tangles. The first `still` items do not move.
     pub(super) fn of(scenes: &[Scene], still: usize, camera_moves: bool) -> Option<Self> {
         let items = || scenes.first().into_iter().flat_map(|s| s.items.iter());
         let of_role = |wanted: Role| {
@@ -35,7 +35,7 @@ impl Trail {
             return Some(first);
         }
         Some(trails.fold(first, |best, trail| {
-            // Of points that move together the first, its item's centre, is the one.
+            // Of points that move together, the first, its item's centre, is chosen.
             if length(&trail.points) > 1.05 * length(&best.points) {
                 trail
             } else {
@@ -44,12 +44,12 @@ impl Trail {
         }))
     }
 
-    /// Metres between scenes `a` and `b`, as the crow flies.
+    /// Straight-line distance between scenes `a` and `b`, metres.
     pub(super) fn distance(&self, a: usize, b: usize) -> f64 {
         length(&[self.points[a], self.points[b]])
     }
 
-    /// Metres gone from scene `from` to scene `to`.
+    /// Path length from scene `from` to scene `to`, metres.
     pub(super) fn length(&self, from: usize, to: usize) -> f64 {
         length(&self.points[from..=to])
     }
@@ -75,7 +75,7 @@ fn handles(item: &Item) -> Vec<[f32; 2]> {
     match item.shape {
         Shape::Circle { .. } => {}
         Shape::Capsule { .. } => handles.extend(&points),
-        // Middles of the sides: a long box ends there.
+        // Midpoints of the sides: the ends of a long box.
         Shape::Polygon { .. } if points.len() <= 8 => {
             let next = points.iter().cycle().skip(1);
             handles.extend(points.iter().zip(next).map(|(a, b)| middle(&[*a, *b])));

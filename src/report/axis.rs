@@ -1,4 +1,4 @@
-//! Axes: a range of values, its round ticks, and how they read.
+//! Axes: a range of values, round ticks and their labels.
 
 use crate::number::{fixed, scientific};
 
@@ -21,7 +21,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Covers `values` with a little air, about `target` ticks; `None` without a drawable value.
+    /// Covers `values` with a small margin, about `target` ticks; `None` without a drawable value.
     pub(super) fn around(values: impl IntoIterator<Item = f64>, target: usize) -> Option<Self> {
         let (low, high) = extent(values)?;
         let air = if high > low {
@@ -121,7 +121,7 @@ impl Axis {
         format!("{} {} {kind}", self.low, self.high)
     }
 
-    /// The label of a tick: no more digits than tell ticks apart.
+    /// The label of a tick, with just enough digits to distinguish ticks.
     pub(super) fn label(&self, tick: f64) -> String {
         if self.log {
             return match tick {
@@ -157,7 +157,7 @@ fn is_whole(v: f64) -> bool {
     (v - v.round()).abs() < 1e-6 * v.abs().max(1.0) && v.abs() > 0.5
 }
 
-/// Least and greatest drawable value.
+/// Smallest and largest drawable value.
 fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     values
         .into_iter()
@@ -168,7 +168,7 @@ fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
         })
 }
 
-/// The one of 1, 2, 5 × 10ⁿ that is nearest to `raw` in ratio.
+/// The value of the form 1, 2 or 5 × 10ⁿ closest to `raw` in ratio.
 fn round_step(raw: f64) -> f64 {
     let power = 10f64.powf(raw.log10().floor());
     let step = match raw / power {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn degenerate_values_still_make_an_axis() {
+    fn degenerate_values_still_give_an_axis() {
         assert_eq!(Axis::around([], 5), None);
         assert_eq!(Axis::around([f64::NAN, f64::INFINITY, f64::MAX], 5), None);
         for v in [0.0, 3.0, -1e-12, 1e200] {
@@ -224,7 +224,7 @@ mod tests {
             for tick in &axis.ticks {
                 prop_assert!((-1e-6..=1.0 + 1e-6).contains(&axis.position(*tick)));
             }
-            // Ticks far finer than their distance from zero would need more digits than a label holds.
+            // Ticks far finer than their distance from zero would need more digits than fit in a label.
             if log || span > 1e-3 * a.abs() {
                 let mut labels: Vec<_> = axis.ticks.iter().map(|&t| axis.label(t)).collect();
                 labels.dedup();

@@ -1,4 +1,4 @@
-//! The soft value along the policy's way: does the cost to go fall?
+//! The soft value along the policy's trajectories: does the cost to go decrease?
 
 use super::chart::{Chart, Level, Line};
 use super::figure::{Figure, multiples};
@@ -8,7 +8,7 @@ use crate::evaluate::Certificate;
 use crate::evaluate::certificate::Share;
 use crate::number::fixed;
 
-/// One chart a run.
+/// One chart per run.
 pub(super) fn figures(runs: &[Run]) -> Vec<Figure> {
     let of = |run: &Run| figure(run.evaluation()?.certificate.as_ref()?, &run.suffix());
     runs.iter().filter_map(of).collect()
@@ -34,7 +34,7 @@ fn figure(certificate: &Certificate, of: &str) -> Option<Figure> {
         caption: words(certificate),
         ..Figure::new(
             &format!("soft-value-along-the-way{of}"),
-            &format!("Soft cost to go along the way{of}"),
+            &format!("Soft cost to go along trajectories{of}"),
             MEDIUM,
             chart.svg(MEDIUM)?,
         )
@@ -49,17 +49,20 @@ fn words(certificate: &Certificate) -> String {
         let [share_falling, low, high] =
             [e.mean, e.ci95[0], e.ci95[1]].map(|v| fixed(100.0 * v, 0));
         format!(
-            "From {share_falling} % (95 %: {low} to {high}) of the {} states {whose} it falls to the next measured one.",
+            "It falls from {share_falling} % (95 %: {low} to {high}) of the {} states {whose} to the next measured state.",
             share.states
         )
     };
     format!(
-        "The learned cost less the policy’s entropy over the next {} steps, mean of {} rollouts from every state. {} {} A \
-         Lyapunov function would fall from all of them; this is sampled, not proven.",
+        "The learned cost minus the policy’s entropy over the next {} steps, mean of {} rollouts from every state. {} {} A \
+         Lyapunov function would decrease from all of them; this is sampled, not proven.",
         certificate.horizon,
         certificate.rollouts,
         said(certificate.all, "before the last tenth"),
-        said(certificate.above, "above what trajectories come to"),
+        said(
+            certificate.above,
+            "above the level at which trajectories settle"
+        ),
     )
 }
 

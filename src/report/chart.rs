@@ -1,4 +1,4 @@
-//! Line charts: curves by iteration, with levels to compare them to.
+//! Line charts: curves by iteration, with reference levels.
 
 use super::axis::{Axis, drawable};
 use super::figure::{Figure, Key, Sign};
@@ -17,11 +17,11 @@ pub(super) struct Line {
     /// Index into the series' colours.
     pub(super) style: usize,
     pub(super) points: Vec<[f64; 2]>,
-    /// x, lower and upper end of what the curve is uncertain about; empty without.
+    /// x, lower and upper end of the uncertainty band; empty without one.
     pub(super) band: Vec<[f64; 3]>,
 }
 
-/// A horizontal line to compare curves to.
+/// A horizontal reference line.
 #[derive(Debug, Clone)]
 pub(super) struct Level {
     pub(super) name: String,
@@ -31,15 +31,15 @@ pub(super) struct Level {
 /// A line chart.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Chart {
-    /// For readers who cannot see it.
+    /// Accessible name.
     pub(super) name: String,
     pub(super) x_label: String,
     pub(super) y_label: String,
     pub(super) lines: Vec<Line>,
     pub(super) levels: Vec<Level>,
-    /// Fixed vertical range; otherwise one that holds curves and levels.
+    /// Fixed vertical range; otherwise it covers curves and levels.
     pub(super) range: Option<[f64; 2]>,
-    /// Whether every point has a mark: for curves of a few measurements.
+    /// Whether to mark every point, for curves with few measurements.
     pub(super) marks: bool,
 }
 
@@ -58,7 +58,7 @@ impl Chart {
         let x = Axis::exactly(values(0), size.ticks[0])?;
         let levels = self.levels.iter().map(|l| l.value);
         let y = match self.range {
-            // A little air, so that a curve at the end of its range is not cut in half.
+            // A small margin, so that a curve at the end of its range is not cut in half.
             Some([low, high]) => {
                 let air = 0.02 * (high - low);
                 Axis::linear(low - air, high + air, size.ticks[1])
@@ -84,7 +84,7 @@ impl Chart {
         Some(frame.svg(&self.name, &content))
     }
 
-    /// What its lines stand for.
+    /// Legend entries of its lines.
     pub(super) fn key(&self) -> Vec<Key> {
         let sign = match self.marks {
             true => Sign::Mark,
@@ -121,7 +121,7 @@ impl Chart {
                 out += &svg::text("level-name inside end", at, &format!("{name} {value}"));
                 continue;
             }
-            // Names of close levels move down, apart from each other.
+            // Names of close levels are moved down so that they do not overlap.
             let label = y.max(free);
             free = label + 30.0;
             let x = frame.right + 7.0;
@@ -132,10 +132,10 @@ impl Chart {
     }
 }
 
-/// The band around a curve, as one outline for each stretch without a gap.
+/// The band around a curve, one outline per segment without a gap.
 fn draw_band(line: &Line, frame: &Frame) -> String {
     let whole = |b: &[f64; 3]| b.iter().all(|v| drawable(*v)) && (!frame.y.is_log() || b[1] > 0.0);
-    // Of each stretch the whole extent, so that no peak of the thinned curve leaves its band.
+    // The full extent of each segment, so that no peak of the thinned curve leaves its band.
     let stretch = (2 * line.band.len())
         .div_ceil(frame.size.points.max(2))
         .max(1);
@@ -166,7 +166,7 @@ fn draw_marks(line: &Line, frame: &Frame) -> String {
     shown.map(|p| svg::mark(line.style, frame.at(*p))).collect()
 }
 
-/// The path of a curve, with a dot for every point that has no neighbour.
+/// The path of a curve, with a dot for every isolated point.
 fn draw(line: &Line, frame: &Frame) -> String {
     let mut path = String::new();
     let mut dots = String::new();
@@ -185,7 +185,7 @@ fn draw(line: &Line, frame: &Frame) -> String {
     )
 }
 
-/// At most about `limit` points: the least and the greatest of each stretch, so that peaks stay.
+/// Thins to about `limit` points: the minimum and maximum of each segment, which preserves peaks.
 fn thin(points: &[[f64; 2]], limit: usize) -> Vec<[f64; 2]> {
     if points.len() <= limit {
         return points.to_vec();

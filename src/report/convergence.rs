@@ -1,4 +1,4 @@
-//! Distances that fall with samples, as small multiples with logarithmic axes.
+//! Distance against number of samples, as small multiples with logarithmic axes.
 
 use super::axis::Axis;
 use super::frame::{Frame, SMALL_SQUARE as SMALL};
@@ -8,12 +8,12 @@ use super::{small, svg};
 pub struct Convergence {
     /// Its heading.
     pub title: String,
-    /// A line a learner: (samples, distance), both positive.
+    /// One line per learner: (samples, distance), both positive.
     pub lines: Vec<Vec<[f64; 2]>>,
 }
 
-/// Distances over samples as a standalone SVG with its own background; `learners` name the lines, of whom at most four keep a
-/// colour of their own.
+/// Distance against samples as a standalone SVG with its own background; `learners` names the lines, of which at most four
+/// have distinct colours.
 pub fn convergence_svg(title: &str, learners: &[String], plots: &[Convergence]) -> String {
     let plots = plots.iter().map(|p| (p.title.clone(), plot(p)));
     small::arranged(title, learners, dot, plots)
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_learner_has_its_line_and_nothing_is_drawn_of_nothing() {
+    fn every_learner_has_its_line_and_empty_plots_are_none() {
         let plots = [
             Convergence {
                 title: "a < b".into(),

@@ -1,4 +1,4 @@
-//! Learned against true cost where different policies go, as a table.
+//! Correlation of learned and true cost on the trajectories of different policies, as a table.
 
 use super::run::{Run, algo_title};
 use super::table;
@@ -17,7 +17,7 @@ pub(super) fn html(runs: &[Run]) -> Option<String> {
         }
         out += &run.heading(4);
         out += "<div class=\"scroll\"><table class=\"results correlations\"><thead><tr><th scope=\"col\" \
-                rowspan=\"2\">Who acts</th><th colspan=\"2\" scope=\"colgroup\" class=\"n\">Whole \
+                rowspan=\"2\">Acting policy</th><th colspan=\"2\" scope=\"colgroup\" class=\"n\">Whole \
                 trajectories</th><th colspan=\"2\" scope=\"colgroup\" class=\"n\">Single steps</th></tr><tr><th \
                 scope=\"col\" class=\"n\">Pearson</th><th scope=\"col\" class=\"n\">Spearman</th><th scope=\"col\" \
                 class=\"n\">Pearson</th><th scope=\"col\" class=\"n\">Spearman</th></tr></thead><tbody>";
@@ -26,15 +26,15 @@ pub(super) fn html(runs: &[Run]) -> Option<String> {
     }
     (!out.is_empty()).then(|| {
         format!(
-            "<h3>Correlation with the true cost, by who acts</h3>{out}<p class=\"note\">1: learned and true cost rise \
-             together, 0: unrelated. Pearson asks for a straight line, Spearman for the same order only. Within one \
-             policy’s episodes differences are small, so expect less there than over all. – means that one of the two \
-             costs hardly varies.</p>"
+            "<h3>Correlation with the true cost, by acting policy</h3>{out}<p class=\"note\">1: learned and true cost rise \
+             together; 0: unrelated. Pearson measures linear agreement, Spearman rank agreement only. Within one \
+             policy’s episodes differences are small, so expect lower values there than overall. – means that one of \
+             the two costs hardly varies.</p>"
         )
     })
 }
 
-/// A row; `None` where nothing could be correlated.
+/// A row; `None` if nothing could be correlated.
 fn line(c: &Correlation) -> Option<String> {
     let values = [c.pearson, c.spearman, c.step_pearson, c.step_spearman];
     values.iter().any(Option::is_some).then_some(())?;

@@ -1,4 +1,4 @@
-//! The section about the learned cost: learned against true, and figures with their readings.
+//! The section on the learned cost: learned against true cost, and figures with their interpretation.
 
 use super::figure::{Figure, legend, multiples};
 use super::frame::{SMALL_SQUARE, SQUARE, Size};
@@ -9,7 +9,7 @@ use crate::evaluate::validation::FreshPolicy;
 use crate::evaluate::{CostReport, DiscriminatorFigures, Evaluation};
 use crate::number::typeset;
 
-/// A number with its interval, where that is known.
+/// A number with its interval, if known.
 type Figured = (f64, Option<[f64; 2]>);
 
 /// A figure of an evaluation.
@@ -23,39 +23,39 @@ struct Reading {
 const READINGS: [Reading; 9] = [
     Reading {
         name: "Spearman’s ρ",
-        reading: "Agreement in order with the true cost: 1 is the same order, 0 none.",
+        reading: "Rank agreement with the true cost: 1 is the same order, 0 no relation.",
         of: |e| Some((cost(e)?.spearman?, cost(e)?.spearman_ci95)),
     },
     Reading {
         name: "Ranking accuracy",
-        reading: "Share of pairs of trajectories that the learned cost orders as the true one does: 1 all, 0.5 is guessing.",
+        reading: "Share of trajectory pairs that the learned cost orders as the true cost does: 1 is all, 0.5 is chance.",
         of: |e| Some((cost(e)?.ranking_accuracy?, cost(e)?.ranking_accuracy_ci95)),
     },
     Reading {
         name: "EPIC distance",
-        reading: "Distance from the true cost that shaping and scale do not change: 0 equal, 0.71 unrelated, 1 \
+        reading: "Distance from the true cost, invariant to shaping and scale: 0 equal, 0.71 unrelated, 1 \
          opposite.",
         of: |e| Some((cost(e)?.epic?, cost(e)?.epic_ci95)),
     },
     Reading {
         name: "DARD distance",
-        reading: "The same where one step of the simulator leads, so that impossible transitions do not count.",
+        reading: "The same, over transitions that the simulator can make in one step only.",
         of: |e| Some((cost(e)?.dard?, cost(e)?.dard_ci95)),
     },
     Reading {
         name: "Fresh policy’s score",
-        reading: "Of a policy that was trained from nothing on the frozen cost alone: 1 is the expert, 0 random actions.",
+        reading: "Score of a policy trained from scratch on the frozen cost alone: 1 is the expert, 0 random actions.",
         of: |e| Some((kept(e)?.normalized_score, None)),
     },
     Reading {
         name: "Fresh policy’s δ",
-        reading: "Its learned soft value against the expert’s: about 0 is sound, below −0.02 (or a nat a step) the cost could not be \
+        reading: "Its learned soft value against the expert’s: about 0 is sound, below −0.02 (or 1 nat per step) the cost could not be \
          optimised, above 0.15 it was exploited.",
         of: |e| Some((kept(e)?.delta, None)),
     },
     Reading {
         name: "Discriminator accuracy",
-        reading: "Demonstrations and fresh samples told apart: 0.5 is a perfect imitation.",
+        reading: "Accuracy on demonstrations and fresh samples: 0.5 is a perfect imitation.",
         of: |e| Some((judged(e)?.discriminator_accuracy, None)),
     },
     Reading {
@@ -65,7 +65,7 @@ const READINGS: [Reading; 9] = [
     },
     Reading {
         name: "log Z",
-        reading: "Log partition function, nats; its level has no meaning of its own.",
+        reading: "Log partition function, nats; its level is meaningless by itself.",
         of: |e| Some((judged(e)?.log_z, None)),
     },
 ];
@@ -107,14 +107,14 @@ pub(super) fn html(runs: &[Run]) -> Option<String> {
     let parts: String = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| {
         format!(
-            "<p>A learned cost is worth as much as its order: what costs more in truth should cost more when \
+            "<p>What matters in a learned cost is its ranking: what truly costs more should also cost more when \
              learned. Level and scale are free, so marks need to rise from left to right, not lie on the \
              diagonal.</p>{parts}"
         )
     })
 }
 
-/// Everything drawn in this section, as figures of their own.
+/// Every plot of this section as a figure of its own.
 pub(super) fn figures(runs: &[Run]) -> Vec<Figure> {
     let against = |run: &Run| {
         let groups = scatter::groups(run.cost_points());
@@ -187,7 +187,7 @@ fn several(runs: &[Run]) -> Option<String> {
     (!parts.is_empty()).then_some(parts)
 }
 
-/// The readings that are known, run by run; `None` without any.
+/// The known figures, run by run; `None` without any.
 fn by_run(runs: &[Run], known: &[&Reading]) -> Option<String> {
     let head = |r: &&Reading| format!("<th scope=\"col\" class=\"n\">{}</th>", r.name);
     let head: String = known.iter().map(head).collect();

@@ -7,7 +7,7 @@ use super::frame::{SMALL, WIDE};
 use super::run::Run;
 use super::text::escape;
 
-/// The recorded quantities of all runs, in the order in which they are shown.
+/// The recorded quantities of all runs, in display order.
 fn recorded(runs: &[Run]) -> Vec<Quantity> {
     let mut quantities: Vec<Quantity> = Vec::new();
     let readers = Readers::of(runs);
@@ -67,7 +67,7 @@ fn chart(q: &Quantity, runs: &[Run]) -> Chart {
     let outside = |[low, high]: [f64; 2]| values().any(|v| v < low || v > high);
     Chart {
         name: format!("{} by iteration", q.title),
-        // The section's introduction names the horizontal axis once for all.
+        // The section's introduction names the horizontal axis for all charts.
         y_label: q.unit.into(),
         range: q.range.filter(|r| !outside(*r)),
         levels: q

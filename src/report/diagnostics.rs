@@ -1,4 +1,4 @@
-//! What the quantities in `metrics.jsonl` mean and how to read them, by the algorithm that logged them.
+//! What the quantities in `metrics.jsonl` mean and how to read them, per algorithm.
 
 use super::run::Run;
 use crate::learners::Algo;
@@ -17,22 +17,22 @@ pub(super) struct Quantity {
     pub(super) reading: String,
     /// Fixed range, for shares.
     pub(super) range: Option<[f64; 2]>,
-    /// A value worth a line, with its name.
+    /// A reference value to mark, with its name.
     pub(super) level: Option<(f64, &'static str)>,
 }
 
-/// What the runs on a page have in common that changes how their quantities are read.
+/// Properties shared by the runs on a page that change how their quantities are read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Readers {
-    /// What carries the cost's gradient, if that is one thing.
+    /// What the effective sample size counts, if the same for all.
     samples: Samples,
-    /// How demonstrated actions are cloned, if they are.
+    /// How demonstrated actions are cloned, if at all.
     cloning: Option<Cloning>,
-    /// Whether an expert labels what was visited.
+    /// Whether an expert labels visited states.
     labelled: bool,
-    /// What the discriminator tells apart.
+    /// What the discriminator classifies.
     rows: &'static str,
-    /// Whether log Z is a weight.
+    /// Whether log Z is a learned parameter.
     learned_log_z: bool,
     /// Whether all policies start as clones.
     cloned: bool,
@@ -45,7 +45,7 @@ enum Samples {
     Rows,
     /// Demonstrations and samples of a partition function.
     Pool,
-    /// So many steps that few are enough.
+    /// Steps, so many that a small share is enough.
     Plenty,
     #[default]
     Other,
@@ -86,17 +86,17 @@ impl Readers {
         }
     }
 
-    /// How to read a metric where that is not what all algorithms have in common.
+    /// How to read a metric where that depends on the algorithm.
     fn own(&self, metric: Metric) -> Option<&'static str> {
         Some(match metric {
             Metric::Ess => match self.samples {
                 Samples::Rows => {
-                    "{Rows} that carry the cost’s gradient. Healthy above 0.3; below 0.1 a handful decide everything, and \
+                    "{Rows} that carry the cost’s gradient. Healthy above 0.3; below 0.1 a handful dominate, and \
                      a larger β helps."
                 }
                 Samples::Pool => {
-                    "Demonstrations and samples that carry the cost’s gradient. Good runs have 0.1 and more; below that \
-                     a handful decide everything, and a larger β helps."
+                    "Demonstrations and samples that carry the cost’s gradient. Good runs have at least 0.1; below that \
+                     a handful dominate, and a larger β helps."
                 }
                 Samples::Plenty => {
                     "Steps that carry the gradient. There are so many that a small share is enough."
@@ -108,20 +108,20 @@ impl Readers {
                  it should drift and settle, not jump."
             }
             Metric::LogZ if self.learned_log_z => {
-                "Log partition function of the learned model, a weight like the others. Its level means nothing; it \
+                "Log partition function of the learned model, a learned parameter. Its level means nothing; it \
                  should drift and settle, not jump."
             }
             Metric::Loss if matches!(self.cloning, Some(Cloning::Contrast(_))) => {
-                "Demonstrated actions told from counter-examples: ln(1 + negatives) is guessing. Falls, then levels off \
-                 at what the demonstrator’s own noise leaves."
+                "Demonstrated actions against counter-examples: ln(1 + negatives) is chance level. Falls, then levels off \
+                 at the floor set by the demonstrator’s own noise."
             }
             Metric::Loss if self.labelled => {
-                "Negative log-likelihood of the expert’s labels. May rise when states are added that were not seen \
-                 before."
+                "Negative log-likelihood of the expert’s labels. May rise when previously unseen states are \
+                 added."
             }
             Metric::PolicyStd if self.cloned => {
-                "Starts at the clone’s, near the noise of the demonstrations, and should stay there. Growing: training \
-                 is failing."
+                "Starts at the clone’s, near the noise of the demonstrations, and should stay there. If it grows, \
+                 training is failing."
             }
             _ => return None,
         })
@@ -142,7 +142,7 @@ impl Samples {
     }
 }
 
-/// Describes a recorded quantity; `None` for those shown elsewhere: the axes and the plot of the true return.
+/// Describes a recorded quantity; `None` for those shown elsewhere: axes and the plot of the true return.
 pub(super) fn describe(name: &str, readers: &Readers) -> Option<Quantity> {
     let known = Metric::with_key(name);
     if ["iteration", "seconds", "env_steps"].contains(&name) || known == Some(Metric::TrueReturn) {
@@ -185,13 +185,13 @@ pub(super) fn describe(name: &str, readers: &Readers) -> Option<Quantity> {
     })
 }
 
-/// The order to show quantities in: known ones as listed, then the others.
+/// Display order of quantities: known ones as listed, then the others.
 pub(super) fn rank(name: &str) -> usize {
     let place = Metric::ALL.iter().position(|m| m.key() == name);
     place.unwrap_or(Metric::ALL.len())
 }
 
-/// What is wrong with the spaces of a text, with what stands around it; for tests of all texts.
+/// The first stray space of a text, with its surroundings; for tests of all texts.
 #[cfg(test)]
 pub(crate) fn stray_space(text: &str) -> Option<&'static str> {
     ["  ", " .", " ,", " ;", " :", "\n"]
@@ -246,8 +246,10 @@ mod tests {
         let reading = |algo: &str, name: &str| describe(name, &readers(algo)).unwrap().reading;
         assert!(reading("gan-gcl", "ess").contains('β'));
         assert!(!reading("airl", "ess").contains('β'));
-        assert!(reading("airl", "discriminator_accuracy").starts_with("Steps told apart"));
-        assert!(reading("gan-gcl", "saturation").starts_with("Trajectories of which"));
+        assert!(
+            reading("airl", "discriminator_accuracy").starts_with("Steps classified correctly")
+        );
+        assert!(reading("gan-gcl", "saturation").starts_with("Trajectories on which"));
         assert!(reading("gcl", "log_z").contains("importance sampling"));
         assert!(reading("ibc", "loss").contains("counter-examples"));
         assert!(reading("bc", "loss").contains("demonstrated actions"));

@@ -1,4 +1,4 @@
-//! The discriminator: do its probabilities mean what they say, and who carries the cost's gradient?
+//! The discriminator: is it calibrated, and which samples carry the cost's gradient?
 
 use super::axis::{Axis, drawable};
 use super::figure::Figure;
@@ -11,7 +11,7 @@ use crate::number::{count, counted, fixed};
 
 /// Bars of the histogram.
 const BARS: usize = 24;
-/// Decades of weights around their mean that are told apart.
+/// Range of the histogram, decades around the mean weight.
 const DECADES: [f64; 2] = [-6.0, 3.0];
 
 /// Both figures of every run.
@@ -32,7 +32,7 @@ fn calibration(found: &DiscriminatorFigures, of: &str) -> Option<Figure> {
     let frame = Frame::linear(size, [[-0.03, 1.03]; 2], 12.0);
     let mut content = frame.axes("Mean D of a bin", "Share of demonstrations in it", true);
     content += &svg::line("level", frame.at([0.0; 2]), frame.at([1.0; 2]));
-    // Large ones first, so that they hide none.
+    // Large ones first, so that they hide no others.
     let mut ordered: Vec<&CalibrationBin> = found.calibration.iter().collect();
     ordered.sort_by_key(|b| std::cmp::Reverse(b.count));
     for bin in ordered {
@@ -50,7 +50,7 @@ fn calibration(found: &DiscriminatorFigures, of: &str) -> Option<Figure> {
     let error = fixed(found.calibration_error, 3);
     Some(Figure {
         caption: format!(
-            "On the dashed diagonal its probabilities are honest; below it they promise too much. Larger marks stand for \
+            "On the dashed diagonal its probabilities are calibrated; below it they are too high. Larger marks stand for \
              more rows ({sizes}). Calibration error {error}."
         ),
         ..Figure::new(
@@ -62,7 +62,7 @@ fn calibration(found: &DiscriminatorFigures, of: &str) -> Option<Figure> {
     })
 }
 
-/// (Σ w)² / Σ w² of weights given by their decades, as a share of their number.
+/// (Σ w)² / Σ w² of weights given as log₁₀ w, as a share of their number.
 fn effective_share(decades: &[f64]) -> f64 {
     let log_weights: Vec<f64> = decades
         .iter()
@@ -71,18 +71,18 @@ fn effective_share(decades: &[f64]) -> f64 {
     effective_sample_size(&log_weights) / decades.len() as f64
 }
 
-/// Shares of weights in bars of equal width between two decades.
+/// Shares of weights in bars of equal width on a log scale.
 struct Histogram {
     ends: [f64; 2],
     bars: [f64; BARS],
-    /// Whether the outermost bars hold what lies beyond.
+    /// Whether the outermost bars include values beyond the axis.
     cut: bool,
 }
 
 impl Histogram {
     fn of(decades: &[f64]) -> Self {
         let extreme = |pick: fn(f64, f64) -> f64, with| decades.iter().copied().fold(with, pick);
-        // A decade on either side of the mean at least, so that the axis has names.
+        // At least a decade on either side of the mean, so that the axis has tick labels.
         let low = extreme(f64::min, -1.0).max(DECADES[0]) - 0.05;
         let high = extreme(f64::max, 1.0).min(DECADES[1]) + 0.05;
         let mut bars = [0.0; BARS];
@@ -97,7 +97,7 @@ impl Histogram {
         }
     }
 
-    /// The plot, with a line at the weight of the few that would carry everything: one over their share.
+    /// The plot, with a line at the weight 1 / `share`: that of the effective samples if only these counted.
     fn draw(&self, size: Size, share: f64) -> String {
         let [low, high] = self.ends;
         let top = 1.12 * self.bars.iter().copied().fold(0.0, f64::max);
@@ -123,7 +123,7 @@ impl Histogram {
             let ends = [0.0, top].map(|y| frame.at([1.0 / share, y]));
             let [x, y] = ends[1];
             content += &svg::line("level", ends[1], ends[0]);
-            // The name goes where there is more room.
+            // The name goes on the side with more room.
             let (anchor, beside) = match x > 0.5 * (frame.left + frame.right) {
                 true => (" end", x - 5.0),
                 false => ("", x + 5.0),
@@ -147,12 +147,12 @@ fn weights(found: &DiscriminatorFigures, of: &str) -> Option<Figure> {
     let ess = effective_share(&decades);
     let histogram = Histogram::of(&decades);
     let cut = match histogram.cut {
-        true => " The outermost bars hold what lies beyond the axis.",
+        true => " The outermost bars include values beyond the axis.",
         false => "",
     };
     Some(Figure {
         caption: format!(
-            "exp(−E) ∕ q of {}: how much each weighs in an estimate by importance sampling, β = 1. A narrow heap around 1 is \
+            "exp(−E) ∕ q of {}: the weight of each in an importance-sampling estimate, β = 1. A narrow peak around 1 is \
              healthy. Effective sample size {}: as if {} carried everything, each with {} times the mean weight (dashed). The \
              discriminator’s gradient, whose logit is divided by β, has {}.{cut}",
             counted(number, "sample", "samples"),

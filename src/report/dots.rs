@@ -23,9 +23,9 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Block {
     pub(super) title: String,
-    /// What is special there, in words.
+    /// What differs there, in words.
     pub(super) summary: String,
-    /// What came out, in words.
+    /// The result, in words.
     pub(super) verdict: String,
     pub(super) entries: Vec<Entry>,
 }
@@ -50,7 +50,7 @@ impl Entry {
     }
 }
 
-/// A policy's name for readers: the algorithm's as the field writes it.
+/// A policy's display name, with the algorithm's usual name.
 pub(super) fn policy_title(policy: &str) -> String {
     match policy.split_once(", ") {
         Some((algo, rest)) => format!("{}, {rest}", algo_title(algo)),
@@ -63,14 +63,14 @@ fn scale(blocks: &[Block]) -> Scale {
     Scale::around(entries.map(|e| e.score))
 }
 
-/// A table of every run that has blocks, below a heading where there are several runs; `None` without an entry.
+/// A table per run that has blocks, below a heading if there are several runs; `None` without an entry.
 pub(super) fn tables(runs: &[Run], level: usize, blocks: fn(&Run) -> Vec<Block>) -> Option<String> {
     let one = |run: &Run| Some(run.heading(level) + &table(&blocks(run))?);
     let tables: String = runs.iter().filter_map(one).collect();
     (!tables.is_empty()).then_some(tables)
 }
 
-/// One table, a part for each block; `None` without an entry.
+/// One table with a part per block; `None` without an entry.
 fn table(blocks: &[Block]) -> Option<String> {
     if blocks.iter().all(|b| b.entries.is_empty()) {
         return None;
@@ -109,7 +109,7 @@ const WIDTH: f64 = 760.0;
 /// Height of a row.
 const LINE: f64 = 24.0;
 
-/// The same as a picture of its own; `None` without an entry.
+/// The same as a standalone picture; `None` without an entry.
 pub(super) fn standalone(heading: &str, blocks: &[Block]) -> Option<String> {
     if blocks.iter().all(|b| b.entries.is_empty()) {
         return None;
@@ -142,7 +142,7 @@ pub(super) fn standalone(heading: &str, blocks: &[Block]) -> Option<String> {
     Some(frame::standalone(WIDTH, y + 8.0, heading, &content))
 }
 
-/// A policy's row of the picture at height `y`, with `x` the place of a score.
+/// A policy's row of the picture at height `y`; `x` maps a score to its position.
 fn row(e: &Entry, scale: &Scale, x: impl Fn(f64) -> f64, y: f64) -> String {
     let Estimate { mean, ci95 } = e.score;
     let ends = ci95.map(|v| [x(v), y]);

@@ -1,4 +1,4 @@
-//! An energy over two dimensions with the data on it.
+//! A map of an energy over two dimensions, overlaid with data.
 
 use super::axis::drawable;
 use super::figure::Figure;
@@ -7,9 +7,9 @@ use super::heat::Map;
 use super::landscape::Walker;
 use super::ways;
 
-/// Energies this far above the lowest get the last colour: nothing is ever seen there.
+/// Energies this far above the lowest get the last colour: practically no data lies there.
 const DEPTH: f64 = 10.0;
-/// Rows that are drawn at most.
+/// Maximum number of rows drawn.
 const SPOTS: usize = 500;
 
 /// An energy on a grid.
@@ -21,7 +21,7 @@ pub struct EnergyMap {
     pub names: [String; 2],
     /// Ends of the horizontal and the vertical dimension.
     pub ranges: [[f64; 2]; 2],
-    /// Points along either side.
+    /// Points per side.
     pub size: usize,
     /// Nats, row by row from the lowest vertical value, `[size × size]`.
     pub energy: Vec<f64>,

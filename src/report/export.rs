@@ -1,4 +1,4 @@
-//! The page's figures as files of their own, its numbers as JSON.
+//! The page's figures as separate files and its numbers as JSON.
 
 use serde_json::{Value, json};
 
@@ -12,8 +12,7 @@ use super::{
 /// Version of `report.json`.
 const FORMAT: u32 = 1;
 
-/// Every figure of the page about `reports`, each with a background of its own, in the page's order. Names differ from each
-/// other.
+/// Every figure of the page about `reports`, each with a background of its own, in the page's order. Names are unique.
 pub fn pictures(reports: &[RunReport]) -> Vec<Picture> {
     let runs = Run::all(reports);
     let groups = by_environment(&runs);

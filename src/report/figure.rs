@@ -1,4 +1,4 @@
-//! A figure: heading, key and plot, on the page or as a file of its own.
+//! A figure: heading, key and plot, on the page or as a separate file.
 
 use super::frame::{self, Size};
 use super::landscape::Walker;
@@ -8,17 +8,17 @@ use super::{svg, ways};
 /// A plot with what is needed to understand it.
 #[derive(Debug, Clone)]
 pub(super) struct Figure {
-    /// Names its file; letters, digits and hyphens.
+    /// Its file name: letters, digits and hyphens.
     pub(super) name: String,
     pub(super) heading: String,
     pub(super) key: Vec<Key>,
     pub(super) size: Size,
     pub(super) plot: String,
-    /// What to know when reading it, as HTML.
+    /// Caption, as HTML.
     pub(super) caption: String,
 }
 
-/// What a line or a mark stands for.
+/// Legend entry of a line or mark.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     pub(super) label: String,
@@ -32,9 +32,9 @@ pub(super) enum Sign {
     Line(usize),
     /// A mark of a group.
     Mark(usize),
-    /// Somebody's way over a landscape.
+    /// A trajectory over a landscape.
     Path(Walker),
-    /// States that somebody visited.
+    /// Visited states.
     Spots(Walker),
 }
 
@@ -90,7 +90,7 @@ impl Figure {
         }
     }
 
-    /// As a part of the page. A single entry needs no key.
+    /// As part of the page. A single entry needs no key.
     pub(super) fn html(&self, attributes: &str) -> String {
         let key = match self.key.len() {
             0 | 1 => String::new(),
@@ -107,7 +107,7 @@ impl Figure {
         )
     }
 
-    /// As a file of its own, light on white.
+    /// As a separate file, on white.
     pub(super) fn standalone(&self) -> String {
         let Size { width, height, .. } = self.size;
         let (key, below) = self.rows_of_keys(20.0, 46.0, width);
@@ -145,7 +145,7 @@ pub(super) fn multiples(class: &str, figures: &[Figure], attributes: &str) -> Op
     (!all.is_empty()).then(|| format!("<div class=\"{class}\">{all}</div>"))
 }
 
-/// Letters, digits and hyphens of a text, for the name of a file.
+/// Letters, digits and hyphens of a text, for a file name.
 pub(super) fn slug(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {

@@ -3,7 +3,7 @@
 use super::run::Run;
 use super::text::escape;
 
-/// The findings of every run that has some; `None` without any.
+/// The findings of every run that has any; `None` without any.
 pub(super) fn html(runs: &[Run]) -> Option<String> {
     let mut out = String::new();
     for run in runs {

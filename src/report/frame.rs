@@ -15,12 +15,12 @@ pub(super) struct Size {
     pub(super) ticks: [usize; 2],
     /// Points that a curve is thinned to.
     pub(super) points: usize,
-    /// Whether levels are named within the plot: then plots side by side line up.
+    /// Whether levels are named inside the plot, so that plots side by side line up.
     pub(super) labels_inside: bool,
 }
 
 impl Size {
-    /// One with the names of levels beside the plot.
+    /// One with level names to the right of the plot.
     const fn new(class: &'static str, size: [f64; 2], ticks: [usize; 2], points: usize) -> Self {
         Self {
             width: size[0],
@@ -57,7 +57,7 @@ pub(super) struct Frame {
     pub(super) size: Size,
     pub(super) x: Axis,
     pub(super) y: Axis,
-    /// Ends of the plot's area.
+    /// Edges of the plot area.
     pub(super) left: f64,
     pub(super) right: f64,
     pub(super) top: f64,
@@ -65,7 +65,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Places axes, keeping `right` units free for labels beside the plot.
+    /// Lays out axes, reserving `right` units for labels beside the plot.
     pub(super) fn new(size: Size, x: Axis, y: Axis, right: f64) -> Self {
         let lengths = y.ticks.iter().map(|&t| y.label(t).chars().count());
         let longest = lengths.max().unwrap_or(1);
@@ -86,7 +86,7 @@ impl Frame {
         Self::new(size, axis(x, size.ticks[0]), axis(y, size.ticks[1]), right)
     }
 
-    /// The place of a pair of values.
+    /// The position of a pair of values.
     pub(super) fn at(&self, [x, y]: [f64; 2]) -> [f64; 2] {
         [
             self.left + self.x.position(x) * (self.right - self.left),
@@ -94,7 +94,7 @@ impl Frame {
         ]
     }
 
-    /// Whether a place is within the plot's area.
+    /// Whether a position is within the plot area.
     pub(super) fn holds(&self, [x, y]: [f64; 2]) -> bool {
         (self.left..self.right).contains(&x) && (self.top..self.bottom).contains(&y)
     }
@@ -154,7 +154,7 @@ impl Frame {
     }
 }
 
-/// Colours and text of standalone pictures, which have no page around them: light, on white.
+/// Style sheet of standalone pictures: light, on white.
 pub(super) const STANDALONE_STYLE: &str = include_str!("../../assets/report/standalone.css");
 
 /// A plot of this size as a standalone SVG.

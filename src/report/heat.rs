@@ -1,4 +1,4 @@
-//! Maps: values over two dimensions as colours, with the colours' scale beside them.
+//! Heat maps: values over two dimensions as colours, with a colour bar.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,11 +8,11 @@ use super::axis::{Axis, drawable};
 use super::frame::{Frame, LAND};
 use super::svg;
 
-/// Bands of equal colour: what lies between two is read off the scale beside the map.
+/// Number of colour bands.
 const BANDS: usize = 24;
-/// Pixels of a map along either side.
+/// Pixels of a map per side.
 const PIXELS: u32 = 144;
-/// Space right of a map for its scale.
+/// Space right of a map for its colour bar.
 const SCALE: f64 = 84.0;
 
 /// Viridis: perceptually uniform, readable without colour vision, in print and on any background.
@@ -34,7 +34,7 @@ pub(super) struct Map<'a> {
     pub(super) names: [&'a str; 2],
     /// Their ends.
     pub(super) ranges: [[f64; 2]; 2],
-    /// Points along either side.
+    /// Points per side.
     pub(super) size: usize,
     /// Row by row from the bottom, `[size × size]`.
     pub(super) values: &'a [f32],
@@ -52,7 +52,7 @@ impl Map<'_> {
         (whole && self.ranges.iter().all(sane)).then(|| Frame::linear(LAND, self.ranges, SCALE))
     }
 
-    /// The plot, with what lies `over` the colours.
+    /// The plot, with `over` drawn on top of the colours.
     pub(super) fn plot(&self, frame: &Frame, title: &str, over: &str) -> Option<String> {
         let Frame {
             left,
@@ -73,11 +73,11 @@ impl Map<'_> {
         Some(frame.svg(&format!("{title} over {x} and {y}"), &content))
     }
 
-    /// A PNG in a data address; between the grid's points values are interpolated.
+    /// A PNG as a data URL; values are interpolated between grid points.
     fn image(&self) -> Option<String> {
         let mut pixels = Pixmap::new(PIXELS, PIXELS)?;
         let value = |column: usize, row: usize| f64::from(self.values[row * self.size + column]);
-        // From a pixel's centre to the grid's points.
+        // From a pixel's centre to grid points.
         let place = |p: f64| {
             let at = (p + 0.5) / f64::from(PIXELS) * (self.size - 1) as f64;
             let i = (at as usize).min(self.size - 2);
@@ -100,7 +100,7 @@ impl Map<'_> {
         Some(format!("data:image/png;base64,{png}"))
     }
 
-    /// The colours beside a map with their numbers, and what they mean.
+    /// The colour bar with its labels.
     fn scale(&self, frame: &Frame) -> String {
         let Frame {
             right, top, bottom, ..
@@ -111,7 +111,7 @@ impl Map<'_> {
         let mut out = String::new();
         for band in 0..BANDS {
             let [r, g, b] = colour(band);
-            // A hair of overlap, so that no background shines through between bands.
+            // Slight overlap, so that no background shows between bands.
             out += &format!(
                 r##"<rect x="{x:.1}" y="{:.2}" width="{wide}" height="{:.2}" fill="#{r:02x}{g:02x}{b:02x}"/>"##,
                 bottom - step * (band + 1) as f64,

@@ -1,4 +1,4 @@
-//! The learned cost over two dimensions of the state, with the ways of expert and policy across it.
+//! The learned cost over two state dimensions, with trajectories of expert and policy.
 
 use serde::Serialize;
 
@@ -10,19 +10,19 @@ use super::run::Run;
 use super::text::escape;
 use super::ways::Ways;
 
-/// Maps of all runs of a page together, beyond which it would grow too large.
+/// Maximum number of maps on a page, which would otherwise grow too large.
 const MAPS: usize = 40;
 
 /// The learned cost over pairs of observation channels.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Landscape {
-    /// The channels that surfaces and paths speak of.
+    /// The channels that surfaces and paths refer to.
     pub channels: Vec<LandscapeChannel>,
     /// The pairs, the first one shown first.
     pub surfaces: Vec<Surface>,
     /// Episodes of the expert and of the policy.
     pub paths: Vec<Way>,
-    /// Transitions that a surface is the mean over.
+    /// Transitions that a surface is averaged over.
     pub averaged_over: usize,
 }
 
@@ -46,13 +46,13 @@ pub struct Surface {
     pub x_range: [f64; 2],
     /// First and last row's value.
     pub y_range: [f64; 2],
-    /// Points along either side.
+    /// Points per side.
     pub size: usize,
     /// Nats, row by row from the lowest `y`, `[size × size]`.
     pub cost: Vec<f32>,
 }
 
-/// Who went a way.
+/// Who produced a trajectory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Walker {
@@ -63,7 +63,7 @@ pub enum Walker {
 }
 
 impl Walker {
-    /// The class of all that is drawn of it.
+    /// The CSS class of its elements.
     pub(super) fn class(self) -> &'static str {
         match self {
             Self::Expert => "expert",
@@ -75,7 +75,7 @@ impl Walker {
 /// An episode in the landscape's channels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Way {
-    /// Who went it.
+    /// Who produced it.
     pub walker: Walker,
     /// `[points][channels]`.
     pub points: Vec<Vec<f32>>,
@@ -134,7 +134,7 @@ impl Landscape {
     }
 }
 
-/// The range that colours spread over: without the outermost 2 % at either end.
+/// The colour range: without the outermost 2 % at either end.
 fn colour_range(cost: &[f32]) -> Option<[f64; 2]> {
     let mut values: Vec<f64> = cost.iter().map(|c| f64::from(*c)).collect();
     values.retain(|v| drawable(*v));
@@ -188,11 +188,11 @@ pub(super) fn html(runs: &[Run]) -> Option<String> {
     }
     let averaged = averaged?;
     Some(format!(
-        "<h3>Landscape of the cost</h3>{out}<p class=\"note\">Mean of c(s, a) over {averaged} transitions of demonstrations \
+        "<h3>Cost landscape</h3>{out}<p class=\"note\">Mean of c(s, a) over {averaged} transitions of demonstrations \
          and policy, with two dimensions of their states set to the map’s values (partial dependence). Level and \
-         scale of a learned cost are free: only differences within one map mean something. Colours end where the \
-         outermost 2 % of the map begin. Where neither line nor spot is near, nobody ever was, and the cost is a guess. Round \
-         dots on lines are starts, which expert and policy share; where lines would hide the map, spots show the states \
-         that were visited.</p>"
+         scale of a learned cost are free: only differences within one map are meaningful. Colours are clipped at the \
+         outermost 2 % of the map. Far from any line or spot there is no data, and the cost is extrapolated. Round \
+         dots on lines are starts, shared by expert and policy; where lines would hide the map, spots show the \
+         visited states.</p>"
     ))
 }

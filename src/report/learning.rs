@@ -1,4 +1,4 @@
-//! The true return while learning: one plot an environment.
+//! The true return during training: one plot per environment.
 
 use super::RunReport;
 use super::chart::{Chart, Level};
@@ -7,7 +7,7 @@ use super::frame::{self, NARROW, Size, WIDE};
 use super::run::{Group, Run, by_environment};
 use super::seeds;
 
-/// True return by iteration for runs of one environment; `None` if none recorded any.
+/// True return by iteration for runs of one environment; `None` if none recorded it.
 fn chart(group: &Group) -> Option<Chart> {
     let lines = seeds::lines(&group.members);
     let first = |of: fn(&Run) -> Option<f64>| group.members.iter().find_map(of);
@@ -48,26 +48,26 @@ pub(super) fn html(groups: &[Group]) -> Option<String> {
     }
     let seeds = match bands {
         true => {
-            " Runs that differ in their seed alone are one line, the mean over seeds; its band reaches from the least \
-             to the greatest of them, which is no confidence interval."
+            " Runs that differ only in their seed are one line, the mean over seeds; its band spans their minimum \
+             and maximum, which is no confidence interval."
         }
         false => "",
     };
     (!out.is_empty()).then(|| {
         format!(
-            "{out}<p class=\"note\">The true return is known in simulation and drawn for the reader; the \
-             learner does not see it. It is that of the noisy policy that explores, so it may stay \
-             below the score of the evaluated policy.{seeds}</p>"
+            "{out}<p class=\"note\">The true return is known in simulation and shown for reference; the \
+             learner does not see it. It is that of the noisy exploring policy, so it may stay \
+             below that of the evaluated policy.{seeds}</p>"
         )
     })
 }
 
-/// Figures of their own, where several runs share one.
+/// Separate figures, where several runs share one.
 pub(super) fn figures(groups: &[Group]) -> Vec<Figure> {
     let several = groups.iter().filter(|g| g.members.len() > 1);
     let figure = |group: &Group| {
         let name = format!("learning-curves-{}", group.env);
-        let heading = format!("True return while learning on {}", group.env);
+        let heading = format!("True return during training on {}", group.env);
         chart(group)?.figure(&name, &heading, WIDE)
     };
     several.filter_map(figure).collect()

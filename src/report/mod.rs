@@ -1,13 +1,13 @@
 //! Report pages: one HTML file that explains one run, or compares several.
 //!
-//! Data in, text out: nothing here reads files or runs a simulation. The page carries
-//! its own style, scripts and pictures, asks the network for nothing, and stays under 5 MB because
-//! curves are thinned, motions rounded to millimetres and maps limited in number.
+//! Data in, text out: nothing here reads files or runs a simulation. The page is self-contained
+//! (style, scripts, pictures), makes no network requests, and stays under 5 MB because curves are
+//! thinned, motions rounded to millimetres and maps limited in number.
 //!
-//! | file | what it makes |
+//! | file | contents |
 //! | --- | --- |
-//! | `run` | what a run's files say; its name and colour; runs of one environment |
-//! | `seeds` | runs that differ in their seed alone, as one line |
+//! | `run` | a run's data, name and colour; runs of one environment |
+//! | `seeds` | runs that differ only in their seed, as one line |
 //! | `axis`, `frame`, `chart`, `scatter`, `heat` | plots |
 //! | `svg` | elements of SVG |
 //! | `figure` | a plot with heading and key, on the page or as a file |
@@ -17,8 +17,8 @@
 //! | `summary`, `findings`, `motion`, `table`, `curves`, `learning`, `cost`, `settings` | the page's sections |
 //! | `scale`, `dots` | scores as dots with whiskers, in tables and pictures |
 //! | `robustness`, `changed_worlds` | other noise, other worlds |
-//! | `certificate` | the soft value along the way |
-//! | `correlations`, `landscape`, `ways`, `discriminator` | parts of the section about the cost |
+//! | `certificate` | the soft value along trajectories |
+//! | `correlations`, `landscape`, `ways`, `discriminator` | parts of the section on the cost |
 //! | `energy_map` | an energy over two dimensions of plain vectors |
 //! | `page` | the page around them |
 //! | `png` | SVG as PNG |
@@ -87,10 +87,10 @@ pub use speedup::{Speedup, speedup_svg};
 pub use strip::strip_svg;
 pub use trust::{Multiple, trust_svg};
 
-/// What a report tells about one run; `report.json` holds all but the motions.
+/// The data of one run in a report; `report.json` holds all but the motions.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunReport {
-    /// A name for the run, e.g. that of its folder.
+    /// A name for the run, e.g. its folder's.
     pub title: String,
     /// `config.json`.
     pub config: RunConfig,
@@ -98,7 +98,7 @@ pub struct RunReport {
     pub metrics: Vec<Map<String, Value>>,
     /// `evaluation.json`, once the run has been evaluated.
     pub evaluation: Option<Evaluation>,
-    /// What `costate diagnose` says; empty for a run without trouble.
+    /// Findings of `costate diagnose`; empty for a healthy run.
     pub findings: Vec<Finding>,
     /// Episodes to show, e.g. one of the expert and one of the learned policy from the same start.
     #[serde(skip)]
@@ -107,22 +107,22 @@ pub struct RunReport {
     pub landscape: Option<Landscape>,
 }
 
-/// A picture that stands on its own.
+/// A standalone picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
-    /// Name for its file, without an ending.
+    /// File name without extension.
     pub name: String,
-    /// SVG, light on white.
+    /// SVG on white.
     pub svg: String,
 }
 
-/// An episode as a sequence of pictures.
+/// An episode as a sequence of scenes.
 #[derive(Debug, Clone)]
 pub struct Motion {
-    /// Who acts, e.g. `expert`.
+    /// Acting policy, e.g. `expert`.
     pub label: String,
     /// Seconds from one scene to the next.
     pub control_period_s: f64,
-    /// The picture of every state, `[T + 1]`.
+    /// The scene of every state, `[T + 1]`.
     pub scenes: Vec<Scene>,
 }

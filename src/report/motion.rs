@@ -1,11 +1,11 @@
-//! The motion section: animations on one clock, then a film strip each.
+//! The motion section: synchronised animations, then a film strip each.
 
 use super::run::{Group, Kind, algo_title};
 use super::scene;
 use super::text::escape;
 use super::{Motion, player, strip};
 
-/// Motions of every environment, those of several runs side by side.
+/// Motions by environment, those of several runs side by side.
 pub(super) fn html(groups: &[Group]) -> Option<String> {
     let members = groups.iter().flat_map(|g| &g.members);
     let all: Vec<&Motion> = members.flat_map(|m| m.motions()).collect();
@@ -28,7 +28,7 @@ pub(super) fn html(groups: &[Group]) -> Option<String> {
     }
     (!out.is_empty()).then(|| {
         format!(
-            "{out}<p class=\"note\">Poses stand closer in time where more moves; faint poses lead up \
+            "{out}<p class=\"note\">Poses are closer in time where there is more motion; faint poses lead up \
              to each.</p>"
         )
     })

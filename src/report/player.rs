@@ -1,4 +1,4 @@
-//! Animations: motions side by side on one clock, as compact data for `assets/report/motion.js`.
+//! Animations: synchronised motions side by side, as compact data for `assets/report/motion.js`.
 
 use costate_envs::scene::{Item, Scene, Shape};
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ use super::scene::{self, Camera};
 use super::strip::{duration, period};
 use super::text::escape;
 
-/// Frames of a motion at most; scripts interpolate between them.
+/// Maximum frames per motion; scripts interpolate between them.
 const FRAMES: usize = 240;
-/// Numbers that all animations of a page may hold together: about 1 MB of text.
+/// Maximum numbers in all animations of a page together: about 1 MB of text.
 const BUDGET: usize = 180_000;
 
-/// Frames that each of a page's `motions` may keep, so that all of them stay within the budget.
+/// Frames that each of a page's `motions` may keep to stay within the budget.
 pub(super) fn frame_limit(motions: &[&Motion]) -> usize {
     let numbers = |m: &&Motion| {
         let still = scene::backdrop(m);
@@ -35,7 +35,7 @@ fn size(item: &Item) -> usize {
     }
 }
 
-/// A player of `motions`: first poses that scripts bring to life, controls, data.
+/// A player of `motions`: first poses that scripts animate, controls, data.
 pub(super) fn html(motions: &[(String, &Motion)], camera: Camera, limit: usize) -> String {
     let mut stages = String::new();
     let mut data = Vec::new();

@@ -8,11 +8,11 @@ use resvg::usvg::{Options, Tree};
 
 use crate::picture::PictureError;
 
-/// Pixels a unit of the SVG: sharp on paper and on dense screens.
+/// Pixels per SVG unit: sharp on paper and on high-density screens.
 const SCALE: f32 = 2.0;
-/// Pixels along a side at most.
+/// Maximum pixels per side.
 const LARGEST: f32 = 16_000.0;
-/// Name of the built-in font, and of whatever is asked for that is not there.
+/// Name of the built-in font, also the fallback for missing ones.
 const FONT: &str = "Noto Sans";
 
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
@@ -23,9 +23,9 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
-/// A standalone picture of this report as PNG, two pixels a unit.
+/// A standalone picture of this report as PNG, two pixels per unit.
 ///
-/// Errors: text that is no SVG, and a picture too large.
+/// Errors: invalid SVG; a picture too large.
 pub fn png(svg: &str) -> Result<Vec<u8>, PictureError> {
     let refused = |e: String| PictureError::Encoding(e);
     let options = Options {
@@ -46,7 +46,7 @@ pub fn png(svg: &str) -> Result<Vec<u8>, PictureError> {
     pixels.encode_png().map_err(|e| refused(e.to_string()))
 }
 
-/// Of characters that the font lacks what resembles them most.
+/// Replaces characters that the font lacks by the most similar ones.
 fn in_font(c: char) -> char {
     match c {
         '‑' => '-',

@@ -1,4 +1,4 @@
-//! How policies fare with noise they never met, and in worlds that differ.
+//! Scores of policies under unseen noise and in variants of the world.
 
 use super::chart::{Chart, Level, Line};
 use super::dots::{self, Block, Entry, policy_title};
@@ -9,7 +9,7 @@ use super::text::escape;
 use crate::evaluate::Curve;
 use crate::evaluate::robustness::{Change, Point};
 
-/// Scores beyond these would hide what happens between: they are drawn at the edge.
+/// Range of the score axis; scores beyond it are drawn at the edge.
 const SHOWN: [f64; 2] = [-0.5, 1.5];
 
 /// The curves of a run.
@@ -17,7 +17,7 @@ fn curves<'a>(run: &Run<'a>) -> &'a [Curve] {
     run.evaluation().map_or(&[], |e| &e.robustness)
 }
 
-/// Names of all policies in order of appearance: the same policy has the same colour everywhere.
+/// Names of all policies in order of appearance, so that a policy has the same colour everywhere.
 fn policies<'a>(runs: &[Run<'a>]) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     let points = runs.iter().flat_map(curves).flat_map(|c| &c.points);
@@ -31,7 +31,7 @@ fn policies<'a>(runs: &[Run<'a>]) -> Vec<&'a str> {
     names
 }
 
-/// One chart a run and kind of noise.
+/// One chart per run and kind of noise.
 pub(super) fn figures(runs: &[Run]) -> Vec<Figure> {
     let names = policies(runs);
     let of_run = |run: &Run| {
@@ -43,7 +43,7 @@ pub(super) fn figures(runs: &[Run]) -> Vec<Figure> {
     runs.iter().flat_map(of_run).collect()
 }
 
-/// Scores by level of noise; `None` for what is no noise.
+/// Scores by noise level; `None` for changes other than noise.
 fn noise(curve: &Curve, names: &[&str], of: &str) -> Option<Figure> {
     let (key, title) = match curve.kind {
         Change::ActionNoise => ("action_noise", "Noise on actions"),
@@ -79,7 +79,7 @@ fn noise(curve: &Curve, names: &[&str], of: &str) -> Option<Figure> {
     }
     let chart = Chart {
         name: format!("Normalised score by {}", title.to_lowercase()),
-        x_label: "Level of noise".into(),
+        x_label: "Noise level".into(),
         y_label: "Normalised score".into(),
         levels: vec![Level::new("expert", 1.0), Level::new("random", 0.0)],
         marks: true,
@@ -118,19 +118,19 @@ pub(super) fn variants(run: &Run) -> Vec<Block> {
     curves.flat_map(|c| &c.points).filter_map(block).collect()
 }
 
-/// The section; `None` where nobody asked for it.
+/// The section; `None` if not requested.
 pub(super) fn html(runs: &[Run]) -> Option<String> {
     let attributes = r#" class="chart" data-reads="level""#;
     let figures = multiples("multiples wide-ones", &figures(runs), attributes).map(|figures| {
         format!(
-            "<p>Score when noise is added that no policy met while learning. Bands are 95 % bootstrap \
+            "<p>Score under added noise that no policy saw in training. Bands are 95 % bootstrap \
              intervals.</p>{figures}"
         )
     });
     let tables = dots::tables(runs, 4, variants).map(|tables| {
         format!(
-            "<h3>In variants of the world</h3><p>The same policies where the world differs; nobody learned \
-             there.</p>{tables}"
+            "<h3>In variants of the world</h3><p>The same policies in changed worlds, without further \
+             training.</p>{tables}"
         )
     });
     let parts: String = [figures, tables].into_iter().flatten().collect();

@@ -1,4 +1,4 @@
-//! A run as the page shows it: its name, its colour, and what its files say.
+//! A run as the page shows it: its name, colour and data.
 
 use serde_json::Value;
 
@@ -10,11 +10,11 @@ use crate::evaluate::statistics::Estimate;
 use crate::evaluate::{CostPoint, CostReport, DiscriminatorFigures, Evaluation, Row};
 use crate::run::Algo;
 
-/// A run among those that are shown together.
+/// A run among those shown together.
 #[derive(Debug, Clone)]
 pub(super) struct Run<'a> {
     pub(super) report: &'a RunReport,
-    /// Tells it apart from the others.
+    /// Unique among the runs shown.
     pub(super) label: String,
     /// Index into the series' colours, the same all over the page.
     pub(super) style: usize,
@@ -22,7 +22,7 @@ pub(super) struct Run<'a> {
     pub(super) one_of_many: bool,
 }
 
-/// Whose an episode or a row of the evaluation is.
+/// Whose an episode or evaluation row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// The policy that this run learned.
@@ -47,7 +47,7 @@ impl<'a> Run<'a> {
         labelled(runs.collect())
     }
 
-    /// `, LABEL` where there are others: what ends the title of a figure about this run.
+    /// `, LABEL` if there are others: suffix of figure titles about this run.
     pub(super) fn suffix(&self) -> String {
         match self.one_of_many {
             true => format!(", {}", self.label),
@@ -55,7 +55,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A heading of this level with its name, where there are others.
+    /// A heading of this level with its name, if there are others.
     pub(super) fn heading(&self, level: usize) -> String {
         match self.one_of_many {
             true => format!("<h{level}>{}</h{level}>", escape(&self.label)),
@@ -78,7 +78,7 @@ impl<'a> Run<'a> {
         &self.report.config.algo
     }
 
-    /// The algorithm as the field writes it.
+    /// The algorithm's usual name.
     pub(super) fn algo_title(&self) -> String {
         algo_title(self.algo())
     }
@@ -99,7 +99,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// What the evaluation found out about the learned cost.
+    /// The evaluation of the learned cost.
     pub(super) fn cost(&self) -> Option<&'a CostReport> {
         self.evaluation()?.cost.as_ref()
     }
@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
         rows
     }
 
-    /// What a policy of this name is to this run.
+    /// The kind of a policy of this name in this run.
     pub(super) fn kind(&self, policy: &str) -> Kind {
         match policy {
             "expert" => Kind::Expert,
@@ -148,7 +148,7 @@ impl<'a> Run<'a> {
         serde_json::to_value(&self.report.config).unwrap_or_default()
     }
 
-    /// A quantity by iteration, to be drawn in the run's own colour.
+    /// A quantity by iteration, in the run's colour.
     pub(super) fn line(&self, name: &str) -> Line {
         Line {
             label: self.label.clone(),
@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
         self.curve(name).last().map(|p| p[1])
     }
 
-    /// A quantity by iteration: drawable values where it was recorded, NaN where it has a gap.
+    /// A quantity by iteration: drawable values where recorded, NaN in gaps.
     pub(super) fn curve(&self, name: &str) -> Vec<[f64; 2]> {
         let points = self.report.metrics.iter().enumerate().map(|(i, line)| {
             let finite = |key: &str| {
@@ -200,7 +200,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// An algorithm's name as the field writes it.
+/// An algorithm's usual name.
 pub(super) fn algo_title(name: &str) -> String {
     match name {
         "bc" => "behaviour cloning".into(),
@@ -209,7 +209,7 @@ pub(super) fn algo_title(name: &str) -> String {
     }
 }
 
-/// Short names that tell the runs apart: algorithm, then environment and seed where they differ.
+/// Short unique names of the runs: algorithm, then environment and seed where they differ.
 fn labelled(mut runs: Vec<Run>) -> Vec<Run> {
     let env = runs.windows(2).any(|w| w[0].env() != w[1].env());
     let seed = runs.windows(2).any(|w| w[0].seed() != w[1].seed());
@@ -247,7 +247,7 @@ pub(super) struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// A heading, where the page has several environments.
+    /// A heading, if the page has several environments.
     pub(super) fn heading(&self) -> String {
         match self.one_of_many {
             true => format!("<h3>{}</h3>", escape(self.env)),

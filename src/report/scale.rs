@@ -3,8 +3,8 @@
 use super::run::Kind;
 use crate::evaluate::statistics::Estimate;
 
-/// The scale of normalised scores: holds random at 0 and the expert at 1, and runaway policies up
-/// to a point.
+/// The scale of normalised scores: includes random at 0, the expert at 1, and outliers up to a
+/// limit.
 pub(super) struct Scale {
     low: f64,
     high: f64,
@@ -20,17 +20,17 @@ impl Scale {
         }
     }
 
-    /// The place of a score on the scale, 0 to 1.
+    /// The position of a score on the scale, 0 to 1.
     pub(super) fn place(&self, v: f64) -> f64 {
         (v.clamp(self.low, self.high) - self.low) / (self.high - self.low)
     }
 
-    /// The place of a score, per cent of the width: marks keep their size on any screen.
+    /// The position of a score, per cent of the width, so that marks keep their size on any screen.
     fn at(&self, v: f64) -> f64 {
         5.0 + 90.0 * self.place(v)
     }
 
-    /// Names of its two fixed points.
+    /// Labels of its two fixed points.
     pub(super) fn header(&self) -> String {
         let [random, expert] = [self.at(0.0), self.at(1.0)];
         format!(
@@ -38,7 +38,7 @@ impl Scale {
         )
     }
 
-    /// Whether a score is beyond one of the ends.
+    /// Whether a score is off the scale.
     pub(super) fn is_off(&self, v: f64) -> bool {
         !(self.low..=self.high).contains(&v)
     }

@@ -1,4 +1,4 @@
-//! Learned against true cost, one mark a trajectory, coloured and shaped by group.
+//! Learned against true cost, one mark per trajectory, coloured and shaped by group.
 
 use super::axis::{Axis, drawable};
 use super::figure::{Key, Sign};
@@ -19,7 +19,7 @@ pub(super) fn groups<'a>(points: impl IntoIterator<Item = &'a CostPoint>) -> Vec
     groups
 }
 
-/// Which mark stands for which trajectories.
+/// Legend of the groups.
 pub(super) fn key(groups: &[&str]) -> Vec<Key> {
     let entry = |(i, group): (usize, &&str)| Key {
         label: algo_title(group),
@@ -41,7 +41,7 @@ pub(super) fn svg(points: &[CostPoint], groups: &[&str], name: &str, size: Size)
     ];
     let mut content = frame.axes(names[0], names[1], true);
     let every = points.len().div_ceil(size.points.max(1)).max(1);
-    // The first group, the demonstrations, ends on top.
+    // The first group, the demonstrations, is drawn last, on top.
     for (i, group) in groups.iter().enumerate().rev() {
         let own = points.iter().filter(|p| p.group == *group).step_by(every);
         let mark = |p: &&CostPoint| svg::mark(i, frame.at([p.truth, p.learned]));

@@ -12,7 +12,7 @@ pub(super) fn camera(motions: &[&Motion]) -> Camera {
     Camera::of(&films)
 }
 
-/// How many leading items never change: the backdrop.
+/// Number of leading items that never change: the backdrop.
 pub(super) fn backdrop(motion: &Motion) -> usize {
     camera::backdrop(&motion.scenes)
 }
@@ -80,7 +80,7 @@ fn draw_item(item: &Item) -> Option<String> {
     })
 }
 
-/// The way that round bodies went up to scene `end`: for agents that are points.
+/// The path of round bodies up to scene `end`, for point agents.
 pub(super) fn track(motion: &Motion, end: usize) -> String {
     let still = backdrop(motion);
     let Some(first) = motion.scenes.first() else {

@@ -1,11 +1,11 @@
-//! Runs that differ in their seed alone: one line with a band.
+//! Runs that differ only in their seed: one line with a band.
 
 use serde_json::Value;
 
 use super::chart::Line;
 use super::run::Run;
 
-/// The true return of every set of runs; those without one are left out.
+/// The true return of every set of runs; sets without one are left out.
 pub(super) fn lines(members: &[Run]) -> Vec<Line> {
     let recorded = members
         .iter()
@@ -17,7 +17,7 @@ pub(super) fn lines(members: &[Run]) -> Vec<Line> {
             [_] => None,
             _ => merged(set).map(|(points, band)| {
                 let title = set[0].algo_title();
-                // Sets of the same algorithm differ in settings, which a folder's name tells best.
+                // Sets of the same algorithm differ in settings, best identified by a folder's name.
                 let namesakes = sets.iter().filter(|s| s[0].algo_title() == title);
                 let from = match namesakes.count() > 1 {
                     true => format!(" ({} …)", set[0].report.title),
@@ -39,7 +39,7 @@ pub(super) fn lines(members: &[Run]) -> Vec<Line> {
     lines
 }
 
-/// Runs of the same world, demonstrations, algorithm and settings with seeds of their own, in order.
+/// Runs with the same world, demonstrations, algorithm and settings but different seeds, in order.
 fn sets<'r, 'a>(members: impl Iterator<Item = &'r Run<'a>>) -> Vec<Vec<&'r Run<'a>>> {
     let mut sets: Vec<(Value, Vec<&Run>)> = Vec::new();
     for member in members {
@@ -55,7 +55,7 @@ fn sets<'r, 'a>(members: impl Iterator<Item = &'r Run<'a>>) -> Vec<Vec<&'r Run<'
     sets.into_iter().map(|(_, set)| set).collect()
 }
 
-/// What decides about a run but for its seed.
+/// Everything that determines a run except its seed.
 fn without_seed(run: &Run) -> Value {
     let mut config = run.config_json();
     if let Some(fields) = config.as_object_mut() {
@@ -77,14 +77,14 @@ fn without_seed(run: &Run) -> Value {
 
 /// x and y.
 type Points = Vec<[f64; 2]>;
-/// x, least and greatest y.
+/// x, minimum and maximum y.
 type Band = Vec<[f64; 3]>;
 
-/// The mean over runs where all of them recorded a value, and the least and greatest there.
+/// The mean over runs where all of them recorded a value, and the minimum and maximum there.
 fn merged(set: &[&Run]) -> Option<(Points, Band)> {
     let curves: Vec<Vec<[f64; 2]>> = set.iter().map(|r| r.curve("true_return")).collect();
     let (first, others) = curves.split_first()?;
-    // Iterations ascend, so one pass over each is enough.
+    // Iterations ascend, so one pass over each suffices.
     let mut at = vec![0; others.len()];
     let (mut points, mut band) = (Vec::new(), Vec::new());
     for &[x, y] in first {

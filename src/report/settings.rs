@@ -1,4 +1,4 @@
-//! The configuration in full, and the commands that repeat a run.
+//! The full configuration, and the commands that reproduce a run.
 
 use costate_base::parameters;
 use costate_base::provenance::Provenance;
@@ -28,7 +28,7 @@ pub(super) fn table(label: &str, config: &Value) -> String {
     )
 }
 
-/// What differs between runs: one row a value, one column a run.
+/// Differences between runs: one row per value, one column per run.
 pub(super) fn differences(runs: &[Run]) -> Option<String> {
     let flat = runs.iter().map(|r| flatten(&r.config_json()));
     let flat: Vec<Vec<(String, String)>> = flat.collect();
@@ -76,15 +76,15 @@ fn breakable(path: &str) -> String {
     escape(path).replace('.', ".<wbr/>").replace('_', "_<wbr/>")
 }
 
-/// The commands that repeat a run, with what they need; `None` for one that imitates nobody.
+/// The commands that reproduce a run, with their inputs; `None` for one without demonstrations.
 pub(super) fn reproduce(run: &Run) -> Option<String> {
     let config = &run.report.config;
     let demonstrations = config.demonstrations.as_ref()?;
     let path = word(&demonstrations.path.to_string_lossy());
     let mut commands = format!(
-        "# Demonstrations, unless {path} is at hand\n\
+        "# Demonstrations, unless {path} is available\n\
          costate record {} --expert {} -n {} -o {path}\n\n\
-         # The same run again\n\
+         # The same run\n\
          costate train {path} --algo {} --seed {} --config settings.json -o again\n\
          costate evaluate again\n\
          costate report again\n",
@@ -112,7 +112,7 @@ pub(super) fn reproduce(run: &Run) -> Option<String> {
     let build = build.map(|b| format!("<p>Trained by {}.</p>", escape(&b.to_string())));
     Some(format!(
         "{}<pre>{}</pre><details><summary><code>settings.json</code></summary><pre>{}</pre></details><p>The \
-         demonstrations’ fingerprint was <code class=\"long\">{}</code>. Their <code>meta.json</code> tells the expert’s \
+         demonstrations’ fingerprint was <code class=\"long\">{}</code>. Their <code>meta.json</code> holds the expert’s \
          noise and seed, and every physical parameter.</p>",
         build.unwrap_or_default(),
         escape(&commands),
@@ -121,7 +121,7 @@ pub(super) fn reproduce(run: &Run) -> Option<String> {
     ))
 }
 
-/// Version of Costate that made the runs, and its commit if that is known; `None` if they differ in it.
+/// Version of Costate that made the runs, with its commit if known; `None` if the runs differ in it.
 pub(super) fn version(runs: &[Run]) -> Option<String> {
     let version = |run: &Run| {
         let config = &run.report.config;

@@ -1,4 +1,4 @@
-//! Small multiples: plots of one size in rows of three, under one key.
+//! Small multiples: plots of equal size in rows of three, under one key.
 
 use super::frame::{SMALL_SQUARE as SMALL, standalone};
 use super::svg;

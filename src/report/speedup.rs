@@ -1,9 +1,9 @@
-//! Speed-up over workers: schedules as curves, measurements as dots, the ideal as a diagonal.
+//! Speed-up against workers: schedules as curves, measurements as dots, the ideal as a diagonal.
 
 use super::frame::{self, Frame, Size, WIDE};
 use super::svg;
 
-/// How a batch speeds up.
+/// Speed-up of a batch.
 #[derive(Debug, Clone)]
 pub struct Speedup {
     /// What is run, e.g. `hopper, 64 episodes`.
@@ -14,7 +14,7 @@ pub struct Speedup {
     pub measured: Vec<[f64; 2]>,
 }
 
-/// Speed-up over workers as a standalone SVG with its own background; at most four curves keep a colour of their own.
+/// Speed-up against workers as a standalone SVG with its own background; at most four curves have distinct colours.
 pub fn speedup_svg(title: &str, curves: &[Speedup]) -> String {
     let size = Size {
         width: 640.0,

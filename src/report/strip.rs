@@ -5,13 +5,13 @@ use costate_envs::scene::{Role, Scene};
 use super::scene::{self, Camera};
 use super::{Motion, frame, svg};
 
-/// Poses in a strip: divides into rows of eight, four or two.
+/// Poses in a strip: divisible into rows of eight, four or two.
 const POSES: usize = 8;
 /// Faint earlier poses behind each pose, and their opacities, oldest first.
 const GHOSTS: [f64; 3] = [0.10, 0.18, 0.30];
 /// Seconds between them, at most (or a control period, if that is longer).
 const GHOST_SPACING_S: f64 = 0.08;
-/// Wider pictures than this stand four in a row instead of eight.
+/// Pictures wider than this are four to a row instead of eight.
 const BROAD: f64 = 1.35;
 
 /// Seconds from the first scene to the last.
@@ -19,7 +19,7 @@ pub(super) fn duration(motion: &Motion) -> f64 {
     period(motion) * motion.scenes.len().saturating_sub(1) as f64
 }
 
-/// The control period; one second where it is no positive number.
+/// The control period; one second unless it is positive.
 pub(super) fn period(motion: &Motion) -> f64 {
     let p = motion.control_period_s;
     if p.is_finite() && p > 1e-9 { p } else { 1.0 }
@@ -31,14 +31,14 @@ fn scene_at(motion: &Motion, time: f64) -> usize {
     ((time / period(motion)).round().max(0.0) as usize).min(last)
 }
 
-/// When to take the poses: the same times for all motions, closer together where more moves.
+/// Times of the poses: the same for all motions, closer together where there is more motion.
 pub(super) fn pose_times(motions: &[&Motion]) -> Vec<f64> {
     let end = motions.iter().map(|m| duration(m)).fold(0.0, f64::max);
     if end <= 0.0 {
         return vec![0.0];
     }
     const BINS: usize = 400;
-    // Half the poses are due to time, half to movement.
+    // Half of the poses are spread by time, half by motion.
     let mut pace = vec![1.0 / BINS as f64; BINS];
     for motion in motions {
         let steps: Vec<f64> = motion
@@ -69,7 +69,7 @@ pub(super) fn pose_times(motions: &[&Motion]) -> Vec<f64> {
     times
 }
 
-/// How far a scene's points move to the next scene's, metres in sum.
+/// Total distance between the points of two successive scenes, metres.
 fn movement(a: &Scene, b: &Scene) -> f64 {
     let points = |s: &Scene| -> Vec<[f32; 2]> {
         s.items
@@ -85,7 +85,7 @@ fn movement(a: &Scene, b: &Scene) -> f64 {
         .sum()
 }
 
-/// The poses at some times: `viewBox`, content and caption of each.
+/// The poses at the given times: `viewBox`, content and caption of each.
 fn panels<'a>(
     motion: &'a Motion,
     camera: Camera,
@@ -99,7 +99,7 @@ fn panels<'a>(
     before.zip(times).map(panel)
 }
 
-/// One pose: its `viewBox` and content, faint poses that lead up to it included.
+/// One pose: its `viewBox` and content, including the faint poses that lead up to it.
 fn panel(motion: &Motion, camera: Camera, previous: f64, time: f64) -> (String, String) {
     let still = scene::backdrop(motion);
     let now = scene_at(motion, time);
@@ -159,7 +159,7 @@ pub fn strip_svg(motion: &Motion) -> String {
     let (margin, gap, top, foot) = (20.0, 8.0, 46.0, 24.0);
     let width = (960.0 - 2.0 * margin - gap * (columns - 1) as f64) / columns as f64;
     let height = width / aspect;
-    // Outlines and tracks keep their width on any scale; not every viewer knows a stroke that does so by itself.
+    // Outlines and tracks keep their width at any scale; not every viewer supports `non-scaling-stroke`.
     let view = camera.view(&motion.scenes[0]);
     let mm = 1000.0 / (width / view.size(0)).min(height / view.size(1));
     let mut content = format!(

@@ -1,4 +1,4 @@
-//! The summary: what came out, in plain words and a few figures.
+//! The summary: the result in plain words and a few figures.
 
 use super::run::{Group, Run};
 use super::text::{self, escape, small};
@@ -8,7 +8,7 @@ use crate::number::{count, counted, duration, fixed, typeset};
 /// The summary of one run or several.
 pub(super) fn html(runs: &[Run], groups: &[Group]) -> String {
     match runs {
-        [] => "<p class=\"lead\">There is no run in this report.</p>".into(),
+        [] => "<p class=\"lead\">This report contains no run.</p>".into(),
         [run] => single(run),
         runs => several(runs.len(), groups),
     }
@@ -45,23 +45,23 @@ fn outcome(run: &Run) -> String {
     }
 }
 
-/// How good a score is, in words, for a subject in the singular.
+/// A score in words, for a singular subject.
 fn verdict(score: Estimate) -> &'static str {
     let [low, high] = score.ci95;
     match score.mean {
-        _ if low > 1.0 => "does better than the expert’s demonstrations",
-        // Honest to the interval: one that lies below 1 says that something is missing.
+        _ if low > 1.0 => "outperforms the expert",
+        // An interval entirely below 1 means that something is missing.
         s if s >= 0.95 && high >= 1.0 => "is as good as the expert",
         s if s >= 0.95 => "is nearly as good as the expert",
         s if s >= 0.8 => "comes close to the expert",
-        s if s >= 0.5 => "goes more than half of the way from random actions to the expert",
+        s if s >= 0.5 => "is more than halfway from random actions to the expert",
         s if s >= 0.1 => "is better than random actions but far from the expert",
-        _ if high < 0.0 => "does worse than random actions",
+        _ if high < 0.0 => "is worse than random actions",
         _ => "is no better than random actions",
     }
 }
 
-/// The figures at the top, as a description list.
+/// The key figures, as a description list.
 fn figures(run: &Run) -> String {
     let mut out = String::new();
     let mut figure = |name: &str, value: String, note: Option<String>| {
@@ -86,7 +86,7 @@ fn figures(run: &Run) -> String {
     if let Some(steps) = run.last("env_steps").filter(|s| *s > 0.0) {
         let rate = seconds.filter(|s| *s > 0.0).map(|s| {
             let rate = count((steps / s).round());
-            format!("{rate} a second, learning included")
+            format!("{rate} per second, including learning")
         });
         figure("Simulated steps", count(steps), rate);
     }
@@ -105,13 +105,13 @@ fn meaning(run: &Run) -> Option<String> {
     ))
 }
 
-/// From where to where the true return went while learning.
+/// How the true return changed during training.
 fn progress(run: &Run) -> Option<String> {
     let curve = run.curve("true_return");
     let (first, last) = (curve.first()?, curve.last()?);
     (curve.len() > 1).then(|| {
         format!(
-            "While learning, the mean true return of its rollouts went from {} to {}; the learner \
+            "During training, the mean true return of its rollouts went from {} to {}; the learner \
              never sees it.",
             typeset(first[1]),
             typeset(last[1])
@@ -122,10 +122,10 @@ fn progress(run: &Run) -> Option<String> {
 fn cost(run: &Run) -> Option<String> {
     let rho = run.cost()?.spearman?;
     let words = match rho {
-        r if r >= 0.9 => "almost as",
+        r if r >= 0.9 => "almost exactly as",
         r if r >= 0.6 => "much as",
-        r if r >= 0.3 => "only loosely as",
-        _ => "not as",
+        r if r >= 0.3 => "only loosely the way",
+        _ => "not the way",
     };
     Some(format!(
         "The learned cost ranks trajectories {words} the true cost does (Spearman’s ρ = {}).",

@@ -1,13 +1,13 @@
-//! SVG elements. Classes, which style sheets colour; places to a tenth of a unit, y downwards.
+//! SVG elements. Style sheets colour their classes; coordinates to a tenth of a unit, y downwards.
 
 use super::text::escape;
 
-/// A straight line between two places.
+/// A straight line between two points.
 pub(super) fn line(class: &str, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2]) -> String {
     format!(r#"<line class="{class}" x1="{x1:.1}" x2="{x2:.1}" y1="{y1:.1}" y2="{y2:.1}"/>"#)
 }
 
-/// A text from a place on its base line; `end` and `middle` among the classes say which of its points that is.
+/// A text at a point on its baseline; the classes `end` and `middle` set the anchor.
 pub(super) fn text(class: &str, [x, y]: [f64; 2], content: &str) -> String {
     let content = escape(content);
     let class = match class {
@@ -21,12 +21,12 @@ pub(super) fn circle(class: &str, [x, y]: [f64; 2], r: f64) -> String {
     format!(r#"<circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="{r}"/>"#)
 }
 
-/// A path from a place with what follows after `M`.
+/// A path from a point, with the commands after `M`.
 pub(super) fn shape(class: &str, [x, y]: [f64; 2], steps: &str) -> String {
     format!(r#"<path class="{class}" d="M{x:.1} {y:.1}{steps}"/>"#)
 }
 
-/// A line through places.
+/// A line through points.
 pub(super) fn polyline(class: &str, places: impl Iterator<Item = [f64; 2]>) -> String {
     let points: Vec<String> = places.map(|[x, y]| format!("{x:.1},{y:.1}")).collect();
     format!(
@@ -35,7 +35,7 @@ pub(super) fn polyline(class: &str, places: impl Iterator<Item = [f64; 2]>) -> S
     )
 }
 
-/// Straight lines through places, for the `d` of a path.
+/// Straight lines through points, for the `d` of a path.
 pub(super) fn through(places: impl IntoIterator<Item = [f64; 2]>) -> String {
     let step = |(i, [x, y]): (usize, [f64; 2])| {
         let command = if i == 0 { 'M' } else { 'L' };
@@ -44,7 +44,7 @@ pub(super) fn through(places: impl IntoIterator<Item = [f64; 2]>) -> String {
     places.into_iter().enumerate().map(step).collect()
 }
 
-/// A sign of a group: colour and shape both tell which.
+/// The mark of a group, identified by both colour and shape.
 pub(super) fn mark(group: usize, [x, y]: [f64; 2]) -> String {
     let class = format!("mark s{}", group % 8);
     match group % 4 {
@@ -55,7 +55,7 @@ pub(super) fn mark(group: usize, [x, y]: [f64; 2]) -> String {
     }
 }
 
-/// How the curve of a series is dashed: series beyond the eight colours have their own way.
+/// Dash pattern of a series: distinguishes series beyond the eight colours.
 pub(super) fn dashes(style: usize) -> &'static str {
     match style / 8 {
         0 => "",

@@ -15,7 +15,7 @@ struct Entry<'a> {
     row: &'a Row,
     /// Series style of the run, for learned policies among several runs.
     style: Option<usize>,
-    /// Seconds and steps of training, for learned policies.
+    /// Training time (s) and steps, for learned policies.
     training: Option<[Option<f64>; 2]>,
 }
 
@@ -56,7 +56,7 @@ fn entries<'a>(group: &Group<'a>, several: bool) -> Vec<Entry<'a>> {
     for run in &group.members {
         for (kind, row) in run.rows() {
             let learned = kind == Kind::Learned;
-            // The same baseline, evaluated the same way, is one line.
+            // A baseline evaluated identically appears once.
             if !learned && entries.iter().any(|e| e.row == row) {
                 continue;
             }
@@ -76,7 +76,7 @@ fn entries<'a>(group: &Group<'a>, several: bool) -> Vec<Entry<'a>> {
     entries
 }
 
-/// Which of the columns that phones leave out are there.
+/// Which of the columns hidden on phones are present.
 #[derive(Debug, Clone, Copy)]
 struct Columns {
     success: bool,
@@ -128,11 +128,11 @@ impl Columns {
     }
 }
 
-/// What the columns mean, in plain words.
+/// Explanation of the columns.
 fn readings<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> String {
     let mut out = String::new();
     if rows.clone().any(|r| r.success_rate.is_some()) {
-        out += "<p class=\"note\"><b>Solved</b>: the share of episodes that do the task to the end.</p>";
+        out += "<p class=\"note\"><b>Solved</b>: the share of episodes that complete the task.</p>";
     }
     if let Some(first) = rows.filter_map(|r| r.occupancy).next() {
         let chance = first.within_reference.map_or(String::new(), |w| {
@@ -143,14 +143,14 @@ fn readings<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> String {
         });
         out += &format!(
             "<p class=\"note\"><b>Distance</b>: how far the visited states and actions are from the demonstrations’, in \
-             their standard deviations; 0 is the same.{chance} p: how often chance alone would tell the episodes from the \
-             demonstrations as clearly; below 0.05 they visit other states, above it no difference can be shown.</p>"
+             their standard deviations; 0 is identical.{chance} p: probability of so large a difference by chance alone; \
+             below 0.05 the episodes visit different states, above it no difference can be shown.</p>"
         );
     }
     out
 }
 
-/// The scores as a picture of its own: one part an environment.
+/// The scores as a standalone picture: one part per environment.
 pub(super) fn standalone(groups: &[Group]) -> Option<String> {
     let several = groups.iter().map(|g| g.members.len()).sum::<usize>() > 1;
     let entry = |e: &Entry| dots::Entry::of_row(&e.label, e.kind, e.row);
@@ -187,7 +187,7 @@ fn line(entry: &Entry, scale: &Scale, columns: Columns) -> String {
     )
 }
 
-/// Phones have no room for more columns: a line below the name instead.
+/// On phones, a line below the name instead of more columns.
 fn on_phones(row: &Row) -> String {
     let solved = row.success_rate.map(|s| format!("solved {}", percent(s)));
     let distance = |d| format!("distance {}", fixed(d, 2));
@@ -204,7 +204,7 @@ pub(super) fn estimate(e: Estimate, show: impl Fn(f64) -> String) -> String {
     value(e.mean, Some(e.ci95), show)
 }
 
-/// A figure above its interval, where that is known.
+/// A figure above its interval, if known.
 pub(super) fn value(mean: f64, ci95: Option<[f64; 2]>, show: impl Fn(f64) -> String) -> String {
     let interval = ci95.map(|ci| ci.map(&show));
     let interval = interval.map(|[low, high]| small(&format!("{low} to\u{a0}{high}")));

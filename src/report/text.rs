@@ -21,7 +21,7 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
-/// Escaped, and not broken at hyphens: for names in running text and narrow columns.
+/// Escaped, with non-breaking hyphens: for names in running text and narrow columns.
 pub(super) fn unbroken(name: &str) -> String {
     escape(&name.replace('-', "\u{2011}"))
 }
@@ -31,7 +31,7 @@ pub(super) fn small(html: &str) -> String {
     format!("<small>{html}</small>")
 }
 
-/// The same from plain text; nothing of none.
+/// The same from plain text; empty for empty text.
 pub(super) fn note(text: &str) -> String {
     match text {
         "" => String::new(),

@@ -1,4 +1,4 @@
-//! Scores of fresh policies over figures of the costs they were trained on, as small multiples.
+//! Scores of fresh policies against metrics of the costs they were trained on, as small multiples.
 
 use super::axis::Axis;
 use super::frame::{Frame, SMALL_SQUARE as SMALL};
@@ -8,15 +8,15 @@ use super::{small, svg};
 pub struct Multiple {
     /// Its heading.
     pub title: String,
-    /// Marks: group, place along x, score.
+    /// Marks: group, x, score.
     pub points: Vec<(usize, f64, f64)>,
 }
 
-/// Lowest score that is shown; what is below lies on the edge.
+/// Lowest score shown; lower ones are drawn at the edge.
 const FLOOR: f64 = -1.0;
 
-/// Scores of fresh policies over figures of their costs as a standalone SVG with its own background; `groups` name the
-/// marks.
+/// Scores of fresh policies against metrics of their costs as a standalone SVG with its own background; `groups` names
+/// the marks.
 pub fn trust_svg(title: &str, groups: &[String], multiples: &[Multiple]) -> String {
     let plots = multiples.iter().map(|m| (m.title.clone(), plot(m)));
     small::arranged(title, groups, svg::mark, plots)

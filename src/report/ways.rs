@@ -1,4 +1,4 @@
-//! The ways of expert and policy across a map: lines, or spots where lines would cover everything.
+//! Trajectories of expert and policy across a map: lines, or spots where lines would cover everything.
 
 use super::axis::drawable;
 use super::figure::{Key, Sign};
@@ -6,25 +6,25 @@ use super::frame::Frame;
 use super::landscape::{Landscape, Surface, Walker};
 use super::svg;
 
-/// Lines this many times as long as the map is wide and high together hide it: a gait's loops, say.
+/// Lines longer than this many times the map's width plus height would hide it, e.g. the loops of a gait.
 const CROWDED: f64 = 40.0;
-/// Spots of a way at most.
+/// Maximum spots per trajectory.
 const SPOTS: usize = 60;
 
 /// Points in tenths of a unit.
 type Line = Vec<[i64; 2]>;
 
-/// How ways are drawn.
+/// How trajectories are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
     Lines,
     Spots,
 }
 
-/// The ways across one map.
+/// The trajectories across one map.
 pub(super) struct Ways {
     manner: Manner,
-    /// The expert's below, as the policy's have gaps to see them through.
+    /// The expert's below, visible through the gaps in the policy's.
     walked: [(Walker, Vec<Line>); 2],
 }
 
@@ -53,7 +53,7 @@ impl Ways {
         Self { manner, walked }
     }
 
-    /// What is drawn for whom.
+    /// Legend entries.
     pub(super) fn key(&self) -> Vec<Key> {
         let shown = self.walked.iter().filter(|(_, lines)| !lines.is_empty());
         let entry = |(walker, _): &(Walker, Vec<Line>)| Key {
@@ -103,7 +103,7 @@ fn draw_lines(walker: Walker, lines: &[Line]) -> String {
     out
 }
 
-/// Spots where somebody was.
+/// Spots at visited states.
 fn draw_spots(walker: Walker, lines: &[Line]) -> String {
     let mut path = String::new();
     for line in lines {
@@ -122,7 +122,7 @@ pub(super) fn spot(walker: Walker, [x, y]: [i64; 2]) -> String {
     format!("M{} {}{outline}", tenths(x), tenths(y))
 }
 
-/// A path from points in tenths of a unit; steps too short to be seen are left out.
+/// A path from points in tenths of a unit; invisibly short steps are left out.
 fn relative(points: &Line) -> String {
     let Some((first, rest)) = points.split_first() else {
         return String::new();

@@ -1,4 +1,4 @@
-//! A simulated world on a grid: a finite process whose exact answer is known.
+//! A simulated world on a grid: a finite process with a known exact solution.
 
 use costate_envs::{Env, EnvFactory};
 use serde::{Deserialize, Serialize};
@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 use super::process::Process;
 use crate::error::Error;
 
-/// A generalised coordinate of the world, cut into cells.
+/// A generalised coordinate of the world, discretised into cells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Axis {
-    /// Its place among [`Env::coordinates`].
+    /// Its index in [`Env::coordinates`].
     pub coordinate: usize,
-    /// Where the first cell begins and the last one ends, in the coordinate's unit.
+    /// Start of the first cell and end of the last, in the coordinate's unit.
     pub range: [f64; 2],
     /// Number of cells.
     pub cells: usize,
-    /// Whether both ends are one place, as for angles; otherwise what leaves the range counts as the nearest cell.
+    /// Whether both ends coincide, as for angles; otherwise values outside the range count as the nearest cell.
     #[serde(default)]
     pub periodic: bool,
 }
 
-/// How a world is cut.
+/// How a world is discretised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GridSettings {
-    /// Coordinates with cells; the others are zero at the beginning of every step and forgotten at its end.
+    /// Discretised coordinates; the others are zero at the start of every step and discarded at its end.
     pub axes: Vec<Axis>,
     /// Actions to choose from, each `[action dim]`.
     pub actions: Vec<Vec<f32>>,
-    /// Control steps for which an action is held.
+    /// Control steps that an action is held for.
     pub hold: usize,
     /// Steps of an episode, each of `hold` control steps.
     pub horizon: usize,
@@ -37,11 +37,11 @@ pub struct GridSettings {
     pub start: Vec<f64>,
 }
 
-/// The process that a world is on a grid. A step begins in the middle of a cell and ends in the cell that it leads to: the
-/// process is deterministic, as log Z = V_0 demands.
+/// A world discretised on a grid. A step starts at the centre of a cell and ends in the cell that it reaches: the process
+/// is deterministic, as log Z = V_0 requires.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
-    /// States are cells, the last axis running fastest.
+    /// States are cells, the last axis varying fastest.
     pub process: Process,
     /// The world's true cost of holding an action from a cell, summed over its control steps, `[S · A]`.
     pub cost: Vec<f64>,
@@ -58,7 +58,7 @@ impl Axis {
         ((share * self.cells as f64).max(0.0) as usize).min(self.cells - 1)
     }
 
-    /// Its middle.
+    /// Its centre.
     fn middle(&self, cell: usize) -> f64 {
         let [low, high] = self.range;
         low + (high - low) * (cell as f64 + 0.5) / self.cells as f64
@@ -66,7 +66,7 @@ impl Axis {
 }
 
 impl GridSettings {
-    /// Whether they suit a world with `coordinates` coordinates and actions of `action_dim` entries.
+    /// Whether they fit a world with `coordinates` coordinates and actions of `action_dim` entries.
     fn check(&self, coordinates: usize, action_dim: usize) -> Result<(), String> {
         if self.hold == 0 || self.horizon == 0 || self.actions.is_empty() || self.axes.is_empty() {
             return Err("hold and horizon must be positive, axes and actions not empty".into());
@@ -106,7 +106,7 @@ impl GridSettings {
         self.axes.iter().map(|a| a.cells).product()
     }
 
-    /// The state of some values along the axes.
+    /// The state for values along the axes.
     fn state(&self, values: impl Iterator<Item = f64>) -> usize {
         let cells = self.axes.iter().zip(values);
         cells.fold(0, |state, (axis, value)| {
@@ -114,7 +114,7 @@ impl GridSettings {
         })
     }
 
-    /// The coordinates, `[coordinates]`, of a state's middle.
+    /// The coordinates, `[coordinates]`, of a state's centre.
     fn middle(&self, mut state: usize, coordinates: usize) -> Vec<f32> {
         let mut out = vec![0.0; coordinates];
         for axis in self.axes.iter().rev() {
@@ -124,7 +124,7 @@ impl GridSettings {
         out
     }
 
-    /// Holds an action from a state: where it leads, and what it costs.
+    /// Holds an action from a state: the next state, and the cost.
     fn step(&self, env: &mut dyn Env, state: usize, action: &[f32]) -> Result<(usize, f64), Error> {
         let coordinates = env.coordinates().len();
         env.reset_to(&self.middle(state, coordinates))?;
@@ -142,9 +142,9 @@ impl GridSettings {
 }
 
 impl Grid {
-    /// Cuts the world of `factory`. An episode that ends before an action was held to its end stays where it ended.
+    /// Discretises the world of `factory`. An episode that ends while an action is held stays where it ended.
     ///
-    /// Errors: settings that do not suit the world; a state that the world refuses.
+    /// Errors: settings that do not fit the world; a state that the world rejects.
     pub fn of(factory: &EnvFactory, settings: &GridSettings) -> Result<Self, Error> {
         let mut env = factory.build();
         env.reset(0);
@@ -215,10 +215,10 @@ mod tests {
         let (factory, settings) = pendulum();
         let grid = Grid::of(&factory, &settings).unwrap();
         let upright = settings.state([0.0, 0.0].into_iter());
-        // Upright at rest costs nothing without torque, and the middle of the cell is exactly there.
+        // Upright at rest without torque costs nothing, and is exactly the centre of its cell.
         assert!(grid.cost[grid.process.at(upright, 1)].abs() < 1e-6);
         assert_eq!(grid.process.successors(upright, 1), &[(upright, 1.0)]);
-        // A cold policy of the true cost ends near upright, from hanging.
+        // A low-temperature policy of the true cost swings up from hanging to near upright.
         let cold: Vec<f64> = grid.cost.iter().map(|c| 3.0 * c).collect();
         let soft = Soft::of(&grid.process, &cold).unwrap();
         let walk = grid.process.walk(
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_do_not_suit_the_world_are_refused() {
+    fn settings_that_do_not_fit_the_world_are_rejected() {
         let (factory, settings) = pendulum();
         let message = |change: fn(&mut GridSettings)| {
             let mut bad = settings.clone();

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::process::{Process, ProcessError, Walk};
 use super::soft::{Soft, check, visits};
 
-/// What demonstrations show: where they start and what they visit.
+/// Statistics of demonstrations: their starts and visits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demonstrated {
     start: Vec<f64>,
@@ -45,7 +45,7 @@ impl Demonstrated {
         Ok(found)
     }
 
-    /// What infinitely many demonstrations of a policy log π_t would show.
+    /// The limit of infinitely many demonstrations of a policy log π_t.
     pub fn exactly(process: &Process, log_policy: &[Vec<f64>]) -> Self {
         Self {
             start: process.start().to_vec(),
@@ -54,26 +54,26 @@ impl Demonstrated {
     }
 }
 
-/// How the cost is found.
+/// Settings of the optimisation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxEntSettings {
-    /// Steps of gradient descent at most.
+    /// Maximum steps of gradient descent.
     pub iterations: usize,
-    /// Largest entry of the gradient, in visits, at which it ends.
+    /// Largest entry of the gradient, in visits, at which it stops.
     pub tolerance: f64,
 }
 
-/// What descent comes to.
+/// The result of the descent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fitted {
     /// c(s, a), `[S · A]`.
     pub cost: Vec<f64>,
-    /// Largest entry of the gradient that is left, in visits.
+    /// Largest remaining entry of the gradient, in visits.
     pub residual: f64,
 }
 
-/// The learner: a process as the demonstrations start in it, and what they visit.
+/// The learner: a process with the demonstrations' starts, and their visits.
 pub struct MaxEnt {
     process: Process,
     shown: Demonstrated,
@@ -120,8 +120,8 @@ impl MaxEnt {
         })
     }
 
-    /// The cost that gradient descent from zero finds. A step that does not lower L by half of what its gradient promises
-    /// (Armijo 1966) is halved: the curvature, a covariance of visits, grows with the square of T.
+    /// The cost that gradient descent from zero finds. A step that does not lower L by half of the decrease predicted by its
+    /// gradient (Armijo 1966) is halved: the curvature, a covariance of visits, grows with the square of T.
     pub fn fit(&self, settings: MaxEntSettings) -> Result<Fitted, ProcessError> {
         let mut cost = vec![0.0; self.shown.visits.len()];
         let mut here = self.likelihood(&cost)?;
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn demonstrations_without_end_give_the_policy_back() {
+    fn infinitely_many_demonstrations_recover_the_policy() {
         for branches in [1, 3] {
             let (process, truth) = world(branches);
             let expert = Soft::of(&process, &truth).unwrap();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn states_that_are_never_left_do_not_make_it_swing() {
+    fn absorbing_states_do_not_make_it_oscillate() {
         // One choice, then T − 1 steps where it led: the curvature is (T − 1)²/4.
         for horizon in [5, 12, 40] {
             let next = [1, 2, 1, 1, 2, 2].map(|s| vec![(s, 1.0)]).to_vec();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn walks_of_another_length_are_refused() {
+    fn walks_of_another_length_are_rejected() {
         let (process, _) = world(1);
         let walk = Walk {
             steps: vec![(0, 0)],

@@ -1,5 +1,5 @@
 //! Decision processes with finitely many states and actions, in which maximum-entropy inverse reinforcement learning is
-//! exact: the ground truth that sampled learners are held against. Simulated worlds become such processes on a grid.
+//! exact: the ground truth for sampled learners. Simulated worlds become such processes on a grid.
 
 pub mod grid;
 pub mod maxent;

@@ -3,10 +3,10 @@
 use costate_envs::rng::Stream;
 use rand::RngExt;
 
-/// Why a process makes no sense.
+/// Why a process is invalid.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ProcessError {
-    /// Nothing to decide.
+    /// No states, actions or steps.
     #[error("a process needs states, actions and steps, found {states}, {actions} and {horizon}")]
     Empty {
         /// States.
@@ -16,7 +16,7 @@ pub enum ProcessError {
         /// Steps.
         horizon: usize,
     },
-    /// A distribution that is none.
+    /// An invalid distribution.
     #[error("{what} sums to {sum}, expected 1 with no negative entry")]
     Distribution {
         /// Which one.
@@ -27,28 +27,28 @@ pub enum ProcessError {
     /// A successor that does not exist.
     #[error("state {state}, action {action} leads to state {next}, there are {states}")]
     Successor {
-        /// From where.
+        /// State.
         state: usize,
-        /// By what.
+        /// Action.
         action: usize,
-        /// Whither.
+        /// Successor.
         next: usize,
         /// States.
         states: usize,
     },
-    /// Tables of other shapes.
+    /// A table of the wrong shape.
     #[error("{what} has {found} entries, expected {expected}")]
     Shape {
         /// Which one.
         what: &'static str,
         /// Its length.
         found: usize,
-        /// What it should be.
+        /// The expected length.
         expected: usize,
     },
 }
 
-/// Where a step may lead, and how probably.
+/// Possible successors with their probabilities.
 pub type Successors = Vec<(usize, f64)>;
 
 /// S states, A actions, T steps: ρ(s_0), P(s' | s, a). Tables over (s, a) are row by row, `[S · A]`.
@@ -71,7 +71,7 @@ pub struct Walk {
 const TOLERANCE: f64 = 1e-9;
 
 impl Process {
-    /// Of ρ, `[S]`, and the successors of every (s, a), `[S · A]`.
+    /// From ρ, `[S]`, and the successors of every (s, a), `[S · A]`.
     pub fn new(
         actions: usize,
         horizon: usize,
@@ -116,7 +116,7 @@ impl Process {
         })
     }
 
-    /// A random one: every (s, a) leads to `branches` states with random probabilities; one makes it deterministic.
+    /// A random process: every (s, a) leads to `branches` states with random probabilities; with 1 it is deterministic.
     pub fn random(
         states: usize,
         actions: usize,
@@ -165,17 +165,17 @@ impl Process {
         &self.start
     }
 
-    /// Where (s, a) may lead.
+    /// The successors of (s, a).
     pub fn successors(&self, state: usize, action: usize) -> &[(usize, f64)] {
         &self.next[self.at(state, action)]
     }
 
-    /// Whether every (s, a) leads to one place.
+    /// Whether every (s, a) has a single successor.
     pub fn is_deterministic(&self) -> bool {
         self.next.iter().all(|n| n.len() == 1)
     }
 
-    /// Where (s, a) stands in a table.
+    /// The index of (s, a) in a table.
     pub fn at(&self, state: usize, action: usize) -> usize {
         state * self.actions + action
     }
@@ -227,7 +227,7 @@ mod tests {
     use costate_envs::rng::stream;
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_processes_are_rejected() {
         let ok = vec![vec![(0, 1.0)], vec![(1, 0.25), (0, 0.75)]];
         let new = |start: Vec<f64>, next: Vec<Successors>| Process::new(1, 3, start, next);
         assert!(new(vec![0.5, 0.5], ok.clone()).is_ok());

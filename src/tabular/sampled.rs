@@ -1,5 +1,5 @@
-//! Guided cost learning on a finite process, from samples: the losses that serve trajectories elsewhere, held against the
-//! exact solution.
+//! Guided cost learning on a finite process, from samples: the trajectory losses used elsewhere, compared with the exact
+//! solution.
 //!
 //! At β = 1 and with log Z(s_0) for every start: GAN-GCL's logit(τ) = −c(τ) − log Z − log q(τ) with log Z solved (Finn,
 //! Christiano, Abbeel and Levine 2016, arXiv 1611.03852), or the importance-sampled likelihood L_IOC (Finn, Levine and Abbeel
@@ -16,30 +16,30 @@ use crate::density::{Scores, solve_log_z};
 use crate::discriminator;
 use crate::nn::{self, Adam, AdamSettings};
 
-/// What fits the cost.
+/// Loss of the cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CostLoss {
     /// The discriminator's.
     GanGcl,
-    /// The importance-sampled likelihood, the walks being their own background.
+    /// The importance-sampled likelihood, with the walks as background.
     Gcl,
 }
 
-/// How it learns.
+/// Settings of the learner.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SampledSettings {
-    /// What fits the cost.
+    /// Loss of the cost.
     pub loss: CostLoss,
-    /// Rounds of sampling, judging and improving.
+    /// Rounds of sampling, cost fitting and policy improvement.
     pub iterations: usize,
-    /// Walks a round.
+    /// Walks per round.
     pub walks: usize,
-    /// Steps on the cost a round.
+    /// Cost updates per round.
     pub cost_steps: usize,
-    /// Adam's step size for the cost; it falls linearly to a hundredth.
+    /// Adam's step size for the cost; decays linearly to a hundredth.
     pub cost_step: f64,
-    /// Share of a soft policy iteration that a round makes, in (0, 1]; it falls with the cost's.
+    /// Fraction of a soft policy iteration per round, in (0, 1]; decays with the cost's step size.
     pub policy_step: f64,
 }
 
@@ -50,11 +50,11 @@ pub struct Learned {
     pub cost: Vec<f64>,
     /// log π_t(a | s), `[T][S · A]`.
     pub log_policy: Vec<Vec<f64>>,
-    /// log Z(s_0) by start, nats; of the starts that demonstrations and walks of the last round have in common.
+    /// log Z(s_0) by start, nats, for the starts shared by demonstrations and walks of the last round.
     pub log_z: BTreeMap<usize, f64>,
 }
 
-/// Walks with what the losses need of them.
+/// Walks with the statistics that the losses need.
 struct Seen {
     /// How often each visits each (s, a), `[N, S · A]`.
     visits: Tensor,
@@ -94,7 +94,7 @@ struct Shown<'a> {
     visits: Tensor,
 }
 
-/// Demonstrations and walks from one start, in which log Z is one number.
+/// Demonstrations and walks from one start, which share one log Z.
 struct Start {
     state: usize,
     /// Share of the demonstrations.
@@ -104,7 +104,7 @@ struct Start {
 }
 
 impl Start {
-    /// The starts that both have.
+    /// The shared starts.
     fn common(
         process: &Process,
         log_policy: &[Vec<f64>],
@@ -150,7 +150,7 @@ impl Start {
     }
 }
 
-/// Learns from demonstrations, which have the process's length, and from walks of its own.
+/// Learns from demonstrations, which have the process's length, and its own walks.
 pub fn learn(
     process: &Process,
     demonstrations: &[Walk],
@@ -231,7 +231,7 @@ fn log_density(process: &Process, log_policy: &[Vec<f64>], walk: &Walk) -> f64 {
 }
 
 /// A step of soft policy iteration from samples: log π ← log π + η [Q̂ − log π], normalised, where Q̂_t(s, a) is the mean of
-/// −c(s, a) − Σ_{t' > t} (c + log π) over the walks that took a there. Actions that nobody took keep their probability's log.
+/// −c(s, a) − Σ_{t' > t} (c + log π) over the walks that took a there. Actions never taken keep their log-probability.
 fn improve(
     process: &Process,
     cost: &[f64],
@@ -261,7 +261,7 @@ fn improve(
             if taken.len() < 2 {
                 continue;
             }
-            // Among the actions that were taken, the probability that they had together is shared out anew.
+            // The total probability of the actions taken is redistributed among them.
             let logs = |of: &dyn Fn(&(usize, f64)) -> f64| {
                 crate::density::log_sum_exp(&taken.iter().map(of).collect::<Vec<_>>())
             };
@@ -282,8 +282,8 @@ mod tests {
     use super::*;
     use rand::RngExt;
 
-    /// From `n` demonstrations and as many walks a round on a process of some starts: total variation from the exact policy,
-    /// and log Z from what the exact soft value of the learned cost is.
+    /// With `n` demonstrations and as many walks per round on a process with some starts: total variation from the exact
+    /// policy, and the error of log Z against the exact soft value of the learned cost.
     fn recovered(loss: CostLoss, starts: &[f64], n: usize, seed: u64) -> (f64, f64) {
         let mut rng = stream(seed, "process", 0);
         let random = Process::random(4, 2, 4, 1, &mut rng).unwrap();
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_that_only_one_side_has_are_left_out() {
+    fn starts_of_only_one_side_are_left_out() {
         let process = Process::random(4, 2, 3, 1, &mut stream(0, "process", 0)).unwrap();
         let settings = SampledSettings {
             loss: CostLoss::GanGcl,

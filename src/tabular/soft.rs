@@ -22,9 +22,9 @@ pub struct Soft {
 }
 
 impl Soft {
-    /// Of a cost c(s, a), `[S · A]`, nats.
+    /// From a cost c(s, a), `[S · A]`, nats.
     ///
-    /// Errors: a table of another shape.
+    /// Errors: a table of the wrong shape.
     pub fn of(process: &Process, cost: &[f64]) -> Result<Self, ProcessError> {
         check(process, "the cost", cost)?;
         let (states, actions, horizon) = (process.states(), process.actions(), process.horizon());
@@ -85,7 +85,7 @@ pub fn visits(process: &Process, log_policy: &[Vec<f64>]) -> Vec<f64> {
     found
 }
 
-/// Mean over time of E_{s ~ p_t}[TV(π_t(· | s), π'_t(· | s))], with the states that `log_policy` visits, in `[0, 1]`.
+/// Mean over time of E_{s ~ p_t}[TV(π_t(· | s), π'_t(· | s))], over the states that `log_policy` visits, in `[0, 1]`.
 pub fn total_variation(process: &Process, log_policy: &[Vec<f64>], other: &[Vec<f64>]) -> f64 {
     let rows = log_policy.iter().zip(other);
     let apart = states(process, log_policy).into_iter().zip(rows);
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn potential_shaping_changes_no_policy_where_episodes_close() {
-        // c' = c + Φ(s) − E Φ(s') changes Q by Φ(s) − E Φ(s_T): with Φ(s_T) the same everywhere, nothing.
+        // c' = c + Φ(s) − E Φ(s') changes Q by Φ(s) − E Φ(s_T): with constant Φ(s_T), the policy is unchanged.
         let next = (0..6).map(|_| vec![(0, 1.0)]).collect();
         let process = Process::new(2, 1, vec![0.2, 0.3, 0.5], next).unwrap();
         let plain = cost(&process, 1);

@@ -1,4 +1,4 @@
-//! What the page makes of everything that an evaluation may hold, and of what it may not.
+//! Pages of complete, partial and damaged evaluations.
 
 use serde_json::Map;
 
@@ -29,7 +29,7 @@ fn a_rich_evaluation_is_shown_in_full() {
         "Ranking accuracy",
         "(0.880 to 0.960)",
         "Single steps",
-        "Landscape of the cost",
+        "Cost landscape",
         "angular_velocity, rad/s",
         "cost, nats",
         "Calibration error 0.043.",
@@ -70,7 +70,7 @@ fn an_evaluation_is_read_back_whole_and_a_damaged_one_says_where() {
         ("/rows/1/return", "rows[1].return"),
         ("/transfer/0/frozen/policies/0/delta", "transfer[0]"),
         ("/robustness/0/points/0/policies/0/ci95/1", "robustness[0]"),
-        // Parts that serde takes for absent where they do not fit.
+        // Parts that serde treats as absent if they do not match.
         ("/cost_scatter/3/true", "cost_scatter[3].true"),
         ("/ess", "ess"),
         ("/calibration/2/count", "calibration[2].count"),
@@ -80,7 +80,7 @@ fn an_evaluation_is_read_back_whole_and_a_damaged_one_says_where() {
         let reason = Evaluation::from_json(&damaged.to_string()).expect_err(pointer);
         assert!(reason.contains(named), "{pointer}: {reason}");
     }
-    // What later versions added may be absent.
+    // Fields added by later versions may be absent.
     let mut early = json;
     for field in [
         "robustness",
@@ -151,7 +151,7 @@ fn odd_landscapes_are_drawn_or_left_out() {
     changed(|l| l.paths[0].points[1].fill(f32::NAN));
     changed(|l| l.paths[0].points[1].fill(1e30));
     changed(|l| {
-        // Loops without end, which lines would smear over the map.
+        // Endless loops, which would cover the map as lines.
         let round = |i: u16| vec![3.0 * f32::from(i).cos(), 7.0 * f32::from(i).sin(), 0.0];
         l.paths[0].points = (0..10_000).map(round).collect();
     });
@@ -192,7 +192,7 @@ fn runs_that_differ_in_their_seed_share_a_line() {
     assert!(text.contains("GAN-GCL, 3 seeds") && text.contains("no confidence interval"));
     // For wide and for narrow screens.
     assert_eq!(page.matches("class=\"band").count(), 2);
-    // Another setting makes another line; a copy of a run is no further seed.
+    // A different setting gives a separate line; a copy of a run is not another seed.
     let mut other = run("gan-gcl", 3, 0.9);
     let beta = Override {
         key: "beta".into(),

@@ -1,4 +1,4 @@
-//! Made-up runs, and a strict parser for what the report makes of them.
+//! Synthetic runs, and a strict parser for their report pages.
 
 mod evaluated;
 mod motion;
@@ -38,7 +38,7 @@ fn parse(page: &str) -> String {
     for node in document.descendants() {
         for attribute in node.attributes() {
             let value = attribute.value();
-            // In a picture's digits these letters mean nothing.
+            // In embedded picture data these letters mean nothing.
             let broken = !value.starts_with("data:image/png;base64,")
                 && (value.contains("NaN") || value.contains("inf"));
             assert!(!broken, "{}=\"{value}\"", attribute.name());

@@ -1,4 +1,4 @@
-//! Pictures and animations: true to the scenes, whatever these hold.
+//! Pictures and animations: faithful to any scenes.
 
 use costate_envs::scene::{Role, Scene, Shape};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ fn the_player_holds_the_motion_to_the_millimetre() {
     let every = (data[0]["step"].as_f64().expect("step") / 0.05).round() as usize;
     for (k, frame) in frames.iter().enumerate() {
         let i = (k * every).min(200);
-        // Style, then the rod's two ends; the joint does not move but comes after what does.
+        // Style, then the rod's two ends; the joint does not move but follows moving items.
         let Shape::Capsule { to, .. } = &motion.scenes[i].items[1].shape else {
             panic!("a rod")
         };
@@ -47,7 +47,7 @@ fn strips_take_eight_poses_from_start_to_end() {
         assert!(times.windows(2).all(|w| w[0] < w[1]), "{times:?}");
         assert_eq!(strip_svg(&motion).matches("viewBox").count(), 9);
     }
-    // More moves early in a swing-up that settles: so more poses there.
+    // A swing-up that settles moves more early on, so it has more poses there.
     assert!(strip::pose_times(&[&pendulum("a", 1.0)])[4] < 4.0);
 }
 

@@ -1,4 +1,4 @@
-//! Pages as a whole: well-formed, safe, small, and true to their data.
+//! Whole pages: well-formed, safe, small, and faithful to their data.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ fn full() -> Vec<RunReport> {
 }
 
 #[test]
-fn a_run_that_went_on_otherwise_says_so() {
+fn a_run_resumed_with_other_settings_says_so() {
     let mut runs = full();
     runs[0].config.changes = read(json!([
         { "from_iteration": 2, "key": "iterations", "from": 2, "to": 4 }
@@ -49,7 +49,7 @@ fn pages_are_well_formed_and_hold_every_section() {
         "4 runs on",
         "GAN-GCL, seed 1",
         "behaviour cloning",
-        "What differs",
+        "Differences between",
     ] {
         assert!(text.contains(words), "{words}");
     }
@@ -75,7 +75,7 @@ fn findings_have_a_section_of_their_own() {
 }
 
 #[test]
-fn a_page_asks_the_network_for_nothing() {
+fn a_page_makes_no_network_requests() {
     let page = html(&full());
     // The one address is the name of the SVG namespace, which is never fetched.
     let page = page.replace("http://www.w3.org/2000/svg", "");
@@ -228,11 +228,11 @@ fn the_kept_fresh_policy_is_shown() {
 #[test]
 fn words_follow_the_score() {
     for (score, words) in [
-        (1.2, "better than the expert"),
+        (1.2, "outperforms the expert"),
         (0.98, "is as good as the expert"),
         (0.96, "nearly as good as the expert"),
         (0.85, "close to the expert"),
-        (0.6, "more than half of the way"),
+        (0.6, "more than halfway"),
         (0.2, "far from the expert"),
         (0.01, "no better than random"),
         (-0.5, "worse than random"),

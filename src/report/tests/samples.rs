@@ -1,4 +1,4 @@
-//! Runs made up for tests: shapes and sizes as real runs have them, numbers from closed forms.
+//! Synthetic runs for tests: shapes and sizes of real runs, numbers from closed forms.
 
 use costate_envs::EnvConfig;
 use costate_envs::scene::{Item, Role, Scene, Shape};
@@ -10,7 +10,7 @@ use crate::report::{Motion, RunReport};
 use crate::run::RunConfig;
 use crate::run::settings::resolve;
 
-/// What a file with this content is read as.
+/// Deserialises JSON.
 pub(crate) fn read<T: DeserializeOwned>(json: Value) -> T {
     serde_json::from_value(json).expect("samples fit their types")
 }
