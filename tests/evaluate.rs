@@ -149,7 +149,7 @@ fn a_run_that_may_only_be_read_is_evaluated() {
     let error = String::from_utf8_lossy(&found.stderr).into_owned();
     assert!(found.status.success(), "{error}");
     assert!(
-        error.contains("these results are not kept; --output DIR"),
+        error.contains("these results are not saved; save them elsewhere with --output DIR"),
         "{error}"
     );
     let shown = json(&String::from_utf8(found.stdout).unwrap());
