@@ -27,8 +27,8 @@ Examples:
   costate ebm --known ring --generator mixture --json
   costate ebm measurements.parquet --set rounds=2000 --set hidden=[128,128]")]
 pub struct Args {
-    /// A CSV file with a header, a Parquet file, or a dataset folder (its states and actions). Rows of a file are assumed
-    /// independent; steps within an episode of a dataset are not, and whole episodes are held out.
+    /// A CSV file with a header, a Parquet file, or a dataset folder (its states and actions). Rows of a file are
+    /// assumed independent; steps within an episode of a dataset are not, and whole episodes are held out.
     #[arg(required_unless_present = "known", conflicts_with = "known")]
     data: Option<PathBuf>,
     /// Draw the rows from a density of known entropy instead: ring, banana, moons, mixture_8d, warped_8d, mixture_32d,

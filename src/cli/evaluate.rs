@@ -67,8 +67,8 @@ pub struct Args {
     /// Change a setting of `costate expert` with which policies in variants are trained, on either cost.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_override, requires = "transfer")]
     set: Vec<Override>,
-    /// Save the results of one run in this folder instead of the run's, which may then be read-only; without it, results
-    /// on demonstrations are not saved.
+    /// Save the results of one run in this folder instead of the run's, which may then be read-only; without it,
+    /// results on demonstrations are not saved.
     #[arg(short = 'o', long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Worker threads; results do not depend on their number [default: one per core].

@@ -45,8 +45,9 @@ pub struct CostSettings {
     /// a cost of positions alone stays valid where the ways between them change.
     #[serde(default)]
     pub channels: Vec<String>,
-    /// Weight w of w ‖u‖² added to the cost's function, u the action in half ranges (the torque penalty of Finn, Levine and
-    /// Abbeel 2016, arXiv 1603.00448, equation 4). It is fixed: with nothing else to pay, actions have σ = (2w)^−½. 0 leaves it out.
+    /// Weight w of w ‖u‖² added to the cost's function, u the action in half ranges (the torque penalty of Finn,
+    /// Levine and Abbeel 2016, arXiv 1603.00448, equation 4). It is fixed: with nothing else to pay, actions have σ =
+    /// (2w)^−½. 0 leaves it out.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub action_penalty: f64,

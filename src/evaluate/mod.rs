@@ -68,7 +68,8 @@ pub struct Row {
     /// True return of every episode, in order of the starts, which all simulated policies share.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returns: Vec<f64>,
-    /// Distance of its states and actions from the demonstrations'; `None` for these themselves, or with fewer than two.
+    /// Distance of its states and actions from the demonstrations'; `None` for these themselves, or with fewer than
+    /// two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupancy: Option<OccupancyDistance>,
 }
