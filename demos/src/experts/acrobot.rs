@@ -50,7 +50,7 @@ impl Default for AcrobotParameters {
     }
 }
 
-/// Greatest cost-to-go, as a share of that of hanging straight, at which a capture is tried.
+/// Maximum cost-to-go, as a share of that of hanging straight, at which a capture is tried.
 const CAPTURE_REACH: f64 = 0.03;
 /// Simulated steps of the shipped model within which the regulator must bring the arm to rest.
 const CAPTURE_STEPS: usize = 100;
