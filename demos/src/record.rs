@@ -170,7 +170,7 @@ pub fn record_dataset(
 /// Records `plan.episodes` more episodes into the finished dataset in `folder`.
 ///
 /// Under the seed, expert and noise of the dataset, the result is that of one longer recording, bit for bit. Another
-/// seed or expert is noted in `meta.json`. Episodes go on in the streams of their seed where those already there stopped.
+/// seed or expert is recorded in `meta.json`. Episodes continue the random streams of their seed.
 pub fn append_dataset(
     folder: &Path,
     factory: &EnvFactory,

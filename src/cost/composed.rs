@@ -77,7 +77,7 @@ fn located(
         }
         let Some(i) = there.position(&channel.name) else {
             return Err(Error::Misuse(format!(
-                "the cost of {} looks at `{}`, which {} does not have (it has {}); learn it with cost.channels set to \
+                "the cost of {} uses `{}`, which {} does not have (it has {}); learn it with cost.channels set to \
                  what both worlds have, and cost.state_only=true with cost.action_penalty=0 if their actions differ",
                 from.name,
                 channel.name,
