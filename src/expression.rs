@@ -181,10 +181,7 @@ mod tests {
             ("cosh()", "`cosh` takes one value, got 0"),
             ("cos(1, 2)", "`cos` takes one value, got 2"),
             ("min(1)", "`min` takes at least two values, got 1"),
-            (
-                "atan2(1, 2, 3)",
-                "`atan2` takes two values, y and x, got 3",
-            ),
+            ("atan2(1, 2, 3)", "`atan2` takes two values, y and x, got 3"),
             ("sqr(2)", "no function `sqr`, did you mean `sqrt`?"),
             (
                 "position_x(2)",

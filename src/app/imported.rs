@@ -160,10 +160,7 @@ fn actor(
 fn there(path: &Path) -> Result<(), Error> {
     match path.exists() {
         true => Ok(()),
-        false => Err(Error::Misuse(format!(
-            "{}: no such file",
-            path.display()
-        ))),
+        false => Err(Error::Misuse(format!("{}: no such file", path.display()))),
     }
 }
 

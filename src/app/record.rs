@@ -151,10 +151,7 @@ impl Request {
             (None, How::Append) => EPISODES,
             (None, How::Resume) if meta.status == Status::Complete => meta.episodes.len(),
             (None, How::Resume) => meta.planned_episodes.ok_or_else(|| {
-                misuse(
-                    "its intended number of episodes is unknown; set it with -n"
-                        .into(),
-                )
+                misuse("its intended number of episodes is unknown; set it with -n".into())
             })?,
         };
         Ok(Recording {

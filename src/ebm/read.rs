@@ -402,7 +402,10 @@ mod tests {
         for (bytes, part) in [
             (&b""[..], "empty, expected a first line"),
             (b"a,b\n", "no rows of data"),
-            (b"1,2\n3,4\n", "line 1: `1,2` are numbers, expected column names"),
+            (
+                b"1,2\n3,4\n",
+                "line 1: `1,2` are numbers, expected column names",
+            ),
             (b"a;b\n1;2\n", "separated by ';', expected commas"),
             (b"a,a\n1,2\n", "columns 1 and 2 are both called `a`"),
             (b"a,b\n1,2\n3\n", "line 3: 1 fields, expected 2"),

@@ -69,9 +69,7 @@ impl<'a> Workers<'a> {
 
 /// The error of an interrupted command.
 pub fn interrupted() -> Error {
-    Error::Failure(
-        "interrupted before the evaluation was complete; no results were written".into(),
-    )
+    Error::Failure("interrupted before the evaluation was complete; no results were written".into())
 }
 
 #[cfg(test)]

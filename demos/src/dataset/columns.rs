@@ -166,7 +166,10 @@ pub(crate) fn decode(
     reader.count("episode", |_| id)?;
     reader.count("step", |row| row)?;
     let costs = reader.required_f64("true_cost", steps)?.ok_or_else(|| {
-        reader.column("true_cost", "it is empty, expected one number per step".into())
+        reader.column(
+            "true_cost",
+            "it is empty, expected one number per step".into(),
+        )
     })?;
     let log_densities = reader.required_f64("log_density", steps)?;
     let end = reader.end(steps)?;

@@ -365,8 +365,7 @@ impl Meta {
         }
         if std.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
             return Err(
-                "`expert.action_noise_std` contains a negative or non-finite number"
-                    .into(),
+                "`expert.action_noise_std` contains a negative or non-finite number".into(),
             );
         }
         let mut from = 0;

@@ -81,7 +81,9 @@ impl Rods {
             let body = model.bodies.iter().find(|b| b.name == name);
             match body.map(|b| (&b.shape, b.mass_kg)) {
                 Some((Shape::Rod { length_m, .. }, Some(mass))) => Ok((mass, *length_m)),
-                _ => Err(refused(format!("bodies.{name} is not a rod with a mass_kg"))),
+                _ => Err(refused(format!(
+                    "bodies.{name} is not a rod with a mass_kg"
+                ))),
             }
         };
         let ((m1, l1), (m2, l2)) = (rod("upper")?, rod("lower")?);

@@ -218,10 +218,7 @@ impl Model {
                 }
                 match joint(&a.joint) {
                     Some(Joint::Revolute(_)) => Ok(()),
-                    _ => Err(format!(
-                        "{path}.joint: no revolute joint `{}`",
-                        a.joint
-                    )),
+                    _ => Err(format!("{path}.joint: no revolute joint `{}`", a.joint)),
                 }
             }
             Actuator::Force(a) => {
@@ -230,10 +227,7 @@ impl Model {
                 }
                 match joint(&a.joint) {
                     Some(Joint::Prismatic(_)) => Ok(()),
-                    _ => Err(format!(
-                        "{path}.joint: no prismatic joint `{}`",
-                        a.joint
-                    )),
+                    _ => Err(format!("{path}.joint: no prismatic joint `{}`", a.joint)),
                 }
             }
             Actuator::Thrust(a) => {
