@@ -58,8 +58,8 @@ pub fn log_half_mixture(energy: f64, log_z: f64, log_q: f64) -> f64 {
     log_add_exp(-energy - log_z, log_q) - 2.0_f64.ln()
 }
 
-/// A group of trajectories as the discriminator sees it: s(τ) = −c(τ) − log q(τ), its logit but
-/// for log Z.
+/// A group of trajectories in the discriminator: s(τ) = −c(τ) − log q(τ), its logit up to
+/// log Z.
 #[derive(Debug, Clone, Copy)]
 pub struct Scores<'a> {
     /// Scores of demonstrations.
@@ -130,21 +130,21 @@ pub fn log_z_half_width(expert_logits: &[f64], policy_logits: &[f64], beta: f64)
     1.96 * variance.sqrt() / slope
 }
 
-/// What D = σ(logit) said of some rows, and what they were.
+/// Predicted D = σ(logit) of some rows against their labels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationBin {
-    /// Mean D of its rows, both groups weighing the same.
+    /// Mean D of its rows, with equal weight per group.
     pub predicted: f64,
     /// Share of demonstrations among them.
     pub observed: f64,
     /// Share of all rows.
     pub weight: f64,
-    /// Rows in it.
+    /// Number of rows.
     pub count: usize,
 }
 
-/// D as the probability of being a demonstration, in ten equal bins (a reliability diagram), both groups weighing the
-/// same; empty bins are left out.
+/// D as the probability of being a demonstration, in ten equal bins (a reliability diagram), with equal weight per
+/// group; empty bins are omitted.
 pub fn calibration(expert_logits: &[f64], policy_logits: &[f64]) -> Vec<CalibrationBin> {
     const BINS: usize = 10;
     // Per bin: weight of demonstrations, weight of all, weighted sum of D, rows.
@@ -182,7 +182,7 @@ pub fn calibration_error(expert_logits: &[f64], policy_logits: &[f64]) -> f64 {
 }
 
 /// Effective sample sizes of the weights that the discriminator's gradient puts on trajectories, as
-/// shares of their group: D on policy samples, 1 − D on demonstrations. The lesser of the two.
+/// shares of their group: D on policy samples, 1 − D on demonstrations. The smaller of the two.
 /// Below 0.1 training is about to fail: too few trajectories carry the gradient.
 pub fn gradient_ess(expert_logits: &[f64], policy_logits: &[f64]) -> f64 {
     let share = |logits: &[f64], sign: f64| {
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn calibration_counts_bins_by_their_weight() {
-        // A discriminator that guesses is calibrated; one that is sure and wrong half the time is not.
+        // A guessing discriminator is calibrated; a confident one that is wrong half the time is not.
         assert!(calibration_error(&[0.0; 3], &[0.0; 9]) < 1e-12);
         let sure = calibration_error(&[30.0, -30.0], &[30.0, -30.0]);
         assert!((sure - 0.5).abs() < 1e-9);

@@ -1,4 +1,4 @@
-//! Formulas over named channels, as people write them: hand-written costs and scripted policies.
+//! Formulas over named channels, for hand-written costs and scripted policies.
 
 mod parse;
 
@@ -11,7 +11,7 @@ use parse::{Fault, Op, What};
 /// A formula of an environment's observation and action channels, by name.
 #[derive(Debug, Clone)]
 pub struct Formula {
-    /// In reverse Polish notation; channels by their place in (s, a).
+    /// In reverse Polish notation; channels by their index in (s, a).
     program: Vec<Op>,
     observation_dim: usize,
     text: String,
@@ -22,9 +22,9 @@ impl Formula {
     ///
     /// Operators with Python's precedence: `+ − * / % ^`, where `**` is `^` as well; functions `abs`, `sqrt`, `exp`, `ln`, `sin`,
     /// `cos`, `tanh` and the like of one value, `min`, `max`, `atan2` of several; constants `PI`, `E`, `TAU`. A name before
-    /// `(` is a function, any other name the channel that is called so, `{…}` a channel whatever its name.
+    /// `(` is a function, any other name a channel; `{…}` is a channel of any name.
     ///
-    /// Errors: misuse, with the column of what cannot be read.
+    /// Errors: misuse, with the column of the fault.
     pub fn parse(text: &str, spec: &EnvSpec, actions: bool) -> Result<Self, Error> {
         let mut known: Vec<&str> = spec.observation.names().collect();
         if actions {
@@ -38,7 +38,7 @@ impl Formula {
                 What::Unknown(name) => {
                     let hint = suggestion(nearest(&name, known.iter().copied()));
                     format!(
-                        "formula `{place}`: {} has no `{name}`{hint}; there are {}",
+                        "formula `{place}`: {} has no `{name}`{hint}; available: {}",
                         spec.name,
                         known.join(", ")
                     )
@@ -84,12 +84,12 @@ impl Formula {
         self.channels().any(|c| c >= self.observation_dim)
     }
 
-    /// Whether it has no variable.
+    /// Whether it has no variables.
     pub fn is_constant(&self) -> bool {
         self.channels().next().is_none()
     }
 
-    /// As it was written.
+    /// The source text.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -100,7 +100,7 @@ fn pop(stack: &mut Vec<f64>) -> f64 {
     stack.pop().unwrap_or(f64::NAN)
 }
 
-/// The formula, or what is about the fault in a long one.
+/// The formula, or the part around the fault in a long one.
 fn excerpt(text: &str, fault: &Fault) -> String {
     const LONGEST: usize = 100;
     let length = text.chars().count();
@@ -164,31 +164,28 @@ mod tests {
             ("1 +* 2", "column 4: expected a value, found `*`"),
             ("1 +", "column 4: expected a value, found the end"),
             ("(1 + 2", "column 1: `(` is never closed"),
-            ("1 + 2)", "column 6: `)` closes no parenthesis"),
+            ("1 + 2)", "column 6: `)` has no matching `(`"),
             (
                 "2 position_x",
                 "column 3: expected an operator before `position_x`",
             ),
             (
                 "2position_x",
-                "`2position_x` is no number; a product is written `2*…`",
+                "`2position_x` is not a number; a product is written `2*…`",
             ),
-            ("1.2.3", "`1.2.3` is no number"),
-            ("1__0", "`1__0` is no number"),
+            ("1.2.3", "`1.2.3` is not a number"),
+            ("1__0", "`1__0` is not a number"),
             ("1e999", "`1e999` is too large"),
             ("{position_x", "`{` is never closed"),
             ("{nothing}", "no `nothing`"),
-            ("cosh()", "`cosh` takes one value, here are 0"),
-            ("cos(1, 2)", "`cos` takes one value, here are 2"),
-            ("min(1)", "`min` takes two values or more, here are 1"),
-            (
-                "atan2(1, 2, 3)",
-                "`atan2` takes two values, y and x, here are 3",
-            ),
+            ("cosh()", "`cosh` takes one value, got 0"),
+            ("cos(1, 2)", "`cos` takes one value, got 2"),
+            ("min(1)", "`min` takes at least two values, got 1"),
+            ("atan2(1, 2, 3)", "`atan2` takes two values, y and x, got 3"),
             ("sqr(2)", "no function `sqr`, did you mean `sqrt`?"),
             (
                 "position_x(2)",
-                "`position_x` is no function; a product is written `position_x*(…)`",
+                "`position_x` is not a function; a product is written `position_x*(…)`",
             ),
             ("cos - 0.9", "`cos` is a function, write `cos(…)`"),
             ("1, 2", "column 2: expected an operator before `,`"),

@@ -181,7 +181,10 @@ fn what_cannot_be_minimised_is_refused() {
         &[&maze[..], &["upright"]].concat(),
         &["`pole_sin`", "point_maze does not have", "cost.channels"],
     );
-    refuse(&[&maze[..], &["upright:x"]].concat(), &["`x` is no weight"]);
+    refuse(
+        &[&maze[..], &["upright:x"]].concat(),
+        &["`x` is not a weight"],
+    );
     refuse(&[&maze[..], &["true:0"]].concat(), &["nothing to minimise"]);
     refuse(
         &[&maze[..], &["nowhere"]].concat(),

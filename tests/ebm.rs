@@ -159,7 +159,7 @@ fn episodes_of_a_dataset_are_held_out_whole() {
     assert_eq!(counted, [Some(40), Some(40)]);
     let [low, high] = [0, 1].map(|i| number(&found["log_likelihood_ci95"][i]));
     assert!(low < high, "{found}");
-    // One episode alone tells no interval.
+    // A single episode gives no interval.
     let found = ebm(at, &[&args[..], &["-o", "one"]].concat());
     assert_eq!(found["held_out_episodes"], 1);
     assert_eq!(

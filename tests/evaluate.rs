@@ -149,7 +149,7 @@ fn a_run_that_may_only_be_read_is_evaluated() {
     let error = String::from_utf8_lossy(&found.stderr).into_owned();
     assert!(found.status.success(), "{error}");
     assert!(
-        error.contains("these results are not kept; --output DIR"),
+        error.contains("these results are not saved; save them elsewhere with --output DIR"),
         "{error}"
     );
     let shown = json(&String::from_utf8(found.stdout).unwrap());
@@ -162,12 +162,12 @@ fn a_run_that_may_only_be_read_is_evaluated() {
     assert!(at.join("kept/baseline/bc.safetensors").exists());
     assert_eq!(contents(&run), before);
 
-    // Hours of training are not begun for a place that cannot keep them.
+    // Hours of training do not start if their results cannot be saved.
     let found = evaluate(&["--reoptimize"]);
     let error = String::from_utf8_lossy(&found.stderr).into_owned();
     assert_eq!(found.status.code(), Some(1), "{error}");
     assert!(
-        error.contains("cannot be written") && error.contains("--output DIR"),
+        error.contains("not writable") && error.contains("--output DIR"),
         "{error}"
     );
     allow(0o755);

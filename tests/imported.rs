@@ -412,7 +412,7 @@ fn networks_that_cannot_act_are_refused_in_words_before_anything_is_trained() {
             Vec::new(),
             &[
                 "has no output `negativ`, did you mean `negative`?",
-                "there are y, negative",
+                "available: y, negative",
             ],
         ),
         (

@@ -87,7 +87,7 @@ fn more_is_recorded_another_day() {
         parent,
         &append(&["cart_pole"]),
         2,
-        &["later", "`pendulum`", "`cart_pole` is asked for"],
+        &["later", "`pendulum`", "not of `cart_pole`"],
     );
     fail(
         parent,

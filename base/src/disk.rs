@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// What the operating system refused.
+/// A failed file operation.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{}`: {source}", path.display())]
 pub struct DiskError {
@@ -47,7 +47,7 @@ pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
         .map_err(DiskError::new("write", path))
 }
 
-/// Replaces `path` by a file of `bytes`: readers see the old or the new contents, never a part.
+/// Replaces `path` by a file of `bytes`: readers see the old or the new contents, never a partial file.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let beside = path.with_added_extension("tmp");
     write_synced(&beside, bytes)
@@ -61,7 +61,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
 pub fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
     fs::rename(from, to).map_err(DiskError::new("write", to))?;
     match to.parent() {
-        // A bare file name lies in the current folder.
+        // A bare file name is in the current folder.
         Some(folder) if folder == Path::new("") => sync_folder(Path::new(".")),
         Some(folder) => sync_folder(folder),
         None => Ok(()),
@@ -78,7 +78,7 @@ pub fn sync_folder(path: &Path) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// Keeps a folder to this process while the result lives; `None` where another process has it. A no-op where folders
+/// Locks a folder for this process while the result lives; `None` if another process holds it. A no-op where folders
 /// cannot be locked.
 pub fn claim(folder: &Path) -> Result<Option<Claim>, DiskError> {
     if !cfg!(unix) {
@@ -87,12 +87,12 @@ pub fn claim(folder: &Path) -> Result<Option<Claim>, DiskError> {
     let file = File::open(folder).map_err(DiskError::new("open", folder))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Ok(None),
-        // Some network file systems know no locks.
+        // Some network file systems do not support locks.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(Claim(Some(file)))),
     }
 }
 
-/// A folder that this process keeps to itself; the system releases it with the process, however that ends.
+/// A folder lock; the system releases it when the process ends.
 #[derive(Debug)]
 pub struct Claim(#[expect(dead_code, reason = "held, not read")] Option<File>);
 

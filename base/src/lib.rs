@@ -1,6 +1,5 @@
-//! What the simulator, the demonstrations and the learners share: the nearest of several names, parameters by their
-//! path, settings as their JSON schema describes them, files that are complete or absent, worker threads, and by which
-//! build a file was written.
+//! Utilities shared by simulator, demonstrations and learners: name suggestions, parameter paths, settings from JSON
+//! schemas, atomic file writes, worker threads and provenance.
 //!
 //! Nothing in this crate knows an environment.
 

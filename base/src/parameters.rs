@@ -63,12 +63,12 @@ fn addresses(model: &Value) -> Vec<String> {
     found
 }
 
-/// Why a parameter was not set.
+/// Why a parameter could not be set.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SetError {
     /// No parameter fits the key; the nearest that does.
     Unknown(Option<String>),
-    /// Several do.
+    /// Several parameters fit.
     Ambiguous(Vec<String>),
     /// The value is of another type than the parameter: path, what it is, what was expected.
     Type {
@@ -145,7 +145,7 @@ fn nearest_path(paths: &[String], wanted: &[&str]) -> Option<String> {
     let candidates: Vec<(String, &String)> = paths
         .iter()
         .flat_map(|p| {
-            // Tails that skip the `shape` level compare better with what people type.
+            // Tails without the `shape` level match better what people type.
             let short = p.replace(".shape.", ".");
             [(tail(p, wanted.len()), p), (tail(&short, wanted.len()), p)]
         })

@@ -1,4 +1,4 @@
-//! By which build a file was written.
+//! The build that wrote a file.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A build: its commit and the libraries that its numbers depend on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// Git commit of the sources, in hexadecimal; `None` if they lay in no repository.
+    /// Git commit of the sources, in hexadecimal; `None` outside a repository.
     pub commit: Option<String>,
     /// Whether the sources differed from that commit.
     pub dirty: bool,
@@ -16,7 +16,7 @@ pub struct Provenance {
     pub costate: String,
     /// Physics engine and its release.
     pub rapier: String,
-    /// Release of libtorch; `None` if it does not say.
+    /// Release of libtorch; `None` if unknown.
     pub libtorch: Option<String>,
 }
 
@@ -24,13 +24,13 @@ pub struct Provenance {
 /// compilation.
 static PROGRAM: OnceLock<Provenance> = OnceLock::new();
 
-/// Says which build this program is, once.
+/// Declares this program's build, once.
 pub fn declare(build: Provenance) {
     // A second declaration of one program says the same.
     let _ = PROGRAM.set(build);
 }
 
-/// The build of this program; `None` in programs that do not say.
+/// The build of this program; `None` in programs that do not declare it.
 pub fn current() -> Option<Provenance> {
     PROGRAM.get().cloned()
 }

@@ -1,8 +1,8 @@
-//! Settings as their JSON schema describes them.
+//! Settings described by their JSON schema.
 //!
-//! A setting is written once, as a field: its doc comment is its meaning, its type and its attributes are what it may
-//! be. Checks, `--print-config`, `--print-schema`, `docs/settings.md` and editors' completion all read the schema that
-//! is derived from it (crate schemars).
+//! A setting is written once, as a field: its doc comment is its meaning, its type and attributes define its allowed
+//! values. Checks, `--print-config`, `--print-schema`, `docs/settings.md` and editors' completion all read the schema
+//! that is derived from it (crate schemars).
 
 use crate::names::{nearest, suggestion};
 use schemars::generate::SchemaSettings;
@@ -48,7 +48,7 @@ pub fn fractions(schema: &mut Schema) {
     }
 }
 
-/// Key of schemas whose setting concerns only what is still to be done, so that a resumed run may change it.
+/// Key of schemas whose setting affects only future iterations, so that a resumed run may change it.
 const RESUMABLE: &str = "x-resumable";
 
 /// For `#[schemars(transform = …)]`: a resumed run may change it. All other settings shape what a checkpoint holds,
@@ -60,19 +60,19 @@ pub fn resumable(schema: &mut Schema) {
 /// A value that its schema does not allow.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
-    /// There is no such setting: its path, and the nearest that there is.
+    /// Unknown setting: its path, and the nearest known one.
     Unknown {
         /// Dotted path.
         path: String,
         /// The most similar name, with the words around it.
         suggestion: String,
     },
-    /// A setting is left out.
+    /// A setting is missing.
     Missing {
         /// Dotted path.
         path: String,
     },
-    /// A setting has a value that it cannot have.
+    /// A setting has an invalid value.
     Value {
         /// Dotted path.
         path: String,
@@ -83,14 +83,14 @@ pub enum Fault {
     },
 }
 
-/// A setting as its schema describes it.
+/// A setting described by its schema.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Described {
     /// Dotted path, as `--set` takes it.
     pub path: String,
-    /// What it does: the first sentence of its doc comment.
+    /// Meaning: the first sentence of its doc comment.
     pub meaning: String,
-    /// What it may be.
+    /// Allowed values.
     pub expected: String,
     /// Whether a resumed run may change it.
     pub resumable: bool,
@@ -113,7 +113,7 @@ pub fn describe(schema: &Schema) -> Vec<Described> {
     found
 }
 
-/// The schema of a file that may leave settings out, for editors: nothing is required, other names are not allowed, and
+/// The schema of a file that may omit settings, for editors: nothing is required, other names are not allowed, and
 /// `$schema` may name the schema itself.
 pub fn of_partial(schema: &Schema) -> Value {
     fn relax(value: &mut Value) {
@@ -148,7 +148,7 @@ fn properties(schema: &Object) -> Option<&Object> {
     schema.get("properties")?.as_object()
 }
 
-/// What one value of several may be: alternatives of an enum, or of a value that may be null.
+/// Alternatives of an enum, or of a nullable value.
 fn alternatives(schema: &Object) -> Option<&Vec<Value>> {
     let listed = schema.get("oneOf").or_else(|| schema.get("anyOf"))?;
     listed.as_array()
@@ -225,7 +225,7 @@ fn check_at(schema: &Object, value: &Value, path: &str) -> Result<(), Fault> {
     }
 }
 
-/// The JSON types that a schema allows; all of them where it names none.
+/// The JSON types that a schema allows; all if it names none.
 fn types(schema: &Object) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::String(one)) => vec![one],
@@ -247,7 +247,7 @@ fn is_of(value: &Value, name: &str) -> bool {
     }
 }
 
-/// Lower and upper bound, each with whether it is allowed itself.
+/// Lower and upper bound, each with whether it is inclusive.
 fn bounds(schema: &Object) -> [Option<(f64, bool)>; 2] {
     let of = |inclusive: &str, exclusive: &str| {
         let number = |key: &str| schema.get(key).and_then(Value::as_f64);
@@ -276,7 +276,7 @@ fn within(schema: &Object, value: &Value) -> bool {
         && high.is_none_or(|(b, closed)| v < b || closed && v == b)
 }
 
-/// What a value may be, in words that follow "expected".
+/// Allowed values, as text that follows "expected".
 fn expected(schema: &Object) -> String {
     if let Some(listed) = alternatives(schema) {
         let names: Vec<String> = listed

@@ -1,4 +1,4 @@
-//! A checksum inside the file that it covers: SHA-256 of the whole file with zeros in the checksum's own place.
+//! A checksum inside the file that it covers: SHA-256 of the whole file with zeros in place of the checksum.
 
 use sha2::{Digest, Sha256};
 
@@ -6,10 +6,10 @@ use crate::disk;
 
 /// Name of the metadata entry that holds the checksum.
 pub const FIELD: &str = "sha256";
-/// What stands in the checksum's place before there is one.
+/// Placeholder for the checksum.
 pub const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Puts the checksum in the place of the first [`BLANK`]; leaves a file without one as it is.
+/// Puts the checksum in the place of the first [`BLANK`]; leaves a file without one unchanged.
 pub fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
     if let Some(at) = find(&bytes, BLANK) {
         let digest = disk::sha256(&bytes);
@@ -18,7 +18,7 @@ pub fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Whether a file that says to have this checksum is as it was sealed.
+/// Whether a file with this checksum is unchanged since it was sealed.
 pub fn holds(bytes: &[u8], digest: &str) -> bool {
     if digest.len() != BLANK.len() {
         return false;

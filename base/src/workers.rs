@@ -6,10 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 
 /// Runs jobs `0..count` on `workers` threads and hands their results to `consume` on this thread,
-/// in the order of the jobs, as soon as they are there.
+/// in the order of the jobs, as soon as they are available.
 ///
 /// Each thread makes its own worker state with `make`. The first error, in job order, ends the
-/// run; so does `cancel`, after the jobs that are under way. Returns the number of results consumed.
+/// run; so does `cancel`, after the running jobs. Returns the number of results consumed.
 pub fn in_order<W, T: Send, E: Send>(
     count: usize,
     workers: usize,

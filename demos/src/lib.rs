@@ -1,6 +1,6 @@
 //! Experts and demonstration datasets.
 //!
-//! Nothing in this crate knows libtorch.
+//! This crate does not depend on libtorch.
 #![warn(missing_docs)]
 
 pub mod dataset;

@@ -1,4 +1,4 @@
-//! Recording demonstrations: an expert, its noise, and everything from one seed.
+//! Recording demonstrations of an expert with noise, reproducible from one seed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::dataset::{
 };
 use crate::experts::{ExpertDesign, Margins, experts_for, tuned_period};
 
-/// Episodes of random actions behind the zero of normalised scores.
+/// Episodes of random actions that define the zero of normalised scores.
 pub const RANDOM_EPISODES: usize = 100;
 
 /// Why a recording stopped.
@@ -32,7 +32,7 @@ pub enum RecordError {
         /// The failure.
         source: EnvError,
     },
-    /// The simulation gave values that make no trajectory.
+    /// The simulation gave values that do not form a trajectory.
     #[error("episode {episode}: {source}")]
     Trajectory {
         /// Number of the episode.
@@ -44,7 +44,7 @@ pub enum RecordError {
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// Nothing to record.
-    #[error("0 episodes are asked for, expected at least 1")]
+    #[error("0 episodes requested, expected at least 1")]
     NoEpisodes,
 }
 
@@ -78,7 +78,7 @@ pub fn record(
     })
 }
 
-/// Returns of an expert with its noise in episodes of given seeds: held against a policy in the same
+/// Returns of an expert with its noise in episodes of given seeds: compared with a policy in the same
 /// episodes, luck with the starts cancels out. `plan` says how many, the noise's seed and the threads.
 pub fn expert_return(
     factory: &EnvFactory,
@@ -144,7 +144,7 @@ fn play_expert(
 
 /// Records into a new dataset folder, with the return of random actions.
 ///
-/// `progress` is told of each episode once it is on disk. After a cancellation the dataset is
+/// `progress` is called for each episode once it is on disk. After a cancellation the dataset is
 /// complete with the episodes recorded by then.
 pub fn record_dataset(
     folder: &Path,
@@ -170,7 +170,7 @@ pub fn record_dataset(
 /// Records `plan.episodes` more episodes into the finished dataset in `folder`.
 ///
 /// Under the seed, expert and noise of the dataset, the result is that of one longer recording, bit for bit. Another
-/// seed or expert is noted in `meta.json`. Episodes go on in the streams of their seed where those already there stopped.
+/// seed or expert is recorded in `meta.json`. Episodes continue the random streams of their seed.
 pub fn append_dataset(
     folder: &Path,
     factory: &EnvFactory,
@@ -213,7 +213,7 @@ pub fn resume_dataset(
     let there = writer.entries().len();
     if plan.episodes < there {
         let reason = format!(
-            "it holds {there} episodes already, but {} are asked for; leave out `-n`",
+            "it already holds {there} episodes, but {} were requested; leave out `-n`",
             plan.episodes
         );
         return Err(mismatch(folder, reason));
@@ -238,7 +238,7 @@ fn mismatch(folder: &Path, reason: String) -> RecordError {
     })
 }
 
-/// Refuses to go on with the dataset in `folder` in another environment, or in one with other parameters, than it was
+/// Refuses to continue the dataset in `folder` in an environment or with parameters other than those it was
 /// recorded in.
 pub fn check_world(folder: &Path, meta: &Meta, factory: &EnvFactory) -> Result<(), RecordError> {
     let (own, spec) = (&meta.spec, factory.spec());
@@ -259,7 +259,7 @@ pub fn check_world(folder: &Path, meta: &Meta, factory: &EnvFactory) -> Result<(
         pairs.find(|(a, b)| a != b)
     });
     let differs = first.map_or(String::new(), |((key, was), (_, is))| {
-        format!(" (env.{key} was {was}, but {is} is asked for)")
+        format!(" (env.{key} was {was}, now {is})")
     });
     Err(mismatch(
         folder,
@@ -271,7 +271,7 @@ pub fn check_world(folder: &Path, meta: &Meta, factory: &EnvFactory) -> Result<(
     ))
 }
 
-/// Takes a dataset up again until it holds `plan.episodes`.
+/// Continues a dataset until it holds `plan.episodes`.
 fn go_on(
     folder: &Path,
     mut writer: DatasetWriter,
@@ -344,7 +344,7 @@ const LEAST_SOLVED: f64 = 0.5;
 /// The same for a control rate that the expert was not tuned at.
 const LEAST_SOLVED_ELSEWHERE: f64 = 0.9;
 
-/// What is doubtful about a recording, and what to do: one line each.
+/// Remarks on a doubtful recording, and what to do: one line each.
 pub fn doubts(meta: &Meta) -> Vec<String> {
     let mut doubts = Vec::new();
     let spec = &meta.spec;
@@ -391,7 +391,7 @@ pub fn doubts(meta: &Meta) -> Vec<String> {
     if let Some(random) = random.filter(|random| meta.demonstration_return.mean <= *random) {
         doubts.push(format!(
             "the demonstrations' mean return, {:.4}, is no better than that of random actions, {random:.4}: either they do \
-             not show the task, or their true_cost is in other units or of the other sign",
+             not show the task, or their true_cost is in other units or has the opposite sign",
             meta.demonstration_return.mean
         ));
     }

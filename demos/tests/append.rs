@@ -194,7 +194,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         "0 episodes",
     );
     refused(resume(&folder, plan(3, 0)), "`--append -n 1`");
-    refused(resume(&folder, plan(1, 0)), "holds 2 episodes already");
+    refused(resume(&folder, plan(1, 0)), "already holds 2 episodes");
     assert_eq!(resume(&folder, plan(2, 0)).unwrap().episodes.len(), 2);
     // Another process records.
     let busy = DatasetWriter::reopen(&folder).unwrap();

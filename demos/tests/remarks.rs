@@ -160,7 +160,7 @@ fn episodes_that_are_there_twice_are_named() {
         o.fill(0.25);
         a.fill(0.5);
     });
-    names(&found, &["episode 1 is the same as episode 0"]);
+    names(&found, &["episode 1 is identical to episode 0"]);
     let found = remarks(|_, _, _, _, seed| *seed = 7);
     names(&found, &["episode 2 has the seed of episode 1, 7"]);
 }

@@ -1,4 +1,4 @@
-//! Frozen policies on plain f32 matrices: what workers act with.
+//! Frozen policies on plain f32 matrices, for workers.
 //!
 //! An actor is immutable for a whole trajectory, so every trajectory has exactly one behaviour
 //! density q, and it needs no libtorch.
@@ -27,7 +27,7 @@ pub enum LogStd {
     /// The second half of the network's outputs, unconstrained; σ = floor + softplus(output), in
     /// units of the action scale.
     Head {
-        /// Least σ, in units of the action scale.
+        /// Minimum σ, in units of the action scale.
         floor: f32,
     },
 }
@@ -43,7 +43,7 @@ pub struct ActorParts {
     pub log_std: LogStd,
 }
 
-/// Why parts do not make an actor.
+/// Why the parts do not form an actor.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("not a policy: {0}")]
 pub struct ActorError(pub(crate) String);
@@ -54,7 +54,7 @@ impl ActorError {
     }
 }
 
-/// How a policy's network sees observations and gives actions.
+/// How a policy's network scales observations and actions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scales {
     /// Observation mean, `[observation_dim]`.
@@ -65,7 +65,7 @@ pub struct Scales {
     pub observation_clip: f32,
     /// Centre of the action range, `[action_dim]`.
     pub action_centre: Vec<f32>,
-    /// Half the action range, `[action_dim]`; the network knows actions in these units.
+    /// Half the action range, `[action_dim]`; the network's actions are in these units.
     pub action_scale: Vec<f32>,
 }
 
@@ -80,7 +80,7 @@ impl Scales {
         self.action_scale.len()
     }
 
-    /// Writes what the network sees of an observation.
+    /// Writes the network's input for an observation.
     pub(crate) fn normalize(&self, observation: &[f32], out: &mut [f32]) {
         let clip = self.observation_clip;
         for (i, out) in out.iter_mut().enumerate() {
@@ -90,7 +90,7 @@ impl Scales {
     }
 }
 
-/// Checks that layers lead from `inputs` to `outputs` values, and that the scales are some.
+/// Checks that layers map `inputs` to `outputs` values, and that the scales are valid.
 pub(crate) fn check_network(
     scales: &Scales,
     layers: &[Dense],
@@ -120,7 +120,7 @@ pub(crate) fn check_network(
         }
         let mut weights = layer.weight.iter().chain(layer.bias.iter());
         if !weights.all(|w| w.is_finite()) {
-            return err(format!("layer {i} holds a weight that is not finite"));
+            return err(format!("layer {i} contains a non-finite weight"));
         }
         width = layer.weight.nrows();
     }
@@ -138,7 +138,7 @@ pub struct Actor {
     parts: ActorParts,
 }
 
-/// Whoever acts in rollouts: a Gaussian p(a_t | s_t), frozen for a whole trajectory.
+/// A policy in rollouts: a Gaussian p(a_t | s_t), frozen for a whole trajectory.
 pub trait Behaviour: Send + Sync {
     /// Work space, which holds the distribution of the last step.
     type Scratch: ActionDistribution;
@@ -300,7 +300,7 @@ fn network(layers: &[Dense], activations: &mut [Vec<f32>]) {
         fn wide(layers: &[Dense], activations: &mut [Vec<f32>]) {
             network_inline(layers, activations);
         }
-        // SAFETY: the processor has what the function asks for.
+        // SAFETY: the processor supports the required features.
         return unsafe { wide(layers, activations) };
     }
     network_inline(layers, activations);

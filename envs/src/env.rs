@@ -6,11 +6,11 @@ use serde_json::Value;
 use crate::scene::Scene;
 use crate::spec::EnvSpec;
 
-/// How an episode stands after a step.
+/// Status of an episode after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// The episode goes on.
+    /// The episode continues.
     Running,
     /// The state is final: it has no future.
     Terminated,
@@ -23,11 +23,11 @@ pub enum End {
 pub struct Step {
     /// True cost of the step, c(s_t, a_t); for experts and evaluation only, never for learners.
     pub cost: f64,
-    /// Whether the episode goes on.
+    /// Whether the episode continues.
     pub end: End,
 }
 
-/// What an environment refuses.
+/// Errors of an environment.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum EnvError {
@@ -55,12 +55,12 @@ pub enum EnvError {
     BadState { env: String, reason: String },
     /// The simulation left the range of finite numbers.
     #[error(
-        "{env}: the simulation diverged at step {step}; reduce forces, masses' ratio or the time step"
+        "{env}: the simulation diverged at step {step}; reduce forces, mass ratios or the time step"
     )]
     Diverged { env: String, step: usize },
-    /// An episode whose numbers make no trajectory.
+    /// An episode whose numbers do not form a trajectory.
     #[error(
-        "{env}: a rollout makes no trajectory: {source}; check the weights of the policy, or the model's forces, masses and time step"
+        "{env}: a rollout is not a valid trajectory: {source}; check the weights of the policy, or the model's forces, masses and time step"
     )]
     NoTrajectory {
         env: String,
@@ -80,9 +80,9 @@ pub struct SavedState {
     pub end: End,
     /// Task memory beyond the physics (e.g. a start position), in the world's own order.
     pub task: Vec<f64>,
-    /// Physics, where there is any.
+    /// Physics, if any.
     pub physics: Option<crate::physics::Snapshot>,
-    /// Parameters drawn for the episode, where they vary.
+    /// Parameters sampled for the episode, if they vary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drawn: Vec<Value>,
 }
@@ -110,13 +110,13 @@ pub trait Env: Send {
     /// True cost c(s, a) of commanding `action` in the current state.
     fn cost(&self, action: &[f32]) -> f64;
 
-    /// Whether the current state is what the task asks for; `None` where a task has no such states.
+    /// Whether the current state satisfies the task's goal; `None` if the task defines none.
     fn solved(&self) -> Option<bool> {
         None
     }
 
-    /// Names of the ways in which the task can be solved that an episode's observations tell apart; empty where a
-    /// task knows of none.
+    /// Names of the distinct ways to solve the task that can be told from an episode's observations; empty if the
+    /// task defines none.
     fn modes(&self) -> &[&'static str] {
         &[]
     }
@@ -142,7 +142,7 @@ pub trait Env: Send {
     /// A 64-bit digest of the full state: equal states, equal digests.
     fn state_hash(&self) -> u64;
 
-    /// What the current state looks like.
+    /// A picture of the current state.
     fn scene(&self) -> Scene;
 }
 

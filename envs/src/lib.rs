@@ -1,6 +1,6 @@
 //! Simulated control environments, frozen actors and parallel rollouts.
 //!
-//! Nothing in this crate knows libtorch: it runs in worker threads, servers and bindings alike.
+//! This crate does not depend on libtorch: it runs in worker threads, servers and bindings alike.
 
 #![warn(missing_docs)]
 

@@ -1,7 +1,7 @@
 //! Time-varying linear-Gaussian controllers: a_t ~ N(K_t s_t + k_t, Σ_t).
 //!
-//! What guided cost learning acts with in its first form (Finn, Levine and Abbeel 2016, arXiv 1603.00448). Everything
-//! is in f64; only the action that is drawn is rounded to f32, and its density is that of the rounded one.
+//! The controllers of guided cost learning as first published (Finn, Levine and Abbeel 2016, arXiv 1603.00448). All in
+//! f64; only the drawn action is rounded to f32, and its density is that of the rounded one.
 
 use std::f64::consts::TAU;
 
@@ -54,7 +54,7 @@ impl LinearController {
             } = step;
             let err = |what: &str| Err(ActorError(format!("step {t}: {what}")));
             if m == 0 || n == 0 || gain.shape() != (m, n) {
-                return err("the gain has another shape than that of step 0, or an empty one");
+                return err("the gain is empty or its shape differs from that of step 0");
             }
             if offset.len() != m || factor.shape() != (m, m) {
                 return err("the offset or the factor does not fit the gain");
@@ -75,7 +75,7 @@ impl LinearController {
         &self.steps
     }
 
-    /// The step that acts at time t: the last one acts on in longer episodes.
+    /// The step that acts at time t; in longer episodes the last one continues to act.
     fn at(&self, t: usize) -> &LinearStep {
         &self.steps[t.min(self.steps.len() - 1)]
     }

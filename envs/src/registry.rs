@@ -1,4 +1,4 @@
-//! From a name, a model file and overrides to a ready environment.
+//! Builds an environment from a name, a model file and overrides.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::vary::{self, Range, Varied};
 use crate::world::World;
 use crate::worlds;
 
-/// What can be wrong with a request for an environment.
+/// Errors in a request for an environment.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ModelError {
@@ -33,7 +33,7 @@ pub enum ModelError {
         key: String,
         nearest: Option<String>,
     },
-    /// A key that several parameters fit.
+    /// An ambiguous parameter key.
     #[error(
         "parameter `env.{key}` of {env} is ambiguous, it could be `{}`; write more of the path",
         .candidates.join("`, `")
@@ -54,7 +54,7 @@ pub enum ModelError {
     /// A second world of the same name.
     #[error("an environment named `{name}` is already registered; choose another name")]
     Taken { name: String },
-    /// A model that cannot be read or makes no sense.
+    /// A model that cannot be read or is invalid.
     #[error("{source_name}: {reason}")]
     Invalid { source_name: String, reason: String },
 }
@@ -75,7 +75,7 @@ fn worlds() -> Vec<World> {
     worlds::ALL.iter().chain(added.iter()).copied().collect()
 }
 
-/// Adds a world of one's own for the rest of the process. Its shipped model is checked first.
+/// Registers a custom world for the rest of the process. Its shipped model is checked first.
 pub fn register(world: World) -> Result<(), ModelError> {
     EnvConfig::read(
         &world,
@@ -121,7 +121,7 @@ pub struct EnvConfig {
     pub name: String,
     /// The full model, as JSON with units in field names.
     pub model: Value,
-    /// Ranges of the parameters that are drawn afresh for every episode, by full path.
+    /// Ranges of the parameters that are sampled for every episode, by full path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vary: BTreeMap<String, Range>,
 }
@@ -168,7 +168,7 @@ impl EnvConfig {
         })
     }
 
-    /// Sets and varies what the variant `name` does.
+    /// Applies the variant `name`.
     pub fn apply_variant(&mut self, name: &str) -> Result<(), ModelError> {
         let variants = Self::variants(&self.name)?;
         let names = || variants.iter().map(|v| v.name.as_str());
@@ -211,7 +211,7 @@ impl EnvConfig {
         Ok(())
     }
 
-    /// Draws a parameter uniformly from a range, afresh for every episode. Spaces, horizon and
+    /// Samples a parameter uniformly from a range for every episode. Spaces, horizon and
     /// control period must not depend on it.
     pub fn vary(&mut self, key: &str, range: Range) -> Result<(), ModelError> {
         find(&self.name)?;
@@ -247,7 +247,7 @@ impl EnvConfig {
         }
     }
 
-    /// Checks everything and makes a factory whose builds cannot fail.
+    /// Checks everything and returns a factory whose builds cannot fail.
     pub fn factory(&self) -> Result<EnvFactory, ModelError> {
         let world = find(&self.name)?;
         let invalid = |reason| ModelError::Invalid {
@@ -308,7 +308,7 @@ impl EnvFactory {
         &self.spec
     }
 
-    /// A fresh environment.
+    /// A new environment.
     pub fn build(&self) -> Box<dyn Env> {
         (self.build)()
     }

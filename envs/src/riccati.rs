@@ -20,7 +20,7 @@ pub enum RiccatiError {
     /// R + BᵀPB is not positive definite.
     #[error("the action cost is not positive definite: R + BᵀPB has no Cholesky factor")]
     ActionCost,
-    /// No convergence: (A, B) cannot be stabilised, or (A, Q) not be seen.
+    /// No convergence: (A, B) is not stabilisable, or (A, Q) not detectable.
     #[error(
         "the Riccati iteration did not converge in {0} steps: the linearised system cannot be stabilised by its actions"
     )]

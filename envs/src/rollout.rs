@@ -65,9 +65,9 @@ impl RolloutPool {
         self.workers
     }
 
-    /// Runs one episode a job; `result[i]` belongs to `jobs[i]`.
+    /// Runs one episode per job; `result[i]` belongs to `jobs[i]`.
     ///
-    /// Errors: what the environment refuses; of several, the one with the least index.
+    /// Errors: those of the environment; of several, the one with the lowest index.
     pub fn collect<B: Behaviour>(
         &self,
         factory: &EnvFactory,
@@ -84,7 +84,7 @@ impl RolloutPool {
         .collect()
     }
 
-    /// Runs `job(state, i)` for `i < count` on the workers, each with a state of its own, and
+    /// Runs `job(state, i)` for `i < count` on the workers, each with its own state, and
     /// returns the results in order of `i`. The state must not carry results from job to job.
     pub fn map<S, R: Send>(
         &self,
@@ -107,26 +107,26 @@ impl RolloutPool {
 /// beyond all memory.
 const MOST_ROOM: usize = 1 << 16;
 
-/// Why an episode was not played to its end.
+/// Why an episode was not completed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
-    /// The world or whoever acts refused.
+    /// The world or the policy failed.
     #[error("step {step}: {source}")]
     Step {
         /// The step t.
         step: usize,
-        /// The refusal.
+        /// The error.
         source: EnvError,
     },
-    /// The numbers make no trajectory.
+    /// The numbers do not form a trajectory.
     #[error(transparent)]
     Trajectory(#[from] TrajectoryError),
 }
 
 /// Plays one episode from the start state of `seed`.
 ///
-/// `act(env, t, s_t, a_t)` writes the command a_t, `[action dim]`, and returns its log-density under whoever acts: in every
-/// step, or in none. Nothing but the episode's own arrays is allocated outside of the physics.
+/// `act(env, t, s_t, a_t)` writes the command a_t, `[action dim]`, and returns its log-density under the policy: in
+/// every step, or in none. Nothing but the episode's own arrays is allocated outside of the physics.
 pub fn play(
     env: &mut dyn Env,
     seed: u64,
@@ -181,7 +181,7 @@ pub struct Runner<B: Behaviour = Actor> {
 }
 
 impl<B: Behaviour> Runner<B> {
-    /// A runner with a world of its own.
+    /// A runner with its own world.
     pub fn new(factory: &EnvFactory, actor: &Arc<B>) -> Self {
         Self {
             actor: actor.clone(),
@@ -190,7 +190,7 @@ impl<B: Behaviour> Runner<B> {
         }
     }
 
-    /// One episode, which is handed over: nothing but its own arrays is allocated outside of the physics.
+    /// Returns one episode: nothing but its own arrays is allocated outside of the physics.
     pub fn run(&mut self, choice: ActionChoice, job: Job) -> Result<Episode, EnvError> {
         let (actor, scratch) = (&self.actor, &mut self.scratch);
         let mut noise = stream(job.seed, "action", 0);

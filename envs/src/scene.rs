@@ -1,4 +1,4 @@
-//! What an environment looks like, as shapes: for pictures and the web page.
+//! Scenes as shapes, for pictures and the web page.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +12,9 @@ pub enum Role {
     Limb,
     /// Immovable ground, rail or wall.
     Ground,
-    /// Something to avoid.
+    /// An obstacle.
     Obstacle,
-    /// Where the task wants the agent.
+    /// The agent's goal.
     Target,
     /// A joint or hinge mark.
     Joint,
@@ -50,7 +50,7 @@ pub enum Shape {
 /// A shape with its role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Item {
-    /// What it is for.
+    /// Its role.
     pub role: Role,
     /// Its outline.
     pub shape: Shape,

@@ -1,4 +1,4 @@
-//! How a batch of episodes would spread over more workers than the machine has: a schedule of measured times.
+//! A simulated schedule of a batch of episodes on more workers than the machine has, from measured times.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,7 +42,7 @@ impl BatchTimes {
         })
     }
 
-    /// Seconds until the last of `workers ≥ 1` is done: they start one after the other, and whoever is free takes the next
+    /// Seconds until the last of `workers ≥ 1` is done: they start one after the other, and a free one takes the next
     /// episode, as [`RolloutPool::map`] has it.
     pub fn makespan(&self, workers: usize) -> f64 {
         let mut free: Vec<f64> = (1..=workers.min(self.episodes.len()))
@@ -56,7 +56,7 @@ impl BatchTimes {
         free.into_iter().fold(0.0, f64::max)
     }
 
-    /// How many times faster than one worker.
+    /// Speed-up over one worker.
     pub fn speedup(&self, workers: usize) -> f64 {
         self.makespan(1) / self.makespan(workers)
     }

@@ -1,4 +1,4 @@
-//! What an environment's numbers mean: names, units, bounds, horizon, control period.
+//! Specification of an environment: names, units, bounds, horizon, control period.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +9,9 @@ pub struct Channel {
     pub name: String,
     /// Unit, e.g. `m`, `rad/s`, `1` for a pure number.
     pub unit: String,
-    /// Least value the environment produces (observation) or realises (action).
+    /// Minimum value the environment produces (observation) or realises (action).
     pub low: f32,
-    /// Greatest value.
+    /// Maximum value.
     pub high: f32,
 }
 
@@ -46,12 +46,12 @@ impl Space {
         self.0.iter().map(|c| c.name.as_str())
     }
 
-    /// The names in one line.
+    /// The names on one line.
     pub fn listed(&self) -> String {
         self.names().collect::<Vec<_>>().join(", ")
     }
 
-    /// Where a channel stands.
+    /// Index of a channel.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.names().position(|n| n == name)
     }
@@ -67,7 +67,7 @@ impl Space {
     }
 }
 
-/// What an environment is, for users and for files.
+/// Specification of an environment, for users and files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnvSpec {
     /// Registered name, e.g. `cart_pole`.
@@ -76,7 +76,7 @@ pub struct EnvSpec {
     pub summary: String,
     /// Control steps in an episode; reaching it ends the episode as `Truncated`.
     pub horizon: usize,
-    /// Seconds of simulated time a control step; 1 where time has no unit.
+    /// Seconds of simulated time per control step; 1 if time has no unit.
     pub control_period_s: f64,
     /// Observation channels.
     pub observation: Space,

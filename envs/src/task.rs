@@ -1,4 +1,4 @@
-//! Tasks: what to do in a simulated world. [`PhysicsEnv`] makes an [`Env`] of any of them.
+//! Tasks in a simulated world. [`PhysicsEnv`] turns any of them into an [`Env`].
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::rng::{Stream, stream};
 use crate::scene::{Item, Scene};
 use crate::spec::{Channel, EnvSpec, Space};
 
-/// A task in a simulated world: where episodes start, what is seen, what it costs.
+/// A task in a simulated world: start states, observations, costs.
 pub trait Task: Clone + Send + Sync + 'static {
     /// The `task` object of the model: numbers with units in their names, unknown fields refused.
     type Parameters: Serialize + DeserializeOwned;
@@ -40,12 +40,12 @@ pub trait Task: Clone + Send + Sync + 'static {
         false
     }
 
-    /// Whether the current state is what the task asks for; `None` if it asks for no such states.
+    /// Whether the current state satisfies the task's goal; `None` if the task defines none.
     fn solved(&self, _physics: &Physics) -> Option<bool> {
         None
     }
 
-    /// Names of the ways in which the task can be solved, where that is of interest: see [`Env::modes`].
+    /// Names of the distinct ways to solve the task, if of interest: see [`Env::modes`].
     fn modes(&self) -> &[&'static str] {
         &[]
     }
@@ -61,12 +61,12 @@ pub trait Task: Clone + Send + Sync + 'static {
     /// Draws what lies behind the bodies: targets, rails.
     fn backdrop(&self, _items: &mut Vec<Item>) {}
 
-    /// What an episode draws beyond coordinates (a goal, say) and must be saved with them.
+    /// Sampled episode state beyond coordinates (a goal, for example), saved with them.
     fn memory(&self) -> Vec<f64> {
         Vec::new()
     }
 
-    /// Takes back what [`Task::memory`] returned; `false` if it does not fit.
+    /// Restores a result of [`Task::memory`]; `false` if it does not fit.
     fn recall(&mut self, memory: &[f64]) -> bool {
         memory.is_empty()
     }

@@ -1,5 +1,5 @@
-//! How fast the worlds step: rapier's bare step, the environment and rollouts with an actor, in turns through the same
-//! episodes, so that whatever else the machine does meets all alike.
+//! Speed of the worlds: rapier's bare step, the environment and rollouts with an actor, interleaved on the same
+//! episodes, so that other load on the machine affects all alike.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::rng::stream;
 use crate::rollout::{ActionChoice, Job, RolloutPool, Runner};
 use crate::trajectory::Episode;
 
-/// Steps of a turn, at least: a few episodes.
+/// Minimum steps per turn: a few episodes.
 const TURN_STEPS: usize = 1000;
-/// Episodes of a batch on all workers have this many steps together, about.
+/// Approximate total steps of a batch on all workers.
 const BATCH_STEPS: usize = 8000;
 /// Units of the two hidden layers of the actor.
 const HIDDEN: usize = 64;
@@ -58,16 +58,16 @@ impl Spread {
     }
 }
 
-/// A time beside that of rapier's bare step.
+/// A time compared with rapier's bare step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Paced {
-    /// Seconds a control step.
+    /// Seconds per control step.
     pub step: Spread,
     /// Share of the bare rate; none without rigid-body physics.
     pub of_bare: Option<Spread>,
 }
 
-/// How fast a world is.
+/// Speed of a world.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorldSpeed {
     /// Name of the environment.
@@ -80,11 +80,11 @@ pub struct WorldSpeed {
     /// An episode by [`Runner`] with a 64-64 tanh actor: the environment, actor, noise, log-density, recording and
     /// reset.
     pub rollout: Paced,
-    /// Seconds a step of batches on all workers.
+    /// Seconds per step of batches on all workers.
     pub all: Spread,
-    /// Rate on all workers over the rate on one, in batches.
+    /// Speed-up on all workers over one, in batches.
     pub speedup: Spread,
-    /// Seconds of a reset.
+    /// Seconds per reset.
     pub reset: Spread,
 }
 
@@ -94,7 +94,7 @@ pub enum TimingError {
     /// Not a world, or an invalid one.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// It did not step.
+    /// A step failed.
     #[error(transparent)]
     Env(#[from] EnvError),
 }
@@ -145,7 +145,7 @@ pub fn measure(name: &str, workers: usize, turns: usize) -> Result<WorldSpeed, T
 /// A batch of episodes, rolled out once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchTime {
-    /// Steps of all episodes together.
+    /// Total steps.
     pub steps: usize,
     /// Seconds.
     pub seconds: f64,
@@ -169,7 +169,7 @@ impl BatchTime {
     }
 }
 
-/// How many times faster `workers` roll out a batch of `episodes` than one does, measured in `turns ≥ 1` turns.
+/// Speed-up of `workers` over one on a batch of `episodes`, measured in `turns ≥ 1` turns.
 pub fn speedup(
     name: &str,
     episodes: usize,
@@ -188,7 +188,7 @@ pub fn speedup(
     Ok(Spread::of(ratios.collect::<Result<_, EnvError>>()?))
 }
 
-/// Seconds a step of one turn.
+/// Seconds per step of one turn.
 struct Turn {
     bare: Option<f64>,
     env: f64,
@@ -226,7 +226,7 @@ impl Subjects {
             script.push(episode);
         }
         let mut env = factory.build();
-        // A world without rigid bodies has a model of another form.
+        // A world without rigid bodies has another form of model.
         let bare = match parse::<Model>(&config.model, "") {
             Err(_) => None,
             Ok(model) => {

@@ -2,7 +2,7 @@
 
 use crate::env::End;
 
-/// Why arrays do not make a trajectory.
+/// Why arrays do not form a trajectory.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TrajectoryError {
     /// Array lengths that do not fit together.
@@ -14,7 +14,7 @@ pub enum TrajectoryError {
         got: usize,
         /// The length it should have.
         expected: usize,
-        /// What that follows from.
+        /// The reason.
         why: String,
     },
     /// NaN or infinity.
@@ -33,7 +33,7 @@ pub enum TrajectoryError {
     #[error("{0}")]
     Empty(&'static str),
     /// An episode that is still running.
-    #[error("the episode's end is `running`: only ended episodes make a trajectory")]
+    #[error("the episode's end is `running`: only ended episodes form a trajectory")]
     Unfinished,
 }
 
@@ -196,7 +196,7 @@ impl Trajectory {
     }
 }
 
-/// An episode: a trajectory and the truth about it. Learners get the trajectory only.
+/// An episode: a trajectory with its true costs. Learners get only the trajectory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode {
     /// Seed of the start state.
@@ -205,11 +205,11 @@ pub struct Episode {
     pub trajectory: Trajectory,
     /// True cost of each step, `[T]`.
     pub costs: Vec<f64>,
-    /// Whether the task was solved, as [`Success`] judges; `None` where the task does not say.
+    /// Whether the task was solved, according to [`Success`]; `None` if the task does not define it.
     pub success: Option<bool>,
 }
 
-/// Judges an episode while it is played: a success if every state of its last tenth (s_t with
+/// Evaluates success during an episode: a success if every state of its last tenth (s_t with
 /// t ≥ 0.9 T, the final one included) is solved.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Success {

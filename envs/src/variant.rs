@@ -12,9 +12,9 @@ use crate::vary::Range;
 pub struct Variant {
     /// Its name, e.g. `long_pole`.
     pub name: String,
-    /// One line: what differs.
+    /// One line: the changes.
     pub summary: String,
-    /// What it sets, as [`EnvConfig::set`](crate::EnvConfig::set) takes it.
+    /// Values for [`EnvConfig::set`](crate::EnvConfig::set).
     pub set: BTreeMap<String, Value>,
     /// What it draws afresh for every episode, as [`EnvConfig::vary`](crate::EnvConfig::vary) takes
     /// it.

@@ -1,4 +1,4 @@
-//! Parameters drawn afresh for every episode: domain randomisation (Tobin et al. 2017,
+//! Parameters sampled for every episode: domain randomisation (Tobin et al. 2017,
 //! <https://arxiv.org/abs/1703.06907>).
 
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use crate::rng::stream;
 use crate::scene::Scene;
 use crate::spec::EnvSpec;
 
-/// More than this would take long to check: every corner of the ranges is built once.
+/// More would take long to check: every corner of the ranges is built once.
 const MOST_RANGES: usize = 8;
 
-/// Least and greatest value of a parameter: two numbers, or two arrays of numbers of its length.
+/// Minimum and maximum of a parameter: two numbers, or two arrays of numbers of its length.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Range(pub Value, pub Value);
 
@@ -68,7 +68,7 @@ fn number(value: &Value) -> f64 {
 /// Builds the environment of one model.
 pub(crate) type Build = Arc<dyn Fn(&Value) -> Result<Box<dyn Env>, String> + Send + Sync>;
 
-/// Checks that every mix of the ranges' ends gives a sound model and the same spec as `nominal`.
+/// Checks that every combination of the ranges' ends gives a valid model and the same spec as `nominal`.
 pub(crate) fn check(
     model: &Value,
     ranges: &BTreeMap<String, Range>,
@@ -118,7 +118,7 @@ fn put(model: &mut Value, path: &str, value: Value) -> Result<(), String> {
     Ok(())
 }
 
-/// An environment whose parameters [`Env::reset`] draws uniformly from ranges; a fresh build has the
+/// An environment whose parameters [`Env::reset`] samples uniformly from ranges; a new build has the
 /// nominal ones, which is what experts plan with. [`Env::reset_to`] keeps the last draw.
 pub(crate) struct Varied {
     model: Arc<Value>,

@@ -1,4 +1,4 @@
-//! An environment as a constant: name, shipped model, and how an environment is made of a model.
+//! An environment as a constant: name, shipped model, and constructor.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::physics::Blueprint;
 use crate::spec::EnvSpec;
 use crate::task::{PhysicsEnv, Task, spec_of};
 
-/// An environment that can be asked for by name.
+/// An environment that can be requested by name.
 #[derive(Clone, Copy)]
 pub struct World {
     /// Its name.
@@ -28,7 +28,7 @@ pub struct World {
 /// Reads a model, checks it and returns it with all defaults filled in.
 pub(crate) type Prepare = fn(world: &World, model: &Value) -> Result<Prepared, String>;
 
-/// What a model comes to.
+/// A checked model.
 pub(crate) struct Prepared {
     /// With all defaults filled in.
     pub model: Value,

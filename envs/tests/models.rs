@@ -201,7 +201,7 @@ fn bad_values_are_refused() {
             "cart_pole",
             "pole.mass_kg",
             "null",
-            &["bodies.pole", "mass_kg or density"],
+            &["bodies.pole", "exactly one of mass_kg"],
         ),
         (
             "cart_pole",
@@ -296,7 +296,7 @@ fn bad_values_are_refused() {
             "cart_pole",
             "hinge.child",
             "cart",
-            &["joints.hinge.child", "already hangs"],
+            &["joints.hinge.child", "already attached"],
         ),
         (
             "cart_pole",
@@ -445,7 +445,7 @@ fn bad_model_files_are_refused() {
         ),
         (
             |m| drop(m["joints"].as_array_mut().unwrap().pop()),
-            &["bodies.pole", "no joint carries it"],
+            &["bodies.pole", "not attached to a joint"],
         ),
         (|m| m["actuators"] = json!([]), &["actuators is empty"]),
         (
@@ -454,7 +454,7 @@ fn bad_model_files_are_refused() {
         ),
         (
             |m| m["bodies"][1]["name"] = json!("a.b"),
-            &["`a.b` is no name"],
+            &["`a.b` is not a valid name"],
         ),
         (|m| m["bodies"] = json!("many"), &["bodies", "many"]),
         (|m| m["dt_s"] = json!("fast"), &["dt_s", "fast"]),

@@ -1,4 +1,4 @@
-//! The yardstick of every evaluation: behaviour cloning on the same demonstrations.
+//! The baseline of every evaluation: behaviour cloning on the same demonstrations.
 
 use super::results::{Results, unwritable};
 use super::{Demonstrations, Progress};
@@ -9,11 +9,11 @@ use crate::learners::{Learner, Setup, bc::Bc};
 use crate::policy::GaussianPolicy;
 use crate::run::{RunFolder, files, settings};
 
-/// Where a run keeps its cloned yardstick.
+/// Where a run keeps its cloned baseline.
 const BASELINE: &str = "baseline/bc.safetensors";
 
-/// Makes the policy of `clone`, a default `bc` run on the same demonstrations with the same seed, the
-/// cloned yardstick of `run`, which would otherwise train the same again.
+/// Reuses the policy of `clone`, a default `bc` run on the same demonstrations with the same seed, as the
+/// cloned baseline of `run`, which would otherwise be trained again.
 pub fn adopt_baseline(run: &RunFolder, clone: &RunFolder) -> Result<(), Error> {
     let policy = GaussianPolicy::read(&clone.file("policy.safetensors"))?;
     keep_baseline(Results::of(run), &policy)
@@ -25,8 +25,8 @@ fn keep_baseline(results: Results, policy: &GaussianPolicy) -> Result<(), Error>
     files::write_atomic(&results.file(BASELINE), &policy.to_bytes()?)
 }
 
-/// Behaviour cloning on the same demonstrations with default settings: the yardstick in every table.
-/// Trained once a run and kept in `baseline/bc.safetensors`.
+/// Behaviour cloning on the same demonstrations with default settings: the baseline in every table.
+/// Trained once per run and kept in `baseline/bc.safetensors`.
 pub fn cloned_baseline(
     results: Results,
     demonstrations: &Demonstrations,
@@ -40,9 +40,9 @@ pub fn cloned_baseline(
     let count = run.config().imitated()?.episodes;
     let policy = clone_of(demonstrations, count, run.config().seed, progress)?;
     match keep_baseline(results, &policy) {
-        // A run that may only be read: the next evaluation clones the same again.
+        // A read-only run: the next evaluation trains the clone again.
         Err(e) if unwritable(&e) => Ok(policy),
-        // Read back: what is evaluated now is what a later evaluation will find.
+        // Read back, so that this evaluation uses exactly what later ones will read.
         kept => kept.and_then(|()| Ok(GaussianPolicy::read(&results.file(BASELINE))?)),
     }
 }

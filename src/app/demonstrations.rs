@@ -1,4 +1,4 @@
-//! Datasets as learners and evaluations need them.
+//! Datasets prepared for learners and evaluations.
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,12 @@ use crate::lengths::Lengths;
 use crate::memory;
 use crate::run::{DemonstrationsRef, RunFolder};
 
-/// Demonstrations that are learned from.
+/// Demonstrations to learn from.
 #[derive(Debug, Clone, Default)]
 pub struct Shown {
-    /// Their folder.
+    /// Dataset folder.
     pub folder: PathBuf,
-    /// How many, the first ones; all by default.
+    /// Use only the first N; all by default.
     pub count: Option<usize>,
 }
 
@@ -30,7 +30,7 @@ pub struct Demonstrations {
 }
 
 impl Demonstrations {
-    /// The name of the environment that a dataset was recorded in: its description alone is read.
+    /// Name of the environment that a dataset was recorded in; reads `meta.json` only.
     pub fn env_name(path: &Path) -> Result<String, Error> {
         Ok(DatasetReader::open(path)?.meta().env.name.clone())
     }
@@ -75,7 +75,7 @@ impl Demonstrations {
         disk::sha256(digests.collect::<String>().as_bytes())
     }
 
-    /// How a run refers to the first `count` of them, which lie at `path`; to all by default.
+    /// A run's reference to the first `count` demonstrations at `path`; to all by default.
     pub(super) fn reference(
         &self,
         path: &Path,
@@ -113,11 +113,11 @@ impl Demonstrations {
     }
 }
 
-/// The demonstrations of a run, recognised by their fingerprint; for a run that imitates nobody, any of its world.
+/// The demonstrations of a run, verified by their fingerprint; for a run without demonstrations, any of its world.
 pub fn open_demonstrations(run: &RunFolder, path: &Path) -> Result<Demonstrations, Error> {
     if !path.exists() {
         return Err(Error::Misuse(format!(
-            "{}: the demonstrations of this run are not there; say where they are with --demos DIR",
+            "{}: the demonstrations of this run are missing; give their folder with --demos DIR",
             path.display()
         )));
     }

@@ -1,5 +1,4 @@
-//! Numbers from elsewhere that can hardly be meant: each is named, with figures, before it is used. Remarks, not errors: whoever
-//! knows better goes on.
+//! Implausible numbers in imported data: each is reported, with figures, before it is used. Remarks, not errors.
 
 use costate_envs::{EnvSpec, Episode};
 
@@ -8,19 +7,19 @@ use crate::ebm::Table;
 use crate::evaluate::controller::Controller;
 use crate::number::plain as number;
 
-/// Observations of the demonstrations that a policy is asked about.
+/// Number of the demonstrations' observations that a policy is evaluated at.
 const ASKED: usize = 300;
-/// Beyond so many times what is demonstrated and allowed, or below such a part of it, units are likely other ones: degrees are
-/// 57 times as many as radians, and network outputs that were never scaled rarely reach 20 bounds.
+/// Beyond this multiple of what is demonstrated and allowed, or below its inverse, units are likely wrong: degrees are
+/// 57 times radians, and unscaled network outputs rarely reach 20 bounds.
 const FAR: f64 = 20.0;
-/// A range that is no bound: the convention of [`crate::policy::ActionScale`].
+/// A range that is not a bound: the convention of [`crate::policy::ActionScale`].
 const UNBOUNDED: f32 = 200.0;
-/// Columns whose deviations differ more than this.
+/// Columns whose standard deviations differ by more than this ratio are reported.
 const SCALES_APART: f64 = 1e6;
-/// A column with fewer different values than one in so many rows is hardly continuous.
+/// A column with fewer distinct values than one per this many rows is hardly continuous.
 const ROWS_A_VALUE: usize = 20;
 
-/// Least and greatest of some numbers.
+/// Minimum and maximum.
 fn range(values: impl Iterator<Item = f64>) -> [f64; 2] {
     values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], v| {
         [low.min(v), high.max(v)]
@@ -46,7 +45,7 @@ fn observations(episodes: &[Episode]) -> Vec<&[f32]> {
     steps.step_by(every).collect()
 }
 
-/// What is odd about the actions of a policy from elsewhere on the demonstrations' observations.
+/// What is implausible about an imported policy's actions on the demonstrations' observations.
 pub fn of_policy(controller: &Controller, spec: &EnvSpec, episodes: &[Episode]) -> Vec<String> {
     let observations = observations(episodes);
     let Some(actions) = controller.answers(spec, &observations) else {
@@ -95,8 +94,7 @@ pub fn of_policy(controller: &Controller, spec: &EnvSpec, episodes: &[Episode]) 
     doubts
 }
 
-/// What is odd about the values of a cost from elsewhere on the demonstrations' steps. One that is no number there is an error
-/// of the evaluation itself.
+/// What is implausible about an imported cost on the demonstrations' steps. NaN is an error of the evaluation itself.
 pub fn of_cost(cost: &dyn StepCost, episodes: &[Episode]) -> Vec<String> {
     let values = episodes.iter().flat_map(|e| {
         let tau = &e.trajectory;
@@ -119,7 +117,7 @@ pub fn of_cost(cost: &dyn StepCost, episodes: &[Episode]) -> Vec<String> {
     }
 }
 
-/// What is odd about the columns of a table that a density is to be fitted to.
+/// What is implausible about the columns of a table that a density is to be fitted to.
 pub fn of_table(table: &Table) -> Vec<String> {
     let names = table.columns();
     let columns: Vec<Vec<f64>> = (0..names.len())
@@ -132,7 +130,7 @@ pub fn of_table(table: &Table) -> Vec<String> {
         }
         if let Some(j) = columns[..i].iter().position(|other| alike(other, column)) {
             doubts.push(format!(
-                "column `{}` holds the same as `{}` up to origin and unit: together they lie on a plane, which has no \
+                "column `{}` equals `{}` up to offset and scale: together they lie on a plane, which has no \
                  density; leave one out with --columns",
                 names[i], names[j]
             ));
@@ -146,7 +144,7 @@ pub fn of_table(table: &Table) -> Vec<String> {
         && most.1 > SCALES_APART * least.1
     {
         doubts.push(format!(
-            "column `{}` deviates by {} and `{}` by {}: are the units of both meant?",
+            "column `{}` has standard deviation {} and `{}` {}: are both units intended?",
             names[most.0],
             number(most.1),
             names[least.0],
@@ -156,12 +154,12 @@ pub fn of_table(table: &Table) -> Vec<String> {
     doubts
 }
 
-/// What a column may be instead of a measurement.
+/// What a column may hold instead of measurements.
 fn of_numbers(column: &[f64]) -> Option<String> {
     let whole = column.iter().all(|v| v.fract() == 0.0);
     if column.len() > 2 && column.windows(2).all(|w| w[1] - w[0] == 1.0) {
         return Some(format!(
-            "counts the rows, from {} to {}: no measurement; leave it out with --columns",
+            "counts the rows, from {} to {}: not a measurement; leave it out with --columns",
             column[0],
             column[column.len() - 1]
         ));
@@ -175,12 +173,12 @@ fn of_numbers(column: &[f64]) -> Option<String> {
     }
     (count * ROWS_A_VALUE < column.len()).then(|| {
         let kind = match whole {
-            true => "whole numbers only, as classes have",
-            false => "values only",
+            true => "integer values, like class labels",
+            false => "values",
         };
         format!(
-            "has {count} different {kind} ({} to {}): a density over it is not well defined, and its likelihood grows with \
-             whatever narrows it",
+            "has only {count} distinct {kind} ({} to {}): a density over it is not well defined, and its likelihood grows \
+             without bound as it narrows",
             distinct[0],
             distinct[count - 1]
         )
@@ -290,15 +288,15 @@ mod tests {
         ]);
         let expected = [
             "column `id` counts the rows, from 7 to 206",
-            "column `class` has 3 different whole numbers only, as classes have (0 to 2)",
-            "column `cm` holds the same as `x`",
-            "column `huge` deviates by 7",
+            "column `class` has only 3 distinct integer values, like class labels (0 to 2)",
+            "column `cm` equals `x`",
+            "column `huge` has standard deviation 7",
         ];
         assert_eq!(found.len(), expected.len(), "{found:?}");
         for (found, expected) in found.iter().zip(expected) {
             assert!(found.contains(expected), "{found}");
         }
-        // Whole numbers of a wide range are measurements.
+        // Integers over a wide range are measurements.
         let counts = |i: usize| ((i * 7919) % 1000) as f64;
         assert_eq!(
             table(&[("count", &counts), ("x", &wave)]),

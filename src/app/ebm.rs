@@ -1,4 +1,4 @@
-//! Energy-based models of the rows of a table: fitted, or asked about other rows.
+//! Energy-based models of the rows of a table: fitting and scoring.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -21,13 +21,13 @@ pub struct FitRequest {
     pub rows: Rows,
     /// Where negatives come from.
     pub method: Method,
-    /// Family of the generator, if the caller says which; a flow.
+    /// Family of the generator; a flow by default.
     pub generator: Option<GeneratorKind>,
-    /// Share of the rows that only the final figures see, above 0 and at most 0.9; of a dataset, in whole episodes.
+    /// Share of the rows held out for the final figures, above 0 and at most 0.9; of a dataset, in whole episodes.
     pub held_out: f64,
     /// Two columns to draw the landscape over; the first two by default.
     pub dims: Option<Vec<String>>,
-    /// Draws from the model to keep.
+    /// Number of model samples to write.
     pub samples: usize,
     /// Folder to create; `runs/ebm-NAME-SEED` by default.
     pub folder: Option<PathBuf>,
@@ -40,9 +40,9 @@ pub struct FitRequest {
 /// Rows to fit a model to.
 #[derive(Debug, Clone)]
 pub enum Rows {
-    /// Of a CSV or Parquet file or a dataset.
+    /// From a CSV or Parquet file or a dataset.
     Of {
-        /// Where.
+        /// File or dataset folder.
         path: PathBuf,
         /// Columns to use; all by default.
         columns: Option<Vec<String>>,
@@ -51,21 +51,21 @@ pub enum Rows {
     Drawn {
         /// Its name.
         density: String,
-        /// How many.
+        /// Number of rows.
         count: usize,
     },
 }
 
-/// A fitted model's folder, and what the fit came to.
+/// A fitted model's folder and results.
 #[derive(Debug)]
 pub struct Fitted {
-    /// Where it lies.
+    /// Its folder.
     pub folder: PathBuf,
-    /// What is in its `ebm.json`.
+    /// Contents of its `ebm.json`.
     pub report: FitReport,
 }
 
-/// Which rows to score with which model.
+/// Rows to score, and the model.
 #[derive(Debug, Clone)]
 pub struct ScoreRequest {
     /// Folder of a fit.
@@ -76,7 +76,7 @@ pub struct ScoreRequest {
     pub folder: Option<PathBuf>,
 }
 
-/// Rows and what they are called.
+/// Rows and their name.
 struct Source {
     table: Table,
     name: String,
@@ -103,13 +103,13 @@ impl Source {
     }
 }
 
-/// What a file is called in the names of folders.
+/// A file's name as used in folder names.
 fn stem(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default();
     stem.to_string_lossy().into_owned()
 }
 
-/// Which two columns the landscape is over; `None` where there is one only.
+/// The landscape's two columns; `None` if there is only one.
 fn landscape_columns(request: &FitRequest, table: &Table) -> Result<Option<[usize; 2]>, Error> {
     let Some(dims) = &request.dims else {
         return Ok((table.columns().len() > 1).then_some([0, 1]));
@@ -123,7 +123,7 @@ fn landscape_columns(request: &FitRequest, table: &Table) -> Result<Option<[usiz
     }
 }
 
-/// The generator's family; one that was asked for must have something to do.
+/// The generator's family; an explicit one must be used.
 fn generator(request: &FitRequest, settings: &Settings) -> Result<GeneratorKind, Error> {
     let idle = request.method == Method::Langevin && settings.base == BaseKind::Gaussian;
     if idle && request.generator.is_some() {
@@ -177,11 +177,11 @@ pub fn fit(request: &FitRequest, progress: &dyn Progress) -> Result<Fitted, Erro
     })?;
     write_atomic(&folder.join("energy.safetensors"), &fit.model.to_bytes()?)?;
     write_samples(&fit, &folder)?;
-    // A picture that cannot be made must not cost the fit.
+    // A failed picture must not lose the fit.
     let drawn = dims.map(|of| draw(&fit, &source, of, &folder, seed));
     let landscape = drawn.and_then(|drawn| {
         drawn
-            .inspect_err(|e| progress.remark(&format!("no landscape was drawn: {e}")))
+            .inspect_err(|e| progress.remark(&format!("cannot draw the landscape: {e}")))
             .ok()
     });
     let seconds = started.elapsed().as_secs_f64();
@@ -247,7 +247,7 @@ fn draw(
 
 /// Bytes of a CSV file.
 fn csv_bytes(header: &[String], rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>, Error> {
-    let broken = |e: String| Error::Failure(format!("a table cannot be written as CSV: {e}"));
+    let broken = |e: String| Error::Failure(format!("cannot write a table as CSV: {e}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer
         .write_record(header)
@@ -271,7 +271,7 @@ fn write_samples(fit: &Fit, folder: &Path) -> Result<(), Error> {
 
 /// Scores rows with a model and writes the scores.
 ///
-/// Errors: no such model, rows without its columns, rows that are too far from its data.
+/// Errors: no such model, missing columns, rows too far from its data.
 pub fn score(request: &ScoreRequest, progress: &dyn Progress) -> Result<ScoreReport, Error> {
     tch::set_num_threads(1);
     let ScoreRequest {
@@ -282,7 +282,7 @@ pub fn score(request: &ScoreRequest, progress: &dyn Progress) -> Result<ScoreRep
     let file = folder.join("energy.safetensors");
     if !file.is_file() {
         return Err(Error::Misuse(format!(
-            "{}: no such file; --model takes a folder that `costate ebm` wrote",
+            "{}: no such file; --model takes a folder written by `costate ebm`",
             file.display()
         )));
     }
@@ -317,7 +317,7 @@ pub fn score(request: &ScoreRequest, progress: &dyn Progress) -> Result<ScoreRep
     );
     if table.count_groups(&rows) == Some(1) {
         progress.remark(&format!(
-            "{}: one episode only, which tells no interval of the log-likelihood",
+            "{}: only one episode, so the log-likelihood has no interval",
             data.display()
         ));
     }

@@ -1,4 +1,4 @@
-//! Evaluations: of a run, or of policies and costs from elsewhere.
+//! Evaluations: of a run, or of imported policies and costs.
 
 use super::baseline::cloned_baseline;
 pub use super::protocol::{Protocol, Request};
@@ -14,9 +14,9 @@ use crate::learners::{Algo, Algorithm};
 use crate::policy::{GaussianPolicy, Learned};
 use crate::run::{RunFolder, settings, weights};
 
-/// Evaluates a run, or what is given in its place, and keeps the results.
+/// Evaluates a run, or what is given in its place, and saves the results.
 ///
-/// Errors: what does not fit the demonstrations, and an interruption.
+/// Errors: a policy or cost that does not fit the demonstrations; an interruption.
 pub fn evaluate(request: &Request, progress: &dyn Progress) -> Result<Evaluation, Error> {
     request.protocol.check()?;
     let place = &request.place;
@@ -49,7 +49,7 @@ fn evaluate_learned(
     }
     let interrupted = || {
         Error::Failure(
-            "interrupted; the same command goes on with the fresh policies that are missing".into(),
+            "interrupted; the same command resumes with the remaining fresh policies".into(),
         )
     };
     let protocol = request.protocol;
@@ -76,7 +76,7 @@ fn evaluate_learned(
     evaluate_into(results, demonstrations, success, protocol, progress)
 }
 
-/// Evaluates a run on its demonstrations, opened already, and writes `evaluation.json`.
+/// Evaluates a run on its demonstrations, already opened, and writes `evaluation.json`.
 pub fn evaluate_run(
     run: &RunFolder,
     demonstrations: &Demonstrations,
@@ -151,7 +151,7 @@ fn evaluate_into(
     Ok(evaluation)
 }
 
-/// The cost of a run: learned, or added up of given ones.
+/// The cost of a run: learned, or a weighted sum of given ones.
 struct LearnedCost {
     model: Option<EnergyModel>,
     composed: Option<ComposedCost>,
@@ -167,7 +167,7 @@ impl LearnedCost {
     }
 }
 
-/// What a run of `rl` minimised, unless the true cost is a part of it.
+/// The cost that a run of `rl` minimised, unless it contains the true cost.
 fn composed(run: &RunFolder) -> Result<Option<ComposedCost>, Error> {
     let config = run.config();
     let given = config.cost.as_ref();
@@ -175,7 +175,7 @@ fn composed(run: &RunFolder) -> Result<Option<ComposedCost>, Error> {
     Ok(loaded.filter(|c| !c.knows_truth()))
 }
 
-/// Whether a cloned policy is a yardstick: for whatever imitates and is not cloning itself.
+/// Whether a cloned policy is a baseline: for every imitation algorithm but cloning itself.
 fn is_compared_with_a_clone(algo: &Algo) -> bool {
     algo.entry().imitates() && algo.name() != BcSettings::NAME
 }

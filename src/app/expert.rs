@@ -6,18 +6,18 @@ use crate::error::Error;
 use crate::learners::rl::EXPERT;
 use crate::run::{RunFolder, settings};
 
-/// The world that an expert learns in.
+/// The environment that an expert learns in.
 #[derive(Debug, Clone)]
 pub struct TrueCost {
     /// Its name.
     pub env: String,
-    /// What differs there.
+    /// Changes to it.
     pub changes: WorldChanges,
 }
 
 /// Trains an expert.
 ///
-/// Errors: an unknown environment or setting, a divergence. An interruption is none.
+/// Errors: an unknown environment or setting, a divergence. An interruption is not an error.
 pub fn expert(request: &Request<TrueCost>, progress: &dyn Progress) -> Result<Worked, Error> {
     let changes = &request.changes;
     changes.check()?;

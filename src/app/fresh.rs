@@ -1,5 +1,5 @@
-//! Fresh policies, each trained on a thread of its own and kept in two files of its own, so that interrupted work
-//! goes on with those that are missing.
+//! Fresh policies, each trained on its own thread and saved in its own two files, so that interrupted work
+//! resumes with the missing ones.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -20,7 +20,7 @@ use crate::learners::frozen_cost::FrozenCostSettings;
 use crate::policy::GaussianPolicy;
 use crate::run::{files, weights};
 
-/// Everything but its settings that a fresh policy and the figures about it depend on, as digests.
+/// Everything but its settings that a fresh policy and its results depend on, as digests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Version of Costate and the code that determines the numbers.
@@ -29,27 +29,27 @@ pub struct Origin {
     world: String,
     /// Seed of the run.
     seed: u64,
-    /// Trajectories that set the scales of observations, and the seeds of their starts.
+    /// Trajectories that set the observation scales, and the seeds of their starts.
     demonstrations: String,
-    /// What it was judged by; none for the true cost.
+    /// What it was evaluated against; none for the true cost.
     judged: Option<Judgement>,
 }
 
-/// What a fresh policy on a frozen cost is judged by, as digests.
+/// What a fresh policy on a frozen cost is evaluated against, as digests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Judgement {
     cost: String,
-    /// The policy that was learned with the cost, where its density stands for the reference's.
+    /// The policy learned with the cost, where its density replaces the reference's.
     policy: Option<String>,
     /// Trajectories and returns of the reference and of random actions.
     reference: String,
 }
 
 impl Origin {
-    /// Of a policy that is trained in the world of `task` on its true cost.
+    /// Of a policy trained on the true cost of `task`.
     pub fn of(setup: &Setup) -> Result<Self, Error> {
         let config = serde_json::to_vec(setup.factory.config())
-            .map_err(|e| Error::Failure(format!("the environment cannot be shown: {e}")))?;
+            .map_err(|e| Error::Failure(format!("cannot describe the environment: {e}")))?;
         let mut starts = setup.starts.iter().flat_map(|s| s.to_le_bytes()).collect();
         let mut demonstrations = bytes_of(setup.demonstrations);
         demonstrations.append(&mut starts);
@@ -62,7 +62,7 @@ impl Origin {
         })
     }
 
-    /// Of a policy that is trained on a frozen cost.
+    /// Of a policy trained on a frozen cost.
     fn judged(against: Against, cost: &Path, policy: &Path) -> Result<Self, Error> {
         let known = |t: &Trajectory| t.log_densities().is_some();
         let mut reference = bytes_of(against.reference);
@@ -86,7 +86,7 @@ impl Origin {
     }
 }
 
-/// All that a learner sees of trajectories.
+/// Everything that a learner sees of the trajectories.
 fn bytes_of(trajectories: &[Trajectory]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for t in trajectories {
@@ -100,15 +100,15 @@ fn bytes_of(trajectories: &[Trajectory]) -> Vec<u8> {
     bytes
 }
 
-/// What is kept of a fresh policy beside its weights.
+/// What is saved of a fresh policy besides its weights.
 #[derive(Serialize, Deserialize)]
 pub struct Done<S, R> {
     settings: S,
-    /// Earlier versions did not say.
+    /// Absent in files of earlier versions.
     origin: Option<Origin>,
     /// SHA-256 of its weights.
     policy: Option<String>,
-    /// How it did.
+    /// Its results.
     pub report: R,
     /// Seconds of learning.
     pub seconds: f64,
@@ -116,11 +116,11 @@ pub struct Done<S, R> {
     pub steps: u64,
 }
 
-/// Where a fresh policy is kept, and how it is trained.
+/// Where a fresh policy is saved, and how it is trained.
 pub struct Place<S> {
     /// The file's path without its extension.
     pub stem: PathBuf,
-    /// Number of its streams.
+    /// Index of its random streams.
     pub seed: u64,
     /// The settings.
     pub settings: S,
@@ -141,7 +141,7 @@ impl<S> Place<S> {
     }
 }
 
-/// How a training is told to stop and tells of its progress.
+/// How training is stopped and reports its progress.
 pub struct Watch<'a> {
     progress: &'a dyn Progress,
     done: Mutex<usize>,
@@ -154,7 +154,7 @@ impl Watch<'_> {
         self.progress.interrupted()
     }
 
-    /// So many iterations more.
+    /// This many more iterations are done.
     pub fn advance(&self, by: usize) {
         if let Ok(mut done) = self.done.lock() {
             *done += by;
@@ -163,17 +163,17 @@ impl Watch<'_> {
     }
 }
 
-/// What is going on, for whoever listens, and for errors.
+/// What is being done, for progress and errors.
 pub struct Title<'a> {
     /// The stage's name.
     pub name: &'a str,
-    /// What is made.
+    /// What is being trained.
     pub message: &'a str,
-    /// Which step size to lower when it diverges.
+    /// The step size to lower if it diverges.
     pub step_size: &'a str,
 }
 
-/// Trains those of the fresh policies that are not there yet; `None` if interrupted.
+/// Trains the fresh policies that do not exist yet; `None` if interrupted.
 pub fn train_missing<S, R>(
     places: &[Place<S>],
     origin: &Origin,
@@ -233,7 +233,7 @@ where
     Ok(results.into_iter().collect())
 }
 
-/// What was kept, if it was trained with the same settings on the same, and is as it was written.
+/// The saved policy, if it was trained with the same settings on the same inputs and is unchanged since.
 fn read<S: PartialEq + DeserializeOwned, R: DeserializeOwned>(
     place: &Place<S>,
     origin: &Origin,
@@ -245,20 +245,20 @@ fn read<S: PartialEq + DeserializeOwned, R: DeserializeOwned>(
     (same && kept()).then_some(done)
 }
 
-/// A frozen cost on which fresh policies are trained.
+/// A frozen cost to train fresh policies on.
 pub struct OnFrozenCost<'a> {
     /// File of the cost.
     pub file: &'a Path,
     /// Reads it: tensors are not shared between threads.
     pub cost: &'a (dyn Fn() -> Result<EnergyModel, Error> + Sync),
-    /// File of the policy that was learned with it.
+    /// File of the policy learned with it.
     pub policy: &'a Path,
-    /// What the fresh policies are held against.
+    /// What the fresh policies are compared with.
     pub against: Against<'a>,
 }
 
 impl OnFrozenCost<'_> {
-    /// Trains the fresh policies that are not there yet and chooses among all; `None` if interrupted.
+    /// Trains the fresh policies that do not exist yet and selects among all; `None` if interrupted.
     pub fn train(
         &self,
         places: &[Place<FrozenCostSettings>],

@@ -1,4 +1,4 @@
-//! Policies and costs that no run here has learned.
+//! Policies and costs that were not learned by a run.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,13 +24,13 @@ pub fn is_dataset(place: &Path) -> bool {
     !place.join("config.json").exists() && place.join("meta.json").exists()
 }
 
-/// Who acts, and how it is called.
+/// The policy, and its name.
 struct Acting {
     controller: Controller,
     name: String,
 }
 
-/// Evaluates a policy or a cost from elsewhere against demonstrations.
+/// Evaluates an imported policy or cost against demonstrations.
 pub fn evaluate(request: &Request, progress: &dyn Progress) -> Result<Evaluation, Error> {
     tch::set_num_threads(1);
     let (place, protocol) = (&request.place, request.protocol);
@@ -65,7 +65,7 @@ pub fn evaluate(request: &Request, progress: &dyn Progress) -> Result<Evaluation
     let episodes = demonstrations.dataset.episodes();
     let clone = clone_of(&demonstrations, episodes.len(), protocol.seed, progress)?;
     let cloned = Controller::of(Learned::Gaussian(&clone), protocol.choice);
-    // A cost alone is judged on the clone and its ladder.
+    // A cost alone is evaluated on the clone and its ladder.
     let acting = judged.acting.unwrap_or_else(|| Acting {
         controller: cloned.clone(),
         name: "bc".into(),
@@ -82,7 +82,7 @@ pub fn evaluate(request: &Request, progress: &dyn Progress) -> Result<Evaluation
         clone: (acting.name != "bc").then_some(cloned),
         fresh: None,
         success: success.as_ref(),
-        // The soft value belongs to a cost and the policy that was learned for it.
+        // The soft value belongs to a cost together with the policy learned for it.
         certified: None,
     };
     let mut evaluation = protocol.evaluate(&subject, progress)?;
@@ -93,14 +93,14 @@ pub fn evaluate(request: &Request, progress: &dyn Progress) -> Result<Evaluation
     Ok(evaluation)
 }
 
-/// Who acts and which cost is judged: what is given, or else the run's own.
+/// The policy and the cost to evaluate: the given ones, or else the run's own.
 struct Judged {
     acting: Option<Acting>,
     cost: Option<Box<dyn StepCost>>,
 }
 
 impl Judged {
-    /// Reads both: what cannot be used is refused before a clone is trained beside it.
+    /// Reads both, so that unusable files are refused before a clone is trained.
     fn find(
         request: &Request,
         run: Option<&RunFolder>,
@@ -127,7 +127,7 @@ impl Judged {
         Ok(Self { acting, cost })
     }
 
-    /// What is odd about that which is given.
+    /// What is implausible about the given policy and cost.
     fn doubts(
         &self,
         request: &Request,
@@ -160,14 +160,11 @@ fn actor(
 fn there(path: &Path) -> Result<(), Error> {
     match path.exists() {
         true => Ok(()),
-        false => Err(Error::Misuse(format!(
-            "{}: there is no such file",
-            path.display()
-        ))),
+        false => Err(Error::Misuse(format!("{}: no such file", path.display()))),
     }
 }
 
-/// Who is meant by a policy's name.
+/// Resolves a policy's name.
 fn acting(who: &str, request: &Request, demonstrations: &Demonstrations) -> Result<Acting, Error> {
     let factory = &demonstrations.factory;
     let spec = factory.spec();
@@ -237,7 +234,7 @@ fn constant(who: &str, spec: &EnvSpec) -> Result<Vec<f32>, Error> {
     })
 }
 
-/// What is meant by a cost.
+/// Resolves a cost.
 fn cost(what: &str, demonstrations: &Demonstrations) -> Result<Box<dyn StepCost>, Error> {
     let path = Path::new(what);
     if path.extension().is_some_and(|e| e == "safetensors") {

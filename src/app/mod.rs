@@ -1,7 +1,7 @@
-//! What the application does, for any front: the command line, tests, a page, another language.
+//! The application, for any front end: the command line, tests, a web page, another language.
 //!
-//! Every function takes a request, a plain struct, and a [`Progress`], which hears how far the work is and can stop it. What
-//! it gives back is typed and can be serialised. Nothing in here prints, ends the program or handles signals.
+//! Every function takes a request, a plain struct, and a [`Progress`], which is notified of progress and can stop the
+//! work. Results are typed and serialisable. Nothing here prints, exits the program or handles signals.
 
 pub mod baseline;
 pub mod bench;
@@ -51,7 +51,7 @@ fn place<S: Serializer>(run: &RunFolder, to: S) -> Result<S::Ok, S::Error> {
     shown(run.path(), to)
 }
 
-/// The folder that is asked for, or one below `runs/`.
+/// The requested folder, or one below `runs/`.
 fn run_folder(asked: Option<&Path>, name: impl FnOnce() -> String) -> PathBuf {
     asked.map_or_else(|| Path::new("runs").join(name()), Path::to_path_buf)
 }

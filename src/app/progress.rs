@@ -1,10 +1,10 @@
-//! Who hears how far work is, and may stop it.
+//! Listeners that follow work and may stop it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value};
 
-/// A listener to work. One stage is under way at a time; threads may report to it at once.
+/// A progress listener. One stage runs at a time; several threads may report at once.
 pub trait Progress: Sync {
     /// A stage of `total` steps begins.
     fn begin(&self, _stage: &str, _total: usize) {}
@@ -18,10 +18,10 @@ pub trait Progress: Sync {
     /// The stage is over.
     fn end(&self) {}
 
-    /// What a user should know and no result says.
+    /// Something that the user should know and that no result contains.
     fn remark(&self, _text: &str) {}
 
-    /// Set from elsewhere to stop the work, which then leaves complete files.
+    /// Set it to stop the work, which then leaves complete files.
     fn interrupt(&self) -> &AtomicBool;
 
     /// Whether the work is to stop.
@@ -30,7 +30,7 @@ pub trait Progress: Sync {
     }
 }
 
-/// A flag alone: nobody listens, and setting it stops the work.
+/// A flag alone: discards progress; setting it stops the work.
 impl Progress for AtomicBool {
     fn interrupt(&self) -> &AtomicBool {
         self

@@ -1,4 +1,4 @@
-//! What is asked of an evaluation, and what it needs, read and checked.
+//! Requests for an evaluation; its inputs, read and checked.
 
 use std::path::{Path, PathBuf};
 
@@ -12,32 +12,32 @@ use crate::expression::Formula;
 use crate::policy::{ActionScale, Normalizer, Policy};
 use crate::run::settings::Override;
 
-/// What to evaluate; what is left at its default is the run's own.
+/// What to evaluate; defaults stand for the run's own.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// A run's folder; or one of demonstrations, with a policy or a cost.
+    /// A run folder; or a dataset folder, with a policy or a cost.
     pub place: PathBuf,
     /// The demonstrations of a run, if they moved or it has none.
     pub demos: Option<PathBuf>,
-    /// Who acts in place of the run's policy: a file, an expert, `random`, `constant=V,…`, or formulas.
+    /// A policy in place of the run's: a file, an expert, `random`, `constant=V,…`, or formulas.
     pub policy: Option<String>,
     /// A cost in place of the run's: a file or a formula.
     pub cost: Option<String>,
-    /// What success is, in place of what the task says: a formula.
+    /// A definition of success in place of the task's: a formula.
     pub success: Option<String>,
     /// How.
     pub protocol: Protocol,
-    /// Whether fresh policies are trained on the frozen cost first.
+    /// Whether to train fresh policies on the frozen cost first.
     pub reoptimize: bool,
-    /// Variants of the world to train and play in first.
+    /// Variants of the world to train and evaluate in first.
     pub transfer: Vec<String>,
-    /// Settings of `ppo` that policies in variants are trained with.
+    /// Settings of `ppo` for training policies in variants.
     pub set: Vec<Override>,
-    /// A folder for the results, in place of the run's own; those of demonstrations are kept nowhere without it.
+    /// A folder for the results, in place of the run's own; without it, results on a dataset are not saved.
     pub output: Option<PathBuf>,
 }
 
-/// How policies are played and judged.
+/// How policies are evaluated.
 #[derive(Debug, Clone, Copy)]
 pub struct Protocol {
     /// Episodes of each policy, at least 2.
@@ -70,7 +70,7 @@ impl Protocol {
         }
     }
 
-    /// Refuses what tells no spread.
+    /// Refuses fewer episodes than intervals need.
     pub fn check(&self) -> Result<(), Error> {
         match self.episodes {
             0 | 1 => Err(Error::Misuse(format!(
@@ -81,7 +81,7 @@ impl Protocol {
         }
     }
 
-    /// Workers that stop when the work is to stop.
+    /// Workers that stop when `progress` is interrupted.
     pub(super) fn workers<'a>(&self, progress: &'a dyn Progress) -> Workers<'a> {
         Workers::new(RolloutPool::new(self.workers), progress.interrupt())
     }
@@ -107,7 +107,7 @@ impl Protocol {
     }
 }
 
-/// What success is, where somebody says.
+/// The given definition of success, if any.
 pub(super) fn success_formula(
     text: Option<&str>,
     demonstrations: &Demonstrations,
@@ -141,7 +141,7 @@ pub(super) fn read_cost(
     Ok(model)
 }
 
-/// Refuses what belongs to another world, or to other channels of a world of the same name.
+/// Refuses a policy or cost of another world, or of other channels of a world of the same name.
 fn fits(
     what: &str,
     file: &Path,

@@ -1,4 +1,4 @@
-//! Demonstrations of an expert: new ones, more of them, or the rest of them.
+//! Recording an expert's demonstrations: new, appended or resumed.
 
 use std::path::{Path, PathBuf};
 
@@ -17,24 +17,24 @@ use crate::error::Error;
 use crate::number::plain;
 use crate::shell;
 
-/// Episodes of a recording that does not say how many.
+/// Default number of episodes.
 const EPISODES: usize = 25;
 
 /// What to record.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Where.
+    /// The dataset.
     pub target: Target,
-    /// What differs in the environment; must be nothing, or come to the dataset's own, for one that there is.
+    /// Changes to the environment; for an existing dataset none, or its own.
     pub world: WorldChanges,
-    /// An expert's name, a run of `costate expert` or a policy's file. The best one by default; the dataset's own for one
-    /// that there is.
+    /// An expert's name, a run of `costate expert` or a policy file. By default the best expert, or an existing
+    /// dataset's own.
     pub expert: Option<String>,
     /// Standard deviation of the action noise, as a share of each action's range.
     pub noise: Option<f64>,
     /// Episodes: how many, how many more, or how many in all.
     pub episodes: Option<usize>,
-    /// Seed of start states and noise; 0, or the dataset's own.
+    /// Seed of start states and noise; 0 by default, or the dataset's own.
     pub seed: Option<u64>,
     /// Worker threads.
     pub workers: usize,
@@ -43,30 +43,30 @@ pub struct Request {
 /// The dataset to record into.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// A new one.
+    /// A new dataset.
     New {
         /// Its environment.
         env: String,
         /// `datasets/ENV-EXPERT` by default.
         folder: Option<PathBuf>,
     },
-    /// One that there is.
+    /// An existing dataset.
     Existing {
-        /// Where.
+        /// Dataset folder.
         folder: PathBuf,
-        /// Its environment, if the caller says which.
+        /// Its environment, if the caller names it.
         env: Option<String>,
-        /// What becomes of it.
+        /// How to continue it.
         how: How,
     },
 }
 
-/// What becomes of a dataset that there is.
+/// How to continue an existing dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// It gets more episodes.
+    /// Append episodes.
     Append,
-    /// It is finished.
+    /// Finish an interrupted recording.
     Resume,
 }
 
@@ -115,14 +115,14 @@ impl Request {
         })
     }
 
-    /// Takes what is not given from the dataset in `folder`.
+    /// Fills in what is not given from the dataset in `folder`.
     fn go_on(&self, folder: &Path, env: Option<&str>, how: How) -> Result<Recording, Error> {
         let meta = Meta::open(folder)?;
         let name = &meta.env.name;
         let misuse = |text: String| Error::Misuse(format!("{}: {text}", folder.display()));
         if let Some(asked) = env.filter(|asked| asked != name) {
             return Err(misuse(format!(
-                "it holds demonstrations of `{name}`, but `{asked}` is asked for; record those into another folder"
+                "it holds demonstrations of `{name}`, not of `{asked}`; record those into another folder"
             )));
         }
         let factory = match self.world == WorldChanges::default() {
@@ -132,7 +132,7 @@ impl Request {
         check_world(folder, &meta, &factory)?;
         let first = &meta.sessions()[0];
         let last = meta.sessions().pop().unwrap_or_else(|| first.clone());
-        // An interrupted recording is finished by whom it was begun with, a finished one goes on as it started.
+        // An interrupted recording is finished by the expert that began it, a finished one continues as it started.
         let session = match how {
             How::Resume => &last,
             How::Append => first,
@@ -151,10 +151,7 @@ impl Request {
             (None, How::Append) => EPISODES,
             (None, How::Resume) if meta.status == Status::Complete => meta.episodes.len(),
             (None, How::Resume) => meta.planned_episodes.ok_or_else(|| {
-                misuse(
-                    "it does not say how many episodes it was to have; give their number with -n"
-                        .into(),
-                )
+                misuse("its intended number of episodes is unknown; set it with -n".into())
             })?,
         };
         Ok(Recording {
@@ -171,7 +168,7 @@ impl Request {
         })
     }
 
-    /// The expert of a session, or the one that is asked for in its place.
+    /// The expert of a session, or the one given in its place.
     fn expert_like(
         &self,
         session: &Session,
@@ -182,7 +179,7 @@ impl Request {
             let again = ExpertDesign::again(&session.expert, factory).ok();
             return again.filter(|again| again.info() == session.expert).ok_or_else(|| {
                 misuse(format!(
-                    "its expert `{}` cannot be made again here; name it with --expert, and --noise if it was set",
+                    "its expert `{}` cannot be restored; give it with --expert, and --noise if it was set",
                     session.expert.name
                 ))
             });
@@ -198,7 +195,7 @@ struct Recording {
     factory: EnvFactory,
     expert: ExpertDesign,
     plan: Plan,
-    /// Episodes that there are.
+    /// Existing episodes.
     there: usize,
     /// `None` for a folder that must be new.
     how: Option<How>,
@@ -245,7 +242,7 @@ impl Recording {
             && meta.episodes.len() > self.there
         {
             progress.remark(&format!(
-                "{}: begun by {began}, and gone on with by {now}; `costate demos check` replays an episode",
+                "{}: begun by {began}, continued by {now}; `costate demos check` replays an episode",
                 shell::path(folder)
             ));
         }
@@ -253,7 +250,7 @@ impl Recording {
     }
 }
 
-/// What was recorded.
+/// Summary of a recording.
 #[derive(Debug, Clone, Serialize)]
 pub struct Recorded {
     /// The dataset's folder.
@@ -261,7 +258,7 @@ pub struct Recorded {
     pub dataset: PathBuf,
     /// Environment.
     pub env: String,
-    /// Who demonstrated now.
+    /// The expert of this session.
     pub expert: String,
     /// Standard deviation of each action's noise.
     pub noise_std: Vec<f64>,
@@ -269,7 +266,7 @@ pub struct Recorded {
     pub seed: u64,
     /// Episodes in all.
     pub episodes: usize,
-    /// Those recorded now.
+    /// Episodes recorded in this session.
     pub recorded: usize,
     /// Transitions in all.
     pub steps: usize,
@@ -277,12 +274,12 @@ pub struct Recorded {
     pub expert_return: f64,
     /// Mean true return of random actions.
     pub random_return: Option<f64>,
-    /// Share of solved episodes, where the task says.
+    /// Share of solved episodes, where the task defines success.
     pub success_rate: Option<f64>,
-    /// Episodes that an interruption left out; the dataset is complete without them.
+    /// Episodes missing because of an interruption; the dataset is valid without them.
     #[serde(skip)]
     pub missing: usize,
-    /// What is doubtful about the dataset.
+    /// Remarks on probable mistakes in the dataset.
     #[serde(skip)]
     pub doubts: Vec<String>,
     /// The dataset's own description.
@@ -292,7 +289,8 @@ pub struct Recorded {
 
 /// Records demonstrations.
 ///
-/// Errors: an unknown environment or expert, a folder that does not fit, a simulation that fails. An interruption is none.
+/// Errors: an unknown environment or expert, an unsuitable folder, a failing simulation. An
+/// interruption is not an error.
 pub fn record(request: &Request, progress: &dyn Progress) -> Result<Recorded, Error> {
     let recording = request.recording()?;
     let meta = recording.work(progress)?;

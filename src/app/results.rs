@@ -15,22 +15,22 @@ use crate::run::{RunFolder, files};
 
 /// The evaluation's file.
 const EVALUATION: &str = "evaluation.json";
-/// Says whose results a folder of its own holds.
+/// File that names what a separate results folder belongs to.
 const SOURCE: &str = "source.json";
 
-/// Whose results a folder holds.
+/// What a results folder belongs to.
 #[derive(Serialize, Deserialize)]
 struct Source {
     format: u32,
-    /// The run or the demonstrations, where they were.
+    /// The run or the dataset, by its path at the time.
     of: PathBuf,
     /// Digest of the run's configuration, or of the demonstrations.
     sha256: String,
 }
 
-/// Makes or reopens a folder for the results of what has this digest.
+/// Creates or reopens a folder for the results of the run or dataset with this digest.
 ///
-/// Errors: a folder that holds anything else, or that cannot be written.
+/// Errors: a folder with other contents, or one that is not writable.
 pub fn open_folder(folder: &Path, of: &Path, sha256: String) -> Result<(), Error> {
     let file = folder.join(SOURCE);
     match fs::read(&file) {
@@ -52,7 +52,7 @@ pub fn open_folder(folder: &Path, of: &Path, sha256: String) -> Result<(), Error
             let named = |e: Error| match e {
                 Error::Misuse(text) => Error::Misuse(text.replace("with -o", "with --output")),
                 other if unwritable(&other) => {
-                    Error::Failure(format!("{at}: cannot be written: {other}"))
+                    Error::Failure(format!("{at}: cannot write: {other}"))
                 }
                 other => other,
             };
@@ -68,7 +68,7 @@ pub fn open_folder(folder: &Path, of: &Path, sha256: String) -> Result<(), Error
     }
 }
 
-/// Whether an error says that a place may only be read.
+/// Whether an error says that a folder is read-only.
 pub fn unwritable(error: &Error) -> bool {
     let source = match error {
         Error::Io { source, .. } | Error::Disk(DiskError { source, .. }) => source,
@@ -80,7 +80,7 @@ pub fn unwritable(error: &Error) -> bool {
     )
 }
 
-/// Tries a folder with a file that is removed again.
+/// Tests that a folder is writable, with a temporary file.
 fn writable(folder: &Path) -> Result<(), Error> {
     let probe = folder.join(format!(".writable-{}", std::process::id()));
     OpenOptions::new()
@@ -91,13 +91,13 @@ fn writable(folder: &Path) -> Result<(), Error> {
         .and_then(|_| fs::remove_file(&probe))
         .map_err(|e| {
             Error::Failure(format!(
-                "{}: cannot be written ({e}); say where results go with --output DIR",
+                "{}: not writable ({e}); choose a folder for the results with --output DIR",
                 folder.display()
             ))
         })
 }
 
-/// The places of a run's results.
+/// Where a run's results are stored.
 #[derive(Clone, Copy)]
 pub struct Results<'a> {
     run: &'a RunFolder,
@@ -113,7 +113,7 @@ impl<'a> Results<'a> {
         }
     }
 
-    /// In a folder of their own, where one is given.
+    /// In a separate folder, if given.
     pub fn within(run: &'a RunFolder, folder: Option<&'a Path>) -> Result<Self, Error> {
         let Some(folder) = folder else {
             return Ok(Self::of(run));
@@ -129,7 +129,7 @@ impl<'a> Results<'a> {
         self.run
     }
 
-    /// Keeps other processes from writing into the run's folder, where that is the place.
+    /// Locks the run's folder against other processes, if results go there.
     pub fn lock(&self) -> Result<(), Error> {
         match self.folder == self.run.path() {
             true => self.run.lock(),
@@ -137,12 +137,12 @@ impl<'a> Results<'a> {
         }
     }
 
-    /// Where a result is written.
+    /// Path to write a result to.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Where a result is: in its own place, or else in the run's folder.
+    /// Path to read a result from: the separate folder, or else the run's folder.
     pub fn found(&self, name: &str) -> PathBuf {
         match self.file(name) {
             own if own.exists() => own,
@@ -150,7 +150,7 @@ impl<'a> Results<'a> {
         }
     }
 
-    /// Reads a JSON result, if it is there.
+    /// Reads a JSON result, if it exists.
     pub fn read_json(&self, name: &str) -> Result<Option<Value>, Error> {
         files::read_json(&self.found(name))
     }
@@ -160,17 +160,17 @@ impl<'a> Results<'a> {
         files::write_json(&self.file(name), value)
     }
 
-    /// Refuses a place that may only be read, before anything is trained for it.
+    /// Refuses a read-only folder before anything is trained for it.
     pub fn require_writable(&self) -> Result<(), Error> {
         writable(self.folder)
     }
 
-    /// Keeps an evaluation. One of a run that may only be read is not lost for that: it is still printed, and said not to be kept.
+    /// Saves an evaluation. If the run's folder is read-only it is still printed, with a remark that it was not saved.
     pub fn keep(&self, evaluation: &Evaluation, progress: &dyn Progress) -> Result<(), Error> {
         match self.write_json(EVALUATION, evaluation) {
             Err(e) if unwritable(&e) => {
                 progress.remark(&format!(
-                    "{}: cannot be written, so these results are not kept; --output DIR keeps them elsewhere",
+                    "{}: not writable, so these results are not saved; save them elsewhere with --output DIR",
                     self.folder.display()
                 ));
                 Ok(())
@@ -180,7 +180,7 @@ impl<'a> Results<'a> {
     }
 }
 
-/// Keeps an evaluation of what is no run in a folder of its own.
+/// Saves an evaluation without a run in a separate folder.
 pub fn keep_in(folder: &Path, evaluation: &Evaluation) -> Result<(), Error> {
     files::write_json(&folder.join(EVALUATION), evaluation)
 }

@@ -1,4 +1,4 @@
-//! `rl`: a policy for costs that are given, in whatever world has what they look at.
+//! `rl`: a policy for given costs, in any world that has the channels they use.
 
 use std::path::Path;
 
@@ -12,16 +12,16 @@ use crate::learners::rl::RlSettings;
 use crate::run::settings;
 use crate::run::{Composition, RunConfig, RunFolder};
 
-/// Costs to minimise, and where.
+/// Costs to minimise, and the world.
 #[derive(Debug, Clone)]
 pub struct GivenCosts {
     /// As [`crate::run::Composition::parse`] reads them.
     pub costs: Vec<String>,
-    /// The world, where no demonstrations name it.
+    /// The world, if no demonstrations name it.
     pub env: Option<String>,
-    /// What differs there.
+    /// Changes to it.
     pub changes: WorldChanges,
-    /// Demonstrations to be evaluated against.
+    /// Demonstrations to evaluate against.
     pub demos: Option<Shown>,
 }
 
@@ -36,12 +36,12 @@ pub fn create(
     let demos = given.demos.as_ref();
     let demonstrations = demos.map(|d| Demonstrations::open(&d.folder)).transpose()?;
     let env = world(given, demonstrations.as_ref())?;
-    // Whether the costs fit the world is said before a folder is there.
+    // Costs that do not fit the world are refused before a folder is created.
     let loaded = cost.load(&env, Path::new(""))?;
     let file = changes.file.as_deref();
     let mut algo = settings::resolve(RlSettings::NAME, &env.name, file, &changes.set)?;
     let Some(rl) = algo.settings_mut::<RlSettings>() else {
-        return Err(Error::Failure("the settings of rl are not its own".into()));
+        return Err(Error::Failure("not settings of rl".into()));
     };
     rl.entropy_weight.get_or_insert(cost.entropy_weight());
     rl.excess_weight
@@ -57,7 +57,7 @@ pub fn create(
     Ok((RunFolder::create(&folder, config)?, demonstrations))
 }
 
-/// The world: that of the demonstrations, or the one that is named.
+/// The world: that of the demonstrations, or the named one.
 fn world(given: &GivenCosts, demonstrations: Option<&Demonstrations>) -> Result<EnvConfig, Error> {
     let changes = &given.changes;
     let config = match (demonstrations, &given.env) {
@@ -79,7 +79,7 @@ fn world(given: &GivenCosts, demonstrations: Option<&Demonstrations>) -> Result<
         (None, Some(env)) => changes.config(env)?,
         (None, None) => {
             return Err(Error::Misuse(
-                "--algo rl needs a world: --env NAME, or a folder of demonstrations to be evaluated against"
+                "--algo rl needs a world: --env NAME, or a folder of demonstrations to evaluate against"
                     .into(),
             ));
         }

@@ -1,4 +1,4 @@
-//! Runs: made, gone on with, worked on.
+//! Runs: created, resumed, trained.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -17,13 +17,13 @@ use crate::run::settings::Override;
 use crate::run::train::{Outcome, train};
 use crate::run::{self, Algo, RunConfig, RunFolder, config};
 
-/// Iterations between checkpoints where nobody says.
+/// Default number of iterations between checkpoints.
 const CHECKPOINT_EVERY: usize = 10;
 
-/// What to train: a run that learns from an `S`.
+/// What to train: a run that learns from `S`.
 #[derive(Debug, Clone)]
 pub struct Request<S> {
-    /// A new run, or one that goes on.
+    /// A new run, or one to resume.
     pub target: Target<S>,
     /// Its settings.
     pub changes: Changes,
@@ -31,48 +31,48 @@ pub struct Request<S> {
     pub workers: usize,
 }
 
-/// A new run, or one that goes on.
+/// A new run, or one to resume.
 #[derive(Debug, Clone)]
 pub enum Target<S> {
     /// A new run.
     New {
         /// What it learns from.
         source: S,
-        /// Its folder; one below `runs/` by default.
+        /// Run folder; one below `runs/` by default.
         folder: Option<PathBuf>,
         /// Seed of every random stream.
         seed: u64,
     },
-    /// A run that goes on from its last checkpoint.
+    /// Resume a run from its last checkpoint.
     Existing(Existing),
 }
 
-/// A run that goes on.
+/// A run to resume.
 #[derive(Debug, Clone, Default)]
 pub struct Existing {
     /// Its folder.
     pub folder: PathBuf,
-    /// Where its demonstrations are, if it has any; where they were by default.
+    /// Folder of its demonstrations, if it has any; as recorded in the run by default.
     pub demos: Option<PathBuf>,
-    /// Its algorithm, if the caller says which.
+    /// Its algorithm, if the caller names it.
     pub algo: Option<String>,
-    /// Its seed, if the caller says which.
+    /// Its seed, if the caller names it.
     pub seed: Option<u64>,
 }
 
-/// Settings that differ: from the defaults in a new run, from its own in one that goes on.
+/// Settings that differ: from the defaults in a new run, from its own in a resumed one.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
     /// A JSON file of settings.
     pub file: Option<PathBuf>,
-    /// Single settings, which come after those of the file.
+    /// Single settings, applied after those of the file.
     pub set: Vec<Override>,
     /// Iterations between checkpoints; 10 in a new run.
     pub checkpoint_every: Option<usize>,
 }
 
 impl Changes {
-    /// Refuses what no run can do.
+    /// Refuses invalid values.
     pub(super) fn check(&self) -> Result<(), Error> {
         match self.checkpoint_every {
             Some(0) => Err(Error::Misuse(
@@ -99,7 +99,7 @@ impl Changes {
         }
     }
 
-    /// A run that goes on with them, written down in its `config.json`.
+    /// A resumed run with these settings, recorded in its `config.json`.
     pub(super) fn of(&self, run: RunFolder) -> Result<RunFolder, Error> {
         let own = run.config();
         let file = self.file.as_deref();
@@ -116,7 +116,7 @@ impl Changes {
         match config == *own {
             true => Ok(run),
             false => {
-                // Its settings are written under today's names.
+                // Its settings are written under their current names.
                 config.format = config::FORMAT;
                 run.reconfigured(config)
             }
@@ -124,11 +124,11 @@ impl Changes {
     }
 }
 
-/// What an imitating run is made from, its settings known.
+/// What an imitation run is created from, with its settings known.
 pub struct Imitation<'a> {
     /// Where the demonstrations are.
     pub demos: &'a Path,
-    /// How many of them to learn from, the first ones; all by default.
+    /// Learn from the first N only; all by default.
     pub count: Option<usize>,
     /// Algorithm with its settings.
     pub algo: Algo,
@@ -156,17 +156,17 @@ impl Imitation<'_> {
     }
 }
 
-/// How far a run has come.
+/// A run's progress.
 #[derive(Debug, Clone, Serialize)]
 pub struct Worked {
-    /// The run, serialised as its folder; nobody else may work on it until it is dropped.
+    /// The run, serialised as its folder; locked until it is dropped.
     #[serde(serialize_with = "super::place")]
     pub run: RunFolder,
     /// Environment.
     pub env: String,
     /// Seed.
     pub seed: u64,
-    /// Whether everything is done; otherwise it was interrupted and can go on.
+    /// Whether everything is done; otherwise it was interrupted and can be resumed.
     pub finished: bool,
     /// Iterations, steps, seconds of learning.
     #[serde(flatten)]
@@ -175,7 +175,7 @@ pub struct Worked {
 
 /// Trains from the last checkpoint, or the start.
 ///
-/// `demonstrations` are the run's own, where it has any. Errors: a run that another process works on, a divergence.
+/// `demonstrations` are the run's own, if it has any. Errors: a run locked by another process, a divergence.
 pub fn work(
     run: &RunFolder,
     demonstrations: Option<&Demonstrations>,
@@ -203,7 +203,7 @@ pub fn work(
     let cost = config.cost.as_ref();
     let cost = cost.map(|c| c.load(&config.env, run.path())).transpose()?;
     let mut learner = config.algo.build(&setup, cost)?;
-    // What a learner does before its first iteration, such as cloning, is learning, too.
+    // Work before the first iteration, such as cloning, counts as learning, too.
     let mut from = run::Progress {
         seconds: began.elapsed().as_secs_f64(),
         ..run::Progress::default()

@@ -1,4 +1,4 @@
-//! Policies, and costs, from demonstrations; policies for costs that are given.
+//! Training: policies and costs from demonstrations; policies for given costs.
 
 use std::path::Path;
 
@@ -15,13 +15,13 @@ use crate::learners::Algorithm;
 use crate::learners::rl::{EXPERT, RlSettings};
 use crate::run::{RunFolder, settings};
 
-/// Name of the algorithm that minimises a given cost.
+/// Name of the algorithm that minimises given costs.
 pub const GIVEN_COST: &str = RlSettings::NAME;
 
 /// What a new run learns from.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// Demonstrations, by the algorithm of this name.
+    /// Demonstrations, with the algorithm of this name.
     Demonstrations(String, Shown),
     /// Costs that `rl` minimises.
     Costs(GivenCosts),
@@ -46,26 +46,26 @@ impl Request<Source> {
     }
 }
 
-/// What came of a training.
+/// Result of training.
 #[derive(Debug, Clone, Serialize)]
 pub struct Trained {
-    /// How far it came.
+    /// Its progress.
     #[serde(flatten)]
     pub worked: Worked,
     /// Name of the algorithm.
     pub algo: String,
-    /// What may keep the run from succeeding, once it has learned.
+    /// What may keep the run from succeeding, after training.
     pub findings: Vec<Finding>,
-    /// Fresh policies on its frozen cost, where that is part of the training.
+    /// Fresh policies on its frozen cost, if part of training.
     pub frozen: Option<Frozen>,
-    /// Whether all iterations are done, if not the validation.
+    /// Whether all iterations are done, though perhaps not the validation.
     #[serde(skip)]
     pub learned: bool,
 }
 
-/// Trains, and validates the cost where that is part of the training.
+/// Trains, and validates the cost if that is part of training.
 ///
-/// Errors: settings, demonstrations or costs that do not fit; a divergence. An interruption is none.
+/// Errors: settings, demonstrations or costs that do not fit; a divergence. An interruption is not an error.
 pub fn train(request: &Request<Source>, progress: &dyn Progress) -> Result<Trained, Error> {
     let changes = &request.changes;
     changes.check()?;
@@ -110,7 +110,7 @@ pub fn train(request: &Request<Source>, progress: &dyn Progress) -> Result<Train
     })
 }
 
-/// What there is to find about a run.
+/// Diagnoses a run.
 ///
 /// Errors: a run without iterations.
 pub fn findings(run: &RunFolder) -> Result<Vec<Finding>, Error> {
@@ -136,7 +136,7 @@ fn imitate(
             "--algo ppo learns from the true cost, not from demonstrations; use `costate expert ENV`"
         }
         GIVEN_COST => {
-            "--algo rl minimises a cost that is given: --cost RUN:1.0,RUN:0.5 adds up learned ones"
+            "--algo rl minimises a given cost: --cost RUN:1.0,RUN:0.5 adds up learned ones"
         }
         _ => "",
     };

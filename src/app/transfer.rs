@@ -29,15 +29,15 @@ use crate::run::settings::Override;
 use crate::run::{RunFolder, settings};
 use crate::shell;
 
-/// Where a run keeps what it found in variants.
+/// Where a run stores its results in variants.
 const FOLDER: &str = "transfer";
 
-/// Fresh policies on each cost: the best of them counts, by the cost it was trained on.
+/// Fresh policies per cost; the best counts, by the cost it was trained on.
 const POLICIES: u64 = 3;
-/// What keeps them from diverging.
+/// The setting to lower if they diverge.
 const STEP_SIZE: &str = "ppo.learning_rate with --set";
 
-/// What was found in variants before, by name.
+/// Earlier results in variants, by name.
 pub fn read(results: Results) -> Result<Vec<Transfer>, Error> {
     let run = results.run();
     let variants = EnvConfig::variants(&run.config().env.name)?;
@@ -49,7 +49,7 @@ pub fn read(results: Results) -> Result<Vec<Transfer>, Error> {
             let of = value.as_object_mut().and_then(|v| v.remove(OF));
             if of.is_some_and(|of| of != present) {
                 tracing::warn!(
-                    "{}: of other weights than the run has now; `costate evaluate {} --transfer {}` makes it again",
+                    "{}: of other weights than the run's current ones; `costate evaluate {} --transfer {}` regenerates it",
                     results.found(&name).display(),
                     shell::path(run.path()),
                     variant.name
@@ -80,7 +80,7 @@ fn variant_of(run: &RunFolder, name: &str) -> Result<(EnvFactory, String), Error
     ))
 }
 
-/// Which variant, and how everybody is trained and evaluated there.
+/// A variant, and how policies are trained and evaluated there.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The run, and where its results go.
@@ -91,11 +91,11 @@ pub struct Request<'a> {
     pub variant: &'a str,
     /// How policies are trained there; see [`recipe`].
     pub recipe: &'a RlSettings,
-    /// How everybody is evaluated there.
+    /// How policies are evaluated there.
     pub protocol: Protocol,
 }
 
-/// How policies in variants are trained: as experts are. Checks that there are such variants before hours are spent
+/// How policies in variants are trained: like experts. Checks that all variants exist before hours are spent
 /// on the first.
 pub fn recipe(run: &RunFolder, names: &[String], set: &[Override]) -> Result<RlSettings, Error> {
     names
@@ -103,12 +103,12 @@ pub fn recipe(run: &RunFolder, names: &[String], set: &[Override]) -> Result<RlS
         .try_for_each(|name| variant_of(run, name).map(|_| ()))?;
     let algo = settings::resolve(EXPERT, &run.config().env.name, None, set)?;
     let own = algo.settings().cloned();
-    own.ok_or_else(|| Error::Failure(format!("the settings of {EXPERT} are not its own")))
+    own.ok_or_else(|| Error::Failure(format!("not settings of {EXPERT}")))
 }
 
-/// Trains what is missing in one variant, plays everybody there and keeps the table; `None` if interrupted.
+/// Trains missing policies in one variant, evaluates all there and saves the table; `None` if interrupted.
 ///
-/// Errors: no such variant, no policy, a divergence, a scale without a meaning.
+/// Errors: no such variant, no policy, a divergence, a degenerate score scale.
 pub fn transfer(request: &Request, progress: &dyn Progress) -> Result<Option<Transfer>, Error> {
     let Request {
         results,
@@ -188,11 +188,11 @@ fn named(policy: &str, episodes: Vec<Episode>) -> Played {
     }
 }
 
-/// A variant that policies are trained and played in.
+/// A variant to train and evaluate policies in.
 struct There<'a> {
     request: &'a Request<'a>,
     progress: &'a dyn Progress,
-    /// Where policies are kept.
+    /// Where policies are saved.
     folder: PathBuf,
     setup: Setup<'a>,
 }
@@ -216,7 +216,7 @@ impl There<'_> {
         self.play(&Controller::of(policy.learned(), choice))
     }
 
-    /// Episodes of the demonstrations' expert, designed anew for this world, with their noise.
+    /// Episodes of the demonstrations' expert, redesigned for this world, with the same action noise.
     fn expert(&self) -> Result<Vec<Episode>, Error> {
         let Protocol {
             episodes,
@@ -274,7 +274,7 @@ impl There<'_> {
         }))
     }
 
-    /// Fresh policies on the frozen cost, held against who set the standard, and the file of the kept one; `None` if
+    /// Fresh policies on the frozen cost, compared with the reference, and the file of the kept one; `None` if
     /// interrupted.
     fn on_frozen_cost(
         &self,
@@ -293,7 +293,7 @@ impl There<'_> {
         let cost = cost_file(run)?;
         let fresh = OnFrozenCost {
             file: &cost,
-            // What V learned belongs to the old world.
+            // V was learned in the old world.
             cost: &|| Ok(EnergyModel::read(&cost)?.without_value()),
             policy: &run.policy()?,
             against: Against {
@@ -327,7 +327,7 @@ fn frozen_places(
     places(folder, "frozen-cost", recipe.generator.iterations, own)
 }
 
-/// Where fresh policies go that differ in their seeds only.
+/// Where fresh policies that differ only in their seeds go.
 fn places<S: Clone>(folder: &Path, name: &str, iterations: usize, settings: S) -> Vec<Place<S>> {
     let place = |seed| Place {
         stem: folder.join(format!("{name}-{seed}")),

@@ -1,4 +1,4 @@
-//! The validation of a cost: fresh policies, trained on it alone.
+//! Validation of a cost: fresh policies, trained on it alone.
 
 use std::path::{Path, PathBuf};
 
@@ -24,25 +24,25 @@ use crate::learners::ibc::IbcSettings;
 use crate::run::{RunFolder, files, weights};
 use crate::shell;
 
-/// What `validation.json` holds.
+/// Contents of `validation.json`.
 const FILE: &str = "validation.json";
 /// The kept policy.
 pub const FRESH_POLICY: &str = "fresh_policy.safetensors";
-/// Episodes of random actions that δ is scaled by.
+/// Episodes of random actions that scale δ.
 const RANDOM_EPISODES: usize = 32;
-/// Where a kept result says of which weights it is; those of earlier versions do not.
+/// Key of the checksums of the weights that a result is for; absent in earlier versions.
 pub(super) const OF: &str = "of";
-/// Where the validation keeps the checksum of the kept policy.
+/// Key of the kept policy's checksum in the validation.
 const KEPT: &str = "fresh_policy_sha256";
 
-/// The validation of a run's present cost, if it has been made.
+/// The validation of a run's current cost, if it exists.
 pub fn read(results: Results) -> Result<Option<Frozen>, Error> {
     let Some((mut value, current)) = stored(results)? else {
         return Ok(None);
     };
     if !current {
         tracing::warn!(
-            "{}: of other weights than the run has now; `costate evaluate --reoptimize {}` makes it again",
+            "{}: of other weights than the run's current ones; `costate evaluate --reoptimize {}` regenerates it",
             results.found(FILE).display(),
             shell::path(results.run().path())
         );
@@ -53,7 +53,7 @@ pub fn read(results: Results) -> Result<Option<Frozen>, Error> {
         .map_err(|e| Error::Failure(format!("{}: {e}", results.found(FILE).display())))
 }
 
-/// What [`FILE`] holds, and whether it is of the run's present weights.
+/// Contents of [`FILE`], and whether it is of the run's current weights.
 fn stored(results: Results) -> Result<Option<(Value, bool)>, Error> {
     let Some(value) = results.read_json(FILE)? else {
         return Ok(None);
@@ -65,9 +65,9 @@ fn stored(results: Results) -> Result<Option<(Value, bool)>, Error> {
     Ok(Some((value, current)))
 }
 
-/// The kept fresh policy of a run's present cost.
+/// The kept fresh policy of a run's current cost.
 ///
-/// Errors: one that is not the one which the validation kept.
+/// Errors: a file that differs from the policy kept by the validation.
 pub fn fresh_policy(results: Results) -> Result<Option<PathBuf>, Error> {
     let file = results.found(FRESH_POLICY);
     let Some((stored, true)) = stored(results)?.filter(|_| file.exists()) else {
@@ -76,7 +76,7 @@ pub fn fresh_policy(results: Results) -> Result<Option<PathBuf>, Error> {
     match stored[KEPT].as_str() {
         Some(kept) if kept != weights::digest(&file)? => Err(Error::Failure(format!(
             "{}: its SHA-256 is not the one in {FILE}: it was damaged or is another run's; \
-             `costate evaluate --reoptimize {}` writes it again",
+             `costate evaluate --reoptimize {}` regenerates it",
             file.display(),
             shell::path(results.run().path())
         ))),
@@ -102,7 +102,7 @@ pub struct Request<'a> {
     pub results: Results<'a>,
     /// Its demonstrations.
     pub demonstrations: &'a Demonstrations,
-    /// How many fresh policies, and how they are trained.
+    /// Number of fresh policies, and how they are trained.
     pub settings: &'a ValidationSettings,
     /// Worker threads.
     pub workers: usize,
@@ -125,8 +125,8 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Trains fresh policies on the frozen cost of a run, those that are not there yet, and keeps the best; `None` if
-/// interrupted, or if none are asked for.
+/// Trains those fresh policies on the frozen cost of a run that do not exist yet and keeps the best; `None` if
+/// interrupted or if none are requested.
 ///
 /// Errors: a run without a cost, settings that do not fit it, a divergence.
 pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Frozen>, Error> {
@@ -183,7 +183,7 @@ pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Fro
     Ok(frozen)
 }
 
-/// What the learner of a run with a cost had that its fresh policies share.
+/// Settings of a cost learner that its fresh policies share.
 fn trained_with<'a>(
     run: &'a RunFolder,
     settings: &ValidationSettings,
@@ -194,7 +194,7 @@ fn trained_with<'a>(
             _ => "it learns no cost",
         };
         return Err(Error::Misuse(format!(
-            "{}: {}: {why}, there is nothing to optimise a fresh policy on",
+            "{}: {}: {why}; there is nothing to optimise a fresh policy on",
             run.path().display(),
             run.config().algo.name()
         )));
@@ -211,7 +211,7 @@ fn trained_with<'a>(
     Ok(shared)
 }
 
-/// The file of a run's cost, there or not.
+/// Path of a run's cost file, which need not exist.
 pub(super) fn cost_file(run: &RunFolder) -> Result<PathBuf, Error> {
     let there = run.weights(weights::COST)?;
     Ok(there.unwrap_or_else(|| run.file(weights::COST)))
@@ -236,8 +236,8 @@ fn keep(results: Results, frozen: &Frozen, best: &Path) -> Result<(), Error> {
     )
 }
 
-/// Where the fresh policies on a frozen cost go, and how each is trained: as the learner's own, with what
-/// validation has of its own.
+/// Where the fresh policies on a frozen cost go, and how each is trained: like the learner's own, with the
+/// validation's own settings.
 fn places(
     folder: &Path,
     settings: &ValidationSettings,
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
     use crate::run::settings::{Override, resolve};
 
-    /// Two discounts are two policies, whatever improves them. Seen to fail when SAC kept its own discount.
+    /// Two discounts give two policies, with either algorithm. Regression: SAC used its own discount.
     #[test]
     fn fresh_policies_learn_under_the_discounts_that_they_are_named_after() {
         for improvement in ["ppo", "sac"] {

@@ -1,4 +1,4 @@
-//! An environment with other parameters.
+//! An environment with changed parameters.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use costate_envs::EnvConfig;
 use crate::error::Error;
 use crate::run::settings::Override;
 
-/// What differs from an environment as shipped.
+/// Changes to an environment as shipped.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WorldChanges {
     /// JSON model file to use instead of the environment's default.

@@ -44,7 +44,7 @@ pub struct Args {
     /// Show existing results without running anything.
     #[arg(long)]
     show: bool,
-    /// Repetitions behind every median of `speed` [default: 15].
+    /// Repetitions per median of `speed` [default: 15].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     turns: Option<u16>,
 }

@@ -1,4 +1,4 @@
-//! What commands share: output mode, environment arguments, signals.
+//! Shared by commands: output mode, environment arguments, signals.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ impl Output {
         };
         let mut out = std::io::stdout().lock();
         match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
-            // A reader that closed its end, as `head` does, has what it wanted.
+            // A closed pipe, as from `head`, is not an error.
             Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             other => other.map_err(|e| Error::Failure(format!("standard output: {e}"))),
         }
@@ -124,7 +124,7 @@ pub fn interrupt_flag() -> Result<Arc<AtomicBool>, Error> {
 fn watch_signals(flag: Arc<AtomicBool>) -> std::io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
     let mut wanted = vec![SIGINT, SIGTERM, SIGUSR1];
-    // `nohup` has a program ignore the end of its terminal: that stays so.
+    // Keep SIGHUP ignored under `nohup`.
     if !is_ignored(SIGHUP) {
         wanted.push(SIGHUP);
     }
@@ -136,7 +136,7 @@ fn watch_signals(flag: Arc<AtomicBool>) -> std::io::Result<()> {
                 if flag.swap(true, Ordering::SeqCst) {
                     std::process::exit(128 + signal);
                 }
-                // Nobody may be reading any more.
+                // Standard error may be closed.
                 let _ = writeln!(
                     std::io::stderr(),
                     "\nstopping after this step; press Ctrl-C again to stop at once"

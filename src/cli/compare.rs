@@ -110,7 +110,7 @@ fn scores(method: &Method) -> MethodScores {
     let run = |run: &EvaluatedRun| {
         let f = &run.evaluation;
         let mut own_ci95 = f.policy_return.ci95.map(|v| run.score(v));
-        // Where random actions beat the demonstrations the scale is upside down.
+        // Where random actions beat the demonstrations, the score scale is inverted.
         own_ci95.sort_by(f64::total_cmp);
         RunScores {
             score: f.normalized_score,
@@ -199,7 +199,7 @@ struct SuccessRate {
     ci95: Option<[f64; 2]>,
 }
 
-/// Of one run as it was evaluated; of several the interquartile mean, where all have one.
+/// For one run its own evaluation; for several the interquartile mean, if all have one.
 fn success_rate(runs: &[EvaluatedRun], seed: u64) -> SuccessRate {
     let rows = runs.iter().filter_map(|r| r.evaluation.own());
     let rates: Vec<f64> = rows.filter_map(|r| r.success_rate).collect();
@@ -213,7 +213,7 @@ fn success_rate(runs: &[EvaluatedRun], seed: u64) -> SuccessRate {
         };
     }
     let Estimate { mean, ci95 } = stratified_interquartile_mean(&[rates], seed);
-    // Equal rates, all runs' all successes say, show no spread: no interval rather than one of no length.
+    // Equal rates have no spread: no interval rather than one of zero length.
     let spread = ci95[1] > ci95[0];
     SuccessRate {
         rate: Some(mean),
@@ -221,7 +221,7 @@ fn success_rate(runs: &[EvaluatedRun], seed: u64) -> SuccessRate {
     }
 }
 
-/// A column of the table: its title and what it shows of a method.
+/// A table column: its title and its cell for a method.
 type Column = (&'static str, fn(&MethodReport) -> Option<String>);
 
 const COLUMNS: [Column; 12] = [
@@ -255,7 +255,7 @@ const COLUMNS: [Column; 12] = [
 
 impl Report {
     fn describe(&self) -> String {
-        // Columns that have nothing to show are left out.
+        // Empty columns are omitted.
         let shown: Vec<Column> = COLUMNS
             .into_iter()
             .filter(|(_, of)| self.methods.iter().any(|m| of(m).is_some()))
@@ -325,7 +325,7 @@ impl Report {
             .iter()
             .any(|c| c.basis == Basis::UnpairedEpisodes)
         {
-            text += "some evaluations are of an earlier version without per-episode returns: intervals are not paired by start state; re-evaluate for tighter ones\n";
+            text += "some evaluations are from an earlier version without per-episode returns: intervals are not paired by start state; re-evaluate for tighter ones\n";
         }
         text
     }

@@ -28,7 +28,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 /// Findings in words.
 pub fn describe(findings: &[Finding]) -> String {
     if findings.is_empty() {
-        return "nothing found that is known to make a run fail\n".into();
+        return "no known cause of failure found\n".into();
     }
     let one = |f: &Finding| {
         format!(

@@ -11,7 +11,7 @@ use crate::ebm::{BaseKind, FitReport, GeneratorKind, Method};
 use crate::error::Error;
 use crate::run::settings::Override;
 
-/// Below so many held-out episodes their spread is a guess.
+/// Below this many held-out episodes their spread is unreliable.
 const FEW_EPISODES: usize = 10;
 
 /// Arguments of `costate ebm`.
@@ -27,8 +27,8 @@ Examples:
   costate ebm --known ring --generator mixture --json
   costate ebm measurements.parquet --set rounds=2000 --set hidden=[128,128]")]
 pub struct Args {
-    /// A CSV file with a header, a Parquet file, or a dataset folder (its states and actions). Rows of a file are taken to
-    /// be independent; steps of an episode of a dataset are not, and episodes are held out whole.
+    /// A CSV file with a header, a Parquet file, or a dataset folder (its states and actions). Rows of a file are
+    /// assumed independent; steps within an episode of a dataset are not, and whole episodes are held out.
     #[arg(required_unless_present = "known", conflicts_with = "known")]
     data: Option<PathBuf>,
     /// Draw the rows from a density of known entropy instead: ring, banana, moons, mixture_8d, warped_8d, mixture_32d,
@@ -38,7 +38,7 @@ pub struct Args {
     /// Rows to draw with --known.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(50..=1_000_000))]
     rows: u32,
-    /// Columns to use, with commas between them [default: all].
+    /// Columns to use, separated by commas [default: all].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     columns: Option<Vec<String>>,
     /// Where negatives come from: a generator that learns against the energy, or Langevin dynamics on the energy.
@@ -47,13 +47,13 @@ pub struct Args {
     /// Family of the generator [default: flow].
     #[arg(long, value_enum)]
     generator: Option<GeneratorKind>,
-    /// Share of the rows that only the final figures see; of a dataset, in whole episodes.
+    /// Share of the rows held out for the final figures; of a dataset, in whole episodes.
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     holdout: f64,
     /// Two columns to draw the landscape over [default: the first two].
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     dims: Option<Vec<String>>,
-    /// Draws from the model in samples.csv.
+    /// Model samples to write to samples.csv.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     samples: u32,
     /// Folder to create [default: runs/ebm-NAME-SEED].
@@ -114,7 +114,7 @@ pub fn run(mut args: Args, output: Output) -> Result<(), Error> {
         data: args.data.unwrap_or_default(),
         folder: args.output,
     };
-    // Too short to stop: a signal ends the program.
+    // Too short to interrupt: a signal ends the program.
     let terminal = Terminal::stopped_by(Arc::default(), output);
     let report = score(&request, &terminal)?;
     output.result(&report, || {
@@ -173,7 +173,7 @@ fn describe(fit: &FitReport, folder: &Path) -> String {
     text + &format!("\n{} after {} s\n", folder.display(), number(fit.seconds))
 }
 
-/// What brings the base, from which log Z is annealed, nearer to the data.
+/// Settings that bring the base, from which log Z is annealed, closer to the data.
 fn nearer_base(fit: &FitReport) -> &'static str {
     match (fit.settings.base, &fit.generator) {
         (BaseKind::Gaussian, _) => ", or --set base=clone",
@@ -182,7 +182,7 @@ fn nearer_base(fit: &FitReport) -> &'static str {
     }
 }
 
-/// What is not to be believed of a fit.
+/// Which results of a fit are unreliable.
 fn doubts(fit: &FitReport) -> String {
     let mut text = String::new();
     if !fit.log_z_sound {
@@ -199,7 +199,7 @@ fn doubts(fit: &FitReport) -> String {
     }
     if fit.still_rising {
         text += &format!(
-            "the validation rows still liked the last round best; try --set rounds={}\n",
+            "the last round was still the best on the validation rows; try --set rounds={}\n",
             2 * fit.settings.rounds
         );
     }

@@ -29,18 +29,18 @@ struct EnvInfo {
     observation: SpaceInfo,
     action: SpaceInfo,
     experts: Vec<String>,
-    /// Mean true return of the best expert; none for a changed model.
+    /// Mean true return of the best expert; `None` for a changed model.
     expert_return: Option<f64>,
-    /// Mean true return of random actions; none for a changed model.
+    /// Mean true return of random actions; `None` for a changed model.
     random_return: Option<f64>,
-    /// Share of the best expert's episodes that solve the task; none where it does not say.
+    /// Share of the best expert's episodes that solve the task; `None` if the task does not define success.
     expert_success: Option<f64>,
-    /// A still of the best expert in the project's folder; none for worlds of one's own.
+    /// A still of the best expert in the project's folder; `None` for custom worlds.
     picture: Option<String>,
     variants: Vec<VariantInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Vec<(String, Value)>>,
-    /// Least and greatest value of the parameters that are drawn afresh for every episode.
+    /// Minimum and maximum of the parameters that are sampled for every episode.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     vary: BTreeMap<String, Range>,
 }
@@ -187,7 +187,7 @@ fn one(e: &EnvInfo) -> String {
         .flatten()
         .map(|(path, value)| {
             let value = match e.vary.get(path) {
-                Some(Range(low, high)) => format!("{low} .. {high}, drawn for every episode"),
+                Some(Range(low, high)) => format!("{low} .. {high}, sampled for every episode"),
                 None => value.to_string(),
             };
             vec![format!("env.{path}"), value]

@@ -28,21 +28,21 @@ Examples:
   costate evaluate demos/cart_pole --policy 'push = -9*pole_sin - 2*pole_angular_velocity + 0.5*cart_position + cart_velocity'
   costate evaluate demos/point_maze --cost 'position_x^2 + (position_y - 1)^2'")]
 pub struct Args {
-    /// Run folders, several of which are compared at the end; or a folder of demonstrations, with --policy or --cost.
+    /// Run folders, compared at the end if several; or a folder of demonstrations, with --policy or --cost.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// Somebody else's policy instead of the run's: a .safetensors or .onnx file (FILE.onnx:OUTPUT where it has several), an expert's name, `random`,
-    /// `constant=V,…`, or a formula for every action, `CHANNEL = FORMULA; …`.
+    /// Another policy instead of the run's: a .safetensors or .onnx file (FILE.onnx:OUTPUT if it has several outputs),
+    /// an expert's name, `random`, `constant=V,…`, or a formula for every action, `CHANNEL = FORMULA; …`.
     #[arg(long, value_name = "WHO")]
     policy: Option<String>,
     /// Another cost instead of the run's: a cost.safetensors file, or a formula of observations and actions.
     #[arg(long, value_name = "FILE|FORMULA", allow_hyphen_values = true)]
     cost: Option<String>,
-    /// What success is, in place of what the task says: a formula of observations that is positive in the last tenth of
+    /// Another definition of success instead of the task's: a formula of observations, positive in the last tenth of
     /// an episode.
     #[arg(long, value_name = "FORMULA", allow_hyphen_values = true)]
     success: Option<String>,
-    /// The demonstrations, if they are not where the run found them, or of the world of a run that had none.
+    /// Dataset folder, if the run's has moved; for a run without demonstrations, any of its world.
     #[arg(long, value_name = "DIR")]
     demos: Option<PathBuf>,
     /// Episodes of each policy.
@@ -51,24 +51,24 @@ pub struct Args {
     /// Seed of the start states.
     #[arg(long, default_value_t = 1000)]
     seed: u64,
-    /// Act by the policy's mean (ibc: by the action of least energy) instead of sampling.
+    /// Act by the policy's mean (ibc: the action of lowest energy) instead of sampling.
     #[arg(long)]
     deterministic: bool,
-    /// Leave out the scores under noise and in variants of the world.
+    /// Skip the scores under noise and in variants of the world.
     #[arg(long)]
     no_robustness: bool,
-    /// Train fresh policies on the frozen cost first, where that has not been done (minutes).
+    /// Train fresh policies on the frozen cost first, unless they exist (minutes).
     #[arg(long)]
     reoptimize: bool,
-    /// Variants of the world, with commas between them: train fresh policies there on the frozen cost and on the
-    /// true cost, where that has not been done, and set them beside the run's own policy (minutes each).
+    /// Variants of the world, separated by commas: train fresh policies there on the frozen cost and on the true
+    /// cost, unless they exist, and compare them with the run's own policy (minutes each).
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     transfer: Vec<String>,
-    /// Change how policies in variants are trained, on either cost: a setting of `costate expert`.
+    /// Change a setting of `costate expert` with which policies in variants are trained, on either cost.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_override, requires = "transfer")]
     set: Vec<Override>,
-    /// Keep the results of one run in this folder and not in the run's, which may then be one that can only be read; those of
-    /// demonstrations, which are kept nowhere without it.
+    /// Save the results of one run in this folder instead of the run's, which may then be read-only; without it,
+    /// results on demonstrations are not saved.
     #[arg(short = 'o', long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Worker threads; results do not depend on their number [default: one per core].
@@ -77,7 +77,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// One request a run.
+    /// One request per run.
     fn requests(&self) -> Result<Vec<Request>, Error> {
         let choice = match self.deterministic {
             true => ActionChoice::Mean,
@@ -130,14 +130,14 @@ fn evaluate_asked(args: &Args, terminal: &Terminal, output: Output) -> Result<()
             "--output takes the results of one run; evaluate the runs one by one, each with a folder of its own".into(),
         ));
     }
-    // What cannot be compared is refused before minutes are spent on it.
+    // Runs that cannot be compared are refused before minutes are spent on them.
     let runs = methods::open(&args.runs)?;
     for request in &requests {
         terminal.remark(&format!("{}:", request.place.display()));
         app::evaluate(request, terminal)?;
         if terminal.interrupted() {
             return Err(Error::Failure(
-                "interrupted; the runs named so far are evaluated".into(),
+                "interrupted; the runs listed so far are evaluated".into(),
             ));
         }
     }

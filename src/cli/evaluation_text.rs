@@ -1,4 +1,4 @@
-//! An evaluation in words.
+//! An evaluation as text.
 
 use super::ui::{interval, number, score_interval, table};
 use super::{transfer, validate};
@@ -80,7 +80,7 @@ fn policies(e: &Evaluation) -> String {
     text +=
         "\nscore = (return − random) / (expert − random); 95 % bootstrap intervals over episodes\n";
     if told {
-        text += "modes = ways in which the task can be solved, as shares of the solved episodes\n";
+        text += "modes = ways to solve the task, as shares of the solved episodes\n";
     }
     if let Some(found) = e.rows.iter().find_map(|r| r.occupancy) {
         let chance = or_none(found.within_reference, |w| {
@@ -99,7 +99,7 @@ fn cost(c: &CostReport) -> String {
     let figure = |v: Option<f64>, ci: Option<[f64; 2]>| match (v, ci) {
         (Some(v), Some(ci)) => format!("{v:.3} ({})", score_interval(ci)),
         (Some(v), None) => three(v),
-        (None, _) => "– (a side is constant)".into(),
+        (None, _) => "– (one cost is constant)".into(),
     };
     let mut text = format!(
         "\ncost against the true one, {} trajectories, 95 % intervals in brackets:\n  \
@@ -179,7 +179,7 @@ fn robustness(curve: &Curve) -> String {
     };
     let rows: Vec<Vec<String>> = curve.points.iter().map(row).collect();
     format!(
-        "\n{}scores on the undisturbed world's scale; {}\n",
+        "\n{}scores on the unmodified world's scale; {}\n",
         table(&header, &rows),
         curve.unit
     )

@@ -50,7 +50,7 @@ pub struct Args {
     /// Iterations between checkpoints [default: 10; with --resume as before].
     #[arg(long, value_name = "N")]
     checkpoint_every: Option<usize>,
-    /// Go on from the last checkpoint of the run given with -o.
+    /// Resume from the last checkpoint of the run given with -o.
     #[arg(long, requires = "output")]
     resume: bool,
 }

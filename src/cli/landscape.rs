@@ -16,17 +16,17 @@ use crate::policy::Policy;
 use crate::report::{Landscape, LandscapeChannel, Surface, Walker, Way};
 use crate::run::{RunFolder, weights};
 
-/// Points of a surface along either side.
+/// Grid points per side of a surface.
 const GRID: usize = 32;
-/// Transitions that a surface is the mean over.
+/// Transitions that a surface averages over.
 const TRANSITIONS: usize = 16;
-/// Channels whose pairs are shown unasked.
+/// Channels whose pairs are shown by default.
 const CHANNELS: usize = 6;
-/// Episodes of expert and of policy whose ways are shown.
+/// Number of expert and policy paths shown.
 const EPISODES: usize = 6;
-/// Points of a way at most.
+/// Maximum number of points of a path.
 const POINTS: usize = 120;
-/// Room beyond what is visited, as a share of its extent.
+/// Margin around the visited range, as a share of its extent.
 const AIR: f64 = 0.12;
 
 /// Names of two observation channels.
@@ -114,7 +114,7 @@ fn indices(Pair(x, y): &Pair, spec: &EnvSpec) -> Result<[usize; 2], Error> {
     Ok(found)
 }
 
-/// Where expert and policy go, and some of their transitions.
+/// Paths of expert and policy, and some of their transitions.
 struct Visited {
     /// By channel.
     ranges: Vec<[f64; 2]>,
@@ -165,13 +165,13 @@ impl Visited {
         })
     }
 
-    /// A value of a channel on the grid.
+    /// Value of a channel at a grid point.
     fn value(&self, channel: usize, k: usize) -> f32 {
         let [low, high] = self.ranges[channel];
         (low + (high - low) * k as f64 / (GRID - 1) as f64) as f32
     }
 
-    /// Mean cost over the transitions for each row of values that replace channels.
+    /// Mean cost over the transitions for each row of replacement channel values.
     fn mean_cost(&self, model: &EnergyModel, replaced: &[Vec<(usize, f32)>]) -> Vec<f64> {
         let dims = [&self.observations, &self.actions].map(|v| v.len() / TRANSITIONS);
         let mut observations = Vec::with_capacity(replaced.len() * self.observations.len());
@@ -213,7 +213,7 @@ impl Visited {
     }
 }
 
-/// The pairs asked for, then those of the channels along which the cost varies most.
+/// The requested pairs, then those of the channels along which the cost varies most.
 fn landscape(
     model: &EnergyModel,
     visited: &Visited,
@@ -279,7 +279,7 @@ fn landscape(
     }
 }
 
-/// To four significant digits: more than a map shows.
+/// Rounds to four significant digits, more than a map shows.
 fn rounded(v: f32) -> f32 {
     if v == 0.0 || !v.is_finite() {
         return v;

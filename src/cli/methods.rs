@@ -1,4 +1,4 @@
-//! Runs read for a comparison: their evaluations, whether they can be compared, which are the same method.
+//! Runs loaded for a comparison: their evaluations, whether they are comparable, grouping by method.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ impl EvaluatedRun {
         })
     }
 
-    /// Return of every episode; empty in evaluations of earlier versions.
+    /// Return of every episode; empty in evaluations from earlier versions.
     pub fn returns(&self) -> &[f64] {
         self.evaluation.own().map_or(&[], |r| &r.returns)
     }
@@ -48,7 +48,7 @@ impl EvaluatedRun {
     }
 }
 
-/// Opens runs that are to be compared and refuses those that cannot be, before anything is evaluated.
+/// Opens the runs to compare and refuses incomparable ones, before anything is evaluated.
 pub fn open(paths: &[PathBuf]) -> Result<Vec<RunFolder>, Error> {
     let runs: Vec<RunFolder> = paths
         .iter()
@@ -119,11 +119,11 @@ fn same<T: Serialize>(paths: [&Path; 2], field: &str, values: [T; 2]) -> Result<
     };
     let ([first, second], [a, b]) = (paths.map(Path::display), differing.each_ref().map(short));
     Err(Error::Misuse(format!(
-        "{first} and {second} cannot be compared: {key} is {a} in the one and {b} in the other"
+        "{first} and {second} cannot be compared: {key} is {a} in the former and {b} in the latter"
     )))
 }
 
-/// A value as one would write it, cut where it is long.
+/// A value as text, truncated if long.
 fn short(value: &Value) -> String {
     let text = match value {
         Value::String(s) => s.clone(),
@@ -136,11 +136,11 @@ fn short(value: &Value) -> String {
     }
 }
 
-/// Runs that differ in their seed only.
+/// Runs that differ only in their seed.
 pub struct Method {
     /// The algorithm, with the settings in which it differs from other methods of the same algorithm.
     pub name: String,
-    /// Its runs, by seed; one at least.
+    /// Its runs, by seed; at least one.
     pub runs: Vec<EvaluatedRun>,
 }
 
@@ -171,7 +171,7 @@ pub fn group(runs: Vec<EvaluatedRun>) -> Vec<Method> {
     methods
 }
 
-/// Everything that makes a method, by path.
+/// Everything that defines a method, by path.
 fn key(config: &RunConfig) -> BTreeMap<String, String> {
     let algo = serde_json::to_value(&config.algo).unwrap_or_default();
     let settings = parameters::list(&algo["settings"]).into_iter();
@@ -189,10 +189,10 @@ fn key(config: &RunConfig) -> BTreeMap<String, String> {
     key
 }
 
-/// Settings that a name spells out.
+/// Number of settings spelled out in a name.
 const SPELT: usize = 3;
 
-/// The algorithm, and in brackets what tells it from its namesakes.
+/// The algorithm, followed in brackets by the settings that distinguish it.
 fn name(methods: &[Method], keys: &[BTreeMap<String, String>], which: usize) -> String {
     let algo = &methods[which].name;
     let namesakes: Vec<usize> = (0..methods.len())
@@ -202,7 +202,7 @@ fn name(methods: &[Method], keys: &[BTreeMap<String, String>], which: usize) -> 
         return algo.clone();
     }
     let own = &keys[which];
-    // `gradient_penalty` says it; `learning_rate` does not say whose.
+    // `gradient_penalty` is unambiguous; `learning_rate` needs its group.
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let shown = |key: &str| match own.keys().filter(|k| last(k) == last(key)).count() {
         1 => last(key),
@@ -216,7 +216,7 @@ fn name(methods: &[Method], keys: &[BTreeMap<String, String>], which: usize) -> 
     if differing.len() <= SPELT {
         return format!("{algo} ({})", differing.join(", "));
     }
-    // Too many to spell out: a number keeps the names apart.
+    // Too many to spell out: a number makes the names unique.
     let number = namesakes.iter().position(|&i| i == which).unwrap_or(0) + 1;
     format!("{algo} #{number} ({}, …)", differing[..SPELT].join(", "))
 }

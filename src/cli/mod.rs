@@ -37,10 +37,10 @@ struct Cli {
     /// Print one JSON object on standard output and nothing else there.
     #[arg(long, global = true)]
     json: bool,
-    /// No progress and no remarks on standard error; errors still show.
+    /// No progress and no remarks on standard error; errors are still shown.
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// Also tell on standard error what happens inside: files, checkpoints, worker threads.
+    /// Log internals on standard error: files, checkpoints, worker threads.
     #[arg(long, short, global = true, conflicts_with = "quiet")]
     verbose: bool,
     #[command(subcommand)]
@@ -67,16 +67,16 @@ enum Command {
     Expert(expert::Args),
     /// Record demonstrations of an expert.
     Record(record::Args),
-    /// Look into demonstration datasets.
+    /// Inspect demonstration datasets.
     #[command(subcommand)]
     Demos(demos::Args),
     /// Train a policy (and a cost) from demonstrations.
     Train(train::Args),
     /// Evaluate a run's policy and cost; compare several runs.
     Evaluate(evaluate::Args),
-    /// Compare evaluated runs: which method is better, and could that be chance?
+    /// Compare evaluated runs: which method is better, and is the difference significant?
     Compare(compare::Args),
-    /// Say what keeps a run from succeeding, and what to change.
+    /// Diagnose what keeps a run from succeeding, and what to change.
     Diagnose(diagnose::Args),
     /// Write one self-contained HTML page about runs.
     Report(report::Args),
@@ -84,7 +84,7 @@ enum Command {
     Ebm(ebm::Args),
     /// Reproduce the published tables.
     Bench(bench::Args),
-    /// Picture an episode of an environment's expert, of a dataset or of a run's policy.
+    /// Render an episode of an environment's expert, a dataset or a run's policy.
     View(view::Args),
 }
 
@@ -132,7 +132,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whether the words of a command, `costate` first, are understood.
+/// Whether a command line, starting with `costate`, parses.
 #[cfg(test)]
 pub(crate) fn understands(words: &[String]) -> Result<(), String> {
     Cli::try_parse_from(words)

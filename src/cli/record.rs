@@ -23,21 +23,21 @@ Examples:
   costate record --append -o swing -n 10    # ten more, as if 60 had been recorded at once
   costate record --resume -o swing          # finish a recording that was killed")]
 pub struct Args {
-    /// Environment; `costate envs` lists them. With --append and --resume that of the dataset.
+    /// Environment; `costate envs` lists them. With --append and --resume the dataset's.
     #[arg(required_unless_present_any = ["append", "resume"])]
     env: Option<String>,
     /// Expert: a name, a run of `costate expert`, or a policy.safetensors; the best one by default, with --append and
-    /// --resume that of the dataset.
+    /// --resume the dataset's.
     #[arg(long, value_name = "NAME|RUN")]
     expert: Option<String>,
     /// Episodes to record, with --append how many more, with --resume how many in all [default: 25, with --resume as
-    /// many as the recording was begun with].
+    /// many as the recording was started with].
     #[arg(short = 'n', long)]
     episodes: Option<usize>,
     /// Standard deviation of the Gaussian action noise, as a share of each action's range.
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     noise: Option<f64>,
-    /// Seed of start states and noise [default: 0, with --append and --resume that of the dataset].
+    /// Seed of start states and noise [default: 0, with --append and --resume the dataset's].
     #[arg(long)]
     seed: Option<u64>,
     /// Dataset folder to create [default: datasets/ENV-EXPERT].
@@ -133,7 +133,7 @@ fn describe(r: &Recorded, anew: bool) -> String {
     )
 }
 
-/// Who demonstrated, in order.
+/// The experts, in order.
 fn names(meta: &Meta) -> String {
     let mut names: Vec<String> = meta.sessions().into_iter().map(|s| s.expert.name).collect();
     names.dedup();

@@ -68,7 +68,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     output.result(&summary, || format!("report: {}", file.display()))
 }
 
-/// Every figure as SVG and PNG, and all numbers; gives the files.
+/// Writes every figure as SVG and PNG, and all numbers; returns the files.
 fn write_pictures(folder: &Path, pages: &[RunReport]) -> Result<Vec<PathBuf>, Error> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let mut written = Vec::new();
@@ -89,12 +89,12 @@ fn write_pictures(folder: &Path, pages: &[RunReport]) -> Result<Vec<PathBuf>, Er
     Ok(written)
 }
 
-/// Everything that the page shows of some runs; `demo` uses it too.
+/// Everything that the page shows of these runs; also used by `demo`.
 pub fn collect(runs: &[RunFolder], output: Output) -> Result<Vec<RunReport>, Error> {
     collect_with(runs, &[], output)
 }
 
-/// The same with landscapes over pairs of dimensions asked for.
+/// The same, with landscapes over the requested pairs of dimensions.
 fn collect_with(
     runs: &[RunFolder],
     pairs: &[Pair],
@@ -132,13 +132,13 @@ fn collect_with(
         .collect()
 }
 
-/// The run's demonstrations, if they are still where it found them.
+/// The run's demonstrations, if they have not moved.
 fn demonstrations(run: &RunFolder, output: Output) -> Option<Demonstrations> {
     let imitated = run.config().imitated();
     match imitated.and_then(|d| open_demonstrations(run, &d.path)) {
         Ok(demonstrations) => Some(demonstrations),
         Err(e) => {
-            output.remark(&format!("the expert's motion is left out: {e}"));
+            output.remark(&format!("the expert's motion is omitted: {e}"));
             None
         }
     }

@@ -1,4 +1,4 @@
-//! Commands that a signal ends within seconds, whatever they are in the middle of.
+//! Commands that a signal ends within seconds, whatever they are doing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,13 +10,13 @@ use super::terminal::Terminal;
 use crate::error::Error;
 use crate::evaluate::workers::interrupted;
 
-/// How long work that was told to stop may take to do so by itself.
+/// How long interrupted work may take to stop by itself.
 const GRACE: Duration = Duration::from_secs(3);
-/// As much as a program's first thread has.
+/// Stack size, equal to the main thread's.
 const STACK: usize = 8 << 20;
 
-/// Does `work`, which is given the terminal, whose flag a signal sets, and should look at it; where it does not look for [`GRACE`], as
-/// within a long statistic, it is left behind and the program ends. Files are complete or absent at any moment.
+/// Runs `work`, which should poll the terminal's flag, set by a signal; if it does not stop within [`GRACE`], as
+/// within a long statistic, its thread is abandoned and the program exits. Files are complete or absent at any moment.
 pub fn stoppable(
     output: Output,
     work: impl FnOnce(&Terminal) -> Result<(), Error> + Send + 'static,
@@ -26,7 +26,7 @@ pub fn stoppable(
     within(GRACE, flag, move |_| work(&terminal)).unwrap_or_else(leave)
 }
 
-/// What `work` comes to; `None` if it goes on for `grace` after the flag was set.
+/// Result of `work`; `None` if it runs on for `grace` after the flag was set.
 fn within(
     grace: Duration,
     flag: Arc<AtomicBool>,
@@ -38,7 +38,7 @@ fn within(
         .stack_size(STACK)
         .spawn(move || {
             let found = work(&seen);
-            // Nobody listens any more if this was left behind.
+            // The receiver is gone if this thread was abandoned.
             let _ = done.send(found);
         });
     let thread = match thread {
@@ -49,7 +49,7 @@ fn within(
     loop {
         match result.recv_timeout(Duration::from_millis(50)) {
             Ok(found) => return Some(found),
-            // It panicked, which goes on here.
+            // It panicked: resume the panic here.
             Err(RecvTimeoutError::Disconnected) => match thread.join() {
                 Err(panic) => std::panic::resume_unwind(panic),
                 Ok(()) => return Some(Err(interrupted())),
@@ -64,13 +64,13 @@ fn within(
     }
 }
 
-/// Ends the program as a failed command does, without the destructors of libraries that a thread is still at work in.
+/// Exits like a failed command, without running destructors of libraries that a thread still uses.
 fn leave() -> Result<(), Error> {
     let error = interrupted();
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         eprintln!("costate: {error}");
-        // SAFETY: no memory of ours is touched.
+        // SAFETY: does not touch our memory.
         unsafe { libc::_exit(i32::from(error.exit_code())) }
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]

@@ -18,12 +18,12 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Watches for signals from here on.
+    /// Installs the signal handlers.
     pub fn new(output: Output) -> Result<Self, Error> {
         Ok(Self::stopped_by(interrupt_flag()?, output))
     }
 
-    /// Is stopped by a flag that somebody else sets.
+    /// Uses an existing stop flag.
     pub fn stopped_by(interrupt: Arc<AtomicBool>, output: Output) -> Self {
         Self {
             output,

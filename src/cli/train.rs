@@ -34,12 +34,12 @@ pub struct Args {
     /// Algorithm: gan-gcl, gcl, gcl-lqg, airl, gail, dagger, bc or ibc; or rl, which minimises the cost given with --cost.
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
-    /// What rl minimises: runs with learned costs, cost.safetensors files, formulas between braces, as
-    /// {cart_position^2}, and `true`, each with its weight; may be repeated. A path that holds a comma or a colon goes
-    /// between quotes: '"a,b":0.5'.
+    /// What rl minimises: runs with learned costs, cost.safetensors files, formulas in braces, as
+    /// {cart_position^2}, and `true`, each with its weight; may be repeated. Quote a path that contains a comma or a
+    /// colon: '"a,b":0.5'.
     #[arg(long, value_name = "WHAT:WEIGHT,…", allow_hyphen_values = true)]
     cost: Vec<String>,
-    /// World for rl where there are no demonstrations.
+    /// World for rl without demonstrations.
     #[arg(long, value_name = "ENV", requires = "cost")]
     env: Option<String>,
     /// Apply a named set of parameters of that world. May be repeated, applied in order.
@@ -69,14 +69,14 @@ pub struct Args {
     /// Iterations between checkpoints [default: 10; with --resume as before].
     #[arg(long, value_name = "N")]
     checkpoint_every: Option<usize>,
-    /// Print every setting with its value and its meaning, and stop. With demonstrations these are
+    /// Print every setting with its value and its meaning, and exit. With demonstrations these are
     /// the settings for their environment.
     #[arg(long, requires = "algo", conflicts_with = "resume")]
     print_config: bool,
-    /// Print the JSON Schema of files for --config, and stop: with it an editor completes and checks settings.
+    /// Print the JSON Schema of files for --config, for completion and checks in an editor, and exit.
     #[arg(long, requires = "algo", conflicts_with_all = ["resume", "print_config"])]
     print_schema: bool,
-    /// Go on from the last checkpoint of the run given with -o; a finished one with more --set iterations=N.
+    /// Resume from the last checkpoint of the run given with -o; a finished one with more --set iterations=N.
     #[arg(long, requires = "output")]
     resume: bool,
 }
@@ -140,17 +140,17 @@ fn source(algo: Option<String>, given: GivenCosts) -> Result<Source, Error> {
     let misuse = |text: String| Err(Error::Misuse(text));
     let Some(algo) = algo else {
         let known = algorithm::names().join(", ");
-        return misuse(format!("--algo is missing; there are {known}"));
+        return misuse(format!("--algo is missing; expected one of {known}"));
     };
     let demos = || given.demos.clone().unwrap_or_default();
-    // Unknown names are `app::train`'s to refuse, as is reinforcement learning without a cost.
+    // `app::train` refuses unknown names and reinforcement learning without a cost.
     let imitates = algorithm::find(&algo).map_or(true, |entry| entry.imitates());
     let (cost, set) = (given.costs.first(), given.changes.set.first());
     match (imitates, cost, set) {
         (false, Some(_), _) if algo == app::train::GIVEN_COST => Ok(Source::Costs(given)),
         (false, ..) => Ok(Source::Demonstrations(algo, demos())),
         (_, Some(cost), _) => misuse(format!(
-            "--cost {cost}: {algo} learns its cost; --algo rl minimises one that is given"
+            "--cost {cost}: {algo} learns its cost; --algo rl minimises a given one"
         )),
         (_, None, Some(o)) => misuse(format!(
             "--set {}: training uses the environment of the demonstrations; set it with `costate record`",

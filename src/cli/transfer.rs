@@ -1,9 +1,9 @@
-//! What was found in variants of a world, in words.
+//! Results in variants of a world, as text.
 
 use super::ui::{interval, number, score_interval, table};
 use crate::evaluate::Transfer;
 
-/// What was found in variants, in words.
+/// Results in variants, as text.
 pub fn describe(found: &[Transfer]) -> String {
     let mut text = String::new();
     for t in found {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::common::Output;
 pub use crate::number::{plain as number, plain_interval as interval};
 
-/// A table: columns of figures to the right, of words to the left.
+/// A table: numeric columns right-aligned, text left-aligned.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |text: &str| text.chars().count();
     let widths: Vec<usize> = (0..header.len())
@@ -20,7 +20,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
                 .unwrap_or(0)
         })
         .collect();
-    // Figures to the right, words to the left.
+    // Numbers right-aligned, text left-aligned.
     let figure = |cell: &str| {
         let first = cell.chars().next();
         first.is_none_or(|c| c.is_ascii_digit() || "-+−–.∞".contains(c))
@@ -51,7 +51,7 @@ pub fn score_interval([low, high]: [f64; 2]) -> String {
     format!("{low:.3} … {high:.3}")
 }
 
-/// Progress of a counted task: a bar on a terminal, a line now and then elsewhere.
+/// Progress of a counted task: a bar on a terminal, occasional lines elsewhere.
 pub struct Counter {
     bar: ProgressBar,
     lines: bool,
@@ -103,7 +103,7 @@ fn console_on_stderr() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// One line of metrics in words. What only simulation can know is marked as such.
+/// One line of metrics as text. Values only known in simulation are marked.
 pub fn describe_metrics(line: &Map<String, Value>) -> String {
     let get = |name: &str| line.get(name).and_then(Value::as_f64);
     let mut parts = Vec::new();

@@ -1,9 +1,9 @@
-//! Fresh policies on a frozen cost, in words.
+//! Fresh policies on a frozen cost, as text.
 
 use super::ui::{number, table};
 use crate::evaluate::Frozen;
 
-/// The validation in words.
+/// The validation as text.
 pub fn describe(frozen: &Frozen) -> String {
     let rows: Vec<Vec<String>> = frozen
         .policies

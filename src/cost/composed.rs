@@ -1,7 +1,7 @@
-//! Costs that were learned or written, frozen, scaled and summed: c(s, a) = Σ_i w_i c_i(s, a).
+//! Weighted sums of frozen learned and hand-written costs: c(s, a) = Σ_i w_i c_i(s, a).
 //!
-//! A sum of energies is a product of experts (Hinton 2002): p ∝ Π_i p_i^{w_i}. A learned cost that sees the
-//! channels of one world serves in every other that has channels of the same names and units.
+//! A sum of energies is a product of experts (Hinton 2002): p ∝ Π_i p_i^{w_i}. A learned cost
+//! that sees channels of one world works in every other with channels of the same names and units.
 
 use costate_envs::spec::{EnvSpec, Space};
 use tch::Tensor;
@@ -12,21 +12,21 @@ use crate::error::Error;
 use crate::expression::Formula;
 use crate::nn;
 
-/// A learned cost, placed into a world.
+/// A learned cost, mapped to a world.
 #[derive(Debug)]
 pub struct Placed {
     model: EnergyModel,
-    /// Where the cost's own channels stand in this world; none for a channel that it does not look at.
+    /// Index of each of the cost's channels in this world; `None` for a channel that it ignores.
     observations: Vec<Option<i64>>,
     actions: Vec<Option<i64>>,
     home: bool,
 }
 
 impl Placed {
-    /// Places `model`, whose world had the channels of `own`, into the world of `spec`, by name and unit.
+    /// Maps `model`, whose world had the channels of `own`, to the world of `spec`, by name and unit.
     ///
-    /// In another world the soft value V, which was learned under other dynamics, is left behind. Errors: a channel
-    /// that the cost looks at and the world does not have.
+    /// In another world the soft value V, learned under other dynamics, is dropped. Errors: a channel
+    /// that the cost uses and the world lacks.
     pub fn new(model: EnergyModel, own: &EnvSpec, spec: &EnvSpec) -> Result<Self, Error> {
         let home = own.observation == spec.observation
             && own.action == spec.action
@@ -63,7 +63,7 @@ impl Placed {
     }
 }
 
-/// Where each channel of `own` stands in `there`; none for those that are not looked at.
+/// Index in `there` of each channel of `own`; `None` for ignored channels.
 fn located(
     own: &Space,
     there: &Space,
@@ -77,7 +77,7 @@ fn located(
         }
         let Some(i) = there.position(&channel.name) else {
             return Err(Error::Misuse(format!(
-                "the cost of {} looks at `{}`, which {} does not have (it has {}); learn it with cost.channels set to \
+                "the cost of {} uses `{}`, which {} does not have (it has {}); learn it with cost.channels set to \
                  what both worlds have, and cost.state_only=true with cost.action_penalty=0 if their actions differ",
                 from.name,
                 channel.name,
@@ -88,7 +88,7 @@ fn located(
         let unit = &there.0[i].unit;
         if *unit != channel.unit {
             return Err(Error::Misuse(format!(
-                "the cost of {} looks at `{}` in {}, but in {} its unit is {unit}",
+                "the cost of {} uses `{}` in {}, but in {} its unit is {unit}",
                 from.name, channel.name, channel.unit, to.name
             )));
         }
@@ -97,21 +97,21 @@ fn located(
     own.0.iter().zip(looked_at).map(place).collect()
 }
 
-/// The columns in the cost's own order; zeros for those that it does not look at.
+/// The columns in the cost's own order; zeros for those that it ignores.
 fn select(rows: &Tensor, columns: &[Option<i64>]) -> Tensor {
     let nothing = rows.select(1, 0).zeros_like();
     let column = |c: &Option<i64>| c.map_or_else(|| nothing.shallow_clone(), |c| rows.select(1, c));
     Tensor::stack(&columns.iter().map(column).collect::<Vec<_>>(), 1)
 }
 
-/// What a term adds up.
+/// A summand.
 #[derive(Debug)]
 pub enum Part {
     /// A learned cost, nats.
     Learned(Box<Placed>),
     /// A formula of the channels.
     Written(Box<Formula>),
-    /// The world's own cost, which only experts and tests of costs may see.
+    /// The world's own cost, visible only to experts and tests of costs.
     True,
 }
 
@@ -131,7 +131,7 @@ pub struct ComposedCost {
 }
 
 impl ComposedCost {
-    /// A sum. Errors: no term that counts, a weight that is not finite.
+    /// A sum. Errors: no term with a nonzero weight, a weight that is not finite.
     pub fn new(terms: Vec<WeightedCost>) -> Result<Self, Error> {
         if let Some(term) = terms.iter().find(|t| !t.weight.is_finite()) {
             return Err(Error::Misuse(format!(
@@ -157,12 +157,12 @@ impl ComposedCost {
         }
     }
 
-    /// Whether the world's own cost has a part in it.
+    /// Whether it includes the world's own cost.
     pub fn knows_truth(&self) -> bool {
         self.counting().any(|t| matches!(t.part, Part::True))
     }
 
-    /// Whether no part looks at actions, which then may exceed their limits for nothing.
+    /// Whether no term depends on actions, which then may exceed their limits at no cost.
     pub fn overlooks_actions(&self) -> bool {
         !self.counting().any(|t| match &t.part {
             Part::Learned(placed) => placed.model.sees_actions(),
@@ -171,7 +171,7 @@ impl ComposedCost {
         })
     }
 
-    /// Terms that change anything.
+    /// Terms with nonzero weights.
     fn counting(&self) -> impl Iterator<Item = &WeightedCost> {
         self.terms.iter().filter(|t| t.weight != 0.0)
     }
@@ -205,7 +205,7 @@ impl ComposedCost {
     }
 }
 
-/// Without the world's own cost, which is no function of (s, a) that could be asked.
+/// Without the world's own cost, which is not available as a function of (s, a).
 impl StepCost for ComposedCost {
     fn costs(&self, observations: &[f32], actions: &[f32], dims: Dims) -> Vec<f64> {
         let count = observations.len() / dims.observation;
@@ -240,12 +240,12 @@ mod tests {
         factory.spec().clone()
     }
 
-    /// A cost of `env` that sees the states' channels `names` alone.
+    /// A cost of `env` that sees only the channels `names` of the state.
     fn learned(env: &str, names: &[&str]) -> EnergyModel {
         penalised(env, names, 0.0)
     }
 
-    /// The same beside w ‖u‖².
+    /// The same plus w ‖u‖².
     fn penalised(env: &str, names: &[&str], action_penalty: f64) -> EnergyModel {
         let spec = spec(env);
         let settings = CostSettings {
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_cost_finds_its_channels_in_another_world() {
-        // position_x and velocity_x stand elsewhere in lunar_lander.
+        // position_x and velocity_x have other indices in lunar_lander.
         let names = ["position_x", "velocity_x"];
         let placed = place("point_mass", &names, "lunar_lander").unwrap();
         let own = learned("point_mass", &names);

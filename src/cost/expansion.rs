@@ -1,4 +1,4 @@
-//! Second-order expansions of costs: what linear-quadratic control is given of them.
+//! Second-order expansions of costs, for linear-quadratic control.
 
 use nalgebra::{DMatrix, DVector};
 use tch::{Kind, Tensor};
@@ -23,7 +23,7 @@ impl Expansion {
         let (rows, d) = (z.size()[0] as usize, z.size()[1] as usize);
         let count = features.size()[1];
         let y = nn::to_f64(features);
-        // Rows do not meet, so the gradient of a sum over rows is that of every row.
+        // Rows are independent, so the gradient of a sum over rows is that of every row.
         let jacobian: Vec<Vec<f64>> = (0..count)
             .map(|f| nn::to_f64(&gradient(&features.select(1, f), z, false)))
             .collect();
@@ -35,7 +35,7 @@ impl Expansion {
         Self::collect((0..rows).map(row))
     }
 
-    /// Of any function, `[N]`, of z, `[N, d]`, row by row; of its curvature the positive part is kept.
+    /// Of any function, `[N]`, of z, `[N, d]`, row by row; keeps the positive part of its curvature.
     pub fn of_function(function: &Tensor, z: &Tensor) -> Self {
         let (rows, d) = (z.size()[0] as usize, z.size()[1] as usize);
         let values = nn::to_f64(function);
@@ -90,7 +90,7 @@ impl Expansion {
     }
 }
 
-/// ∂ Σ_i f_i / ∂z, which can itself be differentiated with `graph`. The function's own graph stays.
+/// ∂ Σ_i f_i / ∂z, which is itself differentiable with `graph`. Keeps the function's graph.
 fn gradient(function: &Tensor, z: &Tensor, graph: bool) -> Tensor {
     let total = function.sum(Kind::Float);
     Tensor::run_backward(&[total], &[z], true, graph)
@@ -128,7 +128,7 @@ mod tests {
         };
         let mut rng = stream(1, "test", 0);
         let model = EnergyModel::new("x", &settings, &[], normalizer, scale, &mut rng);
-        // The last layer starts small: make it count.
+        // The last layer starts small: scale it up.
         for weight in model.parameters() {
             let _ = tch::no_grad(|| weight.shallow_clone().g_mul_scalar_(4.0));
         }

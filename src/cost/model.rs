@@ -20,7 +20,7 @@ use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 pub enum CostForm {
     /// tanh networks.
     Neural,
-    /// A quadratic in learned features, so that no cost is negative; V is a tanh network.
+    /// A quadratic in learned features, hence nonnegative; V is a tanh network.
     Features,
     /// Quadratics in (s, a), for linear-quadratic systems.
     Quadratic,
@@ -37,23 +37,24 @@ pub struct CostSettings {
     pub hidden: Vec<usize>,
     /// Whether log Z depends on the start: log Z(s_0) = V(s_0) + b. Otherwise log Z = b.
     pub start_value: bool,
-    /// Whether the cost sees the state alone: it transfers better to other dynamics (Fu, Luo and
+    /// Whether the cost depends on the state alone: it transfers better to other dynamics (Fu, Luo and
     /// Levine 2018, section 5).
     #[serde(default)]
     pub state_only: bool,
-    /// Names of the observation channels that the cost sees; empty for all. What it cannot see it cannot take for
-    /// the reason: a cost of places alone holds where the ways between them change.
+    /// Names of the observation channels that the cost sees; empty for all. It cannot depend on what it does not see:
+    /// a cost of positions alone stays valid where the ways between them change.
     #[serde(default)]
     pub channels: Vec<String>,
-    /// Weight w of w ‖u‖² beside the cost's function, u the action in half ranges (the torque penalty of Finn, Levine and
-    /// Abbeel 2016, arXiv 1603.00448, equation 4). It is fixed: with nothing else to pay, actions have σ = (2w)^−½. 0 leaves it out.
+    /// Weight w of w ‖u‖² added to the cost's function, u the action in half ranges (the torque penalty of Finn,
+    /// Levine and Abbeel 2016, arXiv 1603.00448, equation 4). It is fixed: with nothing else to pay, actions have σ =
+    /// (2w)^−½. 0 leaves it out.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub action_penalty: f64,
 }
 
 impl CostSettings {
-    /// Whether c_θ looks at the action.
+    /// Whether c_θ depends on the action.
     pub fn sees_actions(&self) -> bool {
         !self.state_only || self.action_penalty > 0.0
     }
@@ -63,7 +64,7 @@ impl CostSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Shaping {
-    /// c(s, a) − V(s') + V(s): sums telescope, and −V(s_T) stands for the cost after the last step.
+    /// c(s, a) − V(s') + V(s): sums telescope, and −V(s_T) represents the cost after the last step.
     #[default]
     Undiscounted,
     /// c(s, a) − γ V(s') + V(s) with V = 0 at a terminal s': −f of AIRL (Fu, Luo and Levine 2018, arXiv 1710.11248,
@@ -89,15 +90,15 @@ struct Header {
     /// Indices of the channels that the cost sees; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     seen: Vec<i64>,
-    /// The base policy's settings, where the cost has one.
+    /// The base policy's settings, if the cost has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     base: Option<PolicySettings>,
 }
 
-/// Version of the cost file: 2 since it says how V shapes the cost.
+/// Version of the cost file; 2 added how V shapes the cost.
 const FORMAT: u32 = 2;
 
-/// What the file says about how to compute the cost.
+/// The file's description of how to compute the cost.
 fn computation(settings: &CostSettings) -> Computation {
     let input = match settings.state_only {
         true => "state[seen]",
@@ -136,7 +137,7 @@ fn computation(settings: &CostSettings) -> Computation {
 }
 
 impl Header {
-    /// Entries of what the cost's function sees.
+    /// Number of inputs of the cost's function.
     fn inputs(&self) -> usize {
         let states = match self.seen.len() {
             0 => self.normalizer.mean.len(),
@@ -148,7 +149,7 @@ impl Header {
         }
     }
 
-    /// What of a header read from a file is no model's, or does not fit its tensors.
+    /// What is invalid in a header read from a file, or does not fit its tensors.
     fn check(&self, state: &StateDict) -> Result<(), String> {
         self.normalizer.check()?;
         self.action_scale.check()?;
@@ -157,7 +158,7 @@ impl Header {
             && !(discount > 0.0 && discount <= 1.0)
         {
             return Err(format!(
-                "its shaping has a discount of {discount}, expected in (0, 1]"
+                "its shaping discount is {discount}, expected in (0, 1]"
             ));
         }
         let (o, a) = (
@@ -175,7 +176,7 @@ impl Header {
         let twice = (1..self.seen.len()).any(|i| self.seen[..i].contains(&self.seen[i]));
         if twice || !self.seen.iter().all(inside) {
             return Err(format!(
-                "seen is {:?}, expected different channels of 0 to {}",
+                "seen is {:?}, expected distinct channels of 0 to {}",
                 self.seen,
                 o - 1
             ));
@@ -204,7 +205,7 @@ impl Header {
 }
 
 /// c_θ(s, a), and the soft value V(s) = log ∫ exp(−cost to go): V(s_0) carries log Z's dependence on
-/// the start, −V(s_T) stands for the cost after the horizon.
+/// the start, −V(s_T) represents the cost after the horizon.
 ///
 /// E_θ(τ) = Σ_t c_θ(s_t, a_t) − V(s_T) and log Z(s_0) = V(s_0) + b.
 #[derive(Debug)]
@@ -220,9 +221,9 @@ pub struct EnergyModel {
 pub struct Seen {
     /// `[N, inputs]`.
     inputs: Tensor,
-    /// w ‖u‖², `[N]`, where there is a penalty on actions.
+    /// w ‖u‖², `[N]`, if there is a penalty on actions.
     penalty: Option<Tensor>,
-    /// log π_0(a | s), `[N]`, where there is a base policy.
+    /// log π_0(a | s), `[N]`, if there is a base policy.
     base_log_density: Option<Tensor>,
 }
 
@@ -278,13 +279,13 @@ impl EnergyModel {
         self
     }
 
-    /// Says under which discount V was learned.
+    /// Records the discount that V was learned under.
     pub fn set_shaping(&mut self, shaping: Shaping) {
         self.header.shaping = shaping;
     }
 
-    /// c alone: the soft value V, which shapes it, was learned under one dynamics and is left behind where these
-    /// change (Fu, Luo and Levine 2018, section 5).
+    /// c alone, without the soft value V that shapes it, which was learned under the old dynamics (Fu, Luo and
+    /// Levine 2018, section 5).
     pub fn without_value(self) -> Self {
         Self {
             value: None,
@@ -297,17 +298,17 @@ impl EnergyModel {
         &self.header.env
     }
 
-    /// Which channels of the observation the cost looks at.
+    /// The observation channels that the cost uses.
     pub fn sees(&self, observation: &Space) -> Vec<bool> {
         let seen = &self.header.seen;
-        // The base policy looks at the whole state.
+        // The base policy uses the whole state.
         let all = seen.is_empty() || self.base.is_some();
         (0..observation.dim() as i64)
             .map(|i| all || seen.contains(&i))
             .collect()
     }
 
-    /// Whether the cost looks at the action.
+    /// Whether the cost depends on the action.
     pub fn sees_actions(&self) -> bool {
         self.header.settings.sees_actions() || self.base.is_some()
     }
@@ -317,7 +318,7 @@ impl EnergyModel {
         self.cost_seen(&self.see(observations, actions))
     }
 
-    /// What of c(s, a) does not depend on the weights, for rows that are asked for again and again.
+    /// The weight-independent part of c(s, a), cached for rows that are evaluated repeatedly.
     pub fn see(&self, observations: &Tensor, actions: &Tensor) -> Seen {
         let of = |base: &GaussianPolicy| {
             tch::no_grad(|| base.log_density(observations, actions)).to_kind(Kind::Float)
@@ -346,7 +347,7 @@ impl EnergyModel {
         }
     }
 
-    /// What the cost's function sees of (s, a): normalised, and the state alone for a state-only cost,
+    /// Inputs of the cost's function from (s, a): normalised, and the state alone for a state-only cost,
     /// `[N, inputs]`.
     pub fn inputs(&self, observations: &Tensor, actions: &Tensor) -> Tensor {
         let s = self.header.normalizer.apply(observations);
@@ -383,7 +384,7 @@ impl EnergyModel {
 
     /// c in scaled units (x, u), states in standard deviations and actions in half ranges, with its gradient and a positive
     /// semidefinite curvature for every row: exact for the penalty on actions, Gauss and Newton's for features. `None` for a
-    /// cost that is no quadratic in features, or relative to a base policy.
+    /// cost that is not a quadratic in features, or is relative to a base policy.
     pub fn expand(&self, observations: &Tensor, actions: &Tensor) -> Option<Expansion> {
         let ScalarFunction::Features(network) = &self.cost else {
             return None;
@@ -437,7 +438,7 @@ impl EnergyModel {
         self.energy_seen(batch, &self.see(&batch.observations, &batch.actions))
     }
 
-    /// E_θ(τ) of a batch whose steps have been seen, `[N]` in f64.
+    /// E_θ(τ) of a batch from cached steps, `[N]` in f64.
     pub fn energy_seen(&self, batch: &TrajectoryBatch, steps: &Seen) -> Tensor {
         match self.header.shaping {
             Shaping::Undiscounted => {
@@ -457,7 +458,7 @@ impl EnergyModel {
         self.value(&batch.starts).to_kind(Kind::Double)
     }
 
-    /// The shaped cost + α log π(a_t | s_t) of every step, `[S]`: what a policy of maximum entropy minimises.
+    /// The shaped cost + α log π(a_t | s_t) of every step, `[S]`: the objective of a maximum-entropy policy.
     /// `log_density` is log π(a_t | s_t), `[S]`; α is the entropy's weight.
     pub fn soft_cost(
         &self,
@@ -502,7 +503,7 @@ impl EnergyModel {
         }
     }
 
-    /// b, the constant part of log Z(s_0), as last solved.
+    /// b, the constant part of log Z(s_0), as last solved for.
     pub fn log_z(&self) -> f64 {
         self.header.log_z
     }

@@ -1,4 +1,4 @@
-//! What keeps a learned cost smooth: penalties added to its loss.
+//! Penalties added to a learned cost's loss to keep it smooth.
 
 use costate_envs::rng::Stream;
 use rand::RngExt;
@@ -10,15 +10,15 @@ use super::EnergyModel;
 use crate::batch::TrajectoryBatch;
 use costate_base::schema::resumable;
 
-/// Points at which the gradient penalty looks in one step.
+/// Points per step of the gradient penalty.
 const POINTS: usize = 1024;
 
-/// Weights of the penalties; 0 leaves one out.
+/// Weights of the penalties; 0 disables one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Regularizers {
-    /// Of E‖∂c/∂x‖² at points between demonstrations and samples: what makes a cost one that a fresh
-    /// policy can be trained on.
+    /// Of E‖∂c/∂x‖² at points between demonstrations and samples: makes a cost trainable for a fresh
+    /// policy.
     #[serde(default)]
     #[schemars(range(min = 0.0), transform = resumable)]
     pub gradient_penalty: f64,
@@ -47,7 +47,7 @@ impl Regularizers {
             terms.push(penalty * self.gradient_penalty);
         }
         if self.local_constant_rate > 0.0 || self.monotonic > 0.0 {
-            // c_θ alone: noise in the actions does not count against what a penalty on actions or π_0 say of it.
+            // c_θ alone: action noise does not count through the penalty on actions or π_0.
             let costs = |batch: &TrajectoryBatch| {
                 model.cost_of(&model.inputs(&batch.observations, &batch.actions))
             };

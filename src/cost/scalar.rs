@@ -43,7 +43,7 @@ impl ScalarFunction {
         Self::Features(Mlp::new(&sizes, 0.1, Kind::Float, rng))
     }
 
-    /// Checks that `state` has the weights of a function of this form below `prefix`, before one is made.
+    /// Checks that `state` has the weights of a function of this form below `prefix`, before creating one.
     pub fn check(
         state: &StateDict,
         prefix: &str,

@@ -1,4 +1,4 @@
-//! A cost of a step, whoever made it: what evaluation asks.
+//! The interface of a per-step cost of any origin, as used by evaluation.
 
 use super::EnergyModel;
 use crate::expression::Formula;
@@ -34,7 +34,7 @@ impl StepCost for EnergyModel {
     }
 }
 
-/// A cost that was written by hand.
+/// A hand-written cost.
 impl StepCost for Formula {
     fn costs(&self, observations: &[f32], actions: &[f32], dims: Dims) -> Vec<f64> {
         let s = observations.chunks_exact(dims.observation);

@@ -12,25 +12,25 @@ use super::hmc::{Leap, transition};
 use crate::density::{effective_sample_size, log_mean_exp};
 use crate::nn;
 
-/// How it anneals.
+/// Settings of the annealing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AisSettings {
     /// Independent chains.
     #[schemars(range(min = 100))]
     pub chains: usize,
-    /// Distributions from the base, left out, to the model, counted.
+    /// Number of distributions from the base (excluded) to the model (included).
     #[schemars(range(min = 1))]
     pub temperatures: usize,
-    /// Leapfrog steps of a transition.
+    /// Leapfrog steps per transition.
     #[schemars(range(min = 1))]
     pub leapfrog: usize,
 }
 
-/// An estimate of log Z with what tells its worth.
+/// An estimate of log Z with its reliability.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AisEstimate {
-    /// log Z, nats. Its mean lies below the truth, by about half its variance.
+    /// log Z, nats. Biased low, by about half its variance.
     pub log_z: f64,
     /// Its standard error by the delta method: √(1/ESS − 1/N) of the weights.
     pub standard_error: f64,
@@ -45,7 +45,7 @@ pub struct AisEstimate {
 }
 
 impl AisEstimate {
-    /// Of logarithms of weights whose mean is Z.
+    /// From log-weights whose weights have mean Z.
     pub fn of_weights(log_weights: &[f64], acceptance: f64) -> Self {
         let log_z = log_mean_exp(log_weights);
         let ess = effective_sample_size(log_weights);
@@ -63,14 +63,14 @@ impl AisEstimate {
         }
     }
 
-    /// Whether the interval can be believed: with fewer than a tenth of the chains in effect, or fewer than 30, the weights
-    /// may have missed where they are largest.
+    /// Whether the interval is reliable: with an effective sample size below a tenth of the chains, or below 30, the
+    /// weights may have missed their largest values.
     pub fn is_sound(&self) -> bool {
         self.ess >= 30.0_f64.max(0.1 * self.chains as f64)
     }
 }
 
-/// What annealing leaves behind.
+/// Result of annealing.
 pub struct Annealed {
     /// The estimate.
     pub estimate: AisEstimate,
@@ -78,18 +78,18 @@ pub struct Annealed {
     pub points: Tensor,
     /// Logarithms of their weights, `[chains]`.
     pub log_weights: Vec<f64>,
-    /// Step size that suits the model.
+    /// Step size tuned for the model.
     pub step: f64,
 }
 
-/// Share of chains that find the step sizes beforehand, and the acceptance that they aim at.
+/// Share of pilot chains that tune the step sizes, and their target acceptance.
 const PILOTS: usize = 8;
 const ACCEPTANCE: f64 = 0.8;
 
 /// Anneals from the energy's base to the model through p_t(x) ∝ p_0(x) exp(−t f(x)), t = (i/T)² (Neal 2001, "Annealed
-/// importance sampling", equations 3 and 11): log w = −Σ_t (t_{i+1} − t_i) f(x_i), E[w] = Z. Step sizes come from pilot chains of
-/// their own, so that the weights stay unbiased. `name` is that of the random stream: estimates that choose a model and the one
-/// that judges it must not share their chances.
+/// importance sampling", equations 3 and 11): log w = −Σ_t (t_{i+1} − t_i) f(x_i), E[w] = Z. Step sizes come from
+/// separate pilot chains, so that the weights stay unbiased. `name` names the random stream: estimates that select a
+/// model and the one that evaluates it must be independent.
 pub fn anneal(energy: &Energy, settings: &AisSettings, name: &str, seed: u64) -> Annealed {
     let times: Vec<f64> = (1..=settings.temperatures)
         .map(|i| (i as f64 / settings.temperatures as f64).powi(2))
@@ -127,7 +127,7 @@ pub fn anneal(energy: &Energy, settings: &AisSettings, name: &str, seed: u64) ->
     }
 }
 
-/// A transition that keeps p_t.
+/// A transition that leaves p_t invariant.
 fn move_at(
     energy: &Energy,
     points: &mut Tensor,
@@ -140,10 +140,10 @@ fn move_at(
     transition(points, &density, Leap { step, count }, rng)
 }
 
-/// Transitions after resampling, which split the copies.
+/// Transitions after resampling, which decorrelate copies.
 const SETTLING: usize = 20;
 
-/// `count` draws from the model, about: chains' ends drawn by their weights, then moved on. `[count, d]`.
+/// `count` approximate draws from the model: resampled chain ends, then moved by further transitions. `[count, d]`.
 pub fn model_samples(
     energy: &Energy,
     annealed: &Annealed,
@@ -237,7 +237,7 @@ mod tests {
             let estimate = anneal(&tilted(Base::Gaussian, dim, weight), &SETTINGS, "a", 1).estimate;
             let truth = quadrature(weight);
             let [low, high] = estimate.ci95;
-            // Twice the interval: one of twenty would miss it otherwise.
+            // Twice the interval: one in twenty would miss otherwise.
             let slack = 0.5 * (high - low);
             assert!(
                 (low - slack..high + slack).contains(&truth),

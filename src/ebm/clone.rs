@@ -1,4 +1,4 @@
-//! Generators by maximum likelihood, sizes chosen by the validation rows.
+//! Generators by maximum likelihood, sizes selected on the validation rows.
 
 use costate_envs::rng::{Stream, stream};
 use tch::{Kind, Tensor};
@@ -62,12 +62,12 @@ pub fn fit_generator(
     Ok(Generator::Flow(flow))
 }
 
-/// Numbers of components that are tried, from how many starts each, and after how many in a row without gain the search ends.
+/// Numbers of components tried, starts per number, and the number of tries without gain that ends the search.
 const COMPONENTS: [usize; 10] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 const STARTS: usize = 3;
 const PATIENCE: usize = 3;
 
-/// The mixture that the validation rows are most likely under.
+/// The mixture with the highest validation likelihood.
 fn best_mixture(
     training: &Tensor,
     validation: &Tensor,
@@ -115,7 +115,7 @@ struct Reached {
     validation: f64,
 }
 
-/// The flow of those met along maximum likelihood that the validation rows are most likely under.
+/// The flow with the highest validation likelihood among the checks of the fit.
 fn fit_flow(
     flow: Flow,
     training: &Tensor,

@@ -41,7 +41,7 @@ impl Base {
     }
 }
 
-/// c_θ(x) = f_θ(x) − log p_0(x), with f_θ a tanh network that is 0 before it learns. A tanh network is bounded, so
+/// c_θ(x) = f_θ(x) − log p_0(x), with f_θ a tanh network that starts at 0. A tanh network is bounded, so
 /// Z = E_{p_0}[exp(−f_θ)] is finite, and 1 at the start.
 #[derive(Debug)]
 pub struct Energy {
@@ -53,7 +53,7 @@ pub struct Energy {
 }
 
 impl Energy {
-    /// An energy that is the base's own.
+    /// The energy of the base itself.
     pub fn new(base: Base, dim: usize, hidden: &[usize], rng: &mut Stream) -> Self {
         let sizes: Vec<usize> = std::iter::once(dim)
             .chain(hidden.iter().copied())

@@ -1,4 +1,4 @@
-//! From a table to a model.
+//! Fits a model to a table.
 
 use costate_envs::rng::stream;
 use tch::Tensor;
@@ -17,42 +17,42 @@ use super::table::{Split, Table};
 use super::whitening::Whitening;
 use crate::error::Error;
 
-/// What to fit to what.
+/// What to fit.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// The rows.
     pub table: &'a Table,
-    /// What they are called in errors.
+    /// Their name in errors.
     pub source: &'a str,
     /// Where negatives come from.
     pub method: Method,
     /// The generator's family.
     pub generator: GeneratorKind,
-    /// Share of the rows that only the final figures see.
+    /// Share of the rows held out for the final figures.
     pub held_out: f64,
-    /// Model draws to return.
+    /// Number of model samples to return.
     pub samples: usize,
-    /// Everything else.
+    /// All other settings.
     pub settings: &'a Settings,
     /// Seed of every random stream.
     pub seed: u64,
 }
 
-/// A fitted model with what was found on the way.
+/// A fitted model with its estimates.
 pub struct Fit {
     /// The model.
     pub model: Model,
-    /// Which rows were what.
+    /// The split of the rows.
     pub split: Split,
     /// log Z by annealed importance sampling.
     pub log_z: AisEstimate,
-    /// log Z by importance sampling from the generator, where there is one.
+    /// log Z by importance sampling from the generator, if there is one.
     pub importance: Option<AisEstimate>,
     /// Draws from the model in the data's units, `[samples, d]`.
     pub samples: Tensor,
-    /// The round whose model was kept; 0 is the base.
+    /// The round of the kept model; 0 is the base.
     pub kept_round: usize,
-    /// Whether the largest validation log-likelihood was that of the last check: more rounds might gain.
+    /// Whether the last check had the highest validation log-likelihood: more rounds might help.
     pub still_rising: bool,
 }
 
@@ -73,7 +73,7 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
     let needed = LEAST_TRAINING_ROWS.max(2 * dim);
     if split.training.len() < needed {
         return Err(Error::Misuse(format!(
-            "{source}: {} rows to learn from beside those held out, expected at least {needed}; hold out fewer",
+            "{source}: {} rows to learn from after holding out, expected at least {needed}; hold out fewer",
             split.training.len()
         )));
     }
@@ -134,13 +134,13 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
     })
 }
 
-/// Fewest rows to learn from.
+/// Minimum number of rows to learn from.
 const LEAST_TRAINING_ROWS: usize = 20;
 
-/// Draws behind the final importance-sampled log Z.
+/// Draws for the final importance-sampled log Z.
 const FINAL_DRAWS: usize = 20_000;
 
-/// A generator with weights of its own that are equal to another's.
+/// A copy of a generator with its own weights.
 fn copy(generator: &Generator, settings: &Settings, dim: usize) -> Result<Generator, Error> {
     let mut unused = stream(0, "ebm copy", 0);
     let copy = Generator::blank(&generator.shape(settings), dim, &mut unused);

@@ -8,10 +8,10 @@ use super::mixture::Mixture;
 use super::{in_chunks, row_sums};
 use crate::nn::Mlp;
 
-/// x ↔ u through layers that each turn linearly, then rescale and shift one half by the other (Dinh,
+/// x ↔ u through layers that each apply a linear map, then rescale and shift one half by the other (Dinh,
 /// Sohl-Dickstein and Bengio 2017, arXiv 1605.08803, equations 7 and 8; the linear part as in Kingma and Dhariwal 2018,
 /// arXiv 1807.03039, section 3.2). u is drawn from a Gaussian mixture, of one component in a plain flow: no continuous map
-/// tears one Gaussian into separate clusters (Izmailov et al. 2020, arXiv 1912.13025).
+/// splits one Gaussian into separate clusters (Izmailov et al. 2020, arXiv 1912.13025).
 #[derive(Debug)]
 pub struct Flow {
     latent: Mixture,
@@ -30,17 +30,17 @@ struct Layer {
     conditioner: Mlp,
 }
 
-/// Log scales of a coupling stay within ± this: a layer widens by e² at most.
+/// Bound on the log scales of a coupling: a layer stretches by at most e².
 const LARGEST_LOG_SCALE: f64 = 2.0;
 
-/// Points and how much the map to them widened, as a logarithm.
+/// Points and the log-determinant of the map to them.
 struct Mapped {
     points: Tensor,
     log_volume: Tensor,
 }
 
 impl Flow {
-    /// The latent density itself, with `layers` layers that change nothing yet and whose conditioners have the hidden layers
+    /// The latent density itself, with `layers` identity layers whose conditioners have the hidden layers
     /// `hidden`.
     pub fn new(latent: Mixture, layers: usize, hidden: &[usize], rng: &mut Stream) -> Self {
         let dim = latent.dim();
@@ -71,7 +71,7 @@ impl Flow {
         self.latent.log_density(&points) + log_volume
     }
 
-    /// Independent draws, to be taken without gradients.
+    /// Independent draws; call without gradients.
     pub fn draw(&self, count: usize, rng: &mut Stream) -> Drawn {
         let points = self.latent.draw(count, rng);
         let log_density = in_chunks(&points, &|u| self.latent.log_density(u));
@@ -91,7 +91,7 @@ impl Flow {
         self.latent.expectation(&|u| g(&self.carry(u)), count, rng)
     }
 
-    /// Latent points where they belong.
+    /// Maps latent points to data space.
     fn carry(&self, latent: &Drawn) -> Drawn {
         let Mapped { points, log_volume } = self.to_data(&latent.points);
         Drawn {
@@ -105,7 +105,7 @@ impl Flow {
         self.latent.components()
     }
 
-    /// Σ w² over the conditioners, which the penalty of maximum likelihood keeps small.
+    /// Σ w² over the conditioners, penalised in maximum likelihood.
     pub fn squared_weights(&self) -> Tensor {
         let weights = self.layers.iter().flat_map(|l| l.conditioner.parameters());
         let squares = weights.map(|w| w.square().sum(Kind::Double));
@@ -128,7 +128,7 @@ impl Flow {
         let mut h = x.shallow_clone();
         let mut log_volume = Tensor::zeros([x.size()[0]], (Kind::Double, Device::Cpu));
         for layer in &self.layers {
-            // Reversed before each layer, so that every half has its turn.
+            // Reversed before each layer, so that the halves alternate.
             let turned = h.flip([1]).matmul(&layer.upper_factor().tr());
             let turned = turned.matmul(&layer.lower_factor().tr());
             let Coupling {
@@ -211,12 +211,12 @@ impl Layer {
         self.upper.triu(1) + self.log_diagonal.exp().diag_embed(0, 0, 1)
     }
 
-    /// The halves and what the first says of the second.
+    /// The halves, with log scales and shifts of the second from the first.
     fn couple(&self, h: &Tensor) -> Coupling {
         let d = h.size()[1];
         let kept = d / 2;
         let (first, second) = (h.narrow(1, 0, kept), h.narrow(1, kept, d - kept));
-        // In one dimension there is nothing to condition on.
+        // One dimension has nothing to condition on.
         let input = match kept {
             0 => Tensor::zeros([h.size()[0], 1], (Kind::Double, Device::Cpu)),
             _ => first.shallow_clone(),

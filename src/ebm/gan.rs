@@ -16,10 +16,10 @@ use crate::discriminator;
 use crate::error::Error;
 use crate::nn::{self, Adam};
 
-/// Draws of the generator that estimate log Z at a check.
+/// Generator draws for log Z at a check.
 const CHECK_DRAWS: usize = 8192;
 
-/// Trains `energy` and `generator` in turns, and leaves both as the validation rows liked them best.
+/// Trains `energy` and `generator` alternately; both end at their best check on the validation rows.
 ///
 /// A round: draw from q and from the rows; steps down the discriminator's loss at β = 1 with log Z solved in each; one step down
 /// E_q[c + log q].
@@ -72,7 +72,7 @@ pub fn train(
     Ok(best)
 }
 
-/// Either drags the other along when it diverges, so that both step sizes are to blame.
+/// If either diverges, so does the other: the error names both step sizes.
 fn check_both(energy: &Energy, generator: &Generator, settings: &Settings) -> Result<(), Error> {
     let mut weights = energy.correction.parameters();
     weights.extend(generator.parameters());
@@ -134,7 +134,8 @@ pub fn importance(
     AisEstimate::of_weights(&nn::to_f64(&(-c - drawn.log_density)), 1.0)
 }
 
-/// Log-likelihood of the validation rows, with log Z from the generator's draws, which are the same chances every time.
+/// Log-likelihood of the validation rows, with log Z from the generator's draws, which use the same random numbers
+/// every time.
 fn check(energy: &Energy, generator: &Generator, data: &Data, seed: u64) -> Check {
     let mut rng = stream(seed, "ebm importance check", 0);
     let estimate = importance(energy, generator, CHECK_DRAWS, &mut rng);

@@ -1,4 +1,4 @@
-//! Generators: densities that can be evaluated, sampled, and moved by gradients.
+//! Generators: densities that can be evaluated, sampled, and trained by gradients.
 
 use costate_envs::rng::Stream;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use super::mixture::Mixture;
 use super::settings::{FlowSettings, Settings};
 use crate::nn::{StateDict, StateError};
 
-/// Which family a generator is of.
+/// Family of a generator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum GeneratorKind {
@@ -29,7 +29,7 @@ pub enum Generator {
     Mixture(Mixture),
 }
 
-/// What a generator has to be built with before its weights are read; part of a model's file.
+/// Architecture of a generator, needed before its weights are read; part of a model's file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Shape {
@@ -44,7 +44,7 @@ pub enum Shape {
     },
     /// Components of a mixture.
     Mixture {
-        /// How many.
+        /// Number of components.
         components: usize,
     },
 }
@@ -59,7 +59,7 @@ pub struct Drawn {
 }
 
 impl Generator {
-    /// Of this shape, with weights that stand for nothing yet.
+    /// With this architecture and placeholder weights.
     pub fn blank(shape: &Shape, dim: usize, rng: &mut Stream) -> Self {
         match shape {
             Shape::Flow {
@@ -74,7 +74,7 @@ impl Generator {
         }
     }
 
-    /// Its shape, where flows are built as `settings` say.
+    /// Its architecture, with flows built according to `settings`.
     pub fn shape(&self, settings: &Settings) -> Shape {
         let FlowSettings { layers, hidden, .. } = &settings.flow;
         match self {
@@ -155,7 +155,7 @@ impl Generator {
         state
     }
 
-    /// Overwrites its weights with those that [`Generator::save`] gave.
+    /// Restores the weights written by [`Generator::save`].
     pub fn load(&self, state: &StateDict) -> Result<(), StateError> {
         state.copy_all(self.named(""))
     }
@@ -170,7 +170,7 @@ mod tests {
     use crate::ebm::normals;
     use crate::nn;
 
-    /// A generator of some kind whose weights are all moved at random.
+    /// A generator of some kind with all weights perturbed at random.
     fn moved(shape: &Shape, dim: usize, by: f64) -> Generator {
         let mut rng = stream(4, "moved", dim as u64);
         let generator = Generator::blank(shape, dim, &mut rng);
@@ -221,7 +221,7 @@ mod tests {
             let again = generator.log_density(&drawn.points);
             let difference = (&again - &drawn.log_density).abs().max().double_value(&[]);
             assert!(difference < 1e-9, "{shape:?}: {difference}");
-            // E_q[N(x; 0, 4 I) / q(x)] = 1: a wrong volume shows here.
+            // E_q[N(x; 0, 4 I) / q(x)] = 1: detects a wrong volume.
             let wide = crate::ebm::log_standard_normal(&(&drawn.points / 0.7)) - 3.0 * 0.7_f64.ln();
             let ratio = nn::to_f64(&(wide - again).exp());
             let mean = ratio.iter().sum::<f64>() / 2e4;
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn the_mixtures_loss_estimates_the_expectation() {
-        // E_q[c + log q] by plain draws from the mixture, components chosen by chance.
+        // E_q[c + log q] by plain draws from the mixture, with random components.
         let generator = moved(&Shape::Mixture { components: 3 }, 2, 0.8);
         let energy = |x: &Tensor| crate::ebm::row_sums(&x.square());
         let stratified = generator.loss(&energy, 60_000, &mut stream(5, "loss", 0));
@@ -292,7 +292,7 @@ mod tests {
         let plain = energy(&drawn.points) + drawn.log_density;
         let error = plain.std(true).double_value(&[]) / (60_000.0_f64).sqrt();
         let difference = (stratified - plain.mean(Kind::Double)).double_value(&[]);
-        // Strata err less than plain draws do.
+        // Stratified draws have less error than plain ones.
         let bound = 4.0 * error * 2.0_f64.sqrt();
         assert!(difference.abs() < bound, "{difference} {bound}");
     }

@@ -10,8 +10,8 @@ use super::known::Known;
 use super::model::Model;
 use super::table::Table;
 
-/// A mean over rows with its 95 % interval, nats. The interval of rows of a single group is unbounded: nothing says how groups
-/// differ.
+/// A mean over rows with its 95 % interval, nats. The interval is unbounded with a single group, whose
+/// spread is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LogLikelihood {
     /// The mean.
@@ -20,14 +20,14 @@ pub struct LogLikelihood {
     pub ci95: [f64; 2],
 }
 
-/// A model beside the density that its rows were drawn from.
+/// A model compared with the density its rows were drawn from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgainstTruth {
     /// Name of the density.
     pub name: String,
     /// Its entropy, nats.
     pub entropy: f64,
-    /// Standard error of that; 0 where it has a closed form.
+    /// Its standard error; 0 for a closed form.
     pub entropy_standard_error: f64,
     /// Mean true log-density of the held-out rows.
     pub true_log_likelihood: f64,
@@ -40,7 +40,8 @@ pub struct AgainstTruth {
 }
 
 impl LogLikelihood {
-    /// Of each row's log-density and group ([`Table::groups_of`]); `also` is the variance of an error that all rows share.
+    /// From each row's log-density and group ([`Table::groups_of`]); `also` is the variance of an error common to all
+    /// rows.
     pub fn of(values: &[f64], groups: &[usize], also: f64) -> Self {
         let (mean, ci95) = mean_with_interval(values, groups, also);
         Self {
@@ -89,13 +90,13 @@ impl AgainstTruth {
     }
 }
 
-/// The mean of values and its 95 % interval, where values of one group may depend on each other: the variance of the mean is
+/// The mean of values and its 95 % interval, where values within a group may be correlated: the variance of the mean is
 /// G/(G − 1) Σ_g (Σ_{i ∈ g} (v_i − mean))² / n² (the sandwich of Liang and Zeger 1986, with its correction for few groups), which
-/// is Var(v)/n where every value is a group of its own. `also` is added to it.
+/// is Var(v)/n if every value is its own group. `also` is added to it.
 fn mean_with_interval(values: &[f64], groups: &[usize], also: f64) -> (f64, [f64; 2]) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
-    // In order of the groups, so that the sum is the same to the bit every time.
+    // In order of the groups, so that the sum is bitwise reproducible.
     let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
     for (v, group) in values.iter().zip(groups) {
         *sums.entry(*group).or_default() += v - mean;
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn intervals_over_episodes_cover_the_truth() {
-        // 40 episodes of 25 steps that share most of what they deviate by; the true mean is 0.
+        // 40 episodes of 25 steps that share most of their deviation; the true mean is 0.
         let groups: Vec<usize> = (0..1000).map(|i| i / 25).collect();
         let mut covered = [0, 0];
         for k in 0..400 {
@@ -149,7 +150,7 @@ mod tests {
                 *count += usize::from(low <= 0.0 && 0.0 <= high);
             }
         }
-        // Of 400: 95 % but for chance, and far fewer where steps count as independent.
+        // Of 400: 95 % up to chance, and far fewer if steps count as independent.
         assert!(
             (360..=395).contains(&covered[0]) && covered[1] < 200,
             "{covered:?}"

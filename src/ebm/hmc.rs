@@ -9,7 +9,7 @@ use super::{normals, row_sums};
 /// A log-density up to a constant, `[N, d] → [N]`, differentiable.
 pub type LogDensity<'a> = &'a dyn Fn(&Tensor) -> Tensor;
 
-/// How a transition moves.
+/// Settings of a transition.
 #[derive(Debug, Clone, Copy)]
 pub struct Leap {
     /// Step size ε.
@@ -26,7 +26,7 @@ pub struct Slope {
     pub gradient: Tensor,
 }
 
-/// Log-densities and their gradients at `points`, which need none of their own.
+/// Log-densities and their gradients at `points`, which need not require gradients.
 pub fn slope(density: LogDensity, points: &Tensor) -> Slope {
     let x = points.detach().set_requires_grad(true);
     let value = density(&x);
@@ -37,7 +37,7 @@ pub fn slope(density: LogDensity, points: &Tensor) -> Slope {
     }
 }
 
-/// Moves every chain by one transition that keeps `density`; returns the share accepted.
+/// Moves every chain by one transition that leaves `density` invariant; returns the acceptance rate.
 pub fn transition(points: &mut Tensor, density: LogDensity, leap: Leap, rng: &mut Stream) -> f64 {
     let size = points.size();
     let (n, d) = (size[0] as usize, size[1] as usize);
@@ -55,7 +55,7 @@ pub fn transition(points: &mut Tensor, density: LogDensity, leap: Leap, rng: &mu
         let whole = if i + 1 < leap.count { 1.0 } else { 0.5 };
         p = &p + &end.gradient * (whole * leap.step);
     }
-    // H = −log π + ½|p|²; a diverged end is not accepted, as no comparison with NaN holds.
+    // H = −log π + ½|p|²; a diverged end is rejected, as comparisons with NaN are false.
     let kinetic = |p: &Tensor| row_sums(&p.square()) * 0.5;
     let gain = end.value - start.value + kinetic(&momentum) - kinetic(&p);
     let dice: Vec<f64> = (0..n).map(|_| rng.random::<f64>().ln()).collect();

@@ -1,4 +1,4 @@
-//! Densities that can be sampled exactly and whose entropy is known, to hold estimates against.
+//! Densities with exact sampling and known entropy, as references for estimates.
 
 use costate_base::names::{nearest, suggestion};
 use costate_envs::rng::{Stream, stream};
@@ -10,11 +10,11 @@ use super::{Table, gaussian_constant};
 use crate::density::log_sum_exp;
 use crate::error::Error;
 
-/// Draws behind the entropy of a mixture.
+/// Draws for the entropy of a mixture.
 const ENTROPY_DRAWS: usize = 100_000;
 
 /// A mixture of bent Gaussians. A part is x = m + R g(diag(σ) ε) with ε ~ N(0, I), R orthogonal and g the shear
-/// y_{2i+1} ← y_{2i+1} + b σ_{2i+1} (ε_{2i}² − 1), which keeps volumes: log p(x) and, for one part, the entropy
+/// y_{2i+1} ← y_{2i+1} + b σ_{2i+1} (ε_{2i}² − 1), which preserves volume: log p(x) and, for one part, the entropy
 /// Σ ½ log(2πe σ²) have closed forms.
 #[derive(Debug, Clone)]
 pub struct Known {
@@ -57,7 +57,7 @@ impl Known {
     pub fn named(name: &str) -> Result<Self, Error> {
         let Some(name) = Self::NAMES.into_iter().find(|n| *n == name) else {
             return Err(Error::Misuse(format!(
-                "--known {name}: unknown density{}; there are {}",
+                "--known {name}: unknown density{}; expected one of {}",
                 suggestion(nearest(name, Self::NAMES)),
                 Self::NAMES.join(", ")
             )));
@@ -109,7 +109,7 @@ impl Known {
     }
 
     /// The entropy: closed for one part. For several by Monte Carlo, with ½|ε|² of the drawn part as control variate,
-    /// whose mean d/2 is known: parts that do not overlap leave no error.
+    /// whose mean d/2 is known: without overlap of the parts there is no error.
     pub fn entropy(&self) -> Entropy {
         let d = self.dim() as f64;
         if let [part] = &self.parts[..] {
@@ -147,7 +147,7 @@ impl Known {
     }
 }
 
-/// A point and |ε|² of the noise that it was made of.
+/// A point and |ε|² of its noise.
 struct Drawn {
     point: Vec<f64>,
     noise_squared: f64,
@@ -163,7 +163,7 @@ impl Part {
         }
     }
 
-    /// Standard deviations between 0.3 and 1.5, turned at random; the mean is N(0, spread² I).
+    /// Standard deviations between 0.3 and 1.5, randomly rotated; the mean is N(0, spread² I).
     fn random(dim: usize, spread: f64, bend: f64, name: &str, index: u64) -> Self {
         let mut rng = stream(0, name, index);
         let mut normal = |_: usize, _: usize| -> f64 { StandardNormal.sample(&mut rng) };

@@ -10,7 +10,7 @@ use super::{gaussian_constant, normals};
 use crate::density::{effective_sample_size, log_mean_exp};
 use crate::nn;
 
-/// Points along either side of the grid.
+/// Points per side of the grid.
 const SIZE: usize = 49;
 /// Draws of the other columns at every point.
 const DRAWS: usize = 100;
@@ -18,22 +18,22 @@ const DRAWS: usize = 100;
 /// −log p(x_a, x_b) on a grid, nats in the data's units.
 #[derive(Debug, Clone)]
 pub struct FreeEnergy {
-    /// First and last column's value of the first dimension.
+    /// First dimension's value in the first and last column.
     pub x_range: [f64; 2],
-    /// First and last row's value of the second.
+    /// Second dimension's value in the first and last row.
     pub y_range: [f64; 2],
-    /// Points along either side.
+    /// Points per side.
     pub size: usize,
     /// Row by row from the lowest second dimension, `[size × size]`.
     pub values: Vec<f64>,
-    /// Median over the grid of the effective share of the draws that stand for the other columns; 1 with two columns.
+    /// Median over the grid of the effective share of the draws of the other columns; 1 with two columns.
     pub ess_share: f64,
 }
 
-/// The map over the columns `of`, as far as the table's rows reach.
+/// The map over the columns `of`, over the range of the table's rows.
 ///
 /// p(x_a, x_b) = E_g[p(x_a, x_b, r) / g(r | x_a, x_b)]: importance sampling of the other columns r from the conditional g of the
-/// Gaussian with the data's mean and covariance. All points share the draws, so that the map is smooth.
+/// Gaussian with the data's mean and covariance. All points share the draws, which makes the map smooth.
 pub fn free_energy(model: &Model, table: &Table, of: [usize; 2], seed: u64) -> FreeEnergy {
     let [x_range, y_range] = of.map(|column| range(table, column));
     let rest: Vec<usize> = (0..model.columns.len())
@@ -68,7 +68,7 @@ fn range(table: &Table, column: usize) -> [f64; 2] {
     values.sort_by(f64::total_cmp);
     let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
     let (low, high) = (at(0.01), at(0.99));
-    // A column that is one value but for a few rows still has a range.
+    // A column that is constant up to a few rows still has a range.
     let air = match high > low {
         true => 0.2 * (high - low),
         false => values[values.len() - 1] - values[0],
@@ -95,7 +95,7 @@ impl Conditional {
         };
         let own = block(&of, &of);
         let across = block(rest, &of);
-        // Covariances of whitenings are positive definite, and so are their blocks and Schur complements.
+        // Whitening covariances are positive definite, and so are their blocks and Schur complements.
         let gain = match own.clone().cholesky() {
             Some(own) => own.solve(&across.transpose()).transpose(),
             None => DMatrix::zeros(rest.len(), 2),
@@ -113,7 +113,7 @@ impl Conditional {
         }
     }
 
-    /// log p(x) − log g(r | x_a, x_b) for every row of noise; one weight where nothing is left to integrate over.
+    /// log p(x) − log g(r | x_a, x_b) for every row of noise; a single weight if there is nothing to integrate out.
     fn log_weights(&self, model: &Model, place: [f64; 2], noise: &DMatrix<f64>) -> Vec<f64> {
         let mean = model.whitening.mean();
         let offset = DVector::from_iterator(2, (0..2).map(|i| place[i] - mean[self.of[i]]));

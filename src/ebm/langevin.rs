@@ -19,8 +19,8 @@ use costate_base::schema::{positive, proper_fraction};
 
 /// How chains move and when they stop.
 ///
-/// Step sizes: every step of a round has the round's ε, which falls geometrically from `step` to `step · step_left` over the
-/// training. Noise: ε · N(0, I) in every step, the temperature 1 that belongs to a drift of (ε²/2) ∇E.
+/// Step sizes: all steps of a round use the round's ε, which decays geometrically from `step` to `step · step_left`
+/// over the training. Noise: ε · N(0, I) in every step, temperature 1 for a drift of (ε²/2) ∇E.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LangevinSettings {
@@ -30,17 +30,17 @@ pub struct LangevinSettings {
     /// ε of the first round, in standard deviations of the data.
     #[schemars(transform = positive)]
     pub step: f64,
-    /// Share of it that is left in the last round.
+    /// Share of it left in the last round.
     #[schemars(transform = positive)]
     pub step_left: f64,
-    /// Steps of a round at least; the stopping rule looks at the energy that often.
+    /// Minimum steps per round; the stopping rule checks the energy at this interval.
     #[schemars(range(min = 1))]
     pub least_steps: usize,
-    /// Steps of a round at most.
+    /// Maximum steps per round.
     pub most_steps: usize,
-    /// Whether steps are accepted or rejected so that chains keep the model exactly (Metropolis).
+    /// Whether to accept or reject steps so that the model is exactly invariant (Metropolis).
     pub adjusted: bool,
-    /// Share of the chains that begin anew from the base in every round.
+    /// Share of the chains restarted from the base in every round.
     #[schemars(transform = proper_fraction)]
     pub restarts: f64,
 }
@@ -52,9 +52,9 @@ const CHECK: AisSettings = AisSettings {
     leapfrog: 1,
 };
 
-/// Chains that go on from round to round.
+/// Chains that persist across rounds.
 pub struct Chains {
-    /// Where they are, `[chains, d]`.
+    /// Positions, `[chains, d]`.
     pub points: Tensor,
     /// Steps of the last round.
     pub steps: usize,
@@ -64,8 +64,8 @@ impl Chains {
     /// Moves the chains until their energy no longer decreases.
     ///
     /// x ← x − (ε²/2) ∇E(x) + ε ξ, ξ ~ N(0, I). Every `least_steps` steps the mean energy is compared with that before them: once
-    /// it has fallen by less than its standard error √(Var(E)/chains), the chains have arrived where this energy leads
-    /// them, and further steps only mix. They stop then, or after `most_steps`.
+    /// it has decreased by less than its standard error √(Var(E)/chains), the chains have converged for this energy and
+    /// further steps only mix. They stop then, or after `most_steps`.
     pub fn run(
         &mut self,
         energy: &dyn Fn(&Tensor) -> Tensor,
@@ -116,8 +116,8 @@ impl Chains {
     }
 }
 
-/// Trains `energy` by the gradient of the log-likelihood, E_P[∂c] − E_Q[∂c] with Q the chains, and leaves it as the validation
-/// rows liked it best.
+/// Trains `energy` by the gradient of the log-likelihood, E_P[∂c] − E_Q[∂c] with Q the chains; it ends at
+/// its best check on the validation rows.
 pub fn train(
     energy: &Energy,
     data: &Data,
@@ -203,7 +203,7 @@ mod tests {
             ..SETTINGS
         };
         chains.run(&bowl, 0.3, &settings, &mut rng);
-        // The rule ends the descent; variances need a little longer.
+        // The rule ends the descent; variances take a little longer.
         let mixing = LangevinSettings {
             least_steps: 100,
             most_steps: 100,
@@ -244,7 +244,7 @@ mod tests {
     fn chains_stop_when_the_energy_no_longer_falls() {
         let far = run(true).steps;
         assert!(far > 10 && far < 400, "{far}");
-        // Chains that are already there stop at the first look.
+        // Converged chains stop at the first check.
         let mut rng = stream(1, "test", 0);
         let points = normals(4000, 2, &mut rng) * Tensor::from_slice(&[0.5, 1.0])
             + Tensor::from_slice(&[1.0, -1.0]);

@@ -1,4 +1,4 @@
-//! What both ways to train share: the rows, who watches, what is kept.
+//! Shared by both training methods: rows, progress, model selection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +14,7 @@ use super::settings::Settings;
 use crate::error::Error;
 use crate::nn::{self, Adam, AdamSettings, StateDict};
 
-/// What a fit is doing.
+/// Stage of a fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The generator is fitted by maximum likelihood.
@@ -23,11 +23,11 @@ pub enum Stage {
     Energy,
 }
 
-/// Whoever watches a fit, and may stop it.
+/// Observer of a fit, who may stop it.
 pub struct Watch<'a> {
-    /// Set from elsewhere to stop.
+    /// Set it to stop.
     pub interrupt: &'a AtomicBool,
-    /// Told the stage, steps done, steps in all, and how it goes.
+    /// Called with stage, steps done, total steps, and a status text.
     pub report: &'a mut dyn FnMut(Stage, usize, usize, &str),
 }
 
@@ -47,7 +47,7 @@ impl Watch<'_> {
     }
 }
 
-/// Rows as tensors in white units.
+/// Rows as tensors in whitened units.
 pub struct Data {
     /// `[N, d]`.
     pub training: Tensor,
@@ -57,20 +57,20 @@ pub struct Data {
     pub validation: Tensor,
 }
 
-/// What the validation rows say of an energy.
+/// Validation of an energy.
 #[derive(Debug, Clone, Copy)]
 pub struct Check {
-    /// Mean log-likelihood, nats in white units.
+    /// Mean log-likelihood, nats in whitened units.
     log_likelihood: f64,
-    /// Share of the draws behind log Z that are in effect.
+    /// Effective share of the draws behind log Z.
     ess_share: f64,
 }
 
-/// Below this share a check's log Z is too uncertain to prefer anything by it.
+/// Below this share a check's log Z is too uncertain for selection.
 const LEAST_ESS_SHARE: f64 = 0.02;
 
 impl Check {
-    /// With log Z as estimated.
+    /// With the estimated log Z.
     pub fn of(energy: &Energy, data: &Data, log_z: &AisEstimate) -> Self {
         let c = mean_in_chunks(&data.validation, &|x| energy.of(x));
         Self {
@@ -80,7 +80,7 @@ impl Check {
     }
 }
 
-/// The best of what was checked.
+/// The best checked candidate.
 pub struct Best {
     check: Check,
     state: StateDict,
@@ -101,7 +101,7 @@ impl Best {
         }
     }
 
-    /// Keeps this one if it is better.
+    /// Keeps this candidate if it is better.
     pub fn offer(&mut self, check: Check, energy: &Energy, generator: Option<&Generator>) {
         self.checks += 1;
         self.last = check;
@@ -112,7 +112,7 @@ impl Best {
         }
     }
 
-    /// Goes back to the best.
+    /// Restores the best.
     pub fn restore(&self, energy: &Energy, generator: Option<&Generator>) -> Result<(), Error> {
         self.state.copy_all(energy.correction.named("energy."))?;
         if let Some(generator) = generator {
@@ -121,12 +121,12 @@ impl Best {
         Ok(())
     }
 
-    /// Number of the check that is kept; 0 is the start.
+    /// Index of the kept check; 0 is the start.
     pub fn kept(&self) -> usize {
         self.kept
     }
 
-    /// Whether the last check was the best: more rounds might gain.
+    /// Whether the last check was the best: more rounds might help.
     pub fn is_last(&self) -> bool {
         self.kept > 0 && self.kept == self.checks
     }
@@ -153,14 +153,14 @@ fn snapshot(energy: &Energy, generator: Option<&Generator>) -> StateDict {
 /// A running average of a network's weights (Polyak and Juditsky 1992), which is steadier than the weights themselves.
 pub struct Average {
     weights: Vec<Tensor>,
-    /// Of the network, sharing its storage.
+    /// The network's tensors, sharing its storage.
     live: Vec<Tensor>,
     kept: f64,
     rounds: f64,
 }
 
 impl Average {
-    /// Of weights that the round's average keeps the share `kept` of.
+    /// An average that keeps the share `kept` per round.
     pub fn new(live: Vec<Tensor>, kept: f64) -> Self {
         Self {
             weights: live.iter().map(|t| t.detach().copy()).collect(),
@@ -170,7 +170,7 @@ impl Average {
         }
     }
 
-    /// Takes in the weights of a round. Early rounds count more, so that the start is soon forgotten.
+    /// Adds the weights of a round. Early rounds have a larger weight, so that the start is forgotten soon.
     pub fn update(&mut self) {
         self.rounds += 1.0;
         let share = 1.0 - self.kept.min(self.rounds / (self.rounds + 9.0));
@@ -182,7 +182,7 @@ impl Average {
         });
     }
 
-    /// Does something with the average in place of the weights.
+    /// Runs a function with the average in place of the weights.
     pub fn with<T>(&mut self, f: impl FnOnce() -> T) -> T {
         self.swap();
         let out = f();
@@ -201,7 +201,7 @@ impl Average {
     }
 }
 
-/// Gradients are scaled down to this norm.
+/// Gradients are clipped to this norm.
 const LARGEST_GRADIENT: f64 = 10.0;
 
 /// Adam with a clipped gradient.
@@ -213,7 +213,7 @@ pub(super) fn adam(learning_rate: f64, parameters: Vec<Tensor>) -> Adam {
     Adam::new(settings, parameters)
 }
 
-/// Refuses weights that are no longer finite: no later step mends them, and what was kept before would hide it. `rates` are the
+/// Refuses non-finite weights: no later step recovers, and an earlier kept model would hide it. `rates` are the
 /// step sizes to blame, with their values.
 pub(super) fn check_finite(
     what: &str,
@@ -228,7 +228,7 @@ pub(super) fn check_finite(
         .map(|(name, now)| format!("{name} (now {now:?})"))
         .collect();
     Err(Error::Failure(format!(
-        "{what} diverged: there are weights that are not finite; lower {} with --set",
+        "{what} diverged: some weights are not finite; lower {} with --set",
         rates.join(" or ")
     )))
 }
@@ -239,12 +239,12 @@ pub(super) fn indices(rows: i64, count: usize, rng: &mut Stream) -> Tensor {
     Tensor::from_slice(&chosen)
 }
 
-/// Share of the step sizes in round `k`, which falls linearly to `learning_rate_end_factor`.
+/// Factor of the step sizes in round `k`, which decays linearly to `learning_rate_end_factor`.
 pub(super) fn left(settings: &Settings, k: usize) -> f64 {
     1.0 - (1.0 - settings.learning_rate_end_factor) * k as f64 / settings.rounds as f64
 }
 
-/// E[f²] over both groups, each weighing the same.
+/// E[f²] over both groups, with equal weight each.
 pub(super) fn size_of_correction(rows: &Tensor, negatives: &Tensor) -> Tensor {
     (rows.square().mean(Kind::Double) + negatives.square().mean(Kind::Double)) * 0.5
 }

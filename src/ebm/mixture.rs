@@ -1,4 +1,4 @@
-//! Gaussian mixtures with full covariances: fitted by expectation-maximisation, then moved by gradients.
+//! Gaussian mixtures with full covariances: fitted by expectation-maximisation, then trained by gradients.
 
 use costate_envs::rng::Stream;
 use rand::RngExt;
@@ -16,16 +16,16 @@ pub struct Mixture {
     logits: Tensor,
     /// μ, `[K, d]`.
     means: Tensor,
-    /// What is below the diagonals of the L_k, `[K, d, d]`; the rest of it is not read.
+    /// Strict lower triangles of the L_k, `[K, d, d]`; other entries are ignored.
     lower: Tensor,
     /// Logarithms of the diagonals of the L_k, `[K, d]`.
     log_diagonals: Tensor,
 }
 
-/// Passes of expectation-maximisation at most, and the gain in nats a row below which they end.
+/// Maximum passes of expectation-maximisation, and the gain in nats per row below which they end.
 const PASSES: usize = 200;
 const LEAST_GAIN: f64 = 1e-5;
-/// Rows that a mixture is fitted to at most: every pass needs a number for each of their columns and components.
+/// Maximum rows that a mixture is fitted to: every pass stores a number per column and component of each.
 const MOST_ROWS: usize = 20_000;
 
 impl Mixture {
@@ -45,8 +45,8 @@ impl Mixture {
 
     /// Fits `components` Gaussians to rows `[N, d]` of unit covariance, from centres chosen by k-means++ (Arthur and
     /// Vassilvitskii 2007). Covariances are posterior modes under an inverse-Wishart prior worth d + 2 rows of covariance
-    /// I/K^(2/d) (Fraley and Raftery 2007, section 3): no component can collapse onto a point. Of more than 20 000 rows so many
-    /// are drawn.
+    /// I/K^(2/d) (Fraley and Raftery 2007, section 3): no component can collapse onto a point. At most 20 000 rows
+    /// are used, drawn at random.
     pub fn fit(rows: &Tensor, components: usize, rng: &mut Stream) -> Self {
         tch::no_grad(|| {
             let rows = &at_most(MOST_ROWS, rows, rng);
@@ -69,7 +69,7 @@ impl Mixture {
         .trainable()
     }
 
-    /// The mixture most probable where component k is responsible for the share `shares[k, i]` of row i.
+    /// The most probable mixture given component k's responsibility `shares[k, i]` for row i.
     fn maximise(rows: &Tensor, shares: &Tensor) -> Self {
         let (k, d) = (shares.size()[0], rows.size()[1]);
         let counts = row_sums(shares).unsqueeze(1) + 1e-9;
@@ -144,7 +144,7 @@ impl Mixture {
         let noise = normals(count, self.dim(), rng);
         let factors = self.factors();
         let mut points = noise.zeros_like();
-        // By component, as a factor for every draw would take d times the memory of the draws.
+        // By component: a factor per draw would take d times the memory of the draws.
         for (k, draws) in (0_i64..).zip(&drawn_by) {
             if draws.is_empty() {
                 continue;
@@ -156,8 +156,8 @@ impl Mixture {
         points
     }
 
-    /// E_q[g] = Σ_k w_k E_ε[g(μ_k + L_k ε)] with `count` points in all: the sum over components is exact and the points are
-    /// differentiable, so its gradient is that of E_q[g] in every parameter, the weights included.
+    /// E_q[g] = Σ_k w_k E_ε[g(μ_k + L_k ε)] with `count` points in total: the sum over components is exact and the
+    /// points are differentiable, so its gradient is that of E_q[g] in every parameter, the weights included.
     pub fn expectation(
         &self,
         g: &dyn Fn(&Drawn) -> Tensor,
@@ -205,7 +205,7 @@ fn pick(weights: &[f64], rng: &mut Stream) -> i64 {
     weights.len() as i64 - 1
 }
 
-/// The rows, or `count` of them drawn without replacement where there are more.
+/// The rows, or `count` of them drawn without replacement if there are more.
 fn at_most(count: usize, rows: &Tensor, rng: &mut Stream) -> Tensor {
     let all = rows.size()[0] as usize;
     if all <= count {
@@ -220,7 +220,7 @@ fn distances(rows: &Tensor, centres: &Tensor) -> Tensor {
     Tensor::cdist(centres, rows, 2.0, None::<i64>).square()
 }
 
-/// Rows far apart: each with a probability proportional to its squared distance from those before.
+/// Spread-out rows: each with a probability proportional to its squared distance from those before.
 fn centres(rows: &Tensor, count: usize, rng: &mut Stream) -> Tensor {
     let n = rows.size()[0];
     let first = rng.random_range(0..n);
@@ -244,7 +244,7 @@ fn nearest_centre(rows: &Tensor, centres: &Tensor) -> Tensor {
     for _ in 0..10 {
         let own = shares(&centres);
         let sizes = row_sums(&own).unsqueeze(1);
-        // A centre that nobody is nearest to stays where it is.
+        // A centre without rows stays in place.
         let moved = own.matmul(rows) / sizes.clamp_min(1.0);
         centres = moved.where_self(&sizes.gt(0.0), &centres);
     }
@@ -267,7 +267,7 @@ mod tests {
             nn::to_f64(&at_most(100, &rows, &mut rng)),
             nn::to_f64(&rows)
         );
-        // No chance was spent on it.
+        // No random numbers were used.
         assert!(rng == stream(0, "test", 0));
         let some = nn::to_f64(&at_most(30, &rows, &mut rng));
         let distinct: BTreeSet<u64> = some.iter().map(|v| *v as u64).collect();

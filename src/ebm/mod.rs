@@ -2,8 +2,8 @@
 //!
 //! The paper's last section (Finn, Christiano, Abbeel and Levine 2016, arXiv 1611.03852): a data point x in place of a
 //! trajectory, and a generator whose density can be evaluated. The loss is the trajectories' own
-//! ([`crate::discriminator`]), log Z is solved as theirs is ([`crate::density::solve_log_z`]). Langevin dynamics is the other
-//! source of negatives. All in f64.
+//! ([`crate::discriminator`]), log Z is solved for in the same way ([`crate::density::solve_log_z`]). Langevin
+//! dynamics is the other source of negatives. All in f64.
 //!
 //! | file | what it holds |
 //! | --- | --- |
@@ -14,14 +14,14 @@
 //! | `clone` | generators by maximum likelihood |
 //! | `energy` | c_θ(x) relative to a base density |
 //! | `gan`, `langevin` | the two ways to train it |
-//! | `learn` | what they share: rows, checks, what is kept |
+//! | `learn` | shared by both: rows, checks, model selection |
 //! | `hmc`, `ais` | Hamiltonian transitions; log Z by annealed importance sampling |
 //! | `fit`, `model` | from a table to a model in the data's units; its file |
 //! | `held_out` | log-likelihoods and KL divergences on held-out rows |
 //! | `landscape` | free energy over two columns |
-//! | `report` | fits and scores in figures |
+//! | `report` | results of fits and scores |
 //!
-//! This module is the only door.
+//! This module is the only entry point.
 
 mod ais;
 mod clone;
@@ -70,7 +70,7 @@ fn normals(rows: usize, columns: usize, rng: &mut Stream) -> Tensor {
     Tensor::from_slice(&values).view([rows as i64, columns as i64])
 }
 
-/// Standard errors on either side of a 95 % interval.
+/// Half width of a 95 % interval in standard errors.
 const NORMAL_95: f64 = 1.96;
 
 /// ½ d log 2π: −log N(0; 0, I) in `dim` dimensions.
@@ -83,10 +83,10 @@ fn log_standard_normal(x: &Tensor) -> Tensor {
     row_sums(&x.square()) * -0.5 - gaussian_constant(x.size()[1] as usize)
 }
 
-/// Rows that are evaluated at once: a mixture needs a number for each of their columns and components.
+/// Rows evaluated at once: a mixture stores a number per column and component of each.
 const CHUNK: usize = 8192;
 
-/// A function `[N, d] → [N]` of all rows, some at a time and without gradients.
+/// A function `[N, d] → [N]` of all rows, in batches and without gradients.
 fn in_chunks(rows: &Tensor, f: &dyn Fn(&Tensor) -> Tensor) -> Tensor {
     tch::no_grad(|| {
         let parts: Vec<Tensor> = rows.split(CHUNK as i64, 0).iter().map(f).collect();

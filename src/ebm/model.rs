@@ -21,15 +21,15 @@ use crate::nn::{self, StateDict, StateError};
 const FORMAT: u32 = 2;
 
 /// p(x) = exp(−E(x)) / Z over the columns of a table; E(x) = c_θ(z) + log |det A| with x = m + A z, so that E and log Z
-/// belong to the data's units.
+/// refer to the data's units.
 pub struct Model {
     /// The columns, in order.
     pub columns: Vec<String>,
-    /// From the data's units to white ones.
+    /// From the data's units to whitened ones.
     pub whitening: Whitening,
-    /// c_θ, over white units.
+    /// c_θ, over whitened units.
     pub energy: Energy,
-    /// The generator that was trained with it.
+    /// The generator trained with it.
     pub generator: Option<Generator>,
     /// log Z.
     pub log_z: AisEstimate,
@@ -37,7 +37,7 @@ pub struct Model {
     pub settings: Settings,
 }
 
-/// What a model says of some rows.
+/// A model's scores of some rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
     /// E(x), nats.
@@ -46,12 +46,12 @@ pub struct Scores {
     pub log_densities: Vec<f64>,
 }
 
-/// What stands in the file beside the weights.
+/// Contents of the file besides the weights.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
     format: u32,
-    /// Tells this file from a policy's or a cost's.
+    /// Distinguishes this file from a policy's or a cost's.
     kind: Kind,
     columns: Vec<String>,
     /// Absent: the Gaussian.
@@ -82,7 +82,7 @@ impl Model {
         }
     }
 
-    /// E of white rows.
+    /// E of whitened rows.
     pub(super) fn white_energies(&self, z: &Tensor) -> Vec<f64> {
         let volume = self.whitening.log_volume();
         let c = tch::no_grad(|| nn::to_f64(&self.energy.of(z)));
@@ -134,9 +134,9 @@ impl Model {
         })
     }
 
-    /// Reads what [`Model::to_bytes`] gave.
+    /// Reads a file written by [`Model::to_bytes`].
     ///
-    /// Errors: a file that is not there, not of this kind, or damaged.
+    /// Errors: a file that is missing, not of this kind, or damaged.
     pub fn read(file: &Path) -> Result<Self, Error> {
         let (state, header): (_, Header) = StateDict::read_format(file, FORMAT)?;
         let foreign = |reason: &str| StateError::Foreign {
@@ -147,7 +147,7 @@ impl Model {
         if dim == 0 || !header.log_z.log_z.is_finite() {
             return Err(foreign("no columns, or no log Z").into());
         }
-        // Every weight is overwritten; the stream only gives networks something to begin with.
+        // All weights are overwritten; the stream only initialises the networks.
         let mut unused = stream(0, "ebm read", 0);
         let mut stored = |shape: &Shape, prefix: &str| -> Result<Generator, StateError> {
             let generator = Generator::blank(shape, dim, &mut unused);

@@ -20,7 +20,7 @@ use crate::lfs;
 /// Reads the columns `wanted` (all without) of a CSV file with a header, a Parquet file, or the states and actions of a
 /// dataset folder.
 ///
-/// Errors, each with file, row and column: what is not there, not a finite number, or not a table.
+/// Errors, each with file, row and column: a missing file or column, a value that is not a finite number, not a table.
 pub fn read(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     let name = path.display();
     if let Some(wanted) = wanted {
@@ -56,7 +56,7 @@ pub fn read(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     }
 }
 
-/// What to do about a file that stands for another.
+/// Hint for a Git LFS pointer file.
 fn pointer(path: &Path) -> Result<Option<String>, Error> {
     let mut beginning = Vec::new();
     File::open(path)
@@ -65,7 +65,7 @@ fn pointer(path: &Path) -> Result<Option<String>, Error> {
     Ok(lfs::advice(&beginning))
 }
 
-/// Where the wanted columns stand among all, with names; all without.
+/// Indices and names of the wanted columns; all by default.
 fn choose(all: &[String], wanted: Option<&[String]>, source: &str) -> Result<Vec<usize>, Error> {
     let place = |w: &String| {
         let found = all.iter().position(|c| c == w);
@@ -74,7 +74,7 @@ fn choose(all: &[String], wanted: Option<&[String]>, source: &str) -> Result<Vec
             other => other,
         })
     };
-    // Columns without a name can stand beside those that are wanted.
+    // Unnamed columns are allowed if not wanted.
     let doubled = |(i, c): &(usize, &String)| !c.is_empty() && all[..*i].contains(*c);
     if let Some((i, twice)) = all.iter().enumerate().find(doubled) {
         return Err(Error::Misuse(format!(
@@ -110,7 +110,7 @@ fn csv(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
         let from = position.map_or(0, csv::Position::byte);
         Ok(format!("{source}, line {}", line_at(path, from)?))
     };
-    // Rows of another length are told here, with what was expected.
+    // Rows of another length are reported here, with the expected length.
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
         .trim(csv::Trim::All)
@@ -128,7 +128,7 @@ fn csv(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     }
     if all.iter().all(|c| c.parse::<f64>().is_ok()) {
         return Err(Error::Misuse(format!(
-            "{}: `{}` are numbers, expected names of columns",
+            "{}: `{}` are numbers, expected column names",
             place(None)?,
             all.join(",")
         )));
@@ -183,7 +183,7 @@ fn csv(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     finish(&source, &all, &chosen, values)
 }
 
-/// What is wrong with a CSV file that cannot be read.
+/// Error for an unreadable CSV file.
 fn not_csv(path: &Path, e: &csv::Error) -> Error {
     let source = path.display();
     let csv::ErrorKind::Utf8 { pos, err } = e.kind() else {
@@ -191,14 +191,14 @@ fn not_csv(path: &Path, e: &csv::Error) -> Error {
     };
     match line_at(path, pos.as_ref().map_or(0, csv::Position::byte)) {
         Ok(line) => Error::Misuse(format!(
-            "{source}, line {line}: not a CSV file in UTF-8: field {} is no text",
+            "{source}, line {line}: not a CSV file in UTF-8: field {} is not text",
             err.field() + 1
         )),
         Err(e) => e,
     }
 }
 
-/// The line that a record begins on which was sought from byte `from`. The reader's own count is of that byte, from where blank
+/// The line on which the record sought from byte `from` begins. The reader counts up to that byte, after which blank
 /// lines, and the line feed of a \r\n, are still to be skipped.
 fn line_at(path: &Path, from: u64) -> Result<u64, Error> {
     let file = BufReader::new(File::open(path).map_err(Error::io(path))?);
@@ -206,7 +206,7 @@ fn line_at(path: &Path, from: u64) -> Result<u64, Error> {
     for (at, byte) in (0_u64..).zip(file.bytes()) {
         let byte = byte.map_err(Error::io(path))?;
         match byte {
-            // The end of this line was counted at its \r.
+            // This line's end was counted at its \r.
             b'\n' if before == b'\r' => {}
             b'\r' | b'\n' => line += 1,
             _ if at >= from => break,
@@ -321,7 +321,7 @@ fn as_f64(column: &dyn Array) -> Option<Vec<f64>> {
     })
 }
 
-/// One row a step: the state's channels, then the action's. The steps of an episode are a group.
+/// One row per step: the state's channels, then the action's. The steps of an episode form a group.
 fn dataset(path: &Path, wanted: Option<&[String]>) -> Result<Table, Error> {
     let source = path.display().to_string();
     let dataset = Dataset::open(path)?;
@@ -402,7 +402,10 @@ mod tests {
         for (bytes, part) in [
             (&b""[..], "empty, expected a first line"),
             (b"a,b\n", "no rows of data"),
-            (b"1,2\n3,4\n", "line 1: `1,2` are numbers, expected names"),
+            (
+                b"1,2\n3,4\n",
+                "line 1: `1,2` are numbers, expected column names",
+            ),
             (b"a;b\n1;2\n", "separated by ';', expected commas"),
             (b"a,a\n1,2\n", "columns 1 and 2 are both called `a`"),
             (b"a,b\n1,2\n3\n", "line 3: 1 fields, expected 2"),
@@ -415,7 +418,7 @@ mod tests {
                 b"a,b\n1,\xff\xfe\n",
                 "line 2: not a CSV file in UTF-8: field 2",
             ),
-            // Lines as an editor counts them: with \r\n, after blank ones, inside quotes.
+            // Lines as counted by an editor: with \r\n, after blank ones, inside quotes.
             (b"a,b\r\n1,2\r\n3,x\r\n", "line 3, column `b`: is `x`"),
             (b"a,b\r\n1,2\r\n3\r\n", "line 3: 1 fields"),
             (b"a,b\n\n1,2\n\n\n3,x\n", "line 6, column `b`: is `x`"),

@@ -1,4 +1,4 @@
-//! Fits and scores in figures.
+//! Results of fits and scores.
 
 use std::path::PathBuf;
 
@@ -13,16 +13,16 @@ use super::settings::{Method, Settings};
 /// Version of `ebm.json`.
 pub const FORMAT: u32 = 1;
 
-/// What the landscape shows, and what it is worth.
+/// The landscape's columns and reliability.
 #[derive(Debug, Clone, Serialize)]
 pub struct LandscapeReport {
     /// The two columns.
     pub columns: [String; 2],
-    /// Median effective share of the draws that the other columns were integrated out with.
+    /// Median effective share of the draws that integrate out the other columns.
     pub ess_share: f64,
 }
 
-/// What the generator says of the same rows.
+/// The generator's results on the same rows.
 #[derive(Debug, Clone, Serialize)]
 pub struct GeneratorReport {
     /// Its family.
@@ -36,34 +36,34 @@ pub struct GeneratorReport {
     pub log_z: f64,
     /// Its 95 % interval.
     pub log_z_ci95: [f64; 2],
-    /// Effective number of those draws.
+    /// Effective sample size of the draws.
     pub ess: f64,
-    /// Draws behind log Z.
+    /// Number of draws for log Z.
     pub draws: usize,
 }
 
-/// What a fit came to: `ebm.json`.
+/// Results of a fit: `ebm.json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct FitReport {
     /// Version of the file.
     pub format: u32,
-    /// Where the rows are from.
+    /// Source of the rows.
     pub source: String,
-    /// Where negatives came from.
+    /// Source of the negatives.
     pub method: Method,
-    /// Rows in all.
+    /// Total rows.
     pub rows: usize,
-    /// Rows learned from.
+    /// Training rows.
     pub training_rows: usize,
-    /// Rows that chose among rounds.
+    /// Validation rows.
     pub validation_rows: usize,
-    /// Rows that judge.
+    /// Held-out rows.
     pub held_out_rows: usize,
-    /// Of a dataset: the episodes that the held-out rows are of. With one only, intervals over them are unbounded: null.
+    /// For a dataset: the number of held-out episodes. With only one, intervals over them are unbounded: null.
     pub held_out_episodes: Option<usize>,
     /// Names of the columns.
     pub columns: Vec<String>,
-    /// Of the energy-based model on the held-out rows, nats a row in the data's units.
+    /// Log-likelihood of the held-out rows under the energy-based model, nats per row in the data's units.
     pub log_likelihood: f64,
     /// Its 95 % interval.
     pub log_likelihood_ci95: [f64; 2],
@@ -71,34 +71,34 @@ pub struct FitReport {
     pub log_z: f64,
     /// Its 95 % interval.
     pub log_z_ci95: [f64; 2],
-    /// Effective number of chains behind log Z, of so many.
+    /// Effective sample size of log Z, in chains.
     pub ess: f64,
     /// Annealed chains.
     pub chains: usize,
     /// Share of accepted transitions.
     pub acceptance: f64,
-    /// Whether enough chains carry log Z.
+    /// Whether the effective sample size is sufficient.
     pub log_z_sound: bool,
-    /// The generator beside it, where there is one.
+    /// The generator, if there is one.
     pub generator: Option<GeneratorReport>,
-    /// The true density beside it, where it is known.
+    /// The true density, if known.
     pub known: Option<AgainstTruth>,
-    /// What the landscape shows, if it was drawn.
+    /// The landscape, if it was drawn.
     pub landscape: Option<LandscapeReport>,
-    /// Round whose model was kept; 0 is the base.
+    /// Round of the kept model; 0 is the base.
     pub kept_round: usize,
     /// Whether the last check was the best.
     pub still_rising: bool,
     /// Seed of every random stream.
     pub seed: u64,
-    /// Seconds in all.
+    /// Total seconds.
     pub seconds: f64,
     /// Every setting.
     pub settings: Settings,
 }
 
 impl FitReport {
-    /// Of a fit; `seconds` are those of fitting and drawing.
+    /// From a fit; `seconds` covers fitting and sampling.
     pub fn of(
         request: &Request,
         fit: &Fit,
@@ -157,12 +157,12 @@ impl FitReport {
     }
 }
 
-/// What a model says of other rows.
+/// A model's scores of other rows.
 #[derive(Debug, Clone, Serialize)]
 pub struct ScoreReport {
     /// Version of this report.
     pub format: u32,
-    /// Where the rows are from.
+    /// Source of the rows.
     pub source: String,
     /// The model's folder.
     pub model: PathBuf,
@@ -170,7 +170,7 @@ pub struct ScoreReport {
     pub rows: usize,
     /// Names of the columns.
     pub columns: Vec<String>,
-    /// Mean, nats a row in the data's units.
+    /// Mean, nats per row in the data's units.
     pub log_likelihood: f64,
     /// Its 95 % interval.
     pub log_likelihood_ci95: [f64; 2],

@@ -1,4 +1,4 @@
-//! What can be set about a fit.
+//! Settings of a fit.
 
 use costate_base::names::suggestion;
 use costate_base::parameters::{self, SetError};
@@ -35,23 +35,23 @@ pub enum BaseKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FlowSettings {
-    /// Components of the latent density; `null` tries a single Gaussian and the mixture that suits the data, and keeps what
-    /// the validation rows like better.
+    /// Components of the latent density; `null` tries a single Gaussian and a mixture fitted to the data, and keeps the
+    /// better one on the validation rows.
     #[schemars(range(min = 1))]
     pub components: Option<usize>,
     /// Coupling layers.
     #[schemars(range(min = 1))]
     pub layers: usize,
-    /// Units of the hidden layers of what scales and shifts.
+    /// Units of the conditioners' hidden layers.
     #[schemars(inner(range(min = 1)))]
     pub hidden: Vec<usize>,
-    /// Steps of maximum likelihood at most.
+    /// Maximum steps of maximum likelihood.
     #[schemars(range(min = 1))]
     pub steps: usize,
-    /// Rows a step.
+    /// Rows per step.
     #[schemars(range(min = 1))]
     pub batch: usize,
-    /// Adam's step size at the beginning; it falls to a hundredth.
+    /// Adam's initial step size; it decays to a hundredth.
     #[schemars(transform = positive)]
     pub learning_rate: f64,
     /// Weight of the conditioners' Σ w².
@@ -63,7 +63,7 @@ pub struct FlowSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MixtureSettings {
-    /// Components; `null` tries 1, 2, 3, 4, 6, 8, … and keeps what the validation rows like best.
+    /// Components; `null` tries 1, 2, 3, 4, 6, 8, … and keeps the best on the validation rows.
     #[schemars(range(min = 1))]
     pub components: Option<usize>,
 }
@@ -72,15 +72,15 @@ pub struct MixtureSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GanSettings {
-    /// Steps on the energy with a round's rows and negatives, before one on the generator.
+    /// Steps on the energy per step on the generator, with a round's rows and negatives.
     #[schemars(range(min = 1))]
     pub energy_steps: usize,
-    /// Adam's step size for the generator at the beginning.
+    /// Adam's initial step size for the generator.
     #[schemars(transform = positive)]
     pub generator_learning_rate: f64,
 }
 
-/// Everything about a fit but data, method, generator and seed.
+/// All settings of a fit but data, method, generator and seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -92,23 +92,23 @@ pub struct Settings {
     /// Rounds of drawing rows and negatives and learning from them.
     #[schemars(range(min = 1))]
     pub rounds: usize,
-    /// Rows and negatives of a step; half of them are drawn for the generator.
+    /// Rows and negatives per step; half as many are drawn for the generator.
     #[schemars(range(min = 2))]
     pub batch: usize,
-    /// Adam's step size for the energy at the beginning.
+    /// Adam's initial step size for the energy.
     #[schemars(transform = positive)]
     pub learning_rate: f64,
-    /// Factor of the step sizes at the end; they fall linearly from 1.
+    /// Final factor of the step sizes; it decays linearly from 1.
     #[serde(alias = "learning_rate_left")]
     #[schemars(transform = fraction)]
     pub learning_rate_end_factor: f64,
     /// Weight of `E[f_θ²]` over rows and negatives, which keeps the correction of the base small.
     #[schemars(range(min = 0.0))]
     pub correction_penalty: f64,
-    /// Share of the running average of the energy's weights that a round keeps; the average is what is judged and stored.
+    /// Decay per round of the running average of the energy's weights; the average is validated and stored.
     #[schemars(transform = proper_fraction)]
     pub averaging: f64,
-    /// How often the validation rows are asked which model to keep.
+    /// Number of checks on the validation rows, which select the model to keep.
     #[schemars(range(min = 1))]
     pub checks: usize,
     /// Affine-coupling flows.
@@ -131,10 +131,10 @@ impl Settings {
             Method::Langevin => include_str!("../../assets/settings/ebm-langevin.json"),
         };
         serde_json::from_str(text)
-            .map_err(|e| Error::Failure(format!("the shipped settings of ebm are broken: {e}")))
+            .map_err(|e| Error::Failure(format!("invalid shipped settings of ebm: {e}")))
     }
 
-    /// These settings with single ones changed.
+    /// These settings with single overrides.
     ///
     /// Errors: an unknown key, a value of another type or out of bounds.
     pub fn with(&self, overrides: &[Override]) -> Result<Self, Error> {

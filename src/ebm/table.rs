@@ -1,4 +1,4 @@
-//! Named columns of numbers, and the rows that are held out.
+//! Named columns of numbers, and the split into training, validation and held-out rows.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -9,13 +9,13 @@ use rand::seq::SliceRandom;
 
 use crate::error::Error;
 
-/// Fewest rows that a model is fitted to.
+/// Minimum rows to fit a model.
 pub const MIN_ROWS: usize = 50;
-/// Fewest rows per column.
+/// Minimum rows per column.
 const ROWS_PER_COLUMN: usize = 5;
-/// Most columns: matrices of their square are factorised, and beyond this log Z is out of reach.
+/// Maximum columns: square matrices of this size are factorised, and beyond it log Z is out of reach.
 const MAX_COLUMNS: usize = 64;
-/// Fewest groups: one to learn from, one to choose by, one held out.
+/// Minimum groups: one for training, one for validation, one held out.
 const MIN_GROUPS: usize = 3;
 
 /// Numbers by row and named column; every one finite.
@@ -23,23 +23,23 @@ const MIN_GROUPS: usize = 3;
 pub struct Table {
     columns: Vec<String>,
     values: Vec<f64>,
-    /// The group of each row; absent where rows are independent.
+    /// The group of each row; absent if rows are independent.
     groups: Option<Vec<usize>>,
 }
 
-/// Rows apart: for learning, for choosing among what was learned, and for judging it. Groups are in one part whole.
+/// Split of the rows for training, validation and final evaluation. Groups are never split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
-    /// Rows that gradients see.
+    /// Training rows.
     pub training: Vec<usize>,
-    /// About a tenth of the others, which choose sizes and when to stop.
+    /// Validation rows, about a tenth of the rest, which select sizes and when to stop.
     pub validation: Vec<usize>,
-    /// Rows that nothing but the final figures sees.
+    /// Rows used only for the final figures.
     pub held_out: Vec<usize>,
 }
 
 impl Table {
-    /// A table from its values, row by row. All must be finite, and as many as whole rows take.
+    /// A table from its values, row by row. All must be finite, in complete rows.
     pub(crate) fn new(columns: Vec<String>, values: Vec<f64>) -> Self {
         debug_assert!(!columns.is_empty() && values.len().is_multiple_of(columns.len()));
         Self {
@@ -49,7 +49,7 @@ impl Table {
         }
     }
 
-    /// The table whose neighbouring rows with the same number in `groups` depend on each other, as the steps of an episode do.
+    /// The table with neighbouring rows of the same number in `groups` dependent, like the steps of an episode.
     pub(super) fn grouped(self, groups: Vec<usize>) -> Self {
         debug_assert_eq!(groups.len(), self.len());
         Self {
@@ -89,7 +89,7 @@ impl Table {
         &self.values
     }
 
-    /// The group of each of some rows; without groups every row is its own.
+    /// The group of each of some rows; without groups every row is its own group.
     pub fn groups_of(&self, rows: &[usize]) -> Vec<usize> {
         match &self.groups {
             Some(groups) => rows.iter().map(|&i| groups[i]).collect(),
@@ -97,7 +97,7 @@ impl Table {
         }
     }
 
-    /// How many groups some rows are of; `None` where rows are independent.
+    /// Number of groups among some rows; `None` if rows are independent.
     pub fn count_groups(&self, rows: &[usize]) -> Option<usize> {
         self.groups.as_ref()?;
         let distinct: BTreeSet<usize> = self.groups_of(rows).into_iter().collect();
@@ -118,13 +118,13 @@ impl Table {
         groups.chunk_by(|a, b| a == b).map(run).collect()
     }
 
-    /// Where a column stands. Errors: no such column.
+    /// Index of a column. Errors: no such column.
     pub fn position(&self, name: &str) -> Result<usize, Error> {
         let found = self.columns.iter().position(|c| c == name);
         found.ok_or_else(|| unknown_column(name, &self.columns))
     }
 
-    /// Refuses what no density can be fitted to: too few rows or episodes, too many columns, a column that never changes.
+    /// Refuses tables that no density can be fitted to: too few rows or episodes, too many columns, a constant column.
     pub fn check_fittable(&self, source: &str) -> Result<(), Error> {
         let width = self.columns.len();
         if width > MAX_COLUMNS {
@@ -160,8 +160,8 @@ impl Table {
         Ok(())
     }
 
-    /// The rows apart: a share `held_out` of all in (0, 1), drawn with `seed`, then a tenth of the rest for choosing. Groups
-    /// are drawn whole, until the share is reached.
+    /// Splits the rows: a share `held_out` in (0, 1), drawn with `seed`, then a tenth of the rest for validation.
+    /// Groups are drawn whole until the share is reached.
     pub fn split(&self, held_out: f64, seed: u64) -> Split {
         let mut runs = self.runs();
         runs.shuffle(&mut stream(seed, "ebm split", 0));
@@ -179,7 +179,7 @@ impl Table {
     }
 }
 
-/// The first runs that together have `rows` rows, as far as `kept` runs are left over, and those.
+/// The first runs with `rows` rows in total, leaving at least `kept` runs, and the remaining runs.
 fn take(runs: &[Range<usize>], rows: usize, kept: usize) -> (&[Range<usize>], &[Range<usize>]) {
     let mut sum = 0;
     let needed = runs.iter().take_while(|run| {
@@ -191,14 +191,14 @@ fn take(runs: &[Range<usize>], rows: usize, kept: usize) -> (&[Range<usize>], &[
     runs.split_at(count.min(runs.len().saturating_sub(kept)))
 }
 
-/// The error about a column that is not there.
+/// The error for a missing column.
 pub(super) fn unknown_column(name: &str, columns: &[String]) -> Error {
     let listed = columns.iter().map(String::as_str);
     let hint = suggestion(nearest(name, listed.clone()));
     let shown: Vec<&str> = listed.take(20).collect();
     let more = if columns.len() > 20 { ", …" } else { "" };
     Error::Misuse(format!(
-        "no column `{name}`{hint}; there are {}{more}",
+        "no column `{name}`{hint}; available: {}{more}",
         shown.join(", ")
     ))
 }
@@ -252,7 +252,7 @@ mod tests {
                 10,
                 "an episode is in two parts"
             );
-            // Reached, and by no more than the last episode.
+            // Reached, and exceeded by at most the last episode.
             let held = split.held_out.len();
             assert!((60..100).contains(&held), "{held}");
             let wanted = (200 - held) / 10;

@@ -1,4 +1,4 @@
-//! From the data's units to mean 0 and covariance I, and back.
+//! Whitening: from the data's units to mean 0 and covariance I, and back.
 
 use nalgebra::{DMatrix, DVector};
 use tch::Tensor;
@@ -7,11 +7,12 @@ use super::table::Table;
 use crate::error::Error;
 use crate::nn::{StateDict, StateError};
 
-/// Below this share of its variance a column is a linear function of those before it, to rounding.
+/// Below this share of its variance a column is, up to rounding, a linear function of those before it.
 const REDUNDANT: f64 = 1e-10;
 
-/// x = m + A z with A = diag(s) L, where L Lᵀ is the correlation of the columns, shrunk towards I as far as the number of
-/// rows demands (Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices", lemma 3.4).
+/// x = m + A z with A = diag(s) L, where L Lᵀ is the correlation of the columns, shrunk towards I depending on the
+/// number of rows (Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices",
+/// lemma 3.4).
 #[derive(Debug, Clone)]
 pub struct Whitening {
     mean: DVector<f64>,
@@ -22,7 +23,7 @@ pub struct Whitening {
 impl Whitening {
     /// From the rows `of` a table.
     ///
-    /// Errors: a column that does not change in these rows, or is a linear function of others.
+    /// Errors: a column that is constant in these rows, or a linear function of others.
     pub fn of(table: &Table, of: &[usize], source: &str) -> Result<Self, Error> {
         let (n, d) = (of.len(), table.columns().len());
         let mut x = DMatrix::from_fn(n, d, |i, j| table.row(of[i])[j]);
@@ -108,7 +109,7 @@ impl Whitening {
 
     fn factor_tensor(&self) -> Tensor {
         let d = self.dim() as i64;
-        // nalgebra keeps columns together, libtorch rows.
+        // nalgebra is column-major, libtorch row-major.
         Tensor::from_slice(self.factor.as_slice()).view([d, d]).tr()
     }
 
@@ -155,7 +156,7 @@ fn redundant(correlation: &DMatrix<f64>) -> Option<usize> {
     None
 }
 
-/// (1 − λ) S + λ I, with λ the least squared error's estimate from standardised rows.
+/// (1 − λ) S + λ I, with λ the minimum-squared-error estimate from standardised rows.
 fn shrink(x: &DMatrix<f64>, correlation: DMatrix<f64>) -> DMatrix<f64> {
     let (n, d) = x.shape();
     let identity = DMatrix::identity(d, d);

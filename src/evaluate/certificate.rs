@@ -1,8 +1,8 @@
-//! The soft value along the way: does the cost to go fall while the policy acts?
+//! The soft value along trajectories: does the cost-to-go decrease while the policy acts?
 //!
-//! J(s) = E_π[Σ_{k<H} c(s_k, a_k) + α log π(a_k | s_k) | s_0 = s], the negative soft value over a horizon H that recedes,
-//! as in model predictive control. A Lyapunov function would fall from every state but the goal's; how many states J
-//! falls from is a certificate in that spirit, sampled and not proven.
+//! J(s) = E_π[Σ_{k<H} c(s_k, a_k) + α log π(a_k | s_k) | s_0 = s], the negative soft value over a receding horizon H,
+//! as in model predictive control. A Lyapunov function decreases from every state but the goal's; the share of states
+//! from which J decreases is an empirical certificate in that spirit.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use super::workers::Workers;
 use crate::cost::{Dims, StepCost};
 use crate::error::Error;
 
-/// Trajectories, states on each and rollouts from every state.
+/// Trajectories, states per trajectory and rollouts per state.
 const TRAJECTORIES: usize = 10;
 const STATES: usize = 17;
 const ROLLOUTS: usize = 8;
 /// Steps of a rollout, unless episodes are shorter.
 const HORIZON: usize = 200;
 
-/// A cost with the policy that was learned for it.
+/// A cost with the policy learned for it.
 #[derive(Clone, Copy)]
 pub struct Certified<'a> {
     /// c.
@@ -44,36 +44,36 @@ pub struct Descent {
     pub cost_to_go: Vec<f64>,
 }
 
-/// From how many of some states J falls.
+/// Share of states from which J decreases.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    /// The states.
+    /// Number of states.
     pub states: usize,
-    /// The share; none without states.
+    /// The share; `None` without states.
     pub falling: Option<Estimate>,
 }
 
-/// How J runs along the policy's trajectories.
+/// J along the policy's trajectories.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     /// H, steps.
     pub horizon: usize,
-    /// Rollouts behind every J.
+    /// Rollouts per J.
     pub rollouts: usize,
-    /// J that trajectories come to: the upper quartile of their last tenths' greatest.
+    /// Level that J settles at: the upper quartile over trajectories of the maximum in their last tenth.
     pub arrived: f64,
-    /// Measured states before the last tenth, and the share of them from which J falls to the next one.
+    /// Measured states before the last tenth, and the share of them from which J decreases to the next one.
     pub all: Share,
-    /// The same of those of them whose J lies above what trajectories come to: only these have a way to fall.
+    /// The same for states whose J is above the settled level: only there must J decrease.
     pub above: Share,
     /// The trajectories.
     pub descents: Vec<Descent>,
 }
 
-/// Measures J along the first of `episodes`, which must replay in this simulator; `None` without any.
+/// Measures J along the first of `episodes`, which must replay in this simulator; `None` without episodes.
 ///
-/// All states of a trajectory are rolled out with the same noise, so that their differences vary less. A rollout that the
-/// world ends counts as if it stayed where it ended: a crash is no way to pay less.
+/// All states of a trajectory are rolled out with the same noise, which reduces the variance of differences. A rollout
+/// ended by the world counts as if it stayed there: a crash must not lower the cost.
 pub fn certificate(
     factory: &EnvFactory,
     certified: Certified,
@@ -142,7 +142,7 @@ fn judge(descents: Vec<Descent>, horizon: usize, seed: u64) -> Option<Certificat
     });
     let mut ends: Vec<f64> = ends.collect();
     ends.sort_by(f64::total_cmp);
-    // Not the greatest: a trajectory that fails would put the bar where nothing is above it.
+    // Not the maximum: a failing trajectory would set the level above everything.
     let arrived = *ends.get(3 * ends.len().checked_sub(1)? / 4)?;
     let share = |counts: &dyn Fn(f64) -> bool| {
         let falls = |d: &Descent| -> Vec<f64> {
@@ -170,7 +170,7 @@ fn judge(descents: Vec<Descent>, horizon: usize, seed: u64) -> Option<Certificat
     })
 }
 
-/// What a cost asks of a rollout.
+/// What a cost needs of a rollout.
 struct Rollout {
     observations: Vec<f32>,
     actions: Vec<f32>,
@@ -185,7 +185,7 @@ fn roll_out(
     horizon: usize,
     seed: u64,
 ) -> Result<Rollout, EnvError> {
-    // The clock starts anew: every state is given the same time.
+    // The clock restarts: every state gets the same time.
     let state = SavedState {
         step: 0,
         end: End::Running,
@@ -225,7 +225,7 @@ mod tests {
     use costate_envs::rollout::ActionChoice;
     use nalgebra::{DMatrix, DVector};
 
-    /// a = gain · s with little noise.
+    /// a = gain · s with a little noise.
     fn linear(gain: [f32; 2]) -> Arc<Actor> {
         let parts = ActorParts {
             scales: Scales {
@@ -285,7 +285,7 @@ mod tests {
         assert!((c.above.falling.unwrap().mean - 0.95).abs() < 1e-12);
         assert!((c.all.falling.unwrap().mean - 19.0 / 30.0).abs() < 1e-12);
         assert_eq!(judge(Vec::new(), 5, 0), None);
-        // One trajectory that fails does not hide behind a bar of its own.
+        // One failing trajectory does not raise the level for itself.
         let failing = vec![20.0; STATES];
         let all = [&falling, &falling, &failing].map(|v| descent(v));
         let c = judge(all.into(), 5, 0).unwrap();

@@ -1,4 +1,4 @@
-//! Methods compared: how far their scores are apart, and whether that could be chance.
+//! Comparison of methods: score differences and their significance.
 
 use serde::Serialize;
 
@@ -14,16 +14,16 @@ pub struct RunScores {
     pub score: f64,
     /// Its 95 % interval over episodes, demonstrations and random actions.
     pub ci95: [f64; 2],
-    /// The same over the run's own episodes alone, with the scale of scores taken as given.
+    /// The same over the run's own episodes alone, with a fixed score scale.
     pub own_ci95: [f64; 2],
-    /// Normalised score of every episode, in the order of the starts; empty where it is not known.
+    /// Normalised score of every episode, in order of the starts; empty if unknown.
     pub episodes: Vec<f64>,
 }
 
-/// A method's runs, which differ in their seed only; one at least.
+/// A method's runs, which differ only in their seed; at least one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MethodScores {
-    /// What to call it.
+    /// Its name.
     pub name: String,
     /// Its runs.
     pub runs: Vec<RunScores>,
@@ -41,7 +41,7 @@ impl MethodScores {
         }
     }
 
-    /// As [`MethodScores::estimate`], with the scale of scores taken as given.
+    /// As [`MethodScores::estimate`], with a fixed score scale.
     fn own(&self, seed: u64) -> Estimate {
         match self.runs.as_slice() {
             [run] => Estimate {
@@ -57,7 +57,7 @@ impl MethodScores {
     }
 }
 
-/// What a difference was told from.
+/// What a difference is based on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
@@ -71,21 +71,21 @@ pub enum Basis {
     RunsAndEpisodes,
 }
 
-/// The best method beside another one.
+/// The best method against another one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
     /// The method with the highest score.
     pub best: String,
     /// The other.
     pub other: String,
-    /// What tells them apart.
+    /// What the comparison is based on.
     pub basis: Basis,
-    /// Score of the best less the other's.
+    /// Score of the best minus the other's.
     pub difference: f64,
     /// Its 95 % interval.
     pub difference_ci95: [f64; 2],
-    /// Probability that a run of the best (an episode, where each has one run) scores above the other's; none where the
-    /// returns of single runs' episodes are not known.
+    /// Probability that a run of the best (an episode, if each has one run) scores above the other's; `None` if the
+    /// episode returns of single runs are unknown.
     pub probability_of_improvement: Option<Estimate>,
     /// Two-sided p-value of no difference.
     pub p_value: f64,
@@ -93,14 +93,14 @@ pub struct Comparison {
     pub p_value_holm: f64,
     /// Whether this is below 0.05.
     pub told_apart: bool,
-    /// All that in words.
+    /// Summary as text.
     pub statement: String,
 }
 
-/// Level at which methods are told apart.
+/// Significance level.
 const LEVEL: f64 = 0.05;
 
-/// Runs of a method below which chance is put down to their number.
+/// Fewer runs than this are reported as too few to decide.
 const FEW: usize = 5;
 
 /// The method with the highest score (the first of equals) compared with each of the others, in their order.
@@ -118,7 +118,7 @@ pub fn compare(methods: &[MethodScores], seed: u64) -> Vec<Comparison> {
     let mut pairs = Vec::new();
     for i in 0..methods.len() {
         for j in 0..i {
-            // The best always first: its differences are those that are told.
+            // Best first: its differences are the reported ones.
             let (first, second) = if j == best { (j, i) } else { (i, j) };
             pairs.push(Pair {
                 first,
@@ -220,7 +220,7 @@ fn comparison(
     comparison
 }
 
-/// What a comparison says, in plain words.
+/// A comparison as text.
 fn statement(c: &Comparison, runs: [usize; 2], pairs: usize) -> String {
     let [low, high] = c.difference_ci95;
     let mut text = format!(

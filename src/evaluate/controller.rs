@@ -1,4 +1,4 @@
-//! Whoever acts in an evaluation: learned, imported, scripted, constant, random, the expert.
+//! Controllers in an evaluation: learned, imported, scripted, constant, random, the expert.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use crate::error::Error;
 use crate::policy::Learned;
 use crate::policy::imported::{OnnxPolicy, ScriptedPolicy};
 
-/// Whoever acts.
+/// A controller.
 #[derive(Clone)]
 pub enum Controller {
     /// A frozen Gaussian policy.
     Actor(Arc<Actor>, ActionChoice),
-    /// A frozen implicit policy: a draw, or, for [`ActionChoice::Mean`], the action of least energy.
+    /// A frozen implicit policy: a sample, or, for [`ActionChoice::Mean`], the action of lowest energy.
     Implicit(Arc<ImplicitActor>, ActionChoice),
     /// A network from an ONNX file.
     Onnx(Arc<OnnxPolicy>),
@@ -40,14 +40,14 @@ pub enum Controller {
 /// Writes the action for an observation.
 type Answer<'a> = Box<dyn FnMut(&[f32], &mut [f32]) + 'a>;
 
-/// What is done to a controller while it acts.
+/// Disturbance of a controller.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Disturbance {
     /// Share of the actions that are replaced by uniform ones.
     pub random_share: f64,
     /// Standard deviation of Gaussian noise on every action, in half ranges.
     pub action_noise: f64,
-    /// Standard deviation of Gaussian noise on what is observed, by channel; empty for none.
+    /// Standard deviation of Gaussian noise on observations, by channel; empty for none.
     pub observation_noise: Vec<f32>,
 }
 
@@ -60,7 +60,7 @@ impl Controller {
         }
     }
 
-    /// The same with its most likely actions, where it chooses at all.
+    /// The same with its most likely actions, if it is stochastic.
     pub fn without_noise(&self) -> Self {
         match self {
             Self::Actor(actor, _) => Self::Actor(actor.clone(), ActionChoice::Mean),
@@ -69,7 +69,7 @@ impl Controller {
         }
     }
 
-    /// How it chooses, as `evaluation.json` calls it: `sample` or `mean`.
+    /// How it acts, as in `evaluation.json`: `sample` or `mean`.
     pub fn actions(&self) -> &'static str {
         match self {
             Self::Actor(_, ActionChoice::Sample)
@@ -84,7 +84,7 @@ impl Controller {
         }
     }
 
-    /// Whether noise on observations reaches it.
+    /// Whether observation noise affects it.
     pub fn observes(&self) -> bool {
         match self {
             Self::Actor(..) | Self::Implicit(..) | Self::Onnx(_) | Self::Scripted(_) => true,
@@ -92,7 +92,7 @@ impl Controller {
         }
     }
 
-    /// What it answers to observations without noise; `None` for whoever does not look at observations.
+    /// Its actions for noise-free observations; `None` for controllers that ignore observations.
     pub fn answers(&self, spec: &EnvSpec, observations: &[&[f32]]) -> Option<Vec<Vec<f32>>> {
         let mut noise = stream(0, "answers", 0);
         let mut answer: Answer = match self {
@@ -138,7 +138,7 @@ impl Controller {
         self.play_jobs(factory, workers, &jobs)
     }
 
-    /// An episode a job, undisturbed.
+    /// One undisturbed episode per job.
     pub fn play_jobs<'w>(
         &self,
         factory: &EnvFactory,
@@ -188,7 +188,7 @@ impl Controller {
     }
 }
 
-/// A controller in the middle of an episode.
+/// A controller within an episode.
 struct Acting<'a> {
     controller: &'a Controller,
     disturbance: &'a Disturbance,
@@ -260,7 +260,7 @@ impl<'a> Acting<'a> {
         Ok(log_density)
     }
 
-    /// What the controller itself commands, with its log-density where all of the episode has one.
+    /// The controller's own command, with its log-density if the whole episode has one.
     fn command(&mut self, env: &dyn Env, action: &mut [f32]) -> Result<Option<f64>, EnvError> {
         env.observe(&mut self.observed);
         for (o, std) in self

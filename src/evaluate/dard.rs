@@ -1,7 +1,7 @@
-//! DARD: how far two costs are apart where the dynamics can lead, up to shaping and scale.
+//! DARD: distance of two costs on reachable transitions, up to shaping and scale.
 //!
-//! Wulfe, Ellis, Mercat, McAllister and Gaidon 2022 (arXiv 2201.10081): EPIC's canonical form also judges a cost on
-//! transitions that no dynamics would make; here every mean runs over states that the simulator reaches in one step.
+//! Wulfe, Ellis, Mercat, McAllister and Gaidon 2022 (arXiv 2201.10081): EPIC's canonical form also evaluates a cost on
+//! infeasible transitions; here every mean is over states that the simulator reaches in one step.
 
 use super::epic;
 use super::statistics::pearson_distance;
@@ -28,7 +28,7 @@ pub fn canonical(c: &Coverage) -> Vec<f64> {
         .collect()
 }
 
-/// The distance √((1 − ρ)/2) in `[0, 1]`; `None` where a cost is constant after shaping.
+/// The distance √((1 − ρ)/2) in `[0, 1]`; `None` if a cost is constant after shaping.
 pub fn distance(a: &Coverage, b: &Coverage) -> Option<f64> {
     pearson_distance(&canonical(a), &canonical(b))
 }
@@ -69,7 +69,7 @@ mod tests {
         (s - 0.3).powi(2) + a * s
     }
 
-    /// Seen to fail without the mean over reached states: 0.30 instead of 0.
+    /// Regression: without the mean over reached states the distance is 0.30 instead of 0.
     #[test]
     fn potentials_and_scale_are_ignored_and_opposites_are_far() {
         let base = cover(quadratic);

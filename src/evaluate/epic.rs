@@ -1,4 +1,4 @@
-//! EPIC: how far two costs are apart, up to shaping and scale.
+//! EPIC: distance of two costs, up to shaping and scale.
 //!
 //! Gleave, Dennis, Legg, Russell and Leike 2021 (arXiv 2006.13900): canonically shape both costs,
 //! then the Pearson distance √((1 − ρ)/2): 0 for equal up to potential shaping and positive scale, 1 for
@@ -26,7 +26,7 @@ pub fn canonical(c: &Coverage) -> Vec<f64> {
         .collect()
 }
 
-/// The EPIC distance in `[0, 1]`; `None` where a cost is constant after shaping.
+/// The EPIC distance in `[0, 1]`; `None` if a cost is constant after shaping.
 pub fn distance(a: &Coverage, b: &Coverage) -> Option<f64> {
     pearson_distance(&canonical(a), &canonical(b))
 }

@@ -1,9 +1,9 @@
-//! Episodes for evaluation: where they start, and replays.
+//! Episodes for evaluation: start states and replays.
 
 use costate_envs::rng::derive_seed;
 use costate_envs::{EnvError, EnvFactory, Episode};
 
-/// Seed of episode `i` of an evaluation, shared by everything that is compared.
+/// Seed of episode `i` of an evaluation, shared by all compared policies.
 pub fn start(seed: u64, i: usize) -> u64 {
     derive_seed(seed, "evaluation", i as u64)
 }
@@ -24,7 +24,7 @@ pub fn replay(
     Ok(())
 }
 
-/// Whether an episode's actions, played from its seed, lead through the observations that it holds.
+/// Whether replaying an episode's actions from its seed reproduces its observations.
 pub fn replays(factory: &EnvFactory, episode: &Episode) -> Result<bool, EnvError> {
     let tau = &episode.trajectory;
     let mut env = factory.build();

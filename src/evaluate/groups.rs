@@ -1,4 +1,4 @@
-//! Whose episodes a cost is judged on.
+//! Groups of episodes that a cost is evaluated on.
 
 use costate_envs::Episode;
 
@@ -6,16 +6,16 @@ use super::controller::Disturbance;
 use super::{Options, Subject};
 use crate::error::Error;
 
-/// Somebody's episodes.
+/// A group of episodes.
 pub struct Group {
-    /// Whose.
+    /// Its name.
     pub name: String,
     /// The episodes.
     pub episodes: Vec<Episode>,
 }
 
 impl Group {
-    /// Episodes with a name.
+    /// A named group of episodes.
     pub fn new(name: &str, episodes: Vec<Episode>) -> Self {
         Self {
             name: name.into(),
@@ -24,7 +24,7 @@ impl Group {
     }
 }
 
-/// The distributions that a cost is judged on.
+/// The distributions that a cost is evaluated on.
 pub struct Groups {
     /// The demonstrations.
     pub expert: Group,
@@ -34,7 +34,7 @@ pub struct Groups {
     pub random: Group,
     /// Behaviour cloning.
     pub clone: Option<Group>,
-    /// The clone with a growing share of its actions replaced by random ones.
+    /// The clone with an increasing share of its actions replaced by random ones.
     pub rungs: Vec<Group>,
 }
 

@@ -1,4 +1,4 @@
-//! Evaluation: does the policy do the task, and is the cost the right one?
+//! Evaluation: does the policy solve the task, and is the cost correct?
 
 pub mod certificate;
 pub mod compare;
@@ -40,12 +40,12 @@ pub use workers::Workers;
 /// Name of the kept fresh policy's row.
 pub const FRESH: &str = "fresh, on the frozen cost";
 
-/// One line of the table.
+/// A row of the table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// `expert`, `random`, `bc`, the algorithm's name or [`FRESH`].
     pub policy: String,
-    /// Episodes behind it.
+    /// Number of episodes.
     pub episodes: usize,
     /// Mean true return.
     #[serde(rename = "return")]
@@ -56,19 +56,20 @@ pub struct Row {
     pub normalized_score: f64,
     /// Its 95 % interval; all three returns are resampled.
     pub normalized_score_ci95: [f64; 2],
-    /// Share of episodes that end solved, where the task says.
+    /// Share of episodes that end solved, if the task defines success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success_rate: Option<f64>,
     /// Its 95 % interval (Wilson 1927).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success_rate_ci95: Option<[f64; 2]>,
-    /// Share of each mode among the solved episodes, where the task tells modes apart and any is solved.
+    /// Share of each mode among the solved episodes, if the task defines modes and any episode is solved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub modes: BTreeMap<String, f64>,
     /// True return of every episode, in order of the starts, which all simulated policies share.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returns: Vec<f64>,
-    /// How far its states and actions are from the demonstrations'; none for these themselves, or with fewer than two.
+    /// Distance of its states and actions from the demonstrations'; `None` for these themselves, or with fewer than
+    /// two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupancy: Option<OccupancyDistance>,
 }
@@ -91,7 +92,7 @@ impl Row {
     }
 }
 
-/// The scale of normalised scores: returns that mean 1 and 0.
+/// The scale of normalised scores: the returns that map to 1 and 0.
 #[derive(Debug, Clone)]
 pub struct Scale {
     one: Vec<f64>,
@@ -105,17 +106,17 @@ impl Scale {
         ((high - low).abs() >= 1e-9 * high.abs().max(1.0)).then_some(Self { one, zero })
     }
 
-    /// A score of 1.
+    /// Return with score 1.
     fn expert_return(&self) -> f64 {
         mean(&self.one)
     }
 
-    /// A score of 0.
+    /// Return with score 0.
     fn random_return(&self) -> f64 {
         mean(&self.zero)
     }
 
-    /// A line of the table.
+    /// A row of the table.
     pub fn row(
         &self,
         policy: &str,
@@ -146,7 +147,7 @@ impl Scale {
     }
 }
 
-/// Share of each mode among the solved episodes; those of no mode count in the whole.
+/// Share of each mode among the solved episodes; those without a mode count in the total.
 fn modes(factory: &EnvFactory, episodes: &[Episode]) -> BTreeMap<String, f64> {
     let env = factory.build();
     let solved = episodes.iter().filter(|e| e.success == Some(true));
@@ -161,7 +162,7 @@ fn modes(factory: &EnvFactory, episodes: &[Episode]) -> BTreeMap<String, f64> {
     names.map(|(i, name)| ((*name).into(), share(i))).collect()
 }
 
-/// What `costate evaluate` finds: `evaluation.json`.
+/// Results of `costate evaluate`: `evaluation.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Version of this file.
@@ -194,24 +195,24 @@ pub struct Evaluation {
     /// Scores under noise and in variants of the world.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub robustness: Vec<Curve>,
-    /// What has to be said in words before a figure is believed.
+    /// Caveats on the figures, as text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub statements: Vec<String>,
-    /// Fresh policies on the frozen cost, where they were trained.
+    /// Fresh policies on the frozen cost, if trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
-    /// What was found in variants of the world, where that was asked for.
+    /// Results in variants of the world, if requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transfer: Vec<Transfer>,
-    /// The soft value along the policy's trajectories, where a cost was learned with it.
+    /// The soft value along the policy's trajectories, if a cost was learned with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate>,
-    /// About the learned cost, where there is one.
+    /// Metrics of the learned cost, if there is one.
     #[serde(flatten)]
     pub cost: Option<CostReport>,
 }
 
-/// What is evaluated, and against what.
+/// What to evaluate, and its baselines.
 pub struct Subject<'a> {
     /// The environment.
     pub factory: &'a EnvFactory,
@@ -219,11 +220,11 @@ pub struct Subject<'a> {
     pub algo: &'a str,
     /// Seed of the run.
     pub run_seed: u64,
-    /// Whoever is evaluated.
+    /// The controller under evaluation.
     pub controller: Controller,
     /// The cost.
     pub cost: Option<&'a dyn StepCost>,
-    /// The cost as an energy against the policy's density; none for a cost that is no energy.
+    /// The cost as an energy with the policy's density; `None` for a cost that is not an energy.
     pub discriminator: Option<Discriminator<'a>>,
     /// The demonstrations.
     pub demonstrations: &'a [Episode],
@@ -231,15 +232,15 @@ pub struct Subject<'a> {
     pub clone: Option<Controller>,
     /// The kept fresh policy on the frozen cost.
     pub fresh: Option<Controller>,
-    /// What success is, in place of what the task says.
+    /// A definition of success in place of the task's.
     pub success: Option<&'a Formula>,
-    /// The cost with a policy whose density is known, to measure the soft value along the way.
+    /// The cost with a policy of known density, to measure the soft value along trajectories.
     pub certified: Option<Certified<'a>>,
 }
 
 impl Subject<'_> {
-    /// The same episodes, judged by the formula where there is one: a success if it is positive in every state of the
-    /// last tenth, as with a task's own word.
+    /// The same episodes with success by the formula, if given: a success if it is positive in every state of the
+    /// last tenth, as with a task's own definition.
     fn judged(&self, mut episodes: Vec<Episode>) -> Vec<Episode> {
         let Some(formula) = self.success else {
             return episodes;
@@ -272,7 +273,7 @@ pub struct Options<'a> {
 /// Stages of an evaluation, for a progress bar.
 pub const STAGES: usize = 7;
 
-/// Everybody's episodes, from the same starts.
+/// All policies' episodes, from the same starts.
 struct Played {
     learned: Vec<Episode>,
     random: Vec<Episode>,
@@ -283,7 +284,7 @@ struct Played {
 
 type Told<'a> = dyn FnMut(usize, &str) -> Result<(), Error> + 'a;
 
-/// Plays everybody.
+/// Runs all policies.
 fn play(subject: &Subject, options: Options, progress: &mut Told) -> Result<Played, Error> {
     let Options {
         episodes: count,
@@ -309,7 +310,7 @@ fn play(subject: &Subject, options: Options, progress: &mut Told) -> Result<Play
 }
 
 impl Played {
-    /// What scores are measured with.
+    /// Inputs of the scores.
     fn scale(&self, factory: &EnvFactory) -> Result<Scale, Error> {
         let expert = returns(&self.demonstrations);
         let expert_return = mean(&expert);
@@ -322,7 +323,7 @@ impl Played {
         })
     }
 
-    /// A row for everybody, and that of the policy in question.
+    /// A row per policy, and that of the evaluated policy.
     fn rows(
         &self,
         subject: &Subject,
@@ -359,7 +360,7 @@ impl Played {
     }
 }
 
-/// Evaluates a policy and its cost; `progress` is told which of the [`STAGES`] begins.
+/// Evaluates a policy and its cost; `progress` is called at the start of each of the [`STAGES`].
 pub fn evaluate(
     subject: &Subject,
     options: Options,
@@ -391,7 +392,7 @@ pub fn evaluate(
 
     let mut certificate = None;
     if let Some(certified) = subject.certified {
-        progress(3, "the soft value along the way")?;
+        progress(3, "the soft value along trajectories")?;
         certificate = certificate::certificate(factory, certified, &learned, workers, seed)?;
     }
     let mut cost = None;
@@ -441,13 +442,13 @@ pub fn evaluate(
     })
 }
 
-/// What a reader should know before the table.
+/// Remarks to read before the table.
 fn said_of(subject: &Subject, demonstrations: &[Episode], own: &Row, scale: &Scale) -> Vec<String> {
     let mut said = Vec::new();
     if let (Controller::Implicit(..), None) = (&subject.controller, subject.cost) {
         said.push(format!(
             "the energy of {} is a policy's, π(a | s) ∝ exp(−E), not a cost of the task: it says how the demonstrator \
-             acts, not what it wants, so there is no cost to judge and no fresh policy to train on it",
+             acts, not what it optimises, so there is no cost to evaluate and no fresh policy to train on it",
             subject.algo
         ));
     }
@@ -472,7 +473,7 @@ fn said_of(subject: &Subject, demonstrations: &[Episode], own: &Row, scale: &Sca
     said
 }
 
-/// A share of `n` with Wilson's interval, which stays sound near 0 and 1 (Wilson 1927).
+/// A share of `n` with Wilson's interval, which stays valid near 0 and 1 (Wilson 1927).
 fn share(of: usize, n: usize) -> Estimate {
     let (n, z) = (n as f64, 1.959_964);
     let p = of as f64 / n;

@@ -1,7 +1,7 @@
-//! How far two sets of episodes are apart in the states and actions that they visit.
+//! Distance of two sets of episodes in the states and actions that they visit.
 //!
-//! Steps of one episode depend on each other, episodes do not: the test exchanges whole episodes. Taken as
-//! independent steps, most equal sets would be called different.
+//! Steps of one episode are dependent, episodes are not: the test permutes whole episodes. Treating steps as
+//! independent would call most equal sets different.
 
 use costate_envs::Trajectory;
 use costate_envs::rng::{Stream, stream};
@@ -17,27 +17,27 @@ use crate::error::Error;
 const STEPS: usize = 32;
 /// Directions of the sliced distance.
 const DIRECTIONS: usize = 128;
-/// Episodes of a set that are compared, the first ones: the test holds a number for each pair of them.
+/// Maximum number of episodes compared per set, the first ones: the test stores a number per pair.
 const EPISODES: usize = 1000;
-/// Exchanges of the permutation test.
+/// Permutations of the test.
 const EXCHANGES: usize = 999;
 
-/// Two sets of episodes compared.
+/// Comparison of two sets of episodes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OccupancyDistance {
     /// Sliced Wasserstein distance of order 1 (Bonneel, Rabin, Peyré and Pfister 2015), in units of the
     /// reference's standard deviation in each dimension of (s, a).
     pub sliced_wasserstein: f64,
-    /// The same between the two halves of the reference's episodes: what chance alone makes of few
-    /// episodes. None with fewer than four.
+    /// The same between the two halves of the reference's episodes: the level expected by chance.
+    /// `None` with fewer than four.
     pub within_reference: Option<f64>,
     /// Squared maximum mean discrepancy (Gretton et al. 2012, equation 3, with episodes as units).
     pub mmd_squared: f64,
-    /// Share of exchanges of episodes with an MMD at least as large: small if the sets differ.
+    /// Share of permutations with an MMD at least as large: small if the sets differ.
     pub p_value: f64,
 }
 
-/// What sets of episodes are compared with.
+/// The reference that sets of episodes are compared with.
 pub struct Reference {
     scale: Scale,
     bags: Vec<Bag>,
@@ -47,7 +47,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Of episodes, the first 1000; none with fewer than two.
+    /// From the first 1000 episodes; `None` with fewer than two.
     pub fn of(episodes: &[&Trajectory], seed: u64) -> Option<Self> {
         let episodes = first(episodes);
         if episodes.len() < 2 {
@@ -76,7 +76,7 @@ impl Reference {
         })
     }
 
-    /// How far the state-action occupancy of `episodes`, the first 1000, is from it; none with fewer than two.
+    /// Distance of the state-action occupancy of the first 1000 `episodes` from it; `None` with fewer than two.
     ///
     /// Errors: interrupted.
     pub fn distance(
@@ -126,7 +126,7 @@ impl Scale {
         let mean = moment(&|p, d| p[d]);
         let std = moment(&|p, d| (p[d] - mean[d]).powi(2));
         Self {
-            // A channel that never moves keeps its own unit.
+            // A constant channel keeps its own unit.
             std: std
                 .iter()
                 .map(|v| if *v > 1e-12 { v.sqrt() } else { 1.0 })
@@ -194,7 +194,7 @@ fn wasserstein(a: &[f64], b: &[f64]) -> f64 {
         let end = end_a.min(end_b);
         sum += (end - at) * (a[i] - b[j]).abs();
         at = end;
-        // Compared as fractions: sizes that share a divisor meet exactly.
+        // Compared as fractions: exact for sizes with a common divisor.
         let order = ((i + 1) * b.len()).cmp(&((j + 1) * a.len()));
         i += usize::from(order.is_le());
         j += usize::from(order.is_ge());
@@ -202,10 +202,10 @@ fn wasserstein(a: &[f64], b: &[f64]) -> f64 {
     sum
 }
 
-/// MMD² with whole episodes as units, and the share of exchanges that reach it.
+/// MMD² with whole episodes as units, and the share of permutations that reach it.
 ///
 /// The kernel of two episodes is the mean of a Gaussian kernel over their points, its width the median distance
-/// of points (Gretton et al. 2012, section 8). Exchanging labels of episodes keeps the level exact:
+/// of points (Gretton et al. 2012, section 8). Permuting labels of episodes keeps the level exact:
 /// p = (1 + #{MMD_b ≥ MMD}) / (1 + B).
 fn permutation_test(
     own: &[Bag],
@@ -289,7 +289,7 @@ mod tests {
     use super::*;
     use costate_envs::End;
 
-    /// Episodes whose steps all but repeat each other: a level and a little noise.
+    /// Episodes of almost equal steps: a level and a little noise.
     fn episodes(count: usize, shift: f32, rng: &mut Stream) -> Vec<Trajectory> {
         (0..count)
             .map(|_| {
@@ -315,7 +315,7 @@ mod tests {
         found.expect("nobody interrupts")
     }
 
-    /// Seen to fail with single steps exchanged instead of episodes: four nulls in five are rejected.
+    /// Regression: permuting single steps instead of episodes rejects four nulls in five.
     #[test]
     fn the_test_keeps_its_level_and_sees_a_shift() {
         const CASES: usize = 400;
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn wasserstein_by_hand() {
         assert_eq!(wasserstein(&[0.0, 1.0], &[0.0, 1.0]), 0.0);
-        // A shift costs itself.
+        // The distance of a shift is the shift.
         assert!((wasserstein(&[0.0, 1.0, 5.0], &[2.0, 3.0, 7.0]) - 2.0).abs() < 1e-12);
         // {0, 1} against {0, 0, 1}: a sixth of the mass moves by 1.
         assert!((wasserstein(&[0.0, 1.0], &[0.0, 0.0, 1.0]) - 1.0 / 6.0).abs() < 1e-12);

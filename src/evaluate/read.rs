@@ -9,7 +9,7 @@ use super::{Evaluation, Row};
 use crate::error::Error;
 
 impl Evaluation {
-    /// Version that this build writes and the newest that it reads.
+    /// Version that this build writes, and the newest that it reads.
     pub const FORMAT: u32 = 1;
 
     /// Reads an `evaluation.json`; `None` if there is none.
@@ -33,7 +33,7 @@ impl Evaluation {
             cost_scatter: Option<IgnoredAny>,
             ess: Option<IgnoredAny>,
         }
-        let damaged = |reason: String| format!("{reason}; `costate evaluate` writes it anew");
+        let damaged = |reason: String| format!("{reason}; `costate evaluate` regenerates it");
         let head: Head = field_by_field(text).map_err(damaged)?;
         if head.format > Self::FORMAT {
             return Err(format!(
@@ -43,7 +43,7 @@ impl Evaluation {
             ));
         }
         let mut read: Self = field_by_field(text).map_err(damaged)?;
-        // serde takes flattened parts that do not fit for absent ones.
+        // serde treats flattened parts that do not fit as absent.
         if head.cost_scatter.is_some() && read.cost.is_none() {
             read.cost = Some(field_by_field(text).map_err(damaged)?);
         }
@@ -58,7 +58,7 @@ impl Evaluation {
             && own.returns.len() != read.episodes
         {
             return Err(damaged(format!(
-                "`returns` has {} values, expected {}, one an episode",
+                "`returns` has {} values, expected {}, one per episode",
                 own.returns.len(),
                 read.episodes
             )));
@@ -66,13 +66,13 @@ impl Evaluation {
         Ok(read)
     }
 
-    /// The learned policy's line.
+    /// The learned policy's row.
     pub fn own(&self) -> Option<&Row> {
         self.rows.iter().rfind(|r| r.policy == self.algo)
     }
 }
 
-/// Deserialises with errors that say where.
+/// Deserialises with errors that name the field.
 fn field_by_field<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(|e| match e.path().to_string().as_str() {

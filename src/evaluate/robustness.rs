@@ -1,4 +1,4 @@
-//! How a score falls when the world is not as it was: noise on actions, noise on observations, other parameters.
+//! How a score degrades when the world changes: noise on actions, noise on observations, other parameters.
 
 use costate_envs::{EnvConfig, Episode, Trajectory};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::error::Error;
 pub enum Change {
     /// Gaussian noise on every action.
     ActionNoise,
-    /// Gaussian noise on what is observed.
+    /// Gaussian noise on observations.
     ObservationNoise,
     /// Named variants of the world.
     Variant,
@@ -23,14 +23,14 @@ pub enum Change {
 /// A policy's score at one point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
-    /// Whose.
+    /// The policy's name.
     pub policy: String,
     /// Mean true return.
     #[serde(rename = "return")]
     pub mean_return: f64,
     /// Its 95 % interval.
     pub ci95: [f64; 2],
-    /// On the scale of the undisturbed world: 1 is its expert, 0 its random actions.
+    /// On the scale of the unmodified world: 1 is its expert, 0 its random actions.
     pub normalized_score: f64,
     /// Its 95 % interval.
     pub normalized_score_ci95: [f64; 2],
@@ -57,13 +57,13 @@ impl Scored {
 /// A point of a curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Point {
-    /// How much.
+    /// The level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<f64>,
-    /// Which variant.
+    /// The variant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What differs there.
+    /// Changes in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
     /// The policies.
@@ -77,22 +77,22 @@ pub struct Curve {
     pub kind: Change,
     /// What a level of 1 is.
     pub unit: String,
-    /// From nothing to much.
+    /// In increasing order of change.
     pub points: Vec<Point>,
 }
 
-/// Levels of action noise above none, half ranges.
+/// Nonzero levels of action noise, half ranges.
 const ACTION_NOISE: [f64; 4] = [0.1, 0.2, 0.4, 0.8];
 
-/// Levels of observation noise above none, standard deviations of what the demonstrations visit.
+/// Nonzero levels of observation noise, standard deviations over the demonstrations.
 const OBSERVATION_NOISE: [f64; 4] = [0.02, 0.05, 0.1, 0.2];
 
-/// Episodes behind a point: a part of the evaluation's.
+/// Episodes per point: a subset of the evaluation's.
 fn episodes(options: Options) -> usize {
     (options.episodes / 4).max(2)
 }
 
-/// All curves of the policy and, where there is one, of the clone.
+/// All curves of the policy and, if there is one, of the clone.
 pub fn curves(subject: &Subject, scale: &Scale, options: Options) -> Result<Vec<Curve>, Error> {
     let mut policies = vec![(subject.algo, &subject.controller)];
     policies.extend(subject.clone.as_ref().map(|clone| ("bc", clone)));
@@ -109,7 +109,7 @@ pub fn curves(subject: &Subject, scale: &Scale, options: Options) -> Result<Vec<
         level_point(subject, scale, options, &policies, level, &disturbance)
     };
     let quiet = at(0.0, Disturbance::default())?;
-    // Both curves begin there.
+    // Both curves start there.
     let curve = |levels: &[f64], disturbance: &dyn Fn(f64) -> Disturbance| {
         let noisy = levels.iter().map(|&level| at(level, disturbance(level)));
         std::iter::once(Ok(quiet.clone()))
@@ -124,7 +124,7 @@ pub fn curves(subject: &Subject, scale: &Scale, options: Options) -> Result<Vec<
     if policies.iter().all(|(_, c)| c.observes()) {
         found.push(Curve {
             kind: Change::ObservationNoise,
-            unit: "standard deviation of the noise, in those of the demonstrations' observations"
+            unit: "standard deviation of the noise, relative to that of the demonstrations' observations"
                 .into(),
             points: curve(&OBSERVATION_NOISE, &blurred)?,
         });
@@ -166,7 +166,7 @@ fn level_point(
     })
 }
 
-/// Every named variant that the observations and actions of this world fit.
+/// Every named variant with the observations and actions of this world.
 fn variants(
     subject: &Subject,
     scale: &Scale,

@@ -1,7 +1,7 @@
-//! Transfer: does the cost hold where the world has changed?
+//! Transfer: does the cost still hold in a changed world?
 //!
-//! In a variant of the world (another wall, a longer pole) fresh policies are trained on the frozen cost and, beside
-//! them, on the true cost there; the policy that was learned with the cost only acts (Fu, Luo and Levine 2018,
+//! In a variant of the world (another wall, a longer pole) fresh policies are trained on the frozen cost and, for
+//! comparison, on the true cost there; the policy learned with the cost is not retrained (Fu, Luo and Levine 2018,
 //! section 7.1).
 
 use std::time::Instant;
@@ -18,18 +18,18 @@ use crate::error::Error;
 use crate::learners::rl::{Rl, RlSettings};
 use crate::learners::{Learner, Setup};
 
-/// Who sets the scale's 1 in a variant.
+/// Reference with score 1 in a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reference {
-    /// The demonstrations' expert, designed anew for the variant.
+    /// The demonstrations' expert, redesigned for the variant.
     Expert,
     /// The best policy trained on the true cost there.
     TrueCost,
 }
 
 impl Reference {
-    /// In words.
+    /// As text.
     pub fn words(self) -> &'static str {
         match self {
             Self::Expert => "the expert, designed for this variant",
@@ -56,30 +56,30 @@ pub mod rows {
     pub const TRUE_COST: &str = "fresh, on the true cost";
     /// A policy trained on the frozen cost there.
     pub const FROZEN: &str = "fresh, on the frozen cost";
-    /// What the run's own policy does there.
+    /// The run's own policy.
     pub fn transferred(algo: &str) -> String {
         format!("{algo}, transferred")
     }
 }
 
-/// How cost and policy fare in a variant.
+/// Results of cost and policy in a variant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transfer {
     /// Version of this file.
     pub format: u32,
     /// Name of the variant.
     pub variant: String,
-    /// What differs there.
+    /// Changes in it.
     pub summary: String,
-    /// Whose mean return is a score of 1: the better one of the two.
+    /// The reference with score 1: the better of the two.
     pub reference: Reference,
     /// Its mean return.
     pub reference_return: f64,
     /// Mean return of random actions, a score of 0.
     pub random_return: f64,
-    /// Everybody in the same episodes.
+    /// All policies on the same episodes.
     pub rows: Vec<Row>,
-    /// The fresh policies on the frozen cost; none where no cost was learned.
+    /// The fresh policies on the frozen cost; `None` without a learned cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
 }
@@ -95,7 +95,7 @@ impl Transfer {
 /// A policy trained on the true cost.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TrueCostPolicy {
-    /// Number of its streams.
+    /// Index of its random streams.
     pub seed: u64,
     /// Mean return of its last rollouts.
     #[serde(rename = "return")]
@@ -138,7 +138,7 @@ pub fn on_true_cost(
     }))
 }
 
-/// Somebody's episodes in the variant.
+/// A policy's episodes in the variant.
 pub struct Played {
     /// Name of the row.
     pub policy: String,
@@ -146,9 +146,9 @@ pub struct Played {
     pub episodes: Vec<Episode>,
 }
 
-/// What a normalised score is measured with in a variant.
+/// The scale of normalised scores in a variant.
 pub struct Standard {
-    /// Whose mean return is a score of 1.
+    /// The reference with score 1.
     pub reference: Reference,
     /// That return.
     pub reference_return: f64,
@@ -158,7 +158,7 @@ pub struct Standard {
 }
 
 impl Standard {
-    /// Of the better one of expert and true-cost policy, and of random actions.
+    /// From the better of expert and true-cost policy, and from random actions.
     ///
     /// Errors: a reference that does no better than random actions, which would make a score meaningless.
     pub fn of(variant: &str, played: &[Played]) -> Result<Self, Error> {
@@ -172,7 +172,7 @@ impl Standard {
             .max_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)));
         let (Some((reference, one)), Some(zero)) = (best, returns(rows::RANDOM)) else {
             return Err(Error::Failure(format!(
-                "{variant}: nobody to normalise by was played"
+                "{variant}: no reference was evaluated to normalise by"
             )));
         };
         let (reference_return, random_return) = (mean(&one), mean(&zero));
@@ -192,7 +192,7 @@ impl Standard {
         })
     }
 
-    /// Everybody's row.
+    /// A row per policy.
     pub fn rows(&self, played: &[Played], seed: u64) -> Vec<Row> {
         let row = |p: &Played| self.scale.row(&p.policy, &p.episodes, None, seed);
         played.iter().map(row).collect()

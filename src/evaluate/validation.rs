@@ -1,8 +1,8 @@
 //! Validation of a learned cost: fresh policies trained on it, frozen.
 //!
-//! A cost is worth its name if a policy that knows nothing, trained on it alone, does the task. Several are
-//! trained (seeds × discounts); the one with the least learned soft cost is kept, which needs no true cost.
-//! How far its soft cost lies from the expert's, δ, tells failures apart: far below zero the cost could not
+//! A cost is valid if an untrained policy, trained on it alone, solves the task. Several are
+//! trained (seeds × discounts); the one with the lowest learned soft cost is kept, which needs no true cost.
+//! The distance δ of its soft cost from the expert's tells the kind of failure: far below zero the cost could not
 //! be optimised, far above it was exploited.
 
 use std::time::Instant;
@@ -25,15 +25,15 @@ use crate::policy::GaussianPolicy;
 /// One fresh policy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FreshPolicy {
-    /// Number of its streams.
+    /// Index of its random streams.
     pub seed: u64,
     /// Discount γ that it was trained with.
     pub discount: f64,
-    /// Mean of −c − α log π a step over its own rollouts, nats: what it was trained to raise.
+    /// Mean of −c − α log π per step over its own rollouts, nats: its training objective.
     pub soft_value: f64,
-    /// δ = [soft value − the expert's] / (c_random − c_expert), a step.
+    /// δ = [soft value − the expert's] / (c_random − c_expert), per step.
     pub delta: f64,
-    /// Mean true return, for people; the choice does not look at it.
+    /// Mean true return, for information; not used for selection.
     #[serde(rename = "return")]
     pub mean_return: f64,
     /// (return − random) / (expert − random).
@@ -42,21 +42,21 @@ pub struct FreshPolicy {
     pub relative_return: f64,
 }
 
-/// What δ says of a cost.
+/// Verdict on a cost, by δ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The fresh policy's soft value is the expert's.
+    /// The fresh policy's soft value equals the expert's.
     Sound,
-    /// The fresh policy found what the cost prefers to the expert.
+    /// The fresh policy found behaviour that the cost prefers to the expert's.
     Exploited,
     /// The fresh policy could not reach the expert's soft value.
     NotOptimisable,
 }
 
 impl Verdict {
-    /// Of δ a step, and of the same difference in nats: where random actions cost very much, a large one hides
-    /// in a small δ. The windows were measured (docs/experiments.md).
+    /// Windows of δ per step and of the same difference in nats: if random actions cost very much, a large difference
+    /// can be a small δ. The windows were measured (docs/experiments.md).
     pub fn of(delta: f64, nats: f64) -> Self {
         if delta < -0.02 || nats < -1.0 {
             Self::NotOptimisable
@@ -67,7 +67,7 @@ impl Verdict {
         }
     }
 
-    /// In words.
+    /// As text.
     pub fn words(self) -> &'static str {
         match self {
             Self::Sound => "sound: a fresh policy reaches the expert's soft value",
@@ -88,19 +88,19 @@ pub struct Frozen {
     pub policies: Vec<FreshPolicy>,
     /// Index of the kept one.
     pub kept: usize,
-    /// What its soft value beside the expert's says.
+    /// The verdict from its soft value and the expert's.
     pub verdict: Verdict,
-    /// The expert's soft value, nats a step; runs of earlier versions do not have it.
+    /// The expert's soft value, nats per step; absent in runs of earlier versions.
     #[serde(default)]
     pub expert_soft_value: Option<f64>,
-    /// Seconds that all of them took.
+    /// Total seconds.
     pub seconds: f64,
-    /// Environment steps that all of them took.
+    /// Total environment steps.
     pub steps: u64,
 }
 
 impl Frozen {
-    /// Keeps the one with the highest learned soft value; `None` without any.
+    /// Keeps the one with the highest learned soft value; `None` if there is none.
     pub fn of(
         policies: Vec<FreshPolicy>,
         expert_soft_value: f64,
@@ -130,18 +130,18 @@ impl Frozen {
 pub struct Judged<'a> {
     /// The frozen cost.
     pub cost: &'a EnergyModel,
-    /// The policy that was learned with it; its density stands for the expert's where that is unknown.
+    /// The policy learned with it; its density replaces the expert's where that is unknown.
     pub policy: &'a GaussianPolicy,
-    /// What it is held against.
+    /// What it is compared with.
     pub against: Against<'a>,
 }
 
-/// What fresh policies on a frozen cost are held against.
+/// What fresh policies on a frozen cost are compared with.
 #[derive(Clone, Copy)]
 pub struct Against<'a> {
-    /// Environment, demonstrations (which set the scales of observations) and the run's seed.
+    /// Environment, demonstrations (which set the observation scales) and the run's seed.
     pub setup: Setup<'a>,
-    /// Whom δ compares with: the demonstrations, or whoever does the task in a changed world.
+    /// What δ compares with: the demonstrations, or the reference in a changed world.
     pub reference: &'a [Trajectory],
     /// Mean true return of the reference.
     pub expert_return: f64,
@@ -151,7 +151,7 @@ pub struct Against<'a> {
     pub entropy_weight: f64,
 }
 
-/// What the cost thinks of somebody, per step.
+/// A policy's value under the cost, per step.
 #[derive(Debug, Clone, Copy)]
 pub struct Opinion {
     /// Mean of c (shaped by V).
@@ -160,7 +160,7 @@ pub struct Opinion {
     pub soft_value: f64,
 }
 
-/// What δ measures with.
+/// Inputs of δ.
 #[derive(Debug, Clone, Copy)]
 pub struct Yardsticks {
     /// Of the expert.
@@ -170,7 +170,7 @@ pub struct Yardsticks {
 }
 
 impl Judged<'_> {
-    /// What the cost thinks of the reference and of random actions.
+    /// Values of the reference and of random actions under the cost.
     pub fn yardsticks(&self) -> Result<Yardsticks, Error> {
         let demonstrations = batch(self.against.reference)?;
         let log_density = match &demonstrations.behaviour {
@@ -205,7 +205,7 @@ impl Judged<'_> {
         }
     }
 
-    /// Trains one fresh policy and looks at it.
+    /// Trains and evaluates one fresh policy.
     pub fn fresh(
         &self,
         yardsticks: Yardsticks,
@@ -258,11 +258,11 @@ impl Judged<'_> {
     }
 }
 
-/// A fresh policy with what it took.
+/// A fresh policy with its training effort.
 pub struct Trained<R> {
-    /// How it did.
+    /// Its results.
     pub report: R,
-    /// Itself.
+    /// The policy.
     pub policy: GaussianPolicy,
     /// Seconds of learning.
     pub seconds: f64,
@@ -279,7 +279,7 @@ fn batch(trajectories: &[Trajectory]) -> Result<TrajectoryBatch, Error> {
 mod tests {
     use super::*;
 
-    /// Kept fresh policies of the recorded experiments: δ, nats a step, and whether they did the task.
+    /// Kept fresh policies of the recorded experiments: δ, nats per step, and whether they solved the task.
     #[test]
     fn the_verdict_is_that_of_the_recorded_experiments() {
         for (world, delta, nats, did) in [

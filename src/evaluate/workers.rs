@@ -1,4 +1,4 @@
-//! Worker threads that stop when they are told to.
+//! Interruptible worker threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +15,7 @@ pub struct Workers<'a> {
 }
 
 impl From<RolloutPool> for Workers<'_> {
-    /// Workers that nothing stops.
+    /// Workers that cannot be interrupted.
     fn from(pool: RolloutPool) -> Self {
         Self {
             pool,
@@ -33,7 +33,7 @@ impl<'a> Workers<'a> {
         }
     }
 
-    /// The pool itself, for work that looks at the flag on its own.
+    /// The pool itself, for work that polls the flag.
     pub fn pool(&self) -> RolloutPool {
         self.pool
     }
@@ -46,7 +46,7 @@ impl<'a> Workers<'a> {
         }
     }
 
-    /// [`RolloutPool::map`] of jobs that can fail: all results, or the failure of the least index.
+    /// [`RolloutPool::map`] of jobs that can fail: all results, or the failure of the lowest index.
     pub fn map<S, R: Send>(
         &self,
         count: usize,
@@ -67,11 +67,9 @@ impl<'a> Workers<'a> {
     }
 }
 
-/// What a command that was stopped ends with.
+/// The error of an interrupted command.
 pub fn interrupted() -> Error {
-    Error::Failure(
-        "interrupted before the evaluation was complete; no results of it were written".into(),
-    )
+    Error::Failure("interrupted before the evaluation was complete; no results were written".into())
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 //!
 //! Precedence and literals are Python's: from tight to loose `^` (or `**`, to the right), signs, `* / %`, `+ -`, and last
 //! `min`, `max`, `atan2` between values. A name that is followed by `(` is a function, any other a channel, then a constant.
-//! A parser of our own: exmex binds signs before powers and takes a channel named like a function for the function, meval and
-//! fasteval had their last releases in 2018 and 2020, evalexpr is under the AGPL.
+//! A parser of our own: exmex binds signs before powers and treats a channel named like a function as the function,
+//! meval and fasteval had their last releases in 2018 and 2020, evalexpr is under the AGPL.
 
 use std::f64::consts::{E, PI, TAU};
 
 use costate_base::names::{nearest, suggestion};
 
-/// Deepest nesting: every level is one of the parser's own, whose stack must not overflow.
+/// Maximum nesting: the parser recurses per level, and its stack must not overflow.
 const DEEPEST: usize = 200;
 
 /// One instruction on a stack of numbers.
@@ -25,21 +25,21 @@ pub enum Op {
     Two(fn(f64, f64) -> f64),
 }
 
-/// What is wrong, and where.
+/// A fault and its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     /// Characters from 1.
     pub column: usize,
-    /// What is wrong there.
+    /// The fault.
     pub what: What,
 }
 
-/// What can be wrong.
+/// Kinds of fault.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
-    /// A name of nothing.
+    /// An unknown name.
     Unknown(String),
-    /// Anything else, in words.
+    /// Anything else, as text.
     Said(String),
 }
 
@@ -111,7 +111,7 @@ fn modulo(a: f64, b: f64) -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind<'a> {
     Number(f64),
-    /// A name as it stands.
+    /// A plain name.
     Name(&'a str),
     /// A name in braces: a channel, whatever it is called.
     Braced(&'a str),
@@ -133,7 +133,7 @@ fn said<T>(column: usize, words: impl Into<String>) -> Result<T, Fault> {
     })
 }
 
-/// Where a run of characters that fulfil `is` ends.
+/// End of a run of characters that satisfy `is`.
 fn span(text: &str, is: impl Fn(char) -> bool) -> usize {
     text.find(|c| !is(c)).unwrap_or(text.len())
 }
@@ -166,7 +166,7 @@ fn number(text: &str, rest: &str, column: usize) -> Result<f64, Fault> {
         return said(
             column,
             format!(
-                "`{text}{}` is no number; a product is written `{text}*…`",
+                "`{text}{}` is not a number; a product is written `{text}*…`",
                 &rest[..end]
             ),
         );
@@ -178,7 +178,7 @@ fn number(text: &str, rest: &str, column: usize) -> Result<f64, Fault> {
     match text.replace('_', "").parse::<f64>() {
         Ok(v) if v.is_finite() && !lone => Ok(v),
         Ok(v) if !v.is_finite() => said(column, format!("`{text}` is too large for a number")),
-        _ => said(column, format!("`{text}` is no number")),
+        _ => said(column, format!("`{text}` is not a number")),
     }
 }
 
@@ -187,7 +187,7 @@ const SIGNS: [(&str, &str); 12] = [
     ("^", "^"),
     ("+", "+"),
     ("-", "-"),
-    // As text processors and this project's pages print it.
+    // As printed by text processors and this project's pages.
     ("−", "-"),
     ("*", "*"),
     ("·", "*"),
@@ -236,16 +236,16 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, Fault> {
     Ok(found)
 }
 
-/// How tightly an operator holds its left and its right side, and what it does.
+/// Left and right binding power of an operator, and its instruction.
 struct Infix {
     left: u8,
     right: u8,
     op: Op,
 }
 
-/// How tightly a sign holds what follows: tighter than a product, looser than a power.
+/// Binding power of a sign: tighter than a product, looser than a power.
 const SIGN_POWER: u8 = 7;
-/// How tightly a function without parentheses holds what follows: the next value alone.
+/// Binding power of a function without parentheses: only the next value.
 const FUNCTION_POWER: u8 = 11;
 
 fn infix(kind: Kind) -> Option<Infix> {
@@ -289,7 +289,7 @@ pub fn parse(text: &str, channel: &dyn Fn(&str) -> Option<usize>) -> Result<Vec<
     match parser.peek() {
         None => Ok(parser.program),
         Some(token) if token.kind == Kind::Sign(")") => {
-            said(token.column, "`)` closes no parenthesis")
+            said(token.column, "`)` has no matching `(`")
         }
         Some(token) => said(
             token.column,
@@ -317,7 +317,7 @@ impl<'a> Parser<'a> {
             .is_some_and(|t| matches!(t.kind, Kind::Sign(s) if s == sign))
     }
 
-    /// A value with the operators after it that hold it at least as tightly as `least`.
+    /// A value with the following operators of binding power at least `least`.
     fn expression(&mut self, least: u8) -> Result<(), Fault> {
         if self.depth == DEEPEST {
             let column = self.peek().map_or(self.end, |t| t.column);
@@ -372,7 +372,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// A name that is no channel and is not followed by `(`: a constant, or a function before a single value.
+    /// A name that is not a channel and not followed by `(`: a constant, or a function before a single value.
     fn bare(&mut self, name: &str, token: Token) -> Result<(), Fault> {
         if let Some((_, v)) = CONSTANTS.iter().find(|(n, _)| *n == name) {
             self.program.push(Op::Number(*v));
@@ -404,7 +404,7 @@ impl<'a> Parser<'a> {
             if constant || (self.channel)(name).is_some() {
                 return said(
                     token.column,
-                    format!("`{name}` is no function; a product is written `{name}*(…)`"),
+                    format!("`{name}` is not a function; a product is written `{name}*(…)`"),
                 );
             }
             let hint = suggestion(nearest(name, functions()));
@@ -412,7 +412,7 @@ impl<'a> Parser<'a> {
             return said(
                 token.column,
                 format!(
-                    "there is no function `{name}`{hint}; there are {}",
+                    "there is no function `{name}`{hint}; available: {}",
                     all.join(", ")
                 ),
             );
@@ -441,12 +441,12 @@ impl<'a> Parser<'a> {
             (None, "min" | "max") if count >= 2 => "",
             (Some(_), _) => "one value",
             (None, "atan2") => "two values, y and x",
-            (None, _) => "two values or more",
+            (None, _) => "at least two values",
         };
         if !expected.is_empty() {
             return said(
                 token.column,
-                format!("`{name}` takes {expected}, here are {count}"),
+                format!("`{name}` takes {expected}, got {count}"),
             );
         }
         if let Some(one) = one {

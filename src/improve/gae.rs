@@ -5,9 +5,9 @@ use costate_envs::End;
 /// Per-step estimates, `[S]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Advantages {
-    /// Â_t: how much cheaper than expected the action was.
+    /// Â_t: how much lower than expected the action's cost was.
     pub advantage: Vec<f64>,
-    /// λ-return of the cost to go, the critic's target.
+    /// λ-return of the cost-to-go, the critic's target.
     pub cost_to_go: Vec<f64>,
 }
 

@@ -28,7 +28,7 @@ pub enum Improvement {
 }
 
 impl Improvement {
-    /// Discount γ of the one that is chosen.
+    /// Discount γ of the chosen algorithm.
     pub fn discount(self, ppo: &PpoSettings, sac: &SacSettings) -> f64 {
         match self {
             Self::Ppo => ppo.discount,
@@ -39,24 +39,24 @@ impl Improvement {
 
 /// What is minimised.
 pub struct Objective<'a> {
-    /// c(s_t, a_t) of every step of a batch, `[S]`, without the entropy's part.
+    /// c(s_t, a_t) of every step of a batch, `[S]`, without the entropy term.
     pub cost: &'a dyn Fn(&TrajectoryBatch) -> Vec<f64>,
     /// Weight α of log π.
     pub entropy_weight: f64,
 }
 
-/// What an improvement step did.
+/// Statistics of an improvement step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ImproveReport {
     /// Mean KL divergence from the old to the new policy, nats.
     pub kl: f64,
     /// Mean entropy of the new policy, nats.
     pub entropy: f64,
-    /// Share of the variance of the cost to go that the critic did not explain before the step.
+    /// Share of the variance of the cost-to-go that the critic did not explain before the step.
     pub value_error: f64,
-    /// Passes made over the data.
+    /// Passes over the data.
     pub passes: f64,
-    /// Mean norm of the policy's gradient before clipping.
+    /// Mean norm of the policy gradient before clipping.
     pub gradient_norm: f64,
     /// Weight of log π that was used.
     pub entropy_weight: f64,
@@ -72,7 +72,7 @@ pub enum Improver {
 }
 
 impl Improver {
-    /// The improver that is asked for, with critics from the seed.
+    /// The configured improver, with critics initialised from the seed.
     pub fn new(
         improvement: Improvement,
         ppo: &PpoSettings,

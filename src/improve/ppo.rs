@@ -14,8 +14,8 @@ use crate::policy::{GaussianPolicy, Normalizer};
 use costate_base::schema::{fraction, open_unit, positive, resumable};
 
 /// No improvement step may move the policy further than this (mean KL divergence, nats). The clip bounds the
-/// gradient, not the step: a narrow policy (σ cloned from demonstrations) can leap in its first pass, before any
-/// check, to where neither clip nor cost teaches it anything.
+/// gradient, not the step: a narrow policy (σ cloned from demonstrations) can jump in its first pass, before any
+/// check, to where neither clip nor cost gives it a gradient.
 const MAX_KL: f64 = 1.0;
 const MAX_HALVINGS: usize = 20;
 
@@ -70,7 +70,7 @@ struct TargetScale {
     std: f64,
 }
 
-/// What the two networks learn from, as tensors over steps.
+/// Training data of the two networks, as tensors over steps.
 struct Targets {
     old_log_density: Tensor,
     advantage: Tensor,
@@ -216,8 +216,8 @@ impl Ppo {
             .collect();
         let value_error = (moments(&errors).std / to_go.std).powi(2);
 
-        // PopArt: keep the critic's outputs while its scale moves. The first time there is nothing
-        // to keep.
+        // PopArt: preserve the critic's outputs while its scale changes. The first time there is nothing
+        // to preserve.
         if self.target.is_some() {
             let to_new = scale.std / to_go.std;
             self.critic
@@ -303,7 +303,7 @@ fn improve_policy(
             break;
         }
     }
-    // Written so that a KL divergence that is not a number is a step too far.
+    // Written so that a NaN KL divergence counts as too large a step.
     for _ in 0..MAX_HALVINGS {
         if kl <= MAX_KL {
             break;

@@ -1,7 +1,7 @@
 //! Soft actor-critic (Haarnoja et al. 2018, arXiv 1812.05905) of cost minus entropy, from replayed rollouts.
 //!
-//! Costs instead of rewards: Q(s, a) is the soft cost-to-go, so of two critics the larger (pessimistic) one counts.
-//! The cost may change between iterations: it is evaluated afresh on everything that is replayed.
+//! Costs instead of rewards: Q(s, a) is the soft cost-to-go, so the larger (pessimistic) of the two critics is used.
+//! The cost may change between iterations: it is re-evaluated on all replayed transitions.
 
 use std::collections::VecDeque;
 
@@ -25,7 +25,7 @@ pub struct SacSettings {
     /// Discount γ of the improvement step.
     #[schemars(transform = open_unit)]
     pub discount: f64,
-    /// Gradient steps an iteration.
+    /// Gradient steps per iteration.
     #[schemars(range(min = 1), transform = resumable)]
     pub gradient_steps: usize,
     /// Transitions in a minibatch.
@@ -43,13 +43,13 @@ pub struct SacSettings {
     /// Units of each hidden layer of the critics.
     #[schemars(inner(range(min = 1)))]
     pub critic_hidden: Vec<usize>,
-    /// Entropy to hold, nats an action dimension in units of half the range, by adapting the entropy weight, which
-    /// starts at the learner's own; null leaves it there.
+    /// Target entropy, nats per action dimension in units of half the range, held by adapting the entropy weight, which
+    /// starts at the learner's own; null keeps that weight.
     pub target_entropy: Option<f64>,
 }
 
 impl Default for SacSettings {
-    /// The usual ones.
+    /// The common defaults.
     fn default() -> Self {
         Self {
             discount: 0.97,
@@ -89,10 +89,10 @@ struct Scale {
     std: f64,
 }
 
-/// Everything that is replayed, `[M, …]`.
+/// All replayed transitions, `[M, …]`.
 struct Memory {
     observations: Tensor,
-    /// What a critic sees of (s, a): both normalised.
+    /// A critic's inputs (s, a), both normalised.
     inputs: Tensor,
     next_observations: Tensor,
     /// 1 where s' has a future.
@@ -175,7 +175,7 @@ impl Sac {
                 .reduce(|a, b| a + b)
                 .expect("two critics");
             self.critic_optimizer.step(&loss);
-            // Untrained critics would take a cloned policy apart: at first they learn alone.
+            // Untrained critics would destroy a cloned policy: at first only they learn.
             if iteration > 0 {
                 norms += self.step_policy(policy, &memory, &drawn, objective, &mut rng);
             }
@@ -196,7 +196,7 @@ impl Sac {
     }
 
     fn entropy_weight(&self, objective: &Objective) -> f64 {
-        // The multiple stays 1 unless there is an entropy to hold.
+        // The multiple stays 1 without a target entropy.
         self.log_multiplier.exp() * objective.entropy_weight
     }
 
@@ -223,14 +223,14 @@ impl Sac {
         }
     }
 
-    /// Moves the critics' scale to today's costs and keeps their outputs (PopArt, van Hasselt et al. 2016). The
-    /// first time there is nothing to keep.
+    /// Rescales the critics to the current costs and preserves their outputs (PopArt, van Hasselt et al. 2016). The
+    /// first time there is nothing to preserve.
     fn rescale(&mut self, memory: &Memory, objective: &Objective) {
         let horizon = 1.0 / (1.0 - self.settings.discount).max(1e-3);
         let std = memory.cost.std(false).double_value(&[]);
         let new = Scale {
             mean: memory.cost.mean(Kind::Double).double_value(&[]) * horizon,
-            // A sum of `horizon` costs, no less than the entropy's own share.
+            // A sum of `horizon` costs, at least the entropy's share.
             std: (std * horizon.sqrt())
                 .max(objective.entropy_weight)
                 .max(1e-6),
@@ -343,7 +343,7 @@ impl Sac {
         self.critic_optimizer.set_learning_rate(self.learning_rate);
     }
 
-    /// Adds critics, optimisers, entropy weight and what is replayed to `state`.
+    /// Adds critics, optimisers, entropy weight and replay memory to `state`.
     pub fn save(&self, state: &mut StateDict) {
         for (i, (critic, target)) in self.critics.iter().zip(&self.targets).enumerate() {
             state.extend(critic.named(&format!("critic.{i}.")));

@@ -8,8 +8,8 @@ use super::gaussian::{Conditional, Joint, factor, symmetric};
 use super::mixture::GaussianMixture;
 use super::path::Path;
 
-/// Variance of a state, (3 % of its scale)², below which demonstrations do not say what a deviation is answered with: where
-/// they all pass, as in a slot, noise would be.
+/// Variance of a state, (3 % of its scale)², below which demonstrations do not determine the feedback to a deviation:
+/// where they all coincide, as in a slot, it would be noise.
 const RIDGE: f64 = 1e-3;
 
 /// u_t ~ N(K_t x_t + k_t, Σ_t).
@@ -19,7 +19,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Of its steps, which must fit together.
+    /// From its steps, which must have matching shapes.
     pub fn new(steps: Vec<Conditional>) -> Self {
         Self { steps }
     }
@@ -34,7 +34,7 @@ impl Controller {
         Self::new(vec![step; steps])
     }
 
-    /// A linear Gaussian for each step of `paths`, which have equal lengths, with a mixture over (x, u) as the prior of weight
+    /// A linear Gaussian per step of `paths`, of equal lengths, with a mixture over (x, u) as the prior of weight
     /// `strength`: the density of demonstrations. Σ is at least `least_std`² in every direction.
     pub fn fitted(paths: &[Path], prior: &GaussianMixture, strength: f64, least_std: f64) -> Self {
         let states = paths[0].states.nrows();
@@ -75,7 +75,7 @@ impl Controller {
         self.steps.iter().flat_map(step).collect()
     }
 
-    /// A controller from its [`Controller::numbers`] for n states and m actions; what is left over makes no step.
+    /// A controller from its [`Controller::numbers`] for n states and m actions; a remainder is ignored.
     pub fn of_numbers(numbers: &[f64], n: usize, m: usize) -> Self {
         let step = |s: &[f64]| {
             let (gain, rest) = s.split_at(m * n);

@@ -7,7 +7,7 @@ use super::gaussian::{Conditional, Joint, symmetric};
 use super::mixture::GaussianMixture;
 use super::path::Path;
 
-/// Variance of a state or an action below which nothing is said about its effect.
+/// Variance of a state or an action below which its effect is not identified.
 const RIDGE: f64 = 1e-6;
 
 /// x_{t+1} ~ N(F_t (x_t, u_t) + f_t, W_t) for each step.
@@ -22,8 +22,8 @@ impl Dynamics {
         Self { steps }
     }
 
-    /// Fits each step to `paths` of one start and equal lengths. The prior of a step, of weight `strength`, is what the
-    /// mixture over (x, u, x') says of its transitions, so that fewer rollouts than dimensions suffice (Levine and
+    /// Fits each step to `paths` of one start and equal lengths. The prior of a step, of weight `strength`, comes from
+    /// the mixture over (x, u, x') at its transitions, so that fewer rollouts than dimensions suffice (Levine and
     /// Abbeel 2014, section 3.2).
     pub fn fitted(paths: &[Path], prior: &GaussianMixture, strength: f64) -> Self {
         let inputs = paths[0].states.nrows() + paths[0].actions.nrows();
@@ -88,7 +88,7 @@ impl Dynamics {
     }
 }
 
-/// Where a controller goes.
+/// State and action distributions under a controller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Marginals {
     /// Of (x_t, u_t), `[T]`.
@@ -155,7 +155,7 @@ mod tests {
     fn a_linear_system_is_recovered_from_few_rollouts_thanks_to_the_prior() {
         let (truth, many) = paths(60, 0);
         let mixture = prior(&many);
-        // Two rollouts for three inputs: alone they leave the system open.
+        // Two rollouts for three inputs: underdetermined on their own.
         let few = &paths(2, 1).1;
         let found = Dynamics::fitted(few, &mixture, 1.0);
         for step in found.steps() {

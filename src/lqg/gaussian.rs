@@ -37,11 +37,11 @@ impl Joint {
         }
     }
 
-    /// What `samples`, `[d, N]`, make of this prior: the mode of the normal-inverse-Wishart posterior
+    /// The posterior of this prior given `samples`, `[d, N]`: the mode of the normal-inverse-Wishart posterior
     /// with m = n_0 = `strength`,
     /// Σ = (n_0 Σ_0 + N Σ̂ + N m/(N + m) (μ̂ − μ_0)(μ̂ − μ_0)ᵀ) / (N + n_0)
-    /// (Levine and Abbeel 2014, section 3.2). The mean is the samples' own, through which a local linear model
-    /// should go wherever the prior's lies.
+    /// (Levine and Abbeel 2014, section 3.2). The mean is that of the samples: a local linear model should pass
+    /// through it, wherever the prior's mean is.
     pub fn updated(&self, samples: &DMatrix<f64>, strength: f64) -> Self {
         let count = samples.ncols() as f64;
         let own = Self::of(samples);
@@ -79,8 +79,8 @@ pub fn symmetric(m: DMatrix<f64>) -> DMatrix<f64> {
     (&m + m.transpose()) * 0.5
 }
 
-/// Cholesky's factor of a covariance; where rounding left it indefinite, of the nearest that is not, as far as a
-/// growing ridge finds it.
+/// Cholesky's factor of a covariance; if rounding left it indefinite, of the matrix with the smallest
+/// sufficient ridge added.
 pub fn factor(covariance: DMatrix<f64>) -> Cholesky<f64, Dyn> {
     let size = covariance.diagonal().amax().max(1.0);
     let mut ridge = 0.0;

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! so its minimiser is the maximum-entropy controller of the cost c̃ = (c − η log q̂)/(1 + η), which dynamic programming
-//! finds: u ~ N(−Q_uu⁻¹(Q_ux x + q_u), Q_uu⁻¹). η is where the divergence meets the bound, or 0 where the bound is not
-//! reached.
+//! finds: u ~ N(−Q_uu⁻¹(Q_ux x + q_u), Q_uu⁻¹). η is such that the divergence equals the bound, or 0 if the bound is
+//! not reached.
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 
@@ -38,7 +38,7 @@ impl Quadratic {
         }
     }
 
-    /// The Taylor expansion about `at` of a function with this value, gradient and curvature there.
+    /// The Taylor expansion about `at` of a function with this value, gradient and curvature.
     pub fn about(
         at: &DVector<f64>,
         value: f64,
@@ -67,7 +67,7 @@ impl Quadratic {
     }
 }
 
-/// What a step improves on.
+/// The problem of a step.
 #[derive(Debug, Clone, Copy)]
 pub struct Problem<'a> {
     /// Local dynamics.
@@ -76,32 +76,32 @@ pub struct Problem<'a> {
     pub costs: &'a [Quadratic],
     /// Expansion of the cost of x_T.
     pub terminal: &'a Quadratic,
-    /// Where episodes start.
+    /// Distribution of start states.
     pub start: &'a Joint,
     /// q̂, the last controller.
     pub last: &'a Controller,
 }
 
-/// A step and how it was found.
+/// Result of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Improved {
     /// The controller.
     pub controller: Controller,
-    /// The multiplier of the bound; 0 where it is not reached.
+    /// The multiplier of the bound; 0 if it is not reached.
     pub eta: f64,
-    /// KL(q ‖ q̂), nats a trajectory, under the local dynamics.
+    /// KL(q ‖ q̂), nats per trajectory, under the local dynamics.
     pub kl: f64,
-    /// Fall of E[c(τ)] − H from the last controller to this one, as the local models foretell it.
+    /// Decrease of E[c(τ)] − H from the last controller to this one, predicted by the local models.
     pub gain: f64,
 }
 
-/// How near the divergence comes to the bound, as a share of it.
+/// Tolerance of the divergence about the bound, as a share of it.
 const NEAR: f64 = 1e-3;
 
-/// Multipliers beyond this leave the last controller as it is.
+/// Multipliers beyond this leave the last controller unchanged.
 const MOST: f64 = 1e16;
 
-/// The controller within `bound` nats of the last one that minimises expected cost − entropy. `None` where no
+/// The controller within `bound` nats of the last one that minimises expected cost − entropy. `None` if no
 /// multiplier makes the problem convex.
 pub fn improve(problem: &Problem, bound: f64) -> Option<Improved> {
     let at = |eta: f64| {
@@ -116,7 +116,7 @@ pub fn improve(problem: &Problem, bound: f64) -> Option<Improved> {
     let mut eta = 0.0;
     let mut best = at(0.0);
     if !within(&best) {
-        // The divergence falls with η: bracket the bound, then halve the bracket in log η.
+        // The divergence decreases with η: bracket the bound, then bisect in log η.
         let (mut low, mut high) = (0.0, 1.0);
         best = at(high);
         while !within(&best) {
@@ -156,14 +156,14 @@ pub fn improve(problem: &Problem, bound: f64) -> Option<Improved> {
 }
 
 impl Problem<'_> {
-    /// E[c(τ)] where (x_t, u_t) are distributed as said.
+    /// E[c(τ)] under the given distributions of (x_t, u_t).
     pub fn expected(&self, marginals: &Marginals) -> f64 {
         let steps = self.costs.iter().zip(&marginals.steps);
         steps.map(|(c, z)| c.expected(z)).sum::<f64>() + self.terminal.expected(&marginals.last)
     }
 }
 
-/// The maximum-entropy controller of c̃ = (c − η log q̂)/(1 + η); `None` where some Q_uu is not positive definite.
+/// The maximum-entropy controller of c̃ = (c − η log q̂)/(1 + η); `None` if some Q_uu is not positive definite.
 pub fn backward(problem: &Problem, eta: f64) -> Option<Controller> {
     let (keep, pull) = (1.0 / (1.0 + eta), eta / (1.0 + eta));
     let n = problem.start.mean.len();
@@ -273,7 +273,7 @@ mod tests {
             }
         }
 
-        /// The same with everything that pulls to one side: drift, slopes, and states that bear on actions in the cost.
+        /// The same with all asymmetric terms: drift, slopes, and state-action cross terms in the cost.
         fn lopsided(seed: u64) -> Self {
             let mut system = Self::new(seed);
             let rng = &mut stream(seed, "lopsided", 0);
@@ -340,7 +340,7 @@ mod tests {
                     "{} {bound}",
                     found.kl
                 );
-                // A stationary point of the Lagrangian: whatever moves, it rises.
+                // A stationary point of the Lagrangian: any perturbation increases it.
                 let least = system.lagrangian(&found.controller, found.eta);
                 let rng = &mut stream(seed, "moves", 0);
                 for _ in 0..30 {
@@ -354,7 +354,7 @@ mod tests {
                     assert!(system.lagrangian(&Controller::new(steps), found.eta) > least);
                 }
             }
-            // A bound beyond the free step does not act.
+            // A bound beyond the unconstrained step is inactive.
             let loose = improve(&system.problem(), 1.01 * free.kl).unwrap();
             assert_eq!((loose.eta, loose.kl), (0.0, free.kl));
         }

@@ -15,10 +15,10 @@ pub struct GaussianMixture {
     components: Vec<Joint>,
 }
 
-/// Variance that every component is given as if it had been seen in its share of the rows.
+/// Prior variance of every component, weighted like its share of the rows.
 const RIDGE: f64 = 1e-5;
 
-/// Gain of the objective a row below which a fit is done.
+/// Gain of the objective per row below which a fit ends.
 const ENOUGH: f64 = 1e-3;
 
 impl GaussianMixture {
@@ -54,7 +54,7 @@ impl GaussianMixture {
     }
 
     /// At most `rounds` rounds of expectation maximisation on the columns of `rows`, `[d, N]`. Returns the objective after
-    /// each, which never falls: log-likelihood − ½ λ Σ_k tr Σ_k⁻¹ with λ = 1e-5 N/K, the log-density of an
+    /// each, which never decreases: log-likelihood − ½ λ Σ_k tr Σ_k⁻¹ with λ = 1e-5 N/K, the log-density of an
     /// inverse-Wishart prior that keeps every covariance definite.
     pub fn improve(&mut self, rows: &DMatrix<f64>, rounds: usize) -> Vec<f64> {
         let mut objectives: Vec<f64> = Vec::new();
@@ -151,7 +151,7 @@ impl GaussianMixture {
         let ridge = RIDGE * count as f64 / shares.nrows() as f64;
         let (mut weights, mut components) = (Vec::new(), Vec::new());
         for share in shares.row_iter() {
-            // A component that nothing belongs to stays where it has the least say.
+            // A component without rows stays, with negligible weight.
             let total = share.sum().max(1e-10);
             let mean = rows * share.transpose() / total;
             let mut centred = rows.clone();
@@ -201,7 +201,7 @@ mod tests {
         let rows = clouds(900);
         for seed in 0..5 {
             let mut mixture = GaussianMixture::seeded(&rows, 2, &mut stream(seed, "mixture", 0));
-            // A bad start, so that there is something to climb.
+            // A bad start, so that there is room for improvement.
             for (i, component) in mixture.components.iter_mut().enumerate() {
                 component.mean.fill(2.0 * i as f64 - 1.0);
                 component.covariance = DMatrix::identity(2, 2) * 9.0;

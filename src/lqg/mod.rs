@@ -1,8 +1,8 @@
-//! Linear-quadratic-Gaussian control from samples: what guided cost learning's first form acts with.
+//! Linear-quadratic-Gaussian control from samples, for guided cost learning as first published.
 //!
 //! Levine and Abbeel 2014, "Learning neural network policies with guided policy search under unknown dynamics":
 //! time-varying linear-Gaussian controllers, dynamics fitted to the last rollouts with a mixture of Gaussians as the
-//! prior, and an LQG step that a KL divergence bounds. Plain f64; nothing here knows libtorch, networks or episodes.
+//! prior, and an LQG step with a KL bound. Plain f64, independent of libtorch, networks and episodes.
 //!
 //! Everything is in scaled units: states in standard deviations of the demonstrations, actions in half ranges.
 

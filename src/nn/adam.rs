@@ -10,7 +10,7 @@ use super::state::{StateDict, StateError};
 pub struct AdamSettings {
     /// Step size α.
     pub learning_rate: f64,
-    /// Gradients are scaled down to this Euclidean norm; `None` leaves them.
+    /// Gradients are clipped to this Euclidean norm; `None` disables clipping.
     pub max_gradient_norm: Option<f64>,
 }
 
@@ -50,7 +50,7 @@ impl Adam {
         self.apply(&gradients)
     }
 
-    /// One descent step along given gradients, one a parameter. Returns their norm before clipping.
+    /// One descent step along given gradients, one per parameter. Returns their norm before clipping.
     pub fn apply(&mut self, gradients: &[Tensor]) -> f64 {
         tch::no_grad(|| {
             let flat: Vec<Tensor> = gradients.iter().map(|g| g.reshape(-1)).collect();

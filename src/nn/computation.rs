@@ -1,4 +1,4 @@
-//! How to compute with a file's tensors, said in the file itself, for programs that are not Costate.
+//! A description in the file itself of how to compute with its tensors, for other programs.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The activation between layers.
 const ACTIVATION: &str = "tanh";
 
-/// What a file says about its network. Absent from files of earlier versions, which compute the same.
+/// A file's description of its network. Absent from files of earlier versions, which compute the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Computation {
     /// Prefixes of the layers y = W x + b in order: `{prefix}.weight`, `[out, in]`, and `{prefix}.bias`, `[out]`.
@@ -19,7 +19,7 @@ pub struct Computation {
 }
 
 impl Computation {
-    /// Of a network of `layers` layers whose tensors begin with `prefix`.
+    /// Of a network of `layers` layers whose tensor names begin with `prefix`.
     pub fn new(prefix: &str, layers: usize, formulas: &[(&str, &str)]) -> Self {
         let formulas = formulas.iter();
         Self {
@@ -31,12 +31,12 @@ impl Computation {
         }
     }
 
-    /// Refuses a file that says to compute what this build does not.
+    /// Refuses a file with a computation that this build does not support.
     pub fn check(&self) -> Result<(), String> {
         match self.activation == ACTIVATION {
             true => Ok(()),
             false => Err(format!(
-                "computation.activation is `{}`, this build computes {ACTIVATION} only",
+                "computation.activation is `{}`, this build supports only {ACTIVATION}",
                 self.activation
             )),
         }

@@ -15,7 +15,7 @@ pub struct Mlp {
     biases: Vec<Tensor>,
 }
 
-/// tanh x = 2 σ(2x) − 1. libtorch's own tanh is the exact one of a vendor's library and four times slower than
+/// tanh x = 2 σ(2x) − 1. libtorch's own tanh is exact, from a vendor's library, and four times slower than
 /// its logistic function; the two differ by less than 1e-6.
 fn tanh(x: &Tensor) -> Tensor {
     let doubled = x.g_mul_scalar(2.0).sigmoid().g_mul_scalar(2.0);

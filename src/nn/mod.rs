@@ -33,11 +33,11 @@ pub fn to_f32(tensor: &Tensor) -> Vec<f32> {
     out
 }
 
-/// Whether every number of some tensors is finite, and its square, too: beyond 1.8e19 a weight in single precision is as
-/// good as infinite, for nothing that it is multiplied with can be told from infinity.
+/// Whether all numbers of some tensors are finite, and their squares, too: beyond 1.8e19 a weight in single precision
+/// is as good as infinite: its products overflow.
 pub fn all_finite(tensors: &[Tensor]) -> bool {
     let limit = f64::from(f32::MAX).sqrt();
     let sound = |t: &Tensor| t.detach().abs().le(limit).all().int64_value(&[]) == 1;
-    // NaN is below nothing.
+    // False for NaN.
     tensors.iter().all(sound)
 }

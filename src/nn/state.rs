@@ -12,43 +12,43 @@ use tch::{Kind, Tensor};
 /// Why a state cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// A tensor that should be there is not.
+    /// A tensor is missing.
     #[error("tensor `{0}` is missing")]
     Missing(String),
-    /// A tensor of another shape or kind.
+    /// A tensor has another shape or kind.
     #[error("tensor `{name}` is {got}, expected {expected}")]
     Mismatch {
         /// The tensor.
         name: String,
         /// Its kind and shape.
         got: String,
-        /// What they should be.
+        /// What was expected.
         expected: String,
     },
-    /// Not a safetensors file, or one of something else.
+    /// Not a safetensors file, or one with other contents.
     #[error("{file}: not a Costate safetensors file: {reason}")]
     Foreign {
         /// The file.
         file: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// A file whose checksum does not fit.
+    /// A file whose checksum does not match.
     #[error(
         "{file}: its checksum does not fit its contents: it is damaged or was edited; restore it (`costate train --resume` \
-         writes the weights of a run again)"
+         restores the weights of a run)"
     )]
     Damaged {
         /// The file.
         file: String,
     },
-    /// Numbers that no file may hold.
-    #[error("`{0}` holds numbers that are not finite")]
+    /// Non-finite numbers.
+    #[error("`{0}` contains non-finite numbers")]
     NotFinite(String),
-    /// A checkpoint whose rollouts cannot be repeated.
-    #[error("rollouts of past policies cannot be repeated: {0}")]
+    /// A checkpoint whose rollouts cannot be reproduced.
+    #[error("rollouts of past policies cannot be reproduced: {0}")]
     Replay(String),
-    /// The operating system's refusal.
+    /// An operating system error.
     #[error("{file}: {source}")]
     Io {
         /// The file.
@@ -79,7 +79,7 @@ impl StateDict {
             .for_each(|(name, t)| self.insert(&name, &t));
     }
 
-    /// Adds everything of another state, each name after `prefix`; [`StateDict::below`] takes it out again.
+    /// Adds everything of another state, names prefixed with `prefix`; [`StateDict::below`] is the inverse.
     pub fn nest(&mut self, prefix: &str, inner: Self) {
         self.extend(
             inner
@@ -128,8 +128,8 @@ impl StateDict {
         }
     }
 
-    /// Checks that the layers `{prefix}{i}.weight` and `{prefix}{i}.bias` lead through `sizes`, before a network of these sizes
-    /// is made: what a header says can be any number.
+    /// Checks that the layers `{prefix}{i}.weight` and `{prefix}{i}.bias` have these `sizes`, before a network is
+    /// created: a header can claim any size.
     pub fn check_layers(&self, prefix: &str, sizes: &[usize]) -> Result<(), StateError> {
         for (i, pair) in sizes.windows(2).enumerate() {
             let (inputs, outputs) = (pair[0], pair[1]);
@@ -160,7 +160,7 @@ impl StateDict {
         }
     }
 
-    /// Overwrites `target` (in place: whoever shares its storage sees it) with the tensor `name`.
+    /// Overwrites `target` (in place, visible to all that share its storage) with the tensor `name`.
     pub fn copy_to(&self, name: &str, target: &mut Tensor) -> Result<(), StateError> {
         let source = self.get(name)?;
         if source.size() != target.size() || source.kind() != target.kind() {
@@ -237,8 +237,7 @@ impl StateDict {
 
     /// Reads a safetensors file and its metadata.
     ///
-    /// Errors: what is no such file, a checksum that does not fit (files of earlier versions have none), numbers that
-    /// are not finite.
+    /// Errors: not such a file, a wrong checksum (files of earlier versions have none), non-finite numbers.
     pub fn read<M: DeserializeOwned>(file: &Path) -> Result<(Self, M), StateError> {
         Self::read_any(file, None)
     }
@@ -270,7 +269,7 @@ impl StateDict {
             .ok_or_else(|| foreign(format!("no `{METADATA}` entry in its metadata")))?;
         let mut metadata: serde_json::Value =
             serde_json::from_str(json).map_err(|e| foreign(e.to_string()))?;
-        // What is newer may be sealed in another way.
+        // A newer format may use another checksum.
         if let (Some(newest), Some(format)) = (newest, metadata["format"].as_u64())
             && format > u64::from(newest)
         {

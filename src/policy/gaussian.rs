@@ -34,7 +34,7 @@ pub struct PolicySettings {
     pub hidden: Vec<usize>,
     /// How σ depends on the state.
     pub std_form: StdForm,
-    /// Least σ, as a share of half the action range.
+    /// Minimum σ, as a share of half the action range.
     #[schemars(transform = positive)]
     pub std_floor: f64,
     /// σ at the start, as a share of half the action range.
@@ -42,7 +42,7 @@ pub struct PolicySettings {
 }
 
 impl PolicySettings {
-    /// What keeps settings read from a file from being a policy's.
+    /// What is invalid in settings read from a file.
     pub fn check(&self) -> Result<(), String> {
         for (name, value) in [
             ("std_floor", self.std_floor),
@@ -57,7 +57,7 @@ impl PolicySettings {
         Ok(())
     }
 
-    /// Why no policy starts with them, if none does.
+    /// Why no policy can start with these settings, if so.
     pub fn check_initial(&self) -> Result<(), String> {
         match self.std_initial > self.std_floor {
             true => Ok(()),
@@ -68,7 +68,7 @@ impl PolicySettings {
         }
     }
 
-    /// Sizes of the network's layers from `observations` to what `actions` need.
+    /// Layer sizes of the network from `observations` inputs to the outputs for `actions`.
     pub(crate) fn sizes(&self, observations: usize, actions: usize) -> Vec<usize> {
         let outputs = match self.std_form {
             StdForm::Constant => actions,
@@ -96,7 +96,7 @@ struct Header {
     computation: Option<Computation>,
 }
 
-/// What the file says about how to act.
+/// The file's description of how to act.
 fn computation(settings: &PolicySettings) -> Computation {
     let std = match settings.std_form {
         StdForm::Constant => {
@@ -118,7 +118,7 @@ fn computation(settings: &PolicySettings) -> Computation {
     Computation::new("policy.", settings.hidden.len() + 1, &formulas)
 }
 
-/// Which kind of policy the file holds.
+/// The kind of policy in the file.
 pub(super) const KIND: &str = "gaussian_policy";
 
 /// A Gaussian policy on libtorch. σ = floor + softplus(ρ), in units of half the action range, with ρ
@@ -198,7 +198,7 @@ impl GaussianPolicy {
         }
     }
 
-    /// A copy with weights of its own.
+    /// A copy with its own weights.
     pub fn copy(&self) -> Self {
         let mut rng = costate_envs::rng::stream(0, "discarded", 0);
         let h = &self.header;
@@ -335,7 +335,7 @@ impl GaussianPolicy {
         state.to_bytes(&self.header)
     }
 
-    /// Reads a `policy.safetensors` file that has to hold a Gaussian policy.
+    /// Reads a `policy.safetensors` file that must hold a Gaussian policy.
     pub fn read(file: &Path) -> Result<Self, StateError> {
         match Policy::read(file)? {
             Policy::Gaussian(policy) => Ok(policy),

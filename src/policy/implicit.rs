@@ -35,7 +35,7 @@ struct Header {
     computation: Option<Computation>,
 }
 
-/// What the file says about how to act.
+/// The file's description of how to act.
 fn computation(settings: &ImplicitSettings) -> Computation {
     let formulas = [
         ("observation", super::INPUT),
@@ -53,7 +53,7 @@ fn computation(settings: &ImplicitSettings) -> Computation {
     Computation::new("energy.", settings.hidden.len() + 1, &formulas)
 }
 
-/// Which kind of policy the file holds.
+/// The kind of policy in the file.
 pub(super) const KIND: &str = "implicit_policy";
 
 /// Sizes of the energy's layers.
@@ -108,12 +108,12 @@ impl ImplicitPolicy {
         &self.header.normalizer
     }
 
-    /// The box of its actions.
+    /// Its action box.
     pub fn action_scale(&self) -> &ActionScale {
         &self.header.action_scale
     }
 
-    /// E(s, a) for observations `[N, observation_dim]` and scaled actions `[N, K, action_dim]`, K a state:
+    /// E(s, a) for observations `[N, observation_dim]` and scaled actions `[N, K, action_dim]`, K per state:
     /// `[N, K]` in f64.
     pub fn energy(&self, observations: &Tensor, scaled: &Tensor) -> Tensor {
         let (n, k, _) = scaled.size3().expect("actions are [N, K, action_dim]");

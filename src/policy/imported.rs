@@ -1,4 +1,4 @@
-//! Policies that were not learned here: networks in ONNX, formulas.
+//! Imported policies: ONNX networks, formulas.
 
 mod onnx;
 mod scripted;

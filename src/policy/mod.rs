@@ -1,5 +1,5 @@
-//! Stochastic policies π_φ: Gaussian ones, whose density can be evaluated; implicit ones, known as an energy; and
-//! policies from elsewhere.
+//! Stochastic policies π_φ: Gaussian ones, whose density can be evaluated; implicit ones, defined by an energy; and
+//! imported ones.
 
 mod gaussian;
 mod implicit;
@@ -20,14 +20,14 @@ use crate::nn::{StateDict, StateError};
 /// Version of the policy file.
 const FORMAT: u32 = 1;
 
-/// What a policy's network sees, as its file says it.
+/// The network's inputs, as described in its file.
 const INPUT: &str =
     "clip((observation - normalizer.mean) / normalizer.std, -normalizer.clip, normalizer.clip)";
 
-/// What becomes of an action, as a policy's file says it.
+/// How actions are applied, as described in a policy's file.
 const UNCLIPPED: &str = "sent as it is, not clipped to the bounds: the world saturates by itself";
 
-/// Why an implicit policy does not do where a Gaussian one is needed.
+/// Why an implicit policy cannot replace a Gaussian one.
 const NO_DENSITY: &str = "an implicit policy, which has an energy but no density that could be evaluated; this needs \
                           a Gaussian one, as every learner but ibc makes";
 
@@ -69,7 +69,7 @@ impl Policy {
     }
 }
 
-/// The policy that a learner has learned so far, of any kind.
+/// A learner's current policy, of any kind.
 #[derive(Debug, Clone, Copy)]
 pub enum Learned<'a> {
     /// With a density.
@@ -87,7 +87,7 @@ impl<'a> Learned<'a> {
         }
     }
 
-    /// How it sees observations and scales actions.
+    /// How it normalises observations and scales actions.
     pub fn scales(self) -> (&'a Normalizer, &'a ActionScale) {
         match self {
             Self::Gaussian(policy) => (policy.normalizer(), policy.action_scale()),
@@ -103,7 +103,7 @@ impl<'a> Learned<'a> {
         }
     }
 
-    /// The policy where a density is needed; an error for one that has none.
+    /// The policy, if it has a density; an error otherwise.
     pub fn gaussian(self) -> Result<&'a GaussianPolicy, Error> {
         match self {
             Self::Gaussian(policy) => Ok(policy),

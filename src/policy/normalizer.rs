@@ -8,10 +8,10 @@ use tch::Tensor;
 /// Observations are normalised to mean 0 and standard deviation 1, then clipped to ± this.
 const CLIP: f32 = 10.0;
 
-/// Least standard deviation, so that constant entries do not blow up.
+/// Minimum standard deviation, so that constant entries do not blow up.
 const LEAST_STD: f32 = 1e-4;
 
-/// (s − mean) / std, clipped to ±10. Fixed once made, so that it never moves a policy's density.
+/// (s − mean) / std, clipped to ±10. Immutable, so that it never changes a policy's density.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Normalizer {
     /// Mean of each observation entry.
@@ -23,12 +23,12 @@ pub struct Normalizer {
 }
 
 impl Normalizer {
-    /// What keeps numbers read from a file from being a normaliser.
+    /// What is invalid in a normaliser read from a file.
     pub fn check(&self) -> Result<(), String> {
         let (mean, std) = (self.mean.len(), self.std.len());
         if mean == 0 || mean != std {
             return Err(format!(
-                "normalizer.mean has {mean} entries and normalizer.std {std}, expected one each for every observed value"
+                "normalizer.mean has {mean} entries and normalizer.std {std}, expected one per observed value"
             ));
         }
         check_each("normalizer.mean", &self.mean, |_| true)?;
@@ -45,8 +45,8 @@ impl Normalizer {
         }
     }
 
-    /// Mean and standard deviation over all states of `groups` of trajectories, each group that is not empty with
-    /// equal weight however many states it has.
+    /// Mean and standard deviation over all states of `groups` of trajectories, each nonempty group with
+    /// equal weight, whatever its number of states.
     pub fn fit(dim: usize, groups: &[&[Trajectory]]) -> Self {
         let mut mean = vec![0.0; dim];
         let mut square = vec![0.0; dim];
@@ -85,7 +85,7 @@ impl Normalizer {
     }
 }
 
-/// Refuses the first number that is not finite, or not what `is` asks for: being positive.
+/// Refuses the first number that is not finite, or not positive if `is` requires that.
 fn check_each(name: &str, values: &[f32], is: impl Fn(f32) -> bool) -> Result<(), String> {
     match values.iter().find(|v| !(v.is_finite() && is(**v))) {
         None => Ok(()),
@@ -94,7 +94,7 @@ fn check_each(name: &str, values: &[f32], is: impl Fn(f32) -> bool) -> Result<()
     }
 }
 
-/// Both scales as workers have them.
+/// Both scales as used by workers.
 pub(super) fn scales(normalizer: &Normalizer, action_scale: &ActionScale) -> Scales {
     Scales {
         observation_mean: normalizer.mean.clone(),
@@ -115,7 +115,7 @@ pub struct ActionScale {
 }
 
 impl ActionScale {
-    /// What keeps numbers read from a file from being a scale.
+    /// What is invalid in a scale read from a file.
     pub fn check(&self) -> Result<(), String> {
         let (centre, half) = (self.centre.len(), self.half_range.len());
         if centre == 0 || centre != half {
@@ -129,7 +129,7 @@ impl ActionScale {
 
     /// The scale of an environment's actions.
     ///
-    /// Ranges wider than ±100 say that the action is unbounded in practice; they count as ±1.
+    /// Ranges wider than ±100 mean that the action is unbounded in practice; they count as ±1.
     pub fn of(spec: &EnvSpec) -> Self {
         let bounded = |low: f32, high: f32| high - low <= 200.0;
         let (centre, half_range) = spec
@@ -144,9 +144,9 @@ impl ActionScale {
         Self { centre, half_range }
     }
 
-    /// The box of all actions in some trajectories, wider by `margin` of its width on every side.
+    /// The bounding box of all actions in some trajectories, enlarged by `margin` of its width on every side.
     pub fn around(dim: usize, trajectories: &[Trajectory], margin: f64) -> Self {
-        // An action that never changes still needs a box.
+        // A constant action still needs a box.
         const LEAST_HALF_RANGE: f32 = 1e-3;
         let mut bounds = vec![[f32::MAX, f32::MIN]; dim];
         for action in trajectories

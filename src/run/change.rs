@@ -1,4 +1,4 @@
-//! Other settings for a run that goes on.
+//! Changed settings for a resumed run.
 
 use std::path::Path;
 
@@ -12,46 +12,46 @@ use crate::error::Error;
 use crate::learners::Algo;
 use costate_base::schema;
 
-/// One setting that a run went on with otherwise.
+/// A setting that was changed on resuming.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
-    /// The first iteration, counted from 0, that it holds for.
+    /// The first iteration, counted from 0, that it applies to.
     pub from_iteration: usize,
     /// Dotted path of the setting.
     pub key: String,
     /// Its value before.
     pub from: Value,
-    /// Its value since.
+    /// Its value from then on.
     pub to: Value,
 }
 
-/// Why a setting has to stay.
+/// Why a setting cannot change.
 fn reason(key: &str) -> &'static str {
     let first = key.split('.').next().unwrap_or(key);
     match (first, key) {
         ("policy" | "cost", _) | (_, "ppo.critic_hidden" | "sac.critic_hidden") => {
-            "the learned weights have its shape and its meaning"
+            "the learned weights depend on it"
         }
         ("trajectories" | "episodes" | "samples" | "conditions" | "passes", _) => {
-            "the random streams are counted by it"
+            "it indexes the random streams"
         }
         ("warm_start" | "base_steps" | "clone_steps" | "density_passes", _) => {
-            "that was done before the first iteration"
+            "it applied before the first iteration"
         }
         ("held_out" | "negatives" | "margin", _) => "the best weights so far were chosen by it",
         (
             "entropy_weight" | "excess_weight" | "terminal_cost" | "reward" | "variant" | "horizon",
             _,
         )
-        | (_, "ppo.discount" | "sac.discount") => "it says what the learned weights minimise",
+        | (_, "ppo.discount" | "sac.discount") => "it defines what the learned weights minimise",
         _ => "the checkpoint depends on it",
     }
 }
 
 /// The algorithm of a run with a file of settings and single ones changed, and what that changes.
 ///
-/// Errors: settings that do not exist or are out of range, those that a run has to keep, fewer iterations than are
+/// Errors: settings that do not exist, are out of range or cannot change; fewer iterations than are
 /// done.
 pub fn changed(
     own: &RunConfig,
@@ -79,7 +79,7 @@ pub fn changed(
         }
         if key == "iterations" && to.as_u64().is_some_and(|n| n < done as u64) {
             return Err(Error::Misuse(format!(
-                "setting `iterations` of {name} is {to}, but {done} are done; expected at least {done}"
+                "setting `iterations` of {name} is {to}, but {done} are already done; expected at least {done}"
             )));
         }
         changes.push(Change {

@@ -1,4 +1,4 @@
-//! Which costs a run minimises, by which weights; its folder carries copies of the learned ones.
+//! The weighted costs that a run minimises; its folder holds copies of the learned ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,18 +33,18 @@ enum Source {
     True,
     /// A formula of the world's channels.
     Formula(String),
-    /// One that was learned.
+    /// A learned cost.
     Learned(Learned),
 }
 
-/// A learned cost and the world that it was learned in.
+/// A learned cost and the world it was learned in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Learned {
-    /// Its file: absolute while it is elsewhere, relative to the run's folder once it was copied there.
+    /// Its file: absolute if outside the run's folder, relative once copied into it.
     file: PathBuf,
     env: EnvConfig,
-    /// Weight of the entropy that it was learned with.
+    /// Entropy weight that it was learned with.
     entropy_weight: f64,
 }
 
@@ -52,13 +52,12 @@ struct Learned {
 pub(super) const COPIES: &str = "costs";
 
 impl Composition {
-    /// Reads texts `WHAT:WEIGHT,…` and adds them up: WHAT is a run's folder, a `cost.safetensors` file, `true`, or a
-    /// formula between braces; without `:WEIGHT` it weighs 1. Between quotes, single or double, a path may hold commas
-    /// and colons; a text that is a path as a whole needs none. A run that minimised a composition stands for that
-    /// composition.
+    /// Parses and sums texts `WHAT:WEIGHT,…`: WHAT is a run folder, a `cost.safetensors` file, `true`, or a formula in
+    /// braces; the default weight is 1. A path in single or double quotes may contain commas and colons; a text that is
+    /// a path as a whole needs no quotes. A run that minimised a composition stands for that composition.
     ///
-    /// Errors: what is not there, what holds no cost, a weight that is no number. Whether the costs fit a world is
-    /// checked by [`Composition::load`].
+    /// Errors: a missing file, one without a cost, an invalid weight. [`Composition::load`] checks that the costs fit a
+    /// world.
     pub fn parse(texts: &[impl AsRef<str>]) -> Result<Self, Error> {
         let mut terms = Vec::new();
         for text in texts.iter().map(AsRef::as_ref) {
@@ -97,7 +96,7 @@ impl Composition {
         if !path.is_file() && !is_run {
             return Err(Error::Misuse(format!(
                 "--cost {what}: neither a file nor a run's folder; expected a run's folder, a cost.safetensors file, `true` \
-                 or a formula between braces, as {{cart_position^2}}; a path that holds a comma or a colon goes between \
+                 or a formula in braces, as {{cart_position^2}}; a path that contains a comma or a colon goes between \
                  quotes, as '\"a,b\":0.5'"
             )));
         }
@@ -128,7 +127,7 @@ impl Composition {
         })))
     }
 
-    /// The same with files as seen from outside `folder`.
+    /// The same with file paths as seen from outside `folder`.
     fn relative_to(mut self, folder: &Path) -> Self {
         for term in &mut self.0 {
             if let Source::Learned(learned) = &mut term.source {
@@ -138,7 +137,7 @@ impl Composition {
         self
     }
 
-    /// The entropy weight that it asks for: the highest that a part was learned with.
+    /// Its entropy weight: the highest that a term was learned with.
     pub fn entropy_weight(&self) -> f64 {
         let of = |term: &Term| match &term.source {
             Source::Learned(learned) if term.weight != 0.0 => Some(learned.entropy_weight),
@@ -148,7 +147,7 @@ impl Composition {
         highest.unwrap_or(DEFAULT_ENTROPY_WEIGHT)
     }
 
-    /// Reads all costs and places them into the world of `env`; relative files are taken from `folder`.
+    /// Reads all costs and maps them to the world of `env`; relative files are taken from `folder`.
     pub fn load(&self, env: &EnvConfig, folder: &Path) -> Result<ComposedCost, Error> {
         let factory = env.factory()?;
         let spec = factory.spec();
@@ -161,7 +160,7 @@ impl Composition {
         ComposedCost::new(terms.collect::<Result<_, Error>>()?)
     }
 
-    /// Copies the learned costs into a run's folder, and says where they are now.
+    /// Copies the learned costs into a run's folder and returns the composition with the new paths.
     pub fn copied_into(mut self, folder: &Path) -> Result<Self, Error> {
         let copies = folder.join(COPIES);
         for (i, term) in self.0.iter_mut().enumerate() {
@@ -185,7 +184,7 @@ impl Source {
             Self::Formula(text) => Part::Written(Box::new(Formula::parse(text, spec, true)?)),
             Self::Learned(learned) => {
                 let model = EnergyModel::read(&folder.join(&learned.file))?;
-                // The soft value was learned under the dynamics of its own world.
+                // The soft value was learned under its own world's dynamics.
                 let model = match learned.env == *env {
                     true => model,
                     false => model.without_value(),
@@ -197,7 +196,7 @@ impl Source {
     }
 }
 
-/// The items between commas that are inside neither braces nor quotes.
+/// The items separated by commas outside braces and quotes.
 fn split(text: &str) -> Result<Vec<&str>, Error> {
     let (mut items, mut start, mut depth) = (Vec::new(), 0, 0_i32);
     let mut quoted = None;
@@ -219,17 +218,17 @@ fn split(text: &str) -> Result<Vec<&str>, Error> {
     items.push(&text[start..]);
     if let Some(quote) = quoted {
         return Err(Error::Misuse(format!(
-            "--cost {text}: a quote {quote} is not closed; a path with a comma is written as \"a,b\":0.5"
+            "--cost {text}: unclosed quote {quote}; a path with a comma is written as \"a,b\":0.5"
         )));
     }
     if depth != 0 {
         return Err(Error::Misuse(format!(
-            "--cost {text}: a brace is not closed; a formula is written between braces, as {{cart_position^2}}"
+            "--cost {text}: unclosed brace; a formula is written in braces, as {{cart_position^2}}"
         )));
     }
     match items.iter().any(|i| i.trim().is_empty()) {
         true => Err(Error::Misuse(format!(
-            "--cost {text}: an item is empty; expected WHAT:WEIGHT,…, as runs/reach:1.0,runs/avoid:0.5"
+            "--cost {text}: empty item; expected WHAT:WEIGHT,…, as runs/reach:1.0,runs/avoid:0.5"
         ))),
         false => Ok(items),
     }
@@ -246,7 +245,7 @@ fn weighted(item: &str) -> Result<(&str, f64), Error> {
             let parsed = weight.trim().parse().ok().filter(|w: &f64| w.is_finite());
             let weight = parsed.ok_or_else(|| {
                 Error::Misuse(format!(
-                    "--cost {item}: `{weight}` is no weight, expected a finite number"
+                    "--cost {item}: `{weight}` is not a weight, expected a finite number"
                 ))
             })?;
             let what = what.trim();
@@ -256,7 +255,7 @@ fn weighted(item: &str) -> Result<(&str, f64), Error> {
     }
 }
 
-/// What is between quotes, if there are any.
+/// The text between quotes, if quoted.
 fn unquoted(text: &str) -> Option<&str> {
     let within = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
     within('"').or_else(|| within('\''))
@@ -311,11 +310,11 @@ mod tests {
             error.to_string()
         };
         assert!(message("nowhere:1").contains("neither a file nor a run"));
-        assert!(message("true:heavy").contains("`heavy` is no weight"));
+        assert!(message("true:heavy").contains("`heavy` is not a weight"));
         assert!(message("true:inf").contains("finite"));
         assert!(message("true,,true").contains("empty"));
         assert!(message("{push").contains("brace"));
-        assert!(message("\"a,b:1").contains("not closed"));
+        assert!(message("\"a,b:1").contains("unclosed"));
         assert!(message("").contains("empty"));
     }
 }

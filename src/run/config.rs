@@ -1,4 +1,4 @@
-//! `config.json`: everything that a run needs to be repeated.
+//! `config.json`: everything needed to reproduce a run.
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,15 @@ use crate::error::Error;
 use crate::learners::{Algo, Algorithm, rl};
 use crate::lengths::Lengths;
 
-/// Version of the run folder's layout that this build writes and the newest that it reads. Version 2 has other names of
-/// settings, and the build.
+/// Version of the run folder's layout that this build writes and the newest that it reads. Version 2 renamed
+/// settings and added the build.
 pub const FORMAT: u32 = 2;
 
-/// Which demonstrations a run learned from.
+/// The demonstrations that a run learned from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DemonstrationsRef {
-    /// Where the dataset was.
+    /// Path of the dataset.
     pub path: PathBuf,
     /// Digest of its data files, to recognise it if it moved or changed.
     pub fingerprint: String,
@@ -32,10 +32,10 @@ pub struct DemonstrationsRef {
     /// Whether the expert's actions carried noise of known density.
     #[serde(default)]
     pub noise_known: Option<bool>,
-    /// Share of the demonstrations that end solved, where the task says.
+    /// Share of the demonstrations that end solved, if the task defines success.
     #[serde(default)]
     pub success_rate: Option<f64>,
-    /// How long they are; not known of runs before this was kept.
+    /// Their lengths; unknown for older runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lengths: Option<Lengths>,
 }
@@ -46,14 +46,14 @@ pub struct DemonstrationsRef {
 pub struct RunConfig {
     /// Version of the run folder's layout.
     pub format: u32,
-    /// Version of Costate that made it.
+    /// Version of Costate that created it.
     pub costate_version: String,
-    /// Build that made it; not known of older ones.
+    /// Build that created it; unknown for older runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
     /// The environment with all its parameters.
     pub env: EnvConfig,
-    /// The demonstrations; none for an expert, which learns from the true cost.
+    /// The demonstrations; `None` for an expert, which learns from the true cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demonstrations: Option<DemonstrationsRef>,
     /// What reinforcement learning minimises; the true cost if absent.
@@ -65,7 +65,7 @@ pub struct RunConfig {
     pub seed: u64,
     /// Iterations between checkpoints.
     pub checkpoint_every: usize,
-    /// Settings that it went on with otherwise, in order; `algo` holds the latest.
+    /// Settings changed on resuming, in order; `algo` holds the latest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
     /// Builds that resumed it, in order, each different from the one before.
@@ -103,7 +103,7 @@ impl RunConfig {
             .ok_or_else(|| self.no_demonstrations())
     }
 
-    /// What to do with a run that imitates nobody.
+    /// Hint for a run without demonstrations.
     pub fn no_demonstrations(&self) -> Error {
         Error::Misuse(match self.algo.name() {
             rl::RlSettings::NAME => {

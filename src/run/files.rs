@@ -1,4 +1,4 @@
-//! Files that are complete or absent.
+//! Atomic file writes.
 
 use std::fs;
 use std::path::Path;
@@ -9,19 +9,19 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// Replaces `path` by a file of `bytes`: readers see the old file or the new one.
+/// Atomically replaces `path` with `bytes`: readers see the old file or the new one.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     Ok(disk::replace(path, bytes)?)
 }
 
-/// Replaces `path` by `value` as indented JSON.
+/// Atomically replaces `path` with `value` as indented JSON.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Error::Failure(format!("{}: {e}", path.display())))?;
     write_atomic(path, (text + "\n").as_bytes())
 }
 
-/// Reads a JSON file, if it is there.
+/// Reads a JSON file, if it exists.
 pub fn read_json(path: &Path) -> Result<Option<Value>, Error> {
     match fs::read_to_string(path) {
         Ok(text) => serde_json::from_str(&text)
@@ -32,12 +32,12 @@ pub fn read_json(path: &Path) -> Result<Option<Value>, Error> {
     }
 }
 
-/// Writes and syncs a new file, where nobody looks for it yet.
+/// Writes and syncs a new file that has no readers yet.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     Ok(disk::write_synced(path, bytes)?)
 }
 
-/// Creates a folder for a command's output, and refuses one that holds anything.
+/// Creates a folder for a command's output; refuses one that is not empty.
 pub fn create_output_folder(path: &Path) -> Result<(), Error> {
     match fs::read_dir(path) {
         Ok(mut entries) => match entries.next() {

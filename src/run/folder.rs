@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::learners::Learner;
 use crate::nn::{StateDict, StateError};
 
-/// How far a run has come.
+/// A run's progress.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
@@ -34,30 +34,30 @@ pub struct Progress {
 pub struct RunFolder {
     path: PathBuf,
     config: RunConfig,
-    /// Held by whoever writes, and by its clones.
+    /// Held by a writer and its clones.
     lock: Arc<OnceLock<File>>,
 }
 
-/// What a checkpoint resumes from.
+/// State that a checkpoint resumes from.
 const STATE: &str = "state.safetensors";
 const CONFIG: &str = "config.json";
-/// `config.json` on its way: complete if it can be read.
+/// `config.json` while being written: complete if readable.
 const CONFIG_BEGUN: &str = "config.json.tmp";
-/// What a start that was killed before `config.json` leaves behind.
+/// What a start killed before `config.json` leaves behind.
 const LEFTOVERS: [&str; 3] = [lock::FILE, CONFIG_BEGUN, super::composition::COPIES];
 
 impl RunFolder {
-    /// Creates the folder, copies the costs that it is given into it and writes its configuration. Nobody else may
-    /// write there until it is dropped.
+    /// Creates the folder, copies the given costs into it and writes its configuration. Locked against other writers
+    /// until dropped.
     ///
-    /// Errors: a folder that holds anything but what a killed start left.
+    /// Errors: a folder with anything but the remains of a killed start.
     pub fn create(path: &Path, mut config: RunConfig) -> Result<Self, Error> {
         if !is_left_over(path) {
             refuse_run(path)?;
             files::create_output_folder(path)?;
         }
         let lock = lock::take(path)?;
-        // Another process may have been faster.
+        // Another process may have created it first.
         if !is_left_over(path) {
             refuse_run(path)?;
             files::create_output_folder(path)?;
@@ -71,7 +71,7 @@ impl RunFolder {
         })
     }
 
-    /// Opens an existing run to read it.
+    /// Opens an existing run for reading.
     pub fn open(path: &Path) -> Result<Self, Error> {
         Ok(Self {
             config: RunConfig::read(path)?,
@@ -80,7 +80,7 @@ impl RunFolder {
         })
     }
 
-    /// Opens an existing run to go on with it: nobody else may write there until it is dropped.
+    /// Opens an existing run for resuming, locked against other writers until dropped.
     pub fn resume(path: &Path) -> Result<Self, Error> {
         let begun = path.join(CONFIG_BEGUN);
         let config = path.join(CONFIG);
@@ -90,14 +90,14 @@ impl RunFolder {
         }
         let run = Self::open(path)?;
         run.lock()?;
-        // Whoever wrote until now may have changed it.
+        // The previous writer may have changed it.
         Ok(Self {
             config: RunConfig::read(path)?,
             ..run
         })
     }
 
-    /// Keeps other processes from writing until this and its clones are dropped.
+    /// Locks the run against other processes until this and its clones are dropped.
     ///
     /// Errors: another process is writing.
     pub fn lock(&self) -> Result<(), Error> {
@@ -107,13 +107,13 @@ impl RunFolder {
         Ok(())
     }
 
-    /// The same run with another configuration, which is written down.
+    /// The same run with another configuration, which is saved.
     pub fn reconfigured(self, config: RunConfig) -> Result<Self, Error> {
         files::write_json(&self.file(CONFIG), &config)?;
         Ok(Self { config, ..self })
     }
 
-    /// The command that goes on with it.
+    /// The command that resumes it.
     pub fn resume_command(&self) -> String {
         let command = match self.config.algo.name() {
             crate::learners::rl::EXPERT => "expert",
@@ -140,7 +140,7 @@ impl RunFolder {
         &self.config
     }
 
-    /// Appends a line to `metrics.jsonl`, or leaves it as it was.
+    /// Appends a line to `metrics.jsonl`, or leaves it unchanged.
     pub fn append_metrics(&self, line: &Map<String, Value>) -> Result<(), Error> {
         let file = self.file("metrics.jsonl");
         let mut text = Value::Object(line.clone()).to_string();
@@ -149,14 +149,14 @@ impl RunFolder {
             let mut lines = OpenOptions::new().create(true).append(true).open(&file)?;
             let before = lines.metadata()?.len();
             lines.write_all(text.as_bytes()).inspect_err(|_| {
-                // Of a line that does not fit on the disk nothing stays; a reader leaves out a torn one in any case.
+                // A line that does not fit on the disk is removed; readers skip a torn one in any case.
                 let _ = lines.set_len(before);
             })
         };
         append().map_err(Error::io(&file))
     }
 
-    /// The lines of `metrics.jsonl`; a torn last line, as a crash leaves it, is left out.
+    /// The lines of `metrics.jsonl`, without a last line torn by a crash.
     pub fn metrics(&self) -> Result<Vec<Map<String, Value>>, Error> {
         let file = self.file("metrics.jsonl");
         let reader = match File::open(&file) {
@@ -185,15 +185,14 @@ impl RunFolder {
         Ok(parsed)
     }
 
-    /// Writes checkpoint `NNNNNN` (complete or absent) with the checksums of the weights that belong to it, then
-    /// these.
+    /// Writes checkpoint `NNNNNN` (complete or absent) with the checksums of its weights, then the weights.
     ///
-    /// Errors: [`Error::Diverged`] for a state that could not be read again; nothing is written then.
+    /// Errors: [`Error::Diverged`] for a state with non-finite numbers; nothing is written then.
     pub fn checkpoint(&self, learner: &dyn Learner, progress: Progress) -> Result<(), Error> {
         let diverged = |e| match e {
             StateError::NotFinite(name) => Error::Diverged {
                 iteration: progress.iterations.saturating_sub(1),
-                what: format!("`{name}` holds numbers that are not finite"),
+                what: format!("`{name}` contains non-finite numbers"),
             },
             other => other.into(),
         };
@@ -219,7 +218,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Writes the weights of the newest checkpoint again where they are not there, or not as they should be.
+    /// Rewrites the weights of the newest checkpoint if they are missing or differ.
     pub fn republish(&self, learner: &dyn Learner) -> Result<(), Error> {
         let weights = Weights::of(learner)?;
         if let Some((_, place)) = self.newest()? {
@@ -233,7 +232,7 @@ impl RunFolder {
 
     /// A file of weights of this run, if it has one.
     ///
-    /// Errors: one that is not what the newest checkpoint published. Checkpoints of earlier versions do not say.
+    /// Errors: a file that differs from the newest checkpoint's. Not checked for checkpoints of earlier versions.
     pub fn weights(&self, name: &str) -> Result<Option<PathBuf>, Error> {
         let file = self.file(name);
         let check = || match self.newest()? {
@@ -251,14 +250,14 @@ impl RunFolder {
         }
         checked.map_err(|e| {
             Error::Failure(format!(
-                "{e}; `{}` writes the run's own again",
+                "{e}; `{}` restores the run's own",
                 self.resume_command()
             ))
         })?;
         Ok(file.exists().then_some(file))
     }
 
-    /// The file of its policy, which is not there before the first checkpoint.
+    /// Its policy file, which does not exist before the first checkpoint.
     ///
     /// Errors: as [`RunFolder::weights`].
     pub fn policy(&self) -> Result<PathBuf, Error> {
@@ -288,7 +287,7 @@ impl RunFolder {
         Ok(numbered.max())
     }
 
-    /// Iterations behind the newest checkpoint.
+    /// Iterations done at the newest checkpoint.
     pub fn iterations_done(&self) -> Result<usize, Error> {
         Ok(self.newest()?.map_or(0, |(number, _)| number))
     }
@@ -301,7 +300,7 @@ impl RunFolder {
         }
     }
 
-    /// Drops metrics of iterations that a resumed run will repeat.
+    /// Removes metrics of iterations that a resumed run will repeat.
     pub fn rewind_metrics(&self, iterations: usize) -> Result<(), Error> {
         let kept: Vec<String> = self
             .metrics()?
@@ -321,13 +320,13 @@ impl RunFolder {
         files::write_json(&self.file(name), value)
     }
 
-    /// Reads a JSON file of the folder, if it is there.
+    /// Reads a JSON file of the folder, if it exists.
     pub fn read_json(&self, name: &str) -> Result<Option<Value>, Error> {
         files::read_json(&self.file(name))
     }
 }
 
-/// Whether a folder holds nothing but what a start that was killed before `config.json` left.
+/// Whether a folder holds nothing but the remains of a start killed before `config.json`.
 fn is_left_over(path: &Path) -> bool {
     let Ok(entries) = fs::read_dir(path) else {
         return false;
@@ -337,11 +336,11 @@ fn is_left_over(path: &Path) -> bool {
     names
         .iter()
         .all(|n| n.to_str().is_some_and(|n| LEFTOVERS.contains(&n)))
-        // A folder of costs is ours only if the start had locked it.
+        // A folder of costs is ours only if that start had locked it.
         && (own(lock::FILE) || !own(super::composition::COPIES))
 }
 
-/// Refuses a folder that holds a run, by naming how to go on with it.
+/// Refuses a folder that holds a run, naming the command that resumes it.
 fn refuse_run(path: &Path) -> Result<(), Error> {
     match RunFolder::open(path) {
         Err(_) => Ok(()),

@@ -1,14 +1,14 @@
-//! One writer a run folder.
+//! One writer per run folder.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
 use crate::error::Error;
 
-/// The file whose lock is the run's. It stays; the kernel drops the lock when its holder ends, however it does.
+/// The run's lock file. It is never removed; the kernel releases the lock when its holder exits.
 pub const FILE: &str = ".lock";
 
-/// Locks a run folder against other writers for as long as the result lives.
+/// Locks a run folder against other writers while the result lives.
 ///
 /// Errors: another process holds it.
 pub fn take(folder: &Path) -> Result<File, Error> {
@@ -23,13 +23,13 @@ pub fn take(folder: &Path) -> Result<File, Error> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             return Err(Error::Failure(format!(
-                "{}: another process is at work on this run; wait for it, or stop it first",
+                "{}: another process is using this run; wait for it, or stop it first",
                 folder.display()
             )));
         }
-        // Some network file systems have no locks.
+        // Some network file systems do not support locks.
         Err(TryLockError::Error(e)) => tracing::warn!(
-            "{}: cannot be locked ({e}); see to it that no other process works on this run",
+            "{}: cannot be locked ({e}); make sure that no other process uses this run",
             path.display()
         ),
     }

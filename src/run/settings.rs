@@ -1,4 +1,4 @@
-//! From defaults, a file and overrides to an algorithm's settings.
+//! An algorithm's settings, resolved from defaults, a file and overrides.
 //!
 //! Defaults are data: `assets/settings/ALGO.json` holds a complete `default` and, by environment, what
 //! differs from it.
@@ -20,7 +20,7 @@ use costate_base::schema;
 /// One `--set KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Override {
-    /// Dotted path of the setting, or an unambiguous end of it.
+    /// Dotted path of the setting, or an unambiguous suffix.
     pub key: String,
     /// Its value, as JSON or plain text.
     pub value: String,
@@ -39,12 +39,12 @@ pub fn resolve(
     Ok(algo)
 }
 
-/// Refuses what no environment could make right: unknown settings, values out of range.
+/// Refuses what is wrong in any environment: unknown settings, values out of range.
 pub fn check(algo: &str, file: Option<&Path>, overrides: &[Override]) -> Result<(), Error> {
     with_changes(&shipped(algo, "")?, file, overrides).map(|_| ())
 }
 
-/// Resolves the settings of `algo` in `env` with an object of differing ones, as benchmarks hold them.
+/// Resolves the settings of `algo` in `env` with an object of changes, as in benchmarks.
 pub fn resolve_with(algo: &str, env: &str, differing: &Value) -> Result<Algo, Error> {
     let shipped = shipped(algo, env)?;
     let mut settings = shipped.values()?;
@@ -56,23 +56,23 @@ pub fn resolve_with(algo: &str, env: &str, differing: &Value) -> Result<Algo, Er
     Ok(algo)
 }
 
-/// The same of the algorithm with settings `A`.
+/// The same for the algorithm with settings `A`.
 pub fn resolve_typed<A: Algorithm>(env: &str, overrides: &[Override]) -> Result<A, Error> {
     let algo = resolve(A::NAME, env, None, overrides)?;
     let own = algo.settings::<A>().cloned();
     own.ok_or_else(|| Error::Failure(format!("{} has settings of another algorithm", A::NAME)))
 }
 
-/// How costs are validated in `env`: as GAN-GCL's own.
+/// Validation settings in `env`: those of GAN-GCL.
 pub fn validation(env: &str) -> Result<ValidationSettings, Error> {
     Ok(resolve_typed::<GanGclSettings>(env, &[])?.validation)
 }
 
-/// The shipped settings of `algo`, with those that `env` has of its own.
+/// The shipped settings of `algo`, with the overrides of `env`.
 fn shipped(algo: &str, env: &str) -> Result<Algo, Error> {
     let entry = algorithm::find(algo)?;
     let defaults: Value = serde_json::from_str(entry.defaults())
-        .map_err(|e| Error::Failure(format!("the shipped settings of {algo} are broken: {e}")))?;
+        .map_err(|e| Error::Failure(format!("invalid shipped settings of {algo}: {e}")))?;
     let complete = parsed(entry, defaults["default"].clone())?;
     let Some(own) = defaults.get(env) else {
         return Ok(complete);
@@ -82,7 +82,7 @@ fn shipped(algo: &str, env: &str) -> Result<Algo, Error> {
     parsed(entry, settings)
 }
 
-/// The settings of `own` with those of a file and single ones changed; whether they agree with each other is left to
+/// The settings of `own` with changes from a file and single overrides; their consistency is left to
 /// [`Algo::check`].
 pub(crate) fn with_changes(
     own: &Algo,
@@ -115,16 +115,16 @@ fn parsed(entry: Entry, settings: Value) -> Result<Algo, Error> {
     entry.parse(settings).map_err(refused)
 }
 
-/// A setting with its value and what it means.
+/// A setting with its value and meaning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explained {
     /// Dotted path, as `--set` takes it.
     pub key: String,
     /// Its value.
     pub value: Value,
-    /// What it may be.
+    /// Allowed values.
     pub expected: String,
-    /// What it does.
+    /// Meaning.
     pub meaning: String,
 }
 
@@ -148,7 +148,7 @@ pub fn explained(algo: &Algo) -> Result<Vec<Explained>, Error> {
     Ok(all.into_iter().map(explain).collect())
 }
 
-/// Words in lines of at most `width` characters.
+/// Wraps words into lines of at most `width` characters.
 pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -186,7 +186,7 @@ fn merge(target: &mut Value, source: &Value, path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What to say of a setting that there is not, or no longer by this name; `of` names the algorithm.
+/// Error for an unknown or renamed setting; `of` names the algorithm.
 fn unknown(key: &str, of: &str, hint: &str) -> String {
     match renamed(key) {
         Some(new) => format!("setting `{key}`{of} is now called `{new}`"),
@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    /// Every setting has a meaning, and the page that lists them is what they say themselves; `UPDATE=1` writes it.
+    /// Every setting has a meaning, and docs/settings.md is up to date; `UPDATE=1` regenerates it.
     #[test]
     fn settings_page_is_up_to_date() {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
@@ -242,7 +242,7 @@ mod tests {
         let there = std::fs::read_to_string(&page).unwrap_or_default();
         assert!(
             there == written,
-            "docs/settings.md is out of date: UPDATE=1 cargo test settings_page writes it"
+            "docs/settings.md is out of date: regenerate it with UPDATE=1 cargo test settings_page"
         );
     }
 

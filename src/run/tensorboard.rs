@@ -16,8 +16,8 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// A new event file in `folder` for steps from `first` on. Where there are files already, readers are told to
-    /// drop what those say of these steps.
+    /// A new event file in `folder` for steps from `first` on. If files exist already, readers are told to
+    /// discard their data for these steps.
     pub fn create(folder: &Path, first: u64) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let newest = newest(folder)?;
@@ -25,7 +25,7 @@ impl EventWriter {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
-        // Readers take files in the order of their names: never before, nor beside, an earlier one.
+        // Readers sort files by name: the name must follow all earlier ones.
         let seconds = newest.map_or(now, |newest| now.max(newest + 1));
         let name = format!("{PREFIX}{seconds}.costate.{}", std::process::id());
         let file = OpenOptions::new()
@@ -150,7 +150,7 @@ mod tests {
         for first in [0, 300, 7] {
             EventWriter::create(folder.path(), first).unwrap();
         }
-        // In the order of names, which is that in which readers take them.
+        // In order of names, as readers sort them.
         let files = files(folder.path());
         assert_eq!(files.len(), 3);
         assert_eq!(records(&files[0]).len(), 1, "a new run replaces nothing");
@@ -167,7 +167,7 @@ mod tests {
         files
     }
 
-    /// The records of an event file, whose frames are checked.
+    /// The records of an event file, with its frames checked.
     fn records(file: &Path) -> Vec<Vec<u8>> {
         let bytes = std::fs::read(file).unwrap();
         let mut at = 0;

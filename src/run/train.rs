@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::learners::Learner;
 use crate::metric::{Diagnostics, Metric};
 
-/// How a training ended.
+/// How training ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Outcome {
     /// All iterations are done.
@@ -22,8 +22,8 @@ pub enum Outcome {
     Interrupted(Progress),
 }
 
-/// Runs `learner` from `from` to its end, or until `interrupt` is set. `auditor` opens what its rollouts' truth is sealed in; `observe` sees every line of
-/// metrics as it is written.
+/// Runs `learner` from `from` to its end, or until `interrupt` is set. `auditor`
+/// unseals the true costs of its rollouts; `observe` receives every line of metrics as it is written.
 pub fn train(
     run: &RunFolder,
     learner: &mut dyn Learner,
@@ -32,7 +32,7 @@ pub fn train(
     interrupt: &AtomicBool,
     observe: &mut dyn FnMut(&Map<String, Value>),
 ) -> Result<Outcome, Error> {
-    // One libtorch thread a task: results then do not depend on the machine's number of cores.
+    // One libtorch thread per task: results then do not depend on the machine's number of cores.
     tch::set_num_threads(1);
     let board = run.file("tensorboard");
     let mut events =
@@ -47,7 +47,7 @@ pub fn train(
     let advised = |e| advised(run, e);
     match from.iterations {
         0 => run.checkpoint(learner, progress).map_err(advised)?,
-        // A kill may have come between a checkpoint and its weights.
+        // The run may have been killed between a checkpoint and its weights.
         _ => run.republish(learner)?,
     }
     while progress.iterations < learner.iterations() {
@@ -96,7 +96,7 @@ pub fn train(
     Ok(Outcome::Finished(progress))
 }
 
-/// A divergence with what to lower, and how to go on.
+/// A divergence error with the setting to lower and the command to resume.
 fn advised(run: &RunFolder, error: Error) -> Error {
     if !matches!(error, Error::Diverged { .. }) {
         return error;
@@ -105,7 +105,7 @@ fn advised(run: &RunFolder, error: Error) -> Error {
     let sizes = config.algo.step_sizes();
     let shipped = settings::resolve(config.algo.name(), &config.env.name, None, &[])
         .map_or_else(|_| sizes.clone(), |shipped| shipped.step_sizes());
-    // Whatever is above its shipped value first.
+    // Settings above their shipped value first.
     let larger = sizes
         .iter()
         .zip(&shipped)
@@ -117,7 +117,7 @@ fn advised(run: &RunFolder, error: Error) -> Error {
     };
     let names: Vec<&str> = sizes.iter().map(|(name, _)| *name).collect();
     Error::Failure(format!(
-        "{error}; lower {} and go on from the last checkpoint, as by `{} --set {name}={value}`",
+        "{error}; lower {} and resume from the last checkpoint, for example with `{} --set {name}={value}`",
         names.join(" or "),
         run.resume_command()
     ))

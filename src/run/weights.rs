@@ -1,4 +1,4 @@
-//! What a run publishes of its newest checkpoint: `policy.safetensors` and, where it learns one, `cost.safetensors`.
+//! Weights that a run exports from its newest checkpoint: `policy.safetensors` and, if learned, `cost.safetensors`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,13 +17,13 @@ use crate::nn::StateError;
 pub const POLICY: &str = "policy.safetensors";
 /// The learned cost.
 pub const COST: &str = "cost.safetensors";
-/// Where a checkpoint says what belongs to it.
+/// The checksum file of a checkpoint.
 pub const FILE: &str = "weights.json";
 
 /// The weights files of a checkpoint.
 pub struct Weights(Vec<(&'static str, Vec<u8>)>);
 
-/// What [`FILE`] holds.
+/// Contents of [`FILE`].
 #[derive(Serialize, Deserialize)]
 struct Record {
     format: u32,
@@ -32,7 +32,7 @@ struct Record {
 }
 
 impl Weights {
-    /// Those of a learner.
+    /// The weights of a learner.
     pub fn of(learner: &dyn Learner) -> Result<Self, StateError> {
         let mut files = vec![(POLICY, learner.policy().to_bytes()?)];
         if let Some(model) = learner.energy_model() {
@@ -41,7 +41,7 @@ impl Weights {
         Ok(Self(files))
     }
 
-    /// Their checksums, as a checkpoint keeps them.
+    /// Their checksums, as stored in a checkpoint.
     pub fn record(&self) -> Result<Vec<u8>, Error> {
         let files = self.0.iter();
         let record = Record {
@@ -53,7 +53,7 @@ impl Weights {
         serde_json::to_vec(&record).map_err(|e| Error::Failure(format!("{FILE}: {e}")))
     }
 
-    /// Writes those that are not in `folder` already.
+    /// Writes those that are missing in `folder` or differ.
     pub fn publish(&self, folder: &Path) -> Result<(), Error> {
         for (name, bytes) in &self.0 {
             let file = folder.join(name);
@@ -70,13 +70,13 @@ pub fn digest(file: &Path) -> Result<String, Error> {
     Ok(disk::sha256(&fs::read(file).map_err(Error::io(file))?))
 }
 
-/// Refuses a weights file that is not the one which the checkpoint in `place` published.
+/// Refuses a weights file that differs from the one exported by the checkpoint in `place`.
 pub fn check(file: &Path, name: &str, place: &Path) -> Result<(), Error> {
     let shown = file.display();
     let said = place.join(FILE);
     let record = match fs::read(&said) {
         Ok(bytes) => bytes,
-        // Checkpoints of earlier versions do not say.
+        // Checkpoints of earlier versions have no checksums.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(Error::io(&said)(e)),
     };

@@ -99,8 +99,8 @@ fn schema(observation_dim: usize, action_dim: usize) -> Arc<Schema> {
 
 /// The columns of a Parquet file that may be damaged.
 ///
-/// The decoder trusts a footer it could parse and panics on some that are damaged. Those it is known
-/// to fall over are refused before; any other panic becomes an error as well.
+/// The decoder trusts any footer it can parse and panics on some damaged ones. Known cases are
+/// refused before; any other panic becomes an error as well.
 fn read_parquet(bytes: Vec<u8>) -> Result<(Arc<Schema>, Vec<RecordBatch>), String> {
     let length = bytes.len() as u64;
     let read = || -> parquet::errors::Result<(Arc<Schema>, Vec<RecordBatch>)> {
@@ -119,7 +119,7 @@ fn read_parquet(bytes: Vec<u8>) -> Result<(Arc<Schema>, Vec<RecordBatch>), Strin
     };
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(read) => read.map_err(one_line),
-        Err(_) => Err("its contents are damaged: the Parquet decoder gave up".into()),
+        Err(_) => Err("its contents are damaged: the Parquet decoder failed".into()),
     }
 }
 
@@ -166,7 +166,10 @@ pub(crate) fn decode(
     reader.count("episode", |_| id)?;
     reader.count("step", |row| row)?;
     let costs = reader.required_f64("true_cost", steps)?.ok_or_else(|| {
-        reader.column("true_cost", "it is empty, expected a number a step".into())
+        reader.column(
+            "true_cost",
+            "it is empty, expected one number per step".into(),
+        )
     })?;
     let log_densities = reader.required_f64("log_density", steps)?;
     let end = reader.end(steps)?;
@@ -187,7 +190,7 @@ pub(crate) fn decode(
     })
 }
 
-/// Typed access to a file's columns, with errors that say where.
+/// Typed access to a file's columns, with errors that name the location.
 struct Columns<'a> {
     path: &'a Path,
     schema: &'a Schema,
@@ -212,7 +215,7 @@ impl Columns<'_> {
         }
     }
 
-    /// The column's arrays, one a batch, after a check of its type.
+    /// The column's arrays, one per batch, after a check of its type.
     fn arrays(
         &self,
         name: &str,

@@ -7,16 +7,16 @@ use costate_base::disk::DiskError;
 /// Why a dataset cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// The operating system refused.
+    /// An operating system error.
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// Nothing at this path.
-    #[error("no dataset at `{}`: the folder does not exist; `costate record` makes one", .0.display())]
+    #[error("no dataset at `{}`: the folder does not exist; `costate record` creates one", .0.display())]
     Missing(PathBuf),
     /// A folder without any content.
-    #[error("`{}` is an empty folder, expected a dataset with a meta.json; `costate record` makes one", .0.display())]
+    #[error("`{}` is an empty folder, expected a dataset with a meta.json; `costate record` creates one", .0.display())]
     Empty(PathBuf),
-    /// A file or folder that is no dataset of ours.
+    /// A file or folder that is not a Costate dataset.
     #[error("`{}` is not a Costate dataset: {reason}", path.display())]
     Foreign {
         /// The path given.
@@ -70,7 +70,7 @@ pub enum DatasetError {
         /// What was found and what was expected.
         reason: String,
     },
-    /// A value that cannot stand.
+    /// An invalid value.
     #[error("`{}`, row {row}, field `{field}`: {reason}", path.display())]
     Value {
         /// The data file.
@@ -95,15 +95,15 @@ pub enum DatasetError {
         expected: String,
     },
     /// Demonstrations of something else.
-    #[error("`{}` holds demonstrations of {found}, but {expected} is asked for; {hint}", path.display())]
+    #[error("`{}` holds demonstrations of {found}, expected {expected}; {hint}", path.display())]
     WrongEnv {
         /// The dataset.
         path: PathBuf,
         /// What it was recorded on.
         found: String,
-        /// What was asked for.
+        /// What was requested.
         expected: String,
-        /// The way out.
+        /// What to do.
         hint: &'static str,
     },
     /// An episode or header that does not fit, at recording time.
@@ -114,7 +114,7 @@ pub enum DatasetError {
         /// What does not fit.
         reason: String,
     },
-    /// A recording that was interrupted, where a finished one is needed.
+    /// An interrupted recording, where a finished one is needed.
     #[error(
         "`{}` is unfinished: {recorded}{} episodes are recorded; finish it first with `costate record --resume -o {}`",
         path.display(), planned.map(|n| format!(" of {n}")).unwrap_or_default(), path.display()
@@ -124,14 +124,14 @@ pub enum DatasetError {
         path: PathBuf,
         /// Episodes on disk.
         recorded: usize,
-        /// Episodes that it was to have.
+        /// Planned episodes.
         planned: Option<usize>,
     },
     /// A dataset that another process is recording into.
     #[error("`{}` is being recorded by another process; wait until it is done, or stop it", .0.display())]
     Busy(PathBuf),
-    /// A request to go on with a dataset that does not fit it.
-    #[error("cannot go on recording in `{}`: {reason}", path.display())]
+    /// A request to continue a dataset that does not fit it.
+    #[error("cannot continue the recording in `{}`: {reason}", path.display())]
     Mismatch {
         /// The dataset.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! `meta.json`: what a dataset says about itself.
+//! `meta.json`: the description of a dataset.
 
 use std::path::Path;
 
@@ -15,22 +15,22 @@ use super::{META_FILE, episode_file};
 /// The format's name in `meta.json`.
 pub const FORMAT: &str = "costate-demonstrations";
 
-/// The newest format version this build reads. Version 2 adds `planned_episodes` of an unfinished recording and the
-/// recordings that went on in a dataset under another seed, expert or build; version 3 the build that recorded. A dataset
-/// says the first version that has what is in it.
+/// The newest format version this build reads. Version 2 adds `planned_episodes` of an unfinished recording and
+/// appended recordings under another seed, expert or build; version 3 the recording build. A dataset has the lowest
+/// version that supports its contents.
 pub const FORMAT_VERSION: u32 = 3;
 
-/// Whether recording came to its end.
+/// Whether recording is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Still being written, or interrupted; the episodes on disk are complete all the same.
+    /// Still being written, or interrupted; the episodes on disk are complete nonetheless.
     Recording,
     /// Finished: `meta.json` lists every episode.
     Complete,
 }
 
-/// Who demonstrated.
+/// The demonstrator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpertInfo {
@@ -57,7 +57,7 @@ pub struct ReturnStatistics {
 }
 
 impl ReturnStatistics {
-    /// Statistics of `returns`; zeros where there are none.
+    /// Statistics of `returns`; zeros without any.
     pub fn of(returns: &[f64]) -> Self {
         let n = returns.len() as f64;
         let mean = returns.iter().sum::<f64>() / n.max(1.0);
@@ -82,7 +82,7 @@ pub struct EpisodeEntry {
     pub seed: u64,
     /// −Σ true cost.
     pub true_return: f64,
-    /// Whether the task was solved in the last tenth of the episode; absent where it does not say.
+    /// Whether the task was solved in the last tenth of the episode; absent if it does not define success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<bool>,
     /// Data file, relative to the dataset folder.
@@ -93,15 +93,15 @@ pub struct EpisodeEntry {
     pub sha256: String,
 }
 
-/// A recording that went on in a dataset under another seed, by another expert, with other noise or another build.
+/// A recording appended to a dataset under another seed, expert, noise or build.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// Number of its first episode; it lasts up to the next session's.
+    /// Number of its first episode; it extends to the next session's.
     pub first_episode: usize,
     /// Seed of its start states and noise.
     pub seed: u64,
-    /// Who demonstrated.
+    /// The demonstrator.
     pub expert: ExpertInfo,
     /// Release of Costate that recorded.
     pub costate_version: String,
@@ -126,14 +126,14 @@ impl Session {
     }
 }
 
-/// What is known before the first episode.
+/// The description known before the first episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
     /// The environment with all its parameters.
     pub env: EnvConfig,
-    /// What its numbers mean.
+    /// Its spaces, units and bounds.
     pub spec: EnvSpec,
-    /// Who demonstrates.
+    /// The demonstrator.
     pub expert: ExpertInfo,
     /// Seed of the whole recording.
     pub seed: u64,
@@ -147,23 +147,23 @@ pub struct Meta {
     pub format: String,
     /// At most [`FORMAT_VERSION`].
     pub format_version: u32,
-    /// Whether recording came to its end.
+    /// Whether recording is complete.
     pub status: Status,
-    /// While recording: how many episodes the dataset is to hold in the end, where that is known.
+    /// While recording: planned number of episodes, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_episodes: Option<usize>,
     /// Release of Costate that recorded.
     pub costate_version: String,
-    /// Physics engine and its release: its bits depend on it.
+    /// Physics engine and its release, which determine its bits.
     pub rapier_version: String,
-    /// Build that began the recording, where the program knows it.
+    /// Build that began the recording, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
     /// The environment with all its parameters.
     pub env: EnvConfig,
-    /// What its numbers mean.
+    /// Its spaces, units and bounds.
     pub spec: EnvSpec,
-    /// Who demonstrated.
+    /// The demonstrator.
     pub expert: ExpertInfo,
     /// Seed of the whole recording.
     pub seed: u64,
@@ -171,10 +171,10 @@ pub struct Meta {
     pub total_steps: usize,
     /// True returns of the demonstrations.
     pub demonstration_return: ReturnStatistics,
-    /// True returns of a policy that draws actions uniformly within their bounds, where measured:
+    /// True returns of a policy that draws actions uniformly within their bounds, if measured:
     /// the zero of normalised scores.
     pub random_return: Option<ReturnStatistics>,
-    /// Recordings that went on in this dataset under another seed, expert or build than those above, in order.
+    /// Recordings appended under another seed, expert or build than those above, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub appended: Vec<Session>,
     /// The episodes, in order.
@@ -203,21 +203,21 @@ impl Meta {
             episodes: Vec::new(),
         };
         meta.validate().map_err(DatasetError::BadHeader)?;
-        // JSON has no NaN or infinity: what does not come back must not be written.
+        // JSON has no NaN or infinity: values that cannot be read back must not be written.
         if serde_json::from_slice(&meta.to_json()).ok() != Some(meta.clone()) {
-            let reason = "the spec, noise or parameters hold a number that is not finite";
+            let reason = "the spec, noise or parameters contain a non-finite number";
             return Err(DatasetError::BadHeader(reason.into()));
         }
         meta.set_episodes(Vec::new());
         Ok(meta)
     }
 
-    /// Reads the description of the dataset in `folder`; of an unfinished one with the episodes that are on disk.
+    /// Reads the description of the dataset in `folder`; for an unfinished one with the episodes on disk.
     pub fn open(folder: &Path) -> Result<Self, DatasetError> {
         super::read_meta(folder)
     }
 
-    /// Replaces the episodes and what follows from them.
+    /// Replaces the episodes and the statistics derived from them.
     pub(crate) fn set_episodes(&mut self, episodes: Vec<EpisodeEntry>) {
         let returns: Vec<f64> = episodes.iter().map(|e| e.true_return).collect();
         self.demonstration_return = ReturnStatistics::of(&returns);
@@ -225,7 +225,7 @@ impl Meta {
         self.episodes = episodes;
     }
 
-    /// Marks it as complete, or as being recorded with so many episodes in view.
+    /// Marks it as complete, or as being recorded with this many planned episodes.
     pub(crate) fn set_status(&mut self, status: Status, planned_episodes: Option<usize>) {
         self.status = status;
         self.planned_episodes = planned_episodes;
@@ -238,7 +238,7 @@ impl Meta {
         };
     }
 
-    /// The recordings that this dataset is made of, in order: the first, and those that went on.
+    /// The recordings that this dataset is made of, in order: the first, and the appended ones.
     pub fn sessions(&self) -> Vec<Session> {
         let first = Session {
             first_episode: 0,
@@ -253,11 +253,11 @@ impl Meta {
             .collect()
     }
 
-    /// Goes on recording from the next episode with `seed` and `expert`: as part of the last session where nothing
+    /// Continues recording from the next episode with `seed` and `expert`: within the last session if nothing
     /// differs, as a new one otherwise.
     pub(crate) fn go_on(&mut self, seed: u64, expert: ExpertInfo) {
         let next = self.episodes.len();
-        // A session that recorded nothing is forgotten.
+        // An empty session is dropped.
         self.appended.retain(|s| s.first_episode < next);
         let session = Session::new(next, seed, expert);
         let last = self.sessions().pop();
@@ -285,7 +285,7 @@ impl Meta {
             .sum()
     }
 
-    /// Share of episodes that solved the task; `None` where they do not say.
+    /// Share of episodes that solved the task; `None` if unknown.
     pub fn success_rate(&self) -> Option<f64> {
         let known: Vec<bool> = self.episodes.iter().filter_map(|e| e.success).collect();
         let solved = known.iter().filter(|s| **s).count();
@@ -324,7 +324,7 @@ impl Meta {
                 return Err(foreign(reason));
             }
         }
-        // The version comes before the fields: a newer format may have others.
+        // Check the version before the fields: a newer format may have others.
         match value.get("format_version").and_then(Value::as_u64) {
             Some(found) if found > u64::from(FORMAT_VERSION) => {
                 return Err(DatasetError::Newer {
@@ -346,7 +346,7 @@ impl Meta {
         Ok(meta)
     }
 
-    /// Whether the fields agree with each other.
+    /// Checks that the fields are consistent.
     fn validate(&self) -> Result<(), String> {
         let (spec, expert) = (&self.spec, &self.expert);
         if self.env.name != spec.name {
@@ -371,8 +371,7 @@ impl Meta {
         }
         if std.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
             return Err(
-                "`expert.action_noise_std` holds a negative number or one that is not finite"
-                    .into(),
+                "`expert.action_noise_std` contains a negative or non-finite number".into(),
             );
         }
         let mut from = 0;
@@ -412,7 +411,7 @@ impl Meta {
         }
         let returns: Vec<f64> = self.episodes.iter().map(|e| e.true_return).collect();
         if self.demonstration_return != ReturnStatistics::of(&returns) {
-            return Err("`demonstration_return` does not follow from the episodes' returns".into());
+            return Err("`demonstration_return` does not match the episodes' returns".into());
         }
         Ok(())
     }
@@ -435,7 +434,7 @@ impl EpisodeEntry {
         if self.id != id {
             return Err(format!("`id` is {}, expected {id}", self.id));
         }
-        // Also keeps a crafted file from pointing outside the folder.
+        // Also prevents a crafted file from pointing outside the folder.
         if self.file != episode_file(id) {
             return Err(format!(
                 "`file` is `{}`, expected `{}`",

@@ -14,8 +14,8 @@ use super::{DATA_FOLDER, EpisodeEntry, Meta};
 /// The Minari release whose layout is written; readers accept 0.4.0 to 0.5.4.
 const MINARI_VERSION: &str = "0.5.3";
 
-/// Most rows of an episode that Minari reads as one: it takes each batch of PyArrow's scanner, by default of at most
-/// 2^17 rows, for an episode.
+/// Maximum rows of an episode that Minari reads as one: it treats each batch of PyArrow's scanner, by default at most
+/// 2^17 rows, as an episode.
 pub const MOST_ROWS: usize = 1 << 17;
 
 /// The file that describes the dataset in `folder` to Minari.
@@ -23,8 +23,8 @@ pub(crate) fn file(folder: &Path) -> PathBuf {
     folder.join(DATA_FOLDER).join("metadata.json")
 }
 
-/// Describes the dataset in `folder` with these episodes to Minari. A dataset that Minari would read wrongly, in
-/// silence, is not described: Minari then refuses it.
+/// Describes the dataset in `folder` with these episodes to Minari. A dataset that Minari would silently
+/// misread is not described: Minari then refuses it.
 pub(crate) fn describe(
     meta: &Meta,
     episodes: &[EpisodeEntry],
@@ -43,7 +43,7 @@ pub(crate) fn too_long(episodes: &[EpisodeEntry]) -> Option<&EpisodeEntry> {
     episodes.iter().find(|e| e.total_steps >= MOST_ROWS)
 }
 
-/// Minari's own description of the dataset in `folder`, where Minari can read it.
+/// Minari's own description of the dataset in `folder`, if Minari can read it.
 pub(crate) fn metadata(meta: &Meta, episodes: &[EpisodeEntry], folder: &Path) -> Option<Vec<u8>> {
     if too_long(episodes).is_some() {
         return None;

@@ -1,4 +1,4 @@
-//! The demonstration dataset: a folder that explains itself.
+//! The demonstration dataset: a self-describing folder.
 //!
 //! ```text
 //! NAME/

@@ -1,4 +1,4 @@
-//! Reading a dataset: everything is checked before anything is handed out.
+//! Reading a dataset: everything is validated before it is returned.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::error::DatasetError;
 use super::meta::{EpisodeEntry, Meta, Status};
 use super::{DATA_FOLDER, META_FILE, columns};
 
-/// A dataset on disk, read one episode at a time: the memory in use is that of its description and of one episode.
+/// A dataset on disk, read one episode at a time: memory holds only its description and one episode.
 #[derive(Debug, Clone)]
 pub struct DatasetReader {
     path: PathBuf,
@@ -20,7 +20,7 @@ impl DatasetReader {
     /// Reads the description of the dataset in the folder `path`.
     ///
     /// An interrupted recording opens with the episodes that were acknowledged. At least one
-    /// episode is guaranteed; the episodes themselves are not looked at yet.
+    /// episode is guaranteed; the episodes themselves are not read yet.
     pub fn open(path: &Path) -> Result<Self, DatasetError> {
         let meta = read_meta(path)?;
         match meta.episodes.is_empty() {
@@ -37,7 +37,7 @@ impl DatasetReader {
         &self.path
     }
 
-    /// What the dataset says about itself; for an interrupted recording with the episodes found.
+    /// The dataset's description; for an interrupted recording with the episodes found.
     pub fn meta(&self) -> &Meta {
         &self.meta
     }
@@ -68,7 +68,7 @@ impl Dataset {
         Self::read(DatasetReader::open(path)?)
     }
 
-    /// Reads and validates all that `reader` has opened.
+    /// Reads and validates all episodes of `reader`.
     pub fn read(reader: DatasetReader) -> Result<Self, DatasetError> {
         let episodes = reader.episodes().collect::<Result<_, _>>()?;
         let DatasetReader { path, meta } = reader;
@@ -84,7 +84,7 @@ impl Dataset {
         &self.path
     }
 
-    /// What the dataset says about itself; for an interrupted recording with the episodes found.
+    /// The dataset's description; for an interrupted recording with the episodes found.
     pub fn meta(&self) -> &Meta {
         &self.meta
     }
@@ -145,7 +145,7 @@ impl Dataset {
     }
 }
 
-/// Reads the description of the dataset at `path`; of an interrupted one with the episodes on disk.
+/// Reads the description of the dataset at `path`; for an interrupted one with the episodes on disk.
 pub(crate) fn read_meta(path: &Path) -> Result<Meta, DatasetError> {
     if !path.exists() {
         return Err(DatasetError::Missing(path.to_owned()));
@@ -190,8 +190,8 @@ fn acknowledged(
 
 /// Reads one episode and compares it with its entry.
 ///
-/// The contents are judged before the checksum, so that an edited file is refused for what is
-/// wrong in it, where something is.
+/// The contents are checked before the checksum, so that the error for an edited file names the
+/// fault, if there is one.
 pub(crate) fn load_episode(
     folder: &Path,
     entry: &EpisodeEntry,

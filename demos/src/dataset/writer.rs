@@ -11,7 +11,7 @@ use super::error::DatasetError;
 use super::meta::{EpisodeEntry, ExpertInfo, Header, Meta, ReturnStatistics, Status};
 use super::{DATA_FOLDER, META_FILE, columns, episode_file, minari};
 
-/// Least time between two descriptions to Minari of a recording that goes on.
+/// Minimum time between updates of an ongoing recording's description to Minari.
 const DESCRIBED_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes a dataset folder episode by episode.
@@ -34,7 +34,7 @@ impl DatasetWriter {
         Self::create_planned(folder, header, None)
     }
 
-    /// Starts a dataset that is to hold so many episodes in the end.
+    /// Starts a dataset with this many planned episodes.
     pub fn create_planned(
         folder: &Path,
         header: Header,
@@ -65,10 +65,10 @@ impl DatasetWriter {
         })
     }
 
-    /// Takes up the dataset in `folder` again, finished or interrupted. Nothing is changed before
+    /// Reopens the dataset in `folder`, finished or interrupted. Nothing is changed before
     /// [`DatasetWriter::go_on`].
     pub fn reopen(folder: &Path) -> Result<Self, DatasetError> {
-        // A folder that is no dataset is named as such before anything is locked.
+        // Report a folder that is not a dataset before locking anything.
         Meta::open(folder)?;
         let claim = claim(folder)?;
         let mut meta = Meta::open(folder)?;
@@ -82,8 +82,8 @@ impl DatasetWriter {
         })
     }
 
-    /// Goes on with the next episode under `seed` and `expert`, towards `planned_episodes` in all. What differs from the
-    /// last recording is noted in `meta.json` first, then episodes can follow.
+    /// Continues with the next episode under `seed` and `expert`, towards `planned_episodes` in total. Changes from the
+    /// last recording are noted in `meta.json` first.
     pub fn go_on(
         &mut self,
         seed: u64,
@@ -101,14 +101,14 @@ impl DatasetWriter {
                 false => ("have no log-densities", "has them, as it acts with noise"),
             };
             return Err(mismatch(format!(
-                "its episodes {has}, but expert `{}` {here}; choose the noise alike (`--noise`), or record another dataset",
+                "its episodes {has}, but expert `{}` {here}; choose matching noise (`--noise`), or record another dataset",
                 expert.name
             )));
         }
         let data = self.folder.join(DATA_FOLDER);
         if data.join(next.to_string()).exists() {
             return Err(mismatch(format!(
-                "`{}` is there, but not listed in meta.json; remove it, or restore the meta.json that lists it",
+                "`{}` exists, but is not listed in meta.json; remove it, or restore the meta.json that lists it",
                 data.join(next.to_string()).display()
             )));
         }
@@ -116,7 +116,7 @@ impl DatasetWriter {
         self.meta.go_on(seed, expert);
         self.meta
             .set_status(Status::Recording, Some(planned_episodes));
-        // What a kill left half-written.
+        // Files left half-written by a kill.
         for entry in fs::read_dir(&data).map_err(DiskError::new("read", &data))? {
             let entry = entry.map_err(DiskError::new("read", &data))?;
             let name = entry.file_name();
@@ -167,14 +167,14 @@ impl DatasetWriter {
             })?;
         self.entries.push(entry);
         if self.entries.len() == 1 || self.described.elapsed() > DESCRIBED_EVERY {
-            // The episode is safe whatever becomes of this.
+            // The episode is safe even if this fails.
             let _ = minari::describe(&self.meta, &self.entries, &self.folder);
             self.described = Instant::now();
         }
         Ok(&self.entries[id])
     }
 
-    /// Notes the returns of random actions.
+    /// Records the returns of random actions.
     pub fn set_random_return(&mut self, returns: ReturnStatistics) -> Result<(), DatasetError> {
         self.meta.random_return = Some(returns);
         self.meta.set_episodes(self.entries.clone());
@@ -183,7 +183,7 @@ impl DatasetWriter {
         Ok(written?)
     }
 
-    /// What the dataset says about itself so far, without its episodes.
+    /// The dataset's description so far, without its episodes.
     pub fn meta(&self) -> &Meta {
         &self.meta
     }
@@ -266,7 +266,7 @@ impl DatasetWriter {
     }
 }
 
-/// Keeps a dataset to this process.
+/// Locks a dataset for this process.
 fn claim(folder: &Path) -> Result<Claim, DatasetError> {
     disk::claim(&folder.join(DATA_FOLDER))?.ok_or_else(|| DatasetError::Busy(folder.to_owned()))
 }

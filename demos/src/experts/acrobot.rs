@@ -50,7 +50,7 @@ impl Default for AcrobotParameters {
     }
 }
 
-/// Greatest cost-to-go, as a share of that of hanging straight, at which a capture is tried.
+/// Maximum cost-to-go, as a share of that of hanging straight, at which a capture is tried.
 const CAPTURE_REACH: f64 = 0.03;
 /// Simulated steps of the shipped model within which the regulator must bring the arm to rest.
 const CAPTURE_STEPS: usize = 100;
@@ -81,14 +81,16 @@ impl Rods {
             let body = model.bodies.iter().find(|b| b.name == name);
             match body.map(|b| (&b.shape, b.mass_kg)) {
                 Some((Shape::Rod { length_m, .. }, Some(mass))) => Ok((mass, *length_m)),
-                _ => Err(refused(format!("bodies.{name} is no rod with a mass_kg"))),
+                _ => Err(refused(format!(
+                    "bodies.{name} is not a rod with a mass_kg"
+                ))),
             }
         };
         let ((m1, l1), (m2, l2)) = (rod("upper")?, rod("lower")?);
         let g = -model.gravity_m_s2[1];
         let friction = |name: &str| match model.joints.iter().find(|j| j.name() == name) {
             Some(Joint::Revolute(joint)) => Ok(joint.damping_n_m_s),
-            _ => Err(refused(format!("joints.{name} is no revolute joint"))),
+            _ => Err(refused(format!("joints.{name} is not a revolute joint"))),
         };
         Ok(Self {
             a1: m1 * l1 * l1 / 3.0 + m2 * l1 * l1,

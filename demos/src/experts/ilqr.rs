@@ -10,7 +10,7 @@
 //!
 //! The plan is made once, from the first state of the episode and, in tasks with poor local optima,
 //! from what a feedback expert would do there. It is executed as time-varying feedback
-//! a = ā_t + K_t (s − s̄_t); it is made anew where the state has left it.
+//! a = ā_t + K_t (s − s̄_t); it is recomputed where the state has left it.
 
 use costate_envs::{End, Env, EnvError, EnvFactory, SavedState};
 use nalgebra::{DMatrix, DVector};
@@ -23,11 +23,11 @@ use super::{Expert, Margins};
 /// Settings of the optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct IlqrParameters {
-    /// Greatest number of expansions for a plan.
+    /// Maximum number of expansions per plan.
     pub iterations: usize,
     /// A plan is final when an iteration lowers its cost by less than this share.
     pub tolerance: f64,
-    /// Distance from the plan, the greatest over all coordinates, at which it is made anew.
+    /// Distance from the plan, the maximum over all coordinates, at which it is recomputed.
     pub replan_distance: f64,
 }
 
@@ -52,7 +52,7 @@ impl IlqrParameters {
 
 /// Backtracking: the shares of a full step that are tried.
 const STEP_SHARES: [f64; 8] = [1.0, 0.6, 0.36, 0.2, 0.1, 0.05, 0.02, 0.005];
-/// Least share of the predicted improvement that a step must bring.
+/// Minimum share of the predicted improvement that a step must achieve.
 const LEAST_GAIN: f64 = 1e-4;
 /// A trajectory with the feedback round it.
 #[derive(Debug, Clone)]
@@ -154,7 +154,7 @@ impl IlqrExpert {
         Ok(plan)
     }
 
-    /// The actions that optimisation starts from: the cheaper of the last plan's, held to it by its
+    /// The actions that optimisation starts from: the lower-cost ones of the last plan's, kept on it by its
     /// feedback, and the guide's.
     fn guess(&mut self, state: &SavedState) -> Result<Vec<DVector<f64>>, EnvError> {
         let mut best = (f64::INFINITY, Vec::new());

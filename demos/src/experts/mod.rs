@@ -87,8 +87,8 @@ use crate::dataset::ExpertInfo;
 use pace::Pace;
 pub(crate) use pace::tuned_period;
 
-/// Default noise for an environment: standard deviation as a share of each action's range, anew in each control step at
-/// any control rate.
+/// Default noise for an environment: standard deviation as a share of each action's range, redrawn in each control
+/// step at any control rate.
 pub fn default_noise(env: &str) -> f64 {
     match env {
         "pendulum" => 0.0375,
@@ -101,10 +101,10 @@ pub fn default_noise(env: &str) -> f64 {
 
 /// A controller with access to the simulator.
 pub trait Expert: Send {
-    /// Forgets the last episode. `seed` feeds experts that plan by sampling.
+    /// Resets for a new episode. `seed` is used by experts that plan by sampling.
     fn begin(&mut self, seed: u64);
 
-    /// Writes the mean action `[action dim]` for the current state of `env`, which stays as it is.
+    /// Writes the mean action `[action dim]` for the current state of `env`, which is left unchanged.
     fn mean(&mut self, env: &dyn Env, out: &mut [f64]) -> Result<(), EnvError>;
 }
 
@@ -116,12 +116,12 @@ pub enum ExpertError {
     Unknown {
         /// The environment.
         env: String,
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// Available experts.
         known: &'static [&'static str],
     },
-    /// A noise level that is no standard deviation.
+    /// A noise level that is not a standard deviation.
     #[error(
         "noise is {0}, expected a finite number of at least 0 (standard deviation as a share of the action range)"
     )]
@@ -153,8 +153,8 @@ pub enum ExpertError {
     /// A policy file that cannot act here.
     #[error("expert {0}")]
     Policy(String),
-    /// The model has not the form that an expert's formulas describe.
-    #[error("{env}: this expert knows no other form of the model: {reason}; use expert `mppi`")]
+    /// The model does not have the form assumed by an expert's formulas.
+    #[error("{env}: this expert does not support the model: {reason}; use expert `mppi`")]
     NoFormula {
         /// The environment.
         env: String,
@@ -167,7 +167,7 @@ pub enum ExpertError {
 }
 
 impl ExpertError {
-    /// Makes a [`ExpertError::NoFormula`] of a reason.
+    /// An [`ExpertError::NoFormula`] with this reason.
     fn no_formula(factory: &EnvFactory) -> impl Fn(String) -> Self {
         let env = factory.spec().name.clone();
         move |reason| Self::NoFormula {
@@ -209,7 +209,7 @@ fn trained_policy(env: &str) -> Option<&'static [u8]> {
     }
 }
 
-/// The noise that an expert is asked to act with.
+/// The requested noise of an expert.
 enum Noise {
     /// [`default_noise`].
     Default,
@@ -326,7 +326,7 @@ impl ExpertDesign {
             }
             "ilqr" => {
                 let settings = IlqrParameters::for_env(&spec.name);
-                // Far from an optimum there are poor local ones: zero actions lead there.
+                // Zero actions lead to poor local optima.
                 let feedback = known.iter().find(|k| ["energy", "lqr"].contains(k));
                 let guide = feedback.map(|name| Self::design(factory, Some(name), noise));
                 let guide = guide.transpose()?;
@@ -379,14 +379,14 @@ impl ExpertDesign {
         })
     }
 
-    /// The expert of a dataset with its noise, to the bit, for the world that it was recorded in; a trained policy of
-    /// one's own must be named.
+    /// The expert of a dataset with its noise, to the bit, for the world that it was recorded in; a custom trained
+    /// policy must be named.
     pub fn again(info: &ExpertInfo, factory: &EnvFactory) -> Result<Self, ExpertError> {
         let noise = Noise::Std(info.action_noise_std.clone());
         Self::design(factory, Some(&info.name), &noise)
     }
 
-    /// The expert of a dataset, designed anew for a world that may differ in its parameters, with the same noise.
+    /// The expert of a dataset, redesigned for a world that may differ in its parameters, with the same noise.
     pub fn like(info: &ExpertInfo, factory: &EnvFactory) -> Result<Self, ExpertError> {
         let range = factory
             .spec()
@@ -413,8 +413,8 @@ impl ExpertDesign {
         Self::of("trained", parameters, noise, move || expert.clone())
     }
 
-    /// An expert of one's own: its name, a description for the dataset, its noise, and how to make
-    /// one for a thread.
+    /// A custom expert: its name, a description for the dataset, its noise, and a constructor
+    /// per thread.
     pub fn of<E: Expert + 'static>(
         name: &str,
         parameters: Value,
@@ -439,7 +439,7 @@ impl ExpertDesign {
         &self.noise
     }
 
-    /// A fresh controller.
+    /// A new controller.
     pub fn build(&self) -> Box<dyn Expert> {
         (self.build)()
     }
@@ -460,9 +460,9 @@ impl ExpertDesign {
 /// is mostly not cut off by saturation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Margins {
-    /// Least mean action, `[m]`.
+    /// Minimum mean action, `[m]`.
     pub low: Vec<f64>,
-    /// Greatest mean action, `[m]`.
+    /// Maximum mean action, `[m]`.
     pub high: Vec<f64>,
 }
 

@@ -7,7 +7,7 @@ use costate_envs::rng::Stream;
 use nalgebra::{Cholesky, DMatrix, DVector};
 use rand_distr::{Distribution, StandardNormal};
 
-/// What is added to an expert's mean action: nothing, or a Gaussian N(0, Σ).
+/// Noise added to an expert's mean action: none, or a Gaussian N(0, Σ).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActionNoise {
     /// Lower Cholesky factor L of Σ = LLᵀ, `[m, m]`; `None` for no noise.
@@ -29,7 +29,7 @@ impl ActionNoise {
         Some(Self { factor, dim })
     }
 
-    /// Independent noise of these standard deviations, one a channel, in its unit.
+    /// Independent noise of these standard deviations, one per channel, in its unit.
     pub fn independent(std: &[f64]) -> Self {
         let std = DVector::from_column_slice(std);
         let factor = (std.amax() > 0.0).then(|| DMatrix::from_diagonal(&std));

@@ -1,4 +1,4 @@
-//! The outline of a block made of boxes: places to push at, and distances.
+//! The outline of a block made of boxes: positions to push at, and distances.
 
 use costate_envs::model::Shape;
 use nalgebra::{Rotation2, Vector2};

@@ -1,4 +1,4 @@
-//! Experts were tuned at the control rate of the shipped model; what their settings count in steps means seconds there.
+//! Experts were tuned at the control rate of the shipped model; step counts in their settings are scaled by time.
 
 use costate_envs::{EnvConfig, EnvFactory};
 
@@ -13,7 +13,7 @@ impl Pace {
         Self(shipped / spec.control_period_s)
     }
 
-    /// As many steps as last as long as `tuned` steps of the shipped model.
+    /// Number of steps of the same duration as `tuned` steps of the shipped model.
     pub(super) fn steps(self, tuned: usize) -> usize {
         ((tuned as f64 * self.0).round() as usize).max(1)
     }

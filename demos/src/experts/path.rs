@@ -1,12 +1,12 @@
 //! The shortest way round a wall, followed with a velocity controller; where it can be passed on both sides, on a
-//! side that a coin chooses.
+//! side chosen at random.
 //!
 //! A string pulled taut between puck and goal touches a disc round the wall's free end, wide enough for
 //! the puck to clear the corners. The puck should move along it, at a limited speed that falls in
 //! proportion to the distance to the goal; a force in proportion to the velocity error makes it. The
 //! mean action is a function of the state, continuous but for the moment of leaving the disc; masses and
-//! geometry come from the model, so that the wall may stand on either side. The coin is thrown once an episode, from
-//! its seed, and counts while the puck is in front of the wall; a puck beside it goes on on its own side.
+//! geometry come from the model, so that the wall may stand on either side. The coin is flipped once per episode, from
+//! its seed, and counts while the puck is in front of the wall; a puck beside it continues on its own side.
 
 use costate_envs::model::Model;
 use costate_envs::rng::stream;
@@ -24,9 +24,9 @@ use super::{Expert, ExpertError, Margins};
 /// Settings of the controller.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PathParameters {
-    /// Room between puck and corners.
+    /// Clearance between puck and corners.
     pub clearance_m: f64,
-    /// Speed a distance to the goal.
+    /// Speed per distance to the goal.
     pub gain_1_s: f64,
     /// Greatest speed.
     pub speed_limit_m_s: f64,

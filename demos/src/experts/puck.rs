@@ -1,4 +1,4 @@
-//! A round, non-turning body that two thrusts push over a table: what its controllers need to know.
+//! A round, non-turning body that two thrusts push over a table: parameters for its controllers.
 
 use costate_envs::model::{Actuator, Joint, Model, Shape};
 use costate_envs::worlds::walls::corners;

@@ -3,7 +3,7 @@
 //! Candidates are places round the block's outline, each with a few directions. Every candidate is
 //! simulated with the pusher already in place; along each push the pose error is watched, and the push
 //! and its length are chosen that leave the least error, with a price on time (going there, pushing).
-//! The pusher then goes there, round the block where it is in the way, pushes, and plans afresh. The
+//! The pusher then goes there, round the block where it is in the way, pushes, and replans. The
 //! step is the "push and replan" of planar pushing (Lynch and Mason, "Stable pushing: mechanics,
 //! controllability, and planning", International Journal of Robotics Research 15(6), 1996) with the
 //! simulator in place of a model of friction. Where no push is worth its time, the pusher rests beside the
@@ -111,7 +111,7 @@ impl PushExpert {
                 if price >= least {
                     break;
                 }
-                // What stopping cannot mend need not be tried.
+                // Skip what stopping cannot improve.
                 let moving = self.design.error(State::of(self.planner.as_ref()));
                 if moving + price > least + STOP_M {
                     continue;

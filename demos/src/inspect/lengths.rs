@@ -1,13 +1,13 @@
-//! How long episodes are, and who ended them.
+//! Episode lengths, and what ended them.
 
 use costate_envs::{End, Env, EnvFactory, EnvSpec, Episode};
 use serde::Serialize;
 
-/// Most episodes that are simulated again to learn whether the environment ended them.
+/// Maximum episodes re-simulated to check whether the environment ended them.
 const MOST_ASKED: usize = 16;
 
-/// Largest difference between a recorded and a simulated observation, relative to 1 + |value|, at which the simulator
-/// still speaks of the same episode.
+/// Largest difference between a recorded and a simulated observation, relative to 1 + |value|, up to
+/// which both count as the same episode.
 const SAME: f32 = 1e-3;
 
 /// Lengths of episodes, how they ended, and whether the environment itself ended those that stop before the horizon.
@@ -20,11 +20,11 @@ pub struct Lengths {
     pub episodes: usize,
     /// Steps after which the environment cuts an episode off.
     pub horizon: usize,
-    /// Steps of the shortest episode; 0 where there are none.
+    /// Steps of the shortest episode; 0 without episodes.
     pub shortest: usize,
     /// Steps of the longest episode.
     pub longest: usize,
-    /// Steps of the longest episode that ends before the horizon; 0 where there is none.
+    /// Steps of the longest episode that ends before the horizon; 0 if there is none.
     pub longest_early: usize,
     /// Episodes that end before the horizon and are flagged as terminated.
     pub terminated_early: usize,
@@ -32,7 +32,7 @@ pub struct Lengths {
     pub truncated_early: usize,
     /// Of `terminated_early`, those that were simulated again, which the simulator must reproduce.
     pub simulated: usize,
-    /// Of `simulated`, those that the environment would have let run on.
+    /// Of `simulated`, those that the environment would have continued.
     pub ran_on: usize,
 }
 
@@ -52,7 +52,7 @@ impl Lengths {
         }
     }
 
-    /// Lengths of `episodes`. Some that are flagged as terminated early are simulated again.
+    /// Lengths of `episodes`. Some flagged as terminated early are re-simulated.
     pub fn of<'a>(episodes: impl IntoIterator<Item = &'a Episode>, factory: &EnvFactory) -> Self {
         let mut lengths = Self::new(factory.spec());
         let mut env = factory.build();
@@ -62,7 +62,7 @@ impl Lengths {
         lengths
     }
 
-    /// Counts one more episode; `env` simulates it again where that tells something.
+    /// Counts one more episode; `env` re-simulates it if that is informative.
     pub fn add(&mut self, episode: &Episode, env: Option<&mut dyn Env>) {
         let steps = episode.trajectory.len();
         self.shortest = match self.episodes {
@@ -94,7 +94,7 @@ impl Lengths {
         self.terminated_early + self.truncated_early
     }
 
-    /// In words, e.g. `episodes of 18 to 45 of 50 steps; 25 of 25 end before the horizon (25 terminated, 0 truncated)`.
+    /// As text, e.g. `episodes of 18 to 45 of 50 steps; 25 of 25 end before the horizon (25 terminated, 0 truncated)`.
     pub fn in_words(&self) -> String {
         let steps = match self.shortest == self.longest {
             true => format!("{}", self.longest),
@@ -110,8 +110,8 @@ impl Lengths {
         format!("episodes of {steps} of {} steps; {early}", self.horizon)
     }
 
-    /// What a learner would make of episodes that end early although the environment did not end them, and what to do;
-    /// `None` where there are none.
+    /// A remark on episodes that end early although the environment did not end them, and what to do;
+    /// `None` without any.
     pub fn remark(&self) -> Option<String> {
         let cut = self.truncated_early + self.ran_on;
         // Terminations that no simulation confirms may be the recorder's as well.
@@ -124,7 +124,7 @@ impl Lengths {
             (_, false) if cut == self.early() => "the environment did not end them".into(),
             (_, false) => format!("the environment did not end {cut} of them"),
             (_, true) => format!(
-                "the environment did not end {cut} of the {} looked into",
+                "the environment did not end {cut} of the {} checked",
                 self.truncated_early + self.simulated
             ),
         };
@@ -141,7 +141,7 @@ impl Lengths {
     }
 }
 
-/// How the environment itself stands after the recorded actions; `None` where it does not reproduce the episode.
+/// The environment's own status after the recorded actions; `None` if it does not reproduce the episode.
 fn simulated_end(env: &mut dyn Env, episode: &Episode) -> Option<End> {
     let trajectory = &episode.trajectory;
     if env.spec().observation.dim() != trajectory.observation_dim() {

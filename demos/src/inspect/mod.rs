@@ -1,4 +1,4 @@
-//! What a dataset holds, and whether it is sound: the contents of `costate demos info` and
+//! Summary and validation of a dataset: the contents of `costate demos info` and
 //! `costate demos check`.
 
 mod lengths;
@@ -27,36 +27,36 @@ use remarks::Plausibility;
 pub struct Info {
     /// The folder.
     pub path: PathBuf,
-    /// Whether recording came to its end.
+    /// Whether recording is complete.
     pub status: Status,
-    /// How many episodes an unfinished recording was to have, where it says so.
+    /// Planned episodes of an unfinished recording, if known.
     pub planned_episodes: Option<usize>,
     /// Environment.
     pub env: String,
     /// Its task in one line.
     pub summary: String,
-    /// Who demonstrated.
+    /// The demonstrator.
     pub expert: ExpertInfo,
     /// Seed of the recording.
     pub seed: u64,
-    /// Recordings that went on in this dataset under another seed, expert or build.
+    /// Recordings appended under another seed, expert or build.
     pub appended: Vec<Session>,
     /// Release of Costate that recorded.
     pub costate_version: String,
     /// Physics engine and its release.
     pub rapier_version: String,
-    /// Build that began the recording; not known of older datasets.
+    /// Build that began the recording; unknown for older datasets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
     /// Number of episodes.
     pub episodes: usize,
     /// Episodes that ended in a final state, before or at the horizon.
     pub terminated: usize,
-    /// Steps in all episodes together.
+    /// Total steps.
     pub total_steps: usize,
-    /// Simulated seconds in all episodes together.
+    /// Total simulated seconds.
     pub simulated_s: f64,
-    /// Bytes of all data files together.
+    /// Total bytes of the data files.
     pub bytes: u64,
     /// Steps of an episode.
     pub length: Range,
@@ -64,30 +64,30 @@ pub struct Info {
     pub lengths: Lengths,
     /// True returns of the demonstrations.
     pub demonstration_return: ReturnStatistics,
-    /// Least and greatest true return.
+    /// Minimum and maximum true return.
     pub return_range: Range,
     /// True returns of random actions, where measured.
     pub random_return: Option<ReturnStatistics>,
-    /// Share of episodes that solved the task, where it says.
+    /// Share of episodes that solved the task, if it defines success.
     pub success_rate: Option<f64>,
-    /// What was seen, channel by channel.
+    /// Observations, by channel.
     pub observations: Vec<ChannelInfo>,
-    /// What was commanded, channel by channel.
+    /// Commanded actions, by channel.
     pub actions: Vec<ChannelInfo>,
 }
 
-/// Least, mean and greatest of some values.
+/// Minimum, mean and maximum of some values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Range {
-    /// Least value.
+    /// Minimum.
     pub min: f64,
     /// Mean.
     pub mean: f64,
-    /// Greatest value.
+    /// Maximum.
     pub max: f64,
 }
 
-/// A [`Range`] in the making.
+/// An accumulator for a [`Range`].
 #[derive(Clone)]
 struct Tally {
     range: Range,
@@ -120,7 +120,7 @@ impl Tally {
     }
 }
 
-/// [`ChannelInfo`] of all channels of a space in the making.
+/// An accumulator for the [`ChannelInfo`] of all channels of a space.
 struct Channels<'a> {
     space: &'a Space,
     values: Vec<Tally>,
@@ -136,7 +136,7 @@ impl<'a> Channels<'a> {
         }
     }
 
-    /// Rows one after the other.
+    /// Row-major values.
     fn add(&mut self, rows: &[f32]) {
         for row in rows.chunks_exact(self.space.dim()) {
             for (i, (channel, value)) in self.space.0.iter().zip(row).enumerate() {
@@ -169,7 +169,7 @@ pub struct ChannelInfo {
     pub range: Range,
     /// Bounds stated by the spec.
     pub bounds: [f32; 2],
-    /// Share of values beyond the bounds: for actions, commands that the environment cut off.
+    /// Share of values beyond the bounds: for actions, commands that the environment clipped.
     pub beyond_bounds: f64,
 }
 
@@ -218,7 +218,7 @@ pub fn info(dataset: &DatasetReader) -> Result<Info, DatasetError> {
     })
 }
 
-/// In words, that a recording is unfinished and how to finish it; `None` where it is complete.
+/// A remark that a recording is unfinished and how to finish it; `None` if it is complete.
 pub fn unfinished(
     path: &Path,
     status: Status,
@@ -236,37 +236,37 @@ pub fn unfinished(
     })
 }
 
-/// What a check found.
+/// Result of a check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CheckReport {
     /// The folder.
     pub path: PathBuf,
-    /// Whether recording came to its end.
+    /// Whether recording is complete.
     pub status: Status,
-    /// How many episodes an unfinished recording was to have, where it says so.
+    /// Planned episodes of an unfinished recording, if known.
     pub planned_episodes: Option<usize>,
-    /// Episodes that should be there.
+    /// Expected episodes.
     pub episodes: usize,
-    /// Episodes that are there and sound.
+    /// Valid episodes.
     pub sound: usize,
-    /// How long the sound episodes are and how they ended.
+    /// Lengths of the valid episodes and how they ended.
     pub lengths: Lengths,
-    /// One line for each fault.
+    /// One line per fault.
     pub problems: Vec<String>,
-    /// One line for each thing that is probably not meant.
+    /// One line per probable mistake.
     pub remarks: Vec<String>,
     /// Whether the simulator of this build reproduces the first sound episode.
     pub replay: Option<Replay>,
 }
 
 impl CheckReport {
-    /// Whether nothing is wrong with the files. A replay that differs is no fault of theirs.
+    /// Whether nothing is wrong with the files. A differing replay is not a fault of the files.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
-/// An episode simulated again from its seed under its recorded actions.
+/// An episode replayed from its seed under its recorded actions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Replay {
@@ -281,7 +281,7 @@ pub enum Replay {
     Differs {
         /// Number of the episode.
         episode: usize,
-        /// Step at which they part: 0 is the start state.
+        /// Step at which they diverge: 0 is the start state.
         step: usize,
         /// What differs.
         field: String,
@@ -360,7 +360,7 @@ pub fn check(path: &Path) -> Result<CheckReport, DatasetError> {
     })
 }
 
-/// Why Minari would not list a complete dataset, or would read it wrongly.
+/// Why Minari would not list a complete dataset, or would misread it.
 fn minari_remark(path: &Path, meta: &Meta) -> Option<String> {
     let file = minari::file(path);
     let meant = minari::metadata(meta, &meta.episodes, path)?;
@@ -368,7 +368,7 @@ fn minari_remark(path: &Path, meta: &Meta) -> Option<String> {
         return None;
     }
     let way = format!(
-        "`costate demos check --fix {}` makes it anew",
+        "`costate demos check --fix {}` regenerates it",
         path.display()
     );
     let Ok(found) = disk::read(&file) else {
@@ -398,8 +398,8 @@ fn minari_remark(path: &Path, meta: &Meta) -> Option<String> {
     })
 }
 
-/// Makes anew what describes the complete dataset in `path` to Minari, after a renaming, say; the episodes and
-/// `meta.json` stay as they are. Returns whether anything was to be done.
+/// Regenerates the description of the complete dataset in `path` for Minari, for example after renaming; the episodes
+/// and `meta.json` are unchanged. Returns whether anything had to be done.
 pub fn fix(path: &Path) -> Result<bool, DatasetError> {
     let meta = read_meta(path)?;
     let wrong = minari_remark(path, &meta).is_some()
@@ -410,7 +410,7 @@ pub fn fix(path: &Path) -> Result<bool, DatasetError> {
     Ok(wrong)
 }
 
-/// Episode folders on disk that `meta.json` does not know.
+/// Episode folders on disk that `meta.json` does not list.
 fn strays(path: &Path, meta: &Meta) -> Result<Vec<String>, DatasetError> {
     let data = path.join(DATA_FOLDER);
     let mut strays = Vec::new();
@@ -428,7 +428,7 @@ fn strays(path: &Path, meta: &Meta) -> Result<Vec<String>, DatasetError> {
     Ok(strays)
 }
 
-/// Simulates an episode again and compares it bit for bit.
+/// Replays an episode and compares it bit for bit.
 pub fn replay(meta: &Meta, id: usize, episode: &Episode) -> Replay {
     let failed = |reason: String| Replay::Failed { reason };
     let factory = match meta.env.factory() {
@@ -452,7 +452,7 @@ pub fn replay(meta: &Meta, id: usize, episode: &Episode) -> Replay {
     }
 }
 
-/// The environment of a dataset, where this build has it.
+/// The environment of a dataset, if this build has it.
 fn world(meta: &Meta) -> Option<EnvFactory> {
     let factory = meta.env.factory().ok()?;
     same_shape(factory.spec(), &meta.spec).then_some(factory)

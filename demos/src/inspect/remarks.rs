@@ -1,5 +1,5 @@
-//! Numbers that can be read, but can hardly be meant: wrong units, channels that were not recorded, another simulator's
-//! episodes. Found by holding a dataset against its own spec and against the environment.
+//! Valid but implausible numbers: wrong units, channels that were not recorded, episodes from another simulator.
+//! Found by comparing a dataset with its own spec and with the environment.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
@@ -10,18 +10,18 @@ use costate_envs::{Channel, EnvFactory, EnvSpec, Episode, Space};
 
 use crate::record::{play, uniform};
 
-/// Episodes simulated again under their recorded actions.
+/// Episodes replayed under their recorded actions.
 const REPLAYED: usize = 8;
 /// Episodes of random actions that show which channels vary.
 const OWN_RUNS: usize = 3;
-/// An action that is this many times its bound, or stays below this part of it, is in other units.
+/// An action that is this many times its bound, or stays below this fraction of it, is in other units.
 const OTHER_UNITS: f64 = 200.0;
-/// Share of saturated actions from which on what is imitated is mostly the bounds.
+/// Share of saturated actions above which mostly the bounds are imitated.
 const MOST_SATURATED: f64 = 0.5;
-/// Difference, relative to 1 + |value|, from which on a recorded and a simulated number are not the same.
+/// Difference, relative to 1 + |value|, above which a recorded and a simulated number differ.
 const SAME: f64 = 1e-3;
 
-/// What one channel's values did over all episodes.
+/// Statistics of a channel's values over all episodes.
 #[derive(Clone)]
 struct Track {
     low: f32,
@@ -70,21 +70,21 @@ impl Track {
     }
 }
 
-/// Looks at a dataset's episodes one by one.
+/// Examines a dataset's episodes one by one.
 pub(super) struct Plausibility<'a> {
     spec: &'a EnvSpec,
     factory: Option<EnvFactory>,
     observations: Vec<Track>,
     actions: Vec<Track>,
     replays: Replays,
-    /// First episode of a content, and of a seed.
+    /// First episode by content, and by seed.
     contents: BTreeMap<u64, usize>,
     seeds: BTreeMap<u64, usize>,
     repeated: Vec<String>,
 }
 
 impl<'a> Plausibility<'a> {
-    /// Nothing seen yet; without `factory` nothing is held against the environment.
+    /// Nothing seen yet; without `factory` nothing is compared with the environment.
     pub(super) fn new(spec: &'a EnvSpec, factory: Option<EnvFactory>) -> Self {
         Self {
             spec,
@@ -98,7 +98,7 @@ impl<'a> Plausibility<'a> {
         }
     }
 
-    /// Looks at the next episode.
+    /// Examines the next episode.
     pub(super) fn add(&mut self, id: usize, episode: &Episode) {
         let trajectory = &episode.trajectory;
         let follow = |tracks: &mut [Track], space: &Space, rows: &[f32]| {
@@ -123,11 +123,11 @@ impl<'a> Plausibility<'a> {
         let seed = self.seeds.insert(episode.seed, id);
         if let Some(before) = same {
             self.repeated.push(format!(
-                "episode {id} is the same as episode {before}, number by number: it counts twice"
+                "episode {id} is identical to episode {before}: it counts twice"
             ));
         } else if let Some(before) = seed {
             self.repeated.push(format!(
-                "episode {id} has the seed of episode {before}, {}: they start alike",
+                "episode {id} has the seed of episode {before}, {}: they start identically",
                 episode.seed
             ));
         }
@@ -140,7 +140,7 @@ impl<'a> Plausibility<'a> {
         }
     }
 
-    /// One line for each thing that can hardly be meant.
+    /// One line per implausible finding.
     pub(super) fn remarks(self) -> Vec<String> {
         let mut remarks = self.repeated;
         let own = self.factory.as_ref().map(own_runs);
@@ -175,7 +175,7 @@ impl<'a> Plausibility<'a> {
             let name = format!("action `{}` ({})", channel.name, channel.unit);
             if track.is_constant() {
                 remarks.push(format!(
-                    "{name} is {} in all {} steps: was it recorded? Nothing can be learned of it",
+                    "{name} is {} in all {} steps: was it recorded? Nothing can be learned from it",
                     track.low, track.count
                 ));
                 continue;
@@ -225,7 +225,7 @@ fn own_runs(factory: &EnvFactory) -> Vec<Option<[f32; 2]>> {
             uniform(&env.spec().action, &mut rng, action);
             Ok(None)
         });
-        // A world that fails here says nothing about the dataset.
+        // A failing world says nothing about the dataset.
         let Ok(episode) = played else { continue };
         for (i, range) in ranges.iter_mut().enumerate() {
             let values = episode.trajectory.observations().iter();
@@ -241,11 +241,11 @@ fn own_runs(factory: &EnvFactory) -> Vec<Option<[f32; 2]>> {
     ranges
 }
 
-/// Episodes simulated again from their seeds.
+/// Episodes replayed from their seeds.
 #[derive(Default)]
 struct Replays {
     asked: usize,
-    /// Those that the simulator does not reproduce, and how the first of them parts from it.
+    /// Those that the simulator does not reproduce, and how the first of them diverges.
     apart: usize,
     first_apart: Option<String>,
     first_cost: Option<String>,
@@ -302,7 +302,7 @@ impl Replays {
         let apart = self.first_apart.map(|first| {
             format!(
                 "the simulator does not reproduce {apart} of {asked} episodes: {first}; if they come from another simulator \
-                 or a real machine, what is learned here meets another world, and evaluations start elsewhere"
+                 or a real machine, policies are evaluated in another world, from other start states"
             )
         });
         apart.into_iter().chain(self.first_cost)

@@ -1,7 +1,7 @@
 //! Frozen implicit policies on plain f32 matrices: π(a | s) ∝ exp(−E(s, a)), drawn by sampling.
 //!
-//! Florence et al. 2021 (arXiv 2109.00137). What [`crate::actor`] is to Gaussian policies, this is to energies: no
-//! libtorch, immutable for a whole trajectory. There is no density that could be evaluated, only an energy.
+//! Florence et al. 2021 (arXiv 2109.00137). The counterpart of [`crate::actor`] for energies: no
+//! libtorch, immutable for a whole trajectory. Its density cannot be evaluated, only the energy.
 
 mod sampler;
 
@@ -24,7 +24,7 @@ pub struct ImplicitParts {
     pub sampling: Sampling,
 }
 
-/// A frozen policy that is known as an energy.
+/// A frozen policy defined by an energy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImplicitActor {
     parts: ImplicitParts,
@@ -108,7 +108,7 @@ impl ImplicitActor {
         self.unscale(scratch.candidates.draw(noise), action);
     }
 
-    /// Writes the action of least energy that the last [`ImplicitActor::refine`] found, `[action_dim]`.
+    /// Writes the lowest-energy action found by the last [`ImplicitActor::refine`], `[action_dim]`.
     pub fn least(&self, scratch: &ImplicitScratch, action: &mut [f32]) {
         self.unscale(scratch.candidates.least(), action);
     }
@@ -284,7 +284,7 @@ mod tests {
         };
         let first = act(1);
         assert!(first.iter().all(|v| (v - 0.25).abs() <= 4.0));
-        // What the scratch held before changes nothing.
+        // Earlier scratch contents have no effect.
         assert_ne!(act(2), first);
         assert_eq!(act(1), first);
     }

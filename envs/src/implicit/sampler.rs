@@ -1,4 +1,4 @@
-//! Draws from a density that is known as an energy: p(a) ∝ exp(−E(a)) on the box [−1, 1]^d.
+//! Sampling from a density defined by an energy: p(a) ∝ exp(−E(a)) on the box [−1, 1]^d.
 //!
 //! Florence et al. 2021 (arXiv 2109.00137), algorithm 1: candidates, uniform at first, are resampled by their
 //! energies and moved by noise that shrinks from round to round. There every round multiplies by p once more (p, p²,
@@ -45,7 +45,7 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// The first field that makes no sampler, with what is wrong.
+    /// The first invalid field, with the fault.
     pub fn check(&self) -> Result<(), String> {
         let positive = |v: f32| v.is_finite() && v > 0.0;
         if self.candidates == 0 || self.rounds == 0 {
@@ -63,7 +63,7 @@ impl Sampling {
     }
 }
 
-/// An energy of many places at once.
+/// A batched energy.
 pub trait Energy {
     /// E of every column of `places`, `[d, N]`, into `out`, `[N]`.
     fn energies(&mut self, places: &DMatrix<f32>, out: &mut [f32]);
@@ -72,14 +72,14 @@ pub trait Energy {
     fn slopes(&mut self, out: &mut DMatrix<f32>);
 }
 
-/// Candidates with what is known of them.
+/// Candidates with their energies and gradients.
 #[derive(Debug, Clone)]
 struct Swarm {
     /// `[d, N]`.
     places: DMatrix<f32>,
     /// E, `[N]`.
     energies: Vec<f32>,
-    /// ∂E/∂a, `[d, N]`; left alone where nobody asks for it.
+    /// ∂E/∂a, `[d, N]`; unchanged if not requested.
     slopes: DMatrix<f32>,
 }
 
@@ -143,7 +143,7 @@ impl Candidates {
         self.place(noise.random_range(0..self.now.energies.len()))
     }
 
-    /// The candidate of least energy, `[d]`.
+    /// The candidate of lowest energy, `[d]`.
     pub fn least(&self) -> &[f32] {
         let energies = self.now.energies.iter().enumerate();
         let least = energies.min_by(|(_, a), (_, b)| a.total_cmp(b));

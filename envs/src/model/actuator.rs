@@ -1,4 +1,4 @@
-//! Actuators: what an action drives.
+//! Actuators: what actions drive.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ impl Actuator {
         }
     }
 
-    /// Least and greatest command that is realised.
+    /// Minimum and maximum realised command.
     pub fn bounds(&self) -> [f64; 2] {
         match self {
             Actuator::Torque(a) => [a.low, a.high],
@@ -36,7 +36,7 @@ impl Actuator {
         }
     }
 
-    /// Force or torque a unit of command; `None` if the command is in N or N m.
+    /// Force or torque per unit of command; `None` if the command is in N or N m.
     pub fn gear(&self) -> Option<f64> {
         match self {
             Actuator::Torque(a) => a.gear_n_m,
@@ -63,11 +63,11 @@ pub struct Torque {
     pub name: String,
     /// The revolute joint it turns.
     pub joint: String,
-    /// Least command.
+    /// Minimum command.
     pub low: f64,
-    /// Greatest command.
+    /// Maximum command.
     pub high: f64,
-    /// Torque a unit of command.
+    /// Torque per unit of command.
     #[serde(default)]
     pub gear_n_m: Option<f64>,
 }
@@ -80,11 +80,11 @@ pub struct Force {
     pub name: String,
     /// The prismatic joint it pushes.
     pub joint: String,
-    /// Least command.
+    /// Minimum command.
     pub low: f64,
-    /// Greatest command.
+    /// Maximum command.
     pub high: f64,
-    /// Force a unit of command.
+    /// Force per unit of command.
     #[serde(default)]
     pub gear_n: Option<f64>,
 }
@@ -97,7 +97,7 @@ pub struct Thrust {
     pub name: String,
     /// The body it pushes.
     pub body: String,
-    /// Where, in the body's frame.
+    /// Point of application, in the body's frame.
     #[serde(default)]
     pub point: Point,
     /// Direction of the force; any length but zero.
@@ -105,11 +105,11 @@ pub struct Thrust {
     /// Whose axes `direction` uses.
     #[serde(default)]
     pub frame: Frame,
-    /// Least command.
+    /// Minimum command.
     pub low: f64,
-    /// Greatest command.
+    /// Maximum command.
     pub high: f64,
-    /// Force a unit of command.
+    /// Force per unit of command.
     #[serde(default)]
     pub gear_n: Option<f64>,
 }

@@ -4,16 +4,16 @@ use std::collections::HashSet;
 
 use super::{Actuator, Body, Joint, Model, Point, Shape, Softness, WORLD};
 
-/// Numbers larger than this have no place in a planar robot and overflow in f32.
+/// Larger numbers are implausible in a planar robot and overflow in f32.
 const LARGEST: f64 = 1e6;
-/// The least length, mass or time that f32 arithmetic still treats as a quantity.
+/// The smallest length, mass or time that f32 arithmetic resolves.
 const SMALLEST: f64 = 1e-6;
 
 /// Checks on single numbers; the error starts with the number's path.
 pub struct Checks;
 
 impl Checks {
-    /// Finite and of sane size.
+    /// Finite and of plausible size.
     pub fn finite(path: &str, value: f64) -> Result<(), String> {
         if value.is_finite() && value.abs() <= LARGEST {
             return Ok(());
@@ -84,7 +84,7 @@ impl Checks {
 }
 
 impl Model {
-    /// Checks everything that does not belong to the task; the error starts with a path.
+    /// Checks everything but the task; the error starts with a path.
     pub fn check(&self) -> Result<(), String> {
         for value in self.gravity_m_s2 {
             Checks::finite("gravity_m_s2", value)?;
@@ -129,7 +129,7 @@ impl Model {
             .try_for_each(|a| self.check_actuator(a))
     }
 
-    /// Every body hangs on one joint, and parents come before children.
+    /// Every body is attached to one joint, and parents come before children.
     fn check_tree(&self) -> Result<(), String> {
         let mut placed = HashSet::from([WORLD]);
         for joint in &self.joints {
@@ -137,27 +137,27 @@ impl Model {
             let (parent, child) = (joint.parent(), joint.child());
             let known = |name: &str| self.bodies.iter().any(|b| b.name == name);
             if !known(child) {
-                return Err(format!("{path}.child: there is no body `{child}`"));
+                return Err(format!("{path}.child: no body `{child}`"));
             }
             if parent != WORLD && !known(parent) {
                 return Err(format!(
-                    "{path}.parent: there is no body `{parent}`, expected a body or \"world\""
+                    "{path}.parent: no body `{parent}`, expected a body or \"world\""
                 ));
             }
             if !placed.contains(parent) {
                 return Err(format!(
-                    "{path}.parent: `{parent}` hangs on no earlier joint; list joints from the root outwards"
+                    "{path}.parent: `{parent}` is not attached to an earlier joint; list joints from the root outwards"
                 ));
             }
             if !placed.insert(child) {
                 return Err(format!(
-                    "{path}.child: `{child}` already hangs on another joint"
+                    "{path}.child: `{child}` is already attached to another joint"
                 ));
             }
         }
         match self.bodies.iter().find(|b| !placed.contains(&*b.name)) {
             Some(body) => Err(format!(
-                "bodies.{}: no joint carries it; add one (kind \"free\" lets it float)",
+                "bodies.{}: not attached to a joint; add one (kind \"free\" lets it float)",
                 body.name
             )),
             None => Ok(()),
@@ -218,10 +218,7 @@ impl Model {
                 }
                 match joint(&a.joint) {
                     Some(Joint::Revolute(_)) => Ok(()),
-                    _ => Err(format!(
-                        "{path}.joint: there is no revolute joint `{}`",
-                        a.joint
-                    )),
+                    _ => Err(format!("{path}.joint: no revolute joint `{}`", a.joint)),
                 }
             }
             Actuator::Force(a) => {
@@ -230,10 +227,7 @@ impl Model {
                 }
                 match joint(&a.joint) {
                     Some(Joint::Prismatic(_)) => Ok(()),
-                    _ => Err(format!(
-                        "{path}.joint: there is no prismatic joint `{}`",
-                        a.joint
-                    )),
+                    _ => Err(format!("{path}.joint: no prismatic joint `{}`", a.joint)),
                 }
             }
             Actuator::Thrust(a) => {
@@ -242,7 +236,7 @@ impl Model {
                 }
                 Checks::direction(&format!("{path}.direction"), a.direction)?;
                 if !self.bodies.iter().any(|b| b.name == a.body) {
-                    return Err(format!("{path}.body: there is no body `{}`", a.body));
+                    return Err(format!("{path}.body: no body `{}`", a.body));
                 }
                 self.check_point(&format!("{path}.point"), &a.body, &a.point)
             }
@@ -259,7 +253,7 @@ impl Model {
         }
     }
 
-    /// Where a point of a body (or of the world) lies in its frame.
+    /// Position of a point of a body (or of the world) in its frame.
     pub fn locate(&self, owner: &str, point: &Point) -> Option<[f64; 2]> {
         match self.bodies.iter().find(|b| b.name == owner) {
             Some(body) => body.shape.locate(point),
@@ -283,14 +277,14 @@ impl Body {
         }
         self.shape.check(&format!("{path}.shape"))?;
         if matches!(self.shape, Shape::Terrain { .. }) {
-            return Err(format!("{path}.shape: terrain is for scenery, bodies move"));
+            return Err(format!("{path}.shape: terrain is only for scenery"));
         }
         match (self.mass_kg, self.density_kg_m2) {
             (Some(mass), None) => Checks::positive(&format!("{path}.mass_kg"), mass)?,
             (None, Some(density)) => Checks::positive(&format!("{path}.density_kg_m2"), density)?,
             _ => {
                 return Err(format!(
-                    "{path}: give mass_kg or density_kg_m2, and only one of them"
+                    "{path}: expected exactly one of mass_kg and density_kg_m2"
                 ));
             }
         }
@@ -379,7 +373,7 @@ fn unique<'a>(list: &str, names: impl Iterator<Item = &'a str>) -> Result<(), St
             .all(|c| c.is_alphanumeric() || c == '_' || c == '-');
         if name.is_empty() || !plain || name.chars().all(|c| c.is_ascii_digit()) {
             return Err(format!(
-                "{list}.{index}.name: `{name}` is no name, expected letters, digits, - and _, not digits alone"
+                "{list}.{index}.name: `{name}` is not a valid name, expected letters, digits, - and _, not digits alone"
             ));
         }
         if !seen.insert(name) {

@@ -1,4 +1,4 @@
-//! Joints: what connects bodies, and which coordinates they have.
+//! Joints: connections of bodies, and their coordinates.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl Joint {
         }
     }
 
-    /// What it hangs on.
+    /// Its parent.
     pub fn parent(&self) -> &str {
         match self {
             Joint::Revolute(j) => &j.parent,
@@ -51,27 +51,27 @@ impl Joint {
 pub struct Revolute {
     /// Unique name.
     pub name: String,
-    /// Body it hangs on, or `world`.
+    /// Parent body, or `world`.
     #[serde(default = "world")]
     pub parent: String,
-    /// Where, in the parent's frame.
+    /// Position in the parent's frame.
     #[serde(default)]
     pub parent_point: Point,
     /// Body it carries.
     pub child: String,
-    /// Where, in the child's frame.
+    /// Position in the child's frame.
     #[serde(default)]
     pub child_point: Point,
     /// Angle of the child against the parent at coordinate zero.
     #[serde(default)]
     pub zero_angle_rad: f64,
-    /// Least and greatest coordinate.
+    /// Minimum and maximum coordinate.
     #[serde(default)]
     pub limits_rad: Option<[f64; 2]>,
     /// Spring towards coordinate zero (N m/rad).
     #[serde(default)]
     pub stiffness_n_m: f64,
-    /// Viscous torque a speed (N m s/rad).
+    /// Viscous torque per speed (N m s/rad).
     #[serde(default)]
     pub damping_n_m_s: f64,
     /// Dry friction torque.
@@ -94,12 +94,12 @@ pub struct Prismatic {
     /// Body it slides on, or `world`.
     #[serde(default = "world")]
     pub parent: String,
-    /// Where, in the parent's frame.
+    /// Position in the parent's frame.
     #[serde(default)]
     pub parent_point: Point,
     /// Body it carries.
     pub child: String,
-    /// Where, in the child's frame.
+    /// Position in the child's frame.
     #[serde(default)]
     pub child_point: Point,
     /// Direction of motion in the parent's frame; any length but zero.
@@ -107,10 +107,10 @@ pub struct Prismatic {
     /// Angle of the child against the parent.
     #[serde(default)]
     pub zero_angle_rad: f64,
-    /// Least and greatest coordinate.
+    /// Minimum and maximum coordinate.
     #[serde(default)]
     pub limits_m: Option<[f64; 2]>,
-    /// Viscous force a speed (N s/m).
+    /// Viscous force per speed (N s/m).
     #[serde(default)]
     pub damping_n_s_m: f64,
     /// Dry friction force.
@@ -135,10 +135,10 @@ pub struct Free {
     /// Whether it rotates; if not, it has no angle coordinate.
     #[serde(default = "super::yes")]
     pub rotates: bool,
-    /// Viscous force a speed (N s/m).
+    /// Viscous force per speed (N s/m).
     #[serde(default)]
     pub damping_n_s_m: f64,
-    /// Viscous torque an angular speed (N m s/rad).
+    /// Viscous torque per angular speed (N m s/rad).
     #[serde(default)]
     pub angular_damping_n_m_s: f64,
     /// Speed in each direction at which it is cut off after a simulator step.
@@ -153,7 +153,7 @@ fn world() -> String {
     WORLD.into()
 }
 
-/// Far beyond any sensible motion: only stops what would diverge.
+/// Far beyond any sensible motion: only prevents divergence.
 fn default_speed_limit() -> f64 {
     100.0
 }

@@ -1,7 +1,7 @@
 //! The JSON model of a simulated world: bodies, joints, actuators, scenery, and the task's own
-//! parameters. Units stand in the field names; unknown fields are refused.
+//! parameters. Field names include units; unknown fields are refused.
 //!
-//! Every body hangs on exactly one joint. The generalised coordinates are the joints' positions in
+//! Every body is attached to exactly one joint. The generalised coordinates are the joints' positions in
 //! the order of the file, then their velocities; all positions are zero in the drawing pose that
 //! the anchors and `zero_angle_rad` describe.
 
@@ -44,9 +44,9 @@ pub struct Model {
     pub contact: Contact,
     /// Moving parts.
     pub bodies: Vec<Body>,
-    /// What connects them.
+    /// Connections of bodies.
     pub joints: Vec<Joint>,
-    /// What drives them: one action channel each, in this order.
+    /// Drives: one action channel each, in this order.
     pub actuators: Vec<Actuator>,
     /// Immovable surroundings.
     #[serde(default)]
@@ -56,7 +56,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Seconds of simulated time a control step.
+    /// Seconds of simulated time per control step.
     pub fn control_period_s(&self) -> f64 {
         self.dt_s * self.steps_per_control as f64
     }
@@ -129,7 +129,7 @@ pub struct Body {
     /// Mass; give this or `density_kg_m2`.
     #[serde(default)]
     pub mass_kg: Option<f64>,
-    /// Mass an area.
+    /// Mass per area.
     #[serde(default)]
     pub density_kg_m2: Option<f64>,
     /// Friction coefficient in contacts.
@@ -142,7 +142,7 @@ pub struct Body {
     /// touch each other.
     #[serde(default = "yes")]
     pub collides: bool,
-    /// How pictures colour it.
+    /// Colour in pictures.
     #[serde(default = "role_body")]
     pub role: Role,
 }
@@ -155,7 +155,7 @@ pub struct Scenery {
     pub name: String,
     /// Outline.
     pub shape: Shape,
-    /// Where its centre is.
+    /// Position of its centre.
     pub position_m: [f64; 2],
     /// Its orientation, counter-clockwise.
     #[serde(default)]
@@ -169,7 +169,7 @@ pub struct Scenery {
     /// Whether bodies touch it; if not, it is a mark for costs and pictures.
     #[serde(default = "yes")]
     pub collides: bool,
-    /// How pictures colour it.
+    /// Colour in pictures.
     #[serde(default = "role_ground")]
     pub role: Role,
 }

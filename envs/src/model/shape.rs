@@ -45,7 +45,7 @@ pub enum Shape {
         spacing_m: f64,
         /// Height of the surface over the frame.
         heights_m: Vec<f64>,
-        /// How far the ground reaches below the frame.
+        /// Depth of the ground below the frame.
         depth_m: f64,
     },
     /// A convex polygon.
@@ -61,7 +61,7 @@ pub enum Shape {
 pub struct Part {
     /// Outline.
     pub shape: Shape,
-    /// Where its centre is in the compound's frame.
+    /// Position of its centre in the compound's frame.
     pub position_m: [f64; 2],
     /// Its orientation, counter-clockwise.
     #[serde(default)]
@@ -69,7 +69,7 @@ pub struct Part {
 }
 
 impl Shape {
-    /// Where a point lies in the shape's frame, metres; `None` if the shape has no such point.
+    /// Position of a point in the shape's frame, metres; `None` if the shape has no such point.
     pub fn locate(&self, point: &Point) -> Option<[f64; 2]> {
         let name = match point {
             Point::At(at) => return Some(*at),
@@ -138,7 +138,7 @@ impl TryFrom<Value> for Point {
         };
         point.ok_or_else(|| {
             format!(
-                "{value} is no point, expected [x, y] in metres or one of \"centre\", \"start\", \"end\", \"left\", \"right\", \"bottom\", \"top\""
+                "{value} is not a point, expected [x, y] in metres or one of \"centre\", \"start\", \"end\", \"left\", \"right\", \"bottom\", \"top\""
             )
         })
     }

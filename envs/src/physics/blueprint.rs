@@ -1,4 +1,4 @@
-//! A model made ready: rapier's objects at rest, and tables from names to indices.
+//! A compiled model: rapier's objects at rest, and tables from names to indices.
 
 use rapier2d::prelude::*;
 
@@ -10,20 +10,20 @@ use crate::scene::Role;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyId(pub(super) usize);
 
-/// A joint: where its coordinates are and how far they go.
+/// A joint: indices and limits of its coordinates.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct JointId {
     /// Index of its first coordinate in the positions and in the velocities.
     pub index: usize,
     /// Number of its coordinates.
     pub dofs: usize,
-    /// Least and greatest first coordinate, m or rad.
+    /// Minimum and maximum first coordinate, m or rad.
     pub limits: Option<[f32; 2]>,
-    /// Greatest speed of its first coordinate, m/s or rad/s.
+    /// Maximum speed of its first coordinate, m/s or rad/s.
     pub speed_limit: f32,
 }
 
-/// A model made ready to run; shared by all copies of a world.
+/// A compiled model; shared by all copies of a world.
 pub struct Blueprint {
     pub(super) model: Model,
     pub(super) digest: u64,
@@ -42,7 +42,7 @@ pub struct Blueprint {
     /// Bodies that actuators push.
     pub(super) driven: Vec<RigidBodyHandle>,
     pub(super) hinges: Vec<Hinge>,
-    /// Solid scenery: what rays meet.
+    /// Solid scenery, hit by rays.
     pub(super) surroundings: Vec<(Pose, SharedShape)>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Coordinate {
     pub speed_limit: f32,
 }
 
-/// Where rapier keeps a coordinate.
+/// Where rapier stores a coordinate.
 #[derive(Clone, Copy)]
 pub(super) enum Source {
     /// In a multibody: the axis of a link's joint, and the place among generalised velocities.

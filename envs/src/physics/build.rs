@@ -1,4 +1,4 @@
-//! From model to rapier world: the only place where this happens.
+//! The only construction of a rapier world from a model.
 //!
 //! What needs care in rapier 0.36, and is handled here: multibody joints get a damping of their own
 //! and change their layout at the first forward kinematics; scenery on a multibody's root collides

@@ -24,7 +24,7 @@ use snapshot::{Parts, State};
 
 use crate::model::Frame;
 
-/// Coordinates beyond this (m, rad) mean that the simulation has lost its way.
+/// Coordinates beyond this (m, rad) mean that the simulation has diverged.
 const FAR: f32 = 1e6;
 
 /// The simulation left the range of finite numbers.
@@ -85,7 +85,7 @@ impl Physics {
         *self.parts.bodies[self.blueprint.bodies[body.0].handle].position()
     }
 
-    /// Starts afresh at the given coordinates (positions, then velocities, `[2 · dofs]`).
+    /// Restarts at the given coordinates (positions, then velocities, `[2 · dofs]`).
     /// Speeds beyond a joint's limit are cut to it.
     ///
     /// # Panics
@@ -176,7 +176,7 @@ impl Physics {
         }
     }
 
-    /// One rapier step and nothing else: what benchmarks compare with.
+    /// One rapier step and nothing else, as a baseline for benchmarks.
     #[doc(hidden)]
     pub fn bare_step(&mut self) {
         let parts = &mut self.parts;
@@ -360,7 +360,7 @@ impl Physics {
         Ok(())
     }
 
-    /// Bit patterns of everything that makes two states differ: coordinates and contact impulses.
+    /// Bit patterns of everything that distinguishes states: coordinates and contact impulses.
     pub fn state_words(&self) -> impl Iterator<Item = u64> + '_ {
         let contacts = self
             .parts

@@ -1,4 +1,4 @@
-//! Benchmarks of trainings: a cell is one of them with its evaluation.
+//! Benchmarks of training runs: a cell is one run with its evaluation.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -103,7 +103,7 @@ fn run_cells(
     })
 }
 
-/// Where the demonstrations of an environment lie.
+/// Folder of an environment's demonstrations.
 pub fn demonstrations_folder(work: &Path, env: &str) -> PathBuf {
     work.join("demonstrations").join(env)
 }
@@ -134,8 +134,8 @@ pub fn demonstrate(
     }
 }
 
-/// Mean true return, in the episodes of the evaluation, of the expert that gave the demonstrations. Their own
-/// mean would make the luck of 25 starts part of every score. Measured once, kept beside them.
+/// Mean true return of the demonstrations' expert in the evaluation episodes. The demonstrations' own
+/// mean would add the luck of 25 starts to every score. Measured once, stored beside them.
 fn expert_return(env: &str, work: &Path, protocol: Protocol) -> Result<f64, Error> {
     let file = demonstrations_folder(work, env).join("expert_return.json");
     let read = || -> Option<f64> { serde_json::from_slice(&fs::read(&file).ok()?).ok() };
@@ -156,7 +156,7 @@ fn expert_return(env: &str, work: &Path, protocol: Protocol) -> Result<f64, Erro
     Ok(mean)
 }
 
-/// Trains (or goes on), validates and evaluates, in silence; `None` if interrupted.
+/// Trains (or resumes), validates and evaluates without output; `None` if interrupted.
 pub fn run_cell(
     suite: &Suite,
     cell: &Cell,
@@ -181,7 +181,7 @@ pub fn run_cell(
         validation = Some((settings, frozen));
     }
     let protocol = Protocol::published(workers);
-    // Seconds, which are not worth losing the cell for: nothing stops them.
+    // Takes seconds, not worth losing the cell for: not interruptible.
     let never = AtomicBool::new(false);
     let evaluation = evaluate_run(&run, &demonstrations, protocol, &never)?;
     let scale = Scale {
@@ -221,7 +221,7 @@ pub fn run_cell(
     }))
 }
 
-/// The run of a cell: the one that is there, or a new one in place of one with other settings.
+/// The run of a cell: the existing one, or a new one if its settings differ.
 fn run_of(
     cell: &Cell,
     demos: &Path,
@@ -250,7 +250,7 @@ fn run_of(
     imitation.create(demonstrations)
 }
 
-/// Mean returns that are scores of 1 and 0.
+/// Mean returns that define scores of 1 and 0.
 #[derive(Clone, Copy)]
 struct Scale {
     one: f64,
@@ -263,7 +263,7 @@ impl Scale {
     }
 }
 
-/// When the rollouts of a training first reached a score of 0.95.
+/// When the training rollouts first reached a score of 0.95.
 fn expert_level(
     worked: &Worked,
     evaluation: &Evaluation,
@@ -286,7 +286,7 @@ fn expert_level(
     }))
 }
 
-/// What the kept one of the fresh policies came to in the episodes of the evaluation.
+/// Score of the kept fresh policy in the evaluation episodes.
 fn fresh(
     (settings, frozen): (ValidationSettings, Frozen),
     evaluation: &Evaluation,
@@ -305,7 +305,7 @@ fn fresh(
     })
 }
 
-/// What the controllers of a run came to in its last rollouts; `None` for a run without any.
+/// Score of a run's controllers in its last rollouts; `None` for a run without any.
 fn controllers(
     run: &RunFolder,
     demonstrations: &Demonstrations,

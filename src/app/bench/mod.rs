@@ -1,4 +1,4 @@
-//! The published tables: what is missing is measured, what is there is shown.
+//! The published tables: missing entries are measured, existing ones are shown.
 
 mod cells;
 mod rows;
@@ -30,13 +30,13 @@ pub struct Request {
     pub seeds: Vec<u64>,
     /// Folder of results; `benches/SUITE` by default.
     pub output: Option<PathBuf>,
-    /// Folder of demonstrations and runs, kept to go on from.
+    /// Folder of demonstrations and runs, kept for resuming.
     pub work: PathBuf,
     /// Cells or rows at a time, each on an equal share of the cores.
     pub jobs: usize,
-    /// Whether what is there is shown and nothing measured.
+    /// Whether to show existing results without measuring anything.
     pub show: bool,
-    /// Turns behind every median of `speed`.
+    /// Repetitions per median of `speed`.
     pub turns: Option<usize>,
 }
 
@@ -48,7 +48,7 @@ impl Request {
         }
     }
 
-    /// Does all of `todo`, so many at a time, until told to stop; whatever was done is kept.
+    /// Runs all of `todo`, `jobs` at a time, until interrupted; finished items are kept.
     fn each<K: Sync>(
         &self,
         todo: &[K],
@@ -64,26 +64,26 @@ impl Request {
         match progress.interrupted() {
             false => Ok(()),
             true => Err(Error::Failure(format!(
-                "interrupted; `costate bench {}` goes on where it stopped",
+                "interrupted; `costate bench {}` resumes where it stopped",
                 self.suite
             ))),
         }
     }
 }
 
-/// Measured of a benchmark.
+/// Results of a benchmark.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Measured {
-    /// Trainings with their evaluations.
+    /// Training runs with their evaluations.
     Cells(Vec<CellResult>),
-    /// Sampled learners held against exact ones.
+    /// Sampled learners compared with exact ones.
     Exact(Vec<MeasuredRow<ExactFigures>>),
-    /// Energies over vectors held against known densities.
+    /// Energies over vectors compared with known densities.
     Densities(Vec<MeasuredRow<DensityFigures>>),
     /// Speed as measured now.
     Speed(Box<Speed>),
-    /// Speed as measured earlier, by whatever version.
+    /// Speed as measured earlier, by any version.
     EarlierSpeed(Value),
 }
 
@@ -96,7 +96,7 @@ pub struct Tables {
     pub markdown: String,
 }
 
-/// Measures what is missing in a benchmark, unless it is only shown, and writes its tables.
+/// Measures what a benchmark lacks, unless only showing, and writes its tables.
 ///
 /// Errors: an unknown suite, environment, method or seed; an interruption, which keeps what was measured.
 pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error> {

@@ -1,4 +1,4 @@
-//! Benchmarks whose rows are measured one by one, kept as they come.
+//! Benchmarks whose rows are measured one by one and saved as they are measured.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::bench::{MeasuredRow, RowKey, RowSuite, asked_rows, keep_row, kept_row
 use crate::error::Error;
 use crate::run::files;
 
-/// The tables of a suite; `kind` is that of its rows.
+/// The tables of a suite; `kind` is the kind of its rows.
 pub fn tables<S: RowSuite>(
     suite: &S,
     request: &Request,
@@ -24,7 +24,7 @@ pub fn tables<S: RowSuite>(
         keys.retain(|k| !rows.iter().any(|r| r.key == *k));
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         let measured = measure(suite, &folder, &keys, request, progress);
-        // What was measured before a failure or an interruption is in the tables as well.
+        // Rows measured before a failure or an interruption are in the tables too.
         rows = kept_rows(suite, &folder)?;
         let table = suite.markdown(&rows);
         files::write_atomic(&folder.join("README.md"), table.as_bytes())?;

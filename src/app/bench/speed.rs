@@ -1,4 +1,4 @@
-//! Speed: steps, rollouts, parts of an iteration, trainings to expert level.
+//! Speed: steps, rollouts, parts of an iteration, training to expert level.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,23 +20,23 @@ use crate::error::Error;
 use crate::memory;
 use crate::run::files;
 
-/// Turns behind every median.
+/// Repetitions per median.
 const TURNS: usize = 15;
-/// Sizes of the batches of many worlds.
+/// Batch sizes for many worlds.
 const BATCHES: [usize; 3] = [64, 1024, 10_000];
-/// The world they are made of: the physics of the smallest with contacts.
+/// Their world: the smallest with contacts.
 const BATCH_ENV: &str = "point_mass";
-/// Batches whose division among workers is looked at: episodes of one length and of many, as many as a learner asks for in
-/// an iteration and more.
+/// Batches whose scheduling among workers is measured: episodes of equal and of varying lengths, as many as a learner
+/// uses per iteration, and more.
 const SCHEDULES: [(&str, usize); 4] = [
     ("cart_pole", 64),
     ("cart_pole", 1024),
     ("lunar_lander", 64),
     ("lunar_lander", 1024),
 ];
-/// Workers that the schedule goes up to.
+/// Largest number of workers measured.
 const MOST_WORKERS: usize = 64;
-/// Turns behind a median of what takes seconds.
+/// Repetitions per median of measurements that take seconds.
 const LONG_TURNS: usize = 5;
 
 /// The newest tables, measured now unless they are only shown.
@@ -47,7 +47,7 @@ pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Erro
         return newest(&folder);
     }
     for name in &request.envs {
-        // For its error.
+        // Called for its error only.
         EnvConfig::named(name)?;
     }
     let session = Session {
@@ -106,7 +106,7 @@ impl Session<'_> {
     fn go_on(&self) -> Result<(), Error> {
         match self.progress.interrupted() {
             true => Err(Error::Failure(
-                "interrupted; a measurement is of one run, nothing was written".into(),
+                "interrupted; partial measurements are not kept, nothing was written".into(),
             )),
             false => Ok(()),
         }
@@ -118,7 +118,7 @@ impl Session<'_> {
             self.go_on()?;
             let row = WorldRow::from(timing::measure(name, self.workers, self.turns)?);
             self.progress.remark(&format!(
-                "{name}: {:.0} steps a second, {}{} workers {:.2} times that",
+                "{name}: {:.0} steps/s, {}{} workers {:.2} times that",
                 row.rollout_steps_per_second_1,
                 row.rollout_of_bare
                     .map_or(String::new(), |s| format!("{s:.2} of the bare rate, ")),
@@ -213,7 +213,7 @@ impl Session<'_> {
                 continue;
             }
             self.demonstrate(&cell)?;
-            // A run that is there already took no time.
+            // An existing run took no time now.
             let run = work.join("runs").join(cell.name());
             if run.exists() {
                 fs::remove_dir_all(&run).map_err(Error::io(&run))?;

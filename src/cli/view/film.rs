@@ -20,15 +20,15 @@ use crate::picture::Film;
 use crate::policy::Policy;
 use crate::run::{RunFolder, weights};
 
-/// A film and what it shows.
+/// An animation and what it shows.
 pub struct Shot {
     /// The environment's name.
     pub env: String,
-    /// Who acts.
+    /// The actor.
     pub acts: String,
     /// The episode.
     pub film: Film,
-    /// Episodes of which only the way is shown.
+    /// Episodes of which only the path is shown.
     pub others: Vec<Film>,
 }
 
@@ -95,7 +95,7 @@ fn of_dataset(path: &Path, args: &Args, output: Output) -> Result<Shot, Error> {
     let check = inspect::replay(meta, meta.episodes[number].id, episode);
     if !matches!(check, Replay::Exact { .. }) {
         output.remark(&format!(
-            "{}: the picture shows a replay, which is not what was recorded: the replay {check}",
+            "{}: the picture shows a replay that differs from the recording: the replay {check}",
             path.display()
         ));
     }
@@ -116,7 +116,7 @@ fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
     let run = RunFolder::open(path)?;
     let Some(weights) = run.weights(weights::POLICY)? else {
         return Err(Error::Failure(format!(
-            "{}: the run has no policy yet; `{}` goes on",
+            "{}: the run has no policy yet; `{}` resumes it",
             path.display(),
             run.resume_command()
         )));
@@ -155,7 +155,7 @@ fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
     })
 }
 
-/// The episodes beside the one that is shown, as many as are asked for.
+/// The requested number of episodes besides the one shown.
 fn ways(factory: &EnvFactory, episodes: &[Episode], args: &Args) -> Result<Vec<Film>, Error> {
     let count = args.episodes.unwrap_or(1) - 1;
     let shown = episodes.iter().take(count);
@@ -164,7 +164,7 @@ fn ways(factory: &EnvFactory, episodes: &[Episode], args: &Args) -> Result<Vec<F
         .collect()
 }
 
-/// Steps to film at most.
+/// Maximum number of steps.
 fn limit(args: &Args, factory: &EnvFactory) -> usize {
     let horizon = factory.spec().horizon;
     args.steps.map_or(horizon, |steps| steps.min(horizon))

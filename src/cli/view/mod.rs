@@ -29,16 +29,16 @@ Examples:
 pub struct Args {
     /// Environment, dataset folder or run folder.
     subject: String,
-    /// Write an animation in real time, with a second's rest at the end.
+    /// Write an animation in real time, with a second's pause at the end.
     #[arg(long, value_name = "FILE", conflicts_with = "png")]
     gif: Option<PathBuf>,
-    /// Write a still: one state, the way there and faint earlier poses.
+    /// Write a still: one state, the path to it and faint earlier poses.
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
     /// Pixels of the longer side, 64 to 4096 [default: 320 for --gif, 800 for --png].
     #[arg(long, value_name = "PIXELS")]
     size: Option<u32>,
-    /// Show this many steps at most.
+    /// Show at most this many steps.
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
     /// The still's step [default: the last].
@@ -52,29 +52,29 @@ pub struct Args {
         allow_negative_numbers = true
     )]
     speed: Option<f64>,
-    /// Of an environment or a run: seed of the start state and of noise [default: 0].
+    /// For an environment or a run: seed of the start state and of noise [default: 0].
     #[arg(long)]
     seed: Option<u64>,
-    /// Of an environment: this expert instead of the best.
+    /// For an environment: this expert instead of the best.
     #[arg(long, value_name = "NAME", conflicts_with = "random")]
     expert: Option<String>,
-    /// Of an environment: actions uniform within their bounds.
+    /// For an environment: actions uniform within their bounds.
     #[arg(long)]
     random: bool,
-    /// Of a dataset: the episode's number [default: 0].
+    /// For a dataset: the episode's number [default: 0].
     #[arg(long, value_name = "N")]
     episode: Option<usize>,
-    /// Of a dataset or a run, in a still: the ways of this many episodes, the one shown and those that follow.
+    /// For a still of a dataset or a run: the paths of this many episodes, starting with the one shown.
     #[arg(long, value_name = "N", conflicts_with = "gif")]
     episodes: Option<usize>,
-    /// Of a run: sample actions instead of taking the policy's mean.
+    /// For a run: sample actions instead of taking the policy's mean.
     #[arg(long)]
     stochastic: bool,
     #[command(flatten)]
     env_args: EnvArgs,
 }
 
-/// What is looked at.
+/// What to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject<'a> {
     Env(&'a str),
@@ -121,7 +121,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Refuses flags that say nothing about this subject.
+/// Refuses flags that do not apply to this subject.
 fn check_flags(args: &Args, subject: Subject) -> Result<(), Error> {
     let env = matches!(subject, Subject::Env(_));
     let dataset = matches!(subject, Subject::Dataset(_));
@@ -147,7 +147,7 @@ fn check_flags(args: &Args, subject: Subject) -> Result<(), Error> {
     }
 }
 
-/// Refuses a place for the picture that cannot be written, before the work.
+/// Refuses an unwritable picture path before any work.
 fn check_place(file: &Path) -> Result<(), Error> {
     if file.is_dir() {
         return Err(Error::Misuse(format!(
@@ -237,7 +237,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         })
     };
     let (Some(all), Some(more)) = (summary.as_object_mut(), picture.as_object()) else {
-        return Err(Error::Failure("the summary is no JSON object".into()));
+        return Err(Error::Failure("the summary is not a JSON object".into()));
     };
     all.extend(more.clone());
     output.result(&summary, || describe(&summary, &film))

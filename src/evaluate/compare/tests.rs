@@ -1,4 +1,4 @@
-//! Comparisons whose answer is known.
+//! Comparisons with known answers.
 
 use super::*;
 
@@ -73,7 +73,7 @@ fn many_methods_need_a_clearer_difference() {
 
 #[test]
 fn single_runs_are_compared_start_by_start() {
-    // Starts differ much, policies little: only pairs tell.
+    // Starts differ a lot, policies little: only pairing detects the difference.
     let first: Vec<f64> = (0..60).map(|i| f64::from(i % 10) / 10.0).collect();
     let second: Vec<f64> = first
         .iter()

@@ -14,7 +14,7 @@ pub struct Correlation {
     pub distribution: String,
     /// Their number.
     pub trajectories: usize,
-    /// Pearson's correlation of Σ_t c with the true Σ_t c; none where a side does not vary.
+    /// Pearson's correlation of Σ_t c with the true Σ_t c; `None` if either is constant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pearson: Option<Estimate>,
     /// Spearman's rank correlation of the same.
@@ -28,13 +28,13 @@ pub struct Correlation {
     pub step_spearman: Option<Estimate>,
 }
 
-/// Steps of an episode that a correlation over steps looks at.
+/// Steps per episode used for a correlation over steps.
 const STEPS: usize = 6;
 
-/// Episodes of a group whose pairs are ranked.
+/// Episodes per group whose pairs are ranked.
 const RANKED: usize = 25;
 
-/// The correlation of learned and true costs over some groups together.
+/// The correlation of learned and true costs over the pooled groups.
 pub fn correlation(distribution: &str, groups: &[&Judged], seed: u64) -> Correlation {
     let sums: Vec<Vec<[f64; 2]>> = groups.iter().map(|g| g.sums()).collect();
     let steps: Vec<Vec<Vec<[f64; 2]>>> = groups.iter().map(|g| g.steps(STEPS)).collect();
@@ -48,7 +48,7 @@ pub fn correlation(distribution: &str, groups: &[&Judged], seed: u64) -> Correla
     }
 }
 
-/// Both sides replaced by their ranks among all steps.
+/// Both costs replaced by their ranks among all steps.
 fn ranked(steps: &[Vec<Vec<[f64; 2]>>]) -> Vec<Vec<Vec<[f64; 2]>>> {
     let flat: Vec<[f64; 2]> = steps.iter().flatten().flatten().copied().collect();
     let [learned, truth] = sides(&flat).map(|side| ranks(&side));

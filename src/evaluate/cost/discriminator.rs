@@ -1,4 +1,4 @@
-//! Demonstrations told from fresh samples by the cost as an energy.
+//! The cost as an energy in a discriminator between demonstrations and fresh samples.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -13,31 +13,31 @@ use crate::learners::rows::Discrimination;
 use crate::nn;
 use crate::policy::GaussianPolicy;
 
-/// An energy against the density of a policy.
+/// An energy with the density of a policy.
 #[derive(Clone, Copy)]
 pub struct Discriminator<'a> {
     /// The energy.
     pub model: &'a EnergyModel,
-    /// The policy that the samples came from.
+    /// The policy that drew the samples.
     pub policy: &'a GaussianPolicy,
     /// How they are compared.
     pub comparison: Discrimination,
 }
 
-/// Figures about demonstrations told apart from fresh samples.
+/// Discriminator statistics on demonstrations and fresh samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DiscriminatorFigures {
     /// Effective sample size of the discriminator's gradient weights, as a share of the batch.
     pub ess: f64,
-    /// log Z (its constant part), solved on demonstrations and fresh samples.
+    /// log Z (its constant part), solved for on demonstrations and fresh samples.
     pub log_z: f64,
-    /// Share of demonstrations and fresh samples that the discriminator tells apart; 0.5 is a
+    /// Discriminator accuracy on demonstrations and fresh samples; 0.5 is a
     /// perfect imitation.
     pub discriminator_accuracy: f64,
-    /// What D said and what it was, in bins of D.
+    /// Predicted and observed frequency, in bins of D.
     #[serde(default)]
     pub calibration: Vec<CalibrationBin>,
-    /// Mean distance between the two.
+    /// Mean absolute difference between the two.
     #[serde(default)]
     pub calibration_error: f64,
     /// ln of every fresh sample's importance weight exp(−E)/q over their mean.
@@ -46,7 +46,7 @@ pub struct DiscriminatorFigures {
 }
 
 impl Discriminator<'_> {
-    /// Tells demonstrations from the policy's episodes.
+    /// Discriminates demonstrations from the policy's episodes.
     pub fn figures(&self, expert: &Group, samples: &Group) -> Result<DiscriminatorFigures, Error> {
         let (p, q) = (self.scores(expert)?, self.scores(samples)?);
         let beta = self.comparison.beta;

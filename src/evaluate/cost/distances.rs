@@ -1,4 +1,4 @@
-//! EPIC and DARD of a cost from the true one, on transitions that the simulator gives.
+//! EPIC and DARD distances of a cost from the true one, on simulated transitions.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use crate::evaluate::episodes::replay;
 use crate::evaluate::statistics::{Estimate, bootstrap_clusters, pearson_distance, sides};
 use crate::evaluate::{Options, epic, mean};
 
-/// Transitions of the estimates.
+/// Transitions per estimate.
 const TRANSITIONS: usize = 400;
 
-/// Of one episode: replaying is the expensive part.
+/// Transitions per episode: replaying is the expensive part.
 const PER_EPISODE: usize = 4;
 
-/// Actions that the inner means run over.
+/// Actions per inner mean.
 const ACTIONS: usize = 64;
 
-/// Of them, those that the simulator tries from a transition's start for DARD.
+/// Of these, actions simulated from a transition's start for DARD.
 const TRIED: usize = 8;
 
 /// A transition drawn from an episode: states for the true cost, observations for the other.
@@ -32,7 +32,7 @@ struct Transition {
     action: Vec<f32>,
 }
 
-/// Distances to the true cost, with intervals over episodes; none where a cost is constant after shaping.
+/// Distances to the true cost, with intervals over episodes; `None` if a cost is constant after shaping.
 pub struct Distances {
     /// EPIC.
     pub epic: Option<Estimate>,

@@ -20,7 +20,7 @@ use distances::distances;
 /// A trajectory's learned and true cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CostPoint {
-    /// Who acted.
+    /// The group.
     pub group: String,
     /// Σ_t c(s_t, a_t), nats where it was learned.
     pub learned: f64,
@@ -29,7 +29,7 @@ pub struct CostPoint {
     pub truth: f64,
 }
 
-/// Figures about a cost.
+/// Metrics of a cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CostReport {
     /// Spearman's rank correlation of learned and true cost over the trajectories of
@@ -44,7 +44,7 @@ pub struct CostReport {
     /// Its 95 % interval.
     #[serde(default)]
     pub epic_ci95: Option<[f64; 2]>,
-    /// DARD distance to the true cost, the same where one step of the simulator leads.
+    /// DARD distance to the true cost: the same, restricted to states reachable in one step.
     #[serde(default)]
     pub dard: Option<f64>,
     /// Its 95 % interval.
@@ -59,7 +59,7 @@ pub struct CostReport {
     /// Correlations over stated distributions.
     #[serde(default)]
     pub correlations: Vec<Correlation>,
-    /// Of a cost that is an energy against the policy's density.
+    /// Discriminator statistics, for a cost that is an energy with a policy's density.
     #[serde(flatten)]
     pub discriminator: Option<DiscriminatorFigures>,
     /// The trajectories.
@@ -96,13 +96,13 @@ impl Judged<'_> {
     }
 }
 
-/// What was found, and what has to be said about it.
+/// Results, with remarks.
 pub(super) struct Found {
     pub report: CostReport,
     pub statements: Vec<String>,
 }
 
-/// The episodes whose states can be simulated again; says so where those of the expert are not among them.
+/// The episodes whose states can be replayed; adds a remark if the expert's are not among them.
 fn simulated<'a>(
     factory: &EnvFactory,
     groups: &'a Groups,
@@ -190,7 +190,7 @@ pub(super) fn report(
     })
 }
 
-/// The distributions that costs are correlated over, by name; all together last.
+/// The distributions that costs are correlated over, by name; the pooled one last.
 fn distributions<'a>(
     groups: &'a Groups,
     all: &'a [Judged<'a>],
@@ -206,7 +206,7 @@ fn distributions<'a>(
     ]
 }
 
-/// An error at the first step where a cost is no number.
+/// An error at the first step where a cost is not finite.
 pub fn check_finite(cost: &dyn StepCost, of: &str, episodes: &[Episode]) -> Result<(), Error> {
     step_costs(cost, &cost.describe(), of, episodes).map(|_| ())
 }
@@ -217,7 +217,7 @@ fn judge<'a>(cost: &dyn StepCost, name: &str, group: &'a Group) -> Result<Judged
     Ok(Judged { group, costs })
 }
 
-/// The cost of every step; the first one that is no number is an error.
+/// The cost of every step; the first one that is not finite is an error.
 fn step_costs(
     cost: &dyn StepCost,
     name: &str,
@@ -245,7 +245,7 @@ fn step_costs(
     Ok(costs)
 }
 
-/// The value of a cost that is the same in every step.
+/// The value of a cost that is constant over all steps.
 fn constant(all: &[Judged]) -> Option<f64> {
     let mut steps = all.iter().flat_map(|j| j.costs.iter().flatten());
     let first = *steps.next()?;

@@ -1,6 +1,6 @@
 //! Correlations.
 
-/// Pearson's correlation; `None` where one side is constant.
+/// Pearson's correlation; `None` if either side is constant.
 pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
     let n = x.len() as f64;
     let (mx, my) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
@@ -14,12 +14,12 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
     (xx > 0.0 && yy > 0.0).then(|| xy / (xx * yy).sqrt())
 }
 
-/// The Pearson distance √((1 − ρ)/2) in `[0, 1]` (Gleave et al. 2021); `None` where one side is constant.
+/// The Pearson distance √((1 − ρ)/2) in `[0, 1]` (Gleave et al. 2021); `None` if either side is constant.
 pub fn pearson_distance(x: &[f64], y: &[f64]) -> Option<f64> {
     pearson(x, y).map(|rho| ((1.0 - rho).max(0.0) / 2.0).sqrt())
 }
 
-/// Spearman's rank correlation, ties given their mean rank; `None` where one side is constant.
+/// Spearman's rank correlation, ties given their mean rank; `None` if either side is constant.
 pub fn spearman(x: &[f64], y: &[f64]) -> Option<f64> {
     pearson(&ranks(x), &ranks(y))
 }

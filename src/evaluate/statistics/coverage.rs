@@ -1,9 +1,9 @@
-//! How often the nominal 95 % intervals cover: simulated cases whose truth is known.
+//! Coverage of the nominal 95 % intervals on simulated cases with known truth.
 //!
-//! The plain percentile interval, which was here before, covered (2000 cases): mean of 10 normal values 0.896, of
+//! Coverage of the plain percentile interval used earlier (2000 cases): mean of 10 normal values 0.896, of
 //! 25 0.921, of 10 exponential ones 0.861, of 25 0.913; normalised score 0.94; Pearson's correlation of 50 pairs in 5 groups
 //! 0.905; over 10 clusters 0.899; interquartile mean of 5 × 5 runs 0.89–0.91, of 3 runs 0.73; improvement of 5 × 5 runs
-//! 0.94 where methods are near, 0.21 where one is far ahead.
+//! 0.94 if methods are close, 0.21 if one is far ahead.
 
 use costate_envs::rng::{Stream, stream};
 use rand_distr::{Distribution, Exp1, StandardNormal};
@@ -20,13 +20,13 @@ fn normal(rng: &mut Stream) -> f64 {
     StandardNormal.sample(rng)
 }
 
-/// Skewed as returns are: most near the best, a tail of bad ones; mean −1.
+/// Skewed like returns: most near the best, a tail of bad ones; mean −1.
 fn skewed(rng: &mut Stream) -> f64 {
     let v: f64 = Exp1.sample(rng);
     -v
 }
 
-/// Share of cases whose interval covers the truth, told and checked.
+/// Prints and checks the coverage.
 fn check(what: &str, truth: f64, interval: impl Fn(&mut Stream, Plan) -> [f64; 2]) {
     check_in(CASES, what, truth, interval);
 }
@@ -54,7 +54,7 @@ fn means_are_covered() {
         check(&format!("mean of {n} normal"), 0.0, |rng, plan| {
             mean_with(&draw(n, || normal(rng)), plan).ci95
         });
-        // 0.938 of 20 000 for 10 values: nearer to the bound than 2000 can tell.
+        // 0.938 of 20 000 for 10 values: closer to the bound than 2000 cases can resolve.
         let cases = if n == 10 { 10 * CASES } else { CASES };
         check_in(
             cases,
@@ -159,7 +159,7 @@ fn more_rank_correlations_are_covered() {
 
 #[test]
 fn statistics_of_clusters_are_covered() {
-    // Five transitions of an episode share what its start made of them.
+    // Five transitions of an episode share the effect of its start.
     let episode = |rng: &mut Stream| {
         let (x, y) = (normal(rng), normal(rng));
         draw(5, || {

@@ -5,12 +5,12 @@ use super::interval::{Draws, Spread, TAIL, phi, student};
 use super::resample::{Found, Plan, RESAMPLES, means_with, resample_strata};
 use super::strata::{interquartile_mean, left_out};
 
-/// A difference with its interval and with the p-value of none.
+/// A difference with its interval and p-value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
     /// The difference, with its 95 % interval.
     pub estimate: Estimate,
-    /// Two-sided p-value of no difference: below 0.05 just where the interval leaves 0 out.
+    /// Two-sided p-value of no difference: below 0.05 exactly if the interval excludes 0.
     pub p_value: f64,
 }
 
@@ -23,8 +23,8 @@ impl Difference {
     }
 }
 
-/// Difference of the interquartile means of two independent samples (runs of two methods), `x` less `y`, each
-/// resampled by itself. Both need two values or more for a spread to show.
+/// Difference of the interquartile means of two independent samples (runs of two methods), `x` minus `y`, each
+/// resampled separately. Both need at least two values.
 pub fn difference_of_interquartile_means(x: &[f64], y: &[f64], seed: u64) -> Difference {
     let mut rng = Plan::new(seed).stream();
     let (own, other) = ([x.to_vec()], [y.to_vec()]);
@@ -40,18 +40,18 @@ pub fn difference_of_interquartile_means(x: &[f64], y: &[f64], seed: u64) -> Dif
     Difference::of(&Found { point, draws })
 }
 
-/// Mean of paired differences (of two policies from the same starts). There must be one pair at least.
+/// Mean of paired differences (of two policies from the same starts). Needs at least one pair.
 pub fn difference_of_pairs(differences: &[f64], seed: u64) -> Difference {
     Difference::of(&means_with(&[differences], Plan::new(seed), |m| m[0]))
 }
 
-/// Difference of two independent estimates of which only the intervals are known (Zou and Donner 2008, Statistics in
+/// Difference of two independent estimates given only their intervals (Zou and Donner 2008, Statistics in
 /// Medicine 27, equation 7).
 pub fn difference_of_estimates(x: Estimate, y: Estimate) -> Difference {
     let mean = x.mean - y.mean;
     let down = (x.mean - x.ci95[0]).hypot(y.ci95[1] - y.mean);
     let up = (x.ci95[1] - x.mean).hypot(y.mean - y.ci95[0]);
-    // The arm that reaches for 0, in normal standard errors.
+    // The arm towards 0, in normal standard errors.
     let arm = if mean > 0.0 { down } else { up };
     let p_value = match (mean == 0.0, arm > 0.0) {
         (true, _) => 1.0,

@@ -19,7 +19,7 @@ pub fn probability_of_improvement(x: &[Vec<f64>], y: &[Vec<f64>]) -> Estimate {
     let contradicts = |theta: f64| {
         (mean - theta).powi(2) > student(f64::INFINITY, TAIL).powi(2) * variance(theta, &sizes)
     };
-    // The farthest probability towards `end` that is not contradicted.
+    // The probability closest to `end` that is not rejected.
     let towards = |end: f64| {
         let (mut inside, mut outside) = (mean, end);
         for _ in 0..60 {
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn improvement_counts_pairs_and_shares_ties() {
         assert_eq!(share_above(&[1.0, 2.0], &[0.0, 1.0]), 3.5 / 4.0);
-        // An environment each counts the same, whatever its runs.
+        // Environments count equally, whatever their number of runs.
         let mixed = probability_of_improvement(
             &[vec![2.0, 3.0, 4.0], vec![0.0]],
             &[vec![1.0], vec![1.0, 2.0]],
@@ -90,7 +90,7 @@ mod tests {
         assert!(few.ci95[0] < 0.5, "{few:?}");
         assert!(many.ci95[0] > 0.9, "{many:?}");
         assert!((few.ci95[1], many.ci95[1]) == (1.0, 1.0));
-        // The other way round it is the mirror image.
+        // Swapped arguments mirror the interval.
         let behind = probability_of_improvement(&[vec![0.0, 1.0]], &[vec![5.0, 6.0]]);
         assert!((behind.ci95[1] - (1.0 - few.ci95[0])).abs() < 1e-9);
     }

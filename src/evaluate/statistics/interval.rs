@@ -1,13 +1,13 @@
 //! From resampled values to an interval.
 //!
 //! The plain percentile interval is too short for small samples, twice: resampling n values underrates their
-//! variance by (n − 1)/n, and the normal quantile ignores that the variance itself is estimated. Both are made good
+//! variance by (n − 1)/n, and the normal quantile ignores that the variance itself is estimated. Both are corrected
 //! with the jackknife: the first by the ratio of the unbiased to the resampled variance, the second by Student's
 //! quantile with Welch's degrees of freedom.
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-/// How much a statistic spreads, as leaving out one unit after the other tells it.
+/// Spread of a statistic, estimated by the jackknife.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
     /// √(unbiased variance / variance under resampling), at least 1.
@@ -19,7 +19,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of the statistic's values without one unit, group by group. Groups of one unit have no spread to show.
+    /// From the statistic's leave-one-out values, by group. Groups of one unit contribute no spread.
     pub fn jackknife(groups: &[Vec<f64>]) -> Self {
         let (mut unbiased, mut resampled, mut squares, mut cubes) = (0.0, 0.0, 0.0, 0.0);
         for values in groups.iter().filter(|g| g.len() > 1) {
@@ -49,7 +49,7 @@ impl Spread {
         acceleration: 0.0,
     };
 
-    /// The quantile that stands for the normal one with a tail of `tail`.
+    /// The quantile that replaces the normal one with tail `tail`.
     fn quantile(self, tail: f64) -> f64 {
         self.inflation * student(self.degrees, tail)
     }
@@ -64,7 +64,7 @@ pub struct Draws {
 }
 
 impl Draws {
-    /// There must be one draw at least.
+    /// Needs at least one draw.
     pub fn new(point: f64, mut draws: Vec<f64>, spread: Spread) -> Self {
         draws.sort_by(f64::total_cmp);
         Self {
@@ -74,9 +74,9 @@ impl Draws {
         }
     }
 
-    /// The percentile interval with its arms made longer by the ratio of [`Spread::quantile`] to the normal one:
+    /// The percentile interval with its arms stretched by the ratio of [`Spread::quantile`] to the normal one:
     /// Student's interval for the mean of a normal sample, from two values on, with the skewness of the draws.
-    /// It may reach beyond a bounded statistic's ends.
+    /// It may exceed a bounded statistic's range.
     pub fn stretched(&self, tail: f64) -> [f64; 2] {
         let longer = self.spread.quantile(tail) / student(f64::INFINITY, tail);
         [tail, 1.0 - tail]
@@ -84,7 +84,7 @@ impl Draws {
     }
 
     /// The percentile interval with expanded levels α' = Φ(−√(n/(n−1)) t_α) (Hesterberg 2015, section 5.3). It stays
-    /// within the range of the draws, so it needs a dozen units or more.
+    /// within the range of the draws, so it needs at least a dozen units.
     pub fn expanded(&self, tail: f64) -> [f64; 2] {
         let z = self.spread.quantile(tail);
         [-z, z].map(|z| percentile(&self.sorted, phi(z)))
@@ -102,7 +102,7 @@ impl Draws {
         [-z, z].map(|z| {
             let moved = bias + z;
             let scale = 1.0 - self.spread.acceleration * moved;
-            // Beyond the pole of the correction there is nothing but the end of the draws.
+            // Beyond the pole of the correction only the extreme draw is left.
             let level = match scale > 0.0 {
                 true => phi(bias + moved / scale),
                 false => phi(f64::INFINITY * moved),
@@ -111,8 +111,8 @@ impl Draws {
         })
     }
 
-    /// The two-sided p-value of `null`: the least α whose [`Draws::stretched`] interval leaves it out. Below 10⁻⁶ it
-    /// is not told.
+    /// The two-sided p-value of `null`: the smallest α whose [`Draws::stretched`] interval excludes it. At least
+    /// 10⁻⁶.
     pub fn p_value(&self, null: f64) -> f64 {
         let left_out = |log_alpha: f64| {
             let [low, high] = self.stretched(log_alpha.exp() / 2.0);

@@ -1,7 +1,7 @@
 //! Intervals and rank correlation.
 //!
-//! Every interval here is nominally a 95 % one; how often it covers was measured (`coverage.rs`), and each function says
-//! where it holds.
+//! All intervals are nominally 95 %; their coverage is measured in `coverage.rs` and stated by each
+//! function.
 
 mod association;
 mod correlation;

@@ -1,4 +1,4 @@
-//! Other people's networks, in ONNX.
+//! Imported ONNX networks.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::lfs;
 
 /// A deterministic policy in an ONNX file: one input `[batch, observation_dim]` or `[observation_dim]` and one output with
-/// `action_dim` values, real numbers of any width, in the environment's units. A normaliser belongs into the graph.
+/// `action_dim` values, real numbers of any width, in the environment's units. The graph must include any normaliser.
 #[derive(Clone)]
 pub struct OnnxPolicy {
     model: Arc<TypedRunnableModel>,
@@ -23,7 +23,7 @@ pub struct OnnxPolicy {
     file: String,
 }
 
-/// Widest input that is tried to say what a model takes.
+/// Widest input tried to find what a model accepts.
 const WIDEST: usize = 256;
 
 /// A file, and which of its outputs is the action: `FILE.onnx`, `FILE.onnx:OUTPUT`; `None` for anything else.
@@ -39,7 +39,7 @@ pub fn named(text: &str) -> Option<(PathBuf, Option<&str>)> {
 impl OnnxPolicy {
     /// Reads a file and tries it on a zero observation; `output` names the action among several outputs.
     ///
-    /// Errors, all misuse: no model, or one that cannot act in this world.
+    /// Errors, all misuse: not a model, or one that cannot act in this world.
     pub fn read(file: &Path, output: Option<&str>, spec: &EnvSpec) -> Result<Self, Error> {
         let name = file.display().to_string();
         let policy = Self::of(file, output, spec)
@@ -57,7 +57,7 @@ impl OnnxPolicy {
         }
         let mut declared = tract_onnx::onnx()
             .model_for_read(&mut bytes.as_slice())
-            .map_err(|e| format!("not a model in ONNX that can be read: {}", e.root_cause()))?;
+            .map_err(|e| format!("not a readable ONNX model: {}", e.root_cause()))?;
         choose_output(&mut declared, output)?;
         let (input, rank) = accepts(&declared, spec)?;
         let o = spec.observation.dim();
@@ -71,7 +71,7 @@ impl OnnxPolicy {
             .datum_type;
         if !gives.is_float() {
             return Err(format!(
-                "its output is {}: it chooses among numbered actions, and {} takes real numbers ({})",
+                "its output is {}: it selects discrete actions, and {} takes real numbers ({})",
                 in_words(gives),
                 spec.name,
                 spec.action.listed()
@@ -121,7 +121,7 @@ impl OnnxPolicy {
         }
     }
 
-    /// The file that it came from.
+    /// The file it was read from.
     pub fn file(&self) -> &str {
         &self.file
     }
@@ -131,14 +131,14 @@ fn values(count: usize) -> String {
     format!("{count} value{}", if count == 1 { "" } else { "s" })
 }
 
-/// A type as its users call it.
+/// A type's name for users.
 fn in_words(kind: DatumType) -> String {
     match kind {
         DatumType::F16 => "float16".into(),
         DatumType::F32 => "float32".into(),
         DatumType::F64 => "float64".into(),
-        DatumType::Bool => "true or false".into(),
-        // What tract computes sizes with.
+        DatumType::Bool => "booleans".into(),
+        // tract's type for sizes.
         DatumType::TDim | DatumType::I64 => "whole numbers (int64)".into(),
         DatumType::I32 => "whole numbers (int32)".into(),
         _ if kind.is_integer() => format!("whole numbers ({kind:?})").to_lowercase(),
@@ -146,7 +146,7 @@ fn in_words(kind: DatumType) -> String {
     }
 }
 
-/// Leaves one output: the one named, or the only one.
+/// Selects one output: the named one, or the only one.
 fn choose_output(model: &mut InferenceModel, output: Option<&str>) -> Result<(), String> {
     let label = |outlet: &OutletId| {
         let label = model.outlet_label(*outlet);
@@ -164,14 +164,14 @@ fn choose_output(model: &mut InferenceModel, output: Option<&str>) -> Result<(),
         }
         Some(name) => names.iter().position(|n| n == name).ok_or_else(|| {
             let hint = suggestion(nearest(name, names.iter().map(String::as_str)));
-            format!("has no output `{name}`{hint}; there are {listed}")
+            format!("has no output `{name}`{hint}; available: {listed}")
         })?,
     };
     model.outputs = vec![model.outputs[chosen]];
     Ok(())
 }
 
-/// Type and rank of the one input. Errors: what cannot take an observation of this world.
+/// Type and rank of the only input. Errors: an input that cannot take an observation of this world.
 fn accepts(model: &InferenceModel, spec: &EnvSpec) -> Result<(DatumType, usize), String> {
     let [input] = model.inputs.as_slice() else {
         let names = model.inputs.iter().map(|i| model.node(i.node).name.clone());
@@ -194,7 +194,7 @@ fn accepts(model: &InferenceModel, spec: &EnvSpec) -> Result<(DatumType, usize),
             spec.name
         ));
     }
-    // Without a declared shape a batch is usual.
+    // Without a declared shape assume a batch.
     let rank = fact
         .shape
         .rank()
@@ -240,7 +240,7 @@ fn typed(model: &InferenceModel, input: DatumType, shape: &[usize]) -> TractResu
 
 fn other_width(width: usize, spec: &EnvSpec) -> String {
     format!(
-        "takes {}, and {} observes {} values ({}): it was made for another world, or for other observations of it",
+        "takes {}, and {} observes {} values ({}): it was made for another world, or for other observations of this one",
         values(width),
         spec.name,
         spec.observation.dim(),
@@ -248,7 +248,7 @@ fn other_width(width: usize, spec: &EnvSpec) -> String {
     )
 }
 
-/// Why a model whose declared shape says nothing cannot act here: the width that it does take, or what cannot be run.
+/// Why a model without a declared shape cannot act here: the width that it accepts, or why it cannot be run.
 fn refusal(
     model: &InferenceModel,
     input: DatumType,

@@ -1,4 +1,4 @@
-//! Policies that were written down.
+//! Scripted policies.
 
 use costate_base::names::{nearest, suggestion};
 use costate_envs::EnvSpec;
@@ -13,7 +13,7 @@ pub struct ScriptedPolicy {
 }
 
 impl ScriptedPolicy {
-    /// Reads `CHANNEL = FORMULA; …`, one for every action channel.
+    /// Parses `CHANNEL = FORMULA; …`, one for every action channel.
     pub fn parse(text: &str, spec: &EnvSpec) -> Result<Self, Error> {
         let known = &spec.action;
         let mut formulas: Vec<Option<Formula>> = vec![None; known.dim()];
