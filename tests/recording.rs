@@ -93,7 +93,7 @@ fn more_is_recorded_another_day() {
         parent,
         &append(&["--set", "env.rod.mass_kg=2"]),
         2,
-        &["another `pendulum`", "mass_kg was 1.0, but 2", "leave out"],
+        &["another `pendulum`", "mass_kg was 1.0, now 2", "leave out"],
     );
     fail(
         parent,

@@ -358,7 +358,7 @@ fn headers_that_do_not_fit_are_refused_in_one_line() {
             "policy",
             "/computation/activation",
             json!("relu"),
-            "`relu`, this build computes tanh",
+            "`relu`, this build supports only tanh",
         ),
         ("policy", "/format", json!(2), "format 2 is newer than 1"),
         (
