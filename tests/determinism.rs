@@ -132,7 +132,7 @@ fn killed_and_resumed_is_as_if_never_killed() {
         at,
         &["train", "--resume", "-o", "killed", "--set", "iterations=3"],
         2,
-        &["`iterations` of gan-gcl is 3", "12 are done"],
+        &["`iterations` of gan-gcl is 3", "12 are already done"],
     );
 }
 

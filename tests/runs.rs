@@ -445,7 +445,7 @@ fn a_run_goes_on_longer_and_otherwise() {
         ("window=1", ["`window`", "a resumed run keeps it"]),
         (
             "iterations=3",
-            ["`iterations` of gan-gcl is 3", "5 are done"],
+            ["`iterations` of gan-gcl is 3", "5 are already done"],
         ),
         ("iteratons=9", ["`iteratons`", "did you mean `iterations`"]),
         ("ppo.clip=2", ["`ppo.clip`", "(0, 1)"]),
