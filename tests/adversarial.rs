@@ -326,6 +326,43 @@ fn every_adversarial_learner_takes_the_same_cloned_start() {
     assert!(alone < model(&[("base_steps", "120")]));
 }
 
+/// `bc` is the clone that GAN-GCL starts from, to the bit, with few demonstrations (cross-validated) and with many.
+#[test]
+fn the_base_policy_is_the_clone_of_bc() {
+    tch::set_num_threads(1);
+    for count in [1, 4, 12] {
+        let (factory, trajectories) = demonstrations(count);
+        let setup = setup(&factory, &trajectories, 1);
+        let mut bc = small("bc", &[("iterations", "3")])
+            .build(&setup, None)
+            .unwrap();
+        (0..3).for_each(|k| drop(bc.iterate(k).unwrap()));
+        let more = [("base_steps", "150"), ("trajectories", "32")];
+        let start = small("gan-gcl", &more).build(&setup, None).unwrap();
+        let bytes = |learner: &dyn Learner| learner.policy().to_bytes().unwrap();
+        assert!(bytes(bc.as_ref()) == bytes(start.as_ref()), "{count}");
+    }
+}
+
+/// The shipped settings of `bc` are those of the base policy in every world where GAN-GCL has one.
+#[test]
+fn bc_ships_with_the_settings_of_the_base_policy() {
+    for env in costate_envs::registry::names() {
+        let of = |name: &str| {
+            settings::resolve(name, env, None, &[])
+                .unwrap()
+                .values()
+                .unwrap()
+        };
+        let (bc, gan_gcl) = (of("bc"), of("gan-gcl"));
+        let steps = gan_gcl["base_steps"].as_u64().unwrap();
+        if steps > 0 {
+            assert_eq!(bc["iterations"].as_u64().unwrap() * 50, steps, "{env}");
+            assert_eq!(bc["policy"], gan_gcl["policy"], "{env}");
+        }
+    }
+}
+
 /// After iteration k, b must be the optimum for the policy that drew the samples of iteration k: the one before the
 /// iteration, or, where rollouts and learning overlap, the one before the last.
 #[test]

@@ -3,7 +3,7 @@
 use super::diverged;
 use crate::error::Error;
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
-use crate::policy::{GaussianPolicy, ImplicitPolicy};
+use crate::policy::ImplicitPolicy;
 use tch::Tensor;
 
 /// What a policy's weights can do.
@@ -36,7 +36,7 @@ macro_rules! weights {
         }
     };
 }
-weights!(GaussianPolicy);
+
 weights!(ImplicitPolicy);
 
 /// The policy as it is, and as it was best.

@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::bc::{fit, fit_held_out};
+use super::bc::fit;
+use super::cloning::clone_into;
 use super::{Report, Setup, diverged, learning_rate_factor};
 use crate::audit::Audit;
 use crate::batch::TrajectoryBatch;
@@ -23,6 +24,9 @@ use crate::metric::{Diagnostics, Metric};
 use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 use costate_base::schema::{fraction, resumable};
+
+/// Rollouts of an untrained policy that set the scales of observations, at most.
+pub(super) const SCALE_ROLLOUTS: usize = 32;
 
 /// The stream that rollouts take their seeds from.
 const ROLLOUT: &str = "rollout";
@@ -143,12 +147,12 @@ impl Generator {
         setup: &Setup,
     ) -> Result<(Self, TrajectoryBatch), Error> {
         let demonstrations = batch(setup.demonstrations)?;
-        let rollouts = settings.trajectories.min(32);
+        let rollouts = settings.trajectories.min(SCALE_ROLLOUTS);
         let mut generator = Self::untrained(settings, start, setup, rollouts)?;
         let policy = &mut generator.policy;
         let steps = start.base_steps.max(start.clone_steps);
         if steps > 0 {
-            fit_held_out(policy, setup.demonstrations, steps, setup.seed)?;
+            clone_into(policy, setup.demonstrations, steps, setup.seed)?;
         }
         generator.base = (start.base_steps > 0).then(|| policy.copy());
         fit(policy, &demonstrations, start.warm_start, setup.seed);
@@ -163,22 +167,10 @@ impl Generator {
         setup: &Setup,
         rollouts: usize,
     ) -> Result<Self, Error> {
-        let spec = setup.factory.spec();
         let seed = setup.seed;
         let collector = Collector::new(setup.factory, setup.workers, seed, setup.sealer)
             .with_starts(setup.starts, start.demonstrated_starts);
-        let new_policy = |normalizer: Normalizer| {
-            let mut rng = stream(seed, "policy_weights", 0);
-            let scale = ActionScale::of(spec);
-            GaussianPolicy::new(&spec.name, &settings.policy, normalizer, scale, &mut rng)
-        };
-        let dim = spec.observation.dim();
-        let naive = new_policy(Normalizer::identity(dim));
-        let (first, _) = collector.collect(&naive, "normalizer", 0, rollouts)?;
-        let policy = new_policy(Normalizer::fit(
-            dim,
-            &[setup.demonstrations, first.as_slice()],
-        ));
+        let policy = scaled_policy(&settings.policy, setup, &collector, rollouts)?;
         Ok(Self {
             improver: Improver::new(
                 settings.improvement,
@@ -316,6 +308,27 @@ impl Generator {
         }
         Ok(())
     }
+}
+
+/// A policy with weights from the seed that knows nothing but the scales of observations: those of the demonstrations and
+/// of `rollouts` by an untrained policy, which tell how far from the demonstrations it may come.
+pub(super) fn scaled_policy(
+    settings: &PolicySettings,
+    setup: &Setup,
+    collector: &Collector,
+    rollouts: usize,
+) -> Result<GaussianPolicy, Error> {
+    let spec = setup.factory.spec();
+    let dim = spec.observation.dim();
+    let policy = |normalizer: Normalizer| {
+        let mut rng = stream(setup.seed, "policy_weights", 0);
+        let scale = ActionScale::of(spec);
+        GaussianPolicy::new(&spec.name, settings, normalizer, scale, &mut rng)
+    };
+    let naive = policy(Normalizer::identity(dim));
+    let (first, _) = collector.collect(&naive, "normalizer", 0, rollouts)?;
+    let seen = [setup.demonstrations, first.as_slice()];
+    Ok(policy(Normalizer::fit(dim, &seen)))
 }
 
 /// An energy model that sees what `policy` sees, or the channels of `space` that are asked for, with weights from the

@@ -6,6 +6,7 @@ pub mod algorithm;
 pub mod background;
 pub mod bc;
 mod best_so_far;
+mod cloning;
 mod conditions;
 mod cost_side;
 pub mod dagger;

@@ -1,0 +1,315 @@
+//! Maximum likelihood of the demonstrated actions, with the step to stop at chosen on held-out demonstrations.
+//!
+//! Pomerleau 1991: minimise −E_P[log π_φ(a | s)]. This is the one recipe by which Costate clones: `bc`, the base policy π_0
+//! of GAN-GCL (`base_steps`) and cloned starts (`clone_steps`) differ in nothing but the number of steps.
+//!
+//! A fifth of the episodes is held out, and the weights with the least held-out loss are kept. Of fewer than
+//! [`FEW`] demonstrations that would leave too little to learn from: there the loss is cross-validated (Stone 1974) by
+//! policies that each miss one fold, and the weights kept are those of a further policy that sees every episode.
+
+use costate_envs::Trajectory;
+use costate_envs::rng::{derive_seed, stream};
+use rand::seq::SliceRandom;
+use tch::{Kind, Tensor};
+
+use crate::batch::TrajectoryBatch;
+use crate::error::Error;
+use crate::nn::{Adam, AdamSettings, StateDict, StateError};
+use crate::policy::GaussianPolicy;
+
+/// Steps between two looks at the held-out loss.
+pub const LOOK_EVERY: usize = 50;
+/// Demonstrations below which the held-out loss is cross-validated.
+const FEW: usize = 10;
+
+/// How a policy is fitted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recipe {
+    /// Steps of Adam.
+    pub steps: usize,
+    /// Rows (s, a) in a step.
+    pub minibatch: usize,
+    /// Adam's step size at the start.
+    pub learning_rate: f64,
+    /// The step size falls linearly towards 0, and stays at this factor once it is there.
+    pub learning_rate_end_factor: f64,
+    /// Most folds of a cross-validation.
+    pub folds: usize,
+}
+
+impl Recipe {
+    /// The recipe that `bc` ships with, in so many steps.
+    pub fn shipped(steps: usize) -> Self {
+        Self {
+            steps,
+            minibatch: 256,
+            learning_rate: 3e-3,
+            learning_rate_end_factor: 1.0 / 30.0,
+            folds: 5,
+        }
+    }
+}
+
+/// A policy with what it learns from and what it is judged by.
+struct Member {
+    policy: GaussianPolicy,
+    optimizer: Adam,
+    train: TrajectoryBatch,
+    held_out: Option<TrajectoryBatch>,
+    seed: u64,
+    /// Rows still to be drawn, refilled by passes over `train`.
+    order: Vec<i64>,
+}
+
+/// Cloning under way.
+pub struct Cloner {
+    recipe: Recipe,
+    /// The last one's weights are kept; all that hold something out choose the step.
+    members: Vec<Member>,
+    best: GaussianPolicy,
+    least: f64,
+    done: usize,
+}
+
+/// Losses after some steps: mean −log π(a | s), nats.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Losses {
+    /// Over the minibatches of the policy that is kept.
+    pub train: f64,
+    /// Over held-out steps, mean over the folds.
+    pub held_out: f64,
+}
+
+/// Clones the demonstrations with the shipped recipe, in `steps` steps: `policy` ends with the weights that were kept.
+pub fn clone_into(
+    policy: &mut GaussianPolicy,
+    demonstrations: &[Trajectory],
+    steps: usize,
+    seed: u64,
+) -> Result<(), Error> {
+    let mut cloner = Cloner::new(policy, demonstrations, Recipe::shipped(steps), seed)?;
+    while !cloner.is_done() {
+        cloner.advance();
+    }
+    let mut best = StateDict::default();
+    cloner.best.save(&mut best);
+    Ok(policy.load(&best)?)
+}
+
+impl Cloner {
+    /// At its start, from the weights of `policy`.
+    ///
+    /// Errors: no demonstrations.
+    pub fn new(
+        policy: &GaussianPolicy,
+        demonstrations: &[Trajectory],
+        recipe: Recipe,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let folds = partition(demonstrations, recipe.folds);
+        let members = folds
+            .into_iter()
+            .enumerate()
+            .map(|(i, fold)| Member::new(policy, fold, recipe, derived(seed, i)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let least = held_out_loss(&members);
+        Ok(Self {
+            recipe,
+            members,
+            best: policy.copy(),
+            least,
+            done: 0,
+        })
+    }
+
+    /// Whether all steps are done.
+    pub fn is_done(&self) -> bool {
+        self.done >= self.recipe.steps
+    }
+
+    /// The next steps, up to a look at the held-out loss; the weights are kept where it is the least so far.
+    pub fn advance(&mut self) -> Losses {
+        let end = (self.done + LOOK_EVERY).min(self.recipe.steps);
+        let mut total = 0.0;
+        let count = end.saturating_sub(self.done).max(1);
+        for step in self.done..end {
+            for member in &mut self.members {
+                total += member.step(&self.recipe, step);
+            }
+        }
+        self.done = end;
+        let held_out = held_out_loss(&self.members);
+        if held_out < self.least {
+            self.least = held_out;
+            self.keep();
+        }
+        Losses {
+            train: total / (count * self.members.len()) as f64,
+            held_out,
+        }
+    }
+
+    /// Copies the weights of the kept member.
+    fn keep(&mut self) {
+        let mut state = StateDict::default();
+        self.current().save(&mut state);
+        self.best.load(&state).expect("the same architecture");
+    }
+
+    /// The policy as it is now.
+    pub fn current(&self) -> &GaussianPolicy {
+        &self.members[self.members.len() - 1].policy
+    }
+
+    /// The policy as it was when the held-out loss was least.
+    pub fn best(&self) -> &GaussianPolicy {
+        &self.best
+    }
+
+    /// Everything that the next step depends on.
+    pub fn save(&self) -> StateDict {
+        let mut state = StateDict::default();
+        let mut best = StateDict::default();
+        self.best.save(&mut best);
+        state.nest("best.", best);
+        state.insert_numbers("least", &[self.least]);
+        state.insert_numbers("done", &[self.done as f64]);
+        for (i, member) in self.members.iter().enumerate() {
+            let mut own = StateDict::default();
+            member.policy.save(&mut own);
+            member.optimizer.save("adam.", &mut own);
+            state.nest(&format!("member{i}."), own);
+        }
+        state
+    }
+
+    /// Restores what [`Cloner::save`] gave.
+    pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.best.load(&state.below("best."))?;
+        self.least = state.scalar("least")?;
+        self.done = state.scalar("done")? as usize;
+        for (i, member) in self.members.iter_mut().enumerate() {
+            let own = state.below(&format!("member{i}."));
+            member.policy.load(&own)?;
+            member.optimizer.load("adam.", &own)?;
+            // The order follows from the seed: it is drawn again, which takes no time beside the steps.
+            member.order.clear();
+            for step in 0..self.done {
+                member.draw(self.recipe.minibatch, step);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What one member learns from, and what it holds out.
+struct Fold {
+    train: Vec<Trajectory>,
+    held_out: Vec<Trajectory>,
+}
+
+/// One fold that holds out the first fifth; of few demonstrations, up to `most` folds that each hold out other ones, and
+/// last one that holds out none. A single demonstration has to do for both.
+fn partition(demonstrations: &[Trajectory], most: usize) -> Vec<Fold> {
+    let count = demonstrations.len();
+    let all = || demonstrations.to_vec();
+    if count < 2 {
+        return vec![Fold {
+            train: all(),
+            held_out: all(),
+        }];
+    }
+    let folds = most.min(count);
+    if count >= FEW || folds < 2 {
+        let (held_out, train) = demonstrations.split_at((count / 5).max(1));
+        return vec![Fold {
+            train: train.to_vec(),
+            held_out: held_out.to_vec(),
+        }];
+    }
+    let part = |fold: usize, inside: bool| -> Vec<Trajectory> {
+        let rows = demonstrations.iter().enumerate();
+        rows.filter(|(i, _)| (i % folds == fold) == inside)
+            .map(|(_, t)| t.clone())
+            .collect()
+    };
+    let missing_one = (0..folds).map(|fold| Fold {
+        train: part(fold, false),
+        held_out: part(fold, true),
+    });
+    let whole = Fold {
+        train: all(),
+        held_out: Vec::new(),
+    };
+    missing_one.chain([whole]).collect()
+}
+
+/// Seed of a member's order; the first has the run's own.
+fn derived(seed: u64, member: usize) -> u64 {
+    match member {
+        0 => seed,
+        i => derive_seed(seed, "fold", i as u64),
+    }
+}
+
+fn held_out_loss(members: &[Member]) -> f64 {
+    let losses: Vec<f64> = (members.iter())
+        .filter_map(|m| Some(negative_log_likelihood(&m.policy, m.held_out.as_ref()?)))
+        .collect();
+    losses.iter().sum::<f64>() / losses.len() as f64
+}
+
+impl Member {
+    fn new(policy: &GaussianPolicy, fold: Fold, recipe: Recipe, seed: u64) -> Result<Self, Error> {
+        let policy = policy.copy();
+        let adam = AdamSettings {
+            learning_rate: recipe.learning_rate,
+            max_gradient_norm: None,
+        };
+        Ok(Self {
+            optimizer: Adam::new(adam, policy.parameters()),
+            policy,
+            train: TrajectoryBatch::new(&fold.train)
+                .ok_or_else(|| Error::Misuse("no demonstrations to clone".into()))?,
+            held_out: TrajectoryBatch::new(&fold.held_out),
+            seed,
+            order: Vec::new(),
+        })
+    }
+
+    /// The rows of a step.
+    fn draw(&mut self, minibatch: usize, step: usize) -> Vec<i64> {
+        if self.order.len() < minibatch {
+            let mut pass: Vec<i64> = (0..self.train.steps() as i64).collect();
+            pass.shuffle(&mut stream(self.seed, "base_order", step as u64));
+            self.order.extend(pass);
+        }
+        let count = minibatch.min(self.order.len());
+        self.order.drain(..count).collect()
+    }
+
+    /// One step of Adam on −E[log π(a | s)], which it returns.
+    fn step(&mut self, recipe: &Recipe, step: usize) -> f64 {
+        let rows = self.draw(recipe.minibatch, step);
+        let left = 1.0 - step as f64 / recipe.steps as f64;
+        let factor = left.max(recipe.learning_rate_end_factor);
+        self.optimizer
+            .set_learning_rate(recipe.learning_rate * factor);
+        let pick = |t: &Tensor| t.index_select(0, &Tensor::from_slice(&rows));
+        let (observations, actions) = (pick(&self.train.observations), pick(&self.train.actions));
+        let loss = -self
+            .policy
+            .log_density(&observations, &actions)
+            .mean(Kind::Double);
+        self.optimizer.step(&loss);
+        loss.double_value(&[])
+    }
+}
+
+/// −E[log π(a | s)] over all steps.
+fn negative_log_likelihood(policy: &GaussianPolicy, batch: &TrajectoryBatch) -> f64 {
+    let mean = tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions))
+        .mean(Kind::Double)
+        .double_value(&[]);
+    -mean
+}
