@@ -10,7 +10,7 @@ use crate::policy::GaussianPolicy;
 use crate::run::{RunFolder, files, settings};
 
 /// Where a run keeps its cloned baseline.
-const BASELINE: &str = "baseline/bc.safetensors";
+const BASELINE: &str = "baseline/clone.safetensors";
 
 /// Reuses the policy of `clone`, a default `bc` run on the same demonstrations with the same seed, as the
 /// cloned baseline of `run`, which would otherwise be trained again.
@@ -26,7 +26,7 @@ fn keep_baseline(results: Results, policy: &GaussianPolicy) -> Result<(), Error>
 }
 
 /// Behaviour cloning on the same demonstrations with default settings: the baseline in every table.
-/// Trained once per run and kept in `baseline/bc.safetensors`.
+/// Trained once per run and kept in `baseline/clone.safetensors`.
 pub fn cloned_baseline(
     results: Results,
     demonstrations: &Demonstrations,
