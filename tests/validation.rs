@@ -137,8 +137,9 @@ fn fresh_policies_are_trained_once_and_kept() {
         .collect();
     assert_eq!(rows.last(), Some(&"fresh, on the frozen cost"));
     assert_eq!(e["frozen"]["kept"], kept);
+    let last = read(&run.join("validation.json"));
     for part in ["base_alone", "without_base", "standing"] {
-        assert_eq!(e[part], stored[part]);
+        assert_eq!(e[part], last[part]);
     }
     assert!(e["base_share"].is_f64() && e["base_share_ci95"][1].is_f64());
     let text = succeed(at, &["evaluate", "run", "-n", "4"]);

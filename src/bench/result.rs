@@ -13,7 +13,6 @@ use crate::evaluate::statistics::Estimate;
 use crate::evaluate::validation::Verdict;
 use crate::evaluate::{CostReport, Standing};
 use crate::learners::frozen_cost::ValidationSettings;
-use crate::learners::gan_gcl::GanGclSettings;
 use crate::run::{Algo, files};
 
 /// When a run first reached a normalised score.
@@ -229,7 +228,7 @@ impl CellResult {
             let there = validation.as_ref();
             there.is_some_and(|v| v.trains_like(&f.settings))
         };
-        let same = same_but_for_controls(&result.settings, &cell.algo()?)
+        let same = result.settings.trains_like(&cell.algo()?)
             && result.env_digest == env_digest(cell.env)?
             && result.fresh.as_ref().is_none_or(alike);
         Ok(same.then_some(result))
@@ -254,18 +253,6 @@ impl CellResult {
     pub fn write(&self, file: &Path) -> Result<(), Error> {
         files::write_json(file, self)
     }
-}
-
-/// Whether two algorithms have the same settings; controls are added to a finished run and change nothing else of it.
-pub fn same_but_for_controls(a: &Algo, b: &Algo) -> bool {
-    let [a, b] = [a, b].map(|algo| {
-        let mut algo = algo.clone();
-        if let Some(own) = algo.settings_mut::<GanGclSettings>() {
-            own.validation.controls = false;
-        }
-        algo
-    });
-    a == b
 }
 
 /// A digest of an environment's whole shipped model.
@@ -323,6 +310,7 @@ mod tests {
             fs::write(cell.file(at), value.to_string()).unwrap();
             let found = CellResult::current(&suite, cell, at).unwrap();
             let mut found = found.expect("an older cell is current");
+            assert!(!found.fresh.as_ref().unwrap().settings.controls);
             assert_eq!(
                 found.is_incomplete(&suite, cell).unwrap(),
                 lacking,

@@ -1,7 +1,6 @@
 //! Fresh policies on a frozen cost, as text.
 
 use super::ui::{number, table};
-use crate::cost::CostPart;
 use crate::evaluate::{Controls, Frozen};
 
 /// The validation as text.
@@ -48,23 +47,23 @@ fn parts(frozen: &Frozen, controls: &Controls) -> String {
     if all.len() < 2 {
         return String::new();
     }
-    let row = |(part, frozen): &(CostPart, &Frozen)| {
+    let mut rows = Vec::new();
+    for (part, frozen) in all {
         let best = frozen.best();
         let others: Vec<String> = frozen
             .others()
             .map(|p| number(p.normalized_score))
             .collect();
         let error = best.return_standard_error.map(number);
-        vec![
+        rows.push(vec![
             part.words().into(),
             number(best.normalized_score),
             others.join(" "),
             number(best.mean_return),
             error.unwrap_or("–".into()),
             format!("{:+.3}", best.delta),
-        ]
-    };
-    let rows: Vec<Vec<String>> = all.iter().map(row).collect();
+        ]);
+    }
     let header = [
         "trained on",
         "[truth: score]",

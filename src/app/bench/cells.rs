@@ -18,7 +18,7 @@ use super::super::{Demonstrations, Progress, record, validate};
 use super::{Measured, Request, Tables};
 use crate::bench::{
     Cell, CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, PartResult,
-    PartsResult, Suite, env_digest, machine, markdown, same_but_for_controls, trust,
+    PartsResult, Suite, env_digest, machine, markdown, trust,
 };
 use crate::error::Error;
 use crate::evaluate::{Controls, Evaluation, FRESH, Frozen, Validation, episodes};
@@ -231,7 +231,7 @@ fn run_of(
     let path = work.join("runs").join(cell.name());
     let algo = cell.algo()?;
     if let Ok(old) = RunConfig::read(&path)
-        && same_but_for_controls(&old.algo, &algo)
+        && old.algo.trains_like(&algo)
         && old.env == demonstrations.dataset.meta().env
     {
         return RunFolder::open(&path);
