@@ -39,7 +39,15 @@ fn fresh_policies_are_trained_once_and_kept() {
     small_dataset(at);
     let train = |run: &str, workers: &str| {
         let mut args = train_args(&VALIDATED);
-        args.extend(["-o", run, "--workers", workers, "--json"]);
+        args.extend([
+            "--set",
+            "validation.controls=false",
+            "-o",
+            run,
+            "--workers",
+            workers,
+            "--json",
+        ]);
         json(&succeed(at, &args))
     };
     let trained = train("run", "1");
@@ -60,23 +68,8 @@ fn fresh_policies_are_trained_once_and_kept() {
     let stored = read(&run.join("validation.json"));
     assert_eq!(stored["frozen"], trained["frozen"]);
     for part in ["base_alone", "without_base"] {
-        assert_eq!(stored[part], trained[part]);
-        let policies = trained[part]["policies"].as_array().unwrap();
-        assert_eq!(policies.len(), 2, "{part}");
-        for (own, whole) in policies.iter().zip(fresh) {
-            assert_eq!(own["seed"], whole["seed"]);
-            assert_eq!(own["discount"], whole["discount"]);
-            assert!(own["return_standard_error"].as_f64().unwrap() > 0.0);
-            let of = |name: &str| {
-                run.join(format!(
-                    "validation/{name}-0-{}.safetensors",
-                    own["discount"]
-                ))
-            };
-            assert_ne!(bytes(&of(part)), bytes(&of("fresh")), "{part}");
-        }
+        assert!(stored[part].is_null() && trained[part].is_null(), "{part}");
     }
-    assert!(stored["standing"].is_string());
     assert!(stored["files"]["fresh_policy.safetensors"].is_string());
 
     // Bit-identical with two workers, each training its own policy.
@@ -92,30 +85,13 @@ fn fresh_policies_are_trained_once_and_kept() {
         "validation/fresh-0-{}.safetensors",
         fresh[1 - kept]["discount"]
     ));
-    let written = |file: &Path| fs::metadata(file).unwrap().modified().unwrap();
-    let untouched = written(&other);
-    let control = run.join(format!("validation/base_alone-0-{discount}.safetensors"));
-    let of_control = written(&control);
+    let untouched = fs::metadata(&other).unwrap().modified().unwrap();
     let old = bytes(&best);
     fs::remove_file(&best).unwrap();
     fs::remove_file(run.join("validation.json")).unwrap();
     succeed(at, &["train", "--resume", "-o", "run", "--quiet"]);
     assert_eq!(bytes(&best), old);
-    assert_eq!(written(&other), untouched);
-    assert_eq!(written(&control), of_control);
-    let resumed = read(&run.join("validation.json"));
-    assert_eq!(resumed["base_alone"], stored["base_alone"]);
-    assert_eq!(resumed["standing"], stored["standing"]);
-
-    // A policy trained on one part of the cost is no policy on another, whatever the file is called.
-    let lone = run.join(format!("validation/without_base-0-{discount}.safetensors"));
-    let learned = bytes(&lone);
-    for kind in ["safetensors", "json"] {
-        fs::copy(control.with_extension(kind), lone.with_extension(kind)).unwrap();
-    }
-    fs::remove_file(run.join("validation.json")).unwrap();
-    succeed(at, &["train", "--resume", "-o", "run", "--quiet"]);
-    assert_eq!(bytes(&lone), learned);
+    assert_eq!(fs::metadata(&other).unwrap().modified().unwrap(), untouched);
 
     // A policy trained with other settings is retrained.
     let note = best.with_extension("json");
@@ -137,15 +113,70 @@ fn fresh_policies_are_trained_once_and_kept() {
         .collect();
     assert_eq!(rows.last(), Some(&"fresh, on the frozen cost"));
     assert_eq!(e["frozen"]["kept"], kept);
-    let last = read(&run.join("validation.json"));
+    let text = succeed(at, &["evaluate", "run", "-n", "4"]);
+    assert!(text.contains("fresh policies on the frozen cost") && text.contains("δ"));
+}
+
+#[test]
+fn controls_are_trained_once_and_kept_beside_the_whole_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_dataset(at);
+    let mut args = train_args(&VALIDATED);
+    args.extend(["-o", "run", "--json"]);
+    let trained = json(&succeed(at, &args));
+    let run = at.join("run");
+    let fresh = trained["frozen"]["policies"].as_array().unwrap();
+    let stored = || read(&run.join("validation.json"));
+    let bytes = |file: &Path| fs::read(file).unwrap();
+    let first = stored();
+    assert!(first["standing"].is_string());
+    for part in ["base_alone", "without_base"] {
+        assert_eq!(first[part], trained[part]);
+        let policies = trained[part]["policies"].as_array().unwrap();
+        assert_eq!(policies.len(), 2, "{part}");
+        for (own, whole) in policies.iter().zip(fresh) {
+            assert_eq!(own["seed"], whole["seed"]);
+            assert_eq!(own["discount"], whole["discount"]);
+            assert!(own["return_standard_error"].as_f64().unwrap() > 0.0);
+            let of = |name: &str| {
+                run.join(format!(
+                    "validation/{name}-0-{}.safetensors",
+                    own["discount"]
+                ))
+            };
+            assert_ne!(bytes(&of(part)), bytes(&of("fresh")), "{part}");
+        }
+    }
+
+    // Kept ones are not trained again. A policy trained on one part is none on another, whatever the file is called.
+    let alone = run.join("validation/base_alone-0-0.97.safetensors");
+    let without = run.join("validation/without_base-0-0.97.safetensors");
+    let written = |file: &Path| fs::metadata(file).unwrap().modified().unwrap();
+    let (when, learned) = (written(&alone), bytes(&without));
+    for kind in ["safetensors", "json"] {
+        fs::copy(alone.with_extension(kind), without.with_extension(kind)).unwrap();
+    }
+    fs::remove_file(run.join("validation.json")).unwrap();
+    succeed(at, &["train", "--resume", "-o", "run", "--quiet"]);
+    let resumed = stored();
+    assert_eq!((written(&alone), bytes(&without)), (when, learned));
+    assert_eq!(resumed["frozen"], first["frozen"]);
+    assert_eq!(resumed["base_alone"], first["base_alone"]);
+    assert_eq!(resumed["standing"], first["standing"]);
+
+    let shown = |more: &[&str]| {
+        let mut args = vec!["evaluate", "run", "-n", "4", "--no-robustness"];
+        args.extend(more);
+        succeed(at, &args)
+    };
+    let e = json(&shown(&["--json"]));
     for part in ["base_alone", "without_base", "standing"] {
-        assert_eq!(e[part], last[part]);
+        assert_eq!(e[part], resumed[part]);
     }
     assert!(e["base_share"].is_f64() && e["base_share_ci95"][1].is_f64());
-    let text = succeed(at, &["evaluate", "run", "-n", "4"]);
+    let text = shown(&[]);
     for part in [
-        "fresh policies on the frozen cost",
-        "δ",
         "−log π_0 alone",
         "c_θ alone",
         "share of −log π_0 in the cost's variation over the ladder",
@@ -154,12 +185,12 @@ fn fresh_policies_are_trained_once_and_kept() {
     }
 
     // Runs of earlier versions have no controls.
-    let mut early = stored;
+    let mut early = resumed;
     for part in ["base_alone", "without_base", "standing"] {
         early.as_object_mut().unwrap().remove(part);
     }
     fs::write(run.join("validation.json"), early.to_string()).unwrap();
-    let e = json(&succeed(at, &["evaluate", "run", "-n", "4", "--json"]));
+    let e = json(&shown(&["--json"]));
     assert!(e["frozen"].is_object() && e["base_alone"].is_null() && e["standing"].is_null());
 }
 
