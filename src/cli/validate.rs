@@ -73,7 +73,7 @@ fn parts(frozen: &Frozen, controls: &Controls) -> String {
         "δ",
     ];
     format!(
-        "the kept one, and those on the two parts of the cost c_θ − log π_0, π_0 the clone:\n{}",
+        "the kept ones on the whole cost c_θ − log π_0, π_0 the clone, and on its two parts:\n{}",
         table(&header, &rows)
     )
 }
