@@ -4,8 +4,13 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use common::{fail, small_dataset, succeed, train_args};
+use costate::app::{self, Demonstrations, Request, validate};
+use costate::evaluate::Controls;
+use costate::learners::frozen_cost::ValidationSettings;
+use costate::run::settings::Override;
 use serde_json::Value;
 
 fn json(text: &str) -> Value {
@@ -34,7 +39,15 @@ fn fresh_policies_are_trained_once_and_kept() {
     small_dataset(at);
     let train = |run: &str, workers: &str| {
         let mut args = train_args(&VALIDATED);
-        args.extend(["-o", run, "--workers", workers, "--json"]);
+        args.extend([
+            "--set",
+            "validation.controls=false",
+            "-o",
+            run,
+            "--workers",
+            workers,
+            "--json",
+        ]);
         json(&succeed(at, &args))
     };
     let trained = train("run", "1");
@@ -54,6 +67,9 @@ fn fresh_policies_are_trained_once_and_kept() {
     assert_ne!(bytes(&best), bytes(&run.join("policy.safetensors")));
     let stored = read(&run.join("validation.json"));
     assert_eq!(stored["frozen"], trained["frozen"]);
+    for part in ["base_alone", "without_base"] {
+        assert!(stored[part].is_null() && trained[part].is_null(), "{part}");
+    }
     assert!(stored["files"]["fresh_policy.safetensors"].is_string());
 
     // Bit-identical with two workers, each training its own policy.
@@ -99,6 +115,133 @@ fn fresh_policies_are_trained_once_and_kept() {
     assert_eq!(e["frozen"]["kept"], kept);
     let text = succeed(at, &["evaluate", "run", "-n", "4"]);
     assert!(text.contains("fresh policies on the frozen cost") && text.contains("δ"));
+}
+
+#[test]
+fn controls_are_trained_once_and_kept_beside_the_whole_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_dataset(at);
+    let mut args = train_args(&VALIDATED);
+    args.extend(["-o", "run", "--json"]);
+    let trained = json(&succeed(at, &args));
+    let run = at.join("run");
+    let fresh = trained["frozen"]["policies"].as_array().unwrap();
+    let stored = || read(&run.join("validation.json"));
+    let bytes = |file: &Path| fs::read(file).unwrap();
+    let first = stored();
+    assert!(first["standing"].is_string());
+    for part in ["base_alone", "without_base"] {
+        assert_eq!(first[part], trained[part]);
+        let policies = trained[part]["policies"].as_array().unwrap();
+        assert_eq!(policies.len(), 2, "{part}");
+        for (own, whole) in policies.iter().zip(fresh) {
+            assert_eq!(own["seed"], whole["seed"]);
+            assert_eq!(own["discount"], whole["discount"]);
+            assert!(own["return_standard_error"].as_f64().unwrap() > 0.0);
+            let of = |name: &str| {
+                run.join(format!(
+                    "validation/{name}-0-{}.safetensors",
+                    own["discount"]
+                ))
+            };
+            assert_ne!(bytes(&of(part)), bytes(&of("fresh")), "{part}");
+        }
+    }
+
+    // Kept ones are not trained again. A policy trained on one part is none on another, whatever the file is called.
+    let alone = run.join("validation/base_alone-0-0.97.safetensors");
+    let without = run.join("validation/without_base-0-0.97.safetensors");
+    let written = |file: &Path| fs::metadata(file).unwrap().modified().unwrap();
+    let (when, learned) = (written(&alone), bytes(&without));
+    for kind in ["safetensors", "json"] {
+        fs::copy(alone.with_extension(kind), without.with_extension(kind)).unwrap();
+    }
+    fs::remove_file(run.join("validation.json")).unwrap();
+    succeed(at, &["train", "--resume", "-o", "run", "--quiet"]);
+    let resumed = stored();
+    assert_eq!((written(&alone), bytes(&without)), (when, learned));
+    assert_eq!(resumed["frozen"], first["frozen"]);
+    assert_eq!(resumed["base_alone"], first["base_alone"]);
+    assert_eq!(resumed["standing"], first["standing"]);
+
+    let shown = |more: &[&str]| {
+        let mut args = vec!["evaluate", "run", "-n", "4", "--no-robustness"];
+        args.extend(more);
+        succeed(at, &args)
+    };
+    let e = json(&shown(&["--json"]));
+    for part in ["base_alone", "without_base", "standing"] {
+        assert_eq!(e[part], resumed[part]);
+    }
+    assert!(e["base_share"].is_f64() && e["base_share_ci95"][1].is_f64());
+    let text = shown(&[]);
+    for part in [
+        "−log π_0 alone",
+        "c_θ alone",
+        "share of −log π_0 in the cost's variation over the ladder",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
+    // Runs of earlier versions have no controls.
+    let mut early = resumed;
+    for part in ["base_alone", "without_base", "standing"] {
+        early.as_object_mut().unwrap().remove(part);
+    }
+    fs::write(run.join("validation.json"), early.to_string()).unwrap();
+    let e = json(&shown(&["--json"]));
+    assert!(e["frozen"].is_object() && e["base_alone"].is_null() && e["standing"].is_null());
+}
+
+/// Without controls where they are left out, or where the cost is relative to no clone.
+#[test]
+fn controls_are_of_costs_relative_to_a_clone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_dataset(at);
+    let demonstrations = Demonstrations::open(&at.join("demos")).unwrap();
+    let mut settings = ValidationSettings {
+        policies: 1,
+        discounts: vec![0.97],
+        iterations: 1,
+        trajectories: 4,
+        learning_rate: 3e-3,
+        controls: true,
+    };
+    let never = AtomicBool::new(false);
+    let learned = |algo: &str, more: &[(&str, &str)]| {
+        let run = format!("{algo}{}", more.len());
+        let mut training = Request::imitation(algo, &at.join("demos"), &at.join(run));
+        let few = [("iterations", "1"), ("trajectories", "4")];
+        let set = few.iter().chain(more).map(|(key, value)| Override {
+            key: (*key).into(),
+            value: (*value).into(),
+        });
+        training.changes.set = set.collect();
+        app::train(&training, &never).unwrap().worked.run
+    };
+    let off = ("validation.policies", "0");
+    let gail = learned("gail", &[]);
+    let from_nothing = learned("gan-gcl", &[off, ("base_steps", "0")]);
+    for run in [gail, from_nothing] {
+        let request = validate::Request::of(&run, &demonstrations, &settings, 1);
+        let found = app::validate(&request, &never).unwrap().unwrap();
+        assert_eq!(found.controls, Controls::no_clone());
+        assert!(read(&run.file("validation.json"))["base_alone"].is_null());
+    }
+
+    let run = learned("gan-gcl", &[off, ("base_steps", "20"), ("cost_steps", "2")]);
+    settings.controls = false;
+    let request = validate::Request::of(&run, &demonstrations, &settings, 1);
+    let left_out = app::validate(&request, &never).unwrap().unwrap();
+    assert_eq!(left_out.controls, Controls::default());
+    settings.controls = true;
+    let request = validate::Request::of(&run, &demonstrations, &settings, 1);
+    let added = app::validate(&request, &never).unwrap().unwrap();
+    assert_eq!(added.frozen, left_out.frozen);
+    assert!(added.controls.standing.is_some() && added.controls.base_alone.is_some());
+    assert_ne!(added.controls.base_alone, added.controls.without_base);
 }
 
 #[test]

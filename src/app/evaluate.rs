@@ -145,7 +145,10 @@ fn evaluate_into(
         certified,
     };
     let mut evaluation = protocol.evaluate(&subject, progress)?;
-    evaluation.frozen = validate::read(results)?;
+    if let Some(validation) = validate::read(results)? {
+        evaluation.frozen = Some(validation.frozen);
+        evaluation.controls = validation.controls;
+    }
     evaluation.transfer = transfer::read(results)?;
     results.keep(&evaluation, progress)?;
     Ok(evaluation)

@@ -1,6 +1,7 @@
 //! Fresh policies, each trained on its own thread and saved in its own two files, so that interrupted work
 //! resumes with the missing ones.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -11,10 +12,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Progress;
-use crate::cost::EnergyModel;
+use crate::cost::{CostPart, EnergyModel};
 use crate::error::Error;
 use crate::evaluate::Frozen;
-use crate::evaluate::validation::{Against, Judged, Trained};
+use crate::evaluate::validation::{Against, Judged, Trained, Yardsticks};
 use crate::learners::Setup;
 use crate::learners::frozen_cost::FrozenCostSettings;
 use crate::policy::GaussianPolicy;
@@ -38,6 +39,7 @@ pub struct Origin {
 /// What a fresh policy on a frozen cost is evaluated against, as digests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Judgement {
+    /// Of the cost's file; before it the name of the part of the cost, unless it is the whole.
     cost: String,
     /// The policy learned with the cost, where its density replaces the reference's.
     policy: Option<String>,
@@ -60,6 +62,17 @@ impl Origin {
             demonstrations: disk::sha256(&demonstrations),
             judged: None,
         })
+    }
+
+    /// The same on one part of the cost.
+    fn on(&self, part: CostPart) -> Self {
+        let mut origin = self.clone();
+        if let (Some(judged), CostPart::BaseAlone | CostPart::WithoutBase) =
+            (&mut origin.judged, part)
+        {
+            judged.cost = format!("{} of {}", part.name(), judged.cost);
+        }
+        origin
     }
 
     /// Of a policy trained on a frozen cost.
@@ -126,6 +139,8 @@ pub struct Place<S> {
     pub settings: S,
     /// Their number of iterations.
     pub iterations: usize,
+    /// The part of a frozen cost that it is trained on.
+    pub part: CostPart,
 }
 
 impl<S> Place<S> {
@@ -199,7 +214,8 @@ where
     let one = |_: &mut (), i: usize| -> Result<Option<Done<S, R>>, Error> {
         tch::set_num_threads(1);
         let place = &places[i];
-        if let Some(done) = read(place, origin) {
+        let origin = origin.on(place.part);
+        if let Some(done) = read(place, &origin) {
             watch.advance(place.iterations);
             return Ok(Some(done));
         }
@@ -215,7 +231,7 @@ where
         let weights = trained.policy.to_bytes()?;
         let done = Done {
             settings: place.settings.clone(),
-            origin: Some(origin.clone()),
+            origin: Some(origin),
             policy: Some(disk::sha256(&weights)),
             report: trained.report,
             seconds: trained.seconds,
@@ -258,21 +274,26 @@ pub struct OnFrozenCost<'a> {
 }
 
 impl OnFrozenCost<'_> {
-    /// Trains the fresh policies that do not exist yet and selects among all; `None` if interrupted.
+    /// Trains the fresh policies that do not exist yet and selects among those of each part of the cost; `None` if
+    /// interrupted.
     pub fn train(
         &self,
         places: &[Place<FrozenCostSettings>],
         pool: RolloutPool,
         title: Title,
         progress: &dyn Progress,
-    ) -> Result<Option<Frozen>, Error> {
+    ) -> Result<Option<BTreeMap<CostPart, Frozen>>, Error> {
         let origin = Origin::judged(self.against, self.file, self.policy)?;
-        let yardsticks = self.judged(|judged| judged.yardsticks())?;
+        let parts: BTreeSet<CostPart> = places.iter().map(|p| p.part).collect();
+        let yardsticks = parts
+            .into_iter()
+            .map(|part| Ok((part, self.judged(part, |judged| judged.yardsticks())?)))
+            .collect::<Result<BTreeMap<CostPart, Yardsticks>, Error>>()?;
         let one = |place: &Place<FrozenCostSettings>, watch: &Watch| {
-            self.judged(|judged| {
+            self.judged(place.part, |judged| {
                 let (interrupted, advance) = (|| watch.interrupted(), || watch.advance(1));
                 judged.fresh(
-                    yardsticks,
+                    yardsticks[&place.part],
                     &place.settings,
                     place.seed,
                     &interrupted,
@@ -283,16 +304,32 @@ impl OnFrozenCost<'_> {
         let Some(all) = train_missing(places, &origin, pool, title, progress, one)? else {
             return Ok(None);
         };
-        let seconds = all.iter().map(|d| d.seconds).sum();
-        let steps = all.iter().map(|d| d.steps).sum();
-        let policies = all.iter().map(|d| d.report).collect();
-        let expert = yardsticks.expert.soft_value;
-        Ok(Frozen::of(policies, expert, seconds, steps))
+        let of = |(part, yardsticks): (CostPart, Yardsticks)| {
+            let its = places.iter().zip(&all).filter(|(p, _)| p.part == part);
+            let its: Vec<_> = its.map(|(_, done)| done).collect();
+            let seconds = its.iter().map(|d| d.seconds).sum();
+            let steps = its.iter().map(|d| d.steps).sum();
+            let policies = its.iter().map(|d| d.report).collect();
+            let expert = yardsticks.expert.soft_value;
+            Some((part, Frozen::of(policies, expert, seconds, steps)?))
+        };
+        Ok(Some(yardsticks.into_iter().filter_map(of).collect()))
     }
 
-    fn judged<R>(&self, look: impl FnOnce(&Judged) -> Result<R, Error>) -> Result<R, Error> {
+    fn judged<R>(
+        &self,
+        part: CostPart,
+        look: impl FnOnce(&Judged) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let cost = (self.cost)()?.part(part).ok_or_else(|| {
+            Error::Failure(format!(
+                "{}: not relative to a base policy, so it has no part {}",
+                self.file.display(),
+                part.name()
+            ))
+        })?;
         look(&Judged {
-            cost: &(self.cost)()?,
+            cost: &cost,
             policy: &GaussianPolicy::read(self.policy)?,
             against: self.against,
         })

@@ -10,7 +10,7 @@ use super::runs::{Changes, Existing, Imitation, Request, Target, Worked, work};
 use super::{Demonstrations, Progress, rl, run_folder, validate};
 use crate::diagnose::{Finding, diagnose, remark_on_lengths};
 use crate::error::Error;
-use crate::evaluate::Frozen;
+use crate::evaluate::{Controls, Frozen};
 use crate::learners::Algorithm;
 use crate::learners::rl::{EXPERT, RlSettings};
 use crate::run::{RunFolder, settings};
@@ -58,6 +58,9 @@ pub struct Trained {
     pub findings: Vec<Finding>,
     /// Fresh policies on its frozen cost, if part of training.
     pub frozen: Option<Frozen>,
+    /// Fresh policies on the parts of a cost relative to a base policy.
+    #[serde(flatten)]
+    pub controls: Controls,
     /// Whether all iterations are done, though perhaps not the validation.
     #[serde(skip)]
     pub learned: bool,
@@ -92,13 +95,15 @@ pub fn train(request: &Request<Source>, progress: &dyn Progress) -> Result<Train
         true => findings(&run)?,
         false => Vec::new(),
     };
-    let mut frozen = None;
+    let (mut frozen, mut controls) = (None, Controls::default());
     if let Some(settings) = run.config().algo.validation()
         && let Some(demonstrations) = demonstrations
         && learned
     {
         let request = validate::Request::of(&run, demonstrations, settings, request.workers);
-        frozen = validate::validate(&request, progress)?;
+        if let Some(validation) = validate::validate(&request, progress)? {
+            (frozen, controls) = (Some(validation.frozen), validation.controls);
+        }
         worked.finished = frozen.is_some() || settings.plan().is_empty();
     }
     Ok(Trained {
@@ -106,6 +111,7 @@ pub fn train(request: &Request<Source>, progress: &dyn Progress) -> Result<Train
         algo: run.config().algo.name().into(),
         findings,
         frozen,
+        controls,
         learned,
     })
 }

@@ -13,7 +13,7 @@ use super::results::Results;
 use super::validate::{OF, cost_file, learned};
 use super::{Demonstrations, Progress};
 use crate::audit::Sealer;
-use crate::cost::EnergyModel;
+use crate::cost::{CostPart, EnergyModel};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::transfer::{Played, Standard, Transfer, on_true_cost, rows};
@@ -306,6 +306,7 @@ impl There<'_> {
         };
         let title = self.title("fresh policies on the frozen cost there");
         let found = fresh.train(&places, self.pool(), title, self.progress)?;
+        let found = found.and_then(|mut found| found.remove(&CostPart::Whole));
         Ok(found.map(|found| {
             let kept = places[found.kept].policy();
             (found, kept)
@@ -334,6 +335,7 @@ fn places<S: Clone>(folder: &Path, name: &str, iterations: usize, settings: S) -
         seed,
         iterations,
         settings: settings.clone(),
+        part: CostPart::Whole,
     };
     (0..POLICIES).map(place).collect()
 }

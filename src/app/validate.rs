@@ -10,11 +10,11 @@ use super::fresh::{OnFrozenCost, Place, Title};
 use super::results::Results;
 use super::{Demonstrations, Progress};
 use crate::audit::Sealer;
-use crate::cost::EnergyModel;
+use crate::cost::{CostPart, EnergyModel};
 use crate::error::Error;
-use crate::evaluate::Frozen;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::validation::Against;
+use crate::evaluate::{Controls, Validation};
 use crate::improve::Improvement;
 use crate::learners::Algorithm;
 use crate::learners::Setup;
@@ -36,8 +36,8 @@ pub(super) const OF: &str = "of";
 const KEPT: &str = "fresh_policy_sha256";
 
 /// The validation of a run's current cost, if it exists.
-pub fn read(results: Results) -> Result<Option<Frozen>, Error> {
-    let Some((mut value, current)) = stored(results)? else {
+pub fn read(results: Results) -> Result<Option<Validation>, Error> {
+    let Some((value, current)) = stored(results)? else {
         return Ok(None);
     };
     if !current {
@@ -48,7 +48,7 @@ pub fn read(results: Results) -> Result<Option<Frozen>, Error> {
         );
         return Ok(None);
     }
-    serde_json::from_value(value["frozen"].take())
+    serde_json::from_value(value)
         .map(Some)
         .map_err(|e| Error::Failure(format!("{}: {e}", results.found(FILE).display())))
 }
@@ -125,11 +125,11 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Trains those fresh policies on the frozen cost of a run that do not exist yet and keeps the best; `None` if
-/// interrupted or if none are requested.
+/// Trains those fresh policies on the frozen cost of a run, and on its parts, that do not exist yet and keeps the best
+/// one on the whole; `None` if interrupted or if none are requested.
 ///
 /// Errors: a run without a cost, settings that do not fit it, a divergence.
-pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Frozen>, Error> {
+pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Validation>, Error> {
     let Request {
         results,
         demonstrations,
@@ -150,7 +150,12 @@ pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Fro
     let imitated = run.config().imitated()?;
     let (trajectories, starts) = demonstrations.first(imitated.episodes);
     tch::set_num_threads(1);
-    let places = places(&results.file("validation"), settings, shared);
+    let relative = EnergyModel::read(&cost)?.has_base();
+    let parts = match relative && settings.controls {
+        true => &CostPart::ALL[..],
+        false => &[CostPart::Whole],
+    };
+    let places = places(&results.file("validation"), settings, shared, parts);
     let title = Title {
         name: "validation",
         message: "fresh policies on the frozen cost",
@@ -176,11 +181,23 @@ pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Fro
             entropy_weight: shared.entropy_weight,
         },
     };
-    let frozen = fresh.train(&places, pool, title, progress)?;
-    if let Some(frozen) = &frozen {
-        keep(results, frozen, &places[frozen.kept].policy())?;
-    }
-    Ok(frozen)
+    let Some(mut found) = fresh.train(&places, pool, title, progress)? else {
+        return Ok(None);
+    };
+    let Some(frozen) = found.remove(&CostPart::Whole) else {
+        return Ok(None);
+    };
+    let parts = [CostPart::BaseAlone, CostPart::WithoutBase].map(|part| found.remove(&part));
+    let controls = match parts {
+        [Some(base_alone), Some(without_base)] => Controls::of(&frozen, base_alone, without_base),
+        _ if relative => Controls::default(),
+        _ => Controls::no_clone(),
+    };
+    // Those on the whole cost come first.
+    let kept = places[frozen.kept].policy();
+    let validation = Validation { frozen, controls };
+    keep(results, &validation, &kept)?;
+    Ok(Some(validation))
 }
 
 /// Settings of a cost learner that its fresh policies share.
@@ -217,47 +234,59 @@ pub(super) fn cost_file(run: &RunFolder) -> Result<PathBuf, Error> {
     Ok(there.unwrap_or_else(|| run.file(weights::COST)))
 }
 
-fn keep(results: Results, frozen: &Frozen, best: &Path) -> Result<(), Error> {
+fn keep(results: Results, validation: &Validation, best: &Path) -> Result<(), Error> {
     let weights = std::fs::read(best).map_err(Error::io(best))?;
     files::write_atomic(&results.file(FRESH_POLICY), &weights)?;
-    results.write_json(
-        FILE,
-        &json!({
-            "format": 1,
-            "frozen": frozen,
-            OF: learned(results.run())?,
-            KEPT: disk::sha256(&weights),
-            "files": {
-                "policy.safetensors": "the policy that was learned together with the cost",
-                FRESH_POLICY: "the fresh policy with the highest learned soft value, trained on the frozen cost alone",
-                "validation/": "all fresh policies, by seed and discount",
-            },
-        }),
-    )
+    let mut contents = json!({
+        "format": 1,
+        OF: learned(results.run())?,
+        KEPT: disk::sha256(&weights),
+        "files": {
+            "policy.safetensors": "the policy that was learned together with the cost",
+            FRESH_POLICY: "the fresh policy with the highest learned soft value, trained on the frozen cost alone",
+            "validation/": "all fresh policies, by seed and discount: fresh-… on the whole cost, base_alone-… and \
+                            without_base-… on its parts",
+        },
+    });
+    let parts = serde_json::to_value(validation)
+        .map_err(|e| Error::Failure(format!("{}: {e}", results.file(FILE).display())))?;
+    if let (Value::Object(contents), Value::Object(mut parts)) = (&mut contents, parts) {
+        contents.append(&mut parts);
+    }
+    results.write_json(FILE, &contents)
 }
 
-/// Where the fresh policies on a frozen cost go, and how each is trained: like the learner's own, with the
+/// Where the fresh policies on parts of a frozen cost go, and how each is trained: like the learner's own, with the
 /// validation's own settings.
 fn places(
     folder: &Path,
     settings: &ValidationSettings,
     shared: &AdversarialSettings,
+    parts: &[CostPart],
 ) -> Vec<Place<FrozenCostSettings>> {
-    let place = |(seed, discount)| {
+    let place = |part: CostPart, (seed, discount)| {
         let mut own = shared.fresh();
         own.generator = own.generator.with_discount(discount);
         own.generator.iterations = settings.iterations;
         own.generator.trajectories = settings.trajectories;
         own.generator.ppo.learning_rate = settings.learning_rate;
         own.generator.sac.learning_rate = settings.learning_rate;
+        let name = match part {
+            CostPart::Whole => "fresh",
+            part => part.name(),
+        };
         Place {
-            stem: folder.join(format!("fresh-{seed}-{discount}")),
+            stem: folder.join(format!("{name}-{seed}-{discount}")),
             seed,
             settings: own,
             iterations: settings.iterations,
+            part,
         }
     };
-    settings.plan().into_iter().map(place).collect()
+    let plan = settings.plan();
+    let of = |&part: &CostPart| plan.iter().map(move |&one| (part, one));
+    let planned = parts.iter().flat_map(of);
+    planned.map(|(part, one)| place(part, one)).collect()
 }
 
 #[cfg(test)]
@@ -280,8 +309,10 @@ mod tests {
                 iterations: 1,
                 trajectories: 2,
                 learning_rate: 1e-3,
+                controls: true,
             };
-            let places = places(Path::new("x"), &settings, algo.adversarial().unwrap());
+            let shared = algo.adversarial().unwrap();
+            let places = places(Path::new("x"), &settings, shared, &[CostPart::Whole]);
             for (place, discount) in places.iter().zip(&settings.discounts) {
                 let used = place.settings.generator.discount();
                 assert_eq!(used, *discount, "{improvement}");

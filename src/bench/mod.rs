@@ -14,7 +14,8 @@ pub use densities::{DensityFigures, DensitySuite};
 pub use exact::{ExactFigures, ExactSuite};
 pub use parts::{PartsRow, measure_parts, trajectories};
 pub use result::{
-    CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, env_digest, machine,
+    CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, PartResult, PartsResult,
+    env_digest, machine,
 };
 pub use rows::{MeasuredRow, RowKey, RowSuite, asked_rows, keep_row, kept_rows};
 pub use speed::{BatchRow, ScheduleRow, ScoreRow, Speed, WorldRow};

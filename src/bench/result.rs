@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::suite::{Cell, Suite};
 use crate::error::Error;
-use crate::evaluate::CostReport;
 use crate::evaluate::statistics::Estimate;
 use crate::evaluate::validation::Verdict;
+use crate::evaluate::{CostReport, Standing};
 use crate::learners::frozen_cost::ValidationSettings;
 use crate::run::{Algo, files};
 
@@ -22,6 +22,29 @@ pub struct Milestone {
     pub steps: u64,
     /// Seconds of learning by then.
     pub seconds: f64,
+}
+
+/// The result of fresh policies on one part of a cost relative to a base policy: that of the highest learned soft value.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PartResult {
+    /// (return − random) / (expert − random), in its own episodes after training.
+    pub normalized_score: f64,
+    /// Mean true return of these.
+    #[serde(rename = "return")]
+    pub mean_return: f64,
+    /// δ per step.
+    pub delta: f64,
+}
+
+/// Fresh policies on the parts of a cost relative to a base policy.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PartsResult {
+    /// On −log π_0 alone.
+    pub base_alone: PartResult,
+    /// On c_θ alone.
+    pub without_base: PartResult,
+    /// The whole cost against −log π_0 alone, both in their own episodes after training.
+    pub standing: Option<Standing>,
 }
 
 /// The result of fresh policies on a frozen cost: that of the highest learned soft value.
@@ -44,6 +67,9 @@ pub struct FreshResult {
     pub seconds: f64,
     /// Environment steps, all of them together.
     pub steps: u64,
+    /// Fresh policies on the cost's parts, if it is relative to a base policy; absent in older results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controls: Option<PartsResult>,
 }
 
 /// The result of linear-Gaussian controllers in the last rollouts of training, each from its own start.
@@ -197,18 +223,30 @@ impl CellResult {
         let Some(result) = Self::read(&cell.file(folder))? else {
             return Ok(None);
         };
-        let fresh = result.fresh.as_ref().map(|f| &f.settings);
         let validation = suite.validation(cell)?;
-        let same = result.settings == cell.algo()?
+        let alike = |f: &FreshResult| {
+            let there = validation.as_ref();
+            there.is_some_and(|v| v.trains_like(&f.settings))
+        };
+        let same = result.settings.trains_like(&cell.algo()?)
             && result.env_digest == env_digest(cell.env)?
-            && (fresh.is_none() || fresh == validation.as_ref());
+            && result.fresh.as_ref().is_none_or(alike);
         Ok(same.then_some(result))
     }
 
-    /// Whether it lacks results that its run can still provide: fresh policies, or metrics of its cost.
+    /// Whether it lacks results that its run can still provide: fresh policies, those on the parts of a cost relative to a
+    /// base policy, or metrics of its cost.
     pub fn is_incomplete(&self, suite: &Suite, cell: &Cell) -> Result<bool, Error> {
         let unjudged = self.spearman.is_some() && self.metrics.is_none();
-        Ok(unjudged || (self.fresh.is_none() && suite.validation(cell)?.is_some()))
+        let Some(validation) = suite.validation(cell)? else {
+            return Ok(unjudged);
+        };
+        let relative = cell.algo()?.base_steps() > 0;
+        let unvalidated = self
+            .fresh
+            .as_ref()
+            .is_none_or(|fresh| fresh.controls.is_none() && validation.controls && relative);
+        Ok(unjudged || unvalidated)
     }
 
     /// Writes the result atomically.
@@ -232,4 +270,70 @@ pub fn machine() -> String {
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown processor", |(_, name)| name);
     format!("{name}, {} cores", costate_base::workers::default_workers())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Results of versions without controls stay, and lack them only where the cost is relative to a clone.
+    #[test]
+    fn older_cells_stay_and_say_that_they_lack_controls() {
+        let suite = Suite::named("results").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+        let (cells, at) = (suite.cells().unwrap(), folder.path());
+        for (env, method, lacking) in [
+            ("pendulum", "gan-gcl", true),
+            ("lq", "gan-gcl", false),
+            ("pendulum", "gail", false),
+        ] {
+            let cell = cells
+                .iter()
+                .find(|c| c.env == env && c.method.name == method)
+                .unwrap();
+            let text = fs::read_to_string(cell.file(&shipped)).unwrap();
+            let mut value: Value = serde_json::from_str(&text).unwrap();
+            value["settings"] = serde_json::to_value(cell.algo().unwrap()).unwrap();
+            value["env_digest"] = env_digest(env).unwrap().into();
+            let validation = suite.validation(cell).unwrap();
+            value["fresh"]["settings"] = serde_json::to_value(validation).unwrap();
+            let old = value["fresh"]["settings"].as_object_mut().unwrap();
+            assert_eq!(old.remove("controls"), Some(true.into()));
+            if let Some(own) = value.pointer_mut("/settings/settings/validation") {
+                own.as_object_mut().unwrap().remove("controls");
+            }
+            fs::write(cell.file(at), value.to_string()).unwrap();
+            let found = CellResult::current(&suite, cell, at).unwrap();
+            let mut found = found.expect("an older cell is current");
+            assert!(!found.fresh.as_ref().unwrap().settings.controls);
+            assert_eq!(
+                found.is_incomplete(&suite, cell).unwrap(),
+                lacking,
+                "{env} {method}"
+            );
+
+            let part = PartResult {
+                normalized_score: 1.0,
+                mean_return: 0.0,
+                delta: 0.0,
+            };
+            let fresh = found.fresh.as_mut().unwrap();
+            fresh.controls = Some(PartsResult {
+                base_alone: part,
+                without_base: part,
+                standing: None,
+            });
+            assert!(!found.is_incomplete(&suite, cell).unwrap());
+
+            // Other changes of the validation still count.
+            value["fresh"]["settings"]["iterations"] = 7.into();
+            fs::write(cell.file(at), value.to_string()).unwrap();
+            assert_eq!(CellResult::current(&suite, cell, at).unwrap(), None);
+        }
+    }
 }

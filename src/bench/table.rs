@@ -323,7 +323,9 @@ fn frozen(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
     }
     let mut text = String::from(
         "\nFresh policies on the frozen cost, the one with the highest learned soft value of each seed: \
-         normalised score; (return − expert's) / |expert's return|; δ per step. One value per seed.\n\n",
+         normalised score; (return − expert's) / |expert's return|; δ per step. One value per seed. Where the cost is relative \
+         to a clone π_0, the score on the whole cost / on −log π_0 alone / on c_θ alone; only what the whole does beyond −log π_0 is \
+         due to c_θ. The parts' scores are of the policy's own episodes after training; a dash: not run.\n\n",
     );
     text += &head("environment", &methods);
     for env in envs.iter().filter(|env| has(Some(env), None)) {
@@ -338,7 +340,7 @@ fn frozen(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
                 true => "not run".into(),
                 false => format!(
                     "{}; {}; δ {}",
-                    best(|p| p.normalized_score, 3),
+                    fresh_scores(&found),
                     best(|p| p.relative_return, 2),
                     best(|p| p.delta, 2)
                 ),
@@ -349,8 +351,72 @@ fn frozen(suite: &Suite, results: Results, count: usize, envs: &[String]) -> Str
     text
 }
 
+/// Scores of the kept fresh policies, one entry per seed: on the whole cost, and beside it on its parts if one of the seeds
+/// has them.
+fn fresh_scores(found: &Found) -> String {
+    let fresh: Vec<&FreshResult> = found
+        .results
+        .iter()
+        .filter_map(|r| r.fresh.as_ref())
+        .collect();
+    let controlled = fresh.iter().any(|f| f.controls.is_some());
+    let shown = |f: &&FreshResult| {
+        let whole = format!("{:.3}", f.normalized_score);
+        match (&f.controls, controlled) {
+            (Some(parts), _) => format!(
+                "{whole} / {:.3} / {:.3}",
+                parts.base_alone.normalized_score, parts.without_base.normalized_score
+            ),
+            (None, true) => format!("{whole} / – / –"),
+            (None, false) => whole,
+        }
+    };
+    let separator = if controlled { ", " } else { " " };
+    fresh.iter().map(shown).collect::<Vec<_>>().join(separator)
+}
+
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::bench::{PartResult, PartsResult};
+
+    #[test]
+    fn scores_on_parts_stand_beside_those_on_the_whole() {
+        let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+        let cell = |score: f64, parts: Option<[f64; 2]>| {
+            let file = results.join("pendulum-gan-gcl-25-0.json");
+            let mut cell = CellResult::read(&file).unwrap().unwrap();
+            let fresh = cell.fresh.as_mut().unwrap();
+            fresh.normalized_score = score;
+            fresh.controls = parts.map(|parts| {
+                let [base_alone, without_base] = parts.map(|normalized_score| PartResult {
+                    normalized_score,
+                    mean_return: 0.0,
+                    delta: 0.0,
+                });
+                PartsResult {
+                    base_alone,
+                    without_base,
+                    standing: None,
+                }
+            });
+            cell
+        };
+        let shown = |cells: &[CellResult]| {
+            let results = cells.iter().collect();
+            fresh_scores(&Found { results, asked: 2 })
+        };
+        let old = [cell(0.5, None), cell(0.25, None)];
+        assert_eq!(shown(&old), "0.500 0.250");
+        let mixed = [cell(0.5, Some([1.0, -0.125])), cell(0.25, None)];
+        assert_eq!(shown(&mixed), "0.500 / 1.000 / -0.125, 0.250 / – / –");
+    }
 }

@@ -23,7 +23,7 @@ pub fn describe(e: &Evaluation) -> String {
         text += &robustness(curve);
     }
     if let Some(frozen) = &e.frozen {
-        text += &format!("\n{}", validate::describe(frozen));
+        text += &format!("\n{}", validate::describe(frozen, &e.controls));
     }
     text + &transfer::describe(&e.transfer)
 }
@@ -111,6 +111,12 @@ fn cost(c: &CostReport) -> String {
         figure(c.epic, c.epic_ci95),
         figure(c.dard, c.dard_ci95),
     );
+    if let Some(share) = c.base_share {
+        text += &format!(
+            "share of −log π_0 in the cost's variation over the ladder: {}\n\n",
+            figure(Some(share), c.base_share_ci95)
+        );
+    }
     let estimate = |e: Option<Estimate>| {
         or_none(e, |e| {
             format!("{:.2} ({:.2} … {:.2})", e.mean, e.ci95[0], e.ci95[1])

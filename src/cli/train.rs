@@ -191,7 +191,8 @@ fn in_words(trained: &Trained) -> String {
         true => String::new(),
         false => diagnose::describe(&trained.findings),
     };
-    let validation = trained.frozen.as_ref().map_or_else(String::new, describe);
+    let frozen = trained.frozen.as_ref();
+    let validation = frozen.map_or_else(String::new, |f| describe(f, &trained.controls));
     format!(
         "{} iterations in {} s, {} environment steps\n{found}{validation}run:  {}\nnext: costate evaluate {}",
         done.iterations,

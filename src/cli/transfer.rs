@@ -1,7 +1,7 @@
 //! Results in variants of a world, as text.
 
 use super::ui::{interval, number, score_interval, table};
-use crate::evaluate::Transfer;
+use crate::evaluate::{Controls, Transfer};
 
 /// Results in variants, as text.
 pub fn describe(found: &[Transfer]) -> String {
@@ -31,7 +31,7 @@ pub fn describe(found: &[Transfer]) -> String {
             text += &format!(
                 "δ {:+.3}: the cost is {}\n",
                 frozen.best().delta,
-                frozen.verdict.words()
+                Controls::default().words(frozen.verdict)
             );
         }
     }

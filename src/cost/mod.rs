@@ -9,7 +9,7 @@ mod step;
 
 pub use composed::{ComposedCost, Part, Placed, WeightedCost};
 pub use expansion::Expansion;
-pub use model::{CostForm, CostSettings, EnergyModel, Seen, Shaping};
+pub use model::{CostForm, CostPart, CostSettings, EnergyModel, Seen, Shaping};
 pub use regularizers::Regularizers;
 pub use scalar::ScalarFunction;
 pub use step::{Dims, StepCost};

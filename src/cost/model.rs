@@ -216,6 +216,40 @@ pub struct EnergyModel {
     base: Option<GaussianPolicy>,
 }
 
+/// Which terms of a cost relative to a base policy, c = c_θ + w ‖u‖² − log π_0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CostPart {
+    /// All of them.
+    Whole,
+    /// −log π_0.
+    BaseAlone,
+    /// c_θ + w ‖u‖².
+    WithoutBase,
+}
+
+impl CostPart {
+    /// Every part, the whole first.
+    pub const ALL: [Self; 3] = [Self::Whole, Self::BaseAlone, Self::WithoutBase];
+
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::BaseAlone => "base_alone",
+            Self::WithoutBase => "without_base",
+        }
+    }
+
+    /// What the cost consists of, as text.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Whole => "whole cost",
+            Self::BaseAlone => "−log π_0 alone",
+            Self::WithoutBase => "c_θ alone",
+        }
+    }
+}
+
 /// Rows of (s, a) as a model's cost sees them.
 #[derive(Debug)]
 pub struct Seen {
@@ -293,6 +327,44 @@ impl EnergyModel {
         }
     }
 
+    /// One part of a cost relative to a base policy; `None` of the parts where it has none.
+    pub fn part(self, part: CostPart) -> Option<Self> {
+        match part {
+            CostPart::Whole => Some(self),
+            CostPart::BaseAlone => self.base_alone(),
+            CostPart::WithoutBase => self.without_base(),
+        }
+    }
+
+    /// The base policy alone, c(s, a) = −log π_0(a | s), without c_θ, w ‖u‖² and V: p(τ) = q_0(τ), so log Z = 0.
+    /// Its weights of c_θ are zeros. `None` without a base policy.
+    pub fn base_alone(mut self) -> Option<Self> {
+        self.base.as_ref()?;
+        tch::no_grad(|| {
+            for (_, mut weights) in self.cost.named("cost.") {
+                let _ = weights.zero_();
+            }
+        });
+        self.header.settings.action_penalty = 0.0;
+        self.header.settings.start_value = false;
+        self.header.log_z = 0.0;
+        self.header.shaping = Shaping::default();
+        Some(self.without_value())
+    }
+
+    /// The cost without its base policy, c(s, a) = c_θ(s, a) + w ‖u‖², with V as learned: what was learned from the
+    /// discriminator. `None` without a base policy.
+    pub fn without_base(mut self) -> Option<Self> {
+        self.base.take()?;
+        self.header.base = None;
+        Some(self)
+    }
+
+    /// Whether it is relative to a base policy.
+    pub fn has_base(&self) -> bool {
+        self.base.is_some()
+    }
+
     /// Name of the environment it belongs to.
     pub fn env(&self) -> &str {
         &self.header.env
@@ -320,9 +392,6 @@ impl EnergyModel {
 
     /// The weight-independent part of c(s, a), cached for rows that are evaluated repeatedly.
     pub fn see(&self, observations: &Tensor, actions: &Tensor) -> Seen {
-        let of = |base: &GaussianPolicy| {
-            tch::no_grad(|| base.log_density(observations, actions)).to_kind(Kind::Float)
-        };
         let penalty = |weight: f64| {
             let u = self.header.action_scale.apply(actions);
             (&u * &u).sum_dim_intlist([1_i64].as_slice(), false, u.kind()) * weight
@@ -330,8 +399,14 @@ impl EnergyModel {
         Seen {
             inputs: self.inputs(observations, actions),
             penalty: self.action_penalty().map(penalty),
-            base_log_density: self.base.as_ref().map(of),
+            base_log_density: self.base_log_density(observations, actions),
         }
+    }
+
+    /// log π_0(a | s), `[N]`; `None` without a base policy.
+    pub fn base_log_density(&self, observations: &Tensor, actions: &Tensor) -> Option<Tensor> {
+        let base = self.base.as_ref()?;
+        Some(tch::no_grad(|| base.log_density(observations, actions)).to_kind(Kind::Float))
     }
 
     /// c = c_θ + w ‖u‖² − log π_0, `[N]`.
@@ -591,5 +666,86 @@ impl EnergyModel {
         }
         model.load(&state).map_err(|e| foreign(e.to_string()))?;
         Ok(model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use costate_envs::rng::stream;
+    use costate_envs::{End, Trajectory};
+
+    use super::*;
+    use crate::policy::StdForm;
+
+    /// A cost with a penalty on actions and a soft value, relative to a base policy.
+    fn relative() -> EnergyModel {
+        let mut rng = stream(3, "parts", 0);
+        let settings = CostSettings {
+            form: CostForm::Neural,
+            hidden: vec![8],
+            start_value: true,
+            state_only: false,
+            channels: vec![],
+            action_penalty: 0.3,
+        };
+        let policy = PolicySettings {
+            hidden: vec![8],
+            std_form: StdForm::Constant,
+            std_floor: 0.02,
+            std_initial: 0.6,
+        };
+        let (normalizer, scale) = (Normalizer::identity(2), {
+            let (centre, half_range) = (vec![0.5], vec![2.0]);
+            ActionScale { centre, half_range }
+        });
+        let base = GaussianPolicy::new("x", &policy, normalizer.clone(), scale.clone(), &mut rng);
+        EnergyModel::new("x", &settings, &[], normalizer, scale, &mut rng).with_base(base)
+    }
+
+    fn batch() -> TrajectoryBatch {
+        let values = |n: usize, shift: f32| (0..n).map(|i| (i as f32 + shift).sin()).collect();
+        let one = |shift: f32| {
+            let (states, actions) = (values(2 * 9, shift), values(8, 2.0 * shift));
+            Trajectory::new(2, 1, states, actions, None, End::Truncated).unwrap()
+        };
+        TrajectoryBatch::new(&[one(0.0), one(0.7), one(1.9)]).unwrap()
+    }
+
+    #[test]
+    fn a_cost_is_the_sum_of_its_parts() {
+        let (batch, whole) = (batch(), relative());
+        let [alone, without] =
+            [CostPart::BaseAlone, CostPart::WithoutBase].map(|part| relative().part(part).unwrap());
+        let cost = |m: &EnergyModel| tch::no_grad(|| m.cost(&batch.observations, &batch.actions));
+        assert_eq!(cost(&whole), cost(&alone) + cost(&without));
+        let base = whole.base_log_density(&batch.observations, &batch.actions);
+        assert_eq!(cost(&alone), -base.unwrap());
+        assert_ne!(cost(&without), cost(&without).zeros_like());
+
+        // −log π_0 is not shaped; c_θ is, by the whole's V.
+        let shaped = |m: &EnergyModel| m.shaped_cost(&batch);
+        assert_eq!(shaped(&alone), nn::to_f64(&cost(&alone)));
+        assert_eq!(whole.value(&batch.starts), without.value(&batch.starts));
+        let sums = shaped(&alone).into_iter().zip(shaped(&without));
+        for (whole, (alone, without)) in shaped(&whole).iter().zip(sums) {
+            assert!((whole - alone - without).abs() < 1e-5);
+        }
+        assert!(alone.has_base() && !without.has_base());
+    }
+
+    #[test]
+    fn parts_are_files_of_their_own_and_need_a_base_policy() {
+        let folder = tempfile::tempdir().unwrap();
+        let (batch, file) = (batch(), folder.path().join("cost.safetensors"));
+        for part in CostPart::ALL {
+            let model = relative().part(part).unwrap();
+            std::fs::write(&file, model.to_bytes().unwrap()).unwrap();
+            let read = EnergyModel::read(&file).unwrap();
+            let shaped = [&model, &read].map(|m| m.shaped_cost(&batch));
+            assert_eq!(shaped[0], shaped[1], "{}", part.name());
+        }
+        for part in [CostPart::BaseAlone, CostPart::WithoutBase] {
+            assert!(relative().without_base().unwrap().part(part).is_none());
+        }
     }
 }

@@ -9,6 +9,12 @@ pub trait StepCost {
     /// c of every row, `[N, observation_dim]` and `[N, action_dim]` row-major → `[N]`.
     fn costs(&self, observations: &[f32], actions: &[f32], dims: Dims) -> Vec<f64>;
 
+    /// −log π_0(a | s) of every row, a term of its cost, if it is relative to a base policy.
+    fn base_costs(&self, observations: &[f32], actions: &[f32], dims: Dims) -> Option<Vec<f64>> {
+        let _ = (observations, actions, dims);
+        None
+    }
+
     /// Its name.
     fn describe(&self) -> String;
 }
@@ -27,6 +33,12 @@ impl StepCost for EnergyModel {
         let s = nn::matrix(observations, dims.observation);
         let a = nn::matrix(actions, dims.action);
         tch::no_grad(|| nn::to_f64(&self.cost(&s, &a)))
+    }
+
+    fn base_costs(&self, observations: &[f32], actions: &[f32], dims: Dims) -> Option<Vec<f64>> {
+        let s = nn::matrix(observations, dims.observation);
+        let a = nn::matrix(actions, dims.action);
+        Some(nn::to_f64(&-self.base_log_density(&s, &a)?))
     }
 
     fn describe(&self) -> String {

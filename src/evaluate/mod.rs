@@ -3,6 +3,7 @@
 pub mod certificate;
 pub mod compare;
 pub mod controller;
+pub mod controls;
 mod cost;
 pub mod dard;
 pub mod epic;
@@ -26,6 +27,7 @@ use crate::error::Error;
 use crate::expression::Formula;
 pub use certificate::{Certificate, Certified};
 use controller::Controller;
+pub use controls::{Controls, Standing, Validation};
 pub use cost::{
     Correlation, CostPoint, CostReport, Discriminator, DiscriminatorFigures, check_finite,
 };
@@ -201,6 +203,9 @@ pub struct Evaluation {
     /// Fresh policies on the frozen cost, if trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
+    /// Fresh policies on the parts of a cost relative to a base policy, if trained.
+    #[serde(flatten)]
+    pub controls: Controls,
     /// Results in variants of the world, if requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transfer: Vec<Transfer>,
@@ -436,6 +441,7 @@ pub fn evaluate(
         robustness,
         statements,
         frozen: None,
+        controls: Controls::default(),
         transfer: Vec::new(),
         certificate,
         cost,

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Evaluation, Row};
+use super::{Controls, Evaluation, Row};
 use crate::error::Error;
 
 impl Evaluation {
@@ -42,6 +42,8 @@ impl Evaluation {
                 Self::FORMAT
             ));
         }
+        // Errors in flattened parts do not name the field.
+        field_by_field::<Controls>(text).map_err(damaged)?;
         let mut read: Self = field_by_field(text).map_err(damaged)?;
         // serde treats flattened parts that do not fit as absent.
         if head.cost_scatter.is_some() && read.cost.is_none() {

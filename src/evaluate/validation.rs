@@ -36,6 +36,9 @@ pub struct FreshPolicy {
     /// Mean true return, for information; not used for selection.
     #[serde(rename = "return")]
     pub mean_return: f64,
+    /// Standard error of that mean, over episodes; absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_standard_error: Option<f64>,
     /// (return − random) / (expert − random).
     pub normalized_score: f64,
     /// (return − expert) / |expert|: below 0 is worse than the expert, as a share of the expert's own return.
@@ -123,6 +126,12 @@ impl Frozen {
     /// The kept policy.
     pub fn best(&self) -> &FreshPolicy {
         &self.policies[self.kept]
+    }
+
+    /// The other policies.
+    pub fn others(&self) -> impl Iterator<Item = &FreshPolicy> {
+        let all = self.policies.iter().enumerate();
+        all.filter(|(i, _)| *i != self.kept).map(|(_, p)| p)
     }
 }
 
@@ -238,7 +247,8 @@ impl Judged<'_> {
         let samples = learner.sample(settings.generator.iterations)?;
         let found = self.opinion(&samples.batch, &samples.log_density);
         let random_return = mean(&returns(self.against.random));
-        let mean_return = mean(&auditor.open(&samples.audit)?.returns);
+        let own_returns = &auditor.open(&samples.audit)?.returns;
+        let mean_return = mean(own_returns);
         let expert_return = self.against.expert_return;
         Ok(Some(Trained {
             report: FreshPolicy {
@@ -248,6 +258,7 @@ impl Judged<'_> {
                 delta: (found.soft_value - expert.soft_value)
                     / (random_cost - expert.cost).abs().max(1e-9),
                 mean_return,
+                return_standard_error: standard_error(own_returns),
                 normalized_score: (mean_return - random_return) / (expert_return - random_return),
                 relative_return: (mean_return - expert_return) / expert_return.abs().max(1e-9),
             },
@@ -256,6 +267,13 @@ impl Judged<'_> {
             steps,
         }))
     }
+}
+
+/// Standard error of the mean; `None` of fewer than two values.
+fn standard_error(values: &[f64]) -> Option<f64> {
+    let (n, mean) = (values.len() as f64, mean(values));
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    (values.len() > 1).then(|| (squares / (n - 1.0) / n).sqrt())
 }
 
 /// A fresh policy with its training effort.
@@ -278,6 +296,14 @@ fn batch(trajectories: &[Trajectory]) -> Result<TrajectoryBatch, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of 1, 3, 5, 7: variance 20/3, over four values.
+    #[test]
+    fn standard_errors_by_hand() {
+        let found = standard_error(&[1.0, 3.0, 5.0, 7.0]).unwrap();
+        assert!((found - (5.0_f64 / 3.0).sqrt()).abs() < 1e-15);
+        assert_eq!(standard_error(&[1.0]), None);
+    }
 
     /// Kept fresh policies of the recorded experiments: δ, nats per step, and whether they solved the task.
     #[test]

@@ -124,6 +124,11 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
     fn validation(&self) -> Option<&ValidationSettings> {
         None
     }
+
+    /// The same, to be changed.
+    fn validation_mut(&mut self) -> Option<&mut ValidationSettings> {
+        None
+    }
 }
 
 /// The settings of an algorithm, which know how it behaves and what it is called.
@@ -282,6 +287,19 @@ impl Algo {
     /// The same, to be changed.
     pub fn settings_mut<A: Algorithm>(&mut self) -> Option<&mut A> {
         self.settings.as_any_mut().downcast_mut()
+    }
+
+    /// Whether another has the same settings. `validation.controls` does not count: controls are added to a run once it is
+    /// validated and change nothing else of it.
+    pub fn trains_like(&self, other: &Self) -> bool {
+        let [own, other] = [self, other].map(|algo| {
+            let mut algo = algo.clone();
+            if let Some(validation) = algo.settings.validation_mut() {
+                validation.controls = false;
+            }
+            algo
+        });
+        own == other
     }
 
     /// Refuses settings that contradict each other.

@@ -39,6 +39,11 @@ pub struct ValidationSettings {
     #[serde(default = "usual_learning_rate")]
     #[schemars(transform = positive, transform = resumable)]
     pub learning_rate: f64,
+    /// Whether fresh policies are also trained on the two parts of a cost relative to a base policy, −log π_0 alone
+    /// and c_θ alone, to tell what the cost adds to the clone; takes three times as long.
+    #[serde(default)]
+    #[schemars(transform = resumable)]
+    pub controls: bool,
 }
 
 fn usual_learning_rate() -> f64 {
@@ -52,6 +57,15 @@ impl ValidationSettings {
         seeds
             .flat_map(|seed| self.discounts.iter().map(move |&discount| (seed, discount)))
             .collect()
+    }
+
+    /// Whether fresh policies on the whole cost are trained alike; controls do not change them.
+    pub fn trains_like(&self, other: &Self) -> bool {
+        let alike = Self {
+            controls: other.controls,
+            ..self.clone()
+        };
+        alike == *other
     }
 }
 

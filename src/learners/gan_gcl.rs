@@ -156,6 +156,10 @@ impl Behaviour for GanGclSettings {
     fn validation(&self) -> Option<&ValidationSettings> {
         Some(&self.validation)
     }
+
+    fn validation_mut(&mut self) -> Option<&mut ValidationSettings> {
+        Some(&mut self.validation)
+    }
 }
 
 impl GanGclSettings {

@@ -46,7 +46,9 @@ fn verdict(transfer: &Transfer) -> String {
 /// What δ says about the cost; `None` if the kept policy is not among the fresh ones.
 fn judged(frozen: &Frozen) -> Option<String> {
     let says = match frozen.verdict {
-        Verdict::Sound => "the cost is sound here; a fresh policy reaches the expert’s soft value",
+        Verdict::Sound => {
+            "the cost is sound here; a fresh policy reaches the expert’s soft value; not compared with the clone"
+        }
         Verdict::Exploited => {
             "the cost is exploited here; a fresh policy found behaviour that it prefers to the expert’s"
         }

@@ -4,7 +4,7 @@ use super::figure::{Figure, legend, multiples};
 use super::frame::{SMALL_SQUARE, SQUARE, Size};
 use super::run::Run;
 use super::text::{escape, small};
-use super::{correlations, discriminator, landscape, scatter, table};
+use super::{correlations, discriminator, landscape, parts, scatter, table};
 use crate::evaluate::validation::FreshPolicy;
 use crate::evaluate::{CostReport, DiscriminatorFigures, Evaluation};
 use crate::number::typeset;
@@ -20,7 +20,7 @@ struct Reading {
     of: fn(&Evaluation) -> Option<Figured>,
 }
 
-const READINGS: [Reading; 9] = [
+const READINGS: [Reading; 10] = [
     Reading {
         name: "Spearman’s ρ",
         reading: "Rank agreement with the true cost: 1 is the same order, 0 no relation.",
@@ -52,6 +52,12 @@ const READINGS: [Reading; 9] = [
         reading: "Its learned soft value against the expert’s: about 0 is sound, below −0.02 (or 1 nat per step) the cost could not be \
          optimised, above 0.15 it was exploited.",
         of: |e| Some((kept(e)?.delta, None)),
+    },
+    Reading {
+        name: "The clone’s share",
+        reading: "Share of the cost’s variation over the ladder of degraded policies that is its clone’s, −log π_0: cov(−log \
+         π_0, c) / var(c); the rest is c_θ’s.",
+        of: |e| Some((cost(e)?.base_share?, cost(e)?.base_share_ci95)),
     },
     Reading {
         name: "Discriminator accuracy",
@@ -100,6 +106,7 @@ pub(super) fn html(runs: &[Run]) -> Option<String> {
         .map(|figures| format!("<h3>The discriminator’s probabilities</h3>{figures}"));
     let parts = [
         body,
+        parts::html(runs),
         correlations::html(runs),
         landscape::html(runs),
         probabilities,

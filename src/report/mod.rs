@@ -45,6 +45,7 @@ mod landscape;
 mod learning;
 mod motion;
 mod page;
+mod parts;
 mod player;
 mod png;
 mod robustness;

@@ -17,11 +17,11 @@ use super::super::runs::{Imitation, Worked, work};
 use super::super::{Demonstrations, Progress, record, validate};
 use super::{Measured, Request, Tables};
 use crate::bench::{
-    Cell, CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, Suite, env_digest,
-    machine, markdown, trust,
+    Cell, CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, PartResult,
+    PartsResult, Suite, env_digest, machine, markdown, trust,
 };
 use crate::error::Error;
-use crate::evaluate::{Evaluation, FRESH, Frozen, episodes};
+use crate::evaluate::{Controls, Evaluation, FRESH, Frozen, Validation, episodes};
 use crate::learners::frozen_cost::ValidationSettings;
 use crate::learners::gcl_lqg::GclLqgSettings;
 use crate::run::{RunConfig, RunFolder, files};
@@ -175,10 +175,10 @@ pub fn run_cell(
     let mut validation = None;
     if let Some(settings) = settings {
         let request = validate::Request::of(&run, &demonstrations, &settings, workers);
-        let Some(frozen) = validate::validate(&request, interrupt)? else {
+        let Some(found) = validate::validate(&request, interrupt)? else {
             return Ok(None);
         };
-        validation = Some((settings, frozen));
+        validation = Some((settings, found));
     }
     let protocol = Protocol::published(workers);
     // Takes seconds, not worth losing the cell for: not interruptible.
@@ -231,7 +231,7 @@ fn run_of(
     let path = work.join("runs").join(cell.name());
     let algo = cell.algo()?;
     if let Ok(old) = RunConfig::read(&path)
-        && old.algo == algo
+        && old.algo.trains_like(&algo)
         && old.env == demonstrations.dataset.meta().env
     {
         return RunFolder::open(&path);
@@ -288,11 +288,12 @@ fn expert_level(
 
 /// Score of the kept fresh policy in the evaluation episodes.
 fn fresh(
-    (settings, frozen): (ValidationSettings, Frozen),
+    (settings, validation): (ValidationSettings, Validation),
     evaluation: &Evaluation,
     scale: Scale,
 ) -> Option<FreshResult> {
     let row = evaluation.rows.iter().find(|r| r.policy == FRESH)?;
+    let Validation { frozen, controls } = validation;
     Some(FreshResult {
         settings,
         normalized_score: scale.score(row.mean_return),
@@ -302,6 +303,24 @@ fn fresh(
         verdict: frozen.verdict,
         seconds: frozen.seconds,
         steps: frozen.steps,
+        controls: of_parts(&controls, scale),
+    })
+}
+
+/// Scores of the kept fresh policies on a cost's parts; `None` if there are none.
+fn of_parts(controls: &Controls, scale: Scale) -> Option<PartsResult> {
+    let part = |frozen: &Frozen| {
+        let best = frozen.best();
+        PartResult {
+            normalized_score: scale.score(best.mean_return),
+            mean_return: best.mean_return,
+            delta: best.delta,
+        }
+    };
+    Some(PartsResult {
+        base_alone: part(controls.base_alone.as_ref()?),
+        without_base: part(controls.without_base.as_ref()?),
+        standing: controls.standing,
     })
 }
 

@@ -1,5 +1,6 @@
 //! A cost against the true one: learned, imported or written by hand.
 
+mod base_share;
 mod correlation;
 mod discriminator;
 mod distances;
@@ -12,6 +13,7 @@ use super::statistics::Estimate;
 use super::{Group, Groups, Options};
 use crate::cost::{Dims, StepCost};
 use crate::error::Error;
+use base_share::base_share;
 pub use correlation::Correlation;
 use correlation::{correlation, ranking_accuracy};
 pub use discriminator::{Discriminator, DiscriminatorFigures};
@@ -56,6 +58,13 @@ pub struct CostReport {
     /// Its 95 % interval.
     #[serde(default)]
     pub ranking_accuracy_ci95: Option<[f64; 2]>,
+    /// Share of the cost's variation over the ladder's trajectories that is its base policy's: cov(B, C) / var(C), B = Σ_t
+    /// −log π_0(a_t | s_t) and C = Σ_t c(s_t, a_t); `None` without a base policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_share: Option<f64>,
+    /// Its 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_share_ci95: Option<[f64; 2]>,
     /// Correlations over stated distributions.
     #[serde(default)]
     pub correlations: Vec<Correlation>,
@@ -70,6 +79,8 @@ pub struct CostReport {
 pub struct Judged<'a> {
     group: &'a Group,
     costs: Vec<Vec<f64>>,
+    /// Σ_t −log π_0 of every episode, if the cost is relative to a base policy.
+    base: Option<Vec<f64>>,
 }
 
 impl Judged<'_> {
@@ -79,6 +90,15 @@ impl Judged<'_> {
         episodes
             .map(|(e, costs)| [costs.iter().sum(), -e.true_return()])
             .collect()
+    }
+
+    /// [Σ_t −log π_0, Σ_t c] of every episode, if the cost is relative to a base policy.
+    fn base_sums(&self) -> Option<Vec<[f64; 2]>> {
+        let sums = self.base.as_ref()?.iter().zip(&self.costs);
+        Some(
+            sums.map(|(base, costs)| [*base, costs.iter().sum()])
+                .collect(),
+        )
     }
 
     /// [c, true c] of at most `count` evenly spread steps of every episode.
@@ -165,6 +185,9 @@ pub(super) fn report(
     let graded = all.iter().filter(|j| groups.is_graded(j.group));
     let ranking = ranking_accuracy(&graded.collect::<Vec<_>>(), seed);
 
+    let rungs = all.iter().filter(|j| groups.is_rung(j.group));
+    let share = base_share(&rungs.collect::<Vec<_>>(), seed);
+
     let discriminator = discriminator
         .map(|d| d.figures(&groups.expert, &groups.learned))
         .transpose()?;
@@ -182,6 +205,8 @@ pub(super) fn report(
             dard_ci95: ci95(found.dard),
             ranking_accuracy: mean(ranking),
             ranking_accuracy_ci95: ci95(ranking),
+            base_share: mean(share),
+            base_share_ci95: ci95(share),
             correlations,
             discriminator,
             cost_scatter: cost_scatter.collect(),
@@ -214,7 +239,26 @@ pub fn check_finite(cost: &dyn StepCost, of: &str, episodes: &[Episode]) -> Resu
 /// The cost of every step of a group.
 fn judge<'a>(cost: &dyn StepCost, name: &str, group: &'a Group) -> Result<Judged<'a>, Error> {
     let costs = step_costs(cost, name, &group.name, &group.episodes)?;
-    Ok(Judged { group, costs })
+    let base = |episode: &Episode| {
+        let (states, actions, dims) = rows(episode);
+        Some(cost.base_costs(states, actions, dims)?.iter().sum())
+    };
+    Ok(Judged {
+        group,
+        costs,
+        base: group.episodes.iter().map(base).collect(),
+    })
+}
+
+/// The observations and actions of an episode's steps, row-major.
+fn rows(episode: &Episode) -> (&[f32], &[f32], Dims) {
+    let tau = &episode.trajectory;
+    let dims = Dims {
+        observation: tau.observation_dim(),
+        action: tau.action_dim(),
+    };
+    let states = &tau.observations()[..tau.len() * dims.observation];
+    (states, tau.actions(), dims)
 }
 
 /// The cost of every step; the first one that is not finite is an error.
@@ -226,13 +270,8 @@ fn step_costs(
 ) -> Result<Vec<Vec<f64>>, Error> {
     let mut costs = Vec::with_capacity(episodes.len());
     for (i, episode) in episodes.iter().enumerate() {
-        let tau = &episode.trajectory;
-        let dims = Dims {
-            observation: tau.observation_dim(),
-            action: tau.action_dim(),
-        };
-        let states = &tau.observations()[..tau.len() * dims.observation];
-        let found = cost.costs(states, tau.actions(), dims);
+        let (states, actions, dims) = rows(episode);
+        let found = cost.costs(states, actions, dims);
         if let Some(t) = found.iter().position(|c| !c.is_finite()) {
             return Err(Error::Failure(format!(
                 "the {name} is {} at step {t} of episode {i} of `{}`, expected a finite number: a cost file is \

@@ -26,6 +26,15 @@ fn a_rich_evaluation_is_shown_in_full() {
         "δ = −0.007: the cost is sound here",
         "δ = 0.210: the cost is exploited here",
         "Score 1 is the expert, designed for this variant",
+        "no more than the clone",
+        "not compared with the clone",
+        "−log π_0 alone",
+        "c_θ alone",
+        "0.18",
+        "−0.08",
+        "± 12.5",
+        "The clone’s share",
+        "(0.810 to 0.910)",
         "Ranking accuracy",
         "(0.880 to 0.960)",
         "Single steps",
@@ -68,6 +77,10 @@ fn an_evaluation_is_read_back_whole_and_a_damaged_one_says_where() {
     assert_eq!(Evaluation::from_json(&json.to_string()), Ok(whole));
     for (pointer, named) in [
         ("/rows/1/return", "rows[1].return"),
+        (
+            "/base_alone/policies/1/delta",
+            "base_alone.policies[1].delta",
+        ),
         ("/transfer/0/frozen/policies/0/delta", "transfer[0]"),
         ("/robustness/0/points/0/policies/0/ci95/1", "robustness[0]"),
         // Parts that serde treats as absent if they do not match.
@@ -86,6 +99,10 @@ fn an_evaluation_is_read_back_whole_and_a_damaged_one_says_where() {
         "robustness",
         "transfer",
         "frozen",
+        "base_alone",
+        "without_base",
+        "standing",
+        "base_share",
         "correlations",
         "calibration",
         "epic_ci95",

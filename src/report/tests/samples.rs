@@ -5,7 +5,7 @@ use costate_envs::scene::{Item, Role, Scene, Shape};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Controls, Evaluation};
 use crate::report::{Motion, RunReport};
 use crate::run::RunConfig;
 use crate::run::settings::resolve;
@@ -152,7 +152,12 @@ fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Evaluation {
     let fresh = |discount: f64, soft_value: f64, delta: f64, score: f64| {
         json!({
             "seed": 0, "discount": discount, "soft_value": soft_value, "delta": delta, "return": value(score),
-            "normalized_score": score, "relative_return": 0.0,
+            "normalized_score": score, "relative_return": 0.0, "return_standard_error": 12.5,
+        })
+    };
+    let trained = |verdict: &str, policies: [Value; 2]| {
+        json!({
+            "kept": 1, "verdict": verdict, "seconds": 60.0, "steps": 100, "policies": policies,
         })
     };
     read(json!({
@@ -162,11 +167,12 @@ fn evaluation(env: &str, algo: &str, seed: u64, score: f64) -> Evaluation {
         "normalized_score": score, "normalized_score_ci95": [score - 0.02, score + 0.02],
         "rows": [row("expert", 1.0, 0.012), row("random", 0.0, 0.03), row("bc", 0.71, 0.06), row(algo, score, 0.02)],
         "spearman": 0.93, "epic": 0.21, "dard": 0.34, "ess": 0.62, "log_z": 41.3, "discriminator_accuracy": 0.63,
+        "base_share": 0.87, "base_share_ci95": [0.81, 0.91],
         "cost_scatter": scatter,
-        "frozen": {
-            "kept": 1, "verdict": "sound", "seconds": 60.0, "steps": 100,
-            "policies": [fresh(0.97, -1.0, -0.31, 0.512), fresh(0.99, -0.2, -0.012, 0.937)],
-        },
+        "frozen": trained("sound", [fresh(0.97, -1.0, -0.31, 0.512), fresh(0.99, -0.2, -0.012, 0.937)]),
+        "base_alone": trained("sound", [fresh(0.97, -1.0, -0.01, 0.641), fresh(0.99, -0.2, 0.013, 0.925)]),
+        "without_base": trained("exploited", [fresh(0.97, -1.0, 0.4, -0.083), fresh(0.99, -0.2, 0.7, 0.176)]),
+        "standing": "no_more_than_the_clone",
     }))
 }
 
@@ -204,6 +210,7 @@ pub(crate) fn run(algo: &str, seed: u64, score: f64) -> RunReport {
         }
         evaluation.rows.remove(2);
         (evaluation.cost, evaluation.frozen) = (None, None);
+        evaluation.controls = Controls::default();
     }
     report
 }
