@@ -103,6 +103,8 @@ fn seeds_are_grouped_and_distant_methods_told_apart() {
             }],
             "kept": 0, "verdict": "sound", "seconds": 1.0, "steps": 10,
         });
+        e["base_alone"] = e["frozen"].clone();
+        e["base_alone"]["policies"][0]["normalized_score"] = json!(0.5 + 0.1 * seed as f64);
         write(
             at,
             &format!("gan-gcl-{seed}"),
@@ -128,6 +130,7 @@ fn seeds_are_grouped_and_distant_methods_told_apart() {
     near("spearman", 0.9);
     near("success_rate", 0.85);
     near("fresh_normalized_score", 0.98);
+    near("clone_normalized_score", 0.6);
     near("occupancy", 0.25);
     assert_eq!(gan["verdicts"], json!({ "sound": 3 }));
     assert_eq!(gan["runs"].as_array().unwrap().len(), 3);

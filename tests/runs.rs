@@ -434,8 +434,14 @@ fn a_run_goes_on_longer_and_otherwise() {
 
     let before = bytes(&at.join("run/config.json"));
     for (set, parts) in [
-        ("policy.hidden=[8]", ["`policy.hidden`", "weights depend on it"]),
-        ("cost.form=quadratic", ["`cost.form`", "weights depend on it"]),
+        (
+            "policy.hidden=[8]",
+            ["`policy.hidden`", "weights depend on it"],
+        ),
+        (
+            "cost.form=quadratic",
+            ["`cost.form`", "weights depend on it"],
+        ),
         ("trajectories=16", ["`trajectories`", "random streams"]),
         (
             "base_steps=0",

@@ -90,6 +90,8 @@ struct MethodReport {
     epic: Option<f64>,
     dard: Option<f64>,
     fresh_normalized_score: Option<f64>,
+    /// Of policies trained from scratch on −log π_0 alone, where the cost is relative to a clone.
+    clone_normalized_score: Option<f64>,
     /// Number of runs by verdict on their cost.
     verdicts: BTreeMap<String, usize>,
     runs: Vec<RunReport>,
@@ -162,6 +164,10 @@ impl MethodReport {
             fresh_normalized_score: mean(&|r| {
                 let frozen = r.evaluation.frozen.as_ref()?;
                 frozen.policies.get(frozen.kept).map(|p| p.normalized_score)
+            }),
+            clone_normalized_score: mean(&|r| {
+                let clone = r.evaluation.controls.base_alone.as_ref()?;
+                clone.policies.get(clone.kept).map(|p| p.normalized_score)
             }),
             verdicts,
             runs: runs.iter().map(RunReport::of).collect(),
@@ -250,6 +256,9 @@ const COLUMNS: [Column; 12] = [
     ("fresh", |m| {
         m.fresh_normalized_score.map(|v| format!("{v:.3}"))
     }),
+    ("−log π_0", |m| {
+        m.clone_normalized_score.map(|v| format!("{v:.3}"))
+    }),
     ("cost", |m| (!m.verdicts.is_empty()).then(|| m.verdict())),
 ];
 
@@ -297,6 +306,10 @@ impl Report {
             (
                 "fresh",
                 "fresh = score of policies trained from scratch on the frozen cost; cost = verdict on it, by runs",
+            ),
+            (
+                "−log π_0",
+                "−log π_0 = score of policies trained from scratch on that part of the cost alone, a copy of the clone",
             ),
         ];
         for (_, line) in legend.iter().filter(|(column, _)| header.contains(column)) {

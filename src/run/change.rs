@@ -39,7 +39,9 @@ fn reason(key: &str) -> &'static str {
         ("warm_start" | "base_steps" | "clone_steps" | "density_passes", _) => {
             "it applied before the first iteration"
         }
-        ("held_out" | "folds" | "negatives" | "margin", _) => "the best weights so far were chosen by it",
+        ("held_out" | "folds" | "negatives" | "margin", _) => {
+            "the best weights so far were chosen by it"
+        }
         (
             "entropy_weight" | "excess_weight" | "terminal_cost" | "reward" | "variant" | "horizon",
             _,
