@@ -230,7 +230,7 @@ fn success_rate(runs: &[EvaluatedRun], seed: u64) -> SuccessRate {
 /// A table column: its title and its cell for a method.
 type Column = (&'static str, fn(&MethodReport) -> Option<String>);
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     ("method", |m| Some(m.method.clone())),
     ("runs (seeds)", |m| {
         let seeds: Vec<String> = m.runs.iter().map(|r| r.seed.to_string()).collect();
