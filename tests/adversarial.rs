@@ -326,6 +326,39 @@ fn every_adversarial_learner_takes_the_same_cloned_start() {
     assert!(alone < model(&[("base_steps", "120")]));
 }
 
+/// At the start of a round the policy knows nothing, and the cost is as it was.
+#[test]
+fn a_round_starts_with_a_fresh_policy_and_the_learned_cost() {
+    tch::set_num_threads(1);
+    let (factory, trajectories) = demonstrations(5);
+    let setup = setup(&factory, &trajectories, 1);
+    let weights = |rounds: &str, steps: usize| {
+        let more = [("rounds", rounds), ("ppo.learning_rate", "1e-12")];
+        let mut learner = small("gail", &more).build(&setup, None).unwrap();
+        (0..steps).for_each(|k| drop(learner.iterate(k).unwrap()));
+        let cost = learner.energy_model().unwrap().to_bytes().unwrap();
+        (learner.policy().to_bytes().unwrap(), cost)
+    };
+    // Four iterations: two rounds of two. Step sizes of the policy are next to nothing.
+    assert!(weights("1", 2) == weights("2", 2));
+    let (whole, rounds) = (weights("1", 3), weights("2", 3));
+    assert!(whole.0 != rounds.0);
+    assert!(weights("1", 2).1 != rounds.1);
+    let algo = |rounds: &str| {
+        let set = [Override {
+            key: "rounds".into(),
+            value: rounds.into(),
+        }];
+        settings::resolve("gail", "pendulum", None, &set)
+    };
+    assert!(algo("60").is_ok());
+    let message = algo("61").unwrap_err().to_string();
+    assert!(
+        message.contains("`rounds` is 61, expected at most"),
+        "{message}"
+    );
+}
+
 /// `bc` is the clone that GAN-GCL starts from, to the bit, with few demonstrations (cross-validated) and with many.
 #[test]
 fn the_base_policy_is_the_clone_of_bc() {
@@ -436,6 +469,8 @@ fn every_learner_goes_on_where_it_was() {
         ("airl", &sac),
         ("airl", &[("cost.state_only", "true")]),
         ("gail", &penalised),
+        ("gail", &[("memory", "0.8"), ("rounds", "2")]),
+        ("gan-gcl", &[("rounds", "3")]),
         ("dagger", &[("episodes", "2"), ("passes", "2")]),
         ("bc", &[]),
     ] {

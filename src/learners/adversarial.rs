@@ -12,7 +12,7 @@ use tch::Tensor;
 use super::cost_side::CostSide;
 use super::frozen_cost::FrozenCostSettings;
 use super::generator::{Generator, GeneratorSettings, Sampled, Start};
-use super::{Learner, Report, Setup, diverged};
+use super::{Learner, Report, Setup, diverged, learning_rate_factor};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::error::Error;
@@ -34,6 +34,11 @@ pub struct AdversarialSettings {
     /// relative to it: the start that GAN-GCL's base policy gives. 0 starts from nothing.
     #[serde(default)]
     pub clone_steps: usize,
+    /// Rounds of equal length: at the start of each but the first the policy and its critic start from nothing again,
+    /// and the cost goes on. A cost that is exploited by a policy trained afresh meets that policy while it can still learn.
+    #[serde(default = "super::one_round")]
+    #[schemars(range(min = 1))]
+    pub rounds: usize,
     /// Share of the sampled episodes that start where a demonstration did.
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0), transform = resumable)]
@@ -71,6 +76,12 @@ impl AdversarialSettings {
                 g.trajectories
             ));
         }
+        if self.rounds > g.iterations {
+            return Err(format!(
+                "setting `rounds` is {}, expected at most `iterations`, which is {}",
+                self.rounds, g.iterations
+            ));
+        }
         // The entropy's weight starts as a multiple of it.
         let adapts = g.improvement == Improvement::Sac && g.sac.target_entropy.is_some();
         if adapts && self.entropy_weight <= 0.0 {
@@ -80,6 +91,11 @@ impl AdversarialSettings {
             ));
         }
         Ok(())
+    }
+
+    /// Iterations of a round.
+    fn round_length(&self) -> usize {
+        self.generator.iterations.div_ceil(self.rounds.max(1))
     }
 
     /// Step sizes by the names of their settings.
@@ -134,9 +150,9 @@ pub trait Adversary {
         model.shaped_cost(batch)
     }
 
-    /// Keeps what later iterations need of the rollouts of iteration `k`.
-    fn remember(&mut self, k: usize, samples: &Sampled) {
-        let _ = (k, samples);
+    /// Keeps what later iterations need of the rollouts of iteration `k` in a run of that seed.
+    fn remember(&mut self, k: usize, samples: &Sampled, seed: u64) {
+        let _ = (k, samples, seed);
     }
 
     /// Adds to `state` what the next iteration depends on besides both sides.
@@ -223,6 +239,16 @@ impl<A: Adversary> Learner for Adversarial<A> {
         let factor = self.settings.generator.learning_rate_factor(k);
         self.cost.scale_learning_rate(factor);
 
+        // A round's policy starts from nothing, with step sizes that fall once more.
+        let round_length = self.settings.round_length();
+        let in_round = k % round_length;
+        if k > 0 && in_round == 0 {
+            let round = (k / round_length) as u64;
+            self.generator.restart(&self.settings.generator, round);
+        }
+        let end = self.settings.generator.learning_rate_end_factor;
+        let policy_factor = learning_rate_factor(end, in_round, round_length);
+
         // τ ~ q, with log q(τ) recorded by the actor that drew it.
         let samples = self.generator.rollouts(k)?;
         let evidence = self.adversary.evidence(&self.cost.model, &samples, k);
@@ -239,7 +265,7 @@ impl<A: Adversary> Learner for Adversarial<A> {
         let mut diagnostics =
             tch::no_grad(|| self.adversary.found(&mut self.cost.model, &evidence));
         diagnostics.push((Metric::CostGradientNorm, gradient_norm));
-        self.adversary.remember(k, &samples);
+        self.adversary.remember(k, &samples, self.seed);
 
         // φ: minimise E_q[c + α log q].
         let (adversary, model) = (&self.adversary, &self.cost.model);
@@ -249,7 +275,7 @@ impl<A: Adversary> Learner for Adversarial<A> {
         };
         let report = self
             .generator
-            .improve(samples, &objective, factor, k, diagnostics)?;
+            .improve(samples, &objective, policy_factor, k, diagnostics)?;
         match model.is_finite() {
             true => Ok(report),
             false => Err(diverged(k)),

@@ -12,7 +12,8 @@ use tch::{Kind, Tensor};
 use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
 use super::algorithm::{Algorithm, Behaviour};
 use super::discriminator_report::DiscriminatorReport;
-use super::generator::Sampled;
+use super::generator::{Generator, Sampled};
+use super::memory::Memory;
 use super::transitions::{Pair, Transitions};
 use super::{Learner, Setup};
 use crate::batch::TrajectoryBatch;
@@ -21,8 +22,8 @@ use crate::density::softplus;
 use crate::discriminator;
 use crate::error::Error;
 use crate::metric::Diagnostics;
-use crate::nn;
-use costate_base::schema::resumable;
+use crate::nn::{self, StateDict, StateError};
+use costate_base::schema::{proper_fraction, resumable};
 
 /// What the policy is paid for a step that D gives `logit`. Where episodes end early, all but the first
 /// favour one answer by their sign alone (Kostrikov et al. 2019, arXiv 1809.02925, section 4.1).
@@ -58,6 +59,11 @@ pub struct GailSettings {
     /// Transitions of each group in a step on the discriminator.
     #[schemars(range(min = 1), transform = resumable)]
     pub minibatch: usize,
+    /// Share of the negatives' loss that is over rollouts of all earlier iterations, kept for good: a cost that forgets
+    /// what it once refused can be exploited by it (Shrivastava et al. 2017, arXiv 1612.07828, section 2.3).
+    #[serde(default)]
+    #[schemars(transform = proper_fraction)]
+    pub memory: f64,
     /// What the discriminator pays: logit has both signs, positive rewards staying alive, negative an early end.
     pub reward: RewardForm,
 }
@@ -73,6 +79,8 @@ impl Behaviour for GailSettings {
         let gail = Gail {
             minibatch: self.minibatch,
             reward: self.reward,
+            share: self.memory,
+            memory: Memory::default(),
             demonstrations: sides.demonstrations.shallow_clone(),
         };
         let settings = &self.adversarial;
@@ -94,6 +102,9 @@ impl Behaviour for GailSettings {
 pub struct Gail {
     minibatch: usize,
     reward: RewardForm,
+    /// Share of the negatives' loss that is the memory's.
+    share: f64,
+    memory: Memory,
     demonstrations: TrajectoryBatch,
 }
 
@@ -105,15 +116,42 @@ impl Adversary for Gail {
         Pair::of(&self.demonstrations, samples)
     }
 
-    /// −E_P[log D] − E_Q[log(1 − D)].
+    /// −E_P[log D] − (1 − m) E_Q[log(1 − D)] − m E_memory[log(1 − D)].
     fn loss(&mut self, model: &mut EnergyModel, pair: &Pair, rng: &mut Stream) -> Tensor {
         let (expert, policy) = pair.draw(self.minibatch, rng);
-        discriminator::loss(&logit(model, &expert), &logit(model, &policy))
+        let of_expert = logit(model, &expert);
+        let now = discriminator::loss(&of_expert, &logit(model, &policy));
+        match self.memory.draw(self.minibatch, rng) {
+            Some((observations, actions)) => {
+                let cost = model.cost(&observations, &actions).to_kind(Kind::Double);
+                now * (1.0 - self.share) + discriminator::loss(&of_expert, &-cost) * self.share
+            }
+            None => now,
+        }
     }
 
     fn found(&mut self, model: &mut EnergyModel, pair: &Pair) -> Diagnostics {
         DiscriminatorReport::of(&logit(model, &pair.expert), &logit(model, &pair.policy))
             .diagnostics()
+    }
+
+    fn remember(&mut self, k: usize, samples: &Sampled, seed: u64) {
+        if self.share > 0.0 {
+            self.memory.keep(&samples.batch, k, seed);
+        }
+    }
+
+    fn save(&self, state: &mut StateDict) {
+        if self.share > 0.0 {
+            self.memory.save(state);
+        }
+    }
+
+    fn load(&mut self, state: &StateDict, _: &Generator) -> Result<(), StateError> {
+        match self.share > 0.0 {
+            true => self.memory.load(state),
+            false => Ok(()),
+        }
     }
 
     /// −r(D).

@@ -229,7 +229,7 @@ impl Adversary for GanGcl {
         found
     }
 
-    fn remember(&mut self, k: usize, samples: &Sampled) {
+    fn remember(&mut self, k: usize, samples: &Sampled, _: u64) {
         self.background.push(k, &samples.policy, &samples.batch);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use costate_base::names::{nearest, suggestion};
-use costate_envs::rng::stream;
+use costate_envs::rng::{derive_seed, stream};
 use costate_envs::{Space, Trajectory};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -277,6 +277,26 @@ impl Generator {
             env_steps: samples.batch.steps() as u64,
             audit: Some(samples.audit),
         })
+    }
+
+    /// Replaces policy, critic and optimisers by those of `round`, which know nothing but the scales.
+    pub fn restart(&mut self, settings: &GeneratorSettings, round: u64) {
+        let old = &self.policy;
+        self.policy = GaussianPolicy::new(
+            old.env(),
+            old.settings(),
+            old.normalizer().clone(),
+            old.action_scale().clone(),
+            &mut stream(self.seed, "policy_weights", round),
+        );
+        self.improver = Improver::new(
+            settings.improvement,
+            &settings.ppo,
+            &settings.sac,
+            &self.policy,
+            derive_seed(self.seed, "round", round),
+        );
+        self.drawing = None;
     }
 
     /// Adds policy, critic and optimisers to `state`.

@@ -20,6 +20,7 @@ pub mod gcl;
 pub mod gcl_lqg;
 pub mod generator;
 pub mod ibc;
+mod memory;
 pub mod rl;
 pub mod rows;
 mod transitions;
@@ -120,6 +121,11 @@ fn diverged(k: usize) -> Error {
         iteration: k,
         what: "a weight is beyond single precision".into(),
     }
+}
+
+/// What settings that were added later are without: one round.
+fn one_round() -> usize {
+    1
 }
 
 /// What settings that were added later are without: a factor of 1.
