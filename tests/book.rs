@@ -114,6 +114,10 @@ fn smaller(words: &mut Vec<String>) {
             for word in words.iter_mut().filter(|w| w.starts_with("iterations=")) {
                 *word = iterations.into();
             }
+            // As many rounds as two iterations have room for.
+            for word in words.iter_mut().filter(|w| w.starts_with("rounds=")) {
+                *word = "rounds=2".into();
+            }
             if !resumed {
                 let algorithm = after(words, "--algo").expect("a training names its algorithm");
                 let (_, settings) = TRAININGS

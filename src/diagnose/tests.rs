@@ -289,7 +289,7 @@ fn clones_that_diverged_are_named() {
     let vague = [line(&[("loss", json!(1.0)), ("policy_std", json!(0.6))])];
     let found = diagnose(&config("bc"), &vague);
     assert_eq!(found[0].name, "vague clone");
-    assert!(found[0].change.contains("raise iterations (now 150)"));
+    assert!(found[0].change.contains("raise iterations (now 40)"));
     let lost = [line(&[("cost_gradient_norm", Value::Null)])];
     assert_eq!(diagnose(&config("gan-gcl"), &lost)[0].name, "diverged");
 }

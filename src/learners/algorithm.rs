@@ -392,7 +392,7 @@ impl<'de> Deserialize<'de> for Algo {
         }
         let Written { name, mut settings } = Written::deserialize(deserializer)?;
         let entry = find(&name).map_err(D::Error::custom)?;
-        upgrade(&mut settings);
+        upgrade(&name, &mut settings);
         entry
             .parse(settings)
             .map_err(|fault| D::Error::custom(in_words(&name, &fault)))
@@ -425,6 +425,9 @@ const RENAMED: [(&str, &str); 7] = [
     ("sac.replay", "sac.replay_iterations"),
 ];
 
+/// Settings that are gone, by algorithm: runs that had them stay readable.
+const REMOVED: [(&str, &str); 1] = [(BcSettings::NAME, "held_out")];
+
 /// The present name of a setting that had the name `old`, or an end of it.
 pub fn renamed(old: &str) -> Option<&'static str> {
     let last = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
@@ -435,7 +438,13 @@ pub fn renamed(old: &str) -> Option<&'static str> {
 }
 
 /// Settings as earlier versions wrote them, under today's names.
-fn upgrade(settings: &mut Value) {
+fn upgrade(algorithm: &str, settings: &mut Value) {
+    let gone = |(of, _): &&(&str, &str)| *of == algorithm;
+    for (_, name) in REMOVED.iter().filter(gone) {
+        if let Some(object) = settings.as_object_mut() {
+            object.remove(*name);
+        }
+    }
     for (old, new) in RENAMED {
         let (mut part, mut from, mut to) = (&mut *settings, old, new);
         if let (Some((outer, old)), Some((_, new))) = (old.split_once('.'), new.split_once('.')) {
