@@ -333,7 +333,7 @@ fn a_round_starts_with_a_fresh_policy_and_the_learned_cost() {
     let (factory, trajectories) = demonstrations(5);
     let setup = setup(&factory, &trajectories, 1);
     let weights = |rounds: &str, steps: usize| {
-        let more = [("rounds", rounds), ("ppo.learning_rate", "1e-12")];
+        let more = [("rounds", rounds), ("ppo.learning_rate", "1e-60")];
         let mut learner = small("gail", &more).build(&setup, None).unwrap();
         (0..steps).for_each(|k| drop(learner.iterate(k).unwrap()));
         let cost = learner.energy_model().unwrap().to_bytes().unwrap();
