@@ -1,8 +1,8 @@
-//! What adversarial learners share: settings, the loop, and the two sides that it moves.
+//! What adversarial learners share: settings, the training loop, and the policy and cost that it updates.
 //!
-//! An iteration draws τ ~ q (the generator's rollouts), takes some steps on the cost θ, then lets the policy φ minimise
-//! that cost minus its entropy. Algorithms differ in the loss of the cost and in what the policy pays for it: an
-//! [`Adversary`].
+//! An iteration draws τ ~ q (the generator's rollouts), takes some gradient steps on the cost θ, then updates the policy φ to
+//! minimise that cost minus its entropy. Algorithms differ in the loss of the cost and in the cost that the policy
+//! minimises: see [`Adversary`].
 
 use costate_envs::rng::{Stream, stream};
 use schemars::JsonSchema;
@@ -66,7 +66,7 @@ pub struct AdversarialSettings {
 }
 
 impl AdversarialSettings {
-    /// Why they contradict each other, if they do.
+    /// Checks the settings against each other. Errors: what contradicts what.
     pub fn check(&self) -> Result<(), String> {
         let g = &self.generator;
         g.check()?;
@@ -82,7 +82,7 @@ impl AdversarialSettings {
                 self.rounds, g.iterations
             ));
         }
-        // The entropy's weight starts as a multiple of it.
+        // The adapted entropy weight starts as a multiple of it.
         let adapts = g.improvement == Improvement::Sac && g.sac.target_entropy.is_some();
         if adapts && self.entropy_weight <= 0.0 {
             return Err(format!(
@@ -93,12 +93,12 @@ impl AdversarialSettings {
         Ok(())
     }
 
-    /// Iterations of a round.
+    /// Iterations per round.
     fn round_length(&self) -> usize {
         self.generator.iterations.div_ceil(self.rounds.max(1))
     }
 
-    /// Step sizes by the names of their settings.
+    /// Step sizes by setting name.
     pub fn step_sizes(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("cost_learning_rate", self.cost_learning_rate),
@@ -106,13 +106,13 @@ impl AdversarialSettings {
         ]
     }
 
-    /// What a fresh policy pays for commands beyond their limits: a nat for a squared half range, where the cost does
-    /// not see them.
+    /// Penalty for commands beyond their limits in training a fresh policy: one nat per squared half range if the cost
+    /// does not see actions, otherwise 0.
     pub fn excess_weight(&self) -> f64 {
         f64::from(u8::from(!self.cost.sees_actions()))
     }
 
-    /// How a fresh policy is trained on the learned cost: as the learner's own.
+    /// Settings for training a fresh policy on the learned cost, the same as for the learner's own.
     pub fn fresh(&self) -> FrozenCostSettings {
         FrozenCostSettings {
             generator: self.generator.clone(),
@@ -124,10 +124,10 @@ impl AdversarialSettings {
 
 /// What distinguishes one adversarial learner from another.
 pub trait Adversary {
-    /// Name of the stream that the steps on the cost draw from.
+    /// Name of the random stream for the cost steps.
     const STREAM: &'static str;
 
-    /// What the steps of one iteration look at.
+    /// The data for one iteration's cost steps.
     type Evidence;
 
     /// Gathers it from the rollouts of iteration `k`.
@@ -141,21 +141,21 @@ pub trait Adversary {
         rng: &mut Stream,
     ) -> Tensor;
 
-    /// What was found after the steps, `model` with its log Z.
+    /// Diagnostics after the steps; sets the log Z of `model`.
     fn found(&mut self, model: &mut EnergyModel, evidence: &Self::Evidence) -> Diagnostics;
 
-    /// What the policy pays for every step of a batch, `[S]`, without the entropy's part: the cost shaped by V, which
-    /// changes no trajectory's rank.
+    /// The cost of every step of a batch to the policy, `[S]`, without the entropy term: the cost shaped by V, which
+    /// preserves the ranking of trajectories.
     fn step_cost(&self, model: &EnergyModel, batch: &TrajectoryBatch) -> Vec<f64> {
         model.shaped_cost(batch)
     }
 
-    /// Keeps what later iterations need of the rollouts of iteration `k` in a run of that seed.
+    /// Keeps what later iterations need from the rollouts of iteration `k`; `seed` is the run's.
     fn remember(&mut self, k: usize, samples: &Sampled, seed: u64) {
         let _ = (k, samples, seed);
     }
 
-    /// Adds to `state` what the next iteration depends on besides both sides.
+    /// Adds to `state` what the next iteration depends on besides policy and cost.
     fn save(&self, state: &mut StateDict) {
         let _ = state;
     }
@@ -167,7 +167,7 @@ pub trait Adversary {
     }
 }
 
-/// Both sides at their start, and what they learn from.
+/// Initial policy and cost, and the demonstrations that they learn from.
 pub struct Sides {
     /// The policy.
     pub generator: Generator,
@@ -178,7 +178,7 @@ pub struct Sides {
 }
 
 impl Sides {
-    /// Weights from the seed; `base_steps` of behaviour cloning make the base policy of the cost.
+    /// Initial weights from the seed; `base_steps` of behaviour cloning produce the base policy of the cost.
     pub fn new(
         settings: &AdversarialSettings,
         base_steps: usize,
@@ -210,7 +210,7 @@ pub struct Adversarial<A> {
 }
 
 impl<A: Adversary> Adversarial<A> {
-    /// A learner at its start; `more` are weights that learn with the cost.
+    /// A learner in its initial state; `more` are weights trained together with the cost.
     pub fn new(
         settings: &AdversarialSettings,
         sides: Sides,
@@ -239,7 +239,7 @@ impl<A: Adversary> Learner for Adversarial<A> {
         let factor = self.settings.generator.learning_rate_factor(k);
         self.cost.scale_learning_rate(factor);
 
-        // A round's policy starts from nothing, with step sizes that fall once more.
+        // Each round trains its policy from scratch, with a fresh step size schedule.
         let round_length = self.settings.round_length();
         let in_round = k % round_length;
         if k > 0 && in_round == 0 {

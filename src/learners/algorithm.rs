@@ -1,7 +1,7 @@
-//! What makes an algorithm: settings that know their defaults, contradictions and learner; and the registry of all.
+//! What defines an algorithm: settings that know their defaults, contradictions and learner; and the registry.
 //!
-//! A new algorithm is one file with an [`Algorithm`], and one line in `SHIPPED` (or, from outside of this package,
-//! one call of [`register`]).
+//! A new algorithm is one file with an [`Algorithm`], and one line in `SHIPPED` (or, outside this package,
+//! one call to [`register`]).
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -47,18 +47,18 @@ const SHIPPED: [Entry; 10] = [
     Entry::named::<RlSettings>(rl::EXPERT, rl::EXPERT_DEFAULTS),
 ];
 
-/// Those that were added from outside.
+/// Algorithms registered from outside this package.
 static ADDED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
 
 /// Their schemas by name.
 static SCHEMAS: Mutex<BTreeMap<&'static str, Arc<Schema>>> = Mutex::new(BTreeMap::new());
 
-/// How an algorithm of supervised learning sees the demonstrated actions.
+/// How a supervised algorithm learns from the demonstrated actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cloning {
     /// By their likelihood under a Gaussian policy.
     Likelihood,
-    /// Against this many counter-examples each.
+    /// Against this many counter-examples per action.
     Contrast(usize),
 }
 
@@ -67,29 +67,28 @@ pub enum Cloning {
 pub enum SampleShare {
     /// The discriminator's rows of demonstrations and rollouts.
     Batch,
-    /// Everything that the partition function is estimated from.
+    /// All trajectories that the partition function is estimated from.
     Pool,
 }
 
-/// What the rest of the program has to know of an algorithm. A method with a default answers for most.
+/// What the rest of the program needs to know about an algorithm. The default methods fit most algorithms.
 pub trait Behaviour: fmt::Debug + Send + Sync {
-    /// A learner at its start. `cost` is what reinforcement learning minimises; without one it is the true cost.
+    /// A learner in its initial state. `cost` is what reinforcement learning minimises, the true cost if `None`.
     fn build(&self, setup: &Setup, cost: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error>;
 
-    /// Why settings contradict each other, if they do. Ranges of single settings are checked by their schema.
+    /// Checks the settings for contradictions. The schema checks the ranges of single settings.
     fn check(&self) -> Result<(), String> {
         self.adversarial()
             .map_or(Ok(()), AdversarialSettings::check)
     }
 
-    /// Adam's step sizes by the names of their settings, and what else keeps it from diverging; most likely culprits
-    /// first.
+    /// Adam's step sizes by setting name, and other settings that can cause divergence; most likely culprits first.
     fn step_sizes(&self) -> Vec<(&'static str, f64)> {
         self.adversarial()
             .map_or_else(Vec::new, AdversarialSettings::step_sizes)
     }
 
-    /// What it shares with all adversarial learners, if it is one.
+    /// The settings shared by all adversarial learners, if it is one.
     fn adversarial(&self) -> Option<&AdversarialSettings> {
         None
     }
@@ -104,18 +103,18 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
         self.adversarial().map_or(1.0, |s| s.entropy_weight)
     }
 
-    /// How its learned energy and density tell trajectories of `horizon` steps from each other, where they do.
+    /// How its learned energy and density discriminate between trajectories of `horizon` steps, if they do.
     fn discrimination(&self, horizon: usize) -> Option<Discrimination> {
         let _ = horizon;
         None
     }
 
-    /// What the effective sample size that it reports is a share of, where a small one is an alarm.
+    /// What its reported effective sample size is a share of, if a small one is a warning sign.
     fn effective_samples(&self) -> Option<SampleShare> {
         None
     }
 
-    /// How it sees the demonstrated actions, if it clones them.
+    /// How it learns from the demonstrated actions, if it clones them.
     fn cloning(&self) -> Option<Cloning> {
         None
     }
@@ -125,20 +124,20 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
         None
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     fn validation_mut(&mut self) -> Option<&mut ValidationSettings> {
         None
     }
 }
 
-/// The settings of an algorithm, which know how it behaves and what it is called.
+/// The settings of an algorithm, which define its behaviour and name.
 pub trait Algorithm:
     Behaviour + Clone + PartialEq + Serialize + DeserializeOwned + JsonSchema + 'static
 {
     /// Its name on the command line.
     const NAME: &'static str;
 
-    /// JSON with a complete `default` and, by environment, the settings that differ from it.
+    /// JSON with a complete `default` and, per environment, the settings that differ from it.
     const DEFAULTS: &'static str;
 
     /// Whether it imitates demonstrations; otherwise it minimises a given cost.
@@ -187,14 +186,14 @@ impl Entry {
         self.imitates
     }
 
-    /// The schema of its settings, made once: a table of results reads hundreds of them.
+    /// The schema of its settings, built once: a table of results reads hundreds of them.
     pub fn schema(&self) -> Arc<Schema> {
         let mut made = SCHEMAS.lock().unwrap_or_else(|e| e.into_inner());
         let own = made.entry(self.name);
         own.or_insert_with(|| Arc::new((self.schema)())).clone()
     }
 
-    /// Settings from JSON. Errors: what the schema does not allow.
+    /// Parses settings from JSON. Errors: values that the schema does not allow.
     pub fn parse(self, settings: Value) -> Result<Algo, Fault> {
         schema::check(&self.schema(), &settings)?;
         let shown = settings.to_string();
@@ -241,7 +240,7 @@ pub fn find(name: &str) -> Result<Entry, Error> {
     })
 }
 
-/// Adds an algorithm for the rest of the process. Errors: its name is taken.
+/// Registers an algorithm for the rest of the process. Errors: its name is taken.
 pub fn register<A: Algorithm>() -> Result<(), Error> {
     if find(A::NAME).is_ok() {
         return Err(Error::Misuse(format!(
@@ -261,7 +260,7 @@ pub struct Algo {
 }
 
 impl Algo {
-    /// An algorithm of which the settings are known.
+    /// An algorithm with these settings.
     pub fn new<A: Algorithm>(settings: A) -> Self {
         Self {
             entry: Entry::of::<A>(),
@@ -284,13 +283,13 @@ impl Algo {
         self.settings.as_any().downcast_ref()
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     pub fn settings_mut<A: Algorithm>(&mut self) -> Option<&mut A> {
         self.settings.as_any_mut().downcast_mut()
     }
 
-    /// Whether another has the same settings. `validation.controls` does not count: controls are added to a run once it is
-    /// validated and change nothing else of it.
+    /// Whether another has the same settings, ignoring `validation.controls`: controls can be added to a validated run and
+    /// change nothing else in it.
     pub fn trains_like(&self, other: &Self) -> bool {
         let [own, other] = [self, other].map(|algo| {
             let mut algo = algo.clone();
@@ -302,7 +301,7 @@ impl Algo {
         own == other
     }
 
-    /// Refuses settings that contradict each other.
+    /// Rejects contradictory settings.
     pub fn check(&self) -> Result<(), Error> {
         let refused = |why| Error::Misuse(format!("settings of {}: {why}", self.name()));
         self.settings.check().map_err(refused)
@@ -315,7 +314,7 @@ impl Algo {
     }
 }
 
-/// What [`Algorithm`] adds to its behaviour, without its type.
+/// What [`Algorithm`] adds to [`Behaviour`], type-erased.
 trait Settings: Behaviour {
     fn boxed(&self) -> Box<dyn Settings>;
     fn as_any(&self) -> &dyn Any;
@@ -399,7 +398,7 @@ impl<'de> Deserialize<'de> for Algo {
     }
 }
 
-/// A fault of the settings of `algo` in words.
+/// Describes a fault in the settings of `algo`.
 pub fn in_words(algo: &str, fault: &Fault) -> String {
     match fault {
         Fault::Unknown { path, suggestion } => {
@@ -414,7 +413,7 @@ pub fn in_words(algo: &str, fault: &Fault) -> String {
     }
 }
 
-/// Settings that had other names: old, new.
+/// Renamed settings: old, new.
 const RENAMED: [(&str, &str); 7] = [
     ("discriminator_steps", "cost_steps"),
     ("learning_rate_left", "learning_rate_end_factor"),
@@ -425,10 +424,10 @@ const RENAMED: [(&str, &str); 7] = [
     ("sac.replay", "sac.replay_iterations"),
 ];
 
-/// Settings that are gone, by algorithm: runs that had them stay readable.
+/// Removed settings, by algorithm: runs that have them stay readable.
 const REMOVED: [(&str, &str); 1] = [(BcSettings::NAME, "held_out")];
 
-/// The present name of a setting that had the name `old`, or an end of it.
+/// The current name of a setting formerly called `old`; `old` may be the last part of its path.
 pub fn renamed(old: &str) -> Option<&'static str> {
     let last = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
     let found = RENAMED
@@ -437,7 +436,7 @@ pub fn renamed(old: &str) -> Option<&'static str> {
     found.map(|(_, new)| *new)
 }
 
-/// Settings as earlier versions wrote them, under today's names.
+/// Upgrades settings written by earlier versions to the current names.
 fn upgrade(algorithm: &str, settings: &mut Value) {
     let gone = |(of, _): &&(&str, &str)| *of == algorithm;
     for (_, name) in REMOVED.iter().filter(gone) {

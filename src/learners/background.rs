@@ -1,5 +1,5 @@
-//! The background distribution μ(τ) that a cost is told apart from: the policy, or the mixture of
-//! the last policies, each density evaluated on every trajectory.
+//! The background distribution μ(τ) that a cost is contrasted with: the policy, or the mixture of
+//! recent policies, each density evaluated on every trajectory.
 //!
 //! Finn, Christiano, Abbeel and Levine 2016 (arXiv 1611.03852), section 3.2: μ = Σ_k (n_k/N) q_k.
 
@@ -14,7 +14,7 @@ use crate::density::log_sum_exp;
 use crate::nn::{self, StateDict, StateError};
 use crate::policy::GaussianPolicy;
 
-/// The last policies with what they sampled.
+/// Recent policies with their samples.
 pub struct Background {
     keep: usize,
     rows: Rows,
@@ -37,7 +37,7 @@ impl Background {
         }
     }
 
-    /// Remembers the policy of iteration `k` and its samples, forgets the oldest.
+    /// Adds the policy of iteration `k` and its samples, dropping the oldest.
     pub fn push(&mut self, k: usize, policy: &GaussianPolicy, samples: &TrajectoryBatch) {
         if self.keep == 0 {
             return;
@@ -60,8 +60,8 @@ impl Background {
     /// log μ(τ) = log Σ_k (n_k/N) q_k(τ) of every trajectory of `batch`, `[N]`; `current` is log q(τ) of
     /// the policy that `current_count` trajectories were drawn from.
     ///
-    /// Each q_k(τ) = exp Σ_t log π_k(a_t | s_t) is formed before the mixture: mixing step by step would be
-    /// another distribution.
+    /// Each q_k(τ) = exp Σ_t log π_k(a_t | s_t) is formed before the mixture: mixing step by step would give
+    /// a different distribution.
     pub fn log_density(
         &self,
         batch: &TrajectoryBatch,
@@ -88,7 +88,7 @@ impl Background {
         Tensor::from_slice(&mixture)
     }
 
-    /// Adds the remembered policies to `state`; their samples are drawn again when it is restored.
+    /// Adds the stored policies to `state`; their samples are redrawn on restoring.
     pub fn save(&self, state: &mut StateDict) {
         let iterations: Vec<f64> = self.members.iter().map(|m| m.iteration as f64).collect();
         state.insert_numbers("past.count", &[iterations.len() as f64]);

@@ -137,7 +137,7 @@ impl Learner for Bc {
 }
 
 impl Bc {
-    /// A learner at its start.
+    /// A learner in its initial state.
     ///
     /// Errors: no demonstrations.
     pub fn new(settings: &BcSettings, setup: &Setup) -> Result<Self, Error> {
@@ -153,7 +153,7 @@ impl Bc {
     }
 }
 
-/// `passes` of maximum likelihood with usual settings: how other learners warm a policy up, or fit the
+/// `passes` of maximum likelihood with typical settings: how other learners warm-start a policy or fit the
 /// demonstrations' density.
 pub fn fit(policy: &GaussianPolicy, batch: &TrajectoryBatch, passes: usize, seed: u64) {
     let adam = AdamSettings {

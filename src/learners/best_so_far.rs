@@ -1,4 +1,4 @@
-//! A policy that is fitted in passes, and the weights of the pass that held-out demonstrations liked best.
+//! A policy that is fitted in passes, and the weights of the pass with the lowest held-out loss.
 
 use super::diverged;
 use crate::error::Error;
@@ -6,13 +6,13 @@ use crate::nn::{Adam, AdamSettings, StateDict, StateError};
 use crate::policy::ImplicitPolicy;
 use tch::Tensor;
 
-/// What a policy's weights can do.
+/// Operations on a policy's weights.
 pub trait Weights {
     /// Adds them to `state`.
     fn save(&self, state: &mut StateDict);
     /// Restores them.
     fn load(&mut self, state: &StateDict) -> Result<(), StateError>;
-    /// Those that are trained, sharing storage.
+    /// The trainable weights, sharing storage.
     fn parameters(&self) -> Vec<Tensor>;
     /// Whether all are finite.
     fn is_finite(&self) -> bool;
@@ -39,19 +39,19 @@ macro_rules! weights {
 
 weights!(ImplicitPolicy);
 
-/// The policy as it is, and as it was best.
+/// The current policy, and the best so far.
 pub struct BestSoFar<P> {
-    /// As it is.
+    /// The current policy.
     pub current: P,
-    /// As it was best.
+    /// The best policy so far.
     pub best: P,
     best_loss: f64,
-    /// Moves the current one.
+    /// Updates the current policy.
     pub optimizer: Adam,
 }
 
 impl<P: Weights> BestSoFar<P> {
-    /// Two equal policies at their start.
+    /// Two equal initial policies.
     pub fn new([current, best]: [P; 2], learning_rate: f64) -> Self {
         let adam = AdamSettings {
             learning_rate,
@@ -65,7 +65,7 @@ impl<P: Weights> BestSoFar<P> {
         }
     }
 
-    /// Keeps the weights of pass `k` if their held-out loss is not above the least so far; without one, always.
+    /// Keeps the weights of pass `k` if their held-out loss is at most the lowest so far; without a loss, always.
     ///
     /// Errors: weights that are not finite.
     pub fn offer(&mut self, held_out_loss: Option<f64>, k: usize) -> Result<(), Error> {
@@ -95,7 +95,7 @@ impl<P: Weights> BestSoFar<P> {
         state
     }
 
-    /// Restores what [`BestSoFar::save`] gave.
+    /// Restores what [`BestSoFar::save`] returned.
     pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.current.load(state)?;
         self.best.load(&state.below("best."))?;

@@ -1,9 +1,9 @@
-//! Maximum likelihood of the demonstrated actions, with the step to stop at chosen on held-out demonstrations.
+//! Maximum likelihood of the demonstrated actions, stopped early by the loss on held-out demonstrations.
 //!
-//! Pomerleau 1991: minimise −E_P[log π_φ(a | s)]. This is the one recipe by which Costate clones: `bc`, the base policy π_0
-//! of GAN-GCL (`base_steps`) and cloned starts (`clone_steps`) differ in nothing but the number of steps.
+//! Pomerleau 1991: minimise −E_P[log π_φ(a | s)]. This is the single cloning recipe of Costate: `bc`, the base policy π_0
+//! of GAN-GCL (`base_steps`) and cloned starts (`clone_steps`) differ only in the number of steps.
 //!
-//! A fifth of the episodes is held out, and the weights with the least held-out loss are kept. Of fewer than
+//! A fifth of the episodes is held out, and the weights with the lowest held-out loss are kept. With fewer than
 //! [`FEW`] demonstrations that would leave too little to learn from: there the loss is cross-validated (Stone 1974) by
 //! policies that each miss one fold, and the weights kept are those of a further policy that sees every episode.
 
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
 use crate::policy::GaussianPolicy;
 
-/// Steps between two looks at the held-out loss.
+/// Steps between evaluations of the held-out loss.
 pub const LOOK_EVERY: usize = 50;
 /// Demonstrations below which the held-out loss is cross-validated.
 const FEW: usize = 10;
@@ -27,18 +27,18 @@ const FEW: usize = 10;
 pub struct Recipe {
     /// Steps of Adam.
     pub steps: usize,
-    /// Rows (s, a) in a step.
+    /// Rows (s, a) per step.
     pub minibatch: usize,
-    /// Adam's step size at the start.
+    /// Adam's initial step size.
     pub learning_rate: f64,
-    /// The step size falls linearly towards 0, and stays at this factor once it is there.
+    /// The step size decays linearly towards 0 and is held once it reaches this factor.
     pub learning_rate_end_factor: f64,
-    /// Most folds of a cross-validation.
+    /// Maximum number of cross-validation folds.
     pub folds: usize,
 }
 
 impl Recipe {
-    /// The recipe that `bc` ships with, in so many steps.
+    /// The shipped recipe of `bc`, with this number of steps.
     pub fn shipped(steps: usize) -> Self {
         Self {
             steps,
@@ -50,7 +50,7 @@ impl Recipe {
     }
 }
 
-/// A policy with what it learns from and what it is judged by.
+/// A policy with its training and held-out data.
 struct Member {
     policy: GaussianPolicy,
     optimizer: Adam,
@@ -61,10 +61,10 @@ struct Member {
     order: Vec<i64>,
 }
 
-/// Cloning under way.
+/// A cloning in progress.
 pub struct Cloner {
     recipe: Recipe,
-    /// The last one's weights are kept; all that hold something out choose the step.
+    /// The last one's weights are kept; those with held-out data choose the step.
     members: Vec<Member>,
     best: GaussianPolicy,
     least: f64,
@@ -74,13 +74,13 @@ pub struct Cloner {
 /// Losses after some steps: mean −log π(a | s), nats.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Losses {
-    /// Over the minibatches of the policy that is kept.
+    /// Over the minibatches of the kept policy.
     pub train: f64,
-    /// Over held-out steps, mean over the folds.
+    /// Over held-out steps, averaged over the folds.
     pub held_out: f64,
 }
 
-/// Clones the demonstrations with the shipped recipe, in `steps` steps: `policy` ends with the weights that were kept.
+/// Clones the demonstrations with the shipped recipe, in `steps` steps: `policy` receives the kept weights.
 pub fn clone_into(
     policy: &mut GaussianPolicy,
     demonstrations: &[Trajectory],
@@ -97,7 +97,7 @@ pub fn clone_into(
 }
 
 impl Cloner {
-    /// At its start, from the weights of `policy`.
+    /// Starts from the weights of `policy`.
     ///
     /// Errors: no demonstrations.
     pub fn new(
@@ -127,7 +127,7 @@ impl Cloner {
         self.done >= self.recipe.steps
     }
 
-    /// The next steps, up to a look at the held-out loss; the weights are kept where it is the least so far.
+    /// Runs the steps up to the next evaluation of the held-out loss and keeps the weights if it is the lowest so far.
     pub fn advance(&mut self) -> Losses {
         let end = (self.done + LOOK_EVERY).min(self.recipe.steps);
         let mut total = 0.0;
@@ -156,12 +156,12 @@ impl Cloner {
         self.best.load(&state).expect("the same architecture");
     }
 
-    /// The policy as it is now.
+    /// The current policy.
     pub fn current(&self) -> &GaussianPolicy {
         &self.members[self.members.len() - 1].policy
     }
 
-    /// The policy as it was when the held-out loss was least.
+    /// The policy at the lowest held-out loss.
     pub fn best(&self) -> &GaussianPolicy {
         &self.best
     }
@@ -183,7 +183,7 @@ impl Cloner {
         state
     }
 
-    /// Restores what [`Cloner::save`] gave.
+    /// Restores what [`Cloner::save`] returned.
     pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.best.load(&state.below("best."))?;
         self.least = state.scalar("least")?;
@@ -192,7 +192,7 @@ impl Cloner {
             let own = state.below(&format!("member{i}."));
             member.policy.load(&own)?;
             member.optimizer.load("adam.", &own)?;
-            // The order follows from the seed: it is drawn again, which takes no time beside the steps.
+            // The order follows from the seed: redrawing it takes negligible time compared with the steps.
             member.order.clear();
             for step in 0..self.done {
                 member.draw(self.recipe.minibatch, step);
@@ -202,14 +202,14 @@ impl Cloner {
     }
 }
 
-/// What one member learns from, and what it holds out.
+/// The training and held-out data of one member.
 struct Fold {
     train: Vec<Trajectory>,
     held_out: Vec<Trajectory>,
 }
 
-/// One fold that holds out the first fifth; of few demonstrations, up to `most` folds that each hold out other ones, and
-/// last one that holds out none. A single demonstration has to do for both.
+/// One fold that holds out the first fifth; with few demonstrations, up to `most` folds with disjoint held-out sets and
+/// finally one that holds out nothing. A single demonstration serves as both.
 fn partition(demonstrations: &[Trajectory], most: usize) -> Vec<Fold> {
     let count = demonstrations.len();
     let all = || demonstrations.to_vec();
@@ -244,7 +244,7 @@ fn partition(demonstrations: &[Trajectory], most: usize) -> Vec<Fold> {
     missing_one.chain([whole]).collect()
 }
 
-/// Seed of a member's order; the first has the run's own.
+/// Seed of a member's order; the first uses the run's own.
 fn derived(seed: u64, member: usize) -> u64 {
     match member {
         0 => seed,

@@ -1,7 +1,7 @@
-//! Linear-Gaussian controllers for a few start states: how they sample, and how they improve on a cost.
+//! Linear-Gaussian controllers for a few start states: how they sample, and how they improve under a cost.
 //!
-//! Levine and Abbeel 2014: dynamics are fitted to the last rollouts of each start, with a mixture over the transitions of the
-//! demonstrations and of the kept rollouts as the prior; an LQG step within a KL bound follows.
+//! Levine and Abbeel 2014: dynamics are fitted to the latest rollouts from each start, with a mixture over the transitions
+//! of the demonstrations and the kept rollouts as the prior; an LQG step within a KL bound follows.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -24,13 +24,13 @@ use crate::lqg::{
 use crate::nn::{self, StateDict, StateError};
 use costate_base::schema::{positive, resumable};
 
-/// Most transitions that a mixture is fitted to; of more, every second, third, … counts.
+/// Maximum number of transitions that a mixture is fitted to; if there are more, every second, third, … is used.
 const MOST_ROWS: usize = 4000;
 
-/// Rounds of expectation maximisation an iteration; the mixture goes on from the last one.
+/// Rounds of expectation maximisation per iteration, starting from the previous mixture.
 const ROUNDS: usize = 20;
 
-/// Least and most of what a controller's KL bound may become, as multiples of the setting.
+/// Range of a controller's KL bound, as multiples of the setting.
 const BOUND_RANGE: [f64; 2] = [0.1, 2.0];
 
 /// What controllers start as.
@@ -63,7 +63,7 @@ pub struct ControllerSettings {
     pub prior_strength: f64,
 }
 
-/// Controllers with their starts, and what is known of the dynamics.
+/// Controllers with their starts, and what is known about the dynamics.
 pub struct Conditions {
     settings: ControllerSettings,
     collector: Collector,
@@ -80,45 +80,45 @@ pub struct Conditions {
 struct Condition {
     start: u64,
     controller: Controller,
-    /// The controller that it goes back to.
+    /// The controller to revert to.
     proven: Controller,
-    /// How many iterations ago that one was sampled from.
+    /// How many iterations ago it was sampled from.
     age: usize,
     /// Multiple of the KL bound's setting.
     bound: f64,
     foretold: Foretold,
 }
 
-/// What was known when a controller took its last step; zeros where it took none.
+/// The prediction for a controller's last step; zeros if it took none.
 #[derive(Debug, Clone, Copy, Default)]
 struct Foretold {
     /// Mean cost of the rollouts before it.
     cost: f64,
-    /// Gain in entropy, nats a trajectory.
+    /// Gain in entropy, nats per trajectory.
     entropy: f64,
-    /// Fall of cost − entropy that the local models promised.
+    /// Decrease of cost − entropy predicted by the local models.
     gain: f64,
 }
 
-/// Means over the starts of what a step found.
+/// Diagnostics of a step, averaged over the starts.
 #[derive(Debug, Default)]
 pub struct StepReport {
-    /// KL divergence to the last controllers, nats a time step.
+    /// KL divergence from the previous controllers, nats per time step.
     pub kl: f64,
     /// Multiplier of the bound.
     pub eta: f64,
     /// Root mean square error of the local dynamics on their own rollouts, scaled units.
     pub dynamics_error: f64,
-    /// Multiple of the KL bound's setting that was allowed.
+    /// The KL bound used, as a multiple of the setting.
     pub bound: f64,
     /// Share of the starts whose controller could not be improved.
     pub stuck: f64,
-    /// Share of the starts that went back to an earlier controller.
+    /// Share of the starts that reverted to an earlier controller.
     pub taken_back: f64,
 }
 
-/// Linear Gaussians fitted to the demonstrations from each of `count` starts, of equal lengths, step by step: their density there.
-/// `starts` says which start each was from, if any; where none was, all of them stand in.
+/// Linear Gaussians fitted, step by step, to the equally long demonstrations from each of `count` starts: their density.
+/// `starts` gives the start of each demonstration, if any; a start without any is fitted to all of them.
 pub fn demonstrators(
     paths: &[Path],
     starts: &[Option<usize>],
@@ -142,7 +142,7 @@ pub fn demonstrators(
 }
 
 impl Conditions {
-    /// Controllers that begin as those of `first`, one a start, with `samples` rollouts of each an iteration.
+    /// Controllers initialised to those of `first`, one per start, with `samples` rollouts of each per iteration.
     pub fn new(
         settings: &ControllerSettings,
         collector: Collector,
@@ -201,9 +201,10 @@ impl Conditions {
         Ok((rollouts, audit))
     }
 
-    /// Widens the bound of controllers whose last step kept what the local models promised, under the cost that it was taken
-    /// for, and narrows that of the others: by ΔĴ / 2(ΔĴ − ΔJ) (Levine and Abbeel 2014, section 3.1), at most twofold. A step
-    /// that lost more than it had promised to gain is taken back while the rollouts before it are among the `kept` iterations.
+    /// Widens the bound of controllers whose last step achieved the gain predicted by the local models, under the cost used
+    /// for that step, and narrows that of the others: by ΔĴ / 2(ΔĴ − ΔJ) (Levine and Abbeel 2014, section 3.1), at most
+    /// twofold. A step that lost more than its predicted gain is reverted while the rollouts before it are among the `kept`
+    /// iterations.
     pub fn adapt(&mut self, model: &EnergyModel, newest: &Rollouts, kept: usize) {
         let costs = self.mean_costs(model, newest);
         for (condition, cost) in self.each.iter_mut().zip(costs) {
@@ -230,17 +231,17 @@ impl Conditions {
         }
     }
 
-    /// Mean E_θ of the rollouts of each start.
+    /// Mean E_θ of the rollouts from each start.
     fn mean_costs(&self, model: &EnergyModel, rollouts: &Rollouts) -> Vec<f64> {
         let energies = tch::no_grad(|| nn::to_f64(&model.energy(&rollouts.batch)));
         let mean = |e: &[f64]| e.iter().sum::<f64>() / e.len() as f64;
         energies.chunks_exact(self.samples).map(mean).collect()
     }
 
-    /// One LQG step of every controller on the cost, from its last rollouts in `fusion`; all of them stand behind the dynamics'
-    /// prior.
+    /// One LQG step of every controller under the cost, from its latest rollouts in `fusion`; the dynamics' prior uses all
+    /// rollouts.
     pub fn improve(&mut self, model: &EnergyModel, fusion: &Fusion) -> Result<StepReport, Error> {
-        // By their age: a controller that was gone back to is older than the newest.
+        // By age: a controller that was reverted to is older than the newest.
         let mut by_age = BTreeMap::new();
         for age in self.each.iter().map(|c| c.age) {
             let Some(rollouts) = fusion.past().nth_back(age) else {
@@ -289,7 +290,7 @@ impl Conditions {
         Ok(report)
     }
 
-    /// The mixture over the transitions that are kept, which goes on from the last one.
+    /// The mixture over the kept transitions, starting from the previous one.
     fn prior(&self, fusion: &Fusion) -> GaussianMixture {
         let drawn = fusion.past().flat_map(|r| &r.paths);
         let all: Vec<&Path> = self.demonstrations.iter().chain(drawn).collect();
@@ -302,7 +303,7 @@ impl Conditions {
         mixture
     }
 
-    /// Entropy of the controllers, nats an action in half ranges, mean over starts and steps.
+    /// Entropy of the controllers, nats per action in half ranges, averaged over starts and steps.
     pub fn entropy(&self) -> f64 {
         let sum: f64 = self.each.iter().map(|c| c.controller.entropy()).sum();
         sum / (self.each.len() * self.horizon) as f64
@@ -358,7 +359,7 @@ impl Conditions {
     }
 }
 
-/// Expansions of a cost at every step of rollouts, and at their ends.
+/// Expansions of a cost at every step of the rollouts and at their ends.
 struct LocalCosts {
     steps: Expansion,
     ends: Option<Expansion>,
@@ -379,7 +380,7 @@ impl LocalCosts {
         })
     }
 
-    /// Expansions at every step and at the end, each the mean of those about the rollouts in `rows`, whose paths are given.
+    /// Expansions at every step and at the end, each averaged over the rollouts in `rows`, which follow `paths`.
     fn of(
         &self,
         paths: &[Path],
@@ -420,7 +421,7 @@ fn mean(all: &Expansion, rows: impl ExactSizeIterator<Item = (usize, DVector<f64
     mean
 }
 
-/// Columns of all steps of the paths, or of so many of them that there are not more than [`MOST_ROWS`].
+/// Columns of the steps of the paths, thinned to at most [`MOST_ROWS`].
 fn thinned(paths: &[&Path], column: impl Fn(&Path, usize) -> DVector<f64>) -> DMatrix<f64> {
     let total: usize = paths.iter().map(|p| p.len()).sum();
     let all = paths.iter().flat_map(|p| (0..p.len()).map(move |t| (p, t)));
@@ -431,7 +432,7 @@ fn thinned(paths: &[&Path], column: impl Fn(&Path, usize) -> DVector<f64>) -> DM
     DMatrix::from_columns(&columns)
 }
 
-/// A first mixture, whose components have at least four times as many rows as dimensions.
+/// An initial mixture with at least four times as many rows per component as dimensions.
 fn seeded(rows: &DMatrix<f64>, clusters: usize, seed: u64, name: &str) -> GaussianMixture {
     let most = (rows.ncols() / (4 * rows.nrows())).max(1);
     GaussianMixture::seeded(rows, clusters.min(most), &mut stream(seed, name, 0))

@@ -1,4 +1,4 @@
-//! The side of an adversarial learner that judges: a learned cost, its penalties and how it descends.
+//! The cost side of an adversarial learner: a learned cost, its penalties and its optimiser.
 
 use costate_envs::rng::Stream;
 use tch::Tensor;
@@ -7,7 +7,7 @@ use crate::batch::TrajectoryBatch;
 use crate::cost::{EnergyModel, Regularizers};
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
 
-/// A cost in the making.
+/// A cost in training.
 pub struct CostSide {
     /// The cost so far.
     pub model: EnergyModel,
@@ -18,7 +18,7 @@ pub struct CostSide {
 }
 
 impl CostSide {
-    /// A side about `model` with Adam's step size; `more` are weights that learn with it.
+    /// Trains `model` by Adam with this step size; `more` are weights trained together with it.
     pub fn new(
         model: EnergyModel,
         learning_rate: f64,
@@ -41,13 +41,13 @@ impl CostSide {
         }
     }
 
-    /// Sets the factor of the step size for the next steps.
+    /// Scales the step size of the next steps.
     pub fn scale_learning_rate(&mut self, factor: f64) {
         self.optimizer
             .set_learning_rate(self.learning_rate * factor);
     }
 
-    /// One step down `loss` plus the penalties. Returns the gradient's norm.
+    /// One gradient step on `loss` plus the penalties. Returns the gradient's norm.
     pub fn descend(&mut self, loss: Tensor, samples: &TrajectoryBatch, rng: &mut Stream) -> f64 {
         let penalty = self
             .regularizers

@@ -1,7 +1,7 @@
-//! DAgger: dataset aggregation, imitation with an expert to ask.
+//! DAgger: dataset aggregation, imitation with a queryable expert.
 //!
 //! Ross, Gordon and Bagnell 2011 (arXiv 1011.0686), algorithm 3.1: act with π_k = β_k π* + (1 − β_k) π̂_k,
-//! β_k = p^k, have the expert label every state that was visited, add that to all earlier data, clone the
+//! β_k = p^k, have the expert label every visited state, add that to all earlier data, clone the
 //! whole. Unlike the other learners it needs the expert itself, not only its demonstrations.
 
 use costate_demos::experts::{ExpertDesign, Margins};
@@ -94,7 +94,7 @@ pub struct Dagger {
 
 impl Learner for Dagger {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
-        // Round 0 clones the demonstrations: the policy has not learned anything to be labelled.
+        // Round 0 clones the demonstrations: the untrained policy visits no states worth labelling.
         let (labelled, audit) = match k {
             0 => (Vec::new(), None),
             _ => {
@@ -203,7 +203,7 @@ impl Learner for Dagger {
 }
 
 impl Dagger {
-    /// A learner at its start.
+    /// A learner in its initial state.
     pub fn new(settings: &DaggerSettings, setup: &Setup) -> Result<Self, Error> {
         let spec = setup.factory.spec();
         let name = settings.expert.as_deref().unwrap_or(setup.expert);
@@ -237,7 +237,7 @@ impl Dagger {
         })
     }
 
-    /// Episodes of π_k with the expert's command at every state in place of what was done.
+    /// Episodes of π_k with the expert's command in every state in place of the action taken.
     fn act_and_label(&self, k: usize) -> Result<(Vec<Trajectory>, Audit), Error> {
         let actor = self.policy.freeze();
         let expert_acts = self.settings.expert_share.powi(k as i32);

@@ -37,7 +37,7 @@ impl DiscriminatorReport {
         }
     }
 
-    /// In order of interest.
+    /// Most important first.
     pub fn diagnostics(&self) -> Diagnostics {
         vec![
             (Metric::DiscriminatorAccuracy, self.accuracy),

@@ -1,6 +1,6 @@
-//! One neural policy from many controllers: supervised learning on the states that they visit.
+//! One neural policy distilled from many controllers: supervised learning on the states that they visit.
 //!
-//! Levine and Abbeel 2014, section 4, with the divergence turned round: minimise Σ KL(q_i(u | x) ‖ π(u | x)), whose
+//! Levine and Abbeel 2014, section 4, with the divergence reversed: minimise Σ KL(q_i(u | x) ‖ π(u | x)), whose
 //! minimiser is the mixture's mean and spread, and needs no density but π's.
 
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::batch::TrajectoryBatch;
 use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
 use crate::policy::GaussianPolicy;
 
-/// Steps drawn for one gradient.
+/// Steps per minibatch.
 const MINIBATCH: usize = 256;
 
-/// States, and the Gaussian that a policy should be in each.
+/// States, and the Gaussian that the policy should match in each.
 #[derive(Debug)]
 pub struct Lessons {
     /// `[S, observation_dim]`.
@@ -51,7 +51,7 @@ impl Lessons {
         })
     }
 
-    /// What demonstrations did, as it was: their noise is in the actions.
+    /// The demonstrated actions with zero variance: they already contain the demonstrator's noise.
     pub fn demonstrated(batch: &TrajectoryBatch) -> Self {
         Self {
             observations: batch.observations.shallow_clone(),
@@ -65,7 +65,7 @@ impl Lessons {
     }
 }
 
-/// A policy in the making.
+/// A policy in training.
 pub struct Distillation {
     /// The policy so far.
     pub policy: GaussianPolicy,
@@ -74,7 +74,7 @@ pub struct Distillation {
 }
 
 impl Distillation {
-    /// Of a policy at its start.
+    /// Starts from an untrained policy.
     pub fn new(policy: GaussianPolicy, learning_rate: f64) -> Self {
         let adam = AdamSettings {
             learning_rate,
@@ -87,8 +87,8 @@ impl Distillation {
         }
     }
 
-    /// `steps` gradient steps on lessons, each source drawn from in equal parts; the step size goes from the first share of it to
-    /// the second. Returns the mean loss, nats a step: KL(q ‖ π) + H(q).
+    /// `steps` gradient steps on lessons, drawn equally from each source; the factor of the step size moves linearly from
+    /// `first` to `last`. Returns the mean loss, nats per step: KL(q ‖ π) + H(q).
     pub fn learn(
         &mut self,
         sources: &[Lessons],

@@ -1,6 +1,6 @@
-//! Reinforcement learning on a frozen learned cost: is it a cost that a fresh policy can be trained on?
+//! Reinforcement learning on a frozen learned cost: can a fresh policy be trained on it?
 //!
-//! Minimises E_q[Σ c(s_t, a_t) + α log π(a_t | s_t)] with c fixed, from a policy that knows nothing: maximum
+//! Minimises E_q[Σ c(s_t, a_t) + α log π(a_t | s_t)] with c fixed, from an untrained policy: maximum
 //! entropy reinforcement learning (Ziebart 2010) by soft PPO, with the α that the cost was learned with.
 
 use schemars::JsonSchema;
@@ -148,12 +148,12 @@ pub(super) fn excess(scale: &ActionScale, batch: &TrajectoryBatch) -> Vec<f64> {
 }
 
 impl<'a> FrozenCost<'a> {
-    /// Trajectories of the policy so far: those of iteration `k`.
+    /// Trajectories of the current policy, as drawn in iteration `k`.
     pub fn sample(&self, k: usize) -> Result<Sampled, Error> {
         self.generator.sample(&self.generator.policy, k)
     }
 
-    /// A learner at its start. The demonstrations set the scales of observations, nothing else.
+    /// A learner in its initial state. The demonstrations only set the scales of observations.
     pub fn new(
         settings: &FrozenCostSettings,
         cost: &'a EnergyModel,

@@ -1,7 +1,7 @@
-//! The background μ(τ) of controllers: what they drew, and the density that all of them and the demonstrator have together.
+//! The background μ(τ) of controllers: their rollouts, and their joint mixture density with the demonstrator's.
 //!
-//! Finn, Levine and Abbeel 2016 (arXiv 1603.00448), section 4.3: μ(τ) = Σ_k (n_k/N) q_k(τ), for the distributions that had the
-//! start of τ: a density is one of trajectories given their start.
+//! Finn, Levine and Abbeel 2016 (arXiv 1603.00448), section 4.3: μ(τ) = Σ_k (n_k/N) q_k(τ), over the distributions with the
+//! same start as τ: each density is conditional on the start.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::error::Error;
 use crate::lqg::{Controller, Path, Scales};
 use crate::nn::{StateDict, StateError};
 
-/// Rollouts of one iteration: equally many of every start, one start after the other.
+/// Rollouts of one iteration: equally many from every start, grouped by start.
 pub struct Rollouts {
-    /// Controllers that drew them in scaled units, one a start.
+    /// The controllers that drew them, one per start, in scaled units.
     controllers: Vec<Controller>,
-    /// The same as they acted.
+    /// The same in the units of the environment.
     pub actors: Vec<Arc<LinearController>>,
     /// The trajectories.
     pub trajectories: Vec<Trajectory>,
@@ -31,7 +31,7 @@ pub struct Rollouts {
 }
 
 impl Rollouts {
-    /// What `controllers` drew as `actors`.
+    /// Rollouts drawn by `controllers`, acting as `actors`.
     pub fn new(
         controllers: Vec<Controller>,
         actors: Vec<Arc<LinearController>>,
@@ -52,7 +52,7 @@ impl Rollouts {
         i * self.actors.len() / self.trajectories.len()
     }
 
-    /// Trajectories with the controllers that drew them.
+    /// Trajectories, each with the controller that drew it.
     pub fn drawn(&self) -> impl Iterator<Item = (&Trajectory, &Arc<LinearController>)> {
         let trajectories = self.trajectories.iter().enumerate();
         trajectories.map(|(i, t)| (t, &self.actors[self.start_of(i)]))
@@ -86,7 +86,7 @@ impl Rollouts {
     }
 }
 
-/// The last rollouts, and the demonstrators.
+/// The latest rollouts, and the demonstrators.
 pub struct Fusion {
     keep: usize,
     scales: Scales,
@@ -96,14 +96,14 @@ pub struct Fusion {
 
 /// The demonstrations from one start as a distribution.
 pub struct Demonstrator {
-    /// Their density.
+    /// Density of the demonstrations.
     pub density: LinearController,
-    /// Their number.
+    /// Number of demonstrations.
     pub count: usize,
 }
 
 impl Fusion {
-    /// Of nothing drawn yet, with a demonstrator for every start; the rollouts of `keep` iterations are kept.
+    /// Starts without rollouts, with a demonstrator for every start; keeps the rollouts of the last `keep` iterations.
     pub fn new(keep: usize, scales: Scales, demonstrators: Vec<Demonstrator>) -> Self {
         Self {
             keep,
@@ -113,7 +113,7 @@ impl Fusion {
         }
     }
 
-    /// Remembers rollouts, forgets the oldest.
+    /// Adds rollouts, dropping the oldest.
     pub fn push(&mut self, rollouts: Rollouts) {
         if self.past.len() == self.keep {
             self.past.pop_front();
@@ -126,7 +126,7 @@ impl Fusion {
         self.past.iter()
     }
 
-    /// log μ(τ) of every kept trajectory, in their order.
+    /// log μ(τ) of every kept trajectory, in order.
     pub fn log_density(&self) -> Vec<f64> {
         let of = |rollouts: &Rollouts| {
             let all = rollouts.trajectories.iter().enumerate();
@@ -136,7 +136,7 @@ impl Fusion {
         self.past.iter().flat_map(of).collect()
     }
 
-    /// log μ(τ) from start number `start`.
+    /// log μ(τ) of a trajectory from start number `start`.
     pub fn log_density_of(&self, trajectory: &Trajectory, start: usize) -> f64 {
         let Demonstrator { density, count } = &self.demonstrators[start];
         let mut counted = vec![(*count as f64, density.log_density(trajectory))];
@@ -191,7 +191,7 @@ mod tests {
     fn a_trajectory_is_mixed_over_what_had_its_start_after_summing_over_time() {
         let scales = Scales::new(&[0.0], &[1.0], &[0.0], &[1.0]);
         let acting = |std| scales.actor(&Controller::noise(1, 1, 2, std)).unwrap();
-        // Three and one demonstrations from the two starts, two rollouts of each in every iteration.
+        // Three demonstrations from the first start, one from the second, two rollouts from each in every iteration.
         let demonstrators = [(0.5, 3), (0.7, 1)].map(|(std, count)| Demonstrator {
             density: acting(std),
             count,
@@ -207,7 +207,7 @@ mod tests {
             assert_eq!([0, 1, 2, 3].map(|i| rollouts.start_of(i)), [0, 0, 1, 1]);
             fusion.push(rollouts);
         }
-        // The first iteration is forgotten.
+        // The first iteration is dropped.
         let found = fusion.log_density();
         assert_eq!(found.len(), 8);
         for (i, found) in found.iter().enumerate() {

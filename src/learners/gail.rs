@@ -1,8 +1,8 @@
 //! GAIL: generative adversarial imitation learning.
 //!
-//! Ho and Ermon 2016 (arXiv 1606.03476), algorithm 1. A free classifier D(s, a) = σ(−c_θ(s, a)) tells
-//! demonstrated pairs from the policy's; the policy is paid by what D thinks of it, plus λ times its
-//! entropy. c_θ is no cost in the sense of the other learners: at the optimum D = ½ it is constant.
+//! Ho and Ermon 2016 (arXiv 1606.03476), algorithm 1. An unconstrained classifier D(s, a) = σ(−c_θ(s, a)) tells
+//! demonstrated pairs from the policy's; the policy's reward is a function of D, plus λ times its
+//! entropy. c_θ is not a cost in the sense of the other learners: at the optimum D = ½ it is constant.
 
 use costate_envs::rng::Stream;
 use schemars::JsonSchema;
@@ -102,7 +102,7 @@ impl Behaviour for GailSettings {
 pub struct Gail {
     minibatch: usize,
     reward: RewardForm,
-    /// Share of the negatives' loss that is the memory's.
+    /// The memory's share of the negatives' loss.
     share: f64,
     memory: Memory,
     demonstrations: TrajectoryBatch,

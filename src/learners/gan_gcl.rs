@@ -5,10 +5,10 @@
 //! own density q(τ), or the mixture of the last policies'; the generator minimises
 //! E_q[E_θ(τ) + log q(τ)].
 //!
-//! Three things differ from the paper's form, each measured to be needed or to help (docs/experiments.md):
+//! Three things differ from the paper, each found by measurement to be necessary or helpful (docs/experiments.md):
 //! log Z is solved instead of learned; it may depend on the start, log Z(s_0) = V(s_0) + b; and the
-//! logit is divided by β, which keeps the fixed point q = p while trajectories of T steps stop
-//! saturating D. At β ≠ 1 b is no importance-sampling estimate any more.
+//! logit is divided by β, which keeps the fixed point q = p while trajectories of T steps no longer
+//! saturate D. At β ≠ 1, b is no longer an importance-sampling estimate.
 //!
 //! With `window` H a row of the discriminator is H consecutive steps, from s_i to s_{i+H}:
 //! logit = (−Σ c + V(s_{i+H}) − V(s_i) − b − Σ log π) / β. H = 1 is AIRL's form (Fu, Luo and Levine
@@ -178,7 +178,7 @@ pub struct GanGcl {
     demonstrations: TrajectoryBatch,
     background: Background,
     rows: Rows,
-    /// b as a weight, where it is learned.
+    /// b as a weight, if it is learned.
     learned_log_z: Tensor,
 }
 
@@ -186,7 +186,7 @@ impl Adversary for GanGcl {
     const STREAM: &'static str = "gradient_penalty";
     type Evidence = Groups;
 
-    /// The discriminator's rows. log q of a demonstration changes whenever the policy does.
+    /// The discriminator's rows. log q of a demonstration changes with the policy.
     fn evidence(&self, model: &EnergyModel, samples: &Sampled, k: usize) -> Groups {
         let policy = &samples.policy;
         let rows = self.rows.of_rollouts(&samples.batch, k);
@@ -211,7 +211,7 @@ impl Adversary for GanGcl {
         }
     }
 
-    /// L_disc at the b = log Z that minimises it, or at the learned one.
+    /// L_disc at the minimising b = log Z, or at the learned one.
     fn loss(&mut self, model: &mut EnergyModel, groups: &Groups, _: &mut Stream) -> Tensor {
         let (p, q) = self.logits(model, groups);
         discriminator::loss(&p, &q)
@@ -289,7 +289,7 @@ impl GanGcl {
     }
 }
 
-/// What the discriminator knows of its rows, `[N]` each, in f64.
+/// The terms of the discriminator's rows, `[N]` each, in f64.
 struct RowEnergy {
     energy: Tensor,
     start_value: Tensor,

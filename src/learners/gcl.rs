@@ -3,7 +3,7 @@
 //! Finn, Levine and Abbeel 2016 (arXiv 1603.00448), algorithm 2: descend
 //! `L_IOC(θ) = E_P[c_θ] + log E_μ[exp(−c_θ(τ)) / μ(τ)]`, the partition function estimated by importance
 //! sampling from demonstrations and the samples of the last policies together, μ(τ) = Σ_k (n_k/N) q_k(τ).
-//! The demonstrations' own density, which nobody knows, is that of a cloned policy.
+//! The demonstrations' own density, which is unknown, is approximated by that of a cloned policy.
 //!
 //! Two things differ from the paper, as in [`gan_gcl`](super::gan_gcl): log Z may depend on the start, E
 //! = Σ c − V(s_T) + V(s_0) in place of Σ c; and the log-mean-exp is tempered, β log E_μ[exp(−(E + log μ)/β)],
@@ -94,7 +94,7 @@ impl GclSettings {
 pub struct Gcl {
     beta: f64,
     demonstrations: TrajectoryBatch,
-    /// The clone whose density stands for the demonstrations'.
+    /// The clone whose density approximates the demonstrations'.
     demonstrator: GaussianPolicy,
     background: Background,
     rows: Rows,
@@ -124,7 +124,7 @@ impl Adversary for Gcl {
                     1 => batch.behaviour_log_density(),
                     _ => None,
                 };
-                // With overlap the present policy is already another.
+                // With overlap the current policy has already changed.
                 let current = recorded.unwrap_or_else(|| log_policy(&samples.policy, batch));
                 let policies = nn::to_f64(&self.background.log_density(batch, &current, count));
                 let expert = nn::to_f64(&log_policy(&self.demonstrator, batch));
@@ -168,14 +168,14 @@ impl Adversary for Gcl {
     }
 }
 
-/// Everything that the partition function is estimated from: demonstrations first, then samples.
+/// All trajectories that the partition function is estimated from: demonstrations first, then samples.
 pub struct Pool {
     batches: Vec<TrajectoryBatch>,
     /// log μ(τ) of every trajectory, `[N]`.
     log_density: Tensor,
 }
 
-/// L_IOC and what it says.
+/// L_IOC and its diagnostics.
 struct Ioc {
     /// The loss, a scalar.
     value: Tensor,
@@ -226,8 +226,8 @@ mod tests {
     use super::*;
     use crate::run::settings;
 
-    /// Rollouts that were drawn ahead belong to the policy that drew them, not to the one that has been improved since.
-    /// Seen to fail with the densities of the present policy.
+    /// Rollouts drawn ahead belong to the policy that drew them, not to the policy improved since.
+    /// Verified to fail with the densities of the current policy.
     #[test]
     fn the_pool_is_evaluated_with_the_policy_that_drew_it() {
         tch::set_num_threads(1);

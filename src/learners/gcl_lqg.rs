@@ -1,15 +1,16 @@
-//! GCL as it was first published: linear-Gaussian controllers in place of a neural policy.
+//! GCL as originally published: linear-Gaussian controllers in place of a neural policy.
 //!
 //! Finn, Levine and Abbeel 2016 (arXiv 1603.00448), algorithm 1: sample from the controllers, descend
 //! `L_IOC(θ) = E_P[c_θ] + log E_μ[exp(−c_θ(τ)) / μ(τ)]` with c_θ(x, u) = ‖A y_θ(x) + b‖² + w ‖u‖² (equation 4) and μ the
-//! fusion of all controllers and of the demonstrations' density, improve the controllers by an LQG step within a KL bound
+//! fusion of all controllers and the demonstrations' density, improve the controllers by an LQG step within a KL bound
 //! under dynamics fitted to the samples. There is one controller for each of a few starts, and one cost.
 //!
-//! A density of controllers is one of trajectories given their start, so every start with a demonstration has a partition
-//! function of its own, weighted as the demonstrations weigh it; what belongs to no such start says nothing about the cost. What
-//! else differs from the paper: the log-mean-exp may be tempered by β, the last few iterations' samples are kept instead of all,
-//! a gradient penalty may join the regularisers, and a step that fails is taken back. A neural policy is distilled from the controllers on the way, so that the run
-//! can act from any start. The last iteration only samples: its rollouts show what was learned.
+//! The controllers' density is conditional on the start, so every start with a demonstration has its own partition
+//! function, weighted by its share of the demonstrations; trajectories from other starts carry no information about the
+//! cost. Other differences from the paper: the log-mean-exp may be tempered by β, only the last few iterations' samples are
+//! kept, a gradient penalty may be added to the regularisers, and a step that fails is reverted. A neural policy is
+//! distilled from the controllers along the way, so that the run can act from any start. The last iteration only samples:
+//! its rollouts show what was learned.
 
 use costate_envs::Trajectory;
 use costate_envs::rng::{derive_seed, stream};
@@ -150,11 +151,11 @@ pub struct GclLqg {
     distillation: Distillation,
 }
 
-/// Demonstrations, and which of them have a controller at their start.
+/// Demonstrations, and which of them start where a controller does.
 struct Demonstrations {
     batch: TrajectoryBatch,
     trajectories: Vec<Trajectory>,
-    /// Number of the start of each, where there is a controller for it.
+    /// Index of each demonstration's start, if it has a controller.
     conditions: Vec<Option<usize>>,
 }
 
@@ -185,7 +186,7 @@ impl Learner for GclLqg {
         let found = tch::no_grad(|| self.loss(&pool));
         self.cost.model.set_log_z(found.log_z);
 
-        // q_i: an LQG step within the KL bound. None that would not be tried out and, where it fails, taken back.
+        // q_i: an LQG step within the KL bound, unless too few iterations remain to test it and revert a failure.
         let step = match k + 2 >= s.iterations {
             true => Default::default(),
             false => self.conditions.improve(&self.cost.model, &self.fusion)?,
@@ -262,43 +263,43 @@ impl Learner for GclLqg {
     }
 }
 
-/// Everything that partition functions are estimated from: demonstrations first, then rollouts.
+/// All trajectories that partition functions are estimated from: demonstrations first, then rollouts.
 struct Pool {
     /// The rollouts.
     samples: TrajectoryBatch,
     starts: Vec<PoolStart>,
 }
 
-/// What there is from one start.
+/// The part of the pool from one start.
 struct PoolStart {
-    /// Share of the demonstrations from starts with a controller.
+    /// Its share of the demonstrations from starts with a controller.
     share: f64,
-    /// Places of its demonstrations in the pool, `[N_P]`.
+    /// Indices of its demonstrations in the pool, `[N_P]`.
     demonstrated: Tensor,
-    /// Places of all of its trajectories, `[N]`.
+    /// Indices of all its trajectories, `[N]`.
     all: Tensor,
     /// log μ(τ) of these, `[N]`.
     log_density: Tensor,
 }
 
-/// L_IOC and what it says.
+/// L_IOC and its diagnostics.
 struct Ioc {
     /// The loss, a scalar.
     value: Tensor,
-    /// log E_μ[exp(−E)/μ], tempered, mean over the starts.
+    /// log E_μ[exp(−E)/μ], tempered, averaged over the starts.
     log_z: f64,
     /// Mean E + V(s_0) of the demonstrations, nats.
     expert_energy: f64,
     /// The same of the newest rollouts.
     newest_energy: f64,
-    /// Effective sample size of the weights, as a share of a start's pool, mean over the starts.
+    /// Effective sample size of the weights, as a share of a start's pool, averaged over the starts.
     ess: f64,
     /// The same of the weights at β = 1.
     ess_plain: f64,
 }
 
 impl GclLqg {
-    /// A learner at its start.
+    /// A learner in its initial state.
     pub fn new(settings: &GclLqgSettings, setup: &Setup) -> Result<Self, Error> {
         let spec = setup.factory.spec();
         let horizon = spec.horizon;
@@ -411,7 +412,7 @@ impl GclLqg {
         }
     }
 
-    /// Σ_s (d_s/D) L_IOC of every start s: L_IOC(θ) = E_P[E_θ] + β log E_μ[exp(−(E_θ + log μ)/β)].
+    /// Σ_s (d_s/D) L_IOC over the starts s: L_IOC(θ) = E_P[E_θ] + β log E_μ[exp(−(E_θ + log μ)/β)].
     fn loss(&self, pool: &Pool) -> Ioc {
         let model = &self.cost.model;
         let energy = |b: &TrajectoryBatch| model.energy(b) + model.start_value(b);
@@ -444,7 +445,7 @@ impl GclLqg {
     }
 }
 
-/// Refuses demonstrations that end before the horizon.
+/// Rejects demonstrations that end before the horizon.
 fn full_length(setup: &Setup) -> Result<(), Error> {
     let spec = setup.factory.spec();
     let horizon = spec.horizon;
@@ -484,7 +485,7 @@ impl Demonstrations {
     }
 }
 
-/// Seeds of the starts with a controller: those of the first demonstrations, then some of the run's own.
+/// Seeds of the starts with a controller: those of the first demonstrations, then seeds derived from the run's.
 fn starts(count: usize, setup: &Setup) -> Vec<u64> {
     let own = (0..).map(|i| derive_seed(setup.seed, "condition", i));
     let mut found = Vec::with_capacity(count);

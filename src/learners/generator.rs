@@ -1,4 +1,4 @@
-//! The side of an adversarial learner that acts: a policy, where it acts, and how it improves.
+//! The policy side of an adversarial learner: a policy, its rollouts, and how it improves.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 use costate_base::schema::{fraction, resumable};
 
-/// Rollouts of an untrained policy that set the scales of observations, at most.
+/// Maximum number of untrained policy rollouts that set the scales of observations.
 pub(super) const SCALE_ROLLOUTS: usize = 32;
 
-/// The stream that rollouts take their seeds from.
+/// Name of the random stream that seeds the rollouts.
 const ROLLOUT: &str = "rollout";
 
 /// How a policy acts and improves: what all learners that roll out have.
@@ -56,24 +56,24 @@ pub struct GeneratorSettings {
 }
 
 impl GeneratorSettings {
-    /// Why they contradict each other, if they do.
+    /// Checks the settings against each other. Errors: what contradicts what.
     pub fn check(&self) -> Result<(), String> {
         self.policy.check_initial()
     }
 
-    /// Discount γ of whatever improves the policy.
+    /// Discount γ of the policy improvement in use.
     pub fn discount(&self) -> f64 {
         self.improvement.discount(&self.ppo, &self.sac)
     }
 
-    /// The same with discount γ, whatever improves the policy.
+    /// The same settings with discount γ for both PPO and SAC.
     pub fn with_discount(mut self, discount: f64) -> Self {
         self.ppo.discount = discount;
         self.sac.discount = discount;
         self
     }
 
-    /// Adam's step size for the policy, by the name of its setting.
+    /// Adam's step size for the policy, with its setting name.
     pub fn step_size(&self) -> (&'static str, f64) {
         match self.improvement {
             Improvement::Ppo => ("ppo.learning_rate", self.ppo.learning_rate),
@@ -87,7 +87,7 @@ impl GeneratorSettings {
     }
 }
 
-/// What a policy starts as, and where its rollouts do; by default from nothing, wherever the world starts.
+/// How a policy is initialised and where its rollouts start; by default untrained, from the world's own start states.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Start {
     /// Passes of behaviour cloning that the policy starts with.
@@ -98,13 +98,13 @@ pub struct Start {
     pub base_steps: usize,
     /// Share of the rollouts that start where a demonstration did.
     pub demonstrated_starts: f64,
-    /// Whether the next iteration's rollouts are drawn while this one's are learned from.
+    /// Whether the next iteration's rollouts are drawn while learning from this one's.
     pub overlap: bool,
 }
 
 /// A policy with its rollouts and its improvement.
 pub struct Generator {
-    /// The policy so far.
+    /// The current policy.
     pub policy: GaussianPolicy,
     improver: Improver,
     /// The base policy π_0 of the cost.
@@ -117,22 +117,22 @@ pub struct Generator {
     seed: u64,
 }
 
-/// Rollouts of the next iteration on their way.
+/// Rollouts of the next iteration, being drawn.
 struct Drawing {
     policy: GaussianPolicy,
-    /// None after a restart: they are drawn again.
+    /// `None` after a restart: they are redrawn.
     thread: Option<JoinHandle<Result<Drawn, Error>>>,
 }
 
 type Drawn = (Vec<Trajectory>, Audit);
 
-/// What one iteration's rollouts gave.
+/// The rollouts of one iteration.
 pub struct Sampled {
     /// The trajectories with log π of every action as recorded by the actor.
     pub batch: TrajectoryBatch,
     /// log π(a_t | s_t) of every step, `[S]` in f64.
     pub log_density: Tensor,
-    /// The truth about them, sealed.
+    /// Their true costs, sealed.
     pub audit: Audit,
     /// The policy that drew them.
     pub policy: GaussianPolicy,
@@ -159,8 +159,8 @@ impl Generator {
         Ok((generator, demonstrations))
     }
 
-    /// A policy that knows nothing but the scales of observations, from `rollouts` of its own and the demonstrations of
-    /// `setup`, if there are any.
+    /// An untrained policy with the scales of observations, from `rollouts` of its own and the demonstrations of `setup`,
+    /// if there are any.
     pub fn untrained(
         settings: &GeneratorSettings,
         start: Start,
@@ -190,7 +190,7 @@ impl Generator {
         })
     }
 
-    /// An energy model that sees what the policy sees, or the channels that are asked for, with weights from the seed.
+    /// An energy model over the policy's inputs, or over the requested channels, with weights from the seed.
     pub fn energy_model(&self, settings: &CostSettings) -> Result<EnergyModel, Error> {
         let space = &self.collector.factory().spec().observation;
         let model = energy_model(settings, space, &self.policy, self.seed)?;
@@ -200,7 +200,7 @@ impl Generator {
         })
     }
 
-    /// τ ~ q: the trajectories of iteration `k`, the same whenever the policy is.
+    /// τ ~ q: the trajectories of iteration `k`, which depend on nothing but the policy.
     pub fn sample(&self, policy: &GaussianPolicy, k: usize) -> Result<Sampled, Error> {
         let drawn = self
             .collector
@@ -208,8 +208,8 @@ impl Generator {
         Sampled::new(policy.copy(), drawn)
     }
 
-    /// The trajectories to learn from in iteration `k`: the policy's; with overlap those that the policy of the iteration
-    /// before drew while it was improved, and the present one begins to draw the next.
+    /// The trajectories to learn from in iteration `k`: the current policy's; with overlap, those that the previous policy
+    /// drew during its improvement, while the current one starts drawing the next.
     pub fn rollouts(&mut self, k: usize) -> Result<Sampled, Error> {
         let sampled = match self.drawing.take() {
             None => self.sample(&self.policy, k)?,
@@ -238,8 +238,8 @@ impl Generator {
         Ok(sampled)
     }
 
-    /// Minimises the objective and reports the iteration: `factor` is that of the step sizes; `diagnostics` are those of
-    /// the cost behind the objective, and go first.
+    /// Minimises the objective and reports the iteration: `factor` scales the step sizes; the cost's `diagnostics` come
+    /// first in the report.
     pub fn improve(
         &mut self,
         samples: Sampled,
@@ -279,7 +279,7 @@ impl Generator {
         })
     }
 
-    /// Replaces policy, critic and optimisers by those of `round`, which know nothing but the scales.
+    /// Replaces policy, critic and optimisers by the untrained ones of `round`, keeping the scales.
     pub fn restart(&mut self, settings: &GeneratorSettings, round: u64) {
         let old = &self.policy;
         self.policy = GaussianPolicy::new(
@@ -330,8 +330,8 @@ impl Generator {
     }
 }
 
-/// A policy with weights from the seed that knows nothing but the scales of observations: those of the demonstrations and
-/// of `rollouts` by an untrained policy, which tell how far from the demonstrations it may come.
+/// An untrained policy with weights from the seed and the scales of observations: those of the demonstrations and of
+/// `rollouts` by an untrained policy, which show how far from the demonstrations it may get.
 pub(super) fn scaled_policy(
     settings: &PolicySettings,
     setup: &Setup,
@@ -351,8 +351,7 @@ pub(super) fn scaled_policy(
     Ok(policy(Normalizer::fit(dim, &seen)))
 }
 
-/// An energy model that sees what `policy` sees, or the channels of `space` that are asked for, with weights from the
-/// seed.
+/// An energy model over the inputs of `policy`, or over the requested channels of `space`, with weights from the seed.
 pub(super) fn energy_model(
     settings: &CostSettings,
     space: &Space,

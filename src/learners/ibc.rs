@@ -1,9 +1,9 @@
-//! Implicit behaviour cloning: an energy of state and action, learned by telling demonstrated actions from others.
+//! Implicit behaviour cloning: an energy of state and action, learned by discriminating demonstrated actions from others.
 //!
 //! Florence, Lynch, Zeng, Ramirez, Wahid, Downs, Wong, Lee, Mordatch and Tompson 2021 (arXiv 2109.00137),
 //! equation 2: minimise InfoNCE, −log [ e^−E(s, a) / (e^−E(s, a) + Σ_j e^−E(s, ã_j)) ], with counter-examples ã_j
-//! drawn uniformly from a box round all demonstrated actions. At the optimum E(s, a) = −log p(a | s) + const(s), so
-//! the policy exp(−E) has as many modes as the demonstrator, where the mean of a Gaussian clone lies between them.
+//! drawn uniformly from a box around all demonstrated actions. At the optimum E(s, a) = −log p(a | s) + const(s), so
+//! the policy exp(−E) has as many modes as the demonstrator, whereas the mean of a Gaussian clone lies between them.
 
 use costate_envs::rng::{Stream, stream};
 use rand::RngExt;
@@ -71,7 +71,7 @@ impl Behaviour for IbcSettings {
     }
 }
 
-/// Demonstrated steps, and how to draw others beside them.
+/// Demonstrated state-action pairs.
 struct Pairs {
     /// `[N, observation_dim]`.
     observations: Tensor,
@@ -79,11 +79,11 @@ struct Pairs {
     actions: Tensor,
 }
 
-/// What a contrast of demonstrated actions with others gives.
+/// The result of contrasting demonstrated actions with others.
 struct Contrast {
     /// InfoNCE, a scalar.
     loss: Tensor,
-    /// Share of the steps whose demonstrated action has the least energy.
+    /// Share of the steps whose demonstrated action has the lowest energy.
     accuracy: f64,
 }
 
@@ -142,7 +142,7 @@ impl Learner for Ibc {
         Learned::Implicit(&self.policy.best)
     }
 
-    /// None: the energy says how the demonstrator acts, not what it wants.
+    /// None: the energy describes how the demonstrator acts, not what it optimises.
     fn energy_model(&self) -> Option<&EnergyModel> {
         None
     }
@@ -157,7 +157,7 @@ impl Learner for Ibc {
 }
 
 impl Ibc {
-    /// A learner at its start.
+    /// A learner in its initial state.
     pub fn new(settings: &IbcSettings, setup: &Setup) -> Result<Self, Error> {
         let spec = setup.factory.spec();
         let (held_out, train) = split_held_out(setup.demonstrations, settings.held_out);

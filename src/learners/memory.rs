@@ -1,4 +1,4 @@
-//! State-action pairs of all earlier iterations, kept for good.
+//! State-action pairs of all earlier iterations, never discarded.
 
 use costate_envs::rng::{Stream, stream};
 use rand::RngExt;
@@ -8,10 +8,10 @@ use tch::Tensor;
 use crate::batch::TrajectoryBatch;
 use crate::nn::{StateDict, StateError};
 
-/// Pairs kept of an iteration, at most.
+/// Maximum number of pairs kept per iteration.
 const EACH: usize = 1024;
 
-/// Rows (s, a), equally many of every iteration with enough of them.
+/// Rows (s, a), equally many from every iteration that has enough.
 #[derive(Default)]
 pub struct Memory {
     /// `[N, observation_dim]` and `[N, action_dim]`; nothing before the first iteration.
@@ -19,7 +19,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Adds pairs of iteration `k`, drawn without replacement.
+    /// Adds pairs from iteration `k`, drawn without replacement.
     pub fn keep(&mut self, batch: &TrajectoryBatch, k: usize, seed: u64) {
         let steps = batch.steps();
         let mut rng = stream(seed, "memory", k as u64);
@@ -36,7 +36,7 @@ impl Memory {
         });
     }
 
-    /// `count` pairs drawn with replacement; `None` from an empty memory.
+    /// `count` pairs drawn with replacement; `None` if the memory is empty.
     pub fn draw(&self, count: usize, rng: &mut Stream) -> Option<(Tensor, Tensor)> {
         let (observations, actions) = self.rows.as_ref()?;
         let rows = observations.size()[0];

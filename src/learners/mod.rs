@@ -35,27 +35,27 @@ use crate::nn::{StateDict, StateError};
 use crate::policy::Learned;
 pub use algorithm::{Algo, Algorithm, Behaviour};
 
-/// What every learner starts from.
+/// The inputs of every learner.
 #[derive(Clone, Copy)]
 pub struct Setup<'a> {
     /// The environment to roll out in.
     pub factory: &'a EnvFactory,
     /// Demonstrations, without their true costs.
     pub demonstrations: &'a [Trajectory],
-    /// Seeds of the demonstrations' start states, where they can be started from again.
+    /// Seeds of the demonstrations' start states, if these can be reproduced.
     pub starts: &'a [u64],
-    /// Name of the expert that demonstrated, for learners that ask it.
+    /// Name of the demonstrating expert, for learners that query it.
     pub expert: &'a str,
-    /// Seed of every stream.
+    /// Seed of all random streams.
     pub seed: u64,
     /// Worker threads for rollouts; results do not depend on it.
     pub workers: usize,
-    /// Seals the truth about rollouts.
+    /// Seals the true costs of rollouts.
     pub sealer: &'a Sealer,
 }
 
 impl<'a> Setup<'a> {
-    /// Demonstrations in a world, with seed 0, one worker and nobody who watches.
+    /// Demonstrations in a world, with seed 0, one worker and no auditor.
     pub fn new(factory: &'a EnvFactory, demonstrations: &'a [Trajectory]) -> Self {
         Self {
             factory,
@@ -72,50 +72,50 @@ impl<'a> Setup<'a> {
 /// What one iteration reports.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What a learner can know of itself.
+    /// Metrics available to the learner.
     pub diagnostics: Diagnostics,
     /// Environment steps taken.
     pub env_steps: u64,
-    /// The truth about the rollouts, for people; no learner can open it.
+    /// The true costs of the rollouts, for the user; no learner can open it.
     pub audit: Option<Audit>,
 }
 
-/// Factor of the learning rate in iteration `k`: falls linearly from 1 to `end` in the last one.
+/// Factor of the learning rate in iteration `k`: decays linearly from 1 to `end` in the last one.
 fn learning_rate_factor(end: f64, k: usize, iterations: usize) -> f64 {
     let last = iterations.saturating_sub(1).max(1) as f64;
     1.0 - (1.0 - end) * (k as f64 / last)
 }
 
-/// An algorithm in the middle of its work. `iterate(k)` depends only on the state after iteration
+/// A running algorithm. `iterate(k)` depends only on the state after iteration
 /// k − 1 and on k, so a run can be interrupted and resumed without changing its result.
 pub trait Learner {
-    /// Iterations in the whole run.
+    /// Iterations in the run.
     fn iterations(&self) -> usize;
 
     /// Iteration `k`, counted from 0.
     fn iterate(&mut self, k: usize) -> Result<Report, Error>;
 
-    /// The policy so far.
+    /// The current policy.
     fn policy(&self) -> Learned<'_>;
 
-    /// The learned cost so far, if the algorithm learns one.
+    /// The current learned cost, if the algorithm learns one.
     fn energy_model(&self) -> Option<&EnergyModel>;
 
-    /// Everything that the next iteration needs.
+    /// Everything that the next iteration depends on.
     fn save(&self) -> StateDict;
 
-    /// Restores what [`Learner::save`] gave.
+    /// Restores what [`Learner::save`] returned.
     fn load(&mut self, state: &StateDict) -> Result<(), StateError>;
 }
 
-/// The first `share` of the demonstrations, to choose weights by, and the others, at least one, to learn from.
+/// Splits off the first `share` of the demonstrations as held-out; the rest, at least one, are for training.
 fn split_held_out(demonstrations: &[Trajectory], share: f64) -> (&[Trajectory], &[Trajectory]) {
     let count = demonstrations.len();
     let held = ((count as f64 * share).round() as usize).min(count.saturating_sub(1));
     demonstrations.split_at(held)
 }
 
-/// What is wrong when a weight is beyond single precision after iteration `k`; whoever knows the settings says which to lower.
+/// The error for a weight beyond single precision after iteration `k`; the caller adds which setting to lower.
 fn diverged(k: usize) -> Error {
     Error::Diverged {
         iteration: k,
@@ -123,12 +123,12 @@ fn diverged(k: usize) -> Error {
     }
 }
 
-/// What settings that were added later are without: one round.
+/// Default of a setting that was added later: one round.
 fn one_round() -> usize {
     1
 }
 
-/// What settings that were added later are without: a factor of 1.
+/// Default of a setting that was added later: a factor of 1.
 fn one() -> f64 {
     1.0
 }

@@ -1,8 +1,7 @@
-//! Reinforcement learning on a given cost: the true one, learned ones, written ones, or their sum.
+//! Reinforcement learning on a given cost: the true one, learned ones, hand-written ones, or their sum.
 //!
-//! On the true cost it makes demonstrators for worlds without an analytic controller (`costate expert`); on learned
-//! costs it puts them to use again (`costate train --algo rl`). The one learner that may see true costs; imitation
-//! learners never use it.
+//! On the true cost it trains experts for worlds without an analytic controller (`costate expert`); on learned costs it
+//! reuses them (`costate train --algo rl`). The only learner that may see true costs; imitation learners never use it.
 
 use costate_envs::{End, EnvFactory};
 use schemars::JsonSchema;
@@ -47,13 +46,13 @@ pub struct RlSettings {
     pub excess_weight: Option<f64>,
 }
 
-/// α where no learned cost says what it needs: enough to keep exploring, too little to matter.
+/// α without a learned cost to take it from: enough to keep exploring, too little to matter.
 pub const DEFAULT_ENTROPY_WEIGHT: f64 = 1e-3;
 
-/// Name of the same algorithm where it makes experts, on the true cost: `costate expert`.
+/// Name of the same algorithm when it trains experts on the true cost: `costate expert`.
 pub const EXPERT: &str = "ppo";
 
-/// Its settings then.
+/// Its settings in that case.
 pub(super) const EXPERT_DEFAULTS: &str = include_str!("../../assets/settings/ppo.json");
 
 impl Algorithm for RlSettings {
@@ -86,7 +85,7 @@ pub struct Rl {
     settings: RlSettings,
     cost: ComposedCost,
     generator: Generator,
-    /// Opens what the generator's rollouts are sealed in; no imitation learner holds one.
+    /// Opens the sealed true costs of the generator's rollouts; imitation learners hold none.
     auditor: Auditor,
     sealer: Sealer,
 }
@@ -112,7 +111,7 @@ impl Learner for Rl {
         let after = gamma * s.terminal_cost / (1.0 - gamma).max(1e-3);
         let (cost, scale) = (&self.cost, self.generator.policy.action_scale().clone());
         let excess_weight = s.excess_weight.unwrap_or(0.0);
-        // c, and what no cost of a step holds: an end before the horizon, commands beyond their limits.
+        // c, plus what no step cost covers: an end before the horizon, commands beyond their limits.
         let objective = Objective {
             cost: &|batch| {
                 let mut total = step_cost(cost, batch);
@@ -159,13 +158,13 @@ impl Learner for Rl {
     }
 }
 
-/// What is minimised of every step of a batch that knows its true cost, `[S]`.
+/// The cost to minimise at every step of a batch that knows its true cost, `[S]`.
 fn step_cost(cost: &ComposedCost, batch: &TrajectoryBatch) -> Vec<f64> {
     cost.shaped_cost(batch, batch.true_cost.as_deref().unwrap_or_default())
 }
 
 impl Rl {
-    /// A learner at its start: weights from the seed, scales from the untrained policy's rollouts.
+    /// A learner in its initial state: weights from the seed, scales from the untrained policy's rollouts.
     pub fn new(settings: &RlSettings, cost: ComposedCost, setup: &Setup) -> Result<Self, Error> {
         let mut config = setup.factory.config().clone();
         if let Some(variant) = &settings.variant {

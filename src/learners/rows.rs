@@ -1,16 +1,16 @@
-//! How trajectories become the rows that a cost of trajectories is learned from.
+//! How trajectories are cut into the rows that a cost is learned from.
 
 use costate_envs::EnvFactory;
 
 use crate::batch::TrajectoryBatch;
 use crate::lengths::Lengths;
 
-/// Whole trajectories or windows, cut as the demonstrations are.
+/// Whole trajectories or windows, cut to the lengths of the demonstrations.
 ///
-/// Energies are sums over steps. Where demonstrations were cut short and rollouts go on to the horizon, a
-/// discriminator tells them apart by how much is summed, whatever happens on the way. The rollouts are then cut as
-/// well, each to the length of one demonstration in turn, so that both have the same lengths: q of the first steps
-/// is as exact as q of all, and V(s) at the cut stands for what would come.
+/// Energies are sums over steps. If demonstrations were cut short while rollouts continue to the horizon, a
+/// discriminator can distinguish them by the number of summed steps alone. The rollouts are then cut as well, each to
+/// the length of one demonstration in turn, so that both have the same lengths: q of the first steps is as exact as q
+/// of all, and V(s) at the cut stands for the remaining steps.
 #[derive(Debug, Clone, Default)]
 pub struct Rows {
     window: Option<usize>,
@@ -18,7 +18,7 @@ pub struct Rows {
     lengths: Option<Vec<usize>>,
 }
 
-/// How a learned energy and the policy's density tell rows from each other.
+/// How a learned energy and the policy's density discriminate between rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Discrimination {
     /// Steps of a row; `None` for whole trajectories.
@@ -42,7 +42,7 @@ impl Rows {
         }
     }
 
-    /// The same, rollouts cut to the lengths of `demonstrations` where these were cut short in the world of `factory`.
+    /// The same, with rollouts cut to the lengths of `demonstrations` if these were cut short in the world of `factory`.
     pub fn cut_like(self, demonstrations: &TrajectoryBatch, factory: &EnvFactory) -> Self {
         let steps = &demonstrations.lengths;
         let lengths = Lengths::of(steps.iter().copied(), factory.spec().horizon);
@@ -53,7 +53,7 @@ impl Rows {
         }
     }
 
-    /// Rows of demonstrations.
+    /// Rows of the demonstrations.
     pub fn of_demonstrations(&self, demonstrations: &TrajectoryBatch) -> TrajectoryBatch {
         demonstrations.windows(self.window)
     }
@@ -63,7 +63,7 @@ impl Rows {
         match &self.lengths {
             None => rollouts.windows(self.window),
             Some(lengths) => {
-                // Each iteration goes on where the last one stopped.
+                // Each iteration continues where the last one stopped.
                 let turn = lengths
                     .iter()
                     .cycle()

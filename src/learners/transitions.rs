@@ -1,4 +1,4 @@
-//! Single transitions, drawn in minibatches: what AIRL and GAIL tell apart.
+//! Single transitions, drawn in minibatches: the rows that AIRL and GAIL classify.
 
 use costate_envs::rng::Stream;
 use rand::RngExt;
@@ -31,7 +31,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// All steps of both; log π of a demonstration changes whenever the policy does.
+    /// All steps of both; log π of a demonstration changes with the policy.
     pub fn of(demonstrations: &TrajectoryBatch, samples: &Sampled) -> Self {
         let log_density = log_policy_steps(&samples.policy, demonstrations);
         Self {
@@ -58,7 +58,7 @@ impl Transitions {
         }
     }
 
-    /// `count` rows drawn with replacement; all of them, in order, if there are no more.
+    /// `count` rows drawn with replacement; all rows, in order, if there are at most `count`.
     pub fn draw(&self, count: usize, rng: &mut Stream) -> Self {
         let rows = self.observations.size()[0];
         if rows <= count as i64 {

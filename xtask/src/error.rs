@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// How the user can do without what this program brings.
+/// How the user can do without the libtorch that this program installs.
 const WAY_OUT: &str = "or set LIBTORCH to a libtorch 2.13.0 of your own, or \
                        LIBTORCH_USE_PYTORCH=1 to use an installed PyTorch 2.13.0";
 
@@ -38,7 +38,7 @@ pub enum Error {
         what: String,
         detail: String,
     },
-    /// pip succeeded, but the pinned file is not among what it brought.
+    /// pip succeeded, but the pinned file is not among its downloads.
     MissingWheel {
         file: String,
     },
@@ -62,29 +62,29 @@ pub enum Error {
         doing: String,
         source: io::Error,
     },
-    /// The clone's link to the cache could not be made.
+    /// The clone's link to the cache could not be created.
     Link {
         path: PathBuf,
         source: io::Error,
     },
-    /// Something else lies where the clone's link belongs.
+    /// Something else exists where the clone's link belongs.
     LinkTaken {
         path: PathBuf,
     },
-    /// A tool of `book` or `supply` could not be brought.
+    /// A tool of `book` or `supply` could not be installed.
     Tool {
         name: String,
         source: Box<Error>,
     },
-    /// A tool ran and failed, or found something; it has said what.
+    /// A tool ran and failed, or found something, and has printed what.
     Failed {
         what: String,
     },
-    /// What is wrong with the book's pages, a line each.
+    /// What is wrong with the book's pages, one line each.
     Pages {
         faults: Vec<String>,
     },
-    /// LIBTORCH or LIBTORCH_USE_PYTORCH of the user does not work.
+    /// The user's LIBTORCH or LIBTORCH_USE_PYTORCH does not work.
     Own {
         what: String,
     },
@@ -101,7 +101,7 @@ impl Error {
 }
 
 impl fmt::Display for Error {
-    // One arm a message: long, and flat.
+    // One arm per message: long but flat.
     #[expect(clippy::too_many_lines, reason = "one arm a message")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

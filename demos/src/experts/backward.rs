@@ -7,7 +7,7 @@ use super::Margins;
 use super::box_quadratic::minimise;
 use super::expansion::Expansion;
 
-/// Regularisation: least value that is not zero, greatest value, and factor of change.
+/// Regularisation: minimum non-zero value, maximum value, and factor of change.
 const REGULARISATION: (f64, f64, f64) = (1e-6, 1e8, 2.0);
 
 /// The step and the feedback that a backward pass proposes.
@@ -42,7 +42,7 @@ impl Proposal {
             let q = &expansion.gradient + f.transpose() * &slope;
             let cost = convex(&expansion.curvature);
             let qq = &cost + f.transpose() * &curvature * f;
-            // Regularised as if states, not actions, were held back (Tassa et al. 2012, eq. 10).
+            // Penalises deviations of states, not of actions (Tassa et al. 2012, eq. 10).
             let held = &curvature + DMatrix::identity(n, n) * regularisation;
             let rq = &cost + f.transpose() * &held * f;
             let (qa, qs) = (q.rows(n, m).into_owned(), q.rows(0, n).into_owned());
@@ -79,7 +79,7 @@ impl Proposal {
     }
 }
 
-/// How fast regularisation changes: it grows ever faster over failures, and shrinks so over successes.
+/// Regularisation schedule: accelerating growth over successive failures, accelerating decay over successes.
 pub(super) struct Regularisation {
     value: f64,
     factor: f64,
@@ -93,12 +93,12 @@ impl Regularisation {
         }
     }
 
-    /// What is added to the state's curvature.
+    /// The value added to the state's curvature.
     pub fn value(&self) -> f64 {
         self.value
     }
 
-    /// After a failure; `false` when there is no more to try.
+    /// Call after a failure; `false` once the maximum is exceeded.
     pub fn grow(&mut self) -> bool {
         let (least, most, base) = REGULARISATION;
         self.factor = base.max(self.factor * base);
@@ -106,7 +106,7 @@ impl Regularisation {
         self.value <= most
     }
 
-    /// After a success.
+    /// Call after a success.
     pub fn shrink(&mut self) {
         let (least, _, base) = REGULARISATION;
         self.factor = (1.0 / base).min(self.factor / base);

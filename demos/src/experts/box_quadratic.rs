@@ -1,4 +1,4 @@
-//! Small convex quadratics under bounds, by projected Newton steps (Bertsekas 1982).
+//! Small convex quadratics with bounds, by projected Newton steps (Bertsekas 1982).
 
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
@@ -9,7 +9,7 @@ const STEPS: usize = 50;
 pub(super) struct Minimum {
     /// x, `[m]`.
     pub point: DVector<f64>,
-    /// Variables that no bound holds.
+    /// Variables that are not held at a bound.
     free: Vec<usize>,
     /// Factor of H over the free variables.
     factor: Option<Cholesky<f64, Dyn>>,

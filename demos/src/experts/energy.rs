@@ -4,7 +4,7 @@
 //! ω₀² and κ identified from the linear model of the simulator, the energy per inertia relative to
 //! rest at the top is E = ½θ̇² + ω₀²(cos θ − 1). A torque u changes it by κuθ̇, an acceleration ẍ of
 //! the cart by κẍθ̇ cos θ; both push along that sign until E reaches its target. The cart is kept near
-//! the middle by a spring and a damper, and its acceleration is made into a force with the simulator
+//! the middle by a spring and a damper, and its acceleration is converted into a force with the simulator
 //! itself (two steps of a copy), so changed masses need no new formulas.
 
 use costate_envs::{Env, EnvError, EnvFactory};
@@ -27,8 +27,8 @@ pub struct EnergyParameters {
     pub cart_stiffness_1_s2: f64,
     /// Damping of the cart, 1/s.
     pub cart_damping_1_s: f64,
-    /// The regulator takes over where it asks, at the control rate of the shipped model, for at most this share of the
-    /// usable action …
+    /// The regulator takes over where its action, at the control rate of the shipped model, is at most this share of the
+    /// usable range …
     pub handover_share: f64,
     /// … and cos θ is at least this.
     pub handover_cos: f64,
@@ -61,26 +61,26 @@ impl EnergyParameters {
     }
 }
 
-/// What the pump needs to know of the linear model at the top.
+/// The parameters of the linear model at the top that the pump needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Pump {
     /// Square of the natural frequency ω₀, 1/s².
     stiffness: f64,
-    /// Angle's place among the positions.
+    /// Index of the angle among the positions.
     hinge: usize,
-    /// Cart's place among the positions, where there is a cart.
+    /// Index of the cart among the positions, if there is one.
     cart: Option<usize>,
     /// Acceleration of what is driven (cart, or hinge without one) per action.
     acceleration_per_action: f64,
 }
 
-/// The swing-up for one environment, before it has a copy of it to try forces on.
+/// The swing-up for one environment, without a copy of it to try forces on.
 #[derive(Debug, Clone)]
 pub struct EnergyDesign {
     parameters: EnergyParameters,
     lqr: LqrExpert,
     /// The regulator at the control rate that the hand-over was tuned at: its gains fall with the control period, so
-    /// that a share of the action means other states at another rate.
+    /// the same share of the action corresponds to different states at another rate.
     judge: LqrExpert,
     pump: Pump,
     margins: Margins,

@@ -29,7 +29,7 @@ pub(super) fn place(env: &mut dyn Env, coordinates: &[f32], step: usize) -> Resu
 }
 
 impl Expansion {
-    /// About `coordinates` and `action` at control step `step`; the last step of an episode carries
+    /// About `coordinates` and `action` at control step `step`; the last step of an episode includes
     /// the cost of its end.
     pub fn of(
         env: &mut dyn Env,

@@ -10,7 +10,7 @@
 //!
 //! The plan is made once, from the first state of the episode and, in tasks with poor local optima,
 //! from what a feedback expert would do there. It is executed as time-varying feedback
-//! a = ā_t + K_t (s − s̄_t); it is recomputed where the state has left it.
+//! a = ā_t + K_t (s − s̄_t); it is recomputed when the state has left it.
 
 use costate_envs::{End, Env, EnvError, EnvFactory, SavedState};
 use nalgebra::{DMatrix, DVector};
@@ -40,7 +40,7 @@ impl IlqrParameters {
             replan_distance: 1.0,
         };
         match env {
-            // Long plans of a costly simulation: most of the gain comes early.
+            // Long plans in an expensive simulation: most of the gain comes early.
             "acrobot" => Self {
                 iterations: 5,
                 ..base
@@ -54,7 +54,7 @@ impl IlqrParameters {
 const STEP_SHARES: [f64; 8] = [1.0, 0.6, 0.36, 0.2, 0.1, 0.05, 0.02, 0.005];
 /// Minimum share of the predicted improvement that a step must achieve.
 const LEAST_GAIN: f64 = 1e-4;
-/// A trajectory with the feedback round it.
+/// A trajectory with its feedback.
 #[derive(Debug, Clone)]
 pub struct IlqrPlan {
     /// Control step of the episode at which it begins.
@@ -92,7 +92,7 @@ impl IlqrPlan {
 pub struct IlqrExpert {
     parameters: IlqrParameters,
     margins: Margins,
-    /// Whose episode the optimisation starts from; zero actions where there is none.
+    /// The expert whose episode the optimisation starts from; zero actions if `None`.
     guide: Option<Box<dyn Expert>>,
     copy: Box<dyn Env>,
     plan: Option<IlqrPlan>,
@@ -122,7 +122,7 @@ impl IlqrExpert {
         state: &SavedState,
         guess: &[DVector<f64>],
     ) -> Result<IlqrPlan, EnvError> {
-        // Takes over what the episode remembers beyond coordinates.
+        // Takes over the episode's state beyond its coordinates.
         self.copy.load(state)?;
         let start = self.copy.coordinates();
         let length = self.copy.spec().horizon.saturating_sub(state.step).max(1);
@@ -154,8 +154,8 @@ impl IlqrExpert {
         Ok(plan)
     }
 
-    /// The actions that optimisation starts from: the lower-cost ones of the last plan's, kept on it by its
-    /// feedback, and the guide's.
+    /// The actions that optimisation starts from: the lower-cost ones of the last plan under its feedback and
+    /// the guide.
     fn guess(&mut self, state: &SavedState) -> Result<Vec<DVector<f64>>, EnvError> {
         let mut best = (f64::INFINITY, Vec::new());
         if let Some(plan) = self.plan.take() {

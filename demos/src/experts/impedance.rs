@@ -1,9 +1,9 @@
 //! Inserting a peg with impedance control along a funnel.
 //!
 //! Hogan, "Impedance control: an approach to manipulation", Journal of Dynamic Systems, Measurement,
-//! and Control 107, 1985, with the arm's inertia made up for (Khatib 1987): away from contacts the tip
+//! and Control 107, 1985, with the arm's inertia compensated (Khatib 1987): away from contacts the tip
 //! moves, and the peg turns, as unit masses on critically damped springs, τ = M J⁺ a + D q̇; contacts are
-//! met softly. Without the inertia, pressing down would push the tip aside. The springs' reference is over
+//! soft. Without the compensation, pressing down would push the tip aside. The springs' reference is over
 //! the slot while the peg is askew or to the side, and sinks below the bottom as it lines up. The mean
 //! action is a continuous function of the state; lengths, masses, gears and the slot come from the model.
 
@@ -27,17 +27,17 @@ pub struct ImpedanceParameters {
     pub frequency_rad_s: f64,
     /// Distance of the tip from its reference beyond which the spring's pull stops growing.
     pub limit_m: f64,
-    /// λ: how far the joints are spared near singular poses.
+    /// λ: damping of the joints near singular poses.
     pub damping: f64,
     /// Height of the reference over the slot's mouth while the peg is just out of line …
     pub hover_m: f64,
-    /// … and how much higher it is a misalignment.
+    /// … and how much higher it is per misalignment.
     pub slope: f64,
     /// Misalignment up to which the reference is at its lowest.
     pub free_m: f64,
     /// Further misalignment over which it rises to the mouth.
     pub funnel_m: f64,
-    /// Misalignment a sine of tilt.
+    /// Misalignment per sine of tilt.
     pub tilt_arm_m: f64,
     /// Depth of the reference under the slot's bottom while the peg is in line: it presses.
     pub press_m: f64,
@@ -80,7 +80,7 @@ struct Link {
     armature: f64,
     /// Of the joint, N m s/rad.
     damping: f64,
-    /// Torque a unit of command, N m.
+    /// Torque per unit of command, N m.
     gear: f64,
 }
 
@@ -179,7 +179,7 @@ impl Expert for ImpedanceExpert {
         let pose = self.arm.pose(positions);
         let [x, y] = self.slot.tip_error(pose.tip);
         let (tilt_sin, tilt_cos) = self.slot.tilt(pose.angle).sin_cos();
-        // Beyond a quarter turn the torque stays at its greatest.
+        // Beyond a quarter turn the torque stays at its maximum.
         let tilt = if tilt_cos < 0.0 {
             tilt_sin.signum()
         } else {

@@ -1,7 +1,7 @@
 //! Landing by feedback: a tilt that brings the lander over the pad and a speed of descent that
 //! shrinks with the height.
 //!
-//! Everything follows from the current observation. The accelerations that the engines give are
+//! Everything follows from the current observation. The accelerations of the engines are
 //! measured in the simulator (one step of each), so changed masses and engines need no new
 //! formulas.
 
@@ -18,7 +18,7 @@ pub struct LanderParameters {
     pub tilt_rad_m: f64,
     /// Tilt per horizontal speed.
     pub tilt_rad_s_m: f64,
-    /// Greatest tilt asked for.
+    /// Maximum commanded tilt.
     pub greatest_tilt_rad: f64,
     /// Natural frequency of the tilt's tracking, rad/s.
     pub tracking_rad_s: f64,

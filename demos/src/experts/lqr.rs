@@ -17,11 +17,11 @@ use super::{Expert, ExpertError};
 /// between rounding and curvature.
 pub(super) const EPSILON: f32 = 1e-2;
 
-/// Least curvature of the expanded cost relative to its greatest: costs that ignore a coordinate
+/// Minimum curvature of the expanded cost relative to its maximum: costs that ignore a coordinate
 /// would leave the Riccati equation without a stabilising solution.
 const LEAST_CURVATURE: f64 = 1e-5;
 
-/// Where an environment can rest.
+/// An equilibrium of an environment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Equilibrium {
     /// Which generalised coordinates are angles, to be compared modulo 2π.
@@ -30,7 +30,7 @@ pub struct Equilibrium {
     pub coordinates: &'static [f32],
 }
 
-/// The equilibrium that the task of `env` wants, if it has one. The action there is zero.
+/// The goal equilibrium of the task of `env`, if it has one. The action there is zero.
 pub fn equilibrium(env: &str) -> Option<Equilibrium> {
     let upright = |angles| Equilibrium {
         angles,
@@ -48,7 +48,7 @@ pub fn equilibrium(env: &str) -> Option<Equilibrium> {
     }
 }
 
-/// A discrete-time model s' = A s + B a near an equilibrium, one control period a step, with the
+/// A discrete-time model s' = A s + B a near an equilibrium, one control period per step, with the
 /// cost ½ sᵀQs + ½ aᵀRa.
 #[derive(Debug, Clone)]
 pub struct LinearModel {
@@ -196,7 +196,7 @@ impl LqrExpert {
         }
     }
 
-    /// For the dataset: gains, one row an action.
+    /// For the dataset: gains, one row per action.
     pub fn parameters(&self) -> Value {
         let rows = self.solution.gain.row_iter();
         let gain: Vec<Vec<f64>> = rows.map(|row| row.iter().copied().collect()).collect();

@@ -54,7 +54,7 @@ impl Expert for MaxEntExpert {
     fn begin(&mut self, _seed: u64) {}
 
     fn mean(&mut self, env: &dyn Env, out: &mut [f64]) -> Result<(), EnvError> {
-        // What the policy is learned from is the observation, so what it acts on is that too.
+        // Policies are learned from the observation, so the expert acts on it too.
         let mut state = vec![0.0; self.gain.ncols()];
         env.observe(&mut state);
         for (o, row) in out.iter_mut().zip(self.gain.row_iter()) {

@@ -14,7 +14,7 @@
 //!
 //! Measured on the shipped models with the default noise, 100 episodes, seed 0
 //! (`cargo run --release -p costate-demos --example experts`): return as mean ± standard deviation,
-//! and the share of episodes whose last tenth is where the task wants it (pole and links within 20° of
+//! and the share of episodes that spend their last tenth in the goal region (pole and links within 20° of
 //! upright; puck within 0.3 m of the goal; lander at rest on the pad; for others see the worlds).
 //!
 //! | environment | expert | return | solved | random actions |
@@ -32,11 +32,11 @@
 //! | `push_t` | `push` | −14.7 ± 4.7 | 98 % | −72 ± 14 |
 //! | `lq` | `maxent` | −28.1 ± 9.9 | | −940 ± 365 |
 //!
-//! `ilqr` plans whole episodes from what the feedback expert does: −33.6 ± 8.1 on `cart_pole_swing_up`,
+//! `ilqr` plans whole episodes, starting from the actions of the feedback expert: −33.6 ± 8.1 on `cart_pole_swing_up`,
 //! −0.8 ± 0.7 on `cart_pole`, −155 ± 101 on `pendulum`, all solved. It is not the default: its command
 //! depends on the episode's plan as well as on the state, which is harder to imitate.
 //!
-//! An expert gives the mean action; [`ActionNoise`] makes the Gaussian policy that demonstrates.
+//! An expert gives the mean action; [`ActionNoise`] turns it into the Gaussian policy that demonstrates.
 
 mod acrobot;
 mod backward;
@@ -108,7 +108,7 @@ pub trait Expert: Send {
     fn mean(&mut self, env: &dyn Env, out: &mut [f64]) -> Result<(), EnvError>;
 }
 
-/// Why there is no such expert.
+/// Why an expert cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ExpertError {
     /// No expert of that name for this environment.
@@ -121,7 +121,7 @@ pub enum ExpertError {
         /// Available experts.
         known: &'static [&'static str],
     },
-    /// A noise level that is not a standard deviation.
+    /// A noise level that is not a valid standard deviation.
     #[error(
         "noise is {0}, expected a finite number of at least 0 (standard deviation as a share of the action range)"
     )]
@@ -131,7 +131,7 @@ pub enum ExpertError {
         "the noise of expert `{0}` follows from the cost and cannot be set; leave it out or choose another expert"
     )]
     FixedNoise(&'static str),
-    /// No resting point to linearise about.
+    /// No equilibrium to linearise about.
     #[error("{0} has no known equilibrium to linearise about; use expert `mppi`")]
     NoEquilibrium(String),
     /// The linear model cannot be stabilised.
@@ -150,7 +150,7 @@ pub enum ExpertError {
         /// Why.
         reason: String,
     },
-    /// A policy file that cannot act here.
+    /// A policy file that cannot be used here.
     #[error("expert {0}")]
     Policy(String),
     /// The model does not have the form assumed by an expert's formulas.
@@ -379,8 +379,8 @@ impl ExpertDesign {
         })
     }
 
-    /// The expert of a dataset with its noise, to the bit, for the world that it was recorded in; a custom trained
-    /// policy must be named.
+    /// The expert of a dataset with its noise, reproduced bit for bit, for the world that it was recorded in; a custom
+    /// trained policy must be named.
     pub fn again(info: &ExpertInfo, factory: &EnvFactory) -> Result<Self, ExpertError> {
         let noise = Noise::Std(info.action_noise_std.clone());
         Self::design(factory, Some(&info.name), &noise)

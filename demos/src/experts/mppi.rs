@@ -5,7 +5,7 @@
 //! state, K perturbed copies of the last plan are simulated over H steps; the new plan is their
 //! mean, weighted by exp(−cost/λ). The true cost contains the action's, so the paper's extra control
 //! term is left out. The temperature λ is a share of the spread of the sampled costs, so that it
-//! needs no scale. Perturbations are correlated in time (AR(1)): independent ones average out.
+//! is scale-free. Perturbations are correlated in time (AR(1)): independent ones average out.
 //!
 //! The mean action depends on the plan carried over from earlier steps and on the sampled
 //! perturbations, not on the state alone; the recorded log-density is that of the command given
@@ -23,7 +23,7 @@ use super::{Expert, Margins};
 /// Settings of the planner.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MppiParameters {
-    /// Sampled plans K an iteration.
+    /// Sampled plans K per iteration.
     pub samples: usize,
     /// Control steps H planned ahead.
     pub horizon_steps: usize,
@@ -64,7 +64,7 @@ impl MppiParameters {
         }
     }
 
-    /// The same planner in seconds at another control rate.
+    /// The same planner at another control rate, with the same durations in seconds.
     pub(super) fn at(self, pace: Pace) -> Self {
         Self {
             horizon_steps: pace.steps(self.horizon_steps),

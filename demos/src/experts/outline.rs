@@ -3,7 +3,7 @@
 use costate_envs::model::Shape;
 use nalgebra::{Rotation2, Vector2};
 
-/// A place on an outline, in the block's frame.
+/// A point on an outline, in the block's frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Contact {
     pub point: Vector2<f64>,
@@ -23,7 +23,7 @@ struct Part {
 }
 
 impl Outline {
-    /// Of a box or a compound of boxes.
+    /// The outline of a box or a compound of boxes.
     pub fn of(shape: &Shape) -> Result<Self, String> {
         let part = |shape: &Shape, centre: [f64; 2], angle: f64| match shape {
             Shape::Box { width_m, height_m } => Ok(Part {
@@ -52,7 +52,7 @@ impl Outline {
         distances.fold(f64::INFINITY, f64::min)
     }
 
-    /// Least distance of the straight way from `a` to `b` from the outline, sampled every centimetre.
+    /// Minimum distance of the straight line from `a` to `b` to the outline, sampled every centimetre.
     pub fn distance_of_way(&self, a: Vector2<f64>, b: Vector2<f64>) -> f64 {
         let pieces = ((b - a).norm() / 0.01).ceil().max(1.0);
         let at = |i: usize| a + (b - a) * (i as f64 / pieces);
@@ -71,7 +71,7 @@ impl Outline {
         corners.map(|c| c.norm()).fold(0.0, f64::max)
     }
 
-    /// Places at most `spacing` apart where a disc of `radius` can touch the outline.
+    /// Points at most `spacing` apart where a disc of `radius` can touch the outline.
     pub fn contacts(&self, spacing: f64, radius: f64) -> Vec<Contact> {
         let mut contacts = Vec::new();
         for part in &self.0 {

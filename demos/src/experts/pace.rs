@@ -2,7 +2,7 @@
 
 use costate_envs::{EnvConfig, EnvFactory};
 
-/// Control steps of a world to one of the shipped model: 1 for the latter, 5 at five times its control rate.
+/// Control steps of a world per step of the shipped model: 5 at five times its control rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Pace(f64);
 
@@ -30,7 +30,7 @@ pub(crate) fn tuned_period(env: &str) -> Option<f64> {
     Some(factory.spec().control_period_s)
 }
 
-/// The same world at the control rate of its shipped model; `None` where that is its own, or where it has none.
+/// The same world at the control rate of its shipped model; `None` if it already runs at that rate, or has no shipped model.
 pub(super) fn at_tuned_rate(factory: &EnvFactory) -> Option<EnvFactory> {
     let spec = factory.spec();
     let shipped = tuned_period(&spec.name)?;

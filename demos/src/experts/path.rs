@@ -3,10 +3,10 @@
 //!
 //! A string pulled taut between puck and goal touches a disc round the wall's free end, wide enough for
 //! the puck to clear the corners. The puck should move along it, at a limited speed that falls in
-//! proportion to the distance to the goal; a force in proportion to the velocity error makes it. The
-//! mean action is a function of the state, continuous but for the moment of leaving the disc; masses and
+//! proportion to the distance to the goal, driven by a force in proportion to the velocity error. The
+//! mean action is a function of the state, continuous except when leaving the disc; masses and
 //! geometry come from the model, so that the wall may stand on either side. The coin is flipped once per episode, from
-//! its seed, and counts while the puck is in front of the wall; a puck beside it continues on its own side.
+//! its seed, and applies while the puck is in front of the wall; a puck beside it continues on its own side.
 
 use costate_envs::model::Model;
 use costate_envs::rng::stream;
@@ -57,7 +57,7 @@ impl PathParameters {
 pub struct PathExpert {
     parameters: PathParameters,
     goal: Vector2<f64>,
-    /// The free ends of the wall, left before right; none for a wall that stops nothing.
+    /// The free ends of the wall, left before right; none for a wall that does not collide.
     ends: Vec<Wall>,
     /// The end that the coin chose.
     chosen: usize,

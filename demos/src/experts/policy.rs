@@ -17,11 +17,11 @@ use super::Expert;
 
 /// The newest `policy.safetensors` format that this build reads.
 const FORMAT: u32 = 1;
-/// The kinds of policy that it knows.
+/// The kinds of policy that it supports.
 const GAUSSIAN: &str = "gaussian_policy";
 const IMPLICIT: &str = "implicit_policy";
 
-/// What the metadata of a `policy.safetensors` file says, as far as acting needs it.
+/// The metadata of a `policy.safetensors` file, as far as acting needs it.
 #[derive(Deserialize)]
 struct Header {
     format: u32,
@@ -53,8 +53,8 @@ struct ActionScale {
     half_range: Vec<f32>,
 }
 
-/// A trained policy, read without libtorch: a Gaussian one's mean action; a draw of an implicit one, which has as
-/// many modes as whom it imitates and no mean worth taking.
+/// A trained policy, read without libtorch: the mean action of a Gaussian one; a draw from an implicit one, which is as
+/// multimodal as its demonstrator and has no useful mean.
 #[derive(Debug, Clone)]
 pub struct PolicyExpert {
     acts: Acts,
@@ -163,8 +163,8 @@ impl PolicyExpert {
     }
 }
 
-/// An actor of a Gaussian policy's layers. Experts get noise of their own, so of σ only the form counts: whether the
-/// last layer's second half gives it.
+/// An actor from a Gaussian policy's layers. Experts have their own noise, so only the form of σ matters: whether it
+/// comes from the second half of the last layer.
 fn gaussian(scales: Scales, layers: Vec<Dense>) -> Result<Actor, ActorError> {
     let actions = scales.action_scale.len();
     let head = layers.last().is_some_and(|l| l.bias.len() == 2 * actions);

@@ -1,10 +1,10 @@
-//! A round, non-turning body that two thrusts push over a table: parameters for its controllers.
+//! A round, non-rotating body pushed across a table by two thrusts: parameters for its controllers.
 
 use costate_envs::model::{Actuator, Joint, Model, Shape};
 use costate_envs::worlds::walls::corners;
 use nalgebra::Vector2;
 
-/// The body, its drives and the space it has.
+/// The body, its drives and its free space.
 #[derive(Debug, Clone)]
 pub(super) struct Puck {
     pub radius_m: f64,

@@ -1,8 +1,8 @@
-//! Pushing a block to a pose: the best single push, found on the simulator, again and again.
+//! Pushing a block to a pose: the best single push, found on the simulator, repeatedly.
 //!
-//! Candidates are places round the block's outline, each with a few directions. Every candidate is
-//! simulated with the pusher already in place; along each push the pose error is watched, and the push
-//! and its length are chosen that leave the least error, with a price on time (going there, pushing).
+//! Candidates are points round the block's outline, each with a few directions. Every candidate is
+//! simulated with the pusher already in place, tracking the pose error along the push; the push and
+//! length with the lowest error win, with a penalty on the time taken (going there, pushing).
 //! The pusher then goes there, round the block where it is in the way, pushes, and replans. The
 //! step is the "push and replan" of planar pushing (Lynch and Mason, "Stable pushing: mechanics,
 //! controllability, and planning", International Journal of Robotics Research 15(6), 1996) with the
@@ -21,7 +21,7 @@ use super::push_design::{Push, PushDesign, State};
 /// Steps of the shipped model in which pusher and block come to rest after a push.
 const STOP_STEPS: usize = 3;
 
-/// Farther than the pose error can fall in these steps, metres.
+/// More than the pose error can fall in these steps, metres.
 const STOP_M: f64 = 0.06;
 
 /// Rise of the pose error that ends a rest, metres.
@@ -40,15 +40,15 @@ pub struct PushExpert {
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// The next step plans.
+    /// Plans in the next step.
     Undecided,
-    /// On the way to where a push starts.
+    /// On the way to the start of a push.
     Going(Push),
-    /// Pushing for some more steps.
+    /// Pushing, for this many more steps.
     Pushing(Push, usize),
-    /// Stopping, for some more steps.
+    /// Stopping, for this many more steps.
     Stopping(usize),
-    /// Holding a place as long as the pose error stays below a limit.
+    /// Holding a position as long as the pose error stays below a limit.
     Resting { place: Vector2<f64>, limit: f64 },
 }
 
@@ -64,7 +64,7 @@ impl PushExpert {
         }
     }
 
-    /// The pose error once the pusher of the planner's state has stopped; the state stays.
+    /// The pose error once the pusher of the planner's state has stopped; leaves the state unchanged.
     fn error_at_rest(&mut self) -> Result<f64, EnvError> {
         let state = self.planner.save();
         let mut action = [0.0; 2];

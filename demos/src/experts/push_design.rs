@@ -1,5 +1,5 @@
-//! What the pushing expert knows of a model of `push_t`: the block's outline, the pushes there are, the
-//! ways round the block, and the velocities that follow them.
+//! What the pushing expert knows about a model of `push_t`: the block's outline, the possible pushes, the
+//! paths round the block, and the velocities that follow them.
 
 use std::f64::consts::TAU;
 
@@ -18,19 +18,19 @@ use super::{ExpertError, Margins, wrap};
 /// Settings of the planner.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PushParameters {
-    /// Distance of neighbouring places on the outline.
+    /// Spacing of contact points on the outline.
     pub spacing_m: f64,
-    /// Angle of the outer directions of a push against the outline's normal.
+    /// Angle of the outermost push directions to the outline's normal.
     pub slant_rad: f64,
     /// Longest push, control steps.
     pub longest_steps: usize,
-    /// Pose error that a second is worth.
+    /// Pose error that is worth one second.
     pub price_m_s: f64,
-    /// Speeds asked of the pusher in a push, fast and slow.
+    /// Commanded speeds of the pusher in a push, fast and slow.
     pub push_speed_m_s: [f64; 2],
-    /// Speed asked of the pusher on its way.
+    /// Commanded speed of the pusher on its way.
     pub travel_speed_m_s: f64,
-    /// Room between pusher and block on the way.
+    /// Clearance between pusher and block on the way.
     pub clearance_m: f64,
     /// Improvement of the pose error below which the pusher rests.
     pub least_gain_m: f64,
@@ -55,10 +55,10 @@ impl PushParameters {
 /// Time in which the pusher's velocity errors decay, seconds.
 const RESPONSE_S: f64 = 0.1;
 
-/// Room between pusher and block in a rest, metres.
+/// Clearance between pusher and block at rest, metres.
 const REST_CLEARANCE_M: f64 = 0.08;
 
-/// What the planner knows of a model of `push_t`.
+/// What the planner knows about a model of `push_t`.
 #[derive(Debug, Clone)]
 pub struct PushDesign {
     pub(super) parameters: PushParameters,
@@ -75,7 +75,7 @@ pub(super) struct Push {
     pub(super) from: Vector2<f64>,
     /// Unit vector.
     pub(super) direction: Vector2<f64>,
-    /// Speed asked of the pusher.
+    /// Commanded speed of the pusher.
     pub(super) speed: f64,
     pub(super) steps: usize,
 }
@@ -170,7 +170,7 @@ impl PushDesign {
         pushes.collect()
     }
 
-    /// Velocity asked of the pusher in a push: ahead, and back to the push's line.
+    /// Commanded velocity of the pusher in a push: ahead, and back to the push's line.
     pub(super) fn pushing(&self, state: State, push: &Push) -> Vector2<f64> {
         let offset = state.to_block(state.pusher) - push.from;
         let aside = offset - push.direction * offset.dot(&push.direction);
@@ -178,7 +178,7 @@ impl PushDesign {
         Rotation2::new(state.angle) * velocity
     }
 
-    /// The next place on the way to where a push starts, and the length of the whole way.
+    /// The next waypoint on the way to the start of a push, and the length of the whole path.
     pub(super) fn way(&self, state: State, push: &Push) -> (Vector2<f64>, f64) {
         let p = &self.parameters;
         let (at, to) = (state.to_block(state.pusher), push.from);
@@ -190,7 +190,7 @@ impl PushDesign {
         let around = self.outline.radius() + self.pusher.radius_m + p.clearance_m;
         let (angle, goal) = (at.y.atan2(at.x), to.y.atan2(to.x));
         let mut turn = wrap(goal - angle);
-        // The other way round where a wall is in the way.
+        // The other way round if a wall is in the way.
         if self.blocked(state, angle, turn, around) {
             let other = turn - turn.signum() * TAU;
             if !self.blocked(state, angle, other, around) {
@@ -210,7 +210,7 @@ impl PushDesign {
         (state.to_world(next), length)
     }
 
-    /// Whether the way round the block leads beyond a wall.
+    /// Whether the path round the block leads beyond a wall.
     fn blocked(&self, state: State, from: f64, turn: f64, around: f64) -> bool {
         let [low, high] = self.pusher.arena;
         let room = self.pusher.radius_m;
@@ -221,13 +221,13 @@ impl PushDesign {
         })
     }
 
-    /// Velocity asked of the pusher on its way to `place`.
+    /// Commanded velocity of the pusher on its way to `place`.
     pub(super) fn travelling(&self, state: State, place: Vector2<f64>) -> Vector2<f64> {
         let velocity = (place - state.pusher) / (1.5 * RESPONSE_S);
         velocity.cap_magnitude(self.parameters.travel_speed_m_s)
     }
 
-    /// A place near the pusher from which noise does not carry it into the block.
+    /// A position near the pusher from which noise does not carry it into the block.
     pub(super) fn resting_place(&self, state: State) -> Vector2<f64> {
         let at = state.to_block(state.pusher);
         let missing = self.pusher.radius_m + REST_CLEARANCE_M - self.outline.distance(at);

@@ -20,13 +20,13 @@ use super::{Expert, ExpertError, Margins};
 /// Settings of the controller.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ReachParameters {
-    /// Speed of the tip a distance to the target.
+    /// Speed of the tip per distance to the target.
     pub gain_1_s: f64,
-    /// Greatest speed asked of the tip.
+    /// Maximum commanded speed of the tip.
     pub speed_limit_m_s: f64,
-    /// λ: how far the joints are spared near singular poses.
+    /// λ: damping of the joint speeds near singular poses.
     pub damping_m: f64,
-    /// Time in which the joint speeds follow what is asked, at least a control period.
+    /// Time in which the joint speeds reach the commanded ones, at least a control period.
     pub response_s: f64,
 }
 
@@ -62,7 +62,7 @@ pub struct ReachExpert {
 }
 
 impl ReachExpert {
-    /// The arm of an environment, if its model is one.
+    /// The arm of an environment, if its model is an arm.
     pub fn arm(factory: &EnvFactory) -> Result<Arm, ExpertError> {
         let model = serde_json::from_value::<Model>(factory.config().model.clone());
         let arm = model.map_err(|e| e.to_string()).and_then(|m| Arm::new(&m));

@@ -3,7 +3,7 @@
 //! Spong, "The swing up control problem for the acrobot", IEEE Control Systems 15(1), 1995. Two
 //! uniform rods of 1 m and 1 kg on joints without friction, g = 9.81 m/s²: lengths and masses as in
 //! the DeepMind control suite and the classic task. The torque reaches ±20 N m instead of the suite's
-//! ±2, so that balancing forgives noise; lifting both rods takes 39 J. Angles are counter-clockwise:
+//! ±2, so that balancing tolerates noise; lifting both rods takes 39 J. Angles are counter-clockwise:
 //! the upper link's from upright, the elbow's from the straight arm (relative to the upper link).
 //!
 //! | observation | unit | bounds | | action | unit | bounds |

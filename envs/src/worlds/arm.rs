@@ -7,7 +7,7 @@ use nalgebra::ComplexField;
 
 use crate::model::{Joint, Model, Point, PointName, Shape, WORLD};
 
-/// A chain of revolute joints that hangs on the world; the joints are all of the model's.
+/// A chain of revolute joints attached to the world, made of all joints of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arm {
     base: [f64; 2],
@@ -16,7 +16,7 @@ pub struct Arm {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Link {
-    /// Angle against the link before at coordinate zero, rad.
+    /// Angle relative to the preceding link at coordinate zero, rad.
     zero_angle: f64,
     /// From the link's joint to the next joint, or to the tip, in the link's frame, metres.
     offset: [f64; 2],
@@ -45,7 +45,7 @@ pub struct Pose {
 }
 
 impl Arm {
-    /// The arm of a model that has passed its checks. The error starts with a path.
+    /// The arm of a validated model. The error starts with a path.
     pub fn new(model: &Model) -> Result<Self, String> {
         let mut base = [0.0; 2];
         let mut links: Vec<Link> = Vec::new();
@@ -105,7 +105,7 @@ impl Arm {
         Pose { joints, tip, angle }
     }
 
-    /// The same of the last link alone, without allocation.
+    /// The same for the last link only, without allocation.
     pub fn last_link(&self, positions: &[f32]) -> LastLink {
         self.walk(positions, |_| ())
     }
@@ -132,7 +132,7 @@ impl Arm {
 }
 
 impl Pose {
-    /// Velocity of the tip an angular velocity of each joint, `[joints][x, y]`, metres a radian.
+    /// Velocity of the tip per angular velocity of each joint, `[joints][x, y]`, metres per radian.
     pub fn jacobian(&self) -> impl Iterator<Item = [f64; 2]> + '_ {
         self.joints
             .iter()

@@ -1,6 +1,6 @@
 //! `lq`: a linear-quadratic system whose maximum-entropy cost, policy and log Z have closed forms.
 //!
-//! s' = A s + B a with c(s, a) = ½ sᵀQs + ½ aᵀRa. The last step also pays ½ s_TᵀPs_T with P the
+//! s' = A s + B a with c(s, a) = ½ sᵀQs + ½ aᵀRa. The last step also costs ½ s_TᵀPs_T with P the
 //! stationary Riccati matrix, so that the optimal policy is stationary on the finite horizon.
 //! At temperature 1 the maximum-entropy policy is N(−Ks, S⁻¹) and, with T steps and m actions,
 //! log Z(s_0) = −½ s_0ᵀPs_0 + (T/2) log((2π)^m / det S), because the dynamics are deterministic.
@@ -44,13 +44,13 @@ fn prepare(_: &World, model: &Value) -> Result<Prepared, String> {
 
 const SUMMARY: &str = "linear-quadratic system with closed-form maximum-entropy solution";
 
-/// Bound stated for states and actions: far beyond what any sensible policy reaches.
+/// Nominal bound for states and actions: far beyond what any sensible policy reaches.
 const BOUND: f32 = 1e3;
 
 /// Bound of actions: ten standard deviations of the optimal policy in the shipped model.
 const ACTION_BOUND: f32 = 10.0;
 
-/// Most states and most actions: a step's vectors are on the stack.
+/// Maximum number of states and of actions: a step's vectors are on the stack.
 const MAX: usize = 64;
 
 /// Parameters; every number is dimensionless.
@@ -169,7 +169,7 @@ impl Lq {
     }
 }
 
-/// xᵀ M x without allocation, of at most [`MAX`] entries.
+/// xᵀ M x without allocation, for at most [`MAX`] entries.
 fn quadratic(matrix: &DMatrix<f64>, x: &DVectorView<f64>) -> f64 {
     let mut product = [0.0; MAX];
     let mut product = DVectorViewMut::from_slice(&mut product, x.len());

@@ -1,7 +1,7 @@
 //! `lunar_lander`: bring a lander down on a pad, slowly and upright, with two engines.
 //!
 //! After Gymnasium's continuous `LunarLander`, in metres: a hull of 1.14 m × 0.9 m on two legs, 5 kg,
-//! g = 10 m/s², a start 10 m over a pad of 4 m, a main engine with 1.8 times the weight and a side
+//! g = 10 m/s², a start 10 m over a pad of 4 m, a main engine of 1.8 times the weight and a side
 //! engine of 12 N high on the hull, which turns it. Unlike there, thrust is proportional to the
 //! command (no dead zone), the legs are rigid and the episode has a fixed horizon; with
 //! `ends_on_crash` it terminates where the hull touches anything or the lander tips over on the

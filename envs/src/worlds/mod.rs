@@ -47,7 +47,7 @@ pub(crate) const ALL: &[World] = &[
     lq::WORLD,
 ];
 
-/// Cosine of the 20° round upright in which a pole counts as balanced.
+/// Cosine of 20°, the angle from upright within which a pole counts as balanced.
 const UPRIGHT_COS: f32 = 0.939_692_6;
 
 /// Uniform on ±`half_width`.

@@ -15,9 +15,9 @@
 //! First come all angles, then all angular velocities. The goal is the middle of the slot's bottom.
 //!
 //! Cost of a step: w_d d² + w_p ln(1 + d²/p²) + w_q̇ |q̇|² + w_u |u|², with d² the mean of the squared
-//! distances of the peg's two ends to where they are when it is all the way in, so that orientation
-//! counts, and p the precision that the second term asks for. Start: joint angles uniform round
-//! `start_angle_rad`, drawn again while the peg is less than 3 cm above the blocks; at rest. End: after
+//! distances of the peg's two ends from their fully inserted positions, so that orientation
+//! counts, and p the precision that the second term demands. Start: joint angles uniform round
+//! `start_angle_rad`, redrawn while the peg is less than 3 cm above the blocks; at rest. End: after
 //! `horizon` steps (truncated). Solved: peg tip within 1 cm of the goal.
 
 use std::f64::consts::PI;
@@ -46,10 +46,10 @@ pub(crate) const WORLD: World = World::of::<PegInsertion>(
 /// Distance of peg tip and goal within which the task is solved, metres.
 const SOLVED_M: f64 = 0.01;
 
-/// Least height of the peg over the blocks at the start, metres.
+/// Minimum height of the peg above the blocks at the start, metres.
 const START_HEIGHT_M: f64 = 0.03;
 
-/// Draws of a start before the mean start angles are taken.
+/// Draws of a start before falling back to the mean start angles.
 const DRAWS: usize = 1000;
 
 /// The `task` object of the model.
@@ -130,7 +130,7 @@ impl Slot {
 }
 
 impl PegInsertion {
-    /// Mean squared distance of the peg's ends to where they belong, m².
+    /// Mean squared distance of the peg's ends from their target positions, m².
     fn squared_distance(&self, physics: &Physics) -> f64 {
         let peg = self.arm.last_link(physics.positions());
         let tip = self.slot.tip_error(peg.tip);
@@ -240,7 +240,7 @@ impl Task for PegInsertion {
         });
         let base = self.arm.base();
         let apart = [0, 1].map(|i| self.slot.bottom[i] - base[i]);
-        // A hair more than the sum, for rounding.
+        // Slightly more than the sum, to allow for rounding.
         let far = 1.001 * (self.arm.reach() + norm(apart)) as f32;
         let place = [("tip_x", far), ("tip_y", far)].map(|(n, b)| Channel::new(n, "m", -b, b));
         let tilt = ["tilt_sin", "tilt_cos"].map(|n| Channel::new(n, "1", -1.0, 1.0));
@@ -300,7 +300,7 @@ impl Task for PegInsertion {
     }
 
     fn backdrop(&self, items: &mut Vec<Item>) {
-        // The outline of the peg where it belongs.
+        // The outline of the inserted peg.
         let ([x, y], [width, length]) = (self.slot.bottom, self.peg);
         let (left, right) = ((x - 0.5 * width) as f32, (x + 0.5 * width) as f32);
         let (low, high) = (y as f32, (y + length) as f32);

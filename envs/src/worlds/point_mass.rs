@@ -2,7 +2,7 @@
 //!
 //! The obstacle is soft: crossing it costs, but does not stop the puck (it is scenery that does not
 //! collide; `--set obstacle.collides=true` makes it solid as well). So the dynamics stay smooth and
-//! the obstacle is something to be learned from the cost alone. The walls are solid.
+//! the obstacle can only be learned through the cost. The walls are solid.
 //!
 //! | observation | unit | bounds | | action | unit | bounds |
 //! | --- | --- | --- | --- | --- | --- | --- |

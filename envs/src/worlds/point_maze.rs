@@ -1,15 +1,15 @@
 //! `point_maze`: push a puck to a goal behind a solid wall that leaves a gap on one side; `point_fork`: the same
 //! behind a block that can be passed on both sides.
 //!
-//! The task that tells a cost from a habit (Fu, Luo and Levine, "Learning robust rewards with
+//! The task that distinguishes a cost from a habit (Fu, Luo and Levine, "Learning robust rewards with
 //! adversarial inverse reinforcement learning", 2018): a cost is learned with the wall on one side and
-//! optimised again with the wall on the other (variant `wall_right`). The true cost knows nothing of
+//! optimised again with the wall on the other (variant `wall_right`). The true cost ignores
 //! the wall, so it is right on both sides: the way round has to be planned. It is therefore the plain
 //! distance to the goal and not the length of the path.
 //!
-//! `point_fork` is the task that tells a policy of many modes from one of a single mode: both ways round are equally
-//! good, the expert takes either, and the mean of the two runs into the block, whose mouth does not let go of a puck
-//! that pushes on. An episode's mode is the side on which it passed.
+//! `point_fork` is the task that distinguishes multimodal from unimodal policies: both ways round are equally good, the
+//! expert takes either, and the mean of the two runs into the block, whose mouth traps a puck that keeps pushing.
+//! An episode's mode is the side on which it passed.
 //!
 //! | observation | unit | bounds | | action | unit | bounds |
 //! | --- | --- | --- | --- | --- | --- | --- |
@@ -82,7 +82,7 @@ pub struct PointMaze {
     modes: &'static [&'static str],
 }
 
-/// A gap narrower than this is none, metres.
+/// A gap narrower than this counts as closed, metres.
 const NO_GAP_M: f64 = 1e-6;
 
 impl PointMaze {
@@ -181,7 +181,7 @@ impl Task for PointMaze {
         self.modes
     }
 
-    /// The side of the last passage from the start's half of the table to the goal's.
+    /// The side of the last crossing from the start's half of the table to the goal's.
     fn mode(&self, observations: &[f32]) -> Option<usize> {
         let [low, high] = self.wall;
         let middle = 0.5 * (low[1] + high[1]);

@@ -15,7 +15,7 @@
 //! | `block_angular_velocity` | rad/s | speed limit | | | | |
 //!
 //! Cost of a step: w_e (√(e² + s²) − s) + w_p ln(1 + e²/p²) + w_n r + w_u |u|². The pose error e is
-//! about the root mean square distance of the block's points to where they belong, e² = d² + 2 ρ² (1 −
+//! about the root mean square distance of the block's points from their goal positions, e² = d² + 2 ρ² (1 −
 //! cos Δ), with d the distance and Δ the angle to the goal and ρ the `rotation_arm_m`; r is the distance of
 //! pusher and block. Start: block uniform in a square round the middle of the table and turned, pusher at a
 //! uniform distance and direction from it, at rest. End: after `horizon` steps (truncated). Solved: block
@@ -53,9 +53,9 @@ const SOLVED: (f64, f64) = (0.05, 0.2);
 pub struct Parameters {
     /// Control steps in an episode.
     pub horizon: usize,
-    /// Where the block's frame should be.
+    /// Goal position of the block's frame.
     pub goal_m: [f64; 2],
-    /// How the block should be turned.
+    /// Goal angle of the block.
     pub goal_angle_rad: f64,
     /// Half width of the block's uniform start position, along x and along y.
     pub start_spread_m: f64,
@@ -63,7 +63,7 @@ pub struct Parameters {
     pub start_angle_spread_rad: f64,
     /// Least and greatest distance of the pusher from the block's frame at the start.
     pub start_distance_m: [f64; 2],
-    /// Pose error an angle: about the block's radius of gyration.
+    /// Pose error per angle: about the block's radius of gyration.
     pub rotation_arm_m: f64,
     /// Pose error below which its cost turns from linear to quadratic.
     pub error_softness_m: f64,
@@ -304,7 +304,7 @@ impl Task for PushT {
                     centre: at(0.0, 0.0),
                     radius: *radius_m as f32,
                 },
-                // Refused for bodies and for parts.
+                // Rejected for bodies and for parts.
                 Outline::Compound { .. } | Outline::Terrain { .. } => continue,
             };
             items.push(Item {

@@ -2,7 +2,7 @@
 //!
 //! The arm lies in a horizontal plane, so nothing pulls it down; its motors are torques. The target
 //! is drawn with the start state and stays for the episode. `reacher3` is the same task for three
-//! links. Angles are counter-clockwise, zero along +y for the first link, along the link before for
+//! links. Angles are counter-clockwise, zero along +y for the first link, along the preceding link for
 //! the others.
 //!
 //! | observation | unit | bounds | | action | unit | bounds |
@@ -16,7 +16,7 @@
 //! relative to the first joint.
 //!
 //! Cost of a step: w_d (√(d² + s²) − s) + w_p ln(1 + d²/p²) + w_q̇ |q̇|² + w_u |u|², with d the distance
-//! of the tip to the target, s the softness and p the precision that the second term asks for. Start: joint
+//! of the tip to the target, s the softness and p the precision that the second term demands. Start: joint
 //! angles and speeds uniform within their spreads; target uniform over the ring `target_radius_m`.
 //! End: after `horizon` steps (truncated). Solved: tip within 3 cm of the target.
 
@@ -173,7 +173,7 @@ impl Task for Reacher {
             channels.push(Channel::new(&name, "rad/s", -limit, limit));
         }
         let target = self.parameters.target_radius_m[1] as f32;
-        // A hair more than the sum, for rounding.
+        // Slightly more than the sum, to allow for rounding.
         let far = 1.001 * (self.arm.reach() as f32 + target);
         for (name, bound) in [("target", target), ("to_target", far)] {
             for axis in ["x", "y"] {

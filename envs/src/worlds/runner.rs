@@ -9,11 +9,11 @@
 //! | --- | --- | --- |
 //! | `clearance`: ground to the trunk's centre, downwards | m | 0 … 5 |
 //! | `pitch_sin`, `pitch_cos` of the trunk | 1 | ±1 |
-//! | `JOINT` angle, one a hinge | rad | the joint's limits |
+//! | `JOINT` angle, one per hinge | rad | the joint's limits |
 //! | `velocity_x`, `velocity_y` of the trunk | m/s | speed limit |
 //! | `pitch_rate` of the trunk | rad/s | speed limit |
-//! | `JOINT_rate`, one a hinge | rad/s | speed limit |
-//! | `BODY_contact`, one a body of `feet`: does it press on the ground? | 1 | 0 or 1 |
+//! | `JOINT_rate`, one per hinge | rad/s | speed limit |
+//! | `BODY_contact`, one per body in `feet`: does it press on the ground? | 1 | 0 or 1 |
 //! | `lidar_1` …: distance to the ground along rays ahead, 1.5 rad fanned out from straight down | m | 0 … range |
 //!
 //! Actions are the hinges' torques in units of their gears, ±1. Cost of a step:
@@ -52,7 +52,7 @@ pub struct Parameters {
     pub start_speed_spread: f64,
     /// Speed v* from which running costs nothing.
     pub target_speed_m_s: f64,
-    /// Trunk's centre lower than this over the ground: fallen.
+    /// Trunk's centre lower than this above the ground: fallen.
     pub least_clearance_m: f64,
     /// Trunk tilted by more than this: fallen.
     pub most_pitch_rad: f64,
@@ -70,7 +70,7 @@ pub struct Parameters {
     /// Number of lidar rays; 0 for no lidar.
     #[serde(default)]
     pub lidar_rays: usize,
-    /// Farthest distance that the lidar sees.
+    /// Range of the lidar.
     #[serde(default = "default_range")]
     pub lidar_range_m: f64,
 }
@@ -275,7 +275,7 @@ impl Task for Runner {
 }
 
 impl Runner {
-    /// Height of the trunk's centre over the ground below it, metres; at most `REACH`.
+    /// Height of the trunk's centre above the ground below it, metres; at most `REACH`.
     fn clearance(&self, physics: &Physics) -> f32 {
         let pose = physics.pose(self.trunk);
         physics.distance_to_scenery(pose.translation.into(), [0.0, -1.0], REACH)

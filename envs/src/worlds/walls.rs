@@ -33,7 +33,7 @@ pub(super) fn arena(blueprint: &Blueprint) -> Result<[[f64; 2]; 2], String> {
     Ok([low, high])
 }
 
-/// Whether a place lies in the space between `low` and `high`.
+/// Whether a point lies in the space between `low` and `high`.
 pub(super) fn inside([low, high]: [[f64; 2]; 2], place: [f64; 2]) -> bool {
     (0..2).all(|i| low[i] < place[i] && place[i] < high[i])
 }

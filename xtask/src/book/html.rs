@@ -1,4 +1,4 @@
-//! The built book: every link of its pages leads to a file that is there, and to an anchor in it.
+//! The built book: every link in its pages leads to an existing file and anchor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -83,7 +83,7 @@ fn attributes<'a>(text: &'a str, name: &str) -> impl Iterator<Item = String> + u
     })
 }
 
-/// Without "..".
+/// Resolves ".." and ".".
 fn tidy(path: &Path) -> PathBuf {
     let mut tidy = PathBuf::new();
     for part in path.components() {

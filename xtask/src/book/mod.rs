@@ -13,14 +13,14 @@ use crate::workspace::Workspace;
 
 use pages::Pages;
 
-/// Builds the book into `target/book` and checks every link of it.
+/// Builds the book into `target/book` and checks every link in it.
 pub fn make(workspace: &Workspace) -> Result<(), Error> {
     let root = workspace.root();
     let pages = Pages::read(root)?;
     refuse(pages.faults())?;
 
-    // A copy of the pages and of what they link to, laid as in the clone, with the summary and the settings on top, and
-    // the book beside it laid the same: links hold in both, and nothing else (an example's build, say) gets in.
+    // A copy of the pages and of the files they link to, laid out as in the clone, with summary and settings at the top,
+    // and the book beside it in the same layout: links work in both, and nothing else (e.g. an example's build) gets in.
     let folder = root.join("target/book");
     let (source, built) = (folder.join("source"), folder.join("html"));
     for old in [&source, &built] {

@@ -36,15 +36,15 @@ pub fn folder() -> Result<PathBuf, Error> {
     std::path::absolute(&folder).doing(|| format!("use {}", folder.display()))
 }
 
-/// The cache folder, held by this process alone where the file system has locks.
+/// The cache folder, locked by this process if the file system supports locks.
 pub struct Cache {
     folder: PathBuf,
-    /// Freed by the system however this process ends. `None`: no locks here.
+    /// Released by the system however this process ends. `None`: locks are not supported.
     lock: Option<File>,
 }
 
 impl Cache {
-    /// Creates the folder if need be and waits for any other set-up that is at work in it.
+    /// Creates the folder if necessary and waits for any other set-up working in it.
     pub fn open(folder: PathBuf) -> Result<Self, Error> {
         fs::create_dir_all(&folder).doing(|| format!("create the cache {}", folder.display()))?;
         let folder = folder
@@ -66,9 +66,9 @@ impl Cache {
         })
     }
 
-    /// The folder of the pinned libtorch, fetched if it is not there yet.
+    /// The folder of the pinned libtorch, fetched if missing.
     ///
-    /// `python` is asked for only then: a machine whose cache is filled needs none.
+    /// `python` is only called in that case: a machine with a filled cache needs none.
     pub fn obtain(
         &self,
         pin: &Pin,
@@ -79,7 +79,7 @@ impl Cache {
             write_cargo_env(&target)?;
             return Ok(target);
         }
-        // A path cargo cannot take is better refused before the download.
+        // Reject a path that cargo cannot handle before the download.
         cargo_env(&target)?;
         self.fill(pin, &python()?, &target)
             .map_err(|error| fetch::name_full_disk(error, &self.folder, pin))?;
@@ -109,8 +109,8 @@ impl Cache {
         Ok(())
     }
 
-    /// The file or folder `name` of the cache, made by `fill` in a scratch folder, to which it is given, if it is not
-    /// there yet. `fill` returns what is to be kept.
+    /// The file or folder `name` of the cache, created if missing by `fill`, which is given a scratch folder and returns
+    /// the path to keep.
     pub fn keep(
         &self,
         name: &str,
@@ -130,14 +130,14 @@ impl Cache {
         Ok(target)
     }
 
-    /// Deletes what killed set-ups have left. While the lock is held nobody else's is at work.
+    /// Deletes leftovers of killed set-ups. While the lock is held, no other set-up is running.
     fn sweep(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else {
             return;
         };
         for entry in entries.flatten() {
             if entry.file_name().to_string_lossy().starts_with(STAGING) {
-                // What cannot be deleted is in nobody's way: staging names are new each time.
+                // Leftovers that cannot be deleted do no harm: staging names are new each time.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
@@ -160,7 +160,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // The next set-up sweeps what stays.
+        // The next set-up sweeps any leftovers.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -181,7 +181,7 @@ fn finish(pin: &Pin, built: &Path, target: &Path) -> Result<(), Error> {
 }
 
 /// Whether all of `pin` is in `folder`, by name and size: the rename that put it there came last,
-/// so only a later hand can have damaged it.
+/// so any damage happened later.
 pub fn is_complete(pin: &Pin, folder: &Path) -> bool {
     let lib = folder.join("lib");
     let has = |name: &str, bytes: u64| {
@@ -195,7 +195,7 @@ pub fn is_complete(pin: &Pin, folder: &Path) -> bool {
 }
 
 /// Makes the folder's fragment of cargo's configuration name the folder itself; a cache that was
-/// moved still names its old place.
+/// moved still names its old path.
 pub fn write_cargo_env(folder: &Path) -> Result<(), Error> {
     let (path, text) = (folder.join(CARGO_ENV), cargo_env(folder)?);
     if fs::read_to_string(&path).is_ok_and(|found| found == text) {

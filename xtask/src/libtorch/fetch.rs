@@ -26,13 +26,13 @@ pub fn fetch(pin: &Pin, python: &Python, work: &Path, out: &Path) -> Result<(), 
         let file = wheels.join(wheel.file);
         check(wheel, &file)?;
         unpack(wheel, python, &file, out, &rules(wheel))?;
-        // Its space is better used by the next one.
+        // Frees its space for the next one.
         std::fs::remove_file(&file).doing(|| format!("delete {}", file.display()))?;
     }
     Ok(())
 }
 
-/// Turns a failure that the full disk of `cache` caused into the one that says so.
+/// Turns a failure caused by a full disk at `cache` into an error that says so.
 pub fn name_full_disk(error: Error, cache: &Path, pin: &Pin) -> Error {
     let full = match &error {
         Error::Io { source, .. } => {
@@ -49,7 +49,7 @@ pub fn name_full_disk(error: Error, cache: &Path, pin: &Pin) -> Error {
     if !full {
         return error;
     }
-    // pip has each file twice for a moment, later wheel and content lie side by side.
+    // pip briefly keeps each file twice; later, wheel and content coexist.
     let needed = pin.download_bytes() + pin.download_bytes().max(pin.unpacked_bytes());
     let needed_mb = needed / MB;
     Error::NoSpace {
@@ -114,7 +114,7 @@ pub fn download(
     })
 }
 
-/// Waits for pip and shows how much has arrived. Returns how it ended and what it complained of.
+/// Waits for pip and shows how much has arrived. Returns its exit status and standard error.
 fn wait(mut child: Child, folders: &[PathBuf], total: u64) -> Result<(ExitStatus, Vec<u8>), Error> {
     // Through a pipe: on a full disk there is no room for a log file.
     let (sender, receiver) = mpsc::channel();
@@ -122,15 +122,15 @@ fn wait(mut child: Child, folders: &[PathBuf], total: u64) -> Result<(ExitStatus
     std::thread::spawn(move || {
         let mut log = Vec::new();
         if let Some(complaints) = &mut complaints {
-            // What was read before a failure is kept.
+            // Keeps what was read before a failure.
             let _ = complaints.read_to_end(&mut log);
         }
-        // Fails only if nobody waits any more.
+        // Fails only if nobody is waiting any more.
         let _ = sender.send(log);
     });
     let start = Instant::now();
     let terminal = io::stderr().is_terminal();
-    // A log gets a line now and then, a terminal one that moves.
+    // A log gets an occasional line, a terminal one that updates in place.
     let every = Duration::from_millis(if terminal { 200 } else { 10_000 });
     loop {
         if let Ok(log) = receiver.recv_timeout(every) {
@@ -155,7 +155,7 @@ fn wait(mut child: Child, folders: &[PathBuf], total: u64) -> Result<(ExitStatus
     }
 }
 
-/// Bytes of the files under `folder`; what vanishes meanwhile counts nothing.
+/// Bytes of the files under `folder`; files that vanish meanwhile count as 0.
 fn size(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return 0;
@@ -204,7 +204,7 @@ pub fn sha256(file: &Path) -> io::Result<String> {
     }
 }
 
-/// What is taken out of a wheel of libtorch, as `SOURCE=TARGET`.
+/// What is extracted from a wheel of libtorch, as `SOURCE=TARGET`.
 fn rules(wheel: &Wheel) -> Vec<String> {
     let headers = wheel.headers.map(|folder| format!("{folder}=include/"));
     let library = |library: &Library| format!("{}=lib/{}", library.source, library.name());

@@ -1,4 +1,4 @@
-//! Finds libtorch, or brings the pinned one.
+//! Finds libtorch, or installs the pinned one.
 
 pub mod cache;
 pub mod fetch;
@@ -53,10 +53,10 @@ fn pinned(workspace: &Workspace) -> Result<PathBuf, Error> {
 /// Processor, operating system and C library.
 type Platform = [&'static str; 3];
 
-/// What the pinned wheels are for.
+/// The platform of the pinned wheels.
 const WHEELS: Platform = ["x86_64", "linux", "gnu"];
 
-/// What this program was built for, which is the machine it builds costate on.
+/// The platform this program was built for, which is the one it builds costate on.
 const PLATFORM: Platform = [
     std::env::consts::ARCH,
     std::env::consts::OS,
@@ -82,7 +82,7 @@ fn check_platform(platform: Platform) -> Result<(), Error> {
     Err(Error::Unsupported { platform })
 }
 
-/// torch-sys compiles C++: better said before the download than minutes after it.
+/// torch-sys compiles C++: better to fail before the download than minutes after it.
 fn check_compiler() -> Result<(), Error> {
     let is_choice =
         |name: &str| name == "CXX" || name.starts_with("CXX_") || name.ends_with("_CXX");

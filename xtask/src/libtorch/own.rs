@@ -1,4 +1,4 @@
-//! The user's own libtorch, which always wins.
+//! The user's own libtorch, which always takes precedence.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 
 /// The line to print if the environment names a libtorch; it is checked first.
 pub fn check(workspace: &Workspace) -> Result<Option<String>, Error> {
-    // torch-sys asks whether this is set, whatever its value, before it looks at LIBTORCH.
+    // torch-sys checks whether this is set, whatever its value, before it looks at LIBTORCH.
     if std::env::var_os("LIBTORCH_USE_PYTORCH").is_some() {
         return check_pytorch().map(Some);
     }
@@ -24,7 +24,7 @@ pub fn check(workspace: &Workspace) -> Result<Option<String>, Error> {
     check_folder(Path::new(&libtorch)).map(Some)
 }
 
-/// Cargo hands the LIBTORCH of its configuration to every program it runs, to this one too.
+/// Cargo passes the LIBTORCH of its configuration to every program it runs, including this one.
 fn is_from_config(workspace: &Workspace, libtorch: &OsStr) -> bool {
     Path::new(libtorch) == workspace.placeholder()
         || cache::cargo_env_names(&workspace.link(), Path::new(libtorch))
@@ -65,7 +65,7 @@ fn check_folder(libtorch: &Path) -> Result<String, Error> {
 }
 
 fn check_pytorch() -> Result<String, Error> {
-    // The interpreter torch-sys will ask.
+    // The interpreter that torch-sys will query.
     let program = if std::env::var_os("VIRTUAL_ENV").is_some() {
         "python"
     } else {
@@ -88,7 +88,7 @@ fn check_pytorch() -> Result<String, Error> {
     ))
 }
 
-/// What torch-sys will refuse minutes later.
+/// Rejects what torch-sys would reject minutes later.
 fn check_version(version: &str, whose: &str) -> Result<(), Error> {
     let version = version.trim();
     let expected = pin::LIBTORCH.version;

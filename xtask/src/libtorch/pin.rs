@@ -1,6 +1,6 @@
-//! The libtorch this workspace is built with, to the byte.
+//! The libtorch this workspace is built with, pinned to the byte.
 
-/// Wheels of the Python package index and what is taken out of them.
+/// Wheels of the Python package index and what is extracted from them.
 pub struct Pin {
     pub version: &'static str,
     pub wheels: &'static [Wheel],
@@ -47,8 +47,8 @@ impl Pin {
 /// Size of the headers of the torch wheel, on disk in blocks, roughly.
 const HEADER_BYTES: u64 = 60_000_000;
 
-/// The CPU half of the CUDA build, which is the wheel the package index has for Linux. It stands
-/// alone with two small CUDA libraries that `libtorch_cpu.so` is linked to; no driver is needed.
+/// The CPU half of the CUDA build, which is the wheel the package index has for Linux. It only
+/// needs two small CUDA libraries that `libtorch_cpu.so` is linked to, and no driver.
 /// tch 0.26 expects exactly this version.
 pub const LIBTORCH: Pin = Pin {
     version: "2.13.0",

@@ -1,4 +1,4 @@
-//! Python: found, asked for pip, and run.
+//! Python: found, checked for pip, and run.
 
 use std::ffi::{OsStr, OsString};
 use std::process::{Command, Stdio};

@@ -14,7 +14,7 @@ with zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_DEFLATED) as archive:
     for entry in sys.argv[2:]:
         archive.writestr(*entry.split('='))";
 
-/// A cache, a stand-in for Python, and a pin that fits the wheels it brings.
+/// A cache, a stand-in for Python, and a pin that fits the wheels it provides.
 struct Bench {
     folder: TempDir,
     python: Python,
@@ -22,7 +22,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// `None`, said aloud, on a machine without Python: nothing is fetched there either.
+    /// `None`, with a message, on a machine without Python: nothing can be fetched there either.
     fn new(entries: &[&str]) -> Option<Self> {
         let real = python::run(
             OsStr::new("python3"),
