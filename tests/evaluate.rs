@@ -159,7 +159,7 @@ fn a_run_that_may_only_be_read_is_evaluated() {
     assert!(found.status.success());
     let kept = json(&fs::read_to_string(at.join("kept/evaluation.json")).unwrap());
     assert_eq!(kept, shown);
-    assert!(at.join("kept/baseline/bc.safetensors").exists());
+    assert!(at.join("kept/baseline/clone.safetensors").exists());
     assert_eq!(contents(&run), before);
 
     // Hours of training do not start if their results cannot be saved.
