@@ -430,7 +430,7 @@ fn headers_that_do_not_fit_are_refused_in_one_line() {
         at,
         &evaluate,
         1,
-        &["seen is [0, 7], expected different channels of 0 to 2"],
+        &["seen is [0, 7], expected distinct channels of 0 to 2"],
     );
     let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
     fs::write(&file, pointer).unwrap();
