@@ -242,7 +242,7 @@ fn headers_that_contradict_themselves_are_refused() {
         "0 entries, expected 1",
     );
     refused(&|h| h.expert.action_noise_std = vec![-1.0], "negative");
-    refused(&|h| h.spec.control_period_s = f64::INFINITY, "not finite");
+    refused(&|h| h.spec.control_period_s = f64::INFINITY, "non-finite");
 }
 
 #[test]
@@ -537,7 +537,7 @@ fn demonstrations_of_another_environment_are_refused() {
     };
     refused(
         &|s| s.name = "pendulum".into(),
-        &["demonstrations of `lq`, but `pendulum`"],
+        &["demonstrations of `lq`, expected `pendulum`"],
     );
     refused(&|s| s.horizon = 99, &["horizon 50", "horizon 99"]);
     refused(&|s| s.control_period_s = 0.5, &["0.02", "0.5"]);
