@@ -223,7 +223,7 @@ mod tests {
         assert!(with(|s| s.offset[0] = f64::NAN).contains("step 1: a number is not finite"));
         assert!(with(|s| s.factor[(0, 0)] = 0.0).contains("positive diagonal"));
         assert!(with(|s| s.factor[(0, 1)] = 0.1).contains("lower triangular"));
-        assert!(with(|s| s.gain = DMatrix::zeros(2, 3)).contains("another shape"));
+        assert!(with(|s| s.gain = DMatrix::zeros(2, 3)).contains("shape differs"));
         assert!(with(|s| s.offset = DVector::zeros(1)).contains("does not fit"));
         assert!(LinearController::new(Vec::new()).is_err());
     }

@@ -207,7 +207,7 @@ fn bad_values_are_refused() {
             "cart_pole",
             "pole.density_kg_m2",
             "3",
-            &["bodies.pole", "only one"],
+            &["bodies.pole", "exactly one of"],
         ),
         ("cart_pole", "pole.mass_kg", "[1]", &["a number"]),
         ("cart_pole", "pole.mass_kg", "", &["a number"]),
