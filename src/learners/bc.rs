@@ -1,6 +1,6 @@
 //! Behaviour cloning: maximum likelihood of the demonstrated actions.
 //!
-//! Pomerleau 1991: minimise −E_P[log π_φ(a | s)], by the recipe of [`super::cloning`]: with shipped settings the policy is
+//! Pomerleau 1991: minimise −E_P[log π_φ(a | s)], by the recipe of `cloning`: with shipped settings the policy is
 //! the base policy π_0 that GAN-GCL starts from.
 
 use costate_envs::rng::stream;
