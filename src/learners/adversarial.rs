@@ -36,7 +36,7 @@ pub struct AdversarialSettings {
     pub clone_steps: usize,
     /// Rounds of equal length: at the start of each but the first the policy and its critic start from nothing again,
     /// and the cost goes on. A cost that is exploited by a policy trained afresh meets that policy while it can still learn.
-    #[serde(default = "super::one_round")]
+    #[serde(default = "super::single")]
     #[schemars(range(min = 1))]
     pub rounds: usize,
     /// Share of the sampled episodes that start where a demonstration did.
@@ -150,9 +150,9 @@ pub trait Adversary {
         model.shaped_cost(batch)
     }
 
-    /// Keeps what later iterations need from the rollouts of iteration `k`; `seed` is the run's.
-    fn remember(&mut self, k: usize, samples: &Sampled, seed: u64) {
-        let _ = (k, samples, seed);
+    /// Keeps what later iterations need from the rollouts of iteration `k`.
+    fn remember(&mut self, k: usize, samples: &Sampled) {
+        let _ = (k, samples);
     }
 
     /// Adds to `state` what the next iteration depends on besides policy and cost.
@@ -265,7 +265,7 @@ impl<A: Adversary> Learner for Adversarial<A> {
         let mut diagnostics =
             tch::no_grad(|| self.adversary.found(&mut self.cost.model, &evidence));
         diagnostics.push((Metric::CostGradientNorm, gradient_norm));
-        self.adversary.remember(k, &samples, self.seed);
+        self.adversary.remember(k, &samples);
 
         // φ: minimise E_q[c + α log q].
         let (adversary, model) = (&self.adversary, &self.cost.model);

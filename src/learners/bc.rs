@@ -40,16 +40,11 @@ pub struct BcSettings {
     pub learning_rate_end_factor: f64,
     /// Folds of the cross-validation that chooses the step to stop at where there are fewer than ten demonstrations; of
     /// more, a fifth is held out. 1 always holds out a fifth.
-    #[serde(default = "one_fold")]
+    #[serde(default = "super::single")]
     #[schemars(range(min = 1))]
     pub folds: usize,
     /// The policy.
     pub policy: PolicySettings,
-}
-
-/// What earlier versions did.
-fn one_fold() -> usize {
-    1
 }
 
 impl BcSettings {

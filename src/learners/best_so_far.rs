@@ -4,55 +4,21 @@ use super::diverged;
 use crate::error::Error;
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
 use crate::policy::ImplicitPolicy;
-use tch::Tensor;
-
-/// Operations on a policy's weights.
-pub trait Weights {
-    /// Adds them to `state`.
-    fn save(&self, state: &mut StateDict);
-    /// Restores them.
-    fn load(&mut self, state: &StateDict) -> Result<(), StateError>;
-    /// The trainable weights, sharing storage.
-    fn parameters(&self) -> Vec<Tensor>;
-    /// Whether all are finite.
-    fn is_finite(&self) -> bool;
-}
-
-macro_rules! weights {
-    ($policy:ty) => {
-        impl Weights for $policy {
-            fn save(&self, state: &mut StateDict) {
-                self.save(state);
-            }
-            fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
-                self.load(state)
-            }
-            fn parameters(&self) -> Vec<Tensor> {
-                self.parameters()
-            }
-            fn is_finite(&self) -> bool {
-                self.is_finite()
-            }
-        }
-    };
-}
-
-weights!(ImplicitPolicy);
 
 /// The current policy, and the best so far.
-pub struct BestSoFar<P> {
+pub struct BestSoFar {
     /// The current policy.
-    pub current: P,
+    pub current: ImplicitPolicy,
     /// The best policy so far.
-    pub best: P,
+    pub best: ImplicitPolicy,
     best_loss: f64,
     /// Updates the current policy.
     pub optimizer: Adam,
 }
 
-impl<P: Weights> BestSoFar<P> {
+impl BestSoFar {
     /// Two equal initial policies.
-    pub fn new([current, best]: [P; 2], learning_rate: f64) -> Self {
+    pub fn new([current, best]: [ImplicitPolicy; 2], learning_rate: f64) -> Self {
         let adam = AdamSettings {
             learning_rate,
             max_gradient_norm: None,

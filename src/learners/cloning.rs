@@ -74,7 +74,7 @@ pub struct Cloner {
 /// Losses after some steps: mean −log π(a | s), nats.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Losses {
-    /// Over the minibatches of the kept policy.
+    /// Over the minibatches of all folds' policies.
     pub train: f64,
     /// Over held-out steps, averaged over the folds.
     pub held_out: f64,

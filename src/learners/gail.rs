@@ -80,7 +80,7 @@ impl Behaviour for GailSettings {
             minibatch: self.minibatch,
             reward: self.reward,
             share: self.memory,
-            memory: Memory::default(),
+            memory: Memory::new(setup.seed),
             demonstrations: sides.demonstrations.shallow_clone(),
         };
         let settings = &self.adversarial;
@@ -135,9 +135,9 @@ impl Adversary for Gail {
             .diagnostics()
     }
 
-    fn remember(&mut self, k: usize, samples: &Sampled, seed: u64) {
+    fn remember(&mut self, k: usize, samples: &Sampled) {
         if self.share > 0.0 {
-            self.memory.keep(&samples.batch, k, seed);
+            self.memory.keep(&samples.batch, k);
         }
     }
 

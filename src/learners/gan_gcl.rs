@@ -229,7 +229,7 @@ impl Adversary for GanGcl {
         found
     }
 
-    fn remember(&mut self, k: usize, samples: &Sampled, _: u64) {
+    fn remember(&mut self, k: usize, samples: &Sampled) {
         self.background.push(k, &samples.policy, &samples.batch);
     }
 

@@ -155,7 +155,7 @@ impl Adversary for Gcl {
         ]
     }
 
-    fn remember(&mut self, k: usize, samples: &Sampled, _: u64) {
+    fn remember(&mut self, k: usize, samples: &Sampled) {
         self.background.push(k, &samples.policy, &samples.batch);
     }
 

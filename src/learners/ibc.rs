@@ -93,7 +93,7 @@ pub struct Ibc {
     seed: u64,
     train: Pairs,
     held_out: Option<Pairs>,
-    policy: BestSoFar<ImplicitPolicy>,
+    policy: BestSoFar,
 }
 
 impl Learner for Ibc {

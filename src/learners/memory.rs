@@ -1,10 +1,10 @@
 //! State-action pairs of all earlier iterations, never discarded.
 
 use costate_envs::rng::{Stream, stream};
-use rand::RngExt;
 use rand::seq::index;
 use tch::Tensor;
 
+use super::transitions::with_replacement;
 use crate::batch::TrajectoryBatch;
 use crate::nn::{StateDict, StateError};
 
@@ -12,17 +12,23 @@ use crate::nn::{StateDict, StateError};
 const EACH: usize = 1024;
 
 /// Rows (s, a), equally many from every iteration that has enough.
-#[derive(Default)]
 pub struct Memory {
+    /// Of the run.
+    seed: u64,
     /// `[N, observation_dim]` and `[N, action_dim]`; nothing before the first iteration.
     rows: Option<(Tensor, Tensor)>,
 }
 
 impl Memory {
+    /// An empty one for a run of that seed.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, rows: None }
+    }
+
     /// Adds pairs from iteration `k`, drawn without replacement.
-    pub fn keep(&mut self, batch: &TrajectoryBatch, k: usize, seed: u64) {
+    pub fn keep(&mut self, batch: &TrajectoryBatch, k: usize) {
         let steps = batch.steps();
-        let mut rng = stream(seed, "memory", k as u64);
+        let mut rng = stream(self.seed, "memory", k as u64);
         let drawn = index::sample(&mut rng, steps, EACH.min(steps));
         let drawn: Vec<i64> = drawn.into_iter().map(|i| i as i64).collect();
         let pick = |t: &Tensor| t.index_select(0, &Tensor::from_slice(&drawn));
@@ -39,9 +45,7 @@ impl Memory {
     /// `count` pairs drawn with replacement; `None` if the memory is empty.
     pub fn draw(&self, count: usize, rng: &mut Stream) -> Option<(Tensor, Tensor)> {
         let (observations, actions) = self.rows.as_ref()?;
-        let rows = observations.size()[0];
-        let drawn: Vec<i64> = (0..count).map(|_| rng.random_range(0..rows)).collect();
-        let drawn = Tensor::from_slice(&drawn);
+        let drawn = with_replacement(observations.size()[0], count, rng);
         let pick = |t: &Tensor| t.index_select(0, &drawn);
         Some((pick(observations), pick(actions)))
     }
@@ -85,15 +89,15 @@ mod tests {
 
     #[test]
     fn every_iteration_stays_and_pairs_stay_pairs() {
-        let mut memory = Memory::default();
+        let mut memory = Memory::new(7);
         let mut rng = stream(0, "test", 0);
         assert!(memory.draw(4, &mut rng).is_none());
-        memory.keep(&batch(1.0, 5000), 0, 7);
-        memory.keep(&batch(2.0, 3000), 1, 7);
-        memory.keep(&batch(3.0, 10), 2, 7);
+        memory.keep(&batch(1.0, 5000), 0);
+        memory.keep(&batch(2.0, 3000), 1);
+        memory.keep(&batch(3.0, 10), 2);
         let mut state = StateDict::default();
         memory.save(&mut state);
-        let mut again = Memory::default();
+        let mut again = Memory::new(7);
         again.load(&state).unwrap();
         let (observations, actions) = again.rows.as_ref().unwrap();
         assert_eq!(observations.size(), [2 * EACH as i64 + 10, 2]);

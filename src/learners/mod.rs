@@ -123,8 +123,8 @@ fn diverged(k: usize) -> Error {
     }
 }
 
-/// Default of a setting that was added later: one round.
-fn one_round() -> usize {
+/// Default of a count that was added later: one.
+fn single() -> usize {
     1
 }
 

@@ -64,8 +64,7 @@ impl Transitions {
         if rows <= count as i64 {
             return self.map(Tensor::shallow_clone);
         }
-        let drawn: Vec<i64> = (0..count).map(|_| rng.random_range(0..rows)).collect();
-        let drawn = Tensor::from_slice(&drawn);
+        let drawn = with_replacement(rows, count, rng);
         self.map(|t| t.index_select(0, &drawn))
     }
 
@@ -78,4 +77,10 @@ impl Transitions {
             log_density: f(&self.log_density),
         }
     }
+}
+
+/// `count` of so many rows, drawn with replacement.
+pub(super) fn with_replacement(rows: i64, count: usize, rng: &mut Stream) -> Tensor {
+    let drawn: Vec<i64> = (0..count).map(|_| rng.random_range(0..rows)).collect();
+    Tensor::from_slice(&drawn)
 }
