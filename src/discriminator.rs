@@ -20,8 +20,19 @@ pub fn logit(energy: &Tensor, log_z: &Tensor, log_q: &Tensor, beta: f64) -> Tens
 ///
 /// Shapes: expert_logit `[N_P]`, policy_logit `[N_Q]`; the result is a scalar.
 pub fn loss(expert_logit: &Tensor, policy_logit: &Tensor) -> Tensor {
-    let kind = expert_logit.kind();
-    softplus(&-expert_logit).mean(kind) + softplus(policy_logit).mean(kind)
+    positive_loss(expert_logit, 1.0) + negative_loss(policy_logit, 1.0)
+}
+
+/// The demonstrations' side of a loss in which they weigh κ times as much, and D = κp / (κp + q): −κ E_P[log D], a scalar.
+///
+/// Shape of logit, log p/q: `[N_P]`. With [`negative_loss`] the optimum is logit = log p/q for every κ.
+pub fn positive_loss(logit: &Tensor, weight: f64) -> Tensor {
+    softplus(&-(logit + weight.ln())).mean(logit.kind()) * weight
+}
+
+/// The other side: −E_Q[log(1 − D)], a scalar. Shape of logit: `[N_Q]`.
+pub fn negative_loss(logit: &Tensor, weight: f64) -> Tensor {
+    softplus(&(logit + weight.ln())).mean(logit.kind())
 }
 
 /// Guided cost learning's loss, and the partition function that it estimates.
@@ -76,4 +87,45 @@ pub fn accuracy(expert_logit: &Tensor, policy_logit: &Tensor) -> f64 {
             .double_value(&[])
     };
     0.5 * (share(expert_logit.gt(0.0)) + share(policy_logit.le(0.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Demonstrations in two cells with probabilities ¾ and ¼, other rows with ⅛ and ⅞: the gradient vanishes at
+    /// log p/q = ln 6 and ln 2/7, whatever the demonstrations weigh.
+    #[test]
+    fn the_optimum_is_the_log_ratio_for_every_weight() {
+        let demonstrated = Tensor::from_slice(&[0_i64, 0, 0, 1]);
+        let others = Tensor::from_slice(&[0_i64, 1, 1, 1, 1, 1, 1, 1]);
+        let gradient = |at: [f64; 2], weight: f64| {
+            let logit = Tensor::from_slice(&at).set_requires_grad(true);
+            let pick = |rows: &Tensor| logit.index_select(0, rows);
+            let loss =
+                positive_loss(&pick(&demonstrated), weight) + negative_loss(&pick(&others), weight);
+            loss.backward();
+            crate::nn::to_f64(&logit.grad())
+        };
+        let optimum = [6_f64.ln(), (2.0_f64 / 7.0).ln()];
+        for weight in [0.2, 1.0, 20.0] {
+            let there = gradient(optimum, weight);
+            assert!(there.iter().all(|g| g.abs() < 1e-12), "{weight}: {there:?}");
+            let beside = gradient([optimum[0] + 0.1, optimum[1] - 0.1], weight);
+            assert!(beside[0] > 1e-4 && beside[1] < -1e-4, "{beside:?}");
+        }
+    }
+
+    #[test]
+    fn one_weight_is_the_plain_loss() {
+        let (p, q) = (
+            Tensor::from_slice(&[0.3, -2.0]),
+            Tensor::from_slice(&[1.5, 0.1]),
+        );
+        let both = positive_loss(&p, 1.0) + negative_loss(&q, 1.0);
+        assert_eq!(loss(&p, &q), both);
+        let log_d = |x: f64| -(1.0 + (-x).exp()).ln();
+        let by_hand = -(log_d(0.3) + log_d(-2.0) + log_d(-1.5) + log_d(-0.1)) / 2.0;
+        assert!((both.double_value(&[]) - by_hand).abs() < 1e-12);
+    }
 }

@@ -57,7 +57,7 @@ fn evaluate_learned(
         let validation = validate::Request {
             results,
             demonstrations,
-            settings: &settings::validation(&run.config().env.name)?,
+            settings: &settings::validation(&run.config().algo, &run.config().env.name)?,
             workers: protocol.workers,
         };
         validate::validate(&validation, progress)?.ok_or_else(interrupted)?;

@@ -1,6 +1,7 @@
 //! Published tables: suites of cells, one result per cell and seed, and their aggregates. This module is the only entry point.
 
 mod densities;
+mod differences;
 mod exact;
 mod parts;
 mod result;

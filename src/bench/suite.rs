@@ -80,6 +80,9 @@ pub struct Suite {
     /// Whether the tables include the share of solved episodes.
     #[serde(default)]
     pub(super) solved: bool,
+    /// Whether the tables include each method's difference to the first one.
+    #[serde(default)]
+    pub(super) differences: bool,
 }
 
 /// Cells whose cost fresh policies are trained on.
@@ -106,12 +109,14 @@ pub struct Cell<'a> {
 
 impl Suite {
     /// Names of the shipped suites of cells.
-    pub const NAMES: [&'static str; 4] = ["results", "ablation", "controllers", "speed"];
+    pub const NAMES: [&'static str; 5] =
+        ["results", "controls", "ablation", "controllers", "speed"];
 
     /// A shipped suite.
     pub fn named(name: &str) -> Result<Self, Error> {
         let text = match name {
             "results" => include_str!("../../assets/benchmarks/results.json"),
+            "controls" => include_str!("../../assets/benchmarks/controls.json"),
             "ablation" => include_str!("../../assets/benchmarks/ablation.json"),
             "controllers" => include_str!("../../assets/benchmarks/controllers.json"),
             "speed" => include_str!("../../assets/benchmarks/speed.json"),
@@ -145,13 +150,15 @@ impl Suite {
         &self.seeds
     }
 
-    /// How a cell's cost is validated, if at all: like GAN-GCL's in that environment.
+    /// How a cell's cost is validated, if at all: as its settings say, otherwise like GAN-GCL's in that environment.
     pub fn validation(&self, cell: &Cell) -> Result<Option<ValidationSettings>, Error> {
         let v = &self.validated;
         let asked = v.demonstrations.contains(&cell.demonstrations)
             && v.envs.iter().any(|e| e == cell.env)
             && v.methods.contains(&cell.method.name);
-        asked.then(|| validation(cell.env)).transpose()
+        asked
+            .then(|| validation(&cell.algo()?, cell.env))
+            .transpose()
     }
 
     /// All cells, seed by seed, so that an interrupted benchmark has every cell with few seeds rather than
@@ -275,6 +282,20 @@ mod tests {
             names.dedup();
             assert_eq!(names.len(), cells.len(), "{name}: two cells share a file");
         }
+    }
+
+    /// Settings added to GAIL have the defaults that earlier results were measured with.
+    #[test]
+    fn earlier_results_of_gail_stay() {
+        let suite = Suite::named("results").unwrap();
+        let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+        let cells = suite.cells().unwrap();
+        let cell = cells
+            .iter()
+            .find(|c| c.name() == "pendulum-gail-25-0")
+            .unwrap();
+        let there = crate::bench::CellResult::current(&suite, cell, &at).unwrap();
+        assert!(there.is_some());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use costate_base::provenance::Provenance;
 
+use super::differences::differences;
 use super::result::{CellResult, FreshResult};
 use super::suite::{Cell, Suite};
 use crate::evaluate::statistics::{
@@ -11,7 +12,7 @@ use crate::evaluate::statistics::{
 };
 
 /// Results by cell; `None` where a cell has not been run.
-type Results<'a> = &'a [(Cell<'a>, Option<CellResult>)];
+pub(super) type Results<'a> = &'a [(Cell<'a>, Option<CellResult>)];
 
 /// The suite's tables.
 pub fn markdown(suite: &Suite, results: Results) -> String {
@@ -20,6 +21,9 @@ pub fn markdown(suite: &Suite, results: Results) -> String {
         text += &format!("\n## {count} demonstrations\n\n");
         text += &scores(suite, results, count, envs);
         text += &comparison(suite, results, count, envs);
+        if suite.differences {
+            text += &differences(suite, results, count, envs);
+        }
         if suite.solved {
             text += &solved(suite, results, count, envs);
         }
@@ -70,12 +74,12 @@ pub(super) fn builds<'a>(
 }
 
 /// The available results of one environment and method.
-struct Found<'a> {
-    results: Vec<&'a CellResult>,
+pub(super) struct Found<'a> {
+    pub(super) results: Vec<&'a CellResult>,
     asked: usize,
 }
 
-fn found<'a>(results: Results<'a>, env: &str, method: &str, count: usize) -> Found<'a> {
+pub(super) fn found<'a>(results: Results<'a>, env: &str, method: &str, count: usize) -> Found<'a> {
     let cells = results.iter().filter(|(cell, _)| {
         cell.env == env && cell.method.name == method && cell.demonstrations == count
     });

@@ -253,6 +253,7 @@ mod tests {
             hidden: vec![8],
             start_value: true,
             action_penalty,
+            bound: 0.0,
             state_only: !names.is_empty(),
             channels: names.iter().map(|n| (*n).into()).collect(),
         };

@@ -116,6 +116,7 @@ mod tests {
             state_only,
             channels: Vec::new(),
             action_penalty: 1.5,
+            bound: 0.0,
         };
         let normalizer = Normalizer {
             mean: vec![0.2, -0.5],

@@ -51,12 +51,25 @@ pub struct CostSettings {
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub action_penalty: f64,
+    /// Bound B of the cost's function f: c_θ = B tanh(f / B) lies between −B and B, so that no unvisited state is worth
+    /// much more than a demonstrated one (neural form). 0 leaves it unbounded.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    pub bound: f64,
 }
 
 impl CostSettings {
     /// Whether c_θ depends on the action.
     pub fn sees_actions(&self) -> bool {
         !self.state_only || self.action_penalty > 0.0
+    }
+
+    /// Checks the settings against each other. Errors: what contradicts what.
+    pub fn check(&self) -> Result<(), String> {
+        match self.bound > 0.0 && self.form != CostForm::Neural {
+            true => Err("cost.bound limits a cost of form `neural` only; set cost.bound=0".into()),
+            false => Ok(()),
+        }
     }
 }
 
@@ -105,6 +118,10 @@ fn computation(settings: &CostSettings) -> Computation {
         false => "concatenate(state[seen], u)",
     };
     let (layers, function) = match settings.form {
+        CostForm::Neural if settings.bound > 0.0 => (
+            settings.hidden.len() + 1,
+            "settings.bound * tanh(output[0] / settings.bound)",
+        ),
         CostForm::Neural => (settings.hidden.len() + 1, "output[0]"),
         CostForm::Features => (settings.hidden.len() + 1, "sum(output**2)"),
         CostForm::Quadratic => (
@@ -166,12 +183,17 @@ impl Header {
             self.action_scale.half_range.len(),
         );
         let settings = &self.settings;
-        if !(settings.action_penalty.is_finite() && settings.action_penalty >= 0.0) {
-            return Err(format!(
-                "settings.action_penalty is {}, expected a number of at least 0",
-                settings.action_penalty
-            ));
+        for (name, value) in [
+            ("action_penalty", settings.action_penalty),
+            ("bound", settings.bound),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(format!(
+                    "settings.{name} is {value}, expected a number of at least 0"
+                ));
+            }
         }
+        settings.check()?;
         let inside = |i: &i64| (0..o as i64).contains(i);
         let twice = (1..self.seen.len()).any(|i| self.seen[..i].contains(&self.seen[i]));
         if twice || !self.seen.iter().all(inside) {
@@ -494,9 +516,13 @@ impl EnergyModel {
         Some(Expansion::of_function(&-value.forward(&x), &x))
     }
 
-    /// c_θ of rows of [`EnergyModel::inputs`], `[N]`.
+    /// c_θ of rows of [`EnergyModel::inputs`], `[N]`: f, or B tanh(f / B).
     pub fn cost_of(&self, inputs: &Tensor) -> Tensor {
-        self.cost.forward(inputs)
+        let function = self.cost.forward(inputs);
+        match self.header.settings.bound {
+            0.0 => function,
+            bound => (function / bound).tanh() * bound,
+        }
     }
 
     /// V(s), `[N, observation_dim] → [N]`; zero without a start-dependent log Z.
@@ -687,6 +713,7 @@ mod tests {
             state_only: false,
             channels: vec![],
             action_penalty: 0.3,
+            bound: 0.0,
         };
         let policy = PolicySettings {
             hidden: vec![8],
@@ -731,6 +758,38 @@ mod tests {
             assert!((whole - alone - without).abs() < 1e-5);
         }
         assert!(alone.has_base() && !without.has_base());
+    }
+
+    #[test]
+    fn a_bound_limits_the_function_alone_and_stays_in_the_file() {
+        let with_bound = |bound: f64| {
+            let mut model = relative().without_base().unwrap();
+            model.header.settings.bound = bound;
+            model
+        };
+        let batch = batch();
+        let inputs = with_bound(0.0).inputs(&batch.observations, &batch.actions);
+        let cost = |m: &EnergyModel| nn::to_f64(&tch::no_grad(|| m.cost_of(&inputs)));
+        let (free, bounded) = (cost(&with_bound(0.0)), cost(&with_bound(0.01)));
+        for (f, c) in free.iter().zip(&bounded) {
+            let expected = 0.01 * (f / 0.01).tanh();
+            assert!((c - expected).abs() < 1e-7, "{c} is not {expected}");
+        }
+        assert!(free.iter().any(|f| f.abs() > 0.01));
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cost.safetensors");
+        std::fs::write(&file, with_bound(0.01).to_bytes().unwrap()).unwrap();
+        assert_eq!(cost(&EnergyModel::read(&file).unwrap()), bounded);
+        std::fs::write(&file, with_bound(-1.0).to_bytes().unwrap()).unwrap();
+        let error = EnergyModel::read(&file).unwrap_err().to_string();
+        assert!(error.contains("settings.bound is -1"), "{error}");
+
+        let settings = CostSettings {
+            form: CostForm::Features,
+            ..with_bound(1.0).header.settings
+        };
+        assert!(settings.check().unwrap_err().contains("cost.bound"));
     }
 
     #[test]

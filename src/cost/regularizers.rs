@@ -148,6 +148,7 @@ mod tests {
             state_only: false,
             channels: vec![],
             action_penalty: 0.0,
+            bound: 0.0,
         };
         let scale = ActionScale {
             centre: vec![0.0],

@@ -70,6 +70,7 @@ impl AdversarialSettings {
     pub fn check(&self) -> Result<(), String> {
         let g = &self.generator;
         g.check()?;
+        self.cost.check()?;
         if g.trajectories < 2 {
             return Err(format!(
                 "setting `trajectories` is {}, expected a whole number of at least 2",

@@ -21,7 +21,7 @@ use super::airl::AirlSettings;
 use super::bc::BcSettings;
 use super::dagger::DaggerSettings;
 use super::frozen_cost::ValidationSettings;
-use super::gail::GailSettings;
+use super::gail::{self, GailSettings};
 use super::gan_gcl::GanGclSettings;
 use super::gcl::GclSettings;
 use super::gcl_lqg::GclLqgSettings;
@@ -34,12 +34,13 @@ use crate::error::Error;
 use costate_base::schema::{self, Fault};
 
 /// The algorithms of this package.
-const SHIPPED: [Entry; 10] = [
+const SHIPPED: [Entry; 11] = [
     Entry::of::<GanGclSettings>(),
     Entry::of::<GclSettings>(),
     Entry::of::<GclLqgSettings>(),
     Entry::of::<AirlSettings>(),
     Entry::of::<GailSettings>(),
+    Entry::named::<GailSettings>(gail::ALONE, gail::ALONE_DEFAULTS),
     Entry::of::<DaggerSettings>(),
     Entry::of::<BcSettings>(),
     Entry::of::<IbcSettings>(),

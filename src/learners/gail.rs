@@ -12,6 +12,7 @@ use tch::{Kind, Tensor};
 use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
 use super::algorithm::{Algorithm, Behaviour};
 use super::discriminator_report::DiscriminatorReport;
+use super::frozen_cost::ValidationSettings;
 use super::generator::{Generator, Sampled};
 use super::memory::Memory;
 use super::transitions::{Pair, Transitions};
@@ -23,7 +24,7 @@ use crate::discriminator;
 use crate::error::Error;
 use crate::metric::Diagnostics;
 use crate::nn::{self, StateDict, StateError};
-use costate_base::schema::{proper_fraction, resumable};
+use costate_base::schema::{positive, proper_fraction, resumable};
 
 /// What the policy is paid for a step that D gives `logit`. Where episodes end early, all but the first
 /// favour one answer by their sign alone (Kostrikov et al. 2019, arXiv 1809.02925, section 4.1).
@@ -64,9 +65,35 @@ pub struct GailSettings {
     #[serde(default)]
     #[schemars(transform = proper_fraction)]
     pub memory: f64,
+    /// Weight κ of the demonstrations in the discriminator's loss, whose D then is κp / (κp + q) = σ(log κ − c_θ), p and q the
+    /// densities of demonstrated and other pairs: c_θ = log(q / p) for every κ, most accurate where q is about κp. A larger
+    /// one tells the cost less of how to be an expert and more of how far one is from being one.
+    #[serde(default = "super::one")]
+    #[schemars(transform = positive)]
+    pub expert_weight: f64,
     /// What the discriminator pays: logit has both signs, positive rewards staying alive, negative an early end.
     pub reward: RewardForm,
+    /// Fresh policies on the frozen cost, once it is learned.
+    #[serde(default = "no_fresh_policies")]
+    pub validation: ValidationSettings,
 }
+
+/// The shipped validation of `gail`, which earlier versions did not write.
+fn no_fresh_policies() -> ValidationSettings {
+    ValidationSettings {
+        policies: 0,
+        discounts: vec![0.97],
+        iterations: 60,
+        trajectories: 32,
+        learning_rate: 3e-3,
+        controls: false,
+    }
+}
+
+/// Name of GAIL with the settings whose cost stands alone: memory, rounds and a bound.
+pub const ALONE: &str = "gail-alone";
+/// Its settings.
+pub const ALONE_DEFAULTS: &str = include_str!("../../assets/settings/gail-alone.json");
 
 impl Algorithm for GailSettings {
     const NAME: &'static str = "gail";
@@ -79,6 +106,7 @@ impl Behaviour for GailSettings {
         let gail = Gail {
             minibatch: self.minibatch,
             reward: self.reward,
+            expert_weight: self.expert_weight,
             share: self.memory,
             memory: Memory::new(setup.seed),
             demonstrations: sides.demonstrations.shallow_clone(),
@@ -96,12 +124,22 @@ impl Behaviour for GailSettings {
     fn adversarial(&self) -> Option<&AdversarialSettings> {
         Some(&self.adversarial)
     }
+
+    fn validation(&self) -> Option<&ValidationSettings> {
+        Some(&self.validation)
+    }
+
+    fn validation_mut(&mut self) -> Option<&mut ValidationSettings> {
+        Some(&mut self.validation)
+    }
 }
 
 /// The adversary.
 pub struct Gail {
     minibatch: usize,
     reward: RewardForm,
+    /// κ.
+    expert_weight: f64,
     /// The memory's share of the negatives' loss.
     share: f64,
     memory: Memory,
@@ -116,17 +154,19 @@ impl Adversary for Gail {
         Pair::of(&self.demonstrations, samples)
     }
 
-    /// −E_P[log D] − (1 − m) E_Q[log(1 − D)] − m E_memory[log(1 − D)].
+    /// −κ E_P[log D] − (1 − m) E_Q[log(1 − D)] − m E_memory[log(1 − D)], D = σ(log κ − c_θ).
     fn loss(&mut self, model: &mut EnergyModel, pair: &Pair, rng: &mut Stream) -> Tensor {
         let (expert, policy) = pair.draw(self.minibatch, rng);
-        let of_expert = logit(model, &expert);
-        let now = discriminator::loss(&of_expert, &logit(model, &policy));
+        let weight = self.expert_weight;
+        let of_expert = discriminator::positive_loss(&logit(model, &expert), weight);
+        let now = discriminator::negative_loss(&logit(model, &policy), weight);
         match self.memory.draw(self.minibatch, rng) {
             Some((observations, actions)) => {
                 let cost = model.cost(&observations, &actions).to_kind(Kind::Double);
-                now * (1.0 - self.share) + discriminator::loss(&of_expert, &-cost) * self.share
+                let before = discriminator::negative_loss(&-cost, weight);
+                of_expert + now * (1.0 - self.share) + before * self.share
             }
-            None => now,
+            None => of_expert + now,
         }
     }
 
@@ -162,7 +202,7 @@ impl Adversary for Gail {
     }
 }
 
-/// −c_θ(s, a), `[N]` in f64: the log-odds of D.
+/// −c_θ(s, a), `[N]` in f64: the log-odds of D at κ = 1.
 fn logit(model: &EnergyModel, t: &Transitions) -> Tensor {
     -model
         .cost(&t.observations, &t.actions)

@@ -110,6 +110,7 @@ impl Behaviour for GclLqgSettings {
                     .into(),
             );
         }
+        self.cost.check()?;
         self.policy.check_initial()
     }
 

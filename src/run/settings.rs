@@ -63,9 +63,12 @@ pub fn resolve_typed<A: Algorithm>(env: &str, overrides: &[Override]) -> Result<
     own.ok_or_else(|| Error::Failure(format!("{} has settings of another algorithm", A::NAME)))
 }
 
-/// Validation settings in `env`: those of GAN-GCL.
-pub fn validation(env: &str) -> Result<ValidationSettings, Error> {
-    Ok(resolve_typed::<GanGclSettings>(env, &[])?.validation)
+/// How fresh policies validate a cost of `algo` in `env`: as its own settings say, or as GAN-GCL's do where these train none.
+pub fn validation(algo: &Algo, env: &str) -> Result<ValidationSettings, Error> {
+    match algo.validation().filter(|own| !own.plan().is_empty()) {
+        Some(own) => Ok(own.clone()),
+        None => Ok(resolve_typed::<GanGclSettings>(env, &[])?.validation),
+    }
 }
 
 /// The shipped settings of `algo`, with the overrides of `env`.
