@@ -220,6 +220,28 @@ impl Suite {
     }
 }
 
+impl Suite {
+    /// The same suite with some numbers of demonstrations only; an empty list selects all.
+    pub fn with_demonstrations(mut self, counts: &[usize]) -> Result<Self, Error> {
+        let known: Vec<String> = self
+            .groups
+            .iter()
+            .map(|g| g.demonstrations.to_string())
+            .collect();
+        if let Some(count) = counts.iter().find(|c| !known.contains(&c.to_string())) {
+            return Err(Error::Misuse(format!(
+                "benchmark {} has no cells with {count} demonstrations; there are {}",
+                self.name,
+                known.join(", ")
+            )));
+        }
+        if !counts.is_empty() {
+            self.groups.retain(|g| counts.contains(&g.demonstrations));
+        }
+        Ok(self)
+    }
+}
+
 impl Cell<'_> {
     /// `ENV-METHOD-DEMONSTRATIONS-SEED`: its folder and file.
     pub fn name(&self) -> String {
@@ -338,6 +360,14 @@ mod tests {
         };
         assert!(refuse(&["pendulun"], &[]).contains("did you mean `pendulum`?"));
         assert!(refuse(&[], &["gan_gcl"]).contains("did you mean `gan-gcl`?"));
+        let few = |counts: &[usize]| {
+            let suite = Suite::named("results").unwrap();
+            suite.with_demonstrations(counts)
+        };
+        let message = few(&[7]).unwrap_err().to_string();
+        assert!(message.ends_with("there are 25, 5"), "{message}");
+        let few = few(&[5]).unwrap();
+        assert!(few.cells().unwrap().iter().all(|c| c.demonstrations == 5));
         let one = Suite::named("results")
             .unwrap()
             .restricted(&["pendulum".into()], &["bc".into()], &[7])

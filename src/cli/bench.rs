@@ -14,6 +14,7 @@ use crate::error::Error;
 Examples:
   costate bench results
   costate bench results --envs pendulum,point_maze --methods bc,gan-gcl --seeds 0
+  costate bench controls --demonstrations 25
   costate bench ablation --jobs 2
   costate bench exact --envs pendulum --jobs 2
   costate bench results --show
@@ -30,6 +31,9 @@ pub struct Args {
     /// Methods, separated by commas [default: the suite's].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     methods: Vec<String>,
+    /// Numbers of demonstrations, separated by commas [default: the suite's].
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    demonstrations: Vec<usize>,
     /// Seeds, separated by commas [default: the suite's].
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     seeds: Vec<u64>,
@@ -56,6 +60,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         suite: args.suite,
         envs: args.envs,
         methods: args.methods,
+        demonstrations: args.demonstrations,
         seeds: args.seeds,
         output: args.output,
         work: args.work,

@@ -32,7 +32,8 @@ pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Erro
     let folder = request.folder();
     let asked = whole
         .clone()
-        .restricted(&request.envs, &request.methods, &request.seeds)?;
+        .restricted(&request.envs, &request.methods, &request.seeds)?
+        .with_demonstrations(&request.demonstrations)?;
     if !request.show {
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         run_cells(&asked, &folder, request, progress)?;

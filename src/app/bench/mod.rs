@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Progress;
 use crate::bench::{
     CellResult, DensityFigures, DensitySuite, ExactFigures, ExactSuite, MeasuredRow, RowSuite,
-    Speed,
+    Speed, Suite,
 };
 use crate::error::Error;
 
@@ -26,6 +26,8 @@ pub struct Request {
     pub envs: Vec<String>,
     /// Methods; all without any.
     pub methods: Vec<String>,
+    /// Numbers of demonstrations; all without any.
+    pub demonstrations: Vec<usize>,
     /// Seeds; all without any.
     pub seeds: Vec<u64>,
     /// Folder of results; `benches/SUITE` by default.
@@ -101,7 +103,12 @@ pub struct Tables {
 /// Errors: an unknown suite, environment, method or seed; an interruption, which keeps what was measured.
 pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error> {
     let is_speed = request.suite == "speed";
+    let has_cells = Suite::NAMES.contains(&request.suite.as_str()) && !is_speed;
     let misplaced = [
+        (
+            "--demonstrations",
+            !has_cells && !request.demonstrations.is_empty(),
+        ),
         ("--methods", is_speed && !request.methods.is_empty()),
         ("--jobs", is_speed && request.jobs != 1),
         ("--turns", !is_speed && request.turns.is_some()),
