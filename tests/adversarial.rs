@@ -469,7 +469,15 @@ fn every_learner_goes_on_where_it_was() {
         ("airl", &sac),
         ("airl", &[("cost.state_only", "true")]),
         ("gail", &penalised),
-        ("gail", &[("memory", "0.8"), ("rounds", "2")]),
+        (
+            "gail",
+            &[
+                ("memory", "0.8"),
+                ("rounds", "2"),
+                ("expert_weight", "20"),
+                ("cost.bound", "2"),
+            ],
+        ),
         ("gan-gcl", &[("rounds", "3")]),
         ("dagger", &[("episodes", "2"), ("passes", "2")]),
         ("bc", &[]),

@@ -80,6 +80,16 @@ const TRAININGS: &[(&str, &[&str])] = &[
     ),
     ("airl", &["trajectories=4"]),
     ("gail", &["trajectories=4"]),
+    (
+        "gail-alone",
+        &[
+            "trajectories=4",
+            "rounds=2",
+            "validation.policies=1",
+            "validation.iterations=2",
+            "validation.trajectories=4",
+        ],
+    ),
     ("rl", &["trajectories=4"]),
     ("bc", &[]),
     ("ibc", &[]),

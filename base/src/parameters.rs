@@ -1,7 +1,7 @@
 //! Addressing single parameters of a JSON model: `bodies.pole.shape.length_m`, or any unambiguous
 //! subsequence of it that ends in the last name, as `pole.length_m`.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::names::nearest;
 
@@ -157,8 +157,21 @@ fn nearest_path(paths: &[String], wanted: &[&str]) -> Option<String> {
         .map(|(_, path)| (*path).clone())
 }
 
+/// A number as other languages write it: `.5`, `1.`, `+2`, which JSON does not know.
+fn number(text: &str) -> Option<Value> {
+    if let Ok(whole) = text.parse::<i64>() {
+        return Some(whole.into());
+    }
+    let value = text.parse::<f64>().ok()?;
+    Number::from_f64(value).map(Value::Number)
+}
+
 fn assign(slot: &mut Value, path: &str, text: &str) -> Result<(), SetError> {
     let parsed: Option<Value> = serde_json::from_str(text).ok();
+    let parsed = match slot {
+        Value::Number(_) | Value::Null => parsed.or_else(|| number(text)),
+        _ => parsed,
+    };
     let mismatch = |expected| SetError::Type {
         path: path.into(),
         expected,
@@ -180,4 +193,35 @@ fn assign(slot: &mut Value, path: &str, text: &str) -> Result<(), SetError> {
     };
     *slot = new;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_may_be_written_as_in_other_languages() {
+        let mut model = json!({ "share": 0.5, "count": 3, "most": null, "name": "a", "on": true });
+        for (key, text, expected) in [
+            ("share", ".8", json!(0.8)),
+            ("share", "1.", json!(1.0)),
+            ("share", "-.25", json!(-0.25)),
+            ("count", "+7", json!(7)),
+            ("most", ".5", json!(0.5)),
+            ("name", ".5x", json!(".5x")),
+        ] {
+            set(&mut model, key, text).unwrap();
+            assert_eq!(model[key], expected, "{key}={text}");
+        }
+        for (key, text) in [
+            ("share", "nan"),
+            ("share", "inf"),
+            ("share", "."),
+            ("on", ".5"),
+        ] {
+            assert!(set(&mut model, key, text).is_err(), "{key}={text}");
+        }
+    }
 }

@@ -3,6 +3,10 @@
 //! Ho and Ermon 2016 (arXiv 1606.03476), algorithm 1. An unconstrained classifier D(s, a) = σ(−c_θ(s, a)) tells
 //! demonstrated pairs from the policy's; the policy's reward is a function of D, plus λ times its
 //! entropy. c_θ is not a cost in the sense of the other learners: at the optimum D = ½ it is constant.
+//!
+//! `gail-alone` is the same algorithm with settings that make it one: negatives from all iterations (`memory`), policies
+//! that start anew (`rounds`), and a classifier that is accurate far from the expert (`expert_weight`). c_θ = log(q / p)
+//! of demonstrated pairs p and all that was tried, q.
 
 use costate_envs::rng::Stream;
 use schemars::JsonSchema;
@@ -90,7 +94,7 @@ fn no_fresh_policies() -> ValidationSettings {
     }
 }
 
-/// Name of GAIL with the settings whose cost stands alone: memory, rounds and a bound.
+/// Name of GAIL with the settings whose cost stands alone.
 pub const ALONE: &str = "gail-alone";
 /// Its settings.
 pub const ALONE_DEFAULTS: &str = include_str!("../../assets/settings/gail-alone.json");

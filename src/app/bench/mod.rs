@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Progress;
 use crate::bench::{
     CellResult, DensityFigures, DensitySuite, ExactFigures, ExactSuite, MeasuredRow, RowSuite,
-    Speed, Suite,
+    Speed,
 };
 use crate::error::Error;
 
@@ -103,7 +103,8 @@ pub struct Tables {
 /// Errors: an unknown suite, environment, method or seed; an interruption, which keeps what was measured.
 pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error> {
     let is_speed = request.suite == "speed";
-    let has_cells = Suite::NAMES.contains(&request.suite.as_str()) && !is_speed;
+    let has_cells =
+        ![ExactSuite::NAME, DensitySuite::NAME].contains(&request.suite.as_str()) && !is_speed;
     let misplaced = [
         (
             "--demonstrations",
