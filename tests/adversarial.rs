@@ -48,6 +48,7 @@ fn energy_model(rng: &mut Stream) -> EnergyModel {
         state_only: false,
         channels: vec![],
         action_penalty: 0.0,
+        bound: 0.0,
     };
     EnergyModel::new("x", &settings, &[], Normalizer::identity(2), scale(), rng)
 }

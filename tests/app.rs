@@ -124,7 +124,7 @@ fn errors_are_values() {
     }];
     let run = app::train(&training, &never).unwrap().worked.run;
     let demonstrations = app::Demonstrations::open(&at.join("demos")).unwrap();
-    let settings = costate::run::settings::validation("point_mass").unwrap();
+    let settings = costate::run::settings::validation(&run.config().algo, "point_mass").unwrap();
     let request = validate::Request::of(&run, &demonstrations, &settings, 1);
     let error = app::validate(&request, &never).unwrap_err();
     assert!(error.to_string().contains("it learns no cost"), "{error}");
