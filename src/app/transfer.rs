@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::transfer::{Played, Standard, Transfer, on_true_cost, rows};
 use crate::evaluate::validation::Against;
-use crate::evaluate::{Frozen, Workers, episodes};
+use crate::evaluate::{Frozen, Standing, Workers, episodes};
 use crate::learners::Setup;
 use crate::learners::adversarial::AdversarialSettings;
 use crate::learners::frozen_cost::FrozenCostSettings;
@@ -172,6 +172,7 @@ pub fn transfer(request: &Request, progress: &dyn Progress) -> Result<Option<Tra
         random_return: standard.random_return,
         rows: standard.rows(&played, protocol.seed),
         frozen,
+        standing: (run.config().algo.base_steps() == 0).then_some(Standing::NoClone),
     };
     let file = format!("{FOLDER}/{variant}.json");
     let mut kept = serde_json::to_value(&found)

@@ -28,10 +28,14 @@ pub fn describe(found: &[Transfer]) -> String {
             t.reference.words()
         );
         if let Some(frozen) = &t.frozen {
+            let controls = Controls {
+                standing: t.standing,
+                ..Controls::default()
+            };
             text += &format!(
                 "δ {:+.3}: the cost is {}\n",
                 frozen.best().delta,
-                Controls::default().words(frozen.verdict)
+                controls.words(frozen.verdict)
             );
         }
     }

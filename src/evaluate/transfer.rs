@@ -11,7 +11,7 @@ use costate_envs::rng::derive_seed;
 use serde::{Deserialize, Serialize};
 
 use super::validation::{Frozen, Trained};
-use super::{Row, Scale, mean};
+use super::{Row, Scale, Standing, mean};
 use crate::audit;
 use crate::cost::ComposedCost;
 use crate::error::Error;
@@ -82,6 +82,10 @@ pub struct Transfer {
     /// The fresh policies on the frozen cost; `None` without a learned cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
+    /// [`Standing::NoClone`] of a cost that is not relative to a base policy; otherwise absent: nothing is compared with the
+    /// clone in a variant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
 }
 
 impl Transfer {

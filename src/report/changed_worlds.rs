@@ -3,7 +3,7 @@
 use super::dots::{self, Block, Entry};
 use super::run::{Kind, Run};
 use crate::evaluate::validation::{Frozen, Verdict};
-use crate::evaluate::{Row, Transfer};
+use crate::evaluate::{Row, Standing, Transfer};
 use crate::number::{fixed, typeset};
 
 /// One block per variant.
@@ -37,18 +37,20 @@ fn verdict(transfer: &Transfer) -> String {
         typeset(transfer.reference_return),
         typeset(transfer.random_return)
     );
-    match transfer.frozen.as_ref().and_then(judged) {
+    match transfer
+        .frozen
+        .as_ref()
+        .and_then(|f| judged(f, transfer.standing))
+    {
         Some(judged) => format!("{scale} {judged}"),
         None => scale,
     }
 }
 
 /// What δ says about the cost; `None` if the kept policy is not among the fresh ones.
-fn judged(frozen: &Frozen) -> Option<String> {
+fn judged(frozen: &Frozen, standing: Option<Standing>) -> Option<String> {
     let says = match frozen.verdict {
-        Verdict::Sound => {
-            "the cost is sound here; a fresh policy reaches the expert’s soft value; not compared with the clone"
-        }
+        Verdict::Sound => "the cost is sound here; a fresh policy reaches the expert’s soft value",
         Verdict::Exploited => {
             "the cost is exploited here; a fresh policy found behaviour that it prefers to the expert’s"
         }
@@ -56,8 +58,12 @@ fn judged(frozen: &Frozen) -> Option<String> {
             "the cost is not optimisable here; fresh policies fall short of the expert’s soft value"
         }
     };
+    let aside = match (frozen.verdict, standing) {
+        (Verdict::Sound, None) => "; not compared with the clone",
+        _ => "",
+    };
     let delta = frozen.policies.get(frozen.kept)?.delta;
-    Some(format!("δ = {}: {says}.", fixed(delta, 3)))
+    Some(format!("δ = {}: {says}{aside}.", fixed(delta, 3)))
 }
 
 /// The section; `None` if not requested.
