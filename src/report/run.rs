@@ -204,7 +204,7 @@ impl<'a> Run<'a> {
 pub(super) fn algo_title(name: &str) -> String {
     match name {
         "bc" => "behaviour cloning".into(),
-        "gail-alone" => "GAIL, alone".into(),
+        "gail-alone" => "stand-alone GAIL".into(),
         "gan-gcl" | "gcl" | "gcl-lqg" | "gail" | "airl" => name.to_uppercase(),
         other => other.into(),
     }
