@@ -218,17 +218,14 @@ impl Suite {
         }
         Ok(self)
     }
-}
 
-impl Suite {
     /// The same suite with some numbers of demonstrations only; an empty list selects all.
+    ///
+    /// Errors: a number that the suite does not have.
     pub fn with_demonstrations(mut self, counts: &[usize]) -> Result<Self, Error> {
-        let known: Vec<String> = self
-            .groups
-            .iter()
-            .map(|g| g.demonstrations.to_string())
-            .collect();
-        if let Some(count) = counts.iter().find(|c| !known.contains(&c.to_string())) {
+        let known: Vec<usize> = self.groups.iter().map(|g| g.demonstrations).collect();
+        if let Some(count) = counts.iter().find(|c| !known.contains(c)) {
+            let known: Vec<String> = known.iter().map(usize::to_string).collect();
             return Err(Error::Misuse(format!(
                 "benchmark {} has no cells with {count} demonstrations; there are {}",
                 self.name,

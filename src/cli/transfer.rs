@@ -1,7 +1,7 @@
 //! Results in variants of a world, as text.
 
 use super::ui::{interval, number, score_interval, table};
-use crate::evaluate::{Controls, Transfer};
+use crate::evaluate::{Standing, Transfer};
 
 /// Results in variants, as text.
 pub fn describe(found: &[Transfer]) -> String {
@@ -28,14 +28,10 @@ pub fn describe(found: &[Transfer]) -> String {
             t.reference.words()
         );
         if let Some(frozen) = &t.frozen {
-            let controls = Controls {
-                standing: t.standing,
-                ..Controls::default()
-            };
             text += &format!(
                 "δ {:+.3}: the cost is {}\n",
                 frozen.best().delta,
-                controls.words(frozen.verdict)
+                Standing::words(t.standing, frozen.verdict)
             );
         }
     }

@@ -39,6 +39,26 @@ impl Standing {
             _ => Self::NoMoreThanTheClone,
         })
     }
+
+    /// The verdict on a whole cost as text; `sound` stands alone only if the cost does more than its clone, or has none.
+    pub fn words(standing: Option<Self>, verdict: Verdict) -> String {
+        let words = verdict.words();
+        if verdict != Verdict::Sound {
+            return words.into();
+        }
+        match standing {
+            Some(Self::MoreThanTheClone | Self::NoClone) => words.into(),
+            Some(Self::NoMoreThanTheClone) => {
+                "sound, but no more than the clone: a fresh policy on −log π_0 alone does as well"
+                    .into()
+            }
+            Some(Self::LessThanTheClone) => {
+                "sound, but less than the clone: a fresh policy on −log π_0 alone does better"
+                    .into()
+            }
+            None => format!("{words}; not compared with the clone"),
+        }
+    }
 }
 
 /// Fresh policies on the parts of a cost relative to a base policy.
@@ -86,24 +106,9 @@ impl Controls {
             .collect()
     }
 
-    /// The verdict on the whole cost as text; `sound` stands alone only if the cost does more than its clone, or has none.
+    /// The verdict on the whole cost as text: see [`Standing::words`].
     pub fn words(&self, verdict: Verdict) -> String {
-        let words = verdict.words();
-        if verdict != Verdict::Sound {
-            return words.into();
-        }
-        match self.standing {
-            Some(Standing::MoreThanTheClone | Standing::NoClone) => words.into(),
-            Some(Standing::NoMoreThanTheClone) => {
-                "sound, but no more than the clone: a fresh policy on −log π_0 alone does as well"
-                    .into()
-            }
-            Some(Standing::LessThanTheClone) => {
-                "sound, but less than the clone: a fresh policy on −log π_0 alone does better"
-                    .into()
-            }
-            None => format!("{words}; not compared with the clone"),
-        }
+        Standing::words(self.standing, verdict)
     }
 }
 

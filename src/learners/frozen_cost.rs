@@ -19,7 +19,7 @@ use crate::policy::{ActionScale, Learned};
 use costate_base::schema::{fractions, positive, resumable};
 
 /// How a cost is validated.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ValidationSettings {
     /// Fresh policies for each discount; 0 skips the validation.
@@ -48,6 +48,21 @@ pub struct ValidationSettings {
 
 fn usual_learning_rate() -> f64 {
     3e-3
+}
+
+/// No fresh policies, as in runs of versions that did not validate; the other values are valid where a resumed run asks
+/// for some.
+impl Default for ValidationSettings {
+    fn default() -> Self {
+        Self {
+            policies: 0,
+            discounts: vec![0.97],
+            iterations: 60,
+            trajectories: 32,
+            learning_rate: usual_learning_rate(),
+            controls: false,
+        }
+    }
 }
 
 impl ValidationSettings {

@@ -78,20 +78,8 @@ pub struct GailSettings {
     /// What the discriminator pays: logit has both signs, positive rewards staying alive, negative an early end.
     pub reward: RewardForm,
     /// Fresh policies on the frozen cost, once it is learned.
-    #[serde(default = "no_fresh_policies")]
+    #[serde(default)]
     pub validation: ValidationSettings,
-}
-
-/// The shipped validation of `gail`, which earlier versions did not write.
-fn no_fresh_policies() -> ValidationSettings {
-    ValidationSettings {
-        policies: 0,
-        discounts: vec![0.97],
-        iterations: 60,
-        trajectories: 32,
-        learning_rate: 3e-3,
-        controls: false,
-    }
 }
 
 /// Name of GAIL with the settings whose cost stands alone.
@@ -166,8 +154,8 @@ impl Adversary for Gail {
         let now = discriminator::negative_loss(&logit(model, &policy), weight);
         match self.memory.draw(self.minibatch, rng) {
             Some((observations, actions)) => {
-                let cost = model.cost(&observations, &actions).to_kind(Kind::Double);
-                let before = discriminator::negative_loss(&-cost, weight);
+                let logit = log_odds(model, &observations, &actions);
+                let before = discriminator::negative_loss(&logit, weight);
                 of_expert + now * (1.0 - self.share) + before * self.share
             }
             None => of_expert + now,
@@ -206,11 +194,14 @@ impl Adversary for Gail {
     }
 }
 
-/// −c_θ(s, a), `[N]` in f64: the log-odds of D at κ = 1.
+/// The log-odds of D at κ = 1 in every row, `[N]` in f64.
 fn logit(model: &EnergyModel, t: &Transitions) -> Tensor {
-    -model
-        .cost(&t.observations, &t.actions)
-        .to_kind(Kind::Double)
+    log_odds(model, &t.observations, &t.actions)
+}
+
+/// −c_θ(s, a), `[N]` in f64.
+fn log_odds(model: &EnergyModel, observations: &Tensor, actions: &Tensor) -> Tensor {
+    -model.cost(observations, actions).to_kind(Kind::Double)
 }
 
 #[cfg(test)]

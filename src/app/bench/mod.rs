@@ -100,15 +100,14 @@ pub struct Tables {
 
 /// Measures what a benchmark lacks, unless only showing, and writes its tables.
 ///
-/// Errors: an unknown suite, environment, method or seed; an interruption, which keeps what was measured.
+/// Errors: an unknown suite, environment, method, number of demonstrations or seed; an interruption, which keeps what was measured.
 pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error> {
     let is_speed = request.suite == "speed";
-    let has_cells =
-        ![ExactSuite::NAME, DensitySuite::NAME].contains(&request.suite.as_str()) && !is_speed;
+    let has_rows = [ExactSuite::NAME, DensitySuite::NAME].contains(&request.suite.as_str());
     let misplaced = [
         (
             "--demonstrations",
-            !has_cells && !request.demonstrations.is_empty(),
+            (has_rows || is_speed) && !request.demonstrations.is_empty(),
         ),
         ("--methods", is_speed && !request.methods.is_empty()),
         ("--jobs", is_speed && request.jobs != 1),
