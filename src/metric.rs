@@ -101,6 +101,14 @@ metrics! {
     EntropyWeight: "entropy_weight", "Entropy weight", "α",
         "Weight of the policy’s log-density in what it minimises. Changes only when SAC tracks a target \
         entropy.";
+    LikelihoodGain: "likelihood_gain", "Likelihood above the start", "nats per step",
+        "Log-likelihood of held-out demonstrations under the learned policy minus that under the clone that it started \
+        from. Computed after the last iteration.";
+    SoftValueGain: "soft_value_gain", "Soft value above the start", "nats per episode",
+        "Soft value of the learned policy under the learned cost minus that of the clone that it started from. Computed \
+        after the last iteration.";
+    KeptStart: "kept_start", "Start handed over", "0 or 1",
+        "1 if the learned policy was worse than its start by both, and the start was handed over in its place.";
     Accuracy: "accuracy", "Accuracy", "share",
         "Share of the steps whose demonstrated action has the lowest energy among its counter-examples.";
     HeldOutAccuracy: "held_out_accuracy", "Held-out accuracy", "share",

@@ -6,7 +6,9 @@
 //! `every_learner_goes_on_where_it_was` without the past policies or the drawing one in the checkpoint,
 //! `a_cost_relative_to_a_base_policy_adds_its_density_once` with the sign of log π_0 flipped,
 //! `the_reward_of_airl_is_frozen_as_it_was_learned` with the shaping of GAN-GCL (γ = 1, nothing masked),
-//! `every_adversarial_learner_takes_the_same_cloned_start` when only GAN-GCL had one.
+//! `every_adversarial_learner_takes_the_same_cloned_start` when only GAN-GCL had one,
+//! `the_base_policy_is_the_clone_of_bc` where fewer rollouts set the scales of GAN-GCL's policy,
+//! `a_policy_worse_than_its_start_is_not_handed_over` where the choice was not saved.
 
 use costate::audit::Sealer;
 use costate::batch::TrajectoryBatch;
@@ -16,6 +18,7 @@ use costate::density::{self, Scores, log_sum_exp};
 use costate::learners::background::{Background, log_policy, log_policy_steps};
 use costate::learners::gan_gcl::GanGclSettings;
 use costate::learners::{Learner, Setup};
+use costate::metric::Metric;
 use costate::nn::to_f64;
 use costate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings, StdForm};
 use costate::run::settings::Override;
@@ -371,11 +374,45 @@ fn the_base_policy_is_the_clone_of_bc() {
             .build(&setup, None)
             .unwrap();
         (0..3).for_each(|k| drop(bc.iterate(k).unwrap()));
-        let more = [("base_steps", "150"), ("trajectories", "32")];
-        let start = small("gan-gcl", &more).build(&setup, None).unwrap();
+        let start = small("gan-gcl", &[("base_steps", "150")])
+            .build(&setup, None)
+            .unwrap();
         let bytes = |learner: &dyn Learner| learner.policy().to_bytes().unwrap();
         assert!(bytes(bc.as_ref()) == bytes(start.as_ref()), "{count}");
     }
+}
+
+/// Steps that ruin the clone leave it worse by both measures: it is handed over, also after a restart. Steps that improve
+/// a poor clone are kept. While more iterations follow, the learned policy is the run's.
+#[test]
+fn a_policy_worse_than_its_start_is_not_handed_over() {
+    tch::set_num_threads(1);
+    let (factory, trajectories) = demonstrations(5);
+    let setup = setup(&factory, &trajectories, 1);
+    let bytes = |learner: &dyn Learner| learner.policy().to_bytes().unwrap();
+    let run = |more: &[(&str, &str)]| {
+        let algo = small("gan-gcl", more);
+        let mut learner = algo.build(&setup, None).unwrap();
+        let start = bytes(learner.as_ref());
+        let mut last = Vec::new();
+        for k in 0..learner.iterations() {
+            assert!(k == 0 || bytes(learner.as_ref()) != start);
+            assert!(last.iter().all(|&(metric, _)| metric != Metric::KeptStart));
+            last = learner.iterate(k).unwrap().diagnostics;
+        }
+        let found = |metric| last.iter().find(|(m, _)| *m == metric).unwrap().1;
+        let gains = [Metric::LikelihoodGain, Metric::SoftValueGain].map(found);
+        let mut restored = algo.build(&setup, None).unwrap();
+        restored.load(&learner.save()).unwrap();
+        assert!(bytes(restored.as_ref()) == bytes(learner.as_ref()));
+        let kept = bytes(learner.as_ref()) == start;
+        assert_eq!(kept, found(Metric::KeptStart) == 1.0);
+        (kept, gains)
+    };
+    let (kept, gains) = run(&[("base_steps", "600"), ("ppo.learning_rate", "0.5")]);
+    assert!(kept && gains.iter().all(|g| *g < 0.0), "{gains:?}");
+    let (kept, gains) = run(&[("base_steps", "1")]);
+    assert!(!kept && gains.iter().any(|g| *g > 0.0), "{gains:?}");
 }
 
 /// The shipped settings of `bc` are those of the base policy in every world where GAN-GCL has one.

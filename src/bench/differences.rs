@@ -10,7 +10,8 @@ pub fn differences(suite: &Suite, results: Results, count: usize, envs: &[String
         return String::new();
     };
     let mut text = format!(
-        "\nScore minus that of `{}` with the same seed: mean over seeds [95 % interval].\n\n",
+        "\nScore minus that of `{}` with the same seed: mean over seeds [95 % interval]; ⟲ for every seed in which the learned \
+         policy was worse than its start by held-out likelihood and learned soft value, and the start was handed over.\n\n",
         first.name
     );
     let names: Vec<String> = others.iter().map(|m| m.name.clone()).collect();
@@ -18,12 +19,18 @@ pub fn differences(suite: &Suite, results: Results, count: usize, envs: &[String
     for env in envs {
         let cells = names.iter().map(|method| {
             let pairs = pairs(results, env, [method, &first.name], count);
+            let kept = found(results, env, method, count).results;
+            let kept = kept.iter().filter(|r| r.kept_start).count();
+            let mark = match kept {
+                0 => String::new(),
+                kept => format!(" {}", "⟲".repeat(kept)),
+            };
             match pairs.len() {
                 0 => "not run".into(),
-                1 => format!("{:.3}", pairs[0]),
+                1 => format!("{:.3}{mark}", pairs[0]),
                 _ => {
                     let d = difference_of_pairs(&pairs, 0).estimate;
-                    with_interval(d.mean, d.ci95, 3)
+                    with_interval(d.mean, d.ci95, 3) + &mark
                 }
             }
         });

@@ -168,6 +168,9 @@ pub struct CellResult {
     /// Share of the evaluation's episodes that the learned policy solves, if the task defines it; absent in older results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub solved: Option<f64>,
+    /// Whether the learned policy was worse than the clone that it started from, and that was handed over and evaluated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept_start: bool,
     /// The controllers that the policy is distilled from, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controllers: Option<ControllersResult>,

@@ -109,14 +109,21 @@ pub struct Cell<'a> {
 
 impl Suite {
     /// Names of the shipped suites of cells.
-    pub const NAMES: [&'static str; 5] =
-        ["results", "controls", "ablation", "controllers", "speed"];
+    pub const NAMES: [&'static str; 6] = [
+        "results",
+        "controls",
+        "starts",
+        "ablation",
+        "controllers",
+        "speed",
+    ];
 
     /// A shipped suite.
     pub fn named(name: &str) -> Result<Self, Error> {
         let text = match name {
             "results" => include_str!("../../assets/benchmarks/results.json"),
             "controls" => include_str!("../../assets/benchmarks/controls.json"),
+            "starts" => include_str!("../../assets/benchmarks/starts.json"),
             "ablation" => include_str!("../../assets/benchmarks/ablation.json"),
             "controllers" => include_str!("../../assets/benchmarks/controllers.json"),
             "speed" => include_str!("../../assets/benchmarks/speed.json"),

@@ -36,6 +36,8 @@ pub enum Kind {
     EntropyRunaway,
     /// The critic explains nothing.
     BlindCritic,
+    /// The policy became worse than the clone that it started from.
+    StartKept,
 }
 
 /// The source of the demonstrations, as far as it determines whether more can be recorded.
@@ -63,7 +65,7 @@ const TRAINED: &str = "trained";
 
 impl Kind {
     /// All kinds, in reporting order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::DeterministicExpert,
         Self::UnsolvedDemonstrations,
         Self::SingleDemonstration,
@@ -77,6 +79,7 @@ impl Kind {
         Self::StillPolicy,
         Self::EntropyRunaway,
         Self::BlindCritic,
+        Self::StartKept,
     ];
 
     /// Whether it applies to runs of `algo`.
@@ -95,7 +98,8 @@ impl Kind {
             | Self::FewSamples
             | Self::StillPolicy
             | Self::EntropyRunaway
-            | Self::BlindCritic => rolls_out,
+            | Self::BlindCritic
+            | Self::StartKept => rolls_out,
         }
     }
 
@@ -115,6 +119,7 @@ impl Kind {
             Self::StillPolicy => "still policy",
             Self::EntropyRunaway => "entropy runaway",
             Self::BlindCritic => "blind critic",
+            Self::StartKept => "start handed over",
         }
     }
 
@@ -174,6 +179,10 @@ impl Kind {
                 "The cost is too flat compared with the policy's entropy bonus: the policy stays random."
             }
             Self::BlindCritic => "Advantages are noise, so the policy wanders.",
+            Self::StartKept => {
+                "Learning made the policy worse than the clone that it started from by both measures that need no true \
+                 cost, so that clone is handed over."
+            }
         }
     }
 
@@ -261,6 +270,12 @@ impl Kind {
                 let mut advice =
                     settings.raise(&["ppo.epochs", "sac.gradient_steps", "trajectories"]);
                 advice.extend(settings.lower(&["ppo.discount", "sac.discount"]));
+                advice
+            }
+            Self::StartKept => {
+                let mut advice = settings.lower(&["ppo.learning_rate", "sac.learning_rate"]);
+                advice.extend(settings.raise(&["trajectories"]));
+                advice.extend(more_demonstrations(situation));
                 advice
             }
         }

@@ -360,7 +360,20 @@ fn policy(situation: &Situation, course: &Course) -> Vec<Seen> {
             ),
         ));
     }
+    findings.extend(kept_start(course).map(|seen| (Kind::StartKept, seen)));
     findings
+}
+
+/// By how much the learned policy was worse than its start, if that was handed over.
+fn kept_start(course: &Course) -> Option<String> {
+    let last = |metric| course.values(metric).pop();
+    last(Metric::KeptStart).filter(|kept| *kept != 0.0)?;
+    let (likelihood, value) = (last(Metric::LikelihoodGain)?, last(Metric::SoftValueGain)?);
+    Some(format!(
+        "the learned policy was worse by {:.2} nats per step on held-out demonstrations and by {:.0} nats per episode \
+         under the learned cost",
+        -likelihood, -value
+    ))
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ fn course(name: &str, from: f64, to: f64) -> Vec<Map<String, Value>> {
             let line = json!({
                 "discriminator_accuracy": 0.95 - 0.4 * t, "discriminator_loss": 0.2 + 0.8 * t,
                 "ess": 0.8, "policy_std": 0.6 - 0.45 * t, "value_error": 0.5 - 0.4 * t,
+                "likelihood_gain": -0.1, "soft_value_gain": -5.0,
             });
             let Value::Object(mut line) = line else {
                 unreachable!("an object");
@@ -85,6 +86,11 @@ fn each_quantity_has_its_finding() {
         names("gan-gcl", "discriminator_loss", 0.2, 0.3),
         ["not matched"]
     );
+    assert_eq!(
+        names("gan-gcl", "kept_start", 1.0, 1.0),
+        ["start handed over"]
+    );
+    assert!(names("gan-gcl", "kept_start", 0.0, 0.0).is_empty());
     assert!(names("gail", "ess", 0.5, 0.05).is_empty());
     // Cloning logs other quantities under these names.
     assert!(names("bc", "ess", 0.5, 0.05).is_empty());

@@ -12,6 +12,7 @@ use tch::Tensor;
 use super::cost_side::CostSide;
 use super::frozen_cost::FrozenCostSettings;
 use super::generator::{Generator, GeneratorSettings, Sampled, Start};
+use super::handover::Handover;
 use super::{Learner, Report, Setup, diverged, learning_rate_factor};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
@@ -208,6 +209,8 @@ pub struct Adversarial<A> {
     generator: Generator,
     cost: CostSide,
     adversary: A,
+    /// Where the policy started as a clone.
+    handover: Option<Handover>,
 }
 
 impl<A: Adversary> Adversarial<A> {
@@ -218,20 +221,23 @@ impl<A: Adversary> Adversarial<A> {
         adversary: A,
         more: Vec<Tensor>,
         setup: &Setup,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let Sides {
             generator,
             model,
             demonstrations,
         } = sides;
+        let cloned = settings.warm_start + settings.clone_steps > 0 || generator.has_base();
+        let handover = cloned.then(|| Handover::new(&generator.policy, setup.demonstrations));
         let (rate, regularizers) = (settings.cost_learning_rate, settings.regularizers);
-        Self {
+        Ok(Self {
             settings: settings.clone(),
             seed: setup.seed,
             generator,
             cost: CostSide::new(model, rate, regularizers, demonstrations, more),
             adversary,
-        }
+            handover: handover.transpose()?,
+        })
     }
 }
 
@@ -239,6 +245,9 @@ impl<A: Adversary> Learner for Adversarial<A> {
     fn iterate(&mut self, k: usize) -> Result<Report, Error> {
         let factor = self.settings.generator.learning_rate_factor(k);
         self.cost.scale_learning_rate(factor);
+        if let Some(handover) = &mut self.handover {
+            handover.reopen();
+        }
 
         // Each round trains its policy from scratch, with a fresh step size schedule.
         let round_length = self.settings.round_length();
@@ -274,13 +283,18 @@ impl<A: Adversary> Learner for Adversarial<A> {
             cost: &|batch| adversary.step_cost(model, batch),
             entropy_weight: self.settings.entropy_weight,
         };
-        let report = self
-            .generator
-            .improve(samples, &objective, policy_factor, k, diagnostics)?;
-        match model.is_finite() {
-            true => Ok(report),
-            false => Err(diverged(k)),
+        let mut report =
+            (self.generator).improve(samples, &objective, policy_factor, k, diagnostics)?;
+        if !model.is_finite() {
+            return Err(diverged(k));
         }
+        if let Some(handover) = &mut self.handover
+            && k + 1 == self.settings.generator.iterations
+        {
+            let chosen = handover.decide(&self.generator, &objective, k)?;
+            report.diagnostics.extend(chosen);
+        }
+        Ok(report)
     }
 
     fn iterations(&self) -> usize {
@@ -288,7 +302,9 @@ impl<A: Adversary> Learner for Adversarial<A> {
     }
 
     fn policy(&self) -> Learned<'_> {
-        Learned::Gaussian(&self.generator.policy)
+        let current = &self.generator.policy;
+        let handed_over = self.handover.as_ref().map(|h| h.policy(current));
+        Learned::Gaussian(handed_over.unwrap_or(current))
     }
 
     fn energy_model(&self) -> Option<&EnergyModel> {
@@ -300,12 +316,18 @@ impl<A: Adversary> Learner for Adversarial<A> {
         self.generator.save(&mut state);
         self.adversary.save(&mut state);
         self.cost.save(&mut state);
+        if let Some(handover) = &self.handover {
+            handover.save(&mut state);
+        }
         state
     }
 
     fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.generator.load(state)?;
         self.adversary.load(state, &self.generator)?;
+        if let Some(handover) = &mut self.handover {
+            handover.load(state)?;
+        }
         self.cost.load(state)
     }
 }

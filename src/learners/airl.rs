@@ -56,7 +56,7 @@ impl Behaviour for AirlSettings {
             airl,
             Vec::new(),
             setup,
-        )))
+        )?))
     }
 
     fn adversarial(&self) -> Option<&AdversarialSettings> {

@@ -244,6 +244,16 @@ fn partition(demonstrations: &[Trajectory], most: usize) -> Vec<Fold> {
     missing_one.chain([whole]).collect()
 }
 
+/// The episodes that the loss of the kept weights was evaluated on; all where it was cross-validated, as each was then seen
+/// by some policy and held out from another.
+pub fn held_out(demonstrations: &[Trajectory]) -> Vec<Trajectory> {
+    let mut folds = partition(demonstrations, 1);
+    match folds.pop() {
+        Some(fold) if demonstrations.len() >= FEW => fold.held_out,
+        _ => demonstrations.to_vec(),
+    }
+}
+
 /// Seed of a member's order; the first uses the run's own.
 fn derived(seed: u64, member: usize) -> u64 {
     match member {

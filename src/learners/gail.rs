@@ -110,7 +110,7 @@ impl Behaviour for GailSettings {
             gail,
             Vec::new(),
             setup,
-        )))
+        )?))
     }
 
     fn adversarial(&self) -> Option<&AdversarialSettings> {

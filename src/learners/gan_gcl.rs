@@ -101,7 +101,7 @@ impl Behaviour for GanGclSettings {
         let settings = &self.adversarial;
         Ok(Box::new(Adversarial::new(
             settings, sides, gan_gcl, more, setup,
-        )))
+        )?))
     }
 
     fn check(&self) -> Result<(), String> {

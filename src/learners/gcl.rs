@@ -64,7 +64,7 @@ impl Behaviour for GclSettings {
             gcl,
             Vec::new(),
             setup,
-        )))
+        )?))
     }
 
     fn adversarial(&self) -> Option<&AdversarialSettings> {

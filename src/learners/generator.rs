@@ -25,7 +25,8 @@ use crate::nn::{StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 use costate_base::schema::{fraction, resumable};
 
-/// Maximum number of untrained policy rollouts that set the scales of observations.
+/// Untrained policy rollouts that set the scales of observations: the same number for all learners, so that equal clones
+/// are equal whatever learns from them.
 pub(super) const SCALE_ROLLOUTS: usize = 32;
 
 /// Name of the random stream that seeds the rollouts.
@@ -147,8 +148,7 @@ impl Generator {
         setup: &Setup,
     ) -> Result<(Self, TrajectoryBatch), Error> {
         let demonstrations = batch(setup.demonstrations)?;
-        let rollouts = settings.trajectories.min(SCALE_ROLLOUTS);
-        let mut generator = Self::untrained(settings, start, setup, rollouts)?;
+        let mut generator = Self::untrained(settings, start, setup, SCALE_ROLLOUTS)?;
         let policy = &mut generator.policy;
         let steps = start.base_steps.max(start.clone_steps);
         if steps > 0 {
@@ -202,9 +202,19 @@ impl Generator {
 
     /// τ ~ q: the trajectories of iteration `k`, which depend on nothing but the policy.
     pub fn sample(&self, policy: &GaussianPolicy, k: usize) -> Result<Sampled, Error> {
+        self.sample_from(ROLLOUT, policy, k)
+    }
+
+    /// The same from the random stream of this name.
+    pub(super) fn sample_from(
+        &self,
+        stream: &str,
+        policy: &GaussianPolicy,
+        k: usize,
+    ) -> Result<Sampled, Error> {
         let drawn = self
             .collector
-            .collect(policy, ROLLOUT, k, self.trajectories)?;
+            .collect(policy, stream, k, self.trajectories)?;
         Sampled::new(policy.copy(), drawn)
     }
 
@@ -297,6 +307,11 @@ impl Generator {
             derive_seed(self.seed, "round", round),
         );
         self.drawing = None;
+    }
+
+    /// Whether the cost is relative to the policy's own start.
+    pub(super) fn has_base(&self) -> bool {
+        self.base.is_some()
     }
 
     /// Adds policy, critic and optimisers to `state`.

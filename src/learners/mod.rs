@@ -19,6 +19,7 @@ pub mod gan_gcl;
 pub mod gcl;
 pub mod gcl_lqg;
 pub mod generator;
+mod handover;
 pub mod ibc;
 mod memory;
 pub mod rl;

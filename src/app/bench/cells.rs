@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::evaluate::{Controls, Evaluation, FRESH, Frozen, Validation, episodes};
 use crate::learners::frozen_cost::ValidationSettings;
 use crate::learners::gcl_lqg::GclLqgSettings;
+use crate::metric::Metric;
 use crate::run::{RunConfig, RunFolder, files};
 
 /// The tables of a suite.
@@ -209,6 +210,7 @@ pub fn run_cell(
         steps: worked.done.env_steps,
         to_95: expert_level(&worked, &evaluation, scale)?,
         solved: own.and_then(|r| r.success_rate),
+        kept_start: kept_start(&run)?,
         controllers: controllers(&run, &demonstrations, scale.zero)?,
         fresh: validation.and_then(|v| fresh(v, &evaluation, scale)),
         spearman: cost.and_then(|c| c.spearman),
@@ -262,6 +264,19 @@ impl Scale {
     fn score(self, mean_return: f64) -> f64 {
         (mean_return - self.zero) / (self.one - self.zero)
     }
+}
+
+/// Whether the run hands over the clone that its policy started from.
+fn kept_start(run: &RunFolder) -> Result<bool, Error> {
+    let metrics = run.metrics()?;
+    let last = |line: &serde_json::Map<String, serde_json::Value>| {
+        line.get(Metric::KeptStart.key())
+            .and_then(serde_json::Value::as_f64)
+    };
+    Ok(metrics
+        .last()
+        .and_then(last)
+        .is_some_and(|kept| kept != 0.0))
 }
 
 /// When the training rollouts first reached a score of 0.95.
