@@ -270,6 +270,9 @@ fn places(
         own.generator.iterations = settings.iterations;
         own.generator.trajectories = settings.trajectories;
         own.generator.ppo.learning_rate = settings.learning_rate;
+        if let Some(minibatch) = settings.minibatch {
+            own.generator.ppo.minibatch = minibatch;
+        }
         own.generator.sac.learning_rate = settings.learning_rate;
         let name = match part {
             CostPart::Whole => "fresh",
@@ -309,6 +312,7 @@ mod tests {
                 iterations: 1,
                 trajectories: 2,
                 learning_rate: 1e-3,
+                minibatch: None,
                 controls: true,
             };
             let shared = algo.adversarial().unwrap();

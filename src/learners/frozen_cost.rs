@@ -39,6 +39,11 @@ pub struct ValidationSettings {
     #[serde(default = "usual_learning_rate")]
     #[schemars(transform = positive, transform = resumable)]
     pub learning_rate: f64,
+    /// Steps in a minibatch of PPO for each; null takes the learner's own `ppo.minibatch`. Smaller ones give more gradient
+    /// steps and a fresh policy closer to the cost's optimum from the same rollouts.
+    #[serde(default)]
+    #[schemars(range(min = 1), transform = resumable)]
+    pub minibatch: Option<usize>,
     /// Whether fresh policies are also trained on the two parts of a cost relative to a base policy, −log π_0 alone
     /// and c_θ alone, to tell what the cost adds to the clone; takes three times as long.
     #[serde(default)]
@@ -60,6 +65,7 @@ impl Default for ValidationSettings {
             iterations: 60,
             trajectories: 32,
             learning_rate: usual_learning_rate(),
+            minibatch: None,
             controls: false,
         }
     }
