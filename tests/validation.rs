@@ -207,7 +207,9 @@ fn controls_are_of_costs_relative_to_a_clone() {
         iterations: 1,
         trajectories: 4,
         learning_rate: 3e-3,
+        epochs: None,
         minibatch: None,
+        target_kl: None,
         controls: true,
     };
     let never = AtomicBool::new(false);

@@ -266,14 +266,7 @@ fn places(
 ) -> Vec<Place<FrozenCostSettings>> {
     let place = |part: CostPart, (seed, discount)| {
         let mut own = shared.fresh();
-        own.generator = own.generator.with_discount(discount);
-        own.generator.iterations = settings.iterations;
-        own.generator.trajectories = settings.trajectories;
-        own.generator.ppo.learning_rate = settings.learning_rate;
-        if let Some(minibatch) = settings.minibatch {
-            own.generator.ppo.minibatch = minibatch;
-        }
-        own.generator.sac.learning_rate = settings.learning_rate;
+        settings.apply(&mut own.generator, discount);
         let name = match part {
             CostPart::Whole => "fresh",
             part => part.name(),
@@ -312,7 +305,9 @@ mod tests {
                 iterations: 1,
                 trajectories: 2,
                 learning_rate: 1e-3,
+                epochs: None,
                 minibatch: None,
+                target_kl: None,
                 controls: true,
             };
             let shared = algo.adversarial().unwrap();

@@ -39,11 +39,20 @@ pub struct ValidationSettings {
     #[serde(default = "usual_learning_rate")]
     #[schemars(transform = positive, transform = resumable)]
     pub learning_rate: f64,
+    /// Passes of PPO over an iteration's rollouts for each; null takes the learner's own `ppo.epochs`.
+    #[serde(default)]
+    #[schemars(range(min = 1), transform = resumable)]
+    pub epochs: Option<usize>,
     /// Steps in a minibatch of PPO for each; null takes the learner's own `ppo.minibatch`. Smaller ones give more gradient
     /// steps and a fresh policy closer to the cost's optimum from the same rollouts.
     #[serde(default)]
     #[schemars(range(min = 1), transform = resumable)]
     pub minibatch: Option<usize>,
+    /// Policy change, nats, that ends PPO's passes for each; null takes the learner's own `ppo.target_kl`. A frozen cost does
+    /// not move, so larger steps than the learner's own are safe.
+    #[serde(default)]
+    #[schemars(transform = positive, transform = resumable)]
+    pub target_kl: Option<f64>,
     /// Whether fresh policies are also trained on the two parts of a cost relative to a base policy, −log π_0 alone
     /// and c_θ alone, to tell what the cost adds to the clone; takes three times as long.
     #[serde(default)]
@@ -65,7 +74,9 @@ impl Default for ValidationSettings {
             iterations: 60,
             trajectories: 32,
             learning_rate: usual_learning_rate(),
+            epochs: None,
             minibatch: None,
+            target_kl: None,
             controls: false,
         }
     }
@@ -78,6 +89,19 @@ impl ValidationSettings {
         seeds
             .flat_map(|seed| self.discounts.iter().map(move |&discount| (seed, discount)))
             .collect()
+    }
+
+    /// How each fresh policy is trained under `discount`, `own` being how the learner trains its own.
+    pub fn apply(&self, own: &mut GeneratorSettings, discount: f64) {
+        own.ppo.discount = discount;
+        own.sac.discount = discount;
+        own.iterations = self.iterations;
+        own.trajectories = self.trajectories;
+        own.ppo.learning_rate = self.learning_rate;
+        own.sac.learning_rate = self.learning_rate;
+        own.ppo.epochs = self.epochs.unwrap_or(own.ppo.epochs);
+        own.ppo.minibatch = self.minibatch.unwrap_or(own.ppo.minibatch);
+        own.ppo.target_kl = self.target_kl.unwrap_or(own.ppo.target_kl);
     }
 
     /// Whether fresh policies on the whole cost are trained alike; controls do not change them.

@@ -67,13 +67,6 @@ impl GeneratorSettings {
         self.improvement.discount(&self.ppo, &self.sac)
     }
 
-    /// The same settings with discount γ for both PPO and SAC.
-    pub fn with_discount(mut self, discount: f64) -> Self {
-        self.ppo.discount = discount;
-        self.sac.discount = discount;
-        self
-    }
-
     /// Adam's step size for the policy, with its setting name.
     pub fn step_size(&self) -> (&'static str, f64) {
         match self.improvement {
