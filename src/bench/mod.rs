@@ -6,6 +6,7 @@ mod exact;
 mod parts;
 mod result;
 mod rows;
+mod shifts;
 mod speed;
 mod suite;
 mod table;
@@ -19,6 +20,7 @@ pub use result::{
     env_digest, machine,
 };
 pub use rows::{MeasuredRow, RowKey, RowSuite, asked_rows, keep_row, kept_rows};
+pub use shifts::{Shift, ShiftFigures, ShiftSuite};
 pub use speed::{BatchRow, ScheduleRow, ScoreRow, Speed, WorldRow};
 pub use suite::{Cell, Method, Suite};
 pub use table::markdown;

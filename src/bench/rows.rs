@@ -1,4 +1,4 @@
-//! Benchmarks measured row by row: `costate bench exact` and `costate bench ebm`.
+//! Benchmarks measured row by row: `costate bench exact`, `costate bench ebm` and `costate bench shifts`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -210,18 +210,21 @@ pub(super) fn mean<F>(
 
 /// The notes below the tables: which builds measured the rows, and how many are missing.
 pub(super) fn footer<S: RowSuite>(suite: &S, rows: &[MeasuredRow<S::Figures>]) -> String {
-    let of = |r: &MeasuredRow<S::Figures>| format!("{} {}", r.key.subject, r.key.method);
-    let builds = builds(rows.iter().map(|r| (r.provenance.as_ref(), of(r))));
-    builds + &missing(suite, rows.len())
+    notes(S::NAME, suite.keys().len(), rows)
 }
 
-fn missing<S: RowSuite>(suite: &S, rows: usize) -> String {
-    let all = suite.keys().len();
+/// The same for `all` rows of the benchmark `name`.
+pub(super) fn notes<F>(name: &str, all: usize, rows: &[MeasuredRow<F>]) -> String {
+    let of = |r: &MeasuredRow<F>| format!("{} {}", r.key.subject, r.key.method);
+    let builds = builds(rows.iter().map(|r| (r.provenance.as_ref(), of(r))));
+    builds + &missing(name, all, rows.len())
+}
+
+fn missing(name: &str, all: usize, rows: usize) -> String {
     match all.saturating_sub(rows) {
         0 => String::new(),
         left => format!(
-            "\n{left} of {all} rows have not been measured yet; `costate bench {}` measures them.\n",
-            S::NAME
+            "\n{left} of {all} rows have not been measured yet; `costate bench {name}` measures them.\n"
         ),
     }
 }
@@ -302,7 +305,7 @@ mod tests {
         assert_eq!(kept_rows(&Toy(2), at).unwrap().len(), 1);
         assert_eq!(mean(&all, ("line", "two", 10), |f| Some(*f)), Some(3.0));
         assert_eq!(mean(&all, ("line", "two", 20), |f| Some(*f)), None);
-        assert!(missing(&suite, 8).is_empty() && missing(&suite, 6).contains("2 of 8"));
+        assert!(missing("toy", 8, 8).is_empty() && missing("toy", 8, 6).contains("2 of 8"));
 
         let mut two = all[..2].to_vec();
         two[1].provenance = Some(Provenance {

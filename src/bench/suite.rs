@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rows::{RowSuite, unknown};
-use super::{DensitySuite, ExactSuite};
+use super::{DensitySuite, ExactSuite, ShiftSuite};
 use crate::error::Error;
 use crate::learners::frozen_cost::ValidationSettings;
 use crate::run::Algo;
@@ -128,7 +128,7 @@ impl Suite {
             "controllers" => include_str!("../../assets/benchmarks/controllers.json"),
             "speed" => include_str!("../../assets/benchmarks/speed.json"),
             other => {
-                let rows = [ExactSuite::NAME, DensitySuite::NAME];
+                let rows = [ExactSuite::NAME, DensitySuite::NAME, ShiftSuite::NAME];
                 let known = Self::NAMES.into_iter().chain(rows);
                 let hint = suggestion(nearest(other, known.clone()));
                 return Err(Error::Misuse(format!(

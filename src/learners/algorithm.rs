@@ -302,6 +302,15 @@ impl Algo {
         own == other
     }
 
+    /// The same without the settings of the validation, which begins once all is learned.
+    pub fn without_validation(&self) -> Self {
+        let mut algo = self.clone();
+        if let Some(validation) = algo.settings.validation_mut() {
+            *validation = ValidationSettings::default();
+        }
+        algo
+    }
+
     /// Rejects contradictory settings.
     pub fn check(&self) -> Result<(), Error> {
         let refused = |why| Error::Misuse(format!("settings of {}: {why}", self.name()));

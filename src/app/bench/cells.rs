@@ -117,21 +117,37 @@ pub fn demonstrate(
     work: &Path,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
+    let workers = costate_base::workers::default_workers();
     let folder = demonstrations_folder(work, env);
+    let request = record::Request::new(env, &folder, count, 0, workers);
+    recorded(&request, progress).map(|_| ())
+}
+
+/// The folder of a new dataset's request: recorded now, unless it holds as many episodes of the same world.
+pub(super) fn recorded(
+    request: &record::Request,
+    progress: &dyn Progress,
+) -> Result<PathBuf, Error> {
+    let record::Target::New {
+        env,
+        folder: Some(folder),
+    } = &request.target
+    else {
+        return Err(Error::Failure("not a new dataset with a folder".into()));
+    };
+    let count = request.episodes.unwrap_or(0);
     if folder.join("meta.json").exists() {
-        let there = Demonstrations::open(&folder)?;
-        let shipped = EnvConfig::named(env)?.factory()?;
-        let same = there.dataset.meta().env == *shipped.config();
+        let there = Demonstrations::open(folder)?;
+        let asked = request.world.config(env)?.factory()?;
+        let same = there.dataset.meta().env == *asked.config();
         if same && there.dataset.episodes().len() >= count {
-            return Ok(());
+            return Ok(folder.clone());
         }
-        fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
+        fs::remove_dir_all(folder).map_err(Error::io(folder))?;
     }
     progress.remark(&format!("recording {count} demonstrations of {env}"));
-    let workers = costate_base::workers::default_workers();
-    let request = record::Request::new(env, &folder, count, 0, workers);
-    match record::record(&request, progress)?.missing {
-        0 => Ok(()),
+    match record::record(request, progress)?.missing {
+        0 => Ok(folder.clone()),
         _ => Err(Error::Failure("interrupted while recording".into())),
     }
 }
@@ -168,7 +184,8 @@ pub fn run_cell(
 ) -> Result<Option<CellResult>, Error> {
     let demos = demonstrations_folder(work_folder, cell.env);
     let demonstrations = Demonstrations::open(&demos)?;
-    let run = run_of(cell, &demos, &demonstrations, work_folder)?;
+    let path = work_folder.join("runs").join(cell.name());
+    let run = run_of(cell, &demos, &demonstrations, &path)?;
     let worked = work(&run, Some(&demonstrations), workers, interrupt)?;
     if !worked.finished {
         return Ok(None);
@@ -190,7 +207,8 @@ pub fn run_cell(
         one: expert_return(cell.env, work_folder, protocol)?,
         zero: evaluation.random_return,
     };
-    let algo = worked.run.config().algo.clone();
+    // The run may be older than the suite's settings of the validation.
+    let algo = cell.algo()?;
     let own = evaluation.rows.iter().rfind(|r| r.policy == algo.name());
     let cost = evaluation.cost.as_ref();
     Ok(Some(CellResult {
@@ -224,29 +242,28 @@ pub fn run_cell(
     }))
 }
 
-/// The run of a cell: the existing one, or a new one if its settings differ.
-fn run_of(
+/// The run of a cell in `path`: the existing one, or a new one if it learned with other settings.
+pub(super) fn run_of(
     cell: &Cell,
     demos: &Path,
     demonstrations: &Demonstrations,
-    work: &Path,
+    path: &Path,
 ) -> Result<RunFolder, Error> {
-    let path = work.join("runs").join(cell.name());
     let algo = cell.algo()?;
-    if let Ok(old) = RunConfig::read(&path)
-        && old.algo.trains_like(&algo)
+    if let Ok(old) = RunConfig::read(path)
+        && old.algo.without_validation() == algo.without_validation()
         && old.env == demonstrations.dataset.meta().env
     {
-        return RunFolder::open(&path);
+        return RunFolder::open(path);
     }
     if path.exists() {
-        fs::remove_dir_all(&path).map_err(Error::io(&path))?;
+        fs::remove_dir_all(path).map_err(Error::io(path))?;
     }
     let imitation = Imitation {
         demos,
         count: Some(cell.demonstrations),
         algo,
-        folder: &path,
+        folder: path,
         seed: cell.seed,
         checkpoint_every: Some(20),
     };

@@ -2,6 +2,7 @@
 
 mod cells;
 mod rows;
+mod shifts;
 mod speed;
 
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use serde_json::Value;
 use super::Progress;
 use crate::bench::{
     CellResult, DensityFigures, DensitySuite, ExactFigures, ExactSuite, MeasuredRow, RowSuite,
-    Speed,
+    ShiftFigures, ShiftSuite, Speed,
 };
 use crate::error::Error;
 
@@ -83,6 +84,8 @@ pub enum Measured {
     Exact(Vec<MeasuredRow<ExactFigures>>),
     /// Energies over vectors compared with known densities.
     Densities(Vec<MeasuredRow<DensityFigures>>),
+    /// Runs in changed worlds.
+    Shifts(Vec<MeasuredRow<ShiftFigures>>),
     /// Speed as measured now.
     Speed(Box<Speed>),
     /// Speed as measured earlier, by any version.
@@ -103,7 +106,8 @@ pub struct Tables {
 /// Errors: an unknown suite, environment, method, number of demonstrations or seed; an interruption, which keeps what was measured.
 pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error> {
     let is_speed = request.suite == "speed";
-    let has_rows = [ExactSuite::NAME, DensitySuite::NAME].contains(&request.suite.as_str());
+    let has_rows =
+        [ExactSuite::NAME, DensitySuite::NAME, ShiftSuite::NAME].contains(&request.suite.as_str());
     let misplaced = [
         (
             "--demonstrations",
@@ -128,6 +132,14 @@ pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error
         DensitySuite::NAME => {
             let suite = DensitySuite::shipped()?;
             rows::tables(&suite, request, Measured::Densities, progress)
+        }
+        ShiftSuite::NAME => {
+            let suite = shifts::Shifts {
+                suite: ShiftSuite::shipped()?,
+                work: request.work.clone(),
+                workers: (costate_base::workers::default_workers() / request.jobs).max(1),
+            };
+            rows::tables(&suite, request, Measured::Shifts, progress)
         }
         _ => cells::tables(request, progress),
     }

@@ -1,0 +1,183 @@
+//! Runs of `costate bench shifts`: learned in one world, tried in another.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use serde_json::{Value, json};
+
+use super::super::protocol::Protocol;
+use super::super::results::Results;
+use super::super::runs::work;
+use super::super::world::WorldChanges;
+use super::super::{Demonstrations, record, transfer};
+use super::cells::{recorded, run_of};
+use crate::bench::{
+    Cell, MeasuredRow, RowKey, RowSuite, Shift, ShiftFigures, ShiftSuite, env_digest,
+};
+use crate::error::Error;
+use crate::evaluate::transfer::{Transfer, rows};
+use crate::run::{RunFolder, settings};
+
+/// The suite, and the folder of demonstrations and runs.
+pub struct Shifts {
+    /// What is compared.
+    pub suite: ShiftSuite,
+    /// Where demonstrations and runs are kept.
+    pub work: PathBuf,
+    /// Worker threads of a row.
+    pub workers: usize,
+}
+
+impl Shifts {
+    /// Folder of the demonstrations of a changed world; those of shipped worlds are shared with the other suites.
+    fn demonstrations(&self, shift: &Shift) -> Result<PathBuf, Error> {
+        let changes = WorldChanges {
+            set: shift.world_overrides(),
+            ..WorldChanges::default()
+        };
+        let name = match shift.world.is_empty() {
+            true => shift.env.clone(),
+            false => shift.name(),
+        };
+        let request = record::Request {
+            world: changes,
+            ..record::Request::new(
+                &shift.env,
+                &self.work.join("demonstrations").join(name),
+                self.suite.demonstrations,
+                0,
+                self.workers,
+            )
+        };
+        recorded(&request, &AtomicBool::new(false))
+    }
+
+    /// Folder of a row's run; runs in shipped worlds are shared with the other suites.
+    fn run(
+        &self,
+        key: &RowKey,
+        demos: &Path,
+        demonstrations: &Demonstrations,
+    ) -> Result<RunFolder, Error> {
+        let (shift, method) = self.suite.of(key)?;
+        let cell = Cell {
+            env: &shift.env,
+            method,
+            demonstrations: key.size,
+            seed: key.seed,
+        };
+        let name = match shift.world.is_empty() {
+            true => cell.name(),
+            false => format!("{}-{}", cell.name(), shift.variant),
+        };
+        run_of(
+            &cell,
+            demos,
+            demonstrations,
+            &self.work.join("runs").join(name),
+        )
+    }
+
+    /// Copies the policies that a run of another method with this seed has trained on the true cost there: they do not
+    /// depend on the method. Whatever does not fit is trained again.
+    fn share_true_cost(&self, key: &RowKey, run: &RunFolder) -> Result<(), Error> {
+        let (shift, _) = self.suite.of(key)?;
+        let own = run.path().join("transfer").join(&shift.variant);
+        for other in shift.methods.iter().filter(|m| **m != key.method) {
+            let name = run.path().file_name().map(|n| n.to_string_lossy());
+            let sibling = name.unwrap_or_default().replacen(
+                &format!("-{}-{}-", key.method, key.size),
+                &format!("-{other}-{}-", key.size),
+                1,
+            );
+            let from = run.path().with_file_name(sibling);
+            let from = from.join("transfer").join(&shift.variant);
+            let Ok(there) = fs::read_dir(&from) else {
+                continue;
+            };
+            fs::create_dir_all(&own).map_err(Error::io(&own))?;
+            for file in there.filter_map(Result::ok) {
+                let to = own.join(file.file_name());
+                let is_true = file.file_name().to_string_lossy().starts_with("true-cost-");
+                if is_true && !to.exists() {
+                    fs::copy(file.path(), &to).map_err(Error::io(&to))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RowSuite for Shifts {
+    type Figures = ShiftFigures;
+    const NAME: &'static str = ShiftSuite::NAME;
+
+    fn keys(&self) -> Vec<RowKey> {
+        self.suite.keys()
+    }
+
+    fn basis(&self, key: &RowKey) -> Result<Value, Error> {
+        let (shift, method) = self.suite.of(key)?;
+        let cell = Cell {
+            env: &shift.env,
+            method,
+            demonstrations: key.size,
+            seed: key.seed,
+        };
+        let recipe = settings::resolve("ppo", &shift.env, None, &shift.recipe_overrides())?;
+        let world = json!([shift.variant, shift.world, env_digest(&shift.env)?]);
+        let algo = cell.algo()?;
+        Ok(json!([world, algo.without_validation(), recipe]))
+    }
+
+    fn measure(&self, key: &RowKey, interrupt: &AtomicBool) -> Result<Option<ShiftFigures>, Error> {
+        let (shift, _) = self.suite.of(key)?;
+        let demos = self.demonstrations(shift)?;
+        let demonstrations = Demonstrations::open(&demos)?;
+        let run = self.run(key, &demos, &demonstrations)?;
+        if !work(&run, Some(&demonstrations), self.workers, interrupt)?.finished {
+            return Ok(None);
+        }
+        self.share_true_cost(key, &run)?;
+        let variants = [shift.variant.clone()];
+        let request = transfer::Request {
+            results: Results::of(&run),
+            demonstrations: &demonstrations,
+            variant: &shift.variant,
+            recipe: &transfer::recipe(&run, &variants, &shift.recipe_overrides())?,
+            protocol: Protocol::published(self.workers),
+        };
+        let found = transfer::transfer(&request, interrupt)?;
+        let algo = run.config().algo.name();
+        Ok(found.and_then(|found| figures(&found, algo)))
+    }
+
+    fn markdown(&self, rows: &[MeasuredRow<ShiftFigures>]) -> String {
+        self.suite.table(rows)
+    }
+
+    fn picture(&self, _: &[MeasuredRow<ShiftFigures>]) -> Option<(&'static str, String)> {
+        None
+    }
+}
+
+fn figures(found: &Transfer, algo: &str) -> Option<ShiftFigures> {
+    let mean = |policy: &str| {
+        let row = found.rows.iter().find(|r| r.policy == policy)?;
+        Some(row.mean_return)
+    };
+    let truth = mean(rows::TRUE_COST)?;
+    let relative = |mean: f64| (mean - truth) / truth.abs().max(1e-9);
+    Some(ShiftFigures {
+        reference: found.reference,
+        reference_return: found.reference_return,
+        random_return: found.random_return,
+        own: found.score(&rows::transferred(algo))?,
+        true_cost: found.score(rows::TRUE_COST)?,
+        frozen: found.score(rows::FROZEN),
+        relative_return: mean(rows::FROZEN).map(relative),
+        delta: found.frozen.as_ref().map(|f| f.best().delta),
+        verdict: found.frozen.as_ref().map(|f| f.verdict),
+    })
+}
