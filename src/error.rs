@@ -3,6 +3,7 @@
 use costate_base::disk::DiskError;
 use costate_demos::DatasetError;
 use costate_demos::experts::ExpertError;
+use costate_demos::import::ImportError;
 use costate_demos::record::RecordError;
 use costate_envs::timing::TimingError;
 use costate_envs::{EnvError, ModelError};
@@ -39,6 +40,9 @@ pub enum Error {
     /// A dataset that cannot be written or read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// Files that cannot be imported.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// A file that could not be written whole.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -68,7 +72,9 @@ impl Error {
     /// 2 for misuse, 1 for failure.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Misuse(_) | Self::Model(_) => 2,
+            Self::Misuse(_) | Self::Model(_) | Self::Env(EnvError::NoSimulator) => 2,
+            Self::Import(ImportError::Dataset(e)) if is_misuse(e) => 2,
+            Self::Import(e) if e.is_misuse() => 2,
             Self::Dataset(e) | Self::Record(RecordError::Dataset(e)) if is_misuse(e) => 2,
             Self::Record(RecordError::NoEpisodes) => 2,
             Self::Picture(e) if !matches!(e, PictureError::Encoding(_)) => 2,

@@ -37,9 +37,10 @@ impl Lengths {
         })
     }
 
-    /// Whether some were cut short: they end before the horizon, in a world that does not end episodes by itself.
+    /// Whether some were cut short: they end before the horizon, in a world that does not end episodes by itself. Without
+    /// a simulator, the longest episode is the horizon, and says nothing.
     pub fn cut_short(&self, factory: &EnvFactory) -> bool {
-        self.early > 0 && !ends_episodes(factory)
+        self.early > 0 && factory.has_simulator() && !ends_episodes(factory)
     }
 }
 

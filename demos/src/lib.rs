@@ -5,6 +5,7 @@
 
 pub mod dataset;
 pub mod experts;
+pub mod import;
 pub mod inspect;
 pub mod record;
 

@@ -297,10 +297,10 @@ fn descriptions_that_cannot_be_trusted_are_refused() {
     };
     refused(
         &|m| {
-            m["format_version"] = json!(4);
+            m["format_version"] = json!(5);
             m["holograms"] = json!([]);
         },
-        &["newer Costate: format 4, this build reads up to 3; update Costate"],
+        &["newer Costate: format 5, this build reads up to 4; update Costate"],
     );
     refused(
         &|m| m["format_version"] = json!("one"),

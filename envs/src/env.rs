@@ -47,6 +47,11 @@ pub enum EnvError {
         channel: String,
         value: f32,
     },
+    /// A step in the world of demonstrations without a simulator.
+    #[error(
+        "these demonstrations came without a simulator: nothing can be played in their world; to attach one, import them again with `costate demos import … --env NAME`"
+    )]
+    NoSimulator,
     /// A step after the end of the episode.
     #[error("{env}: the episode has ended; reset before the next step")]
     Ended { env: String },

@@ -14,7 +14,7 @@ use crate::spec::EnvSpec;
 use crate::variant::{self, Variant};
 use crate::vary::{self, Range, Varied};
 use crate::world::World;
-use crate::worlds;
+use crate::worlds::{self, table};
 
 /// Errors in a request for an environment.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,11 @@ pub enum ModelError {
         nearest: Option<String>,
         known: Vec<String>,
     },
+    /// The world of demonstrations without a simulator, where a simulator is needed.
+    #[error(
+        "`table` is the world of demonstrations without a simulator: nothing can be played in it; `costate envs` lists the others"
+    )]
+    NoSimulator,
     /// A second world of the same name.
     #[error("an environment named `{name}` is already registered; choose another name")]
     Taken { name: String },
@@ -87,7 +92,10 @@ pub fn register(world: World) -> Result<(), ModelError> {
         reason,
     })?;
     let mut added = ADDED.write().unwrap_or_else(PoisonError::into_inner);
-    let taken = worlds::ALL.iter().chain(added.iter());
+    let taken = worlds::ALL
+        .iter()
+        .chain(added.iter())
+        .chain([&table::WORLD]);
     if taken.into_iter().any(|w| w.name == world.name) {
         return Err(ModelError::Taken {
             name: world.name.into(),
@@ -105,6 +113,7 @@ pub fn names() -> Vec<&'static str> {
 fn find(name: &str) -> Result<World, ModelError> {
     worlds()
         .into_iter()
+        .chain([table::WORLD])
         .find(|w| w.name == name)
         .ok_or_else(|| ModelError::UnknownEnv {
             name: name.into(),
@@ -129,8 +138,29 @@ pub struct EnvConfig {
 impl EnvConfig {
     /// The registered environment `name` with its shipped model.
     pub fn named(name: &str) -> Result<Self, ModelError> {
+        if name == table::NAME {
+            return Err(ModelError::NoSimulator);
+        }
         let world = find(name)?;
         Self::read(&world, world.model, &format!("shipped model of {name}"))
+    }
+
+    /// The world of demonstrations without a simulator, with these channels. [`EnvConfig::factory`] checks them.
+    pub fn table(model: &table::TableModel) -> Result<Self, ModelError> {
+        let model = serde_json::to_value(model).map_err(|e| ModelError::Invalid {
+            source_name: "channels".into(),
+            reason: e.to_string(),
+        })?;
+        Ok(Self {
+            name: table::NAME.into(),
+            model,
+            vary: BTreeMap::new(),
+        })
+    }
+
+    /// Whether there is a simulator: everything but the world of [`EnvConfig::table`] has one.
+    pub fn has_simulator(&self) -> bool {
+        self.name != table::NAME
     }
 
     /// Replaces the model by the contents of a JSON file.
@@ -306,6 +336,11 @@ impl EnvFactory {
     /// The environment's spec.
     pub fn spec(&self) -> &EnvSpec {
         &self.spec
+    }
+
+    /// Whether there is a simulator: see [`EnvConfig::has_simulator`].
+    pub fn has_simulator(&self) -> bool {
+        self.config.has_simulator()
     }
 
     /// A new environment.

@@ -4,7 +4,9 @@ use super::baseline::cloned_baseline;
 pub use super::protocol::{Protocol, Request};
 use super::protocol::{read_cost, read_policy, success_formula};
 use super::results::Results;
-use super::{Demonstrations, Progress, imported, open_demonstrations, transfer, validate};
+use super::{
+    Demonstrations, Progress, held_out, imported, open_demonstrations, transfer, validate,
+};
 use crate::cost::{ComposedCost, EnergyModel, StepCost};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
@@ -16,10 +18,17 @@ use crate::run::{RunFolder, settings, weights};
 
 /// Evaluates a run, or what is given in its place, and saves the results.
 ///
-/// Errors: a policy or cost that does not fit the demonstrations; an interruption.
+/// Errors: a policy or cost that does not fit the demonstrations; no simulator, for which [`held_out::evaluate`] is; an
+/// interruption.
 pub fn evaluate(request: &Request, progress: &dyn Progress) -> Result<Evaluation, Error> {
     request.protocol.check()?;
     let place = &request.place;
+    if held_out::applies(place) {
+        return Err(Error::Misuse(format!(
+            "{}: without a simulator there are no returns to compare; evaluate such runs one by one",
+            place.display()
+        )));
+    }
     if request.policy.is_none() && request.cost.is_none() && !imported::is_dataset(place) {
         return evaluate_learned(&RunFolder::open(place)?, request, progress);
     }

@@ -11,6 +11,8 @@ pub mod ebm;
 pub mod evaluate;
 pub mod expert;
 mod fresh;
+pub mod held_out;
+pub mod import;
 mod imported;
 mod progress;
 mod protocol;

@@ -129,6 +129,13 @@ impl Request {
             true => meta.env.factory(),
             false => self.world.config(name)?.factory(),
         }?;
+        if !factory.has_simulator() {
+            return Err(misuse(
+                "it was imported without a simulator, so nothing can be recorded in it; import the new files together with \
+                 the old ones"
+                    .into(),
+            ));
+        }
         check_world(folder, &meta, &factory)?;
         let first = &meta.sessions()[0];
         let last = meta.sessions().pop().unwrap_or_else(|| first.clone());

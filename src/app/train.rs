@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use costate_envs::worlds::table;
 use serde::Serialize;
 
 pub use super::demonstrations::Shown;
@@ -156,6 +157,13 @@ fn imitate(
         Err(e)
     })?;
     let algo = settings::resolve(algo, &env, file, set)?;
+    if env == table::NAME && algo.needs_simulator() {
+        return Err(Error::Misuse(format!(
+            "{}: these demonstrations came without a simulator, but --algo {} plays episodes in one; --algo bc and ibc do              not, or attach a simulator: `costate demos import … --env NAME`, whose channels must be those of the world",
+            demos.folder.display(),
+            algo.name()
+        )));
+    }
     let demonstrations = Demonstrations::open(&demos.folder)?;
     let imitation = Imitation {
         demos: &demos.folder,

@@ -1,18 +1,26 @@
-//! `costate demos info|check`.
+//! `costate demos import|info|check`.
 
 use std::path::PathBuf;
 
 use costate_demos::DatasetReader;
 use costate_demos::dataset::ExpertInfo;
 use costate_demos::inspect::{self, ChannelInfo, CheckReport, Info};
+use costate_envs::worlds::table;
 
 use super::common::Output;
-use super::ui::{interval, number, table};
+use super::import;
+use super::ui::{self, interval, number};
 use crate::error::Error;
 
 /// Subcommands of `costate demos`.
 #[derive(clap::Subcommand)]
 pub enum Args {
+    /// Make a dataset of CSV or Parquet tables, or of a LeRobot v3 or Minari dataset.
+    ///
+    /// Which columns were observed and which commanded, and the control period, have to be said where the files do not
+    /// say it. Without --env the dataset has no simulator: bc and ibc learn from it, and are evaluated by how well they
+    /// predict actions.
+    Import(Box<import::Args>),
     /// Summarise a dataset: environment, expert, returns, ranges.
     #[command(after_help = "Example:\n  costate demos info datasets/pendulum-energy")]
     Info {
@@ -40,10 +48,11 @@ Examples:
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
     match args {
+        Args::Import(args) => import::run(*args, output),
         Args::Info { dataset } => {
             let info = inspect::info(&DatasetReader::open(&dataset)?)?;
             output.result(&info, || describe(&info))?;
-            if let Some(remark) = info.lengths.remark() {
+            if let Some(remark) = info.lengths.remark().filter(|_| info.env != table::NAME) {
                 output.remark(&remark);
             }
             Ok(())
@@ -70,6 +79,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 
 fn describe(info: &Info) -> String {
     let returns = info.demonstration_return;
+    let recorded = info.import.as_ref().is_none_or(|i| i.rewards);
     let random = info.random_return.map_or("–".into(), |r| number(r.mean));
     let channels = |channels: &[ChannelInfo]| {
         let rows: Vec<Vec<String>> = channels
@@ -86,7 +96,7 @@ fn describe(info: &Info) -> String {
                 ]
             })
             .collect();
-        table(
+        ui::table(
             &["", "unit", "min", "mean", "max", "bounds", "beyond"],
             &rows,
         )
@@ -114,23 +124,46 @@ fn describe(info: &Info) -> String {
         Some(provenance) => provenance.to_string(),
         None => format!("costate {}, {}", info.costate_version, info.rapier_version),
     };
+    let returned = match recorded {
+        true => format!(
+            "return {} ± {} ({} … {}); random actions {random}",
+            number(returns.mean),
+            number(returns.std),
+            number(info.return_range.min),
+            number(info.return_range.max)
+        ),
+        false => "no rewards were imported, so returns are unknown".into(),
+    };
+    let (made, simulated, whose) = match &info.import {
+        None => (
+            "recorded",
+            " simulated",
+            demonstrator(&info.expert, info.seed),
+        ),
+        Some(import) => (
+            "imported",
+            "",
+            format!(
+                "{} files of format {}, demonstrator `{}`",
+                import.sources.len(),
+                import.format,
+                info.expert.name
+            ),
+        ),
+    };
     format!(
-        "{}: {} episodes of {} ({})\n{}{}\n{appended}recorded by {build}\n{} steps, {} s simulated, \
-         {}\nreturn {} ± {} ({} … {}); random actions {random}\n\n\
+        "{}: {} episodes of {} ({})\n{}{}\n{appended}{made} by {build}\n{} steps, {} s{simulated}, \
+         {}\n{returned}\n\n\
          observations\n{}\nactions, as commanded\n{}",
         info.path.display(),
         info.episodes,
         info.env,
         info.summary,
         unfinished.map(|u| u + "\n").unwrap_or_default(),
-        demonstrator(&info.expert, info.seed),
+        whose,
         info.total_steps,
         number(info.simulated_s),
         info.lengths.in_words(),
-        number(returns.mean),
-        number(returns.std),
-        number(info.return_range.min),
-        number(info.return_range.max),
         channels(&info.observations),
         channels(&info.actions)
     )

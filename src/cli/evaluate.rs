@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use costate_envs::rollout::ActionChoice;
 
 use super::common::{Output, parse_override, workers};
-use super::evaluation_text::describe;
+use super::evaluation_text::{describe, held_out};
 use super::stoppable::stoppable;
 use super::terminal::Terminal;
 use super::{compare, methods};
@@ -117,6 +117,10 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 fn evaluate_asked(args: &Args, terminal: &Terminal, output: Output) -> Result<(), Error> {
     let requests = args.requests()?;
     if let [request] = requests.as_slice() {
+        if app::held_out::applies(&request.place) {
+            let found = app::held_out::evaluate(request, terminal)?;
+            return output.result(&found, || held_out(&found));
+        }
         let evaluation = app::evaluate(request, terminal)?;
         return output.result(&evaluation, || describe(&evaluation));
     }

@@ -2,6 +2,7 @@
 
 use super::ui::{interval, number, score_interval, table};
 use super::{transfer, validate};
+use crate::evaluate::held_out::{ActionError, Figure, HeldOut};
 use crate::evaluate::robustness::Change;
 use crate::evaluate::statistics::Estimate;
 use crate::evaluate::{Correlation, CostReport, Curve, Evaluation};
@@ -26,6 +27,60 @@ pub fn describe(e: &Evaluation) -> String {
         text += &format!("\n{}", validate::describe(frozen, &e.controls));
     }
     text + &transfer::describe(&e.transfer)
+}
+
+/// An evaluation without a simulator as a table with its explanations.
+pub fn held_out(e: &HeldOut) -> String {
+    let mut text = format!(
+        "{}, {} seed {}, trained on {} episodes; figures of {} episodes ({} steps), {}\n\n",
+        e.env,
+        e.algo,
+        e.seed,
+        e.trained_on,
+        e.episodes,
+        e.steps,
+        e.part.in_words()
+    );
+    for said in &e.statements {
+        text += &format!("note: {said}\n\n");
+    }
+    let with = |f: Figure| match f.ci95 {
+        Some(ends) => format!("{} ({})", three(f.mean), score_interval(ends)),
+        None => three(f.mean),
+    };
+    if let Some(l) = &e.log_likelihood {
+        text += &format!(
+            "log-likelihood of the actions, nats a step, 95 % intervals in brackets:\n  policy {}\n  \
+             Gaussian that ignores the state {}\n  gain {}\n\n",
+            with(l.policy),
+            with(l.baseline),
+            with(l.gain)
+        );
+    }
+    let row = |a: &ActionError| {
+        vec![
+            a.name.clone(),
+            a.unit.clone(),
+            number(a.rmse.mean),
+            or_none(a.rmse.ci95, interval),
+            number(a.baseline_rmse),
+            or_none(a.explained, three),
+        ]
+    };
+    let rows: Vec<Vec<String>> = e.actions.iter().map(row).collect();
+    text += &table(
+        &[
+            "action",
+            "unit",
+            "error",
+            "95 %",
+            "of the mean action",
+            "explained",
+        ],
+        &rows,
+    );
+    text + "error = root mean square of the difference from the demonstrated action, in the action's unit\n\
+            explained = share of the squared error of the mean training action that the policy removes (1 is best)\n"
 }
 
 fn three(v: f64) -> String {

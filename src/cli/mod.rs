@@ -11,6 +11,7 @@ mod envs;
 mod evaluate;
 mod evaluation_text;
 mod expert;
+mod import;
 mod landscape;
 mod methods;
 mod record;
@@ -67,7 +68,7 @@ enum Command {
     Expert(expert::Args),
     /// Record demonstrations of an expert.
     Record(record::Args),
-    /// Inspect demonstration datasets.
+    /// Import and inspect demonstration datasets.
     #[command(subcommand)]
     Demos(demos::Args),
     /// Train a policy (and a cost) from demonstrations.

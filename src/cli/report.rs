@@ -103,7 +103,7 @@ fn collect_with(
     runs.iter()
         .map(|run| {
             let evaluation = Evaluation::read(&run.file("evaluation.json"))?;
-            if evaluation.is_none() {
+            if evaluation.is_none() && run.config().env.has_simulator() {
                 output.remark(&format!(
                     "{}: not evaluated yet; `costate evaluate {}` adds scores to the report",
                     run.path().display(),
@@ -147,6 +147,9 @@ fn demonstrations(run: &RunFolder, output: Output) -> Option<Demonstrations> {
 /// One episode of the expert and one of the learned policy from the same start.
 fn motions(run: &RunFolder, demonstrations: Option<&Demonstrations>) -> Result<Vec<Motion>, Error> {
     let factory = run.config().env.factory()?;
+    if !factory.has_simulator() {
+        return Ok(Vec::new());
+    }
     let label = run.config().algo.name();
     let mut motions = Vec::new();
     let mut seed = 0;

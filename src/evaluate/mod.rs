@@ -9,6 +9,7 @@ pub mod dard;
 pub mod epic;
 pub mod episodes;
 mod groups;
+pub mod held_out;
 pub mod occupancy;
 mod read;
 pub mod robustness;

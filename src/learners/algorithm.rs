@@ -104,6 +104,17 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
         self.adversarial().map_or(1.0, |s| s.entropy_weight)
     }
 
+    /// Whether it plays episodes in a simulator; otherwise demonstrations are all that it takes.
+    fn needs_simulator(&self) -> bool {
+        true
+    }
+
+    /// How many of `demonstrations`, from the first on, it holds out to choose the weights that are kept.
+    fn held_out(&self, demonstrations: usize) -> usize {
+        let _ = demonstrations;
+        0
+    }
+
     /// How its learned energy and density discriminate between trajectories of `horizon` steps, if they do.
     fn discrimination(&self, horizon: usize) -> Option<Discrimination> {
         let _ = horizon;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::algorithm::{Algorithm, Behaviour, Cloning};
-use super::cloning::{Cloner, LOOK_EVERY, Recipe};
+use super::cloning::{Cloner, LOOK_EVERY, Recipe, set_aside};
 use super::generator::{SCALE_ROLLOUTS, scaled_policy};
 use super::{Learner, Report, Setup, diverged};
 use crate::batch::TrajectoryBatch;
@@ -79,6 +79,14 @@ impl Behaviour for BcSettings {
 
     fn cloning(&self) -> Option<Cloning> {
         Some(Cloning::Likelihood)
+    }
+
+    fn needs_simulator(&self) -> bool {
+        false
+    }
+
+    fn held_out(&self, demonstrations: usize) -> usize {
+        set_aside(demonstrations, self.folds).unwrap_or(0)
     }
 }
 

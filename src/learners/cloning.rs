@@ -208,6 +208,12 @@ struct Fold {
     held_out: Vec<Trajectory>,
 }
 
+/// How many of `count` demonstrations, the first ones, are held out from the kept policy, which learns from the others;
+/// `None` where it learns from all, as with few that are cross-validated in up to `most` folds.
+pub(super) fn set_aside(count: usize, most: usize) -> Option<usize> {
+    (count >= 2 && (count >= FEW || most < 2)).then(|| (count / 5).max(1))
+}
+
 /// One fold that holds out the first fifth; with few demonstrations, up to `most` folds with disjoint held-out sets and
 /// finally one that holds out nothing. A single demonstration serves as both.
 fn partition(demonstrations: &[Trajectory], most: usize) -> Vec<Fold> {
@@ -220,8 +226,8 @@ fn partition(demonstrations: &[Trajectory], most: usize) -> Vec<Fold> {
         }];
     }
     let folds = most.min(count);
-    if count >= FEW || folds < 2 {
-        let (held_out, train) = demonstrations.split_at((count / 5).max(1));
+    if let Some(aside) = set_aside(count, most) {
+        let (held_out, train) = demonstrations.split_at(aside);
         return vec![Fold {
             train: train.to_vec(),
             held_out: held_out.to_vec(),

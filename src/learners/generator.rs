@@ -339,7 +339,8 @@ impl Generator {
 }
 
 /// An untrained policy with weights from the seed and the scales of observations: those of the demonstrations and of
-/// `rollouts` by an untrained policy, which show how far from the demonstrations it may get.
+/// `rollouts` by an untrained policy, which show how far from the demonstrations it may get; of the demonstrations alone
+/// without a simulator.
 pub(super) fn scaled_policy(
     settings: &PolicySettings,
     setup: &Setup,
@@ -353,6 +354,9 @@ pub(super) fn scaled_policy(
         let scale = ActionScale::of(spec);
         GaussianPolicy::new(&spec.name, settings, normalizer, scale, &mut rng)
     };
+    if !setup.factory.has_simulator() {
+        return Ok(policy(Normalizer::fit(dim, &[setup.demonstrations])));
+    }
     let naive = policy(Normalizer::identity(dim));
     let (first, _) = collector.collect(&naive, "normalizer", 0, rollouts)?;
     let seen = [setup.demonstrations, first.as_slice()];

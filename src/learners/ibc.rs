@@ -14,7 +14,7 @@ use tch::{Kind, Tensor};
 
 use super::algorithm::{Algorithm, Behaviour, Cloning};
 use super::best_so_far::BestSoFar;
-use super::{Learner, Report, Setup, learning_rate_factor, split_held_out};
+use super::{Learner, Report, Setup, held_out_count, learning_rate_factor, split_held_out};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{ComposedCost, EnergyModel};
 use crate::discriminator::info_nce;
@@ -68,6 +68,14 @@ impl Behaviour for IbcSettings {
 
     fn cloning(&self) -> Option<Cloning> {
         Some(Cloning::Contrast(self.negatives))
+    }
+
+    fn needs_simulator(&self) -> bool {
+        false
+    }
+
+    fn held_out(&self, demonstrations: usize) -> usize {
+        held_out_count(demonstrations, self.held_out)
     }
 }
 

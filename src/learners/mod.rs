@@ -111,9 +111,12 @@ pub trait Learner {
 
 /// Splits off the first `share` of the demonstrations as held-out; the rest, at least one, are for training.
 fn split_held_out(demonstrations: &[Trajectory], share: f64) -> (&[Trajectory], &[Trajectory]) {
-    let count = demonstrations.len();
-    let held = ((count as f64 * share).round() as usize).min(count.saturating_sub(1));
-    demonstrations.split_at(held)
+    demonstrations.split_at(held_out_count(demonstrations.len(), share))
+}
+
+/// How many of `count` demonstrations are held out, so that at least one is left.
+fn held_out_count(count: usize, share: f64) -> usize {
+    ((count as f64 * share).round() as usize).min(count.saturating_sub(1))
 }
 
 /// The error for a weight beyond single precision after iteration `k`; the caller adds which setting to lower.

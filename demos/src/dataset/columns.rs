@@ -21,8 +21,8 @@ use parquet::file::properties::WriterProperties;
 
 use super::error::{DatasetError, one_line};
 
-/// The bytes of episode `id`'s Parquet file.
-pub(crate) fn encode(id: usize, episode: &Episode) -> Result<Vec<u8>, String> {
+/// The bytes of episode `id`'s Parquet file; `true_cost` is null throughout unless its costs are known.
+pub(crate) fn encode(id: usize, episode: &Episode, costs_known: bool) -> Result<Vec<u8>, String> {
     let trajectory = &episode.trajectory;
     let steps = trajectory.len();
     let rows = steps + 1;
@@ -49,7 +49,7 @@ pub(crate) fn encode(id: usize, episode: &Episode) -> Result<Vec<u8>, String> {
         Arc::new(Float64Array::from_iter_values(rewards)),
         flag(End::Terminated),
         flag(End::Truncated),
-        nullable(&|t| costs.get(t).copied()),
+        nullable(&|t| costs.get(t).copied().filter(|_| costs_known)),
         nullable(&|t| log_densities.and_then(|d| d.get(t).copied())),
     ];
     let schema = schema(trajectory.observation_dim(), trajectory.action_dim());
@@ -101,7 +101,7 @@ fn schema(observation_dim: usize, action_dim: usize) -> Arc<Schema> {
 ///
 /// The decoder trusts any footer it can parse and panics on some damaged ones. Known cases are
 /// refused before; any other panic becomes an error as well.
-fn read_parquet(bytes: Vec<u8>) -> Result<(Arc<Schema>, Vec<RecordBatch>), String> {
+pub(crate) fn read_parquet(bytes: Vec<u8>) -> Result<(Arc<Schema>, Vec<RecordBatch>), String> {
     let length = bytes.len() as u64;
     let read = || -> parquet::errors::Result<(Arc<Schema>, Vec<RecordBatch>)> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))?;
@@ -134,13 +134,14 @@ fn lies_within(chunk: &ColumnChunkMetaData, length: u64) -> bool {
     }
 }
 
-/// Reads episode `id` from the bytes of `path`; every value is checked against `spec`.
+/// Reads episode `id` from the bytes of `path`; every value is checked against `spec`. Costs that are not known are 0.
 pub(crate) fn decode(
     path: &Path,
     bytes: Vec<u8>,
     id: usize,
     seed: u64,
     spec: &EnvSpec,
+    costs_known: bool,
 ) -> Result<Episode, DatasetError> {
     let unreadable = |reason: String| DatasetError::Unreadable {
         path: path.to_owned(),
@@ -165,12 +166,17 @@ pub(crate) fn decode(
     reader.finite("actions", &actions, &spec.action)?;
     reader.count("episode", |_| id)?;
     reader.count("step", |row| row)?;
-    let costs = reader.required_f64("true_cost", steps)?.ok_or_else(|| {
-        reader.column(
-            "true_cost",
-            "it is empty, expected one number per step".into(),
-        )
-    })?;
+    let costs = match (reader.required_f64("true_cost", steps)?, costs_known) {
+        (Some(costs), true) => costs,
+        (None, false) => vec![0.0; steps],
+        (found, _) => {
+            let reason = match found {
+                None => "it is empty, expected one number per step",
+                Some(_) => "it has numbers, but meta.json says that no rewards were imported",
+            };
+            return Err(reader.column("true_cost", reason.into()));
+        }
+    };
     let log_densities = reader.required_f64("log_density", steps)?;
     let end = reader.end(steps)?;
     let trajectory = Trajectory::new(
@@ -188,6 +194,19 @@ pub(crate) fn decode(
         costs,
         success: None,
     })
+}
+
+/// The items of a row of a list array of any kind; `None` for a null row.
+pub(crate) fn items(array: &dyn Array, row: usize) -> Option<ArrayRef> {
+    if array.is_null(row) {
+        return None;
+    }
+    match array.data_type() {
+        DataType::FixedSizeList(..) => Some(array.as_fixed_size_list().value(row)),
+        DataType::List(_) => Some(array.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => Some(array.as_list::<i64>().value(row)),
+        _ => None,
+    }
 }
 
 /// Typed access to a file's columns, with errors that name the location.
@@ -247,24 +266,39 @@ impl Columns<'_> {
         Ok(self.batches.iter().map(|b| b.column(index)).collect())
     }
 
-    /// A list column of a space's width, row-major.
+    /// A list column of a space's width, row-major. Other writers make lists of equal length of fixed-size ones, and
+    /// float64 of float32: these are taken as well.
     fn lists(&self, name: &str, space: &Space) -> Result<Vec<f32>, DatasetError> {
         let width = space.dim();
-        let expected = format!("a fixed-size list of {width} f32 (as in the spec of meta.json)");
-        let fits = |kind: &DataType| {
-            matches!(kind, DataType::FixedSizeList(item, n)
-                if *n as usize == width && *item.data_type() == DataType::Float32)
+        let expected = format!("a list of {width} f32 or f64 (as in the spec of meta.json)");
+        let number = |item: &DataType| matches!(item, DataType::Float32 | DataType::Float64);
+        let fits = |kind: &DataType| match kind {
+            DataType::FixedSizeList(item, n) => *n as usize == width && number(item.data_type()),
+            DataType::List(item) | DataType::LargeList(item) => number(item.data_type()),
+            _ => false,
         };
         let mut values = Vec::new();
         for array in self.arrays(name, &expected, fits)? {
-            let lists = array.as_fixed_size_list();
-            let items = lists.values().as_primitive::<Float32Type>();
-            if lists.null_count() > 0 || items.null_count() > 0 {
-                return Err(self.column(name, "it has nulls, expected a number everywhere".into()));
+            let before = values.len() / width;
+            for row in 0..array.len() {
+                let items = items(array, row).filter(|items| items.null_count() == 0);
+                let Some(items) = items else {
+                    return Err(
+                        self.column(name, "it has nulls, expected a number everywhere".into())
+                    );
+                };
+                if items.len() != width {
+                    let reason = format!("{} numbers, expected {width}", items.len());
+                    return Err(self.value(before + row, name, reason));
+                }
+                match items.as_primitive_opt::<Float32Type>() {
+                    Some(items) => values.extend_from_slice(items.values()),
+                    None => {
+                        let items = items.as_primitive::<Float64Type>().values();
+                        values.extend(items.iter().map(|v| *v as f32));
+                    }
+                }
             }
-            // A slice of a list array keeps all its items: take the rows that are meant.
-            let start = lists.value_offset_at(0);
-            values.extend_from_slice(&items.values()[start..start + lists.len() * width]);
         }
         Ok(values)
     }

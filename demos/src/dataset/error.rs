@@ -17,7 +17,9 @@ pub enum DatasetError {
     #[error("`{}` is an empty folder, expected a dataset with a meta.json; `costate record` creates one", .0.display())]
     Empty(PathBuf),
     /// A file or folder that is not a Costate dataset.
-    #[error("`{}` is not a Costate dataset: {reason}", path.display())]
+    #[error(
+        "`{}` is not a Costate dataset: {reason}; `costate demos import` makes datasets of CSV, Parquet, LeRobot and Minari data", path.display()
+    )]
     Foreign {
         /// The path given.
         path: PathBuf,

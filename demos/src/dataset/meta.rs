@@ -16,9 +16,9 @@ use super::{META_FILE, episode_file};
 pub const FORMAT: &str = "costate-demonstrations";
 
 /// The newest format version this build reads. Version 2 adds `planned_episodes` of an unfinished recording and
-/// appended recordings under another seed, expert or build; version 3 the recording build. A dataset has the lowest
-/// version that supports its contents.
-pub const FORMAT_VERSION: u32 = 3;
+/// appended recordings under another seed, expert or build; version 3 the recording build; version 4 imports. A dataset
+/// has the lowest version that supports its contents.
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Whether recording is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +126,32 @@ impl Session {
     }
 }
 
+/// Where an imported dataset comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// `csv`, `parquet`, `lerobot` or `minari`.
+    pub format: String,
+    /// Every file that was read, in the order of the episodes.
+    pub sources: Vec<SourceFile>,
+    /// Which column became what.
+    pub mapping: Value,
+    /// Whether rewards were imported; without, costs are unknown and stand as 0.
+    pub rewards: bool,
+}
+
+/// A file that was imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceFile {
+    /// Its path as given.
+    pub path: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
 /// The description known before the first episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
@@ -177,6 +203,9 @@ pub struct Meta {
     /// Recordings appended under another seed, expert or build than those above, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub appended: Vec<Session>,
+    /// Where it comes from, if it was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<Import>,
     /// The episodes, in order.
     pub episodes: Vec<EpisodeEntry>,
 }
@@ -200,6 +229,7 @@ impl Meta {
             demonstration_return: ReturnStatistics::of(&[]),
             random_return: None,
             appended: Vec::new(),
+            import: None,
             episodes: Vec::new(),
         };
         meta.validate().map_err(DatasetError::BadHeader)?;
@@ -210,6 +240,19 @@ impl Meta {
         }
         meta.set_episodes(Vec::new());
         Ok(meta)
+    }
+
+    /// The description of an import without episodes yet.
+    pub(crate) fn imported(header: Header, import: Import) -> Result<Self, DatasetError> {
+        Ok(Self {
+            import: Some(import),
+            ..Self::new(header)?
+        })
+    }
+
+    /// Whether the episodes' true costs, and so their returns, are known: of all but imports without rewards.
+    pub fn returns_known(&self) -> bool {
+        self.import.as_ref().is_none_or(|i| i.rewards)
     }
 
     /// Reads the description of the dataset in `folder`; for an unfinished one with the episodes on disk.
@@ -231,10 +274,11 @@ impl Meta {
         self.planned_episodes = planned_episodes;
         let plain = self.appended.is_empty() && planned_episodes.is_none();
         let built = self.sessions().iter().any(|s| s.provenance.is_some());
-        self.format_version = match (built, plain) {
-            (true, _) => 3,
-            (false, false) => 2,
-            (false, true) => 1,
+        self.format_version = match (&self.import, built, plain) {
+            (Some(_), ..) => 4,
+            (None, true, _) => 3,
+            (None, false, false) => 2,
+            (None, false, true) => 1,
         };
     }
 

@@ -17,7 +17,7 @@
 //! | `actions` | fixed_size_list&lt;float, m&gt; | a_t as commanded | zeros |
 //! | `rewards` | double | −c(s_t, a_t) | 0 |
 //! | `terminations`, `truncations` | bool | how step t ended | false |
-//! | `true_cost` | double | c(s_t, a_t) | null |
+//! | `true_cost` | double | c(s_t, a_t), null throughout where unknown | null |
 //! | `log_density` | double | log π(a_t \| s_t) of the expert, null where unknown | null |
 //!
 //! Everything is plain Parquet: `polars.read_parquet("NAME/data/*/*.parquet")` reads all episodes.
@@ -28,7 +28,7 @@
 //! [`DatasetWriter::go_on`] goes on with it. A finished one is taken up again in the same way; recordings under another
 //! seed, expert or build than the first are listed as `appended`, each with the number of its first episode.
 
-mod columns;
+pub(crate) mod columns;
 mod error;
 mod meta;
 pub(crate) mod minari;
@@ -37,8 +37,8 @@ mod writer;
 
 pub use error::DatasetError;
 pub use meta::{
-    EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Meta, ReturnStatistics, Session,
-    Status,
+    EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Import, Meta, ReturnStatistics,
+    Session, SourceFile, Status,
 };
 pub use minari::MOST_ROWS as MINARI_MOST_ROWS;
 pub use reader::{Dataset, DatasetReader};

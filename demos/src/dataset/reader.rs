@@ -200,20 +200,26 @@ pub(crate) fn load_episode(
     let path = folder.join(&entry.file);
     let bytes = disk::read(&path)?;
     let (length, digest) = (bytes.len() as u64, disk::sha256(&bytes));
-    let episode = columns::decode(&path, bytes, entry.id, entry.seed, &meta.spec).map_err(
-        |error| match error {
-            DatasetError::Unreadable { path, reason } if length < entry.bytes => {
-                DatasetError::Unreadable {
-                    path,
-                    reason: format!(
-                        "it is truncated ({length} of {} bytes); {reason}",
-                        entry.bytes
-                    ),
-                }
+    let episode = columns::decode(
+        &path,
+        bytes,
+        entry.id,
+        entry.seed,
+        &meta.spec,
+        meta.returns_known(),
+    )
+    .map_err(|error| match error {
+        DatasetError::Unreadable { path, reason } if length < entry.bytes => {
+            DatasetError::Unreadable {
+                path,
+                reason: format!(
+                    "it is truncated ({length} of {} bytes); {reason}",
+                    entry.bytes
+                ),
             }
-            other => other,
-        },
-    )?;
+        }
+        other => other,
+    })?;
     let known = episode.trajectory.log_densities().is_some();
     if known != meta.expert.log_density_known {
         return Err(DatasetError::Column {

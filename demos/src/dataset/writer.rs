@@ -8,7 +8,7 @@ use costate_base::disk::{self, Claim, DiskError};
 use costate_envs::Episode;
 
 use super::error::DatasetError;
-use super::meta::{EpisodeEntry, ExpertInfo, Header, Meta, ReturnStatistics, Status};
+use super::meta::{EpisodeEntry, ExpertInfo, Header, Import, Meta, ReturnStatistics, Status};
 use super::{DATA_FOLDER, META_FILE, columns, episode_file, minari};
 
 /// Minimum time between updates of an ongoing recording's description to Minari.
@@ -40,7 +40,25 @@ impl DatasetWriter {
         header: Header,
         planned_episodes: Option<usize>,
     ) -> Result<Self, DatasetError> {
-        let mut meta = Meta::new(header)?;
+        Self::start(folder, Meta::new(header)?, planned_episodes)
+    }
+
+    /// Starts a dataset of this many episodes that come from files of another kind.
+    pub fn create_imported(
+        folder: &Path,
+        header: Header,
+        import: Import,
+        episodes: usize,
+    ) -> Result<Self, DatasetError> {
+        let meta = Meta::imported(header, import)?;
+        Self::start(folder, meta, Some(episodes))
+    }
+
+    fn start(
+        folder: &Path,
+        mut meta: Meta,
+        planned_episodes: Option<usize>,
+    ) -> Result<Self, DatasetError> {
         meta.set_status(Status::Recording, planned_episodes);
         if let Ok(mut inside) = fs::read_dir(folder) {
             if inside.next().is_some() {
@@ -145,9 +163,11 @@ impl DatasetWriter {
             })?;
         let file = episode_file(id);
         let target = self.folder.join(DATA_FOLDER).join(id.to_string());
-        let bytes = columns::encode(id, episode).map_err(|reason| DatasetError::BadEpisode {
-            episode: id,
-            reason,
+        let bytes = columns::encode(id, episode, self.meta.returns_known()).map_err(|reason| {
+            DatasetError::BadEpisode {
+                episode: id,
+                reason,
+            }
         })?;
         let entry = EpisodeEntry {
             id,

@@ -14,7 +14,7 @@ use costate_envs::{End, Env, EnvError, EnvFactory, EnvSpec, Episode, Space};
 use serde::Serialize;
 
 use crate::dataset::{
-    DATA_FOLDER, DatasetError, DatasetReader, ExpertInfo, Meta, ReturnStatistics, Status,
+    DATA_FOLDER, DatasetError, DatasetReader, ExpertInfo, Import, Meta, ReturnStatistics, Status,
     load_episode, read_meta,
 };
 use crate::dataset::{Session, minari};
@@ -70,6 +70,9 @@ pub struct Info {
     pub random_return: Option<ReturnStatistics>,
     /// Share of episodes that solved the task, if it defines success.
     pub success_rate: Option<f64>,
+    /// Where it comes from, if it was imported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import: Option<Import>,
     /// Observations, by channel.
     pub observations: Vec<ChannelInfo>,
     /// Commanded actions, by channel.
@@ -213,6 +216,7 @@ pub fn info(dataset: &DatasetReader) -> Result<Info, DatasetError> {
         return_range: returns.range(),
         random_return: meta.random_return,
         success_rate: meta.success_rate(),
+        import: meta.import.clone(),
         observations: observations.info(),
         actions: actions.info(),
     })
@@ -290,6 +294,8 @@ pub enum Replay {
         /// The simulator's value.
         replayed: String,
     },
+    /// The dataset came without a simulator.
+    NoSimulator,
     /// The environment cannot be built or stepped here.
     Failed {
         /// Why.
@@ -313,6 +319,7 @@ impl fmt::Display for Replay {
                 f,
                 "differs at step {step} of episode {episode}: {field} was {recorded}, is {replayed}"
             ),
+            Self::NoSimulator => write!(f, "none, as the dataset came without a simulator"),
             Self::Failed { reason } => write!(f, "failed: {reason}"),
         }
     }
@@ -344,7 +351,7 @@ pub fn check(path: &Path) -> Result<CheckReport, DatasetError> {
     problems.extend(strays(path, &meta)?);
     let remarks = doubts(&meta)
         .into_iter()
-        .chain(lengths.remark())
+        .chain(lengths.remark().filter(|_| meta.env.has_simulator()))
         .chain(plausibility.remarks())
         .chain(minari_remark(path, &meta));
     Ok(CheckReport {
@@ -430,6 +437,9 @@ fn strays(path: &Path, meta: &Meta) -> Result<Vec<String>, DatasetError> {
 
 /// Replays an episode and compares it bit for bit.
 pub fn replay(meta: &Meta, id: usize, episode: &Episode) -> Replay {
+    if !meta.env.has_simulator() {
+        return Replay::NoSimulator;
+    }
     let failed = |reason: String| Replay::Failed { reason };
     let factory = match meta.env.factory() {
         Ok(factory) if same_shape(factory.spec(), &meta.spec) => factory,
@@ -455,7 +465,7 @@ pub fn replay(meta: &Meta, id: usize, episode: &Episode) -> Replay {
 /// The environment of a dataset, if this build has it.
 fn world(meta: &Meta) -> Option<EnvFactory> {
     let factory = meta.env.factory().ok()?;
-    same_shape(factory.spec(), &meta.spec).then_some(factory)
+    (factory.has_simulator() && same_shape(factory.spec(), &meta.spec)).then_some(factory)
 }
 
 /// A simulation of [`world`].

@@ -16,6 +16,7 @@ pub mod point_maze;
 pub mod push_t;
 pub mod reacher;
 pub mod runner;
+pub mod table;
 pub mod walker;
 pub mod walls;
 

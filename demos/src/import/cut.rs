@@ -1,0 +1,329 @@
+//! Tables cut into episodes.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use costate_envs::{End, EnvSpec, Space, Trajectory};
+
+use super::Read;
+use super::error::ImportError;
+use super::mapping::{ChannelMap, LastRow, Mapping};
+use super::table::{Kind, Table};
+
+/// Relative deviation of a time difference from the control period that is worth a remark.
+const JITTER: f64 = 0.1;
+
+/// Reads tables with the columns that `mapping` names; those of `spec` by default.
+pub(super) fn read(
+    files: &[(PathBuf, Kind)],
+    mapping: &Mapping,
+    spec: Option<&EnvSpec>,
+) -> Result<Read, ImportError> {
+    mapping.check()?;
+    let mut read = Read {
+        format: files.first().map_or("csv", |(_, kind)| kind.name()),
+        sources: Vec::new(),
+        observation: Vec::new(),
+        action: Vec::new(),
+        episodes: Vec::new(),
+        rewards: mapping.reward.as_ref().map(|_| Vec::new()),
+        period_s: mapping.dt_s,
+        expert: None,
+        summary: mapping.summary.clone(),
+        mapping: mapping.clone(),
+        remarks: Vec::new(),
+    };
+    let mut periods = Vec::new();
+    for (path, kind) in files {
+        let (table, source) = Table::read(path, *kind)?;
+        read.sources.push(source);
+        if read.observation.is_empty() {
+            let chosen = |maps, what, space| channels(&table, maps, what, space);
+            read.observation = chosen(
+                &mapping.observations,
+                "observations",
+                spec.map(|s| &s.observation),
+            )?;
+            read.action = chosen(&mapping.actions, "actions", spec.map(|s| &s.action))?;
+            read.mapping.observations = read.observation.clone();
+            read.mapping.actions = read.action.clone();
+            read.mapping.check()?;
+        }
+        cut(&table, &mut read, &mut periods)?;
+    }
+    if read.period_s.is_none() && !periods.is_empty() {
+        read.period_s = Some(median(&mut periods));
+    }
+    if let Some(period) = read.period_s {
+        let odd = periods
+            .iter()
+            .filter(|d| (**d / period - 1.0).abs() > JITTER)
+            .count();
+        if odd > 0 {
+            read.remarks.push(format!(
+                "{odd} of {} rows do not follow the one before after {period} s, within {:.0} %: learners take all steps \
+                 to be equally long",
+                periods.len(),
+                100.0 * JITTER
+            ));
+        }
+    }
+    read.mapping.dt_s = read.period_s;
+    Ok(read)
+}
+
+/// The median to nine digits, which hides the rounding of sums of decimal fractions.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let median = values[values.len() / 2];
+    format!("{median:.8e}").parse().unwrap_or(median)
+}
+
+/// The channels: as asked, a column of lists being as many as its lists are long; or those that are named as in a world.
+fn channels(
+    table: &Table,
+    asked: &[ChannelMap],
+    what: &str,
+    space: Option<&Space>,
+) -> Result<Vec<ChannelMap>, ImportError> {
+    if let (true, Some(space)) = (asked.is_empty(), space) {
+        let of = |c: &costate_envs::Channel| ChannelMap {
+            unit: c.unit.clone(),
+            ..ChannelMap::of(&c.name)
+        };
+        return Ok(space.0.iter().map(of).collect());
+    }
+    if asked.is_empty() {
+        let columns: Vec<&str> = table.names().collect();
+        return Err(ImportError::Mapping(format!(
+            "which columns are {what}? `--{what} COLUMN,…`; `{}` has {}",
+            table.path().display(),
+            columns.join(", ")
+        )));
+    }
+    let mut channels = Vec::new();
+    for map in asked {
+        let items = match table.names().any(|name| name == map.column) {
+            true => Vec::new(),
+            false => table.expanded(&map.column),
+        };
+        if items.is_empty() {
+            channels.push(map.clone());
+            continue;
+        }
+        let default = ChannelMap::of(&map.column).name == map.name;
+        for (i, item) in items.iter().enumerate() {
+            channels.push(ChannelMap {
+                column: item.clone(),
+                name: match default {
+                    true => ChannelMap::of(item).name,
+                    false => format!("{}_{i}", map.name),
+                },
+                ..map.clone()
+            });
+        }
+    }
+    Ok(channels)
+}
+
+/// The columns of one table that matter.
+struct Columns {
+    observations: Vec<Vec<f64>>,
+    actions: Vec<Vec<f64>>,
+    rewards: Option<(String, Vec<f64>)>,
+    terminated: Option<(String, Vec<bool>)>,
+    truncated: Option<(String, Vec<bool>)>,
+    time: Option<(String, Vec<f64>)>,
+}
+
+impl Columns {
+    fn of(table: &Table, read: &Read) -> Result<Self, ImportError> {
+        let all = |maps: &[ChannelMap]| -> Result<Vec<_>, ImportError> {
+            maps.iter().map(|m| table.numbers(&m.column)).collect()
+        };
+        let numbers = |name: &Option<String>| {
+            let name = name.as_ref();
+            name.map(|n| Ok::<_, ImportError>((n.clone(), table.numbers(n)?)))
+                .transpose()
+        };
+        let flags = |name: &Option<String>| {
+            let name = name.as_ref();
+            name.map(|n| Ok::<_, ImportError>((n.clone(), table.flags(n)?)))
+                .transpose()
+        };
+        let mapping = &read.mapping;
+        Ok(Self {
+            observations: all(&read.observation)?,
+            actions: all(&read.action)?,
+            rewards: numbers(&mapping.reward)?,
+            terminated: flags(&mapping.terminated)?,
+            truncated: flags(&mapping.truncated)?,
+            time: numbers(&mapping.time)?,
+        })
+    }
+}
+
+/// Adds the episodes of `table`, and the differences of their times.
+fn cut(table: &Table, read: &mut Read, periods: &mut Vec<f64>) -> Result<(), ImportError> {
+    let columns = Columns::of(table, read)?;
+    for rows in boundaries(table, &read.mapping, &columns)? {
+        if let Some((name, time)) = &columns.time {
+            for row in rows.start + 1..rows.end {
+                let (before, now) = (time[row - 1], time[row]);
+                if now <= before {
+                    return Err(table.value_error(
+                        row,
+                        name,
+                        format!(
+                            "the time is {now}, expected more than {before}, the row before; if an episode begins here, \
+                             name its column (`--episode COLUMN`), or give every episode a file of its own"
+                        ),
+                    ));
+                }
+                periods.push(now - before);
+            }
+        }
+        let episode = episode(table, read, &columns, rows)?;
+        read.episodes.push(episode.0);
+        if let (Some(all), Some(own)) = (&mut read.rewards, episode.1) {
+            all.push(own);
+        }
+    }
+    Ok(())
+}
+
+/// The rows of each episode.
+fn boundaries(
+    table: &Table,
+    mapping: &Mapping,
+    columns: &Columns,
+) -> Result<Vec<Range<usize>>, ImportError> {
+    let rows = table.rows();
+    let mut begins = BTreeSet::from([0]);
+    if let Some(name) = &mapping.episode {
+        let keys = table.keys(name)?;
+        let mut seen: BTreeSet<&str> = keys.first().map(String::as_str).into_iter().collect();
+        for row in 1..rows {
+            if keys[row] == keys[row - 1] {
+                continue;
+            }
+            if !seen.insert(&keys[row]) {
+                let reason = format!(
+                    "episode `{}` begins again after another one; sort the table by episode",
+                    keys[row]
+                );
+                return Err(table.value_error(row, name, reason));
+            }
+            begins.insert(row);
+        }
+    }
+    if let Some((name, time)) = &columns.time {
+        if let Some(row) = time.iter().position(|t| !t.is_finite()) {
+            let reason = format!("found {}, expected seconds", shown(time[row]));
+            return Err(table.value_error(row, name, reason));
+        }
+        if let Some(gap) = mapping.gap_s {
+            begins.extend((1..rows).filter(|&row| time[row] - time[row - 1] > gap));
+        }
+    }
+    let ends = begins.iter().skip(1).copied().chain([rows]);
+    let ranges = begins.iter().copied().zip(ends).map(|(from, to)| from..to);
+    Ok(ranges.filter(|range| !range.is_empty()).collect())
+}
+
+/// A number that is none, as people would say it.
+fn shown(value: f64) -> String {
+    match value.is_nan() {
+        true => "nothing or NaN".into(),
+        false => value.to_string(),
+    }
+}
+
+/// The episode of these rows, with its rewards.
+fn episode(
+    table: &Table,
+    read: &Read,
+    columns: &Columns,
+    rows: Range<usize>,
+) -> Result<(Trajectory, Option<Vec<f64>>), ImportError> {
+    let last_row = read.mapping.last_row.unwrap_or_default();
+    let steps = match last_row {
+        LastRow::State => rows.len() - 1,
+        LastRow::Step => rows.len(),
+    };
+    if steps == 0 {
+        return Err(table.row_error(
+            rows.start,
+            "the episode has one row, expected at least two: the state in which an action was taken, and the one after \
+             it; remove it, or take every row as a step (`--last-row step`)"
+                .into(),
+        ));
+    }
+    let finite = |row: usize, map: &ChannelMap, value: f64| match value as f32 {
+        single if single.is_finite() => Ok(single),
+        _ => {
+            let found = shown(value);
+            let reason = format!("found {found}, expected a finite number");
+            Err(table.value_error(row, &map.column, reason))
+        }
+    };
+    let (mut observations, mut actions) = (Vec::new(), Vec::new());
+    for t in 0..=steps {
+        let row = (rows.start + t).min(rows.end - 1);
+        for (map, column) in read.observation.iter().zip(&columns.observations) {
+            observations.push(finite(row, map, column[row])?);
+        }
+        if t < steps {
+            for (map, column) in read.action.iter().zip(&columns.actions) {
+                actions.push(finite(row, map, column[row])?);
+            }
+        }
+    }
+    let end = end(table, columns, rows.start, steps, rows.end)?;
+    let rewards = columns.rewards.as_ref().map(|(name, all)| {
+        let own = (rows.start..rows.start + steps).map(|row| match all[row] {
+            reward if reward.is_finite() => Ok(reward),
+            reward => {
+                let reason = format!("found {}, expected a finite number", shown(reward));
+                Err(table.value_error(row, name, reason))
+            }
+        });
+        own.collect::<Result<Vec<f64>, ImportError>>()
+    });
+    let dims = [read.observation.len(), read.action.len()];
+    let trajectory = Trajectory::new(dims[0], dims[1], observations, actions, None, end)
+        .map_err(|e| table.row_error(rows.start, e.to_string()))?;
+    Ok((trajectory, rewards.transpose()?))
+}
+
+/// How the episode that begins in row `start` ended: terminated if that is flagged in its last step or in the state
+/// after it, truncated otherwise.
+fn end(
+    table: &Table,
+    columns: &Columns,
+    start: usize,
+    steps: usize,
+    end: usize,
+) -> Result<End, ImportError> {
+    let mut ended = false;
+    for (column, terminates) in [(&columns.terminated, true), (&columns.truncated, false)] {
+        let Some((name, flags)) = column else {
+            continue;
+        };
+        let last = start + steps - 1;
+        if let Some(row) = (start..last).find(|&row| flags[row]) {
+            let reason = format!(
+                "true, but the episode goes on for {} more rows; if the next one begins a new episode, name the column \
+                 that tells them apart (`--episode COLUMN`)",
+                end - 1 - row
+            );
+            return Err(table.value_error(row, name, reason));
+        }
+        ended |= terminates && flags[last..end].contains(&true);
+    }
+    Ok(match ended {
+        true => End::Terminated,
+        false => End::Truncated,
+    })
+}

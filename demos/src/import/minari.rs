@@ -1,0 +1,152 @@
+//! Minari datasets in their Parquet form: one file an episode, T + 1 rows for T steps.
+
+use std::path::{Path, PathBuf};
+
+use costate_envs::EnvSpec;
+use serde_json::Value;
+
+use super::error::ImportError;
+use super::mapping::{ChannelMap, Mapping};
+use super::table::{Kind, Table};
+use super::{Read, cut, load};
+use crate::dataset::Meta;
+
+const METADATA: &str = "metadata.json";
+
+/// The folder with the description of a Minari dataset at `path`: its root, or the `data` folder within; `None` if it
+/// is none. Costate's own datasets are both.
+pub(super) fn folder(path: &Path) -> Result<Option<PathBuf>, ImportError> {
+    for folder in [path.join("data"), path.to_owned()] {
+        if folder.join(METADATA).exists() {
+            let (bytes, _) = load(&folder.join(METADATA))?;
+            let metadata: Option<Value> = serde_json::from_slice(&bytes).ok();
+            if metadata.is_some_and(|m| m.get("minari_version").is_some()) {
+                return Ok(Some(folder));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Reads all episodes of the dataset in `folder`.
+pub(super) fn read(folder: &Path, mapping: &Mapping) -> Result<Read, ImportError> {
+    let file = folder.join(METADATA);
+    let (bytes, source) = load(&file)?;
+    let refused = |reason: String| ImportError::Kind {
+        path: file.clone(),
+        reason,
+    };
+    let metadata: Value = serde_json::from_slice(&bytes).map_err(|e| refused(e.to_string()))?;
+    let format = metadata["data_format"].as_str().unwrap_or("hdf5");
+    if !["parquet", "arrow"].contains(&format) {
+        return Err(refused(format!(
+            "this Minari dataset holds {format}, which is not read; write every episode as a table first \
+             (docs/own-data.md has the lines)"
+        )));
+    }
+    let count = metadata["total_episodes"].as_u64().unwrap_or(0) as usize;
+    let mut files = Vec::new();
+    for id in 0.. {
+        let path = folder.join(id.to_string()).join("part-0.parquet");
+        if !path.exists() {
+            break;
+        }
+        files.push((path, Kind::Parquet));
+    }
+    let Some((first, kind)) = files.first() else {
+        return Err(refused(format!(
+            "this Minari dataset says {count} episodes, but `{}` is missing; only its Parquet form is read",
+            folder.join("0/part-0.parquet").display()
+        )));
+    };
+    if files.len() != count {
+        return Err(refused(format!(
+            "this Minari dataset says {count} episodes, but {} were found; is it complete?",
+            files.len()
+        )));
+    }
+    // What a dataset of ours says of itself beyond Minari's description.
+    let own = folder
+        .parent()
+        .and_then(|parent| Meta::open(parent).ok())
+        .map(|m| m.spec);
+    let (table, _) = Table::read(first, *kind)?;
+    let described = |column: &str, space: &str| described(&table, column, &metadata[space]);
+    let spaced = |column: &str, pick: fn(&EnvSpec) -> &costate_envs::Space| {
+        own.as_ref().map(|spec| {
+            let channels = pick(spec).0.iter().enumerate();
+            let of = |(i, c): (usize, &costate_envs::Channel)| ChannelMap {
+                column: format!("{column}[{i}]"),
+                name: c.name.clone(),
+                unit: c.unit.clone(),
+                low: Some(c.low),
+                high: Some(c.high),
+            };
+            channels.map(of).collect::<Vec<_>>()
+        })
+    };
+    let observations = spaced("observations", |s| &s.observation);
+    let actions = spaced("actions", |s| &s.action);
+    let of_folder = Mapping {
+        observations: observations
+            .unwrap_or_else(|| described("observations", "observation_space")),
+        actions: actions.unwrap_or_else(|| described("actions", "action_space")),
+        reward: Some("rewards".into()),
+        terminated: Some("terminations".into()),
+        truncated: Some("truncations".into()),
+        dt_s: own.as_ref().map(|spec| spec.control_period_s),
+        summary: own
+            .map(|spec| spec.summary)
+            .or(metadata["description"].as_str().map(str::to_owned))
+            .filter(|text| !text.is_empty()),
+        ..Mapping::default()
+    };
+    if of_folder.observations.is_empty() || of_folder.actions.is_empty() {
+        return Err(refused(
+            "this Minari dataset has no plain vectors as observations and actions (Box spaces of one dimension); write \
+             every episode as a table of numbers first"
+                .into(),
+        ));
+    }
+    let mapping = Mapping {
+        last_row: None,
+        ..of_folder.overlaid(mapping.clone())
+    };
+    let mut read = cut::read(&files, &mapping, None)?;
+    read.format = "minari";
+    read.sources.insert(0, source);
+    let expert = metadata["algorithm_name"].as_str();
+    read.expert = expert.filter(|name| !name.is_empty()).map(str::to_owned);
+    Ok(read)
+}
+
+/// The channels of a column of lists, or of numbers, with the bounds of a Gymnasium space, which is JSON in a string.
+fn described(table: &Table, column: &str, space: &Value) -> Vec<ChannelMap> {
+    let space: Value = space
+        .as_str()
+        .and_then(|s| serde_json::from_str(s).ok())
+        .unwrap_or_default();
+    let columns = match table.names().any(|name| name == column) {
+        true => vec![column.to_owned()],
+        false => table.expanded(column),
+    };
+    let bound = |which: &str, i: usize| {
+        let value = match &space[which] {
+            Value::Array(all) => all.get(i).and_then(Value::as_f64),
+            one => one.as_f64(),
+        };
+        value.map(|v| v as f32).filter(|v| v.is_finite())
+    };
+    let of = |(i, item): (usize, &String)| {
+        let (mut low, mut high) = (bound("low", i), bound("high", i));
+        if low.is_none() || high.is_none() {
+            (low, high) = (None, None);
+        }
+        ChannelMap {
+            low,
+            high,
+            ..ChannelMap::of(item)
+        }
+    };
+    columns.iter().enumerate().map(of).collect()
+}

@@ -1,0 +1,128 @@
+//! Datasets from other people's files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use costate_base::disk;
+use costate_demos::dataset::DatasetError;
+use costate_demos::import::{self, Imported, Mapping};
+use costate_demos::inspect;
+use serde::Serialize;
+
+use super::WorldChanges;
+use crate::error::Error;
+
+/// What to import.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// CSV or Parquet files, folders of them, or one LeRobot or Minari folder.
+    pub sources: Vec<PathBuf>,
+    /// A mapping file; `mapping` goes first.
+    pub file: Option<PathBuf>,
+    /// Which column is what.
+    pub mapping: Mapping,
+    /// Name of the world that the demonstrations are of; none by default.
+    pub env: Option<String>,
+    /// Changes to that world.
+    pub world: WorldChanges,
+    /// Dataset folder to create.
+    pub folder: PathBuf,
+}
+
+/// Summary of an import.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// The dataset's folder.
+    #[serde(serialize_with = "super::shown")]
+    pub dataset: PathBuf,
+    /// Environment; `table` without a simulator.
+    pub env: String,
+    /// Episodes.
+    pub episodes: usize,
+    /// Transitions in all.
+    pub steps: usize,
+    /// Seconds per step.
+    pub control_period_s: f64,
+    /// Names of the observations, in order.
+    pub observations: Vec<String>,
+    /// Names of the actions, in order.
+    pub actions: Vec<String>,
+    /// Whether rewards were imported.
+    pub rewards: bool,
+    /// What is remarkable about the files.
+    #[serde(skip)]
+    pub remarks: Vec<String>,
+}
+
+/// Imports files into a new dataset.
+///
+/// The folder appears when the dataset in it is complete. Errors: a bad mapping or file; a folder that is in use.
+pub fn import(request: &Request) -> Result<Summary, Error> {
+    let mut mapping = request.mapping.clone();
+    if let Some(file) = &request.file {
+        let text = fs::read_to_string(file).map_err(Error::io(file))?;
+        let read = Mapping::from_json(&text)
+            .map_err(|e| Error::Misuse(format!("{}: {e}", file.display())))?;
+        mapping = read.overlaid(mapping);
+    }
+    let attach = match &request.env {
+        Some(env) => Some(request.world.config(env)?),
+        None if request.world == WorldChanges::default() => None,
+        None => {
+            return Err(Error::Misuse(
+                "--model, --variant and --set change a world; name it with --env".into(),
+            ));
+        }
+    };
+    let asked = import::Request {
+        sources: request.sources.clone(),
+        mapping,
+        attach,
+    };
+    let Imported { meta, remarks } = written(&asked, &request.folder)?;
+    Ok(Summary {
+        dataset: request.folder.clone(),
+        env: meta.env.name.clone(),
+        episodes: meta.episodes.len(),
+        steps: meta.total_steps,
+        control_period_s: meta.spec.control_period_s,
+        observations: meta.spec.observation.names().map(str::to_owned).collect(),
+        actions: meta.spec.action.names().map(str::to_owned).collect(),
+        rewards: meta.returns_known(),
+        remarks,
+    })
+}
+
+/// Imports beside the folder and moves the complete dataset there.
+fn written(request: &import::Request, folder: &Path) -> Result<Imported, Error> {
+    let taken = || Error::Dataset(DatasetError::OutputExists(folder.to_owned()));
+    let (Some(name), empty) = (folder.file_name(), is_empty(folder)) else {
+        return Err(taken());
+    };
+    if folder.symlink_metadata().is_ok() && !empty {
+        return Err(taken());
+    }
+    let name = format!(
+        ".{}.importing-{}",
+        name.to_string_lossy(),
+        std::process::id()
+    );
+    let beside = folder.with_file_name(name);
+    let imported = import::import(request, &beside)
+        .map_err(Error::from)
+        .and_then(|imported| {
+            if empty {
+                fs::remove_dir(folder).map_err(Error::io(folder))?;
+            }
+            disk::rename(&beside, folder)?;
+            Ok(imported)
+        })
+        .inspect_err(|_| drop(fs::remove_dir_all(&beside)))?;
+    // Minari knows a dataset by the name of its folder.
+    inspect::fix(folder)?;
+    Ok(imported)
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_none())
+}
