@@ -37,6 +37,7 @@ pages! {
     exit_codes_and_files: "docs/files.md",
     getting_started: "docs/getting-started.md",
     learners: "docs/learners.md",
+    own_data: "docs/own-data.md",
     reports: "docs/reports.md",
     results: "docs/results.md",
     training: "docs/training.md",
@@ -209,6 +210,7 @@ fn furnish(folder: &Path, page: &str) {
     for name in ["measurements.csv", "others.csv"] {
         fs::write(folder.join(name), &table).unwrap();
     }
+    fs::write(folder.join("robot.csv"), include_str!("book/robot.csv")).unwrap();
     // y = x W for the three channels of `pendulum`.
     fs::write(folder.join("swing.onnx"), include_bytes!("book/swing.onnx")).unwrap();
     for (name, program) in programs(page) {

@@ -15,6 +15,7 @@ fn every_command_has_help_with_an_example() {
         "record",
         "demos info",
         "demos check",
+        "demos import",
         "train",
         "evaluate",
         "compare",

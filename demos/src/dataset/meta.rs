@@ -130,7 +130,7 @@ impl Session {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
-    /// `csv`, `parquet`, `lerobot` or `minari`.
+    /// `csv`, `parquet`, `imitation`, `lerobot` or `minari`.
     pub format: String,
     /// Every file that was read, in the order of the episodes.
     pub sources: Vec<SourceFile>,

@@ -10,6 +10,7 @@ use super::Read;
 use super::error::ImportError;
 use super::mapping::{ChannelMap, LastRow, Mapping};
 use super::table::{Kind, Table};
+use crate::dataset::SourceFile;
 
 /// Relative deviation of a time difference from the control period that is worth a remark.
 const JITTER: f64 = 0.1;
@@ -20,57 +21,96 @@ pub(super) fn read(
     mapping: &Mapping,
     spec: Option<&EnvSpec>,
 ) -> Result<Read, ImportError> {
-    mapping.check()?;
-    let mut read = Read {
-        format: files.first().map_or("csv", |(_, kind)| kind.name()),
-        sources: Vec::new(),
-        observation: Vec::new(),
-        action: Vec::new(),
-        episodes: Vec::new(),
-        rewards: mapping.reward.as_ref().map(|_| Vec::new()),
-        period_s: mapping.dt_s,
-        expert: None,
-        summary: mapping.summary.clone(),
-        mapping: mapping.clone(),
-        remarks: Vec::new(),
-    };
-    let mut periods = Vec::new();
+    let format = files.first().map_or("csv", |(_, kind)| kind.name());
+    let mut cutter = Cutter::new(format, mapping, spec)?;
     for (path, kind) in files {
         let (table, source) = Table::read(path, *kind)?;
+        cutter.add(&table, source)?;
+    }
+    Ok(cutter.finish())
+}
+
+/// Cuts tables, one by one, into episodes.
+pub(super) struct Cutter<'a> {
+    read: Read,
+    /// Differences of times.
+    periods: Vec<f64>,
+    spec: Option<&'a EnvSpec>,
+}
+
+impl<'a> Cutter<'a> {
+    /// No tables yet, of files of this format.
+    pub(super) fn new(
+        format: &'static str,
+        mapping: &Mapping,
+        spec: Option<&'a EnvSpec>,
+    ) -> Result<Self, ImportError> {
+        mapping.check()?;
+        let read = Read {
+            format,
+            sources: Vec::new(),
+            observation: Vec::new(),
+            action: Vec::new(),
+            episodes: Vec::new(),
+            rewards: mapping.reward.as_ref().map(|_| Vec::new()),
+            known: Vec::new(),
+            period_s: mapping.dt_s,
+            expert: None,
+            summary: mapping.summary.clone(),
+            mapping: mapping.clone(),
+            remarks: Vec::new(),
+        };
+        Ok(Self {
+            read,
+            periods: Vec::new(),
+            spec,
+        })
+    }
+
+    /// The episodes of one more table. The first one says how many channels a column of lists is.
+    pub(super) fn add(&mut self, table: &Table, source: SourceFile) -> Result<(), ImportError> {
+        let (read, spec) = (&mut self.read, self.spec);
         read.sources.push(source);
         if read.observation.is_empty() {
-            let chosen = |maps, what, space| channels(&table, maps, what, space);
-            read.observation = chosen(
-                &mapping.observations,
+            let (observed, acted) = (&read.mapping.observations, &read.mapping.actions);
+            let observed = channels(
+                table,
+                observed,
                 "observations",
                 spec.map(|s| &s.observation),
             )?;
-            read.action = chosen(&mapping.actions, "actions", spec.map(|s| &s.action))?;
-            read.mapping.observations = read.observation.clone();
-            read.mapping.actions = read.action.clone();
+            let acted = channels(table, acted, "actions", spec.map(|s| &s.action))?;
+            read.mapping.observations = observed.clone();
+            read.mapping.actions = acted.clone();
             read.mapping.check()?;
+            (read.observation, read.action) = (observed, acted);
         }
-        cut(&table, &mut read, &mut periods)?;
+        cut(table, read, &mut self.periods)
     }
-    if read.period_s.is_none() && !periods.is_empty() {
-        read.period_s = Some(median(&mut periods));
-    }
-    if let Some(period) = read.period_s {
-        let odd = periods
-            .iter()
-            .filter(|d| (**d / period - 1.0).abs() > JITTER)
-            .count();
-        if odd > 0 {
-            read.remarks.push(format!(
-                "{odd} of {} rows do not follow the one before after {period} s, within {:.0} %: learners take all steps \
-                 to be equally long",
-                periods.len(),
-                100.0 * JITTER
-            ));
+
+    /// What was read; its control period is that of the mapping, or the median difference of the times.
+    pub(super) fn finish(mut self) -> Read {
+        let (read, periods) = (&mut self.read, &mut self.periods);
+        if read.period_s.is_none() && !periods.is_empty() {
+            read.period_s = Some(median(periods));
         }
+        if let Some(period) = read.period_s {
+            let odd = periods
+                .iter()
+                .filter(|d| (**d / period - 1.0).abs() > JITTER);
+            let odd = odd.count();
+            if odd > 0 {
+                read.remarks.push(format!(
+                    "{odd} of {} rows do not follow the one before after {period} s, within {:.0} %: learners take all \
+                     steps to be equally long",
+                    periods.len(),
+                    100.0 * JITTER
+                ));
+            }
+        }
+        read.mapping.dt_s = read.period_s;
+        self.read
     }
-    read.mapping.dt_s = read.period_s;
-    Ok(read)
 }
 
 /// The median to nine digits, which hides the rounding of sums of decimal fractions.
@@ -236,7 +276,7 @@ fn boundaries(
 fn shown(value: f64) -> String {
     match value.is_nan() {
         true => "nothing or NaN".into(),
-        false => value.to_string(),
+        false => format!("{value:?}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Minari datasets in their Parquet form: one file an episode, T + 1 rows for T steps.
+//! Minari datasets in their Parquet and Arrow forms: one file an episode, T + 1 rows for T steps.
 
 use std::path::{Path, PathBuf};
 
@@ -47,15 +47,16 @@ pub(super) fn read(folder: &Path, mapping: &Mapping) -> Result<Read, ImportError
     let count = metadata["total_episodes"].as_u64().unwrap_or(0) as usize;
     let mut files = Vec::new();
     for id in 0.. {
-        let path = folder.join(id.to_string()).join("part-0.parquet");
-        if !path.exists() {
-            break;
+        let part = |ending: &str| folder.join(id.to_string()).join(format!("part-0.{ending}"));
+        match (part("parquet"), part("arrow")) {
+            (parquet, _) if parquet.exists() => files.push((parquet, Kind::Parquet)),
+            (_, arrow) if arrow.exists() => files.push((arrow, Kind::Arrow)),
+            _ => break,
         }
-        files.push((path, Kind::Parquet));
     }
     let Some((first, kind)) = files.first() else {
         return Err(refused(format!(
-            "this Minari dataset says {count} episodes, but `{}` is missing; only its Parquet form is read",
+            "this Minari dataset says {count} episodes, but `{}` is missing",
             folder.join("0/part-0.parquet").display()
         )));
     };
@@ -114,10 +115,20 @@ pub(super) fn read(folder: &Path, mapping: &Mapping) -> Result<Read, ImportError
     };
     let mut read = cut::read(&files, &mapping, None)?;
     read.format = "minari";
+    read.known = (0..count)
+        .map(|id| known(&folder.join(id.to_string()).join(METADATA)))
+        .collect();
     read.sources.insert(0, source);
     let expert = metadata["algorithm_name"].as_str();
     read.expert = expert.filter(|name| !name.is_empty()).map(str::to_owned);
     Ok(read)
+}
+
+/// Seed and success in an episode's own description.
+fn known(file: &Path) -> (Option<u64>, Option<bool>) {
+    let text = std::fs::read(file).unwrap_or_default();
+    let episode: Value = serde_json::from_slice(&text).unwrap_or_default();
+    (episode["seed"].as_u64(), episode["success"].as_bool())
 }
 
 /// The channels of a column of lists, or of numbers, with the bounds of a Gymnasium space, which is JSON in a string.

@@ -1,4 +1,4 @@
-//! Datasets from other people's files: CSV and Parquet tables, LeRobot v3 and Minari folders.
+//! Datasets from other people's files: CSV and Parquet tables, folders of LeRobot v3, Minari and `imitation`.
 //!
 //! Every row is a state with the action taken in it. What a table does not say is asked for ([`Mapping`]), never guessed:
 //! which columns are observations and which are actions, and the control period. The result is a dataset like a recorded
@@ -6,6 +6,7 @@
 
 mod cut;
 mod error;
+mod imitation;
 mod lerobot;
 mod mapping;
 mod minari;
@@ -28,7 +29,7 @@ const SAME_PERIOD: f64 = 1e-3;
 /// What to import.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// CSV or Parquet files, folders of them, or one LeRobot or Minari folder.
+    /// CSV or Parquet files, folders of them, or one folder of LeRobot, Minari or `imitation`.
     pub sources: Vec<PathBuf>,
     /// Which column is what.
     pub mapping: Mapping,
@@ -54,6 +55,8 @@ pub(crate) struct Read {
     pub episodes: Vec<Trajectory>,
     /// Rewards of every episode, `[T]` each; `None` where there are none.
     pub rewards: Option<Vec<Vec<f64>>>,
+    /// Seed and success of every episode, as far as its files say them; empty where none do.
+    pub known: Vec<(Option<u64>, Option<bool>)>,
     /// Seconds per step, as stated or measured.
     pub period_s: Option<f64>,
     /// Who demonstrated, where the files say it.
@@ -112,11 +115,12 @@ pub fn import(request: &Request, folder: &Path) -> Result<Imported, ImportError>
             Some(rewards) => rewards.into_iter().map(|r| -r).collect(),
             None => vec![0.0; trajectory.len()],
         };
+        let (seed, success) = read.known.get(id).copied().unwrap_or_default();
         writer.append(&Episode {
-            seed: id as u64,
+            seed: seed.unwrap_or(id as u64),
             trajectory,
             costs,
-            success: None,
+            success,
         })?;
     }
     Ok(Imported {
@@ -131,6 +135,10 @@ fn read(request: &Request, factory: Option<&EnvFactory>) -> Result<Read, ImportE
     if let [folder] = request.sources.as_slice() {
         if let Some(folder) = minari::folder(folder)? {
             return minari::read(&folder, mapping);
+        }
+        let saved = imitation::files(folder);
+        if !saved.is_empty() {
+            return imitation::read(&saved, mapping, factory.map(EnvFactory::spec));
         }
         if lerobot::is(folder) {
             return lerobot::read(folder, mapping, factory.map(EnvFactory::spec));

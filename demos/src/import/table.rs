@@ -1,6 +1,8 @@
 //! Tables: rows and named columns, from CSV or Parquet.
 
 use std::fs;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
@@ -10,7 +12,8 @@ use arrow_array::types::{
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_ipc::reader::{FileReader, StreamReader};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef, TimeUnit};
 use costate_base::disk::DiskError;
 use costate_base::names::nearest;
 
@@ -24,6 +27,8 @@ use crate::dataset::{DatasetError, SourceFile};
 pub(super) enum Kind {
     Csv,
     Parquet,
+    /// An Arrow file.
+    Arrow,
 }
 
 impl Kind {
@@ -41,6 +46,7 @@ impl Kind {
         match self {
             Self::Csv => "csv",
             Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
         }
     }
 }
@@ -179,7 +185,18 @@ impl Table {
         let (bytes, source) = load(path)?;
         let table = match kind {
             Kind::Csv => Self::from_csv(path, &bytes)?,
-            Kind::Parquet => Self::from_parquet(path, bytes)?,
+            Kind::Parquet => {
+                let read = read_parquet(bytes).map_err(|reason| DatasetError::Unreadable {
+                    path: path.into(),
+                    reason,
+                });
+                let (schema, batches) = read?;
+                Self::from_batches(path, &schema, &batches)?
+            }
+            Kind::Arrow => {
+                let (schema, batches) = read_arrow(path, bytes)?;
+                Self::from_batches(path, &schema, &batches)?
+            }
         };
         Ok((table, source))
     }
@@ -259,13 +276,13 @@ impl Table {
         })
     }
 
-    /// From the bytes of a Parquet file. Columns of lists become columns `NAME[0]`, `NAME[1]`, …; those of a kind that is
-    /// neither numbers nor text are left out.
-    pub(super) fn from_parquet(path: &Path, bytes: Vec<u8>) -> Result<Self, ImportError> {
-        let (schema, batches) = read_parquet(bytes).map_err(|reason| DatasetError::Unreadable {
-            path: path.into(),
-            reason,
-        })?;
+    /// From a file's batches. Columns of lists become columns `NAME[0]`, `NAME[1]`, …; those of a kind that is neither
+    /// numbers nor text are left out.
+    fn from_batches(
+        path: &Path,
+        schema: &Schema,
+        batches: &[RecordBatch],
+    ) -> Result<Self, ImportError> {
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
         let mut columns = Vec::new();
         for (index, field) in schema.fields().iter().enumerate() {
@@ -283,6 +300,19 @@ impl Table {
             rows,
             lines: None,
         })
+    }
+
+    /// Of columns of numbers that are equally long.
+    pub(super) fn from_columns(path: &Path, columns: Vec<(String, Vec<f64>)>) -> Self {
+        Self {
+            path: path.into(),
+            rows: columns.first().map_or(0, |(_, values)| values.len()),
+            columns: columns
+                .into_iter()
+                .map(|(name, values)| (name, Column::Numbers(values)))
+                .collect(),
+            lines: None,
+        }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -409,6 +439,33 @@ impl Table {
             Column::Text(texts) | Column::Words(texts) => texts.clone(),
             Column::Numbers(numbers) => numbers.iter().map(f64::to_string).collect(),
         })
+    }
+}
+
+/// The batches of an Arrow file or stream.
+pub(super) fn read_arrow(
+    path: &Path,
+    bytes: Vec<u8>,
+) -> Result<(SchemaRef, Vec<RecordBatch>), ImportError> {
+    let read = || -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
+        let file = bytes.starts_with(b"ARROW1");
+        let bytes = Cursor::new(bytes);
+        if file {
+            let reader = FileReader::try_new(bytes, None)?;
+            Ok((reader.schema(), reader.collect::<Result<_, _>>()?))
+        } else {
+            let reader = StreamReader::try_new(bytes, None)?;
+            Ok((reader.schema(), reader.collect::<Result<_, _>>()?))
+        }
+    };
+    let refused = |reason: String| ImportError::Kind {
+        path: path.into(),
+        reason: format!("it cannot be read as Arrow: {reason}"),
+    };
+    // The decoder trusts what it is given.
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|e| refused(e.to_string())),
+        Err(_) => Err(refused("the contents are damaged".into())),
     }
 }
 

@@ -1,0 +1,247 @@
+//! Demonstrations without a simulator, through the command line: imported, learned from, evaluated, refused where a
+//! simulator is needed.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fail, json, run, succeed};
+
+/// Imports the robot of docs/own-data.md as `robot`.
+fn robot(folder: &Path) {
+    fs::write(folder.join("robot.csv"), include_str!("book/robot.csv")).unwrap();
+    let args = [
+        "demos",
+        "import",
+        "robot.csv",
+        "--observations",
+        "x:m,y:m,vx:m/s,vy:m/s",
+        "--actions",
+        "ux:1:-1..1,uy:1:-1..1",
+        "--episode",
+        "episode",
+        "--time",
+        "t",
+        "-o",
+        "robot",
+        "--quiet",
+    ];
+    succeed(folder, &args);
+}
+
+#[test]
+fn clones_are_trained_and_judged_without_a_simulator() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    robot(folder);
+    let info = succeed(folder, &["demos", "info", "robot"]);
+    for part in [
+        "10 episodes of table",
+        "imported by",
+        "returns are unknown",
+        "m/s",
+    ] {
+        assert!(info.contains(part), "{part}: {info}");
+    }
+    let check = succeed(folder, &["demos", "check", "robot"]);
+    assert!(check.contains("10 of 10 episodes sound"), "{check}");
+    assert!(
+        check.contains("without a simulator") && !check.contains("remark"),
+        "{check}"
+    );
+
+    succeed(
+        folder,
+        &[
+            "train",
+            "robot",
+            "--algo",
+            "bc",
+            "--set",
+            "iterations=10",
+            "-o",
+            "b",
+            "-q",
+        ],
+    );
+    let bc = json(&succeed(folder, &["evaluate", "b", "--json"]));
+    assert_eq!(
+        (&bc["part"], &bc["episodes"], &bc["trained_on"]),
+        (&"held_out".into(), &2.into(), &8.into())
+    );
+    assert!(
+        bc["log_likelihood"]["gain"]["mean"].as_f64().unwrap() > 0.5,
+        "{bc}"
+    );
+    assert!(
+        bc["actions"][0]["explained"].as_f64().unwrap() > 0.8,
+        "{bc}"
+    );
+    let kept = json(&fs::read_to_string(folder.join("b/held_out.json")).unwrap());
+    assert_eq!(kept, bc);
+    let text = succeed(folder, &["evaluate", "b"]);
+    assert!(
+        text.contains("they take a simulator") && text.contains("--env NAME"),
+        "{text}"
+    );
+
+    // Demonstrations that training did not use are better judges.
+    let few = [
+        "train",
+        "robot",
+        "--algo",
+        "ibc",
+        "-n",
+        "6",
+        "--set",
+        "iterations=2",
+        "-o",
+        "i",
+        "-q",
+    ];
+    succeed(folder, &few);
+    let ibc = json(&succeed(folder, &["evaluate", "i", "--json"]));
+    assert_eq!(
+        (&ibc["part"], &ibc["episodes"]),
+        (&"unseen".into(), &4.into())
+    );
+    assert!(ibc["log_likelihood"].is_null());
+    succeed(folder, &["report", "b", "i", "-o", "page.html"]);
+    succeed(folder, &["diagnose", "b"]);
+}
+
+#[test]
+fn what_takes_a_simulator_is_refused_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    robot(folder);
+    for algo in [
+        "gan-gcl",
+        "gcl",
+        "gcl-lqg",
+        "airl",
+        "gail",
+        "gail-alone",
+        "dagger",
+    ] {
+        fail(
+            folder,
+            &["train", "robot", "--algo", algo, "-o", "r"],
+            2,
+            &["without a simulator", algo, "--env NAME"],
+        );
+        assert!(!folder.join("r").exists());
+    }
+    fail(
+        folder,
+        &["record", "--append", "-o", "robot", "-n", "1"],
+        2,
+        &["without a simulator"],
+    );
+    fail(
+        folder,
+        &["record", "table", "-n", "1", "-o", "t"],
+        2,
+        &["without a simulator"],
+    );
+    fail(folder, &["view", "robot"], 2, &["without a simulator"]);
+    fail(
+        folder,
+        &["evaluate", "robot", "--policy", "random"],
+        2,
+        &["without a simulator"],
+    );
+    succeed(
+        folder,
+        &[
+            "train",
+            "robot",
+            "--algo",
+            "bc",
+            "--set",
+            "iterations=1",
+            "-o",
+            "b",
+            "-q",
+        ],
+    );
+    fail(
+        folder,
+        &["evaluate", "b", "--transfer", "x"],
+        2,
+        &["without a simulator"],
+    );
+    fail(folder, &["evaluate", "b", "b"], 2, &["one by one"]);
+}
+
+#[test]
+fn a_refused_import_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("log.csv"), "x,u\n1,2\n3,four\n5,6\n").unwrap();
+    let import =
+        |more: &[&'static str]| [&["demos", "import", "log.csv", "-o", "d"], more].concat();
+    fail(
+        folder,
+        &import(&[]),
+        2,
+        &["which columns are observations?", "x, u"],
+    );
+    let columns = ["--observations", "x", "--actions", "u"];
+    fail(
+        folder,
+        &import(&[&columns[..], &["--dt", "1"]].concat()),
+        1,
+        &["line 3", "column `u`", "`four`"],
+    );
+    let left = fs::read_dir(folder).unwrap().count();
+    assert_eq!(left, 1, "only the table");
+    fs::write(folder.join("log.csv"), "x,u\n1,2\n3,4\n5,6\n").unwrap();
+    fail(folder, &import(&columns), 2, &["--dt 0.02"]);
+    fs::create_dir(folder.join("d")).unwrap();
+    succeed(folder, &import(&[&columns[..], &["--dt", "1"]].concat()));
+    fail(
+        folder,
+        &import(&[&columns[..], &["--dt", "1"]].concat()),
+        2,
+        &["not empty"],
+    );
+    // Another tool's data is no dataset; the message names the way.
+    fail(
+        folder,
+        &["train", ".", "--algo", "bc"],
+        2,
+        &["demos import"],
+    );
+}
+
+#[test]
+fn recordings_in_a_table_of_a_known_world_train_like_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    common::small_dataset(folder);
+    let args = [
+        "demos",
+        "import",
+        "demos",
+        "--env",
+        "pendulum",
+        "--set",
+        "env.task.horizon=40",
+        "-o",
+        "again",
+        "--json",
+    ];
+    let summary = json(&succeed(folder, &args));
+    assert_eq!(
+        (&summary["env"], &summary["episodes"]),
+        (&"pendulum".into(), &4.into())
+    );
+    assert!(run(folder, &["demos", "check", "again"]).status.success());
+    let args: Vec<&str> = common::train_args(&["--set", "iterations=1", "-o", "r"])
+        .into_iter()
+        .map(|word| if word == "demos" { "again" } else { word })
+        .collect();
+    succeed(folder, &args);
+}
