@@ -15,7 +15,7 @@ use crate::error::Error;
 /// Subcommands of `costate demos`.
 #[derive(clap::Subcommand)]
 pub enum Args {
-    /// Make a dataset of CSV or Parquet tables, or of a LeRobot v3 or Minari dataset.
+    /// Make a dataset of CSV or Parquet tables, or of a folder of LeRobot v3, Minari or `imitation`.
     ///
     /// Which columns were observed and which commanded, and the control period, have to be said where the files do not
     /// say it. Without --env the dataset has no simulator: bc and ibc learn from it, and are evaluated by how well they

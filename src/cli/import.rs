@@ -22,7 +22,7 @@ Examples:
   costate demos import ~/.minari/datasets/robot-v0 --dt 0.05 -o robot
   costate demos import swings.csv --env pendulum --actions torque --reward r -o swings")]
 pub struct Args {
-    /// CSV or Parquet files, folders of them, or one LeRobot v3 or Minari folder.
+    /// CSV or Parquet files, folders of them, or one folder of LeRobot v3, Minari or `imitation`.
     #[arg(required = true)]
     sources: Vec<PathBuf>,
     /// Dataset folder to create.

@@ -18,7 +18,7 @@ pub enum DatasetError {
     Empty(PathBuf),
     /// A file or folder that is not a Costate dataset.
     #[error(
-        "`{}` is not a Costate dataset: {reason}; `costate demos import` makes datasets of CSV, Parquet, LeRobot and Minari data", path.display()
+        "`{}` is not a Costate dataset: {reason}; `costate demos import` makes datasets of CSV, Parquet, LeRobot, Minari and `imitation` data", path.display()
     )]
     Foreign {
         /// The path given.
