@@ -145,7 +145,12 @@ fn what_takes_a_simulator_is_refused_before_any_work() {
         2,
         &["without a simulator"],
     );
-    fail(folder, &["view", "robot"], 2, &["without a simulator"]);
+    fail(
+        folder,
+        &["view", "robot", "--gif", "x.gif"],
+        2,
+        &["without a simulator"],
+    );
     fail(
         folder,
         &["evaluate", "robot", "--policy", "random"],

@@ -186,6 +186,15 @@ fn figure(groups: &[&[f64]], seed: u64, statistic: impl Fn(&[f64]) -> f64) -> Fi
     }
 }
 
+/// Root of a mean of squares, which is not negative, nor is its interval.
+fn error(squares: &[f64], seed: u64) -> Figure {
+    let found = figure(&[squares], seed, |m| m[0].sqrt());
+    Figure {
+        ci95: found.ci95.map(|[low, high]| [low.max(0.0), high]),
+        ..found
+    }
+}
+
 /// Independent Gaussians around the mean training action.
 struct Gaussian {
     mean: Vec<f64>,
@@ -280,7 +289,7 @@ fn errors(subject: &Subject, baseline: &Gaussian) -> Vec<ActionError> {
             ActionError {
                 name: channel.name.clone(),
                 unit: channel.unit.clone(),
-                rmse: figure(&[&own[i]], subject.seed, |m| m[0].sqrt()),
+                rmse: error(&own[i], subject.seed),
                 baseline_rmse: base.sqrt(),
                 explained: (base > 0.0).then(|| 1.0 - mean(&own[i]) / base),
             }
