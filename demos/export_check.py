@@ -48,9 +48,13 @@ COMPUTED = [
     ("cost", "cost", ["observation", "action"], "cost"),
     ("value", "value", ["observation"], "value"),
 ]
-# Means and samples: of the larger of 1 and the value. Densities divide what the mean is off by σ.
-TOLERANCE = {"mean": 1e-6, "std": 1e-6, "sample": 1e-6, "energy": 1e-6, "value": 1e-6}
-LOOSE = 1e-5
+# Actions are to agree to single precision. Energies and costs are sums of more terms; a density divides by σ what the
+# mean is off.
+ACTIONS = ("mean", "std", "sample")
+TOLERANCE = 1e-6
+LOOSE = 5e-5
+# The page's program computes in double precision: what differs is our actor's rounding.
+NUMPY = 2e-6
 
 
 def columns(folder):
@@ -65,9 +69,17 @@ def columns(folder):
     return {name: np.stack(c, 1) for name, c in found.items()}
 
 
-def deviation(found, expected):
+def deviation(found, expected, unit=1.0):
+    """The largest |found − expected|, in units or relative to the value, whichever is less."""
     found = np.asarray(found, float).reshape(expected.shape)
-    return np.max(np.abs(found - expected) / np.maximum(1, np.abs(expected)))
+    return np.max(np.abs(found - expected) / np.maximum(unit, np.abs(expected)))
+
+
+def half_range(file):
+    """Half ranges of the actions, by the header of a weights file."""
+    data = file.read_bytes()
+    tensors = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return np.array(json.loads(tensors["__metadata__"]["costate"])["action_scale"]["half_range"])
 
 
 def by_onnx(file, arrays):
@@ -109,6 +121,7 @@ def check(costate, place, folder, world, label):
     run = [costate, "--quiet", "export", place, "--to", "onnx,c,safetensors", "-o", folder, "--examples", EXAMPLES]
     subprocess.run(list(map(str, run)), check=True, stdout=subprocess.DEVNULL)
     own = columns(folder)
+    half = half_range(next(folder.glob("*.safetensors")))
     found = {}
     for graph, function, inputs, output in COMPUTED:
         at = lambda text: text.format(p="policy")
@@ -118,15 +131,16 @@ def check(costate, place, folder, world, label):
         expected = own[at(output)]
         assert len(expected) == EXAMPLES
         what = at(output).split(".")[-1]
-        limit = TOLERANCE.get(what, LOOSE)
-        deviations = [None, deviation(by_c(folder, world, at(function), arrays), expected)]
+        limit, unit = (TOLERANCE, half) if what in ACTIONS else (LOOSE, 1.0)
+        deviations = [None, deviation(by_c(folder, world, at(function), arrays), expected, unit)]
         if graph:
-            deviations[0] = deviation(by_onnx(folder / f"{at(graph)}.onnx", arrays), expected)
+            deviations[0] = deviation(by_onnx(folder / f"{at(graph)}.onnx", arrays), expected, unit)
         if what == "mean":
             some = slice(0, 500)
             numpy = by_numpy(folder / "policy.safetensors", own["observation"][some])
-            found["numpy"] = deviation(numpy, expected[some])
-            assert found["numpy"] <= 2e-6, (label, found)
+            found["numpy"] = deviation(numpy, expected[some], half)
+            if found["numpy"] > NUMPY:
+                failed.append(f"{label}: numpy is off by {found['numpy']:.1e}")
         found[what] = deviations
         worst = max(d for d in deviations if d is not None)
         if worst > limit:
@@ -140,7 +154,7 @@ costate = Path(sys.argv[1]).absolute()
 listed = subprocess.run([costate, "envs", "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout
 worlds = sys.argv[2:] or [e["name"] for e in json.loads(listed)]
 failed = []
-print("largest |difference| / max(1, |value|): ONNX Runtime, then C; numpy against the mean")
+print("largest difference by ONNX Runtime, then C; of actions relative to the larger of half range and value, else of 1 and value")
 with tempfile.TemporaryDirectory() as temporary:
     runs = [(world, "gan-gcl", []) for world in worlds] + [f for f in FORMS if f[0] in worlds]
     for i, (world, algo, settings) in enumerate(runs):

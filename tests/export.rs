@@ -23,7 +23,8 @@ use costate_envs::{EnvConfig, EnvSpec, registry};
 use rand_distr::{Distribution, StandardNormal};
 use tch::Tensor;
 use tract_onnx::prelude::{
-    Framework, InferenceModelExt, IntoTensor, TValue, Tensor as TractTensor, tvec,
+    Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, IntoTensor, TValue,
+    Tensor as TractTensor, tvec,
 };
 
 /// Examples of every world.
@@ -145,7 +146,7 @@ fn by_tract(file: &Path, inputs: &[&(usize, Vec<f32>)]) -> Vec<Vec<f32>> {
     for (i, (width, numbers)) in inputs.iter().enumerate() {
         let shape = [numbers.len() / width, *width];
         let tensor = TractTensor::from_shape(&shape, numbers).unwrap();
-        let fact = tract_onnx::prelude::InferenceFact::dt_shape(f32::datum_type(), shape);
+        let fact = InferenceFact::dt_shape(f32::datum_type(), shape);
         model.set_input_fact(i, fact).unwrap();
         values.push(TValue::from(tensor.into_tensor()));
     }
@@ -160,8 +161,6 @@ fn by_tract(file: &Path, inputs: &[&(usize, Vec<f32>)]) -> Vec<Vec<f32>> {
     };
     outputs.iter().map(numbers).collect()
 }
-
-use tract_onnx::prelude::Datum;
 
 /// Compiles the C file and runs one of its functions on rows; `None` without a compiler.
 fn by_c(folder: &Path, name: &str, what: &str, inputs: &[&(usize, Vec<f32>)]) -> Option<Vec<f32>> {

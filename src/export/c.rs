@@ -510,7 +510,7 @@ impl Program {
              count)\n{{\n    int i;\n    for (i = 0; i < count; i++) {{\n        if (scanf(\"%f%*1[,]\", &to[i]) != 1) {{\n            \
              return 0;\n        }}\n    }}\n    return 1;\n}}\n\nint main(int count, char **words)\n{{\n    const char *what = \
              count > 1 ? words[1] : \"{first}\";\n    float s[{upper}_OBSERVATIONS], a[{upper}_ACTIONS], \
-             y[{upper}_ACTIONS];\n    int i;\n",
+             y[{upper}_ACTIONS];\n    int i = 0;\n",
             name = self.name,
             listed = names.clone().collect::<Vec<_>>().join(", "),
         );

@@ -1,5 +1,7 @@
 //! ONNX files: one graph, one function, of a batch of any size.
 
+use std::collections::HashSet;
+
 use costate_envs::actor::{ActorParts, Dense, LogStd, Scales};
 use costate_envs::implicit::ImplicitParts;
 use costate_envs::spec::Channel;
@@ -20,10 +22,21 @@ const INT64: i64 = 7;
 /// A graph under construction; values are known by their names.
 #[derive(Debug, Default)]
 struct Graph {
-    nodes: Vec<Message>,
-    initializers: Vec<Message>,
+    nodes: Vec<Node>,
+    /// By name.
+    initializers: Vec<(String, Message)>,
     inputs: Vec<Message>,
     outputs: Vec<Message>,
+}
+
+/// An operator.
+#[derive(Debug)]
+struct Node {
+    inputs: Vec<String>,
+    output: String,
+    /// Whether it is the graph's result.
+    result: bool,
+    message: Message,
 }
 
 /// A Gaussian in a graph: names of its mean, σ and log σ, `[N, action_dim]` or `[action_dim]`.
@@ -146,7 +159,12 @@ impl Graph {
             let attribute = Message::default().text(1, key).int(3, *value).int(20, INT);
             node = node.message(5, &attribute);
         }
-        self.nodes.push(node);
+        self.nodes.push(Node {
+            inputs: inputs.iter().map(|&i| i.to_owned()).collect(),
+            output: name.clone(),
+            result: false,
+            message: node,
+        });
         name
     }
 
@@ -173,7 +191,7 @@ impl Graph {
             tensor = tensor.int(1, *dim as i64);
         }
         let tensor = tensor.int(2, kind).text(8, name).bytes(9, bytes);
-        self.initializers.push(tensor);
+        self.initializers.push((name.to_owned(), tensor));
         name.to_owned()
     }
 
@@ -187,8 +205,13 @@ impl Graph {
     fn output(&mut self, name: &str, value: &str, channels: Option<&[Channel]>) {
         // Outputs are named by operators that copy.
         let node = Message::default().text(1, value).text(2, name);
-        self.nodes
-            .push(node.text(3, &format!("{name}_output")).text(4, "Identity"));
+        let node = node.text(3, &format!("{name}_output")).text(4, "Identity");
+        self.nodes.push(Node {
+            inputs: vec![value.to_owned()],
+            output: name.to_owned(),
+            result: true,
+            message: node,
+        });
         let described = channels.map(listed).unwrap_or_default();
         self.outputs
             .push(value_info(name, channels.map(<[_]>::len), &described));
@@ -392,15 +415,30 @@ impl Graph {
         total
     }
 
+    /// Without operators and constants that no result needs.
+    fn pruned(mut self) -> Self {
+        let mut needed = HashSet::new();
+        for node in self.nodes.iter().rev() {
+            if node.result || needed.contains(&node.output) {
+                needed.extend(node.inputs.iter().cloned());
+            }
+        }
+        self.nodes
+            .retain(|n| n.result || needed.contains(&n.output));
+        self.initializers.retain(|(name, _)| needed.contains(name));
+        self
+    }
+
     /// The file.
     fn into_bytes(self, exported: &Exported, part: &Part, name: &str, what: &str) -> Vec<u8> {
+        let kept = self.pruned();
         let graph = Message::default()
-            .messages(1, &self.nodes)
+            .messages(1, kept.nodes.iter().map(|n| &n.message))
             .text(2, name)
-            .messages(5, &self.initializers)
+            .messages(5, kept.initializers.iter().map(|(_, t)| t))
             .text(10, what)
-            .messages(11, &self.inputs)
-            .messages(12, &self.outputs);
+            .messages(11, &kept.inputs)
+            .messages(12, &kept.outputs);
         let mut model = Message::default()
             .int(1, IR_VERSION)
             .text(2, "costate")
