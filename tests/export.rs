@@ -206,20 +206,22 @@ fn by_c(folder: &Path, name: &str, what: &str, inputs: &[&(usize, Vec<f32>)]) ->
     )
 }
 
-/// Largest |found − expected| / max(1, |expected|).
-fn deviation(found: &[f32], expected: &[f32]) -> f64 {
+/// Largest |found − expected|, in units of its column or relative to the value, whichever is less.
+fn deviation(found: &[f32], expected: &[f32], units: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
-    let pairs = found.iter().zip(expected);
-    pairs.fold(0.0, |most: f64, (f, e)| {
+    let rows = found.iter().zip(expected).zip(units.iter().cycle());
+    rows.fold(0.0, |most: f64, ((f, e), unit)| {
         let (f, e) = (f64::from(*f), f64::from(*e));
-        let off = (f - e).abs() / e.abs().max(1.0);
+        let off = (f - e).abs() / e.abs().max(f64::from(*unit));
         assert!(off.is_finite(), "{f}, {e}");
         most.max(off)
     })
 }
 
 /// Exports a weights file and holds everything against our own results.
-fn agrees(at: &Path, world: &str, bytes: &[u8]) {
+fn agrees(at: &Path, spec: &EnvSpec, bytes: &[u8]) {
+    let world = &spec.name;
+    let half_range = ActionScale::of(spec).half_range;
     fs::create_dir_all(at).unwrap();
     let file = at.join("w.safetensors");
     fs::write(&file, bytes).unwrap();
@@ -237,55 +239,48 @@ fn agrees(at: &Path, world: &str, bytes: &[u8]) {
     let (s, a) = (&own["observation"], &own["action"]);
     assert_eq!(s.1.len(), EXAMPLES * s.0);
     // Graph or C function, inputs, what each output is to be, and to how much.
-    type Row<'a> = (
-        &'a str,
-        &'a str,
-        Vec<&'a (usize, Vec<f32>)>,
-        Vec<(&'a str, f64)>,
-    );
+    type Row<'a> = (&'a str, &'a str, Vec<&'a (usize, Vec<f32>)>, (&'a str, f64));
     let mut rows: Vec<Row> = Vec::new();
     if let Some(noise) = own.get("policy.noise") {
-        rows.push((
-            "policy",
-            "policy_mean",
-            vec![s],
-            vec![("policy.mean", 1e-6)],
-        ));
-        rows.push(("", "policy_std", vec![s], vec![("policy.std", 1e-6)]));
+        rows.push(("policy", "policy_mean", vec![s], ("policy.mean", 1e-6)));
+        rows.push(("", "policy_std", vec![s], ("policy.std", 1e-6)));
         rows.push((
             "policy_sample",
             "policy_sample",
             vec![s, noise],
-            vec![("policy.sample", 1e-6)],
+            ("policy.sample", 1e-6),
         ));
         rows.push((
             "policy_density",
             "policy_log_density",
             vec![s, a],
-            vec![("policy.log_density", 1e-5)],
+            ("policy.log_density", 1e-5),
         ));
     }
     if own.contains_key("policy.energy") {
-        let to = vec![("policy.energy", 1e-6)];
+        let to = ("policy.energy", 1e-6);
         rows.push(("policy_energy", "policy_energy", vec![s, a], to));
     }
     if own.contains_key("cost") {
-        rows.push(("cost", "cost", vec![s, a], vec![("cost", 1e-5)]));
+        rows.push(("cost", "cost", vec![s, a], ("cost", 1e-5)));
     }
     if own.contains_key("value") {
-        rows.push(("value", "value", vec![s], vec![("value", 1e-6)]));
+        rows.push(("value", "value", vec![s], ("value", 1e-6)));
     }
     assert!(!rows.is_empty());
-    for (graph, function, inputs, outputs) in rows {
+    for (graph, function, inputs, (expected, tolerance)) in rows {
         let mut most = [f64::NAN; 2];
-        let (expected, tolerance) = outputs[0];
+        let units = match expected {
+            "policy.mean" | "policy.std" | "policy.sample" => half_range.as_slice(),
+            _ => &[1.0],
+        };
         if !graph.is_empty() {
             let found = by_tract(&folder.join(format!("{graph}.onnx")), &inputs);
-            most[0] = deviation(&found[0], &own[expected].1);
+            most[0] = deviation(&found[0], &own[expected].1, units);
             assert!(most[0] <= tolerance, "{world} {graph}: {}", most[0]);
         }
         if let Some(found) = by_c(&folder, world, function, &inputs) {
-            most[1] = deviation(&found, &own[expected].1);
+            most[1] = deviation(&found, &own[expected].1, units);
             assert!(most[1] <= tolerance, "{world} {function} in C: {}", most[1]);
             // Where products and sums are not contracted the actions are the same bits.
             if cfg!(target_arch = "x86_64") && matches!(function, "policy_mean" | "policy_sample") {
@@ -310,14 +305,14 @@ fn every_world_and_form_agrees_with_our_own() {
         let form = [StdForm::Constant, StdForm::Network][i % 2];
         let at = folder.path().join(world);
         let bytes = policy(spec, form, &mut rng).to_bytes().unwrap();
-        agrees(&at.join("policy"), world, &bytes);
+        agrees(&at.join("policy"), spec, &bytes);
         let bytes = cost(spec, i, &mut rng).to_bytes().unwrap();
-        agrees(&at.join("cost"), world, &bytes);
+        agrees(&at.join("cost"), spec, &bytes);
     }
     let factory = EnvConfig::named("pendulum").unwrap().factory().unwrap();
     let mut rng = stream(9, "export", 99);
     let bytes = implicit(factory.spec(), &mut rng).to_bytes().unwrap();
-    agrees(&folder.path().join("implicit"), "pendulum", &bytes);
+    agrees(&folder.path().join("implicit"), factory.spec(), &bytes);
 }
 
 #[test]
@@ -369,7 +364,7 @@ fn a_run_is_exported_and_comes_back() {
             at,
             &[&evaluate[..], &["--deterministic", "--policy", policy]].concat(),
         );
-        json(&found)["mean_return"].as_f64().unwrap()
+        json(&found)["return"]["mean"].as_f64().unwrap()
     };
     let own = score("run/policy.safetensors");
     assert_eq!(score("run/export/policy.safetensors"), own);
