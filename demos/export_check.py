@@ -167,4 +167,4 @@ with tempfile.TemporaryDirectory() as temporary:
     for file in sorted((ROOT / "assets/experts").glob("*.safetensors")):
         if file.stem in worlds:
             check(costate, file, Path(temporary) / f"expert-{file.stem}", file.stem, f"{file.stem} expert")
-sys.exit("\n".join(failed))
+sys.exit("\n".join(failed) or 0)
