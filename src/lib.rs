@@ -18,6 +18,7 @@ pub mod discriminator;
 pub mod ebm;
 pub mod error;
 pub mod evaluate;
+pub mod export;
 pub mod expression;
 pub mod improve;
 pub mod learners;

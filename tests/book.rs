@@ -35,6 +35,7 @@ pages! {
     environments: "docs/environments.md",
     evaluation: "docs/evaluation.md",
     exit_codes_and_files: "docs/files.md",
+    export: "docs/export.md",
     getting_started: "docs/getting-started.md",
     learners: "docs/learners.md",
     own_data: "docs/own-data.md",
@@ -58,6 +59,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo xtask book", "a step of .ci/run"),
     ("cargo xtask supply", "a step of .ci/run"),
     ("bash .ci/run", "it runs this test"),
+    (
+        "cc -std=c99",
+        "tests/export.rs compiles such files and runs them",
+    ),
     (
         "tensorboard",
         "another project's program, which the tests do not install",

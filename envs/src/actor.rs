@@ -215,6 +215,11 @@ impl Actor {
         Ok(Self { parts })
     }
 
+    /// What it consists of.
+    pub fn parts(&self) -> &ActorParts {
+        &self.parts
+    }
+
     /// Entries of an observation.
     pub fn observation_dim(&self) -> usize {
         self.parts.scales.observation_dim()

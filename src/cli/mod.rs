@@ -11,6 +11,7 @@ mod envs;
 mod evaluate;
 mod evaluation_text;
 mod expert;
+mod export;
 mod import;
 mod landscape;
 mod methods;
@@ -81,6 +82,8 @@ enum Command {
     Diagnose(diagnose::Args),
     /// Write one self-contained HTML page about runs.
     Report(report::Args),
+    /// Write a run's policy and cost as ONNX, C or safetensors for other programs.
+    Export(export::Args),
     /// Fit an energy-based model to the rows of a table: density, samples, landscape.
     Ebm(ebm::Args),
     /// Reproduce the published tables.
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args, output),
         Command::Diagnose(args) => diagnose::run(args, output),
         Command::Report(args) => report::run(args, output),
+        Command::Export(args) => export::run(args, output),
         Command::Ebm(args) => ebm::run(args, output),
         Command::Bench(args) => bench::run(args, output),
         Command::View(args) => view::run(args, output),

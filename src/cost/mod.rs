@@ -3,6 +3,7 @@
 mod composed;
 mod expansion;
 mod model;
+mod plain;
 pub mod regularizers;
 mod scalar;
 mod step;
@@ -10,6 +11,7 @@ mod step;
 pub use composed::{ComposedCost, Part, Placed, WeightedCost};
 pub use expansion::Expansion;
 pub use model::{CostForm, CostPart, CostSettings, EnergyModel, Seen, Shaping};
+pub use plain::{PlainCost, PlainFunction};
 pub use regularizers::Regularizers;
 pub use scalar::ScalarFunction;
 pub use step::{Dims, StepCost};

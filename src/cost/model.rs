@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::expansion::Expansion;
+use super::plain::PlainCost;
 use super::scalar::ScalarFunction;
 use crate::batch::TrajectoryBatch;
 use crate::nn::{self, Computation, StateDict, StateError};
-use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
+use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings, scales};
 
 /// The family of c_θ and of the soft value V.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -382,6 +383,11 @@ impl EnergyModel {
         Some(self)
     }
 
+    /// Whether it has a soft value V.
+    pub fn has_value(&self) -> bool {
+        self.value.is_some()
+    }
+
     /// Whether it is relative to a base policy.
     pub fn has_base(&self) -> bool {
         self.base.is_some()
@@ -461,6 +467,30 @@ impl EnergyModel {
             return s;
         }
         Tensor::cat(&[&s, actions], 1)
+    }
+
+    /// The same as plain numbers.
+    pub fn freeze(&self) -> PlainCost {
+        let h = &self.header;
+        let seen: Vec<usize> = match h.seen.as_slice() {
+            [] => (0..h.normalizer.mean.len()).collect(),
+            some => some.iter().map(|&i| i as usize).collect(),
+        };
+        PlainCost {
+            scales: scales(&h.normalizer, &h.action_scale),
+            seen,
+            state_only: h.settings.state_only,
+            function: self.cost.freeze(),
+            bound: (h.settings.bound > 0.0).then_some(h.settings.bound as f32),
+            action_penalty: self.action_penalty().map(|w| w as f32),
+            base: self.base.as_ref().map(|base| base.freeze().parts().clone()),
+            value: self.value.as_ref().map(ScalarFunction::freeze),
+            log_z: h.log_z,
+            discount: match h.shaping {
+                Shaping::Undiscounted => 1.0,
+                Shaping::Discounted { discount } => discount,
+            },
+        }
     }
 
     /// The normaliser of its states.

@@ -3,8 +3,8 @@
 use costate_envs::rng::Stream;
 use tch::{Kind, Tensor};
 
-use super::CostForm;
-use crate::nn::{Mlp, StateDict, StateError};
+use super::{CostForm, PlainFunction};
+use crate::nn::{self, Mlp, StateDict, StateError};
 
 /// f(x) for rows x, `[N, dim] → [N]`.
 #[derive(Debug)]
@@ -87,6 +87,18 @@ impl ScalarFunction {
                 let half: Tensor = x.matmul(&symmetric) * x * 0.5 + x * linear;
                 half.sum_dim_intlist([1_i64].as_slice(), false, x.kind())
             }
+        }
+    }
+
+    /// The same as plain numbers.
+    pub fn freeze(&self) -> PlainFunction {
+        match self {
+            Self::Neural(network) => PlainFunction::Neural(network.freeze()),
+            Self::Features(network) => PlainFunction::Features(network.freeze()),
+            Self::Quadratic { raw, linear } => PlainFunction::Quadratic {
+                half: nn::to_f32(&((raw + raw.tr()) * 0.25)),
+                linear: nn::to_f32(linear),
+            },
         }
     }
 

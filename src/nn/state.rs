@@ -251,17 +251,30 @@ impl StateDict {
             file: name.clone(),
             source,
         })?;
+        Self::parse_any(&bytes, &name, newest)
+    }
+
+    /// The same of a file's bytes; `name` is for errors.
+    pub fn parse<M: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<(Self, M), StateError> {
+        Self::parse_any(bytes, name, None)
+    }
+
+    fn parse_any<M: DeserializeOwned>(
+        bytes: &[u8],
+        name: &str,
+        newest: Option<u32>,
+    ) -> Result<(Self, M), StateError> {
         let foreign = |reason: String| StateError::Foreign {
-            file: name.clone(),
+            file: name.to_owned(),
             reason,
         };
-        if let Some(advice) = crate::lfs::advice(&bytes) {
+        if let Some(advice) = crate::lfs::advice(bytes) {
             return Err(StateError::Foreign {
-                file: name.clone(),
+                file: name.to_owned(),
                 reason: advice,
             });
         }
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| foreign(e.to_string()))?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| foreign(e.to_string()))?;
         let json = header
             .metadata()
             .as_ref()
@@ -279,12 +292,14 @@ impl StateDict {
         }
         let sealed = metadata.as_object_mut().and_then(|m| m.remove(seal::FIELD));
         if let Some(digest) = sealed
-            && !digest.as_str().is_some_and(|d| seal::holds(&bytes, d))
+            && !digest.as_str().is_some_and(|d| seal::holds(bytes, d))
         {
-            return Err(StateError::Damaged { file: name.clone() });
+            return Err(StateError::Damaged {
+                file: name.to_owned(),
+            });
         }
         let metadata = serde_json::from_value(metadata).map_err(|e| foreign(e.to_string()))?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| foreign(e.to_string()))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| foreign(e.to_string()))?;
         let mut state = Self::default();
         for (tensor_name, view) in file.iter() {
             let shape: Vec<i64> = view.shape().iter().map(|&d| d as i64).collect();

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 pub use gaussian::{Gaussian, GaussianPolicy, PolicySettings, StdForm};
 pub use implicit::{ImplicitPolicy, ImplicitSettings};
+pub(crate) use normalizer::scales;
 pub use normalizer::{ActionScale, Normalizer};
 
 use crate::error::Error;

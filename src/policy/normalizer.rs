@@ -95,7 +95,7 @@ fn check_each(name: &str, values: &[f32], is: impl Fn(f32) -> bool) -> Result<()
 }
 
 /// Both scales as used by workers.
-pub(super) fn scales(normalizer: &Normalizer, action_scale: &ActionScale) -> Scales {
+pub(crate) fn scales(normalizer: &Normalizer, action_scale: &ActionScale) -> Scales {
     Scales {
         observation_mean: normalizer.mean.clone(),
         observation_std: normalizer.std.clone(),

@@ -77,6 +77,11 @@ impl ImplicitActor {
         })
     }
 
+    /// What it consists of.
+    pub fn parts(&self) -> &ImplicitParts {
+        &self.parts
+    }
+
     /// Entries of an observation.
     pub fn observation_dim(&self) -> usize {
         self.parts.scales.observation_dim()
