@@ -103,6 +103,7 @@ struct Loaded {
     learned: LoadedWeights,
 }
 
+#[expect(clippy::large_enum_variant, reason = "at most three are alive")]
 enum LoadedWeights {
     Policy(Policy),
     Cost(Box<EnergyModel>),

@@ -267,19 +267,24 @@ impl Program {
             body,
         );
         if let Some(value) = &cost.value {
-            self.scalar_function(value, "value");
-            let body = format!(
-                "    float s[WIDTH];\n    {}\n    return value_function(s);\n",
-                normalize(name, "s")
-            );
-            self.function(
-                "value".into(),
-                Second::Nothing,
-                false,
-                "The soft value V of a state, nats.",
-                body,
-            );
+            self.value(value, name);
         }
+    }
+
+    /// The soft value, with the normaliser of the part `name`.
+    fn value(&mut self, value: &PlainFunction, name: &str) {
+        self.scalar_function(value, "value");
+        let body = format!(
+            "    float s[WIDTH];\n    {}\n    return value_function(s);\n",
+            normalize(name, "s")
+        );
+        self.function(
+            "value".into(),
+            Second::Nothing,
+            false,
+            "The soft value V of a state, nats.",
+            body,
+        );
     }
 
     /// Constants of the normaliser.
