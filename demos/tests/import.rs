@@ -199,6 +199,7 @@ fn files_gaps_and_semicolons() {
     assert_eq!(dataset.episodes().len(), 2);
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of refusals")]
 #[test]
 fn every_refusal_names_the_place_and_the_way() {
     let said = |text: &str, mapping: Mapping, parts: &[&str]| {

@@ -81,26 +81,6 @@ fn describe(info: &Info) -> String {
     let returns = info.demonstration_return;
     let recorded = info.import.as_ref().is_none_or(|i| i.rewards);
     let random = info.random_return.map_or("–".into(), |r| number(r.mean));
-    let channels = |channels: &[ChannelInfo]| {
-        let rows: Vec<Vec<String>> = channels
-            .iter()
-            .map(|c| {
-                vec![
-                    c.name.clone(),
-                    c.unit.clone(),
-                    number(c.range.min),
-                    number(c.range.mean),
-                    number(c.range.max),
-                    interval(c.bounds.map(f64::from)),
-                    format!("{:.1} %", 100.0 * c.beyond_bounds),
-                ]
-            })
-            .collect();
-        ui::table(
-            &["", "unit", "min", "mean", "max", "bounds", "beyond"],
-            &rows,
-        )
-    };
     let unfinished = inspect::unfinished(
         &info.path,
         info.status,
@@ -164,8 +144,29 @@ fn describe(info: &Info) -> String {
         info.total_steps,
         number(info.simulated_s),
         info.lengths.in_words(),
-        channels(&info.observations),
-        channels(&info.actions)
+        channel_table(&info.observations),
+        channel_table(&info.actions)
+    )
+}
+
+fn channel_table(channels: &[ChannelInfo]) -> String {
+    let rows: Vec<Vec<String>> = channels
+        .iter()
+        .map(|c| {
+            vec![
+                c.name.clone(),
+                c.unit.clone(),
+                number(c.range.min),
+                number(c.range.mean),
+                number(c.range.max),
+                interval(c.bounds.map(f64::from)),
+                format!("{:.1} %", 100.0 * c.beyond_bounds),
+            ]
+        })
+        .collect();
+    ui::table(
+        &["", "unit", "min", "mean", "max", "bounds", "beyond"],
+        &rows,
     )
 }
 

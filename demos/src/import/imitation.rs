@@ -83,7 +83,7 @@ fn table(path: &Path, bytes: Vec<u8>) -> Result<Table, ImportError> {
         };
         let ends = numbers(column("terminal")?);
         let ends = ends.ok_or_else(|| refused("`terminal` is no flag".into()))?;
-        for row in 0..batch.num_rows() {
+        for (row, &end) in ends.iter().enumerate() {
             let place = |reason: String| refused(format!("trajectory {count}: {reason}"));
             let states = vectors(column("obs")?.as_ref(), row)
                 .ok_or_else(|| place("`obs` is no list of vectors of one length".into()))?;
@@ -109,7 +109,7 @@ fn table(path: &Path, bytes: Vec<u8>) -> Result<Table, ImportError> {
                 .ok_or_else(|| place("`obs` has another width than before".into()))?;
             join(&mut acts, actions, true)
                 .ok_or_else(|| place("`acts` has another width than before".into()))?;
-            terminal.extend((0..=steps).map(|t| if t + 1 == steps { ends[row] } else { 0.0 }));
+            terminal.extend((0..=steps).map(|t| if t + 1 == steps { end } else { 0.0 }));
             episode.extend(vec![f64::from(count); steps + 1]);
             count += 1;
         }

@@ -38,42 +38,6 @@ pub(super) fn read(
     }
     let has = |column: &str| info["features"].get(column).is_some();
     let some = |column: &str| has(column).then(|| column.to_owned());
-    let features = |column: &str| -> Result<Vec<ChannelMap>, ImportError> {
-        let feature = &info["features"][column];
-        let width = feature["shape"][0].as_u64().filter(|_| {
-            feature["shape"]
-                .as_array()
-                .is_some_and(|shape| shape.len() == 1)
-        });
-        let width = width.ok_or_else(|| {
-            refused(format!(
-                "feature `{column}` is missing or no vector; name the columns with --observations and --actions"
-            ))
-        })?;
-        // A vector of one number is written as a plain column.
-        if width == 1 {
-            return Ok(vec![ChannelMap::of(column)]);
-        }
-        let names = &feature["names"];
-        let named = |i: u64| {
-            let own = names[i as usize]
-                .as_str()
-                .or(names["axes"][i as usize].as_str());
-            let column = format!("{column}[{i}]");
-            ChannelMap {
-                name: ChannelMap::of(own.unwrap_or(&column)).name,
-                ..ChannelMap::of(&column)
-            }
-        };
-        let maps: Vec<ChannelMap> = (0..width.min(1 << 16)).map(named).collect();
-        let twice = |(i, m): (usize, &ChannelMap)| maps[..i].iter().any(|o| o.name == m.name);
-        match maps.iter().enumerate().any(twice) {
-            true => Ok((0..maps.len())
-                .map(|i| ChannelMap::of(&format!("{column}[{i}]")))
-                .collect()),
-            false => Ok(maps),
-        }
-    };
     let mut own = Mapping {
         episode: Some("episode_index".into()),
         time: some("timestamp"),
@@ -90,10 +54,10 @@ pub(super) fn read(
         ..Mapping::default()
     };
     if mapping.observations.is_empty() {
-        own.observations = features("observation.state")?;
+        own.observations = channels(&info, "observation.state").map_err(refused)?;
     }
     if mapping.actions.is_empty() {
-        own.actions = features("action")?;
+        own.actions = channels(&info, "action").map_err(refused)?;
     }
     let mut files = Vec::new();
     tables(&folder.join("data"), 2, &mut files)?;
@@ -114,6 +78,44 @@ pub(super) fn read(
     read.format = "lerobot";
     read.sources.insert(0, source);
     Ok(read)
+}
+
+/// The channels of a feature that is a vector. Errors: there is none of this name.
+fn channels(info: &Value, column: &str) -> Result<Vec<ChannelMap>, String> {
+    let feature = &info["features"][column];
+    let width = feature["shape"][0].as_u64().filter(|_| {
+        feature["shape"]
+            .as_array()
+            .is_some_and(|shape| shape.len() == 1)
+    });
+    let width = width.ok_or_else(|| {
+        format!(
+            "feature `{column}` is missing or no vector; name the columns with --observations and --actions"
+        )
+    })?;
+    // A vector of one number is written as a plain column.
+    if width == 1 {
+        return Ok(vec![ChannelMap::of(column)]);
+    }
+    let names = &feature["names"];
+    let named = |i: u64| {
+        let own = names[i as usize]
+            .as_str()
+            .or(names["axes"][i as usize].as_str());
+        let column = format!("{column}[{i}]");
+        ChannelMap {
+            name: ChannelMap::of(own.unwrap_or(&column)).name,
+            ..ChannelMap::of(&column)
+        }
+    };
+    let maps: Vec<ChannelMap> = (0..width.min(1 << 16)).map(named).collect();
+    let twice = |(i, m): (usize, &ChannelMap)| maps[..i].iter().any(|o| o.name == m.name);
+    match maps.iter().enumerate().any(twice) {
+        true => Ok((0..maps.len())
+            .map(|i| ChannelMap::of(&format!("{column}[{i}]")))
+            .collect()),
+        false => Ok(maps),
+    }
 }
 
 /// The Parquet files below `folder`, at most `depth` folders down.

@@ -45,27 +45,8 @@ pub(super) fn read(folder: &Path, mapping: &Mapping) -> Result<Read, ImportError
         )));
     }
     let count = metadata["total_episodes"].as_u64().unwrap_or(0) as usize;
-    let mut files = Vec::new();
-    for id in 0.. {
-        let part = |ending: &str| folder.join(id.to_string()).join(format!("part-0.{ending}"));
-        match (part("parquet"), part("arrow")) {
-            (parquet, _) if parquet.exists() => files.push((parquet, Kind::Parquet)),
-            (_, arrow) if arrow.exists() => files.push((arrow, Kind::Arrow)),
-            _ => break,
-        }
-    }
-    let Some((first, kind)) = files.first() else {
-        return Err(refused(format!(
-            "this Minari dataset says {count} episodes, but `{}` is missing",
-            folder.join("0/part-0.parquet").display()
-        )));
-    };
-    if files.len() != count {
-        return Err(refused(format!(
-            "this Minari dataset says {count} episodes, but {} were found; is it complete?",
-            files.len()
-        )));
-    }
+    let files = episodes(folder, count).map_err(refused)?;
+    let (first, kind) = &files[0];
     // What a dataset of ours says of itself beyond Minari's description.
     let own = folder
         .parent()
@@ -122,6 +103,32 @@ pub(super) fn read(folder: &Path, mapping: &Mapping) -> Result<Read, ImportError
     let expert = metadata["algorithm_name"].as_str();
     read.expert = expert.filter(|name| !name.is_empty()).map(str::to_owned);
     Ok(read)
+}
+
+/// The files of all `count` episodes, of which there is at least one. Errors: there are none, or more or fewer.
+fn episodes(folder: &Path, count: usize) -> Result<Vec<(PathBuf, Kind)>, String> {
+    let mut files = Vec::new();
+    for id in 0.. {
+        let part = |ending: &str| folder.join(id.to_string()).join(format!("part-0.{ending}"));
+        match (part("parquet"), part("arrow")) {
+            (parquet, _) if parquet.exists() => files.push((parquet, Kind::Parquet)),
+            (_, arrow) if arrow.exists() => files.push((arrow, Kind::Arrow)),
+            _ => break,
+        }
+    }
+    if files.is_empty() {
+        return Err(format!(
+            "this Minari dataset says {count} episodes, but `{}` is missing",
+            folder.join("0/part-0.parquet").display()
+        ));
+    }
+    if files.len() != count {
+        return Err(format!(
+            "this Minari dataset says {count} episodes, but {} were found; is it complete?",
+            files.len()
+        ));
+    }
+    Ok(files)
 }
 
 /// Seed and success in an episode's own description.
