@@ -2,7 +2,7 @@
 //!
 //! Every row is a state with the action taken in it. What a table does not say is asked for ([`Mapping`]), never guessed:
 //! which columns are observations and which are actions, and the control period. The result is a dataset like a recorded
-//! one, but without a simulator, unless its channels are those of a world ([`Attach`]).
+//! one, but without a simulator, unless its channels are those of a world.
 
 mod cut;
 mod error;
