@@ -279,12 +279,12 @@ fn every_refusal_names_the_place_and_the_way() {
         &["line 8", "one row", "--last-row step"],
     );
     said(
-        &edit("1,0,-1", "1,1,-1"),
+        &edit("1,0,-1\n", "1,1,-1\n"),
         by_run(),
         &["line 2", "column `done`", "goes on for 2 more rows"],
     );
     said(
-        &edit("1,0,-1", "1,perhaps,-1"),
+        &edit("1,0,-1\n", "1,perhaps,-1\n"),
         by_run(),
         &["column `done`", "expected true or false"],
     );
