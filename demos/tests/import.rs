@@ -241,6 +241,12 @@ fn every_refusal_names_the_place_and_the_way() {
         by_run(),
         &["line 3", "column `x`", "found `zero`, expected a number"],
     );
+    // Lines as an editor counts them: with \r\n, and after blank ones.
+    for ends in ["\r\n", "\n\n"] {
+        let line = format!("line {}, column `x`", 1 + 2 * ends.matches('\n').count());
+        let text = edit("0.25", "zero").replace('\n', ends);
+        said(&text, by_run(), &[&line]);
+    }
     said(
         &edit("0.25", "\"0,25\""),
         by_run(),

@@ -23,11 +23,11 @@ use crate::policy::Policy;
 use crate::run::{RunFolder, files, weights};
 
 /// What can be exported of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum What {
     /// The learned policy.
     Policy,
-    /// The fresh policy that was kept of those trained on the frozen cost.
+    /// The fresh policy kept by `costate evaluate --reoptimize`.
     FreshPolicy,
     /// The learned cost.
     Cost,
@@ -45,13 +45,13 @@ impl What {
 }
 
 /// A form to export to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Format {
-    /// ONNX graphs.
+    /// ONNX graphs with normaliser and scales inside: mean, sample and density of the policy, cost, soft value.
     Onnx,
-    /// A C99 file and its header.
+    /// One C99 file and its header: no allocation, nothing but math.h.
     C,
-    /// Weights files that describe themselves and their world.
+    /// Weights with everything needed to compute with them in the header.
     Safetensors,
 }
 

@@ -6,7 +6,7 @@ use costate_demos::dataset::Meta;
 use costate_envs::rollout::ActionChoice;
 
 use super::protocol::{Request, read_policy};
-use super::results::{Results, unwritable};
+use super::results::Results;
 use super::{Progress, imported, open_demonstrations};
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
@@ -71,12 +71,6 @@ pub fn evaluate(request: &Request, progress: &dyn Progress) -> Result<HeldOut, E
         judged,
         part,
     })?;
-    match results.write_json(FILE, &found) {
-        Err(e) if unwritable(&e) => progress.remark(&format!(
-            "{}: not writable, so these results are not saved; save them elsewhere with --output DIR",
-            place.display()
-        )),
-        other => other?,
-    }
+    results.keep_as(FILE, &found, progress)?;
     Ok(found)
 }

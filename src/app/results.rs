@@ -167,7 +167,17 @@ impl<'a> Results<'a> {
 
     /// Saves an evaluation. If the run's folder is read-only it is still printed, with a remark that it was not saved.
     pub fn keep(&self, evaluation: &Evaluation, progress: &dyn Progress) -> Result<(), Error> {
-        match self.write_json(EVALUATION, evaluation) {
+        self.keep_as(EVALUATION, evaluation, progress)
+    }
+
+    /// The same of other results, in the file `name`.
+    pub fn keep_as(
+        &self,
+        name: &str,
+        found: &impl Serialize,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        match self.write_json(name, found) {
             Err(e) if unwritable(&e) => {
                 progress.remark(&format!(
                     "{}: not writable, so these results are not saved; save them elsewhere with --output DIR",

@@ -1,5 +1,6 @@
 //! A run's cost and policy in variants of its world.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use costate_demos::experts::ExpertDesign;
@@ -31,6 +32,8 @@ use crate::shell;
 
 /// Where a run stores its results in variants.
 const FOLDER: &str = "transfer";
+/// How the files of policies trained on the true cost begin.
+const TRUE_COST: &str = "true-cost";
 
 /// Fresh policies per cost; the best counts, by the cost it was trained on.
 const POLICIES: u64 = 3;
@@ -104,6 +107,24 @@ pub fn recipe(run: &RunFolder, names: &[String], set: &[Override]) -> Result<RlS
     let algo = settings::resolve(EXPERT, &run.config().env.name, None, set)?;
     let own = algo.settings().cloned();
     own.ok_or_else(|| Error::Failure(format!("not settings of {EXPERT}")))
+}
+
+/// Copies into `run` the policies that the run in `other` has trained on the true cost of a variant, where its own are
+/// missing. Those that do not fit are trained again all the same.
+pub fn take_over_true_cost(run: &RunFolder, other: &Path, variant: &str) -> Result<(), Error> {
+    let Ok(there) = fs::read_dir(other.join(FOLDER).join(variant)) else {
+        return Ok(());
+    };
+    let own = run.path().join(FOLDER).join(variant);
+    fs::create_dir_all(&own).map_err(Error::io(&own))?;
+    for file in there.filter_map(Result::ok) {
+        let to = own.join(file.file_name());
+        let named = file.file_name().to_string_lossy().starts_with(TRUE_COST);
+        if named && !to.exists() {
+            fs::copy(file.path(), &to).map_err(Error::io(&to))?;
+        }
+    }
+    Ok(())
 }
 
 /// Trains missing policies in one variant, evaluates all there and saves the table; `None` if interrupted.
@@ -249,7 +270,7 @@ impl There<'_> {
         let recipe = self.request.recipe;
         let places = places(
             &self.folder,
-            "true-cost",
+            TRUE_COST,
             recipe.generator.iterations,
             recipe.clone(),
         );

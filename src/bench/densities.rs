@@ -60,7 +60,7 @@ pub struct DensityFigures {
 impl DensitySuite {
     /// The shipped suite.
     pub fn shipped() -> Result<Self, Error> {
-        rows::shipped(include_str!("../../assets/benchmarks/ebm.json"))
+        rows::shipped(Self::NAME, include_str!("../../assets/benchmarks/ebm.json"))
     }
 
     fn fit_named(&self, name: &str) -> Result<&FitSpec, Error> {

@@ -146,7 +146,10 @@ impl ProcessSpec {
 impl ExactSuite {
     /// The shipped suite.
     pub fn shipped() -> Result<Self, Error> {
-        rows::shipped(include_str!("../../assets/benchmarks/exact.json"))
+        rows::shipped(
+            Self::NAME,
+            include_str!("../../assets/benchmarks/exact.json"),
+        )
     }
 
     fn spec(&self, name: &str) -> Result<&ProcessSpec, Error> {

@@ -12,6 +12,13 @@ mod suite;
 mod table;
 mod trust;
 
+/// Names of the benchmarks that are measured row by row.
+pub const ROW_SUITES: [&str; 3] = [
+    <ExactSuite as RowSuite>::NAME,
+    <DensitySuite as RowSuite>::NAME,
+    ShiftSuite::NAME,
+];
+
 pub use densities::{DensityFigures, DensitySuite};
 pub use exact::{ExactFigures, ExactSuite};
 pub use parts::{PartsRow, measure_parts, trajectories};

@@ -83,21 +83,21 @@ impl Shift {
 
     /// Parameters of the demonstrations' world, as `env.KEY`.
     pub fn world_overrides(&self) -> Vec<Override> {
-        let prefixed = |(key, value): (&String, &String)| Override {
-            key: format!("env.{key}"),
-            value: value.clone(),
-        };
-        self.world.iter().map(prefixed).collect()
+        overrides("env.", &self.world)
     }
 
     /// Settings of the policies in the changed world.
     pub fn recipe_overrides(&self) -> Vec<Override> {
-        let own = |(key, value): (&String, &String)| Override {
-            key: key.clone(),
-            value: value.clone(),
-        };
-        self.recipe.iter().map(own).collect()
+        overrides("", &self.recipe)
     }
+}
+
+fn overrides(prefix: &str, values: &BTreeMap<String, String>) -> Vec<Override> {
+    let one = |(key, value): (&String, &String)| Override {
+        key: format!("{prefix}{key}"),
+        value: value.clone(),
+    };
+    values.iter().map(one).collect()
 }
 
 impl ShiftSuite {
@@ -106,8 +106,10 @@ impl ShiftSuite {
 
     /// The shipped suite.
     pub fn shipped() -> Result<Self, Error> {
-        serde_json::from_str(include_str!("../../assets/benchmarks/shifts.json"))
-            .map_err(|e| Error::Failure(format!("the shipped benchmark shifts is broken: {e}")))
+        rows::shipped(
+            Self::NAME,
+            include_str!("../../assets/benchmarks/shifts.json"),
+        )
     }
 
     /// All rows, seed by seed.

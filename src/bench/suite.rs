@@ -8,8 +8,8 @@ use costate_base::names::{nearest, suggestion};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::rows::{RowSuite, unknown};
-use super::{DensitySuite, ExactSuite, ShiftSuite};
+use super::ROW_SUITES;
+use super::rows::{shipped, unknown};
 use crate::error::Error;
 use crate::learners::frozen_cost::ValidationSettings;
 use crate::run::Algo;
@@ -128,8 +128,7 @@ impl Suite {
             "controllers" => include_str!("../../assets/benchmarks/controllers.json"),
             "speed" => include_str!("../../assets/benchmarks/speed.json"),
             other => {
-                let rows = [ExactSuite::NAME, DensitySuite::NAME, ShiftSuite::NAME];
-                let known = Self::NAMES.into_iter().chain(rows);
+                let known = Self::NAMES.into_iter().chain(ROW_SUITES);
                 let hint = suggestion(nearest(other, known.clone()));
                 return Err(Error::Misuse(format!(
                     "unknown benchmark `{other}`{hint}; there are {}",
@@ -137,8 +136,7 @@ impl Suite {
                 )));
             }
         };
-        let suite: Self = serde_json::from_str(text)
-            .map_err(|e| Error::Failure(format!("the shipped benchmark {name} is broken: {e}")))?;
+        let suite: Self = shipped(name, text)?;
         Ok(Self {
             name: name.into(),
             ..suite

@@ -20,10 +20,11 @@ Examples:
   costate bench results --show
   costate bench speed --turns 5 --envs hopper,cart_pole")]
 pub struct Args {
-    /// results: every learner on twelve worlds; controls: what a learned cost adds to the clone; starts: what it
-    /// adds to the policy, from 25 down to 1 demonstration; ablation: what each ingredient of GAN-GCL contributes; controllers: guided cost learning as first published against its successors;
-    /// shifts: costs and policies in changed worlds; exact: sampled learners against exact solutions; ebm: energies fitted to known densities; speed: steps and rollouts
-    /// against the bare physics, and time to expert level.
+    /// results: every learner on twelve worlds; controls: what a learned cost adds to the clone; starts: what it adds to the
+    /// policy, from 25 down to 1 demonstration; ablation: what each ingredient of GAN-GCL contributes; controllers: guided
+    /// cost learning as first published against its successors; shifts: costs and policies in changed worlds; exact: sampled
+    /// learners against exact solutions; ebm: energies fitted to known densities; speed: steps and rollouts against the bare
+    /// physics, and time to expert level.
     suite: String,
     /// Environments (exact: processes; ebm: densities), separated by commas [default: the suite's].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]

@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-
 use super::common::{Output, workers};
 use super::stoppable::stoppable;
 use crate::app;
-use crate::app::export::{self, Written};
+use crate::app::export::{self, Format, What, Written};
 use crate::error::Error;
 
 /// Arguments of `costate export`.
@@ -25,7 +23,7 @@ pub struct Args {
     place: PathBuf,
     /// Forms, separated by commas.
     #[arg(long, value_name = "FORM,…", value_delimiter = ',', required = true)]
-    to: Vec<Form>,
+    to: Vec<Format>,
     /// What of a run, separated by commas [default: its policy, and its cost if it learned one].
     #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]
     what: Vec<What>,
@@ -41,52 +39,12 @@ pub struct Args {
     workers: Option<usize>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Form {
-    /// ONNX graphs with normaliser and scales inside: mean, sample and density of the policy, cost, soft value.
-    Onnx,
-    /// One C99 file and its header: no allocation, nothing but math.h.
-    C,
-    /// Weights with everything needed to compute with them in the header.
-    Safetensors,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum What {
-    /// The learned policy.
-    Policy,
-    /// The fresh policy kept by `costate evaluate --reoptimize`.
-    FreshPolicy,
-    /// The learned cost.
-    Cost,
-}
-
-impl From<Form> for export::Format {
-    fn from(form: Form) -> Self {
-        match form {
-            Form::Onnx => Self::Onnx,
-            Form::C => Self::C,
-            Form::Safetensors => Self::Safetensors,
-        }
-    }
-}
-
-impl From<What> for export::What {
-    fn from(what: What) -> Self {
-        match what {
-            What::Policy => Self::Policy,
-            What::FreshPolicy => Self::FreshPolicy,
-            What::Cost => Self::Cost,
-        }
-    }
-}
-
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let request = export::Request {
         place: args.place,
-        formats: args.to.into_iter().map(Into::into).collect(),
-        what: args.what.into_iter().map(Into::into).collect(),
+        formats: args.to,
+        what: args.what,
         output: args.output,
         examples: args.examples,
         workers: workers(args.workers)?,

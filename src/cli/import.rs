@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use costate_demos::import::{ChannelMap, LastRow, Mapping};
+use costate_envs::worlds::table;
 
 use super::common::{EnvArgs, Output};
 use super::ui::number;
@@ -130,13 +131,9 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 
 fn describe(summary: &Summary) -> String {
     let folder = shell::path(&summary.dataset);
-    let simulator = match summary.env.as_str() {
-        costate_envs::worlds::table::NAME => "without a simulator".to_owned(),
-        env => format!("of {env}"),
-    };
-    let learn = match summary.env.as_str() {
-        costate_envs::worlds::table::NAME => "bc",
-        _ => "gan-gcl",
+    let (simulator, learn) = match summary.env.as_str() {
+        table::NAME => ("without a simulator".to_owned(), "bc"),
+        env => (format!("of {env}"), "gan-gcl"),
     };
     format!(
         "{}: {} episodes, {} steps of {} s, {simulator}\nobservations: {}\nactions: {}\n\

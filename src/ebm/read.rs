@@ -1,15 +1,14 @@
 //! Tables from CSV files, Parquet files and demonstration datasets.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use costate_demos::Dataset;
+use costate_demos::import::{self, lines_at};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -198,23 +197,10 @@ fn not_csv(path: &Path, e: &csv::Error) -> Error {
     }
 }
 
-/// The line on which the record sought from byte `from` begins. The reader counts up to that byte, after which blank
-/// lines, and the line feed of a \r\n, are still to be skipped.
+/// The line on which the record sought from byte `from` begins.
 fn line_at(path: &Path, from: u64) -> Result<u64, Error> {
-    let file = BufReader::new(File::open(path).map_err(Error::io(path))?);
-    let (mut line, mut before) = (1, 0);
-    for (at, byte) in (0_u64..).zip(file.bytes()) {
-        let byte = byte.map_err(Error::io(path))?;
-        match byte {
-            // This line's end was counted at its \r.
-            b'\n' if before == b'\r' => {}
-            b'\r' | b'\n' => line += 1,
-            _ if at >= from => break,
-            _ => {}
-        }
-        before = byte;
-    }
-    Ok(line)
+    let text = std::fs::read(path).map_err(Error::io(path))?;
+    Ok(lines_at(&text, &[from])[0])
 }
 
 fn not_a_number(place: &str, column: &str, found: &str) -> Error {
@@ -286,39 +272,12 @@ fn numbers(batch: &RecordBatch, name: &str, source: &str, from: usize) -> Result
     if let Some(i) = (0..column.len()).find(|&i| column.is_null(i)) {
         return Err(bad(i, "is null"));
     }
-    let column = as_f64(column.as_ref())
+    let column = import::numbers(column.as_ref())
         .ok_or_else(|| bad(0, &format!("is of type {}", column.data_type())))?;
     match column.iter().position(|v| !v.is_finite()) {
         Some(i) => Err(bad(i, &format!("is {}", column[i]))),
         None => Ok(column),
     }
-}
-
-fn as_f64(column: &dyn Array) -> Option<Vec<f64>> {
-    use arrow_array::types as t;
-    macro_rules! widen {
-        ($kind:ty) => {
-            column
-                .as_primitive::<$kind>()
-                .values()
-                .iter()
-                .map(|v| *v as f64)
-                .collect()
-        };
-    }
-    Some(match column.data_type() {
-        DataType::Float64 => column.as_primitive::<Float64Type>().values().to_vec(),
-        DataType::Float32 => widen!(t::Float32Type),
-        DataType::Int8 => widen!(t::Int8Type),
-        DataType::Int16 => widen!(t::Int16Type),
-        DataType::Int32 => widen!(t::Int32Type),
-        DataType::Int64 => widen!(t::Int64Type),
-        DataType::UInt8 => widen!(t::UInt8Type),
-        DataType::UInt16 => widen!(t::UInt16Type),
-        DataType::UInt32 => widen!(t::UInt32Type),
-        DataType::UInt64 => widen!(t::UInt64Type),
-        _ => return None,
-    })
 }
 
 /// One row per step: the state's channels, then the action's. The steps of an episode form a group.

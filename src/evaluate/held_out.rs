@@ -7,7 +7,6 @@ use std::f64::consts::TAU;
 
 use costate_envs::{EnvSpec, Trajectory};
 use serde::{Deserialize, Serialize};
-use tch::Kind;
 
 use super::controller::Controller;
 use super::statistics::bootstrap;
@@ -237,11 +236,7 @@ fn log_likelihood(subject: &Subject, baseline: &Gaussian) -> Result<Option<LogLi
     let policy = subject.policy.gaussian()?;
     let own: Vec<f64> = (subject.judged.iter())
         .filter_map(|t| TrajectoryBatch::new(std::slice::from_ref(t)))
-        .map(|batch| {
-            tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions))
-                .mean(Kind::Double)
-                .double_value(&[])
-        })
+        .map(|batch| policy.mean_log_density(&batch.observations, &batch.actions))
         .collect();
     let other: Option<Vec<f64>> = subject
         .judged

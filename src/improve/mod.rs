@@ -45,6 +45,16 @@ pub struct Objective<'a> {
     pub entropy_weight: f64,
 }
 
+impl Objective<'_> {
+    /// c(s_t, a_t) + α log π(a_t | s_t) of every step, `[S]`.
+    pub fn soft_cost(&self, batch: &TrajectoryBatch, log_density: &Tensor) -> Vec<f64> {
+        let log_density = crate::nn::to_f64(log_density);
+        let cost = (self.cost)(batch);
+        let soft = |(cost, log_density): (&f64, &f64)| cost + self.entropy_weight * log_density;
+        cost.iter().zip(&log_density).map(soft).collect()
+    }
+}
+
 /// Statistics of an improvement step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ImproveReport {
@@ -100,12 +110,7 @@ impl Improver {
     ) -> ImproveReport {
         match self {
             Self::Ppo(ppo) => {
-                let log_density = crate::nn::to_f64(behaviour);
-                let soft_cost: Vec<f64> = (objective.cost)(batch)
-                    .iter()
-                    .zip(&log_density)
-                    .map(|(cost, log_density)| cost + objective.entropy_weight * log_density)
-                    .collect();
+                let soft_cost = objective.soft_cost(batch, behaviour);
                 let report = ppo.improve(policy, batch, &soft_cost, behaviour, seed, iteration);
                 ImproveReport {
                     entropy_weight: objective.entropy_weight,

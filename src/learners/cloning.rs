@@ -21,6 +21,8 @@ use crate::policy::GaussianPolicy;
 pub const LOOK_EVERY: usize = 50;
 /// Demonstrations below which the held-out loss is cross-validated.
 const FEW: usize = 10;
+/// Maximum number of folds of the shipped recipe.
+const FOLDS: usize = 5;
 
 /// How a policy is fitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +47,7 @@ impl Recipe {
             minibatch: 256,
             learning_rate: 3e-3,
             learning_rate_end_factor: 1.0 / 30.0,
-            folds: 5,
+            folds: FOLDS,
         }
     }
 }
@@ -252,12 +254,9 @@ fn partition(demonstrations: &[Trajectory], most: usize) -> Vec<Fold> {
 
 /// The episodes that the loss of the kept weights was evaluated on; all where it was cross-validated, as each was then seen
 /// by some policy and held out from another.
-pub fn held_out(demonstrations: &[Trajectory]) -> Vec<Trajectory> {
-    let mut folds = partition(demonstrations, 1);
-    match folds.pop() {
-        Some(fold) if demonstrations.len() >= FEW => fold.held_out,
-        _ => demonstrations.to_vec(),
-    }
+pub fn held_out(demonstrations: &[Trajectory]) -> &[Trajectory] {
+    let count = demonstrations.len();
+    &demonstrations[..set_aside(count, FOLDS).unwrap_or(count)]
 }
 
 /// Seed of a member's order; the first uses the run's own.
@@ -324,8 +323,5 @@ impl Member {
 
 /// −E[log π(a | s)] over all steps.
 fn negative_log_likelihood(policy: &GaussianPolicy, batch: &TrajectoryBatch) -> f64 {
-    let mean = tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions))
-        .mean(Kind::Double)
-        .double_value(&[]);
-    -mean
+    -policy.mean_log_density(&batch.observations, &batch.actions)
 }

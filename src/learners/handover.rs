@@ -5,7 +5,6 @@
 //! rollouts from the same starts. A policy that is worse by both is not handed over; its start is.
 
 use costate_envs::Trajectory;
-use tch::Kind;
 
 use super::cloning::held_out;
 use super::generator::{Generator, Sampled, batch};
@@ -13,7 +12,7 @@ use crate::batch::TrajectoryBatch;
 use crate::error::Error;
 use crate::improve::Objective;
 use crate::metric::{Diagnostics, Metric};
-use crate::nn::{self, StateDict, StateError};
+use crate::nn::{StateDict, StateError};
 use crate::policy::GaussianPolicy;
 
 /// Name of the random stream for the rollouts of both.
@@ -34,7 +33,7 @@ impl Handover {
     pub fn new(start: &GaussianPolicy, demonstrations: &[Trajectory]) -> Result<Self, Error> {
         Ok(Self {
             start: start.copy(),
-            held_out: batch(&held_out(demonstrations))?,
+            held_out: batch(held_out(demonstrations))?,
             keeps_start: false,
         })
     }
@@ -69,9 +68,7 @@ impl Handover {
     /// E_P[log π(a | s)] over held-out steps.
     fn log_likelihood(&self, policy: &GaussianPolicy) -> f64 {
         let rows = &self.held_out;
-        tch::no_grad(|| policy.log_density(&rows.observations, &rows.actions))
-            .mean(Kind::Double)
-            .double_value(&[])
+        policy.mean_log_density(&rows.observations, &rows.actions)
     }
 
     /// The policy to hand over, `current` being the learned one.
@@ -99,10 +96,6 @@ impl Handover {
 
 /// −E_q[Σ c + α log π] of an episode.
 fn soft_value(drawn: &Sampled, objective: &Objective) -> f64 {
-    let log_density = nn::to_f64(&drawn.log_density);
-    let cost = (objective.cost)(&drawn.batch);
-    let soft: f64 = (cost.iter().zip(&log_density))
-        .map(|(c, l)| c + objective.entropy_weight * l)
-        .sum();
-    -soft / drawn.batch.len() as f64
+    let soft_cost = objective.soft_cost(&drawn.batch, &drawn.log_density);
+    -soft_cost.iter().sum::<f64>() / drawn.batch.len() as f64
 }

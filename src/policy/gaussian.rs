@@ -263,6 +263,13 @@ impl GaussianPolicy {
         self.distribution(observations).log_density(actions)
     }
 
+    /// The mean of log π(a | s) over rows.
+    pub fn mean_log_density(&self, observations: &Tensor, actions: &Tensor) -> f64 {
+        tch::no_grad(|| self.log_density(observations, actions))
+            .mean(Kind::Double)
+            .double_value(&[])
+    }
+
     /// Trainable tensors, sharing storage with the policy.
     pub fn parameters(&self) -> Vec<Tensor> {
         self.named().into_iter().map(|(_, t)| t).collect()

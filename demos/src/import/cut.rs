@@ -182,16 +182,8 @@ impl Columns {
         let all = |maps: &[ChannelMap]| -> Result<Vec<_>, ImportError> {
             maps.iter().map(|m| table.numbers(&m.column)).collect()
         };
-        let numbers = |name: &Option<String>| {
-            let name = name.as_ref();
-            name.map(|n| Ok::<_, ImportError>((n.clone(), table.numbers(n)?)))
-                .transpose()
-        };
-        let flags = |name: &Option<String>| {
-            let name = name.as_ref();
-            name.map(|n| Ok::<_, ImportError>((n.clone(), table.flags(n)?)))
-                .transpose()
-        };
+        let numbers = |name: &Option<String>| named(name.as_deref(), |n| table.numbers(n));
+        let flags = |name: &Option<String>| named(name.as_deref(), |n| table.flags(n));
         let mapping = &read.mapping;
         Ok(Self {
             observations: all(&read.observation)?,
@@ -202,6 +194,15 @@ impl Columns {
             time: numbers(&mapping.time)?,
         })
     }
+}
+
+/// A column with its name, if it is asked for.
+fn named<T>(
+    name: Option<&str>,
+    values: impl Fn(&str) -> Result<Vec<T>, ImportError>,
+) -> Result<Option<(String, Vec<T>)>, ImportError> {
+    name.map(|name| Ok((name.to_owned(), values(name)?)))
+        .transpose()
 }
 
 /// Adds the episodes of `table`, and the differences of their times.

@@ -8,6 +8,7 @@ mod cut;
 mod error;
 mod imitation;
 mod lerobot;
+mod lines;
 mod mapping;
 mod minari;
 mod table;
@@ -21,7 +22,9 @@ use serde_json::json;
 
 use crate::dataset::{DatasetError, DatasetWriter, ExpertInfo, Header, Import, Meta, SourceFile};
 pub use error::ImportError;
+pub use lines::lines_at;
 pub use mapping::{ChannelMap, LastRow, Mapping};
+pub use table::numbers;
 
 /// Largest relative difference between two control periods that count as the same.
 const SAME_PERIOD: f64 = 1e-3;

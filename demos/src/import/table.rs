@@ -18,6 +18,7 @@ use costate_base::disk::DiskError;
 use costate_base::names::nearest;
 
 use super::error::ImportError;
+use super::lines::lines_at;
 use super::load;
 use crate::dataset::columns::{items, read_parquet};
 use crate::dataset::{DatasetError, SourceFile};
@@ -220,8 +221,12 @@ impl Table {
             row: format!("line {line}"),
             reason,
         };
+        let line_at = |position: Option<&csv::Position>| {
+            let from = position.map_or(0, csv::Position::byte);
+            lines_at(bytes, &[from])[0]
+        };
         let unreadable = |e: csv::Error| {
-            let line = e.position().map_or(1, csv::Position::line);
+            let line = line_at(e.position());
             match e.kind() {
                 csv::ErrorKind::Utf8 { .. } => {
                     bad(line, "not UTF-8 text; save the table as UTF-8".into())
@@ -248,13 +253,12 @@ impl Table {
             ));
         }
         let mut columns: Vec<Vec<String>> = vec![Vec::new(); names.len()];
-        let mut lines = Vec::new();
+        let mut from = Vec::new();
         let mut record = csv::StringRecord::new();
         while reader.read_record(&mut record).map_err(unreadable)? {
-            let line = record.position().map_or(0, csv::Position::line);
             if record.len() != names.len() {
                 return Err(bad(
-                    line,
+                    line_at(record.position()),
                     format!(
                         "{} fields, expected {}, one per column",
                         record.len(),
@@ -265,14 +269,14 @@ impl Table {
             for (column, field) in columns.iter_mut().zip(&record) {
                 column.push(field.to_owned());
             }
-            lines.push(line);
+            from.push(record.position().map_or(0, csv::Position::byte));
         }
         let columns = columns.into_iter().map(Column::Text);
         Ok(Self {
             path: path.into(),
             columns: names.into_iter().zip(columns).collect(),
-            rows: lines.len(),
-            lines: Some(lines),
+            rows: from.len(),
+            lines: Some(lines_at(bytes, &from)),
         })
     }
 
@@ -499,7 +503,7 @@ fn column(arrays: &[&ArrayRef]) -> Option<Column> {
 }
 
 /// An array as numbers, NaN where null; times in seconds. `None` for other kinds.
-pub(super) fn numbers(array: &dyn Array) -> Option<Vec<f64>> {
+pub fn numbers(array: &dyn Array) -> Option<Vec<f64>> {
     fn of<T: ArrowPrimitiveType>(array: &dyn Array, number: impl Fn(T::Native) -> f64) -> Vec<f64> {
         let values = array.as_primitive::<T>().iter();
         values.map(|v| v.map_or(f64::NAN, &number)).collect()

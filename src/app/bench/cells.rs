@@ -10,6 +10,7 @@ use std::time::Instant;
 use costate_demos::experts::ExpertDesign;
 use costate_demos::record::Plan;
 use costate_envs::EnvConfig;
+use serde_json::{Map, Value};
 
 use super::super::evaluate::evaluate_run;
 use super::super::protocol::Protocol;
@@ -75,7 +76,7 @@ fn run_cells(
             cells.push(cell);
         }
     }
-    let workers = (costate_base::workers::default_workers() / request.jobs).max(1);
+    let workers = request.workers();
     let most = suite.groups().map(|(count, _)| count).max().unwrap_or(0);
     let envs: BTreeSet<&str> = cells.iter().map(|c| c.env).collect();
     for env in envs {
@@ -209,6 +210,7 @@ pub fn run_cell(
     };
     // The run may be older than the suite's settings of the validation.
     let algo = cell.algo()?;
+    let metrics = run.metrics()?;
     let own = evaluation.rows.iter().rfind(|r| r.policy == algo.name());
     let cost = evaluation.cost.as_ref();
     Ok(Some(CellResult {
@@ -226,10 +228,10 @@ pub fn run_cell(
         random_return: scale.zero,
         seconds: worked.done.seconds,
         steps: worked.done.env_steps,
-        to_95: expert_level(&worked, &evaluation, scale)?,
+        to_95: expert_level(&worked, &metrics, &evaluation, scale),
         solved: own.and_then(|r| r.success_rate),
-        kept_start: kept_start(&run)?,
-        controllers: controllers(&run, &demonstrations, scale.zero)?,
+        kept_start: last(&metrics, Metric::KeptStart.key()).is_some_and(|kept| kept != 0.0),
+        controllers: controllers(&run, &metrics, &demonstrations, scale.zero),
         fresh: validation.and_then(|v| fresh(v, &evaluation, scale)),
         spearman: cost.and_then(|c| c.spearman),
         epic: cost.and_then(|c| c.epic),
@@ -283,40 +285,32 @@ impl Scale {
     }
 }
 
-/// Whether the run hands over the clone that its policy started from.
-fn kept_start(run: &RunFolder) -> Result<bool, Error> {
-    let metrics = run.metrics()?;
-    let last = |line: &serde_json::Map<String, serde_json::Value>| {
-        line.get(Metric::KeptStart.key())
-            .and_then(serde_json::Value::as_f64)
-    };
-    Ok(metrics
-        .last()
-        .and_then(last)
-        .is_some_and(|kept| kept != 0.0))
+/// A quantity of the last iteration.
+fn last(metrics: &[Map<String, Value>], name: &str) -> Option<f64> {
+    metrics.last()?.get(name)?.as_f64()
 }
 
 /// When the training rollouts first reached a score of 0.95.
 fn expert_level(
     worked: &Worked,
+    metrics: &[Map<String, Value>],
     evaluation: &Evaluation,
     scale: Scale,
-) -> Result<Option<Milestone>, Error> {
+) -> Option<Milestone> {
     let reached = |mean_return| scale.score(mean_return) >= 0.95;
     // Cloning acts only once it is done.
     if worked.done.env_steps == 0 {
         let seconds = worked.done.seconds;
         let done = Milestone { steps: 0, seconds };
-        return Ok(reached(evaluation.policy_return.mean).then_some(done));
+        return reached(evaluation.policy_return.mean).then_some(done);
     }
-    let metrics = worked.run.metrics()?;
-    Ok(metrics.iter().find_map(|line| {
-        let get = |name: &str| line.get(name).and_then(serde_json::Value::as_f64);
+    metrics.iter().find_map(|line| {
+        let get = |name: &str| line.get(name).and_then(Value::as_f64);
         reached(get("true_return")?).then_some(Milestone {
             steps: get("env_steps")? as u64,
             seconds: get("seconds")?,
         })
-    }))
+    })
 }
 
 /// Score of the kept fresh policy in the evaluation episodes.
@@ -360,26 +354,21 @@ fn of_parts(controls: &Controls, scale: Scale) -> Option<PartsResult> {
 /// Score of a run's controllers in its last rollouts; `None` for a run without any.
 fn controllers(
     run: &RunFolder,
+    metrics: &[Map<String, Value>],
     demonstrations: &Demonstrations,
     random_return: f64,
-) -> Result<Option<ControllersResult>, Error> {
-    let Some(settings) = run.config().algo.settings::<GclLqgSettings>() else {
-        return Ok(None);
-    };
-    let metrics = run.metrics()?;
-    let get = |name: &str| metrics.last()?.get(name)?.as_f64();
-    let Some(mean_return) = get("true_return") else {
-        return Ok(None);
-    };
+) -> Option<ControllersResult> {
+    let settings = run.config().algo.settings::<GclLqgSettings>()?;
+    let mean_return = last(metrics, "true_return")?;
     let returns: Vec<f64> = (demonstrations.dataset.episodes().iter())
         .take(settings.conditions)
         .map(|e| e.true_return())
         .collect();
     let demonstrated_return = returns.iter().sum::<f64>() / returns.len() as f64;
-    Ok(Some(ControllersResult {
+    Some(ControllersResult {
         normalized_score: (mean_return - random_return) / (demonstrated_return - random_return),
         mean_return,
         demonstrated_return,
-        solved: get("solved"),
-    }))
+        solved: last(metrics, "solved"),
+    })
 }

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::Progress;
 use crate::bench::{
-    CellResult, DensityFigures, DensitySuite, ExactFigures, ExactSuite, MeasuredRow, RowSuite,
-    ShiftFigures, ShiftSuite, Speed,
+    CellResult, DensityFigures, DensitySuite, ExactFigures, ExactSuite, MeasuredRow, ROW_SUITES,
+    RowSuite, ShiftFigures, ShiftSuite, Speed,
 };
 use crate::error::Error;
 
@@ -49,6 +49,11 @@ impl Request {
             Some(folder) => folder.clone(),
             None => Path::new("benches").join(&self.suite),
         }
+    }
+
+    /// Worker threads of each cell or row.
+    fn workers(&self) -> usize {
+        (costate_base::workers::default_workers() / self.jobs).max(1)
     }
 
     /// Runs all of `todo`, `jobs` at a time, until interrupted; finished items are kept.
@@ -106,8 +111,7 @@ pub struct Tables {
 /// Errors: an unknown suite, environment, method, number of demonstrations or seed; an interruption, which keeps what was measured.
 pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error> {
     let is_speed = request.suite == "speed";
-    let has_rows =
-        [ExactSuite::NAME, DensitySuite::NAME, ShiftSuite::NAME].contains(&request.suite.as_str());
+    let has_rows = ROW_SUITES.contains(&request.suite.as_str());
     let misplaced = [
         (
             "--demonstrations",
@@ -137,7 +141,7 @@ pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error
             let suite = shifts::Shifts {
                 suite: ShiftSuite::shipped()?,
                 work: request.work.clone(),
-                workers: (costate_base::workers::default_workers() / request.jobs).max(1),
+                workers: request.workers(),
             };
             rows::tables(&suite, request, Measured::Shifts, progress)
         }

@@ -1,7 +1,6 @@
 //! Runs of `costate bench shifts`: learned in one world, tried in another.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use serde_json::{Value, json};
@@ -17,7 +16,7 @@ use crate::bench::{
 };
 use crate::error::Error;
 use crate::evaluate::transfer::{Transfer, rows};
-use crate::run::{RunFolder, settings};
+use crate::run::settings;
 
 /// The suite, and the folder of demonstrations and runs.
 pub struct Shifts {
@@ -53,13 +52,8 @@ impl Shifts {
         recorded(&request, &AtomicBool::new(false))
     }
 
-    /// Folder of a row's run; runs in shipped worlds are shared with the other suites.
-    fn run(
-        &self,
-        key: &RowKey,
-        demos: &Path,
-        demonstrations: &Demonstrations,
-    ) -> Result<RunFolder, Error> {
+    /// The changed world of a row, and what is learned before.
+    fn row(&self, key: &RowKey) -> Result<(&Shift, Cell<'_>), Error> {
         let (shift, method) = self.suite.of(key)?;
         let cell = Cell {
             env: &shift.env,
@@ -67,45 +61,17 @@ impl Shifts {
             demonstrations: key.size,
             seed: key.seed,
         };
+        Ok((shift, cell))
+    }
+
+    /// Folder of a row's run; runs in shipped worlds are shared with the other suites.
+    fn folder(&self, key: &RowKey) -> Result<PathBuf, Error> {
+        let (shift, cell) = self.row(key)?;
         let name = match shift.world.is_empty() {
             true => cell.name(),
             false => format!("{}-{}", cell.name(), shift.variant),
         };
-        run_of(
-            &cell,
-            demos,
-            demonstrations,
-            &self.work.join("runs").join(name),
-        )
-    }
-
-    /// Copies the policies that a run of another method with this seed has trained on the true cost there: they do not
-    /// depend on the method. Whatever does not fit is trained again.
-    fn share_true_cost(&self, key: &RowKey, run: &RunFolder) -> Result<(), Error> {
-        let (shift, _) = self.suite.of(key)?;
-        let own = run.path().join("transfer").join(&shift.variant);
-        for other in shift.methods.iter().filter(|m| **m != key.method) {
-            let name = run.path().file_name().map(|n| n.to_string_lossy());
-            let sibling = name.unwrap_or_default().replacen(
-                &format!("-{}-{}-", key.method, key.size),
-                &format!("-{other}-{}-", key.size),
-                1,
-            );
-            let from = run.path().with_file_name(sibling);
-            let from = from.join("transfer").join(&shift.variant);
-            let Ok(there) = fs::read_dir(&from) else {
-                continue;
-            };
-            fs::create_dir_all(&own).map_err(Error::io(&own))?;
-            for file in there.filter_map(Result::ok) {
-                let to = own.join(file.file_name());
-                let is_true = file.file_name().to_string_lossy().starts_with("true-cost-");
-                if is_true && !to.exists() {
-                    fs::copy(file.path(), &to).map_err(Error::io(&to))?;
-                }
-            }
-        }
-        Ok(())
+        Ok(self.work.join("runs").join(name))
     }
 }
 
@@ -118,13 +84,7 @@ impl RowSuite for Shifts {
     }
 
     fn basis(&self, key: &RowKey) -> Result<Value, Error> {
-        let (shift, method) = self.suite.of(key)?;
-        let cell = Cell {
-            env: &shift.env,
-            method,
-            demonstrations: key.size,
-            seed: key.seed,
-        };
+        let (shift, cell) = self.row(key)?;
         let recipe = settings::resolve("ppo", &shift.env, None, &shift.recipe_overrides())?;
         let world = json!([shift.variant, shift.world, env_digest(&shift.env)?]);
         let algo = cell.algo()?;
@@ -132,14 +92,21 @@ impl RowSuite for Shifts {
     }
 
     fn measure(&self, key: &RowKey, interrupt: &AtomicBool) -> Result<Option<ShiftFigures>, Error> {
-        let (shift, _) = self.suite.of(key)?;
+        let (shift, cell) = self.row(key)?;
         let demos = self.demonstrations(shift)?;
         let demonstrations = Demonstrations::open(&demos)?;
-        let run = self.run(key, &demos, &demonstrations)?;
+        let run = run_of(&cell, &demos, &demonstrations, &self.folder(key)?)?;
         if !work(&run, Some(&demonstrations), self.workers, interrupt)?.finished {
             return Ok(None);
         }
-        self.share_true_cost(key, &run)?;
+        // Policies on the true cost there do not depend on the method.
+        for method in &shift.methods {
+            let other = RowKey {
+                method: method.clone(),
+                ..key.clone()
+            };
+            transfer::take_over_true_cost(&run, &self.folder(&other)?, &shift.variant)?;
+        }
         let variants = [shift.variant.clone()];
         let request = transfer::Request {
             results: Results::of(&run),
