@@ -83,6 +83,9 @@ pub struct Suite {
     /// Whether the tables include each method's difference to the first one.
     #[serde(default)]
     pub(super) differences: bool,
+    /// Whether the tables leave out how long training took, of cells that ran side by side.
+    #[serde(default)]
+    pub(super) untimed: bool,
 }
 
 /// Cells whose cost fresh policies are trained on.

@@ -27,7 +27,9 @@ pub fn markdown(suite: &Suite, results: Results) -> String {
         if suite.solved {
             text += &solved(suite, results, count, envs);
         }
-        text += &efficiency(suite, results, count, envs);
+        if !suite.untimed {
+            text += &efficiency(suite, results, count, envs);
+        }
         text += &frozen(suite, results, count, envs);
     }
     let there = results.iter().filter_map(|(c, r)| Some((c, r.as_ref()?)));

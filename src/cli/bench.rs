@@ -26,7 +26,7 @@ pub struct Args {
     /// learners against exact solutions; ebm: energies fitted to known densities; speed: steps and rollouts against the bare
     /// physics, and time to expert level.
     suite: String,
-    /// Environments (exact: processes; ebm: densities), separated by commas [default: the suite's].
+    /// Environments (exact: processes; ebm: densities; shifts: ENV-VARIANT), separated by commas [default: the suite's].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     envs: Vec<String>,
     /// Methods, separated by commas [default: the suite's].
