@@ -211,3 +211,22 @@ fn what_cannot_be_minimised_is_refused() {
     let other = ["evaluate", "run", "--demos", "demos"];
     fail(at, &other, 2, &["other parameters than the run's"]);
 }
+
+#[test]
+fn a_world_is_the_same_however_its_numbers_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    // The start is stored as [0.0, -0.85].
+    let world = [
+        "--set",
+        "env.start_m=[0,-0.85]",
+        "--set",
+        "env.task.horizon=20",
+    ];
+    let record = ["record", "point_maze", "-n", "4", "-o", "demos", "--quiet"];
+    succeed(at, &[&record[..], &world].concat());
+    let run = ["--env", "point_maze", "--cost", "true", "-o", "run"];
+    rl(at, &[&run[..], &world, &["--set", "iterations=1"]].concat());
+    let evaluate = ["evaluate", "run", "--demos", "demos", "--no-robustness"];
+    succeed(at, &[&evaluate[..], &["-n", "5", "--quiet"]].concat());
+}

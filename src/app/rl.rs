@@ -84,6 +84,6 @@ fn world(given: &GivenCosts, demonstrations: Option<&Demonstrations>) -> Result<
             ));
         }
     };
-    config.factory()?;
-    Ok(config)
+    // As the world fills it in: 0 and 0.0 are one value to it, and two to a comparison of files.
+    Ok(config.factory()?.config().clone())
 }
