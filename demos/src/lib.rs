@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod dataset;
+pub mod derive;
 pub mod experts;
 pub mod import;
 pub mod inspect;

@@ -37,8 +37,8 @@ mod writer;
 
 pub use error::DatasetError;
 pub use meta::{
-    EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Import, Meta, ReturnStatistics,
-    Session, SourceFile, Status,
+    Derivation, EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Import, Meta,
+    ReturnStatistics, Session, SourceDataset, SourceFile, Status,
 };
 pub use minari::MOST_ROWS as MINARI_MOST_ROWS;
 pub use reader::{Dataset, DatasetReader};
