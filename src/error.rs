@@ -106,5 +106,6 @@ fn is_misuse(error: &DatasetError) -> bool {
             | DatasetError::Foreign { .. }
             | DatasetError::Unfinished { .. }
             | DatasetError::Mismatch { .. }
+            | DatasetError::NotExported { .. }
     )
 }

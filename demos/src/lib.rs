@@ -6,6 +6,7 @@
 pub mod dataset;
 pub mod derive;
 pub mod experts;
+pub mod export;
 pub mod import;
 pub mod inspect;
 pub mod record;

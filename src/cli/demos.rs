@@ -17,7 +17,7 @@ use crate::error::Error;
 /// Subcommands of `costate demos`.
 #[derive(clap::Subcommand)]
 pub enum Args {
-    /// Make a dataset of CSV or Parquet tables, or of a folder of LeRobot v3, Minari or `imitation`.
+    /// Make a dataset of tables (CSV, Parquet), arrays (numpy, HDF5), or of a folder of LeRobot v3, Minari or `imitation`.
     ///
     /// Which columns were observed and which commanded, and the control period, have to be said where the files do not
     /// say it. Without --env the dataset has no simulator: bc and ibc learn from it, and are evaluated by how well they
@@ -62,6 +62,11 @@ Examples:
     Filter(derive::FilterArgs),
     /// Drop, cut or tag episodes, or rename channels, in a copy or in place.
     Edit(derive::EditArgs),
+    /// Write a dataset as the files of other tools.
+    ///
+    /// What a format cannot hold is said. With --json, `mapping` is the mapping file with which `costate demos import` reads
+    /// it back.
+    Export(derive::ExportArgs),
 }
 
 /// Runs the command.
@@ -101,6 +106,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         Args::Split(args) => derive::split(args, output),
         Args::Filter(args) => derive::filter(args, output),
         Args::Edit(args) => derive::edit(args, output),
+        Args::Export(args) => derive::export(&args, output),
     }
 }
 

@@ -1,9 +1,11 @@
-//! `costate demos merge|split|filter|edit`.
+//! `costate demos merge|split|filter|edit|export`.
 
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, ValueEnum};
+use costate_demos::DatasetReader;
 use costate_demos::derive::{self, Derived, Edit, Filter, Order, Span, Split, Validation};
+use costate_demos::export::{self, Exported, Format};
 use serde::Serialize;
 
 use super::common::{Output, shown};
@@ -155,6 +157,77 @@ fn parse_rename(text: &str) -> Result<(String, String), String> {
         }
         _ => Err("expected OLD=NEW".into()),
     }
+}
+
+/// Arguments of `costate demos export`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  costate demos export swing --to csv -o swing.csv
+  costate demos export swing --to lerobot -o swing-lerobot
+  costate demos export swing --to minari -o ~/.minari/datasets/swing-v0")]
+pub struct ExportArgs {
+    /// Dataset folder.
+    dataset: PathBuf,
+    /// Format: tables (csv, parquet), a numpy archive in D4RL's layout (npz), folders of LeRobot v3, Minari or
+    /// `imitation`.
+    #[arg(long, value_name = "FORMAT")]
+    to: To,
+    /// File or folder to create.
+    #[arg(short = 'o', long, value_name = "PATH")]
+    output: PathBuf,
+}
+
+/// [`Format`] as a flag.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum To {
+    Csv,
+    Parquet,
+    Npz,
+    Lerobot,
+    Minari,
+    Imitation,
+}
+
+/// An export.
+#[derive(Serialize)]
+struct Sent {
+    path: String,
+    format: Format,
+    #[serde(flatten)]
+    exported: Exported,
+}
+
+/// Runs `costate demos export`.
+pub fn export(args: &ExportArgs, output: Output) -> Result<(), Error> {
+    let format = match args.to {
+        To::Csv => Format::Csv,
+        To::Parquet => Format::Parquet,
+        To::Npz => Format::Npz,
+        To::Lerobot => Format::LeRobot,
+        To::Minari => Format::Minari,
+        To::Imitation => Format::Imitation,
+    };
+    let exported = export::export(&DatasetReader::open(&args.dataset)?, format, &args.output)?;
+    for remark in &exported.remarks {
+        output.remark(remark);
+    }
+    let sent = Sent {
+        path: shown(&args.output),
+        format,
+        exported,
+    };
+    let described = || {
+        format!(
+            "{}: {} episodes, {} steps\nback again: costate demos import {} --mapping FILE, with FILE the `mapping` that \
+             --json prints\n",
+            sent.path,
+            sent.exported.episodes,
+            sent.exported.steps,
+            crate::shell::path(&args.output)
+        )
+    };
+    output.result(&sent, described)
 }
 
 /// A new dataset.

@@ -52,6 +52,6 @@ pub const META_FILE: &str = "meta.json";
 pub(crate) const DATA_FOLDER: &str = "data";
 
 /// Path of episode `id`'s data file relative to the dataset folder.
-fn episode_file(id: usize) -> String {
+pub(crate) fn episode_file(id: usize) -> String {
     format!("{DATA_FOLDER}/{id}/part-0.parquet")
 }
