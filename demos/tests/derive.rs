@@ -285,7 +285,14 @@ fn filters_by_what_episodes_are() {
     let meta = Dataset::open(&at("some")).unwrap().meta().clone();
     assert_eq!(meta.derived[0].sources[0].episodes, "0,3..4");
     assert_eq!(meta.derived[0].arguments, json!({"episodes": ["0", "3.."]}));
+}
 
+#[test]
+fn filters_that_nothing_passes_are_refused() {
+    let dir = tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    record(&at("a"), "lqr", 3, &[4, 5, 6, 7, 8]);
+    let (none, success) = (Filter::default(), true);
     let refused = |asked: Filter, what: &str| {
         let message = filter(&at("a"), &asked, &at("no")).unwrap_err().to_string();
         assert!(message.contains(what), "{message}");
@@ -316,7 +323,7 @@ fn filters_by_what_episodes_are() {
         },
         "the dataset has 5, counted from 0",
     );
-    let message = filter(&at("a"), &Filter { success, ..none }, &at("short")).unwrap_err();
+    let message = filter(&at("a"), &Filter { success, ..none }, &at("a")).unwrap_err();
     assert!(message.to_string().contains("not empty"), "{message}");
 }
 
@@ -434,13 +441,19 @@ fn edits_drop_cut_and_tag() {
         "nothing is left beside"
     );
     sound(&at("b"));
+}
 
+#[test]
+fn edits_that_do_not_fit_change_nothing() {
+    let dir = tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    record(&at("a"), "lqr", 3, &[4, 5, 6]);
     let refused = |asked: Edit, what: &str| {
         let before = files(&at("a"));
         let message = edit_in_place(&at("a"), &asked).unwrap_err().to_string();
         assert!(message.contains(what), "{message}");
         assert_eq!(files(&at("a")), before);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     };
     let none = Edit::default();
     refused(none.clone(), "say what to change");

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::table::write_groups;
 use super::{Done, inside, refused, vectors};
-use crate::dataset::{DatasetError, DatasetReader};
+use crate::dataset::{DatasetError, DatasetReader, Meta};
 use crate::import::{LEROBOT_PADDING, Mapping};
 use crate::inspect::Distribution;
 
@@ -127,7 +127,6 @@ fn widened(values: Vec<f32>, space: &Space) -> (Values, Vec<String>) {
 pub(super) fn write(dataset: &DatasetReader, folder: &Path) -> Result<Done, DatasetError> {
     let meta = dataset.meta();
     let spec = &meta.spec;
-    let rate = rate(spec.control_period_s);
     let features = features(dataset)?;
     let lengths: Vec<usize> = meta.episodes.iter().map(|e| e.total_steps).collect();
     let frames = meta.total_steps;
@@ -174,45 +173,9 @@ pub(super) fn write(dataset: &DatasetReader, folder: &Path) -> Result<Done, Data
         &parquet(task, &[1], Some(index_named_task()))?,
     )?;
 
-    let mut statistics = Map::new();
-    for feature in &features {
-        let all = feature.statistics(&(0..frames));
-        let of = |name: &&str| -> Value {
-            match *name {
-                "count" => json!([frames]),
-                name => all.iter().map(|d| statistic(d, name)).collect(),
-            }
-        };
-        let own: Map<String, Value> = STATISTICS
-            .iter()
-            .map(|name| ((*name).to_owned(), of(name)))
-            .collect();
-        statistics.insert(feature.name.into(), own.into());
-    }
-    inside(
-        folder,
-        "meta/stats.json",
-        pretty(&statistics.into()).as_bytes(),
-    )?;
-    let described: Map<String, Value> = features
-        .iter()
-        .map(|f| (f.name.into(), described(f)))
-        .collect();
-    let info = json!({
-        "codebase_version": "v3.0",
-        "fps": rate,
-        "features": described,
-        "total_episodes": lengths.len(),
-        "total_frames": frames,
-        "total_tasks": 1,
-        "chunks_size": 1000,
-        "data_files_size_in_mb": 100,
-        "video_files_size_in_mb": 200,
-        "data_path": DATA,
-        "video_path": null,
-        "robot_type": meta.env.name,
-        "splits": {"train": format!("0:{}", lengths.len())},
-    });
+    let statistics = statistics(&features, frames);
+    inside(folder, "meta/stats.json", pretty(&statistics).as_bytes())?;
+    let info = info(meta, &features);
     inside(folder, "meta/info.json", pretty(&info).as_bytes())?;
 
     let mut remarks =
@@ -231,6 +194,45 @@ pub(super) fn write(dataset: &DatasetReader, folder: &Path) -> Result<Done, Data
         ..Mapping::default()
     };
     Ok((mapping, remarks))
+}
+
+/// The contents of `meta/stats.json`: statistics of all frames together.
+fn statistics(features: &[Feature], frames: usize) -> Value {
+    let of = |feature: &Feature| -> (String, Value) {
+        let all = feature.statistics(&(0..frames));
+        let of = |name: &str| -> Value {
+            match name {
+                "count" => json!([frames]),
+                name => all.iter().map(|d| statistic(d, name)).collect(),
+            }
+        };
+        let own = STATISTICS.iter().map(|name| ((*name).to_owned(), of(name)));
+        (feature.name.into(), Value::Object(own.collect()))
+    };
+    Value::Object(features.iter().map(of).collect())
+}
+
+/// The contents of `meta/info.json`.
+fn info(meta: &Meta, features: &[Feature]) -> Value {
+    let described: Map<String, Value> = features
+        .iter()
+        .map(|f| (f.name.into(), described(f)))
+        .collect();
+    json!({
+        "codebase_version": "v3.0",
+        "fps": rate(meta.spec.control_period_s),
+        "features": described,
+        "total_episodes": meta.episodes.len(),
+        "total_frames": meta.total_steps,
+        "total_tasks": 1,
+        "chunks_size": 1000,
+        "data_files_size_in_mb": 100,
+        "video_files_size_in_mb": 200,
+        "data_path": DATA,
+        "video_path": null,
+        "robot_type": meta.env.name,
+        "splits": {"train": format!("0:{}", meta.episodes.len())},
+    })
 }
 
 /// Frames a second; a whole number where it is one up to rounding.

@@ -396,7 +396,8 @@ fn continuous(
     for row in rows.start + 1..rows.end {
         for (i, (own, next)) in columns.observations.iter().zip(next).enumerate() {
             let (led, is) = (next[row - 1], own[row]);
-            if !((led - is).abs() <= SAME_STATE * (1.0 + is.abs())) {
+            let goes_on = (led - is).abs() <= SAME_STATE * (1.0 + is.abs());
+            if !goes_on {
                 return Err(table.value_error(
                     row,
                     &read.observation[i].column,

@@ -198,43 +198,14 @@ fn robomimic(data: &Group, masks: Option<&Group>, split: Option<&str>) -> Result
     if empty > 0 {
         remarks.push(format!("{empty} demonstrations without steps are left out"));
     }
-    let mut own = Mapping::default();
-    if let Some((_, arrays)) = parts.first() {
-        let vectors = |prefix: &str| -> Vec<String> {
-            let of = |(name, array): (&String, &Result<Array, String>)| {
-                let plain = array.as_ref().is_ok_and(|a| a.shape.len() <= 2);
-                (plain && name.starts_with(prefix)).then(|| name.clone())
-            };
-            arrays.iter().filter_map(of).collect()
-        };
-        let (observed, next) = (vectors("obs/"), vectors("next_obs/"));
-        let bare = |names: &[String]| -> Vec<String> {
-            let bare = |n: &String| {
-                n.split_once('/')
-                    .map_or(String::new(), |(_, key)| key.into())
-            };
-            names.iter().map(bare).collect()
-        };
-        if bare(&observed) == bare(&next) {
-            own.next_observations = next;
-        }
-        let named = |name: &String| {
-            let key = name.strip_prefix("obs/").unwrap_or(name);
-            ChannelMap {
-                name: ChannelMap::of(key).name,
-                ..ChannelMap::of(name)
-            }
-        };
-        own.observations = observed.iter().map(named).collect();
-        own.actions = vec![ChannelMap::of("actions")];
-        own.reward = arrays.contains_key("rewards").then(|| "rewards".into());
-        if arrays.contains_key("dones") {
-            remarks.push(
-                "`dones` are not read, as they may mark successes, ends of recordings or both: all demonstrations count as \
-                 cut off; `--terminated dones` takes them as ends that the task brought about"
-                    .into(),
-            );
-        }
+    let first = parts.first().map(|(_, arrays)| arrays);
+    let mut own = first.map(channels).unwrap_or_default();
+    if first.is_some_and(|arrays| arrays.contains_key("dones")) {
+        remarks.push(
+            "`dones` are not read, as they may mark successes, ends of recordings or both: all demonstrations count as \
+             cut off; `--terminated dones` takes them as ends that the task brought about"
+                .into(),
+        );
     }
     let described = data
         .attribute("env_args")
@@ -254,6 +225,42 @@ fn robomimic(data: &Group, masks: Option<&Group>, split: Option<&str>) -> Result
         own,
         remarks,
     })
+}
+
+/// What robomimic's names say: vectors below `obs` are observed, and those below `next_obs` come next.
+fn channels(arrays: &Arrays) -> Mapping {
+    let vectors = |prefix: &str| -> Vec<String> {
+        let of = |(name, array): (&String, &Result<Array, String>)| {
+            let plain = array.as_ref().is_ok_and(|a| a.shape.len() <= 2);
+            (plain && name.starts_with(prefix)).then(|| name.clone())
+        };
+        arrays.iter().filter_map(of).collect()
+    };
+    let (observed, next) = (vectors("obs/"), vectors("next_obs/"));
+    let keys = |names: &[String]| -> Vec<String> {
+        let key = |n: &String| {
+            n.split_once('/')
+                .map_or(String::new(), |(_, key)| key.into())
+        };
+        names.iter().map(key).collect()
+    };
+    let named = |name: &String| {
+        let key = name.strip_prefix("obs/").unwrap_or(name);
+        ChannelMap {
+            name: ChannelMap::of(key).name,
+            ..ChannelMap::of(name)
+        }
+    };
+    Mapping {
+        observations: observed.iter().map(named).collect(),
+        actions: vec![ChannelMap::of("actions")],
+        reward: arrays.contains_key("rewards").then(|| "rewards".into()),
+        next_observations: match keys(&observed) == keys(&next) {
+            true => next,
+            false => Vec::new(),
+        },
+        ..Mapping::default()
+    }
 }
 
 /// The arrays of a group and of the groups in it, by path.
