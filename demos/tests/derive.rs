@@ -517,3 +517,21 @@ fn channels_of_tables_are_renamed() {
     assert_eq!((stats.returns, stats.lengths.max), (None, 2.0));
     assert_eq!(stats.observations[0].values.q50, 1.0);
 }
+
+#[cfg(unix)]
+#[test]
+fn an_edit_in_place_goes_through_links() {
+    let dir = tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    record(&at("a"), "lqr", 3, &[4, 5]);
+    std::os::unix::fs::symlink(at("a"), at("link")).unwrap();
+    let tagged = Edit {
+        tag: vec!["x".into()],
+        ..Edit::default()
+    };
+    edit_in_place(&at("link"), &tagged).unwrap();
+    assert!(at("link").symlink_metadata().unwrap().is_symlink());
+    let meta = Dataset::open(&at("a")).unwrap().meta().clone();
+    assert_eq!(meta.episodes[1].tags, ["x"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+}

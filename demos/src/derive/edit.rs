@@ -160,20 +160,24 @@ pub fn edit(source: &Path, edit: &Edit, folder: &Path) -> Result<Derived, Derive
 ///
 /// Errors: those of [`edit`]; a dataset that another process is writing.
 pub fn edit_in_place(folder: &Path, asked: &Edit) -> Result<Derived, DeriveError> {
+    Meta::open(folder)?;
+    // Renaming a link would leave the dataset behind it as it is.
+    let place = folder
+        .canonicalize()
+        .map_err(disk::DiskError::new("open", folder))?;
     let beside = |what: &str| -> Result<_, DeriveError> {
-        let Some(name) = folder.file_name() else {
+        let Some(name) = place.file_name() else {
             return misuse(format!("`{}`: name the dataset's folder", folder.display()));
         };
         let name = format!(".{}.{what}-{}", name.to_string_lossy(), std::process::id());
-        Ok(folder.with_file_name(name))
+        Ok(place.with_file_name(name))
     };
     let (edited, replaced) = (beside("edited")?, beside("replaced")?);
-    Meta::open(folder)?;
-    let claim = disk::claim(&folder.join(DATA_FOLDER))?;
+    let claim = disk::claim(&place.join(DATA_FOLDER))?;
     let _claim = claim.ok_or_else(|| DatasetError::Busy(folder.to_owned()))?;
     let derived = edit(folder, asked, &edited)?;
-    disk::rename(folder, &replaced)?;
-    disk::rename(&edited, folder)?;
+    disk::rename(&place, &replaced)?;
+    disk::rename(&edited, &place)?;
     std::fs::remove_dir_all(&replaced).map_err(disk::DiskError::new("remove", &replaced))?;
     inspect::fix(folder)?;
     Ok(Derived {
