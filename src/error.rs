@@ -2,6 +2,7 @@
 
 use costate_base::disk::DiskError;
 use costate_demos::DatasetError;
+use costate_demos::derive::DeriveError;
 use costate_demos::experts::ExpertError;
 use costate_demos::import::ImportError;
 use costate_demos::record::RecordError;
@@ -43,6 +44,9 @@ pub enum Error {
     /// Files that cannot be imported.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// A dataset that cannot be made of others.
+    #[error(transparent)]
+    Derive(#[from] DeriveError),
     /// A file that could not be written whole.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -75,6 +79,8 @@ impl Error {
             Self::Misuse(_) | Self::Model(_) | Self::Env(EnvError::NoSimulator) => 2,
             Self::Import(ImportError::Dataset(e)) if is_misuse(e) => 2,
             Self::Import(e) if e.is_misuse() => 2,
+            Self::Derive(DeriveError::Dataset(e)) if is_misuse(e) => 2,
+            Self::Derive(DeriveError::Misuse(_) | DeriveError::Model(_)) => 2,
             Self::Dataset(e) | Self::Record(RecordError::Dataset(e)) if is_misuse(e) => 2,
             Self::Record(RecordError::NoEpisodes) => 2,
             Self::Picture(e) if !matches!(e, PictureError::Encoding(_)) => 2,
@@ -100,5 +106,6 @@ fn is_misuse(error: &DatasetError) -> bool {
             | DatasetError::Foreign { .. }
             | DatasetError::Unfinished { .. }
             | DatasetError::Mismatch { .. }
+            | DatasetError::NotExported { .. }
     )
 }

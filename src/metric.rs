@@ -5,6 +5,37 @@ use serde::{Deserialize, Serialize};
 /// A learner's diagnostics of one iteration, in order of interest.
 pub type Diagnostics = Vec<(Metric, f64)>;
 
+/// A quantity of one iteration whose distribution is worth a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// Commands in the rollouts, by number of the action channel.
+    Action(usize),
+    /// Logits of the discriminator for demonstrations.
+    DemonstrationLogit,
+    /// Logits of the discriminator for rollouts.
+    RolloutLogit,
+    /// Log importance weights of the pool.
+    LogWeight,
+}
+
+impl Spread {
+    /// Its name, with those of the action channels.
+    pub fn tag(self, actions: &[String]) -> String {
+        match self {
+            Self::Action(i) => match actions.get(i) {
+                Some(name) => format!("actions/{name}"),
+                None => format!("actions/{i}"),
+            },
+            Self::DemonstrationLogit => "logits/demonstrations".into(),
+            Self::RolloutLogit => "logits/rollouts".into(),
+            Self::LogWeight => "importance/log_weight".into(),
+        }
+    }
+}
+
+/// The values of such quantities.
+pub type Spreads = Vec<(Spread, Vec<f64>)>;
+
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident: $key:literal, $title:literal, $unit:literal, $reading:literal;)*) => {
         /// A quantity that learners record every iteration.

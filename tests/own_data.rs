@@ -252,3 +252,106 @@ fn recordings_in_a_table_of_a_known_world_train_like_its_own() {
         .collect();
     succeed(folder, &args);
 }
+
+#[test]
+fn parts_of_a_dataset_are_learned_from_and_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    robot(folder);
+    succeed(
+        folder,
+        &[
+            "demos",
+            "split",
+            "robot",
+            "--validation",
+            "0.3",
+            "-o",
+            "parts",
+            "-q",
+        ],
+    );
+    let train = ["train", "parts/train", "--algo", "bc", "-o", "b", "-q"];
+    succeed(folder, &train);
+    let judged = |dataset: &str| {
+        json(&succeed(
+            folder,
+            &["evaluate", dataset, "--policy", "b", "--json"],
+        ))
+    };
+    let held = judged("parts/validation");
+    assert_eq!(
+        (&held["part"], &held["episodes"]),
+        (&"unseen".into(), &3.into())
+    );
+    let all = judged("robot");
+    assert_eq!(
+        (&all["part"], &all["episodes"]),
+        (&"seen".into(), &10.into())
+    );
+    let said = all["statements"].to_string();
+    assert!(said.contains("7 of these 10 episodes"), "{said}");
+    succeed(
+        folder,
+        &[
+            "demos", "edit", "robot", "--rename", "vx=speed", "-o", "renamed", "-q",
+        ],
+    );
+    let renamed = ["evaluate", "renamed", "--policy", "b"];
+    fail(folder, &renamed, 2, &["speed (m/s)"]);
+
+    succeed(folder, &["evaluate", "b", "-q"]);
+    succeed(folder, &["report", "b", "-q"]);
+    let page = fs::read_to_string(folder.join("b/report.html")).unwrap();
+    for part in [
+        "Held-out actions",
+        "Gaussian that ignores the state",
+        "ux (1)",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("has not been evaluated"));
+}
+
+#[test]
+fn exports_are_imported_by_the_mapping_that_they_print() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    robot(folder);
+    let export = [
+        "demos",
+        "export",
+        "robot",
+        "--to",
+        "npz",
+        "-o",
+        "robot.npz",
+        "--json",
+        "-q",
+    ];
+    let sent = json(&succeed(folder, &export));
+    fs::write(folder.join("m.json"), sent["mapping"].to_string()).unwrap();
+    let import = [
+        "demos",
+        "import",
+        "robot.npz",
+        "--mapping",
+        "m.json",
+        "-o",
+        "back",
+        "-q",
+    ];
+    succeed(folder, &import);
+    let stats = |dataset: &str| json(&succeed(folder, &["demos", "stats", dataset, "--json"]));
+    let (was, is) = (stats("robot"), stats("back"));
+    for key in [
+        "observations",
+        "actions",
+        "lengths",
+        "total_steps",
+        "returns",
+    ] {
+        assert_eq!(was[key], is[key], "{key}");
+    }
+    fail(folder, &export, 2, &["robot.npz"]);
+}

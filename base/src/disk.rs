@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process;
 
 use sha2::{Digest, Sha256};
 
@@ -66,6 +67,35 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
         Some(folder) => sync_folder(folder),
         None => Ok(()),
     }
+}
+
+/// Makes a folder, absent or empty before, as a whole: `make` fills one beside it, which then takes its name. After a
+/// failure nothing is left.
+///
+/// Errors: `Ok(None)` if there is something in the folder, or a file in its place.
+pub fn new_folder<T, E: From<DiskError>>(
+    folder: &Path,
+    make: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<Option<T>, E> {
+    let empty = fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_none());
+    let Some(name) = folder.file_name() else {
+        return Ok(None);
+    };
+    if folder.symlink_metadata().is_ok() && !empty {
+        return Ok(None);
+    }
+    let name = format!(".{}.making-{}", name.to_string_lossy(), process::id());
+    let beside = folder.with_file_name(name);
+    let made = make(&beside).and_then(|made| {
+        if empty {
+            fs::remove_dir(folder).map_err(DiskError::new("replace", folder))?;
+        }
+        rename(&beside, folder)?;
+        Ok(made)
+    });
+    made.map(Some).inspect_err(|_| {
+        let _ = fs::remove_dir_all(&beside);
+    })
 }
 
 /// Makes the entries of a folder durable; a no-op where folders cannot be synced.

@@ -4,7 +4,9 @@
 #![warn(missing_docs)]
 
 pub mod dataset;
+pub mod derive;
 pub mod experts;
+pub mod export;
 pub mod import;
 pub mod inspect;
 pub mod record;

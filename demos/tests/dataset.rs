@@ -297,10 +297,10 @@ fn descriptions_that_cannot_be_trusted_are_refused() {
     };
     refused(
         &|m| {
-            m["format_version"] = json!(5);
+            m["format_version"] = json!(6);
             m["holograms"] = json!([]);
         },
-        &["newer Costate: format 5, this build reads up to 4; update Costate"],
+        &["newer Costate: format 6, this build reads up to 5; update Costate"],
     );
     refused(
         &|m| m["format_version"] = json!("one"),

@@ -352,8 +352,9 @@ fn other_kinds_of_files_are_refused_with_a_way() {
         fs::write(&file, "x,v,force\n1,2,3\n1,2,3\n").unwrap();
         file
     };
-    assert!(of("a", &[&file("demo.hdf5")]).contains("HDF5 is not read"));
-    assert!(of("b", &[&file("demo.npz")]).contains("to_parquet"));
+    assert!(of("a", &[&file("demo.hdf5")]).contains("cannot be read as HDF5"));
+    assert!(of("b", &[&file("demo.npz")]).contains("cannot be read as a numpy archive"));
+    assert!(of("g", &[&file("demo.npy")]).contains("numpy.savez"));
     assert!(of("c", &[&folder.path().join("nothing")]).contains("no such file"));
     assert!(of("d", &[&file("fake.parquet")]).contains("cannot be read as Parquet"));
     let (csv, parquet) = (file("both/e.csv"), file("both/e.parquet"));

@@ -93,36 +93,13 @@ pub fn import(request: &Request) -> Result<Summary, Error> {
     })
 }
 
-/// Imports beside the folder and moves the complete dataset there.
+/// Imports into a folder that appears when the dataset in it is complete.
 fn written(request: &import::Request, folder: &Path) -> Result<Imported, Error> {
+    let make = |beside: &Path| import::import(request, beside).map_err(Error::from);
+    let imported = disk::new_folder(folder, make)?;
     let taken = || Error::Dataset(DatasetError::OutputExists(folder.to_owned()));
-    let (Some(name), empty) = (folder.file_name(), is_empty(folder)) else {
-        return Err(taken());
-    };
-    if folder.symlink_metadata().is_ok() && !empty {
-        return Err(taken());
-    }
-    let name = format!(
-        ".{}.importing-{}",
-        name.to_string_lossy(),
-        std::process::id()
-    );
-    let beside = folder.with_file_name(name);
-    let imported = import::import(request, &beside)
-        .map_err(Error::from)
-        .and_then(|imported| {
-            if empty {
-                fs::remove_dir(folder).map_err(Error::io(folder))?;
-            }
-            disk::rename(&beside, folder)?;
-            Ok(imported)
-        })
-        .inspect_err(|_| drop(fs::remove_dir_all(&beside)))?;
+    let imported = imported.ok_or_else(taken)?;
     // Minari knows a dataset by the name of its folder.
     inspect::fix(folder)?;
     Ok(imported)
-}
-
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_none())
 }

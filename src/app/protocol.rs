@@ -19,7 +19,8 @@ pub struct Request {
     pub place: PathBuf,
     /// The demonstrations of a run, if they moved or it has none.
     pub demos: Option<PathBuf>,
-    /// A policy in place of the run's: a file, an expert, `random`, `constant=V,…`, or formulas.
+    /// A policy in place of the run's: a file, an expert, `random`, `constant=V,…`, or formulas; for a dataset without a
+    /// simulator a run's folder.
     pub policy: Option<String>,
     /// A cost in place of the run's: a file or a formula.
     pub cost: Option<String>,

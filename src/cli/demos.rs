@@ -1,21 +1,23 @@
-//! `costate demos import|info|check`.
+//! `costate demos`: datasets imported, summarised, checked, made of others and exported.
 
 use std::path::PathBuf;
 
 use costate_demos::DatasetReader;
-use costate_demos::dataset::ExpertInfo;
-use costate_demos::inspect::{self, ChannelInfo, CheckReport, Info};
+use costate_demos::dataset::{ExpertInfo, SourceDataset};
+use costate_demos::inspect::{
+    self, ChannelInfo, ChannelStats, CheckReport, Distribution, Info, Stats,
+};
 use costate_envs::worlds::table;
 
 use super::common::Output;
-use super::import;
 use super::ui::{self, interval, number};
+use super::{derive, import};
 use crate::error::Error;
 
 /// Subcommands of `costate demos`.
 #[derive(clap::Subcommand)]
 pub enum Args {
-    /// Make a dataset of CSV or Parquet tables, or of a folder of LeRobot v3, Minari or `imitation`.
+    /// Make a dataset of tables (CSV, Parquet), arrays (numpy, HDF5), or of a folder of LeRobot v3, Minari or `imitation`.
     ///
     /// Which columns were observed and which commanded, and the control period, have to be said where the files do not
     /// say it. Without --env the dataset has no simulator: bc and ibc learn from it, and are evaluated by how well they
@@ -43,6 +45,28 @@ Examples:
         #[arg(long)]
         fix: bool,
     },
+    /// Compute minimum, maximum, mean, standard deviation and quantiles of every channel, of lengths and returns.
+    #[command(after_help = "Example:\n  costate demos stats datasets/pendulum-energy --json")]
+    Stats {
+        /// Dataset folder.
+        dataset: PathBuf,
+    },
+    /// Merge datasets of one world into a new one.
+    ///
+    /// Seeds, experts and tags of the episodes are kept. Datasets of different worlds are not mixed; without a simulator,
+    /// channels and control period have to agree, and the widest bounds hold.
+    Merge(derive::MergeArgs),
+    /// Split a dataset into `train` and `validation`; the same request gives the same split.
+    Split(derive::SplitArgs),
+    /// Make a dataset of the episodes that fit, by return, success, length, tag or number.
+    Filter(derive::FilterArgs),
+    /// Drop, cut or tag episodes, or rename channels, in a copy or in place.
+    Edit(derive::EditArgs),
+    /// Write a dataset as the files of other tools.
+    ///
+    /// What a format cannot hold is said. With --json, `mapping` is the mapping file with which `costate demos import` reads
+    /// it back.
+    Export(derive::ExportArgs),
 }
 
 /// Runs the command.
@@ -74,6 +98,15 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
                 })),
             }
         }
+        Args::Stats { dataset } => {
+            let stats = inspect::stats(&DatasetReader::open(&dataset)?)?;
+            output.result(&stats, || describe_stats(&stats))
+        }
+        Args::Merge(args) => derive::merge(&args, output),
+        Args::Split(args) => derive::split(args, output),
+        Args::Filter(args) => derive::filter(args, output),
+        Args::Edit(args) => derive::edit(args, output),
+        Args::Export(args) => derive::export(&args, output),
     }
 }
 
@@ -98,6 +131,15 @@ fn describe(info: &Info) -> String {
                 demonstrator(&s.expert, s.seed),
                 build.map_or(String::new(), |b| format!(", by {b}"))
             )
+        })
+        .collect();
+    let steps: String = info
+        .derived
+        .iter()
+        .map(|step| {
+            let source = |s: &SourceDataset| format!("{} (episodes {})", s.path, s.episodes);
+            let sources: Vec<String> = step.sources.iter().map(source).collect();
+            format!("made by {} of {}\n", step.command, sources.join(", "))
         })
         .collect();
     let build = match &info.provenance {
@@ -132,7 +174,7 @@ fn describe(info: &Info) -> String {
         ),
     };
     format!(
-        "{}: {} episodes of {} ({})\n{}{}\n{appended}{made} by {build}\n{} steps, {} s{simulated}, \
+        "{}: {} episodes of {} ({})\n{}{}\n{appended}{made} by {build}\n{steps}{} steps, {} s{simulated}, \
          {}\n{returned}\n\n\
          observations\n{}\nactions, as commanded\n{}",
         info.path.display(),
@@ -206,4 +248,50 @@ fn describe_check(report: &CheckReport) -> String {
             .for_each(|line| text += &format!("{what}: {line}\n"));
     }
     text
+}
+
+fn describe_stats(stats: &Stats) -> String {
+    let row = |name: &str, unit: &str, d: &Distribution| {
+        let numbers = [
+            d.min, d.q01, d.q10, d.q50, d.q90, d.q99, d.max, d.mean, d.std,
+        ];
+        let cells = numbers.iter().map(|v| number(*v));
+        [name.to_owned(), unit.to_owned()]
+            .into_iter()
+            .chain(cells)
+            .collect::<Vec<String>>()
+    };
+    let channels = |all: &[ChannelStats]| -> Vec<Vec<String>> {
+        all.iter()
+            .map(|c| row(&c.name, &c.unit, &c.values))
+            .collect()
+    };
+    let mut episodes = vec![row("length", "steps", &stats.lengths)];
+    episodes.extend(stats.returns.iter().map(|d| row("return", "", d)));
+    let header = [
+        "", "unit", "min", "1 %", "10 %", "50 %", "90 %", "99 %", "max", "mean", "std",
+    ];
+    let tags: Vec<String> = stats
+        .tags
+        .iter()
+        .map(|(t, n)| format!("{t} ({n})"))
+        .collect();
+    let tags = match tags.is_empty() {
+        true => String::new(),
+        false => format!("tags: {}\n", tags.join(", ")),
+    };
+    let solved = stats
+        .success_rate
+        .map(|s| format!(", {:.0} % solved", 100.0 * s));
+    format!(
+        "{}: {} episodes of {}, {} steps{}\n{tags}\nepisodes\n{}\nobservations\n{}\nactions, as commanded\n{}",
+        stats.path.display(),
+        stats.episodes,
+        stats.env,
+        stats.total_steps,
+        solved.unwrap_or_default(),
+        ui::table(&header, &episodes),
+        ui::table(&header, &channels(&stats.observations)),
+        ui::table(&header, &channels(&stats.actions)),
+    )
 }

@@ -24,6 +24,7 @@ Examples:
   costate evaluate runs/pendulum-bc-0 runs/pendulum-gan-gcl-0
   costate evaluate runs/cart_pole-rl-0 --demos demos/cart_pole --success 'min(0.3 - abs(cart_position), pole_cos - 0.94)'
   costate evaluate demos/pendulum --policy swing.onnx
+  costate evaluate parts/validation --policy runs/table-bc-0
   costate evaluate /shared/runs/pendulum-airl-0 --output here
   costate evaluate demos/cart_pole --policy 'push = -9*pole_sin - 2*pole_angular_velocity + 0.5*cart_position + cart_velocity'
   costate evaluate demos/point_maze --cost 'position_x^2 + (position_y - 1)^2'")]
@@ -32,7 +33,8 @@ pub struct Args {
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// Another policy instead of the run's: a .safetensors or .onnx file (FILE.onnx:OUTPUT if it has several outputs),
-    /// an expert's name, `random`, `constant=V,…`, or a formula for every action, `CHANNEL = FORMULA; …`.
+    /// an expert's name, `random`, `constant=V,…`, or a formula for every action, `CHANNEL = FORMULA; …`. For a dataset
+    /// without a simulator: a run's folder.
     #[arg(long, value_name = "WHO")]
     policy: Option<String>,
     /// Another cost instead of the run's: a cost.safetensors file, or a formula of observations and actions.

@@ -20,10 +20,12 @@ Examples:
   costate demos import log.csv --observations x:m,v:m/s --actions force:N:-10..10 --episode run --time t -o mine
   costate demos import episodes/ --observations q1=elbow:rad,q2=wrist:rad --actions u1,u2 --dt 0.02 -o mine
   costate demos import lerobot/pusht -o pusht
+  costate demos import hopper-medium-v2.hdf5 --dt 0.008 -o hopper
+  costate demos import low_dim.hdf5 --split train -o lift
   costate demos import ~/.minari/datasets/robot-v0 --dt 0.05 -o robot
   costate demos import swings.csv --env pendulum --actions torque --reward r -o swings")]
 pub struct Args {
-    /// CSV or Parquet files, folders of them, or one folder of LeRobot v3, Minari or `imitation`.
+    /// CSV, Parquet, numpy (.npz) or HDF5 files, folders of them, or one folder of LeRobot v3, Minari or `imitation`.
     #[arg(required = true)]
     sources: Vec<PathBuf>,
     /// Dataset folder to create.
@@ -67,10 +69,16 @@ pub struct Args {
     /// Column with the reward of each step.
     #[arg(long, value_name = "COLUMN")]
     reward: Option<String>,
+    /// Columns with the observations after each row's action, in the order of --observations: every row is a step then.
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
+    next_observations: Vec<String>,
     /// What an episode's last row is: the state that the last action led to, so that N rows are N − 1 steps and its own
     /// action is not used; or a step whose outcome is unknown, so that N rows are N steps [default: state].
     #[arg(long, value_name = "WHAT")]
     last_row: Option<Last>,
+    /// Read one mask of a robomimic file: `train` or `valid` [default: all demonstrations].
+    #[arg(long, value_name = "MASK")]
+    split: Option<String>,
     /// What was demonstrated, in one line.
     #[arg(long, value_name = "TEXT")]
     summary: Option<String>,
@@ -107,6 +115,8 @@ impl Args {
                 terminated: self.terminated,
                 truncated: self.truncated,
                 reward: self.reward,
+                next_observations: self.next_observations,
+                split: self.split,
                 last_row: self.last_row.map(|last| match last {
                     Last::State => LastRow::State,
                     Last::Step => LastRow::Step,

@@ -5,6 +5,7 @@ mod common;
 mod compare;
 mod demo;
 mod demos;
+mod derive;
 mod diagnose;
 mod ebm;
 mod envs;

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::evaluate::Evaluation;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::episodes::replay;
+use crate::evaluate::held_out::{self, HeldOut};
 use crate::policy::Policy;
 use crate::report::{Motion, RunReport, data, html, pictures, png};
 use crate::run::{RunFolder, files, weights};
@@ -103,7 +104,8 @@ fn collect_with(
     runs.iter()
         .map(|run| {
             let evaluation = Evaluation::read(&run.file("evaluation.json"))?;
-            if evaluation.is_none() && run.config().env.has_simulator() {
+            let held_out = HeldOut::read(&run.file(held_out::FILE))?;
+            if evaluation.is_none() && held_out.is_none() {
                 output.remark(&format!(
                     "{}: not evaluated yet; `costate evaluate {}` adds scores to the report",
                     run.path().display(),
@@ -125,6 +127,7 @@ fn collect_with(
                 config: run.config().clone(),
                 metrics,
                 evaluation,
+                held_out,
                 motions: motions(run, demonstrations.as_ref())?,
                 landscape,
             })

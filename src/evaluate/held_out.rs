@@ -4,6 +4,7 @@
 //! Gaussian around it.
 
 use std::f64::consts::TAU;
+use std::path::Path;
 
 use costate_envs::{EnvSpec, Trajectory};
 use serde::{Deserialize, Serialize};
@@ -165,8 +166,39 @@ pub fn held_out(subject: &Subject) -> Result<HeldOut, Error> {
 }
 
 impl HeldOut {
-    /// Version that this build writes.
+    /// Version that this build writes, and the newest that it reads.
     pub const FORMAT: u32 = 1;
+
+    /// Reads a `held_out.json`; `None` if there is none.
+    ///
+    /// Errors: a damaged file, or one of a newer format.
+    pub fn read(file: &Path) -> Result<Option<Self>, Error> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io(file)(e)),
+        };
+        let failed = |reason: String| Error::Failure(format!("{}: {reason}", file.display()));
+        let head: Head = serde_json::from_str(&text)
+            .map_err(|e| failed(format!("{e}; `costate evaluate` regenerates it")))?;
+        if head.format > Self::FORMAT {
+            return Err(failed(format!(
+                "format {} is newer than {}, the newest that this build reads; update Costate",
+                head.format,
+                Self::FORMAT
+            )));
+        }
+        let found = serde_json::from_str(&text);
+        found
+            .map(Some)
+            .map_err(|e| failed(format!("{e}; `costate evaluate` regenerates it")))
+    }
+}
+
+/// What is read of a file before its version is known.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
 }
 
 /// A statistic of means over episodes.

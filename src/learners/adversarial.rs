@@ -18,7 +18,7 @@ use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::error::Error;
 use crate::improve::{Improvement, Objective};
-use crate::metric::{Diagnostics, Metric};
+use crate::metric::{Diagnostics, Metric, Spreads};
 use crate::nn::{StateDict, StateError};
 use crate::policy::Learned;
 use costate_base::schema::{positive, resumable};
@@ -143,8 +143,12 @@ pub trait Adversary {
         rng: &mut Stream,
     ) -> Tensor;
 
-    /// Diagnostics after the steps; sets the log Z of `model`.
-    fn found(&mut self, model: &mut EnergyModel, evidence: &Self::Evidence) -> Diagnostics;
+    /// Diagnostics after the steps, and values whose distribution is worth a look; sets the log Z of `model`.
+    fn found(
+        &mut self,
+        model: &mut EnergyModel,
+        evidence: &Self::Evidence,
+    ) -> (Diagnostics, Spreads);
 
     /// The cost of every step of a batch to the policy, `[S]`, without the entropy term: the cost shaped by V, which
     /// preserves the ranking of trajectories.
@@ -272,7 +276,7 @@ impl<A: Adversary> Learner for Adversarial<A> {
                 .loss(&mut self.cost.model, &evidence, &mut rng);
             gradient_norm = self.cost.descend(loss, &samples.batch, &mut rng);
         }
-        let mut diagnostics =
+        let (mut diagnostics, spreads) =
             tch::no_grad(|| self.adversary.found(&mut self.cost.model, &evidence));
         diagnostics.push((Metric::CostGradientNorm, gradient_norm));
         self.adversary.remember(k, &samples);
@@ -285,6 +289,7 @@ impl<A: Adversary> Learner for Adversarial<A> {
         };
         let mut report =
             (self.generator).improve(samples, &objective, policy_factor, k, diagnostics)?;
+        report.spreads.extend(spreads);
         if !model.is_finite() {
             return Err(diverged(k));
         }

@@ -12,7 +12,7 @@ use tch::Tensor;
 
 use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
 use super::algorithm::{Algorithm, Behaviour, SampleShare};
-use super::discriminator_report::DiscriminatorReport;
+use super::discriminator_report::{self, DiscriminatorReport};
 use super::generator::Sampled;
 use super::transitions::{Pair, Transitions};
 use super::{Learner, Setup};
@@ -20,7 +20,7 @@ use crate::batch::TrajectoryBatch;
 use crate::cost::{ComposedCost, EnergyModel, Shaping};
 use crate::discriminator;
 use crate::error::Error;
-use crate::metric::Diagnostics;
+use crate::metric::{Diagnostics, Spreads};
 use costate_base::schema::resumable;
 
 /// Settings of AIRL; the discount of whatever improves the policy is the shaping's γ.
@@ -88,9 +88,10 @@ impl Adversary for Airl {
         discriminator::loss(&logit(model, &expert), &logit(model, &policy))
     }
 
-    fn found(&mut self, model: &mut EnergyModel, pair: &Pair) -> Diagnostics {
-        DiscriminatorReport::of(&logit(model, &pair.expert), &logit(model, &pair.policy))
-            .diagnostics()
+    fn found(&mut self, model: &mut EnergyModel, pair: &Pair) -> (Diagnostics, Spreads) {
+        let (p, q) = (logit(model, &pair.expert), logit(model, &pair.policy));
+        let found = DiscriminatorReport::of(&p, &q).diagnostics();
+        (found, discriminator_report::logits(&p, &q))
     }
 }
 

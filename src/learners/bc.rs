@@ -115,6 +115,7 @@ impl Learner for Bc {
             ],
             env_steps: 0,
             audit: None,
+            ..Report::default()
         })
     }
 

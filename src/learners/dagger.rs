@@ -123,6 +123,7 @@ impl Learner for Dagger {
             ],
             env_steps,
             audit,
+            ..Report::default()
         })
     }
 

@@ -4,8 +4,16 @@ use tch::Tensor;
 
 use crate::density;
 use crate::discriminator;
-use crate::metric::{Diagnostics, Metric};
+use crate::metric::{Diagnostics, Metric, Spread, Spreads};
 use crate::nn;
+
+/// The logits of demonstrations and samples, for a look at their distributions.
+pub fn logits(expert: &Tensor, policy: &Tensor) -> Spreads {
+    vec![
+        (Spread::DemonstrationLogit, nn::to_f64(expert)),
+        (Spread::RolloutLogit, nn::to_f64(policy)),
+    ]
+}
 
 /// The state of the discriminator after its steps.
 #[derive(Debug, Clone, Copy, PartialEq)]

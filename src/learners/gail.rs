@@ -15,7 +15,7 @@ use tch::{Kind, Tensor};
 
 use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
 use super::algorithm::{Algorithm, Behaviour};
-use super::discriminator_report::DiscriminatorReport;
+use super::discriminator_report::{self, DiscriminatorReport};
 use super::frozen_cost::ValidationSettings;
 use super::generator::{Generator, Sampled};
 use super::memory::Memory;
@@ -26,7 +26,7 @@ use crate::cost::{ComposedCost, EnergyModel};
 use crate::density::softplus;
 use crate::discriminator;
 use crate::error::Error;
-use crate::metric::Diagnostics;
+use crate::metric::{Diagnostics, Spreads};
 use crate::nn::{self, StateDict, StateError};
 use costate_base::schema::{positive, proper_fraction, resumable};
 
@@ -162,9 +162,10 @@ impl Adversary for Gail {
         }
     }
 
-    fn found(&mut self, model: &mut EnergyModel, pair: &Pair) -> Diagnostics {
-        DiscriminatorReport::of(&logit(model, &pair.expert), &logit(model, &pair.policy))
-            .diagnostics()
+    fn found(&mut self, model: &mut EnergyModel, pair: &Pair) -> (Diagnostics, Spreads) {
+        let (p, q) = (logit(model, &pair.expert), logit(model, &pair.policy));
+        let found = DiscriminatorReport::of(&p, &q).diagnostics();
+        (found, discriminator_report::logits(&p, &q))
     }
 
     fn remember(&mut self, k: usize, samples: &Sampled) {

@@ -22,7 +22,7 @@ use tch::{Kind, Tensor};
 use super::adversarial::{Adversarial, AdversarialSettings, Adversary, Sides};
 use super::algorithm::{Algorithm, Behaviour, SampleShare};
 use super::background::{Background, log_policy};
-use super::discriminator_report::DiscriminatorReport;
+use super::discriminator_report::{self, DiscriminatorReport};
 use super::frozen_cost::ValidationSettings;
 use super::generator::{Generator, Sampled};
 use super::rows::{Discrimination, Rows};
@@ -32,7 +32,7 @@ use crate::cost::{ComposedCost, CostForm, EnergyModel, Seen};
 use crate::density::{self, Scores};
 use crate::discriminator;
 use crate::error::Error;
-use crate::metric::{Diagnostics, Metric};
+use crate::metric::{Diagnostics, Metric, Spreads};
 use crate::nn::{self, StateDict, StateError};
 use costate_base::schema::resumable;
 
@@ -217,16 +217,17 @@ impl Adversary for GanGcl {
         discriminator::loss(&p, &q)
     }
 
-    fn found(&mut self, model: &mut EnergyModel, groups: &Groups) -> Diagnostics {
+    fn found(&mut self, model: &mut EnergyModel, groups: &Groups) -> (Diagnostics, Spreads) {
         let (p, q) = self.logits(model, groups);
         let mut found = DiscriminatorReport::of(&p, &q).diagnostics();
+        let spreads = discriminator_report::logits(&p, &q);
         found.push((Metric::LogZ, model.log_z()));
         if self.log_z == LogZ::Solved {
             let (p, q) = (nn::to_f64(&p), nn::to_f64(&q));
             let half_width = density::log_z_half_width(&p, &q, self.beta);
             found.push((Metric::LogZHalfWidth, half_width));
         }
-        found
+        (found, spreads)
     }
 
     fn remember(&mut self, k: usize, samples: &Sampled) {

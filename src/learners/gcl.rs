@@ -27,7 +27,7 @@ use crate::cost::{ComposedCost, EnergyModel};
 use crate::density::{effective_sample_size, log_add_exp};
 use crate::discriminator;
 use crate::error::Error;
-use crate::metric::{Diagnostics, Metric};
+use crate::metric::{Diagnostics, Metric, Spread, Spreads};
 use crate::nn::{self, StateDict, StateError};
 use crate::policy::GaussianPolicy;
 use costate_base::schema::resumable;
@@ -145,14 +145,15 @@ impl Adversary for Gcl {
         self.ioc(model, pool).value
     }
 
-    fn found(&mut self, model: &mut EnergyModel, pool: &Pool) -> Diagnostics {
+    fn found(&mut self, model: &mut EnergyModel, pool: &Pool) -> (Diagnostics, Spreads) {
         let found = self.ioc(model, pool);
         model.set_log_z(found.log_z);
-        vec![
+        let diagnostics = vec![
             (Metric::IocLoss, found.value.double_value(&[])),
             (Metric::Ess, found.ess),
             (Metric::LogZ, found.log_z),
-        ]
+        ];
+        (diagnostics, vec![(Spread::LogWeight, found.log_weights)])
     }
 
     fn remember(&mut self, k: usize, samples: &Sampled) {
@@ -183,6 +184,8 @@ struct Ioc {
     log_z: f64,
     /// Effective sample size of the weights, as a share of the pool.
     ess: f64,
+    /// Log-weights of the pool, tempered.
+    log_weights: Vec<f64>,
 }
 
 impl Gcl {
@@ -214,6 +217,7 @@ impl Gcl {
             log_z: found.log_z.double_value(&[]),
             ess: effective_sample_size(&log_weights) / log_weights.len() as f64,
             value: found.value,
+            log_weights,
         }
     }
 }

@@ -232,6 +232,7 @@ impl Learner for GclLqg {
             diagnostics,
             env_steps,
             audit: Some(audit),
+            ..Report::default()
         })
     }
 

@@ -20,8 +20,8 @@ use crate::collect::Collector;
 use crate::cost::{CostSettings, EnergyModel};
 use crate::error::Error;
 use crate::improve::{Improvement, Improver, Objective, PpoSettings, SacSettings};
-use crate::metric::{Diagnostics, Metric};
-use crate::nn::{StateDict, StateError};
+use crate::metric::{Diagnostics, Metric, Spread};
+use crate::nn::{self, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 use costate_base::schema::{fraction, resumable};
 
@@ -275,8 +275,14 @@ impl Generator {
             (Metric::PolicyGradientNorm, found.gradient_norm),
             (Metric::ValueError, found.value_error),
         ]);
+        let actions = &samples.batch.actions;
+        let channel = |i: i64| {
+            let values = nn::to_f64(&actions.select(1, i));
+            (Spread::Action(i as usize), values)
+        };
         Ok(Report {
             diagnostics,
+            spreads: (0..actions.size()[1]).map(channel).collect(),
             env_steps: samples.batch.steps() as u64,
             audit: Some(samples.audit),
         })

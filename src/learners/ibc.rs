@@ -139,6 +139,7 @@ impl Learner for Ibc {
             diagnostics,
             env_steps: 0,
             audit: None,
+            ..Report::default()
         })
     }
 

@@ -31,7 +31,7 @@ use costate_envs::{EnvFactory, Trajectory};
 use crate::audit::{Audit, Sealer};
 use crate::cost::EnergyModel;
 use crate::error::Error;
-use crate::metric::Diagnostics;
+use crate::metric::{Diagnostics, Spreads};
 use crate::nn::{StateDict, StateError};
 use crate::policy::Learned;
 pub use algorithm::{Algo, Algorithm, Behaviour};
@@ -75,6 +75,8 @@ impl<'a> Setup<'a> {
 pub struct Report {
     /// Metrics available to the learner.
     pub diagnostics: Diagnostics,
+    /// Values whose distribution is worth a look.
+    pub spreads: Spreads,
     /// Environment steps taken.
     pub env_steps: u64,
     /// The true costs of the rollouts, for the user; no learner can open it.

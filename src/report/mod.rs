@@ -16,6 +16,7 @@
 //! | `speedup`, `trust`, `convergence`, `small` | plots of the published tables, the last three as small multiples |
 //! | `summary`, `findings`, `motion`, `table`, `curves`, `learning`, `cost`, `settings` | the page's sections |
 //! | `scale`, `dots` | scores as dots with whiskers, in tables and pictures |
+//! | `held_out` | figures without a simulator |
 //! | `robustness`, `changed_worlds` | other noise, other worlds |
 //! | `certificate` | the soft value along trajectories |
 //! | `correlations`, `landscape`, `ways`, `discriminator` | parts of the section on the cost |
@@ -41,6 +42,7 @@ mod figure;
 mod findings;
 mod frame;
 mod heat;
+mod held_out;
 mod landscape;
 mod learning;
 mod motion;
@@ -74,6 +76,7 @@ use serde_json::{Map, Value};
 
 use crate::diagnose::Finding;
 use crate::evaluate::Evaluation;
+use crate::evaluate::held_out::HeldOut;
 use crate::run::RunConfig;
 pub use convergence::{Convergence, convergence_svg};
 #[cfg(test)]
@@ -99,6 +102,9 @@ pub struct RunReport {
     pub metrics: Vec<Map<String, Value>>,
     /// `evaluation.json`, once the run has been evaluated.
     pub evaluation: Option<Evaluation>,
+    /// `held_out.json`, once a run without a simulator has been evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<HeldOut>,
     /// Findings of `costate diagnose`; empty for a healthy run.
     pub findings: Vec<Finding>,
     /// Episodes to show, e.g. one of the expert and one of the learned policy from the same start.

@@ -3,8 +3,8 @@
 use super::run::{Group, Run, by_environment};
 use super::text::escape;
 use super::{
-    RunReport, certificate, changed_worlds, cost, curves, findings, learning, motion, robustness,
-    settings, summary, table,
+    RunReport, certificate, changed_worlds, cost, curves, findings, held_out, learning, motion,
+    robustness, settings, summary, table,
 };
 
 const STYLE: &str = include_str!("../../assets/report/style.css");
@@ -39,6 +39,7 @@ pub fn html(reports: &[RunReport]) -> String {
         ("Findings", "findings", findings::html(&runs)),
         ("Motion", "motion", motion::html(&groups)),
         ("Evaluation", "evaluation", evaluation(&runs, &groups)),
+        ("Held-out actions", "held-out", held_out::html(&runs)),
         ("Robustness", "robustness", robustness::html(&runs)),
         ("Transfer", "transfer", changed_worlds::html(&runs)),
         ("Learning curve", "learning", learning::html(&groups)),

@@ -38,6 +38,10 @@ fn outcome(run: &Run) -> String {
             "The policy that {algo} learned{from} {}{on}.",
             verdict(score)
         ),
+        None if run.report.held_out.is_some() => format!(
+            "{algo} learned a policy{on}{from}. Without a simulator it has no score; how well it predicts demonstrated \
+             actions is below."
+        ),
         None => format!(
             "{algo} learned a policy{on}{from}. It has not been evaluated: <code>costate evaluate</code> \
              adds its score to this page."
@@ -151,7 +155,8 @@ fn several(count: usize, groups: &[Group]) -> String {
             out += &format!(" {on} best policy, {label}, {}.", verdict(score));
             scored = true;
         }
-        let missing = group.members.iter().filter(|m| m.score().is_none());
+        let missing = group.members.iter();
+        let missing = missing.filter(|m| m.score().is_none() && m.report.held_out.is_none());
         unscored.extend(missing.map(|m| match group.one_of_many {
             true => format!("{} on {}", text::unbroken(&m.label), code(group)),
             false => text::unbroken(&m.label),

@@ -1,15 +1,20 @@
-//! TensorBoard event files: TFRecord-framed protobuf `Event` messages with scalar summaries.
+//! TensorBoard event files: TFRecord-framed protobuf `Event` messages with scalars, histograms and hyperparameters.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
+
 use crate::metric::Metric;
 
 const PREFIX: &str = "events.out.tfevents.";
 
-/// Appends scalars to one event file.
+/// Buckets of a histogram.
+const BUCKETS: usize = 30;
+
+/// Appends to one event file.
 #[derive(Debug)]
 pub struct EventWriter {
     file: File,
@@ -57,10 +62,74 @@ impl EventWriter {
             entry.extend_from_slice(&(*value as f32).to_le_bytes());
             bytes_field(&mut summary, 1, &entry);
         }
+        self.summary(step, &summary)
+    }
+
+    /// Appends histograms of `values` at `step`, by tag. What is not finite is left out.
+    pub fn histograms(&mut self, step: u64, values: &[(String, Vec<f64>)]) -> std::io::Result<()> {
+        let mut summary = Vec::new();
+        for (tag, values) in values {
+            let Some(histogram) = histogram(values) else {
+                continue;
+            };
+            let mut entry = Vec::new();
+            bytes_field(&mut entry, 1, tag.as_bytes());
+            bytes_field(&mut entry, 5, &histogram);
+            bytes_field(&mut summary, 1, &entry);
+        }
+        match summary.is_empty() {
+            true => Ok(()),
+            false => self.summary(step, &summary),
+        }
+    }
+
+    /// Says with which settings a run began, for the page of hyperparameters.
+    pub fn hyperparameters(&mut self, settings: &[(String, Value)]) -> std::io::Result<()> {
+        let mut start = Vec::new();
+        for (name, setting) in settings {
+            let mut entry = Vec::new();
+            bytes_field(&mut entry, 1, name.as_bytes());
+            bytes_field(&mut entry, 2, &value(setting));
+            bytes_field(&mut start, 1, &entry);
+        }
+        double_field(&mut start, 5, seconds());
+        self.plugin("_hparams_/session_start_info", 3, &start)
+    }
+
+    /// Says that the run is finished.
+    pub fn finished(&mut self) -> std::io::Result<()> {
+        let mut end = Vec::new();
+        // STATUS_SUCCESS.
+        key(&mut end, 1, 0);
+        varint(&mut end, 1);
+        double_field(&mut end, 2, seconds());
+        self.plugin("_hparams_/session_end_info", 4, &end)
+    }
+
+    /// Data of the plugin `hparams` (tensorboard/plugins/hparams/plugin_data.proto) in field `field`.
+    fn plugin(&mut self, tag: &str, field: u64, content: &[u8]) -> std::io::Result<()> {
+        let mut data = Vec::new();
+        bytes_field(&mut data, field, content);
+        let mut plugin = Vec::new();
+        bytes_field(&mut plugin, 1, b"hparams");
+        bytes_field(&mut plugin, 2, &data);
+        let mut metadata = Vec::new();
+        bytes_field(&mut metadata, 1, &plugin);
+        let mut entry = Vec::new();
+        bytes_field(&mut entry, 1, tag.as_bytes());
+        // TensorBoard keeps summaries with a tensor alone: an empty one, float32 of shape [0].
+        bytes_field(&mut entry, 8, &[0x08, 1, 0x12, 2, 0x12, 0]);
+        bytes_field(&mut entry, 9, &metadata);
+        let mut summary = Vec::new();
+        bytes_field(&mut summary, 1, &entry);
+        self.summary(0, &summary)
+    }
+
+    fn summary(&mut self, step: u64, summary: &[u8]) -> std::io::Result<()> {
         let mut event = wall_time();
         key(&mut event, 2, 0);
         varint(&mut event, step);
-        bytes_field(&mut event, 5, &summary);
+        bytes_field(&mut event, 5, summary);
         self.record(&event)
     }
 
@@ -76,6 +145,56 @@ impl EventWriter {
     }
 }
 
+/// A `HistogramProto` of the finite values; `None` without any.
+fn histogram(values: &[f64]) -> Option<Vec<u8>> {
+    let finite = || values.iter().copied().filter(|v| v.is_finite());
+    let [min, max] = finite().fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], v| {
+        [low.min(v), high.max(v)]
+    });
+    let count = finite().count();
+    if count == 0 {
+        return None;
+    }
+    let buckets = if min < max { BUCKETS } else { 1 };
+    let width = (max - min) / buckets as f64;
+    let mut counts = vec![0.0_f64; buckets];
+    for v in finite() {
+        let bucket = ((v - min) / width) as usize;
+        counts[bucket.min(buckets - 1)] += 1.0;
+    }
+    let mut out = Vec::new();
+    double_field(&mut out, 1, min);
+    double_field(&mut out, 2, max);
+    double_field(&mut out, 3, count as f64);
+    double_field(&mut out, 4, finite().sum());
+    double_field(&mut out, 5, finite().map(|v| v * v).sum());
+    let limits = (1..=buckets).map(|i| match i == buckets {
+        true => max,
+        false => min + width * i as f64,
+    });
+    let packed = |values: &mut dyn Iterator<Item = f64>| -> Vec<u8> {
+        values.flat_map(f64::to_le_bytes).collect()
+    };
+    bytes_field(&mut out, 6, &packed(&mut limits.into_iter()));
+    bytes_field(&mut out, 7, &packed(&mut counts.into_iter()));
+    Some(out)
+}
+
+/// A `google.protobuf.Value`: a number, a flag or a text.
+fn value(setting: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    match setting {
+        Value::Number(number) => double_field(&mut out, 2, number.as_f64().unwrap_or(f64::NAN)),
+        Value::Bool(flag) => {
+            key(&mut out, 4, 0);
+            varint(&mut out, u64::from(*flag));
+        }
+        Value::String(text) => bytes_field(&mut out, 3, text.as_bytes()),
+        other => bytes_field(&mut out, 3, other.to_string().as_bytes()),
+    }
+    out
+}
+
 /// The time in the name of the newest event file in `folder`.
 fn newest(folder: &Path) -> std::io::Result<Option<u64>> {
     let names = std::fs::read_dir(folder)?.flatten().map(|e| e.file_name());
@@ -86,15 +205,20 @@ fn newest(folder: &Path) -> std::io::Result<Option<u64>> {
     Ok(times.max())
 }
 
+fn seconds() -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs_f64()
+}
+
 fn wall_time() -> Vec<u8> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs_f64();
     let mut event = Vec::new();
-    key(&mut event, 1, 1);
-    event.extend_from_slice(&now.to_le_bytes());
+    double_field(&mut event, 1, seconds());
     event
+}
+
+fn double_field(out: &mut Vec<u8>, field: u64, value: f64) {
+    key(out, field, 1);
+    out.extend_from_slice(&value.to_le_bytes());
 }
 
 fn key(out: &mut Vec<u8>, field: u64, wire_type: u64) {
@@ -158,6 +282,32 @@ mod tests {
         let started = |file| records(file)[1][9..].to_vec();
         assert_eq!(started(&files[1]), [0x10, 0xac, 0x02, 0x3a, 2, 0x08, 1]);
         assert_eq!(started(&files[2]), [0x10, 7, 0x3a, 2, 0x08, 1]);
+    }
+
+    #[test]
+    fn histograms_count_finite_values_between_their_ends() {
+        let doubles = |bytes: &[u8]| -> Vec<f64> {
+            let words = bytes.chunks_exact(8);
+            words
+                .map(|w| f64::from_le_bytes(w.try_into().unwrap()))
+                .collect()
+        };
+        let values: Vec<f64> = (0..=60).map(f64::from).chain([f64::NAN]).collect();
+        let found = histogram(&values).unwrap();
+        // Five doubles with a byte of key each, then two packed lists with two bytes of length.
+        let field = |i: usize| doubles(&found[9 * i + 1..9 * i + 9])[0];
+        assert_eq!(
+            [field(0), field(1), field(2), field(3)],
+            [0.0, 60.0, 61.0, 1830.0]
+        );
+        let lists = &found[45..];
+        let limits = doubles(&lists[3..243]);
+        let counts = doubles(&lists[246..486]);
+        assert_eq!((limits[0], limits[29]), (2.0, 60.0));
+        assert_eq!(counts.iter().sum::<f64>(), 61.0);
+        assert_eq!((counts[0], counts[29]), (2.0, 3.0));
+        assert!(histogram(&[f64::NAN]).is_none() && histogram(&[]).is_none());
+        assert_eq!(histogram(&[1.5; 4]).unwrap().len(), 45 + 2 * 10);
     }
 
     fn files(folder: &Path) -> Vec<std::path::PathBuf> {

@@ -13,6 +13,9 @@ use crate::error::Error;
 use crate::learners::Learner;
 use crate::metric::{Diagnostics, Metric};
 
+/// At most about twice as many histograms of a quantity are kept of a run.
+const HISTOGRAMS: usize = 100;
+
 /// How training ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Outcome {
@@ -37,7 +40,13 @@ pub fn train(
     let board = run.file("tensorboard");
     let mut events =
         EventWriter::create(&board, from.iterations as u64).map_err(Error::io(&board))?;
+    let written = |e| Error::io(&board)(e);
+    events
+        .hyperparameters(&hyperparameters(run))
+        .map_err(written)?;
     let every = run.config().checkpoint_every.max(1);
+    let actions = action_names(run);
+    let pictured = (learner.iterations() / HISTOGRAMS).max(1);
     let mut progress = from;
     tracing::debug!(
         "{}: from iteration {}",
@@ -79,9 +88,14 @@ pub fn train(
                 .map(|(metric, value)| (metric.key().to_owned(), (*value).into())),
         );
         run.append_metrics(&line)?;
-        events
-            .scalars(k as u64, &scalars)
-            .map_err(Error::io(&board))?;
+        events.scalars(k as u64, &scalars).map_err(written)?;
+        if k.is_multiple_of(pictured) {
+            let tagged = report.spreads.into_iter();
+            let tagged: Vec<_> = tagged
+                .map(|(s, values)| (s.tag(&actions), values))
+                .collect();
+            events.histograms(k as u64, &tagged).map_err(written)?;
+        }
         observe(&line);
 
         let finished = progress.iterations == learner.iterations();
@@ -93,7 +107,32 @@ pub fn train(
             return Ok(Outcome::Interrupted(progress));
         }
     }
+    events.finished().map_err(written)?;
     Ok(Outcome::Finished(progress))
+}
+
+/// Names of the run's action channels; none if its world is unknown here.
+fn action_names(run: &RunFolder) -> Vec<String> {
+    let factory = run.config().env.factory();
+    factory.map_or(Vec::new(), |f| {
+        f.spec().action.names().map(str::to_owned).collect()
+    })
+}
+
+/// What was chosen for a run: algorithm, world, seed, demonstrations, and every setting by its path.
+fn hyperparameters(run: &RunFolder) -> Vec<(String, Value)> {
+    let config = run.config();
+    let mut all: Vec<(String, Value)> = vec![
+        ("algo".into(), config.algo.name().into()),
+        ("env".into(), config.env.name.as_str().into()),
+        ("seed".into(), config.seed.into()),
+    ];
+    if let Some(demonstrations) = &config.demonstrations {
+        all.push(("demonstrations".into(), demonstrations.episodes.into()));
+    }
+    let settings = serde_json::to_value(&config.algo).unwrap_or_default();
+    all.extend(costate_base::parameters::list(&settings["settings"]));
+    all
 }
 
 /// A divergence error with the setting to lower and the command to resume.

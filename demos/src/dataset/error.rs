@@ -132,6 +132,14 @@ pub enum DatasetError {
     /// A dataset that another process is recording into.
     #[error("`{}` is being recorded by another process; wait until it is done, or stop it", .0.display())]
     Busy(PathBuf),
+    /// A dataset that a format cannot hold, or a place that it cannot be written to.
+    #[error("`{}` cannot be exported: {reason}", path.display())]
+    NotExported {
+        /// The dataset or the place.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A request to continue a dataset that does not fit it.
     #[error("cannot continue the recording in `{}`: {reason}", path.display())]
     Mismatch {

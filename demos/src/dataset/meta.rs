@@ -16,9 +16,9 @@ use super::{META_FILE, episode_file};
 pub const FORMAT: &str = "costate-demonstrations";
 
 /// The newest format version this build reads. Version 2 adds `planned_episodes` of an unfinished recording and
-/// appended recordings under another seed, expert or build; version 3 the recording build; version 4 imports. A dataset
-/// has the lowest version that supports its contents.
-pub const FORMAT_VERSION: u32 = 4;
+/// appended recordings under another seed, expert or build; version 3 the recording build; version 4 imports; version 5
+/// tags, and datasets made of others. A dataset has the lowest version that supports its contents.
+pub const FORMAT_VERSION: u32 = 5;
 
 /// Whether recording is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ pub struct EpisodeEntry {
     /// Whether the task was solved in the last tenth of the episode; absent if it does not define success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<bool>,
+    /// Words that a person gave it, in order, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// Data file, relative to the dataset folder.
     pub file: String,
     /// Its length in bytes.
@@ -152,6 +155,30 @@ pub struct SourceFile {
     pub sha256: String,
 }
 
+/// A step by which a dataset was made of others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Derivation {
+    /// `merge`, `split`, `filter` or `edit`.
+    pub command: String,
+    /// What was asked for.
+    pub arguments: Value,
+    /// The datasets that were read, in the order of the episodes.
+    pub sources: Vec<SourceDataset>,
+}
+
+/// A dataset that others were made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceDataset {
+    /// Its path as given.
+    pub path: String,
+    /// Numbers, in it, of the episodes that were taken, e.g. `0..3,7`.
+    pub episodes: String,
+    /// SHA-256 of its `meta.json`, which contains the checksums of its files.
+    pub sha256: String,
+}
+
 /// The description known before the first episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
@@ -206,6 +233,9 @@ pub struct Meta {
     /// Where it comes from, if it was imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import: Option<Import>,
+    /// The steps by which it was made of other datasets, the last one last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<Derivation>,
     /// The episodes, in order.
     pub episodes: Vec<EpisodeEntry>,
 }
@@ -230,6 +260,7 @@ impl Meta {
             random_return: None,
             appended: Vec::new(),
             import: None,
+            derived: Vec::new(),
             episodes: Vec::new(),
         };
         meta.validate().map_err(DatasetError::BadHeader)?;
@@ -274,7 +305,9 @@ impl Meta {
         self.planned_episodes = planned_episodes;
         let plain = self.appended.is_empty() && planned_episodes.is_none();
         let built = self.sessions().iter().any(|s| s.provenance.is_some());
+        let tagged = self.episodes.iter().any(|e| !e.tags.is_empty());
         self.format_version = match (&self.import, built, plain) {
+            _ if tagged || !self.derived.is_empty() => 5,
             (Some(_), ..) => 4,
             (None, true, _) => 3,
             (None, false, false) => 2,
@@ -295,6 +328,13 @@ impl Meta {
         std::iter::once(first)
             .chain(self.appended.iter().cloned())
             .collect()
+    }
+
+    /// The session of an episode, by its number.
+    pub(crate) fn session_of(&self, episode: usize) -> Session {
+        let mut sessions = self.sessions();
+        let after = sessions.partition_point(|s| s.first_episode <= episode);
+        sessions.swap_remove(after.saturating_sub(1))
     }
 
     /// Continues recording from the next episode with `seed` and `expert`: within the last session if nothing

@@ -45,15 +45,25 @@ pub(crate) fn too_long(episodes: &[EpisodeEntry]) -> Option<&EpisodeEntry> {
 
 /// Minari's own description of the dataset in `folder`, if Minari can read it.
 pub(crate) fn metadata(meta: &Meta, episodes: &[EpisodeEntry], folder: &Path) -> Option<Vec<u8>> {
-    if too_long(episodes).is_some() {
-        return None;
+    match too_long(episodes) {
+        Some(_) => None,
+        None => Some(metadata_as(meta, episodes, &dataset_id(folder), None)),
     }
+}
+
+/// Minari's own description of a dataset called `id`, with a Gymnasium specification of its environment.
+pub(crate) fn metadata_as(
+    meta: &Meta,
+    episodes: &[EpisodeEntry],
+    id: &str,
+    env_spec: Option<String>,
+) -> Vec<u8> {
     let bytes: u64 = episodes.iter().map(|e| e.bytes).sum();
     let steps: usize = episodes.iter().map(|e| e.total_steps).sum();
     let mut experts: Vec<String> = meta.sessions().into_iter().map(|s| s.expert.name).collect();
     experts.dedup();
-    let metadata = json!({
-        "dataset_id": dataset_id(folder),
+    let mut metadata = json!({
+        "dataset_id": id,
         "minari_version": MINARI_VERSION,
         "data_format": "parquet",
         "jpeg_encoding": false,
@@ -71,9 +81,11 @@ pub(crate) fn metadata(meta: &Meta, episodes: &[EpisodeEntry], folder: &Path) ->
             meta.spec.name, meta.spec.summary, meta.costate_version
         ),
     });
-    Some(format!("{metadata:#}\n").into_bytes())
+    if let Some(env_spec) = env_spec {
+        metadata["env_spec"] = env_spec.into();
+    }
+    format!("{metadata:#}\n").into_bytes()
 }
-
 /// The folder of Minari's local datasets.
 fn root() -> Option<PathBuf> {
     let asked = env::var_os("MINARI_DATASETS_PATH").map(PathBuf::from);

@@ -37,8 +37,8 @@ mod writer;
 
 pub use error::DatasetError;
 pub use meta::{
-    EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Import, Meta, ReturnStatistics,
-    Session, SourceFile, Status,
+    Derivation, EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Import, Meta,
+    ReturnStatistics, Session, SourceDataset, SourceFile, Status,
 };
 pub use minari::MOST_ROWS as MINARI_MOST_ROWS;
 pub use reader::{Dataset, DatasetReader};
@@ -52,6 +52,6 @@ pub const META_FILE: &str = "meta.json";
 pub(crate) const DATA_FOLDER: &str = "data";
 
 /// Path of episode `id`'s data file relative to the dataset folder.
-fn episode_file(id: usize) -> String {
+pub(crate) fn episode_file(id: usize) -> String {
     format!("{DATA_FOLDER}/{id}/part-0.parquet")
 }

@@ -54,6 +54,15 @@ impl DatasetWriter {
         Self::start(folder, meta, Some(episodes))
     }
 
+    /// Starts a dataset of this many episodes of other datasets: `meta` describes it, without episodes.
+    pub(crate) fn create_derived(
+        folder: &Path,
+        meta: Meta,
+        episodes: usize,
+    ) -> Result<Self, DatasetError> {
+        Self::start(folder, meta, Some(episodes))
+    }
+
     fn start(
         folder: &Path,
         mut meta: Meta,
@@ -155,6 +164,15 @@ impl DatasetWriter {
     /// missing or not finite, log-densities that are absent although promised (or the reverse). A
     /// failed append leaves the dataset as it was; it can be tried again.
     pub fn append(&mut self, episode: &Episode) -> Result<&EpisodeEntry, DatasetError> {
+        self.append_tagged(episode, Vec::new())
+    }
+
+    /// Stores an episode with tags, as [`DatasetWriter::append`] does.
+    pub(crate) fn append_tagged(
+        &mut self,
+        episode: &Episode,
+        tags: Vec<String>,
+    ) -> Result<&EpisodeEntry, DatasetError> {
         let id = self.entries.len();
         self.fits(episode)
             .map_err(|reason| DatasetError::BadEpisode {
@@ -175,6 +193,7 @@ impl DatasetWriter {
             seed: episode.seed,
             true_return: episode.true_return(),
             success: episode.success,
+            tags,
             file,
             bytes: bytes.len() as u64,
             sha256: disk::sha256(&bytes),

@@ -15,6 +15,9 @@ use crate::dataset::SourceFile;
 /// Relative deviation of a time difference from the control period that is worth a remark.
 const JITTER: f64 = 0.1;
 
+/// Largest difference, relative to 1 + |value|, between a state and what the row before says it would be.
+const SAME_STATE: f64 = 1e-5;
+
 /// Reads tables with the columns that `mapping` names; those of `spec` by default.
 pub(super) fn read(
     files: &[(PathBuf, Kind)],
@@ -69,8 +72,13 @@ impl<'a> Cutter<'a> {
 
     /// The episodes of one more table. The first one says how many channels a column of lists is.
     pub(super) fn add(&mut self, table: &Table, source: SourceFile) -> Result<(), ImportError> {
+        self.read.sources.push(source);
+        self.add_part(table)
+    }
+
+    /// The episodes of one more table of a file that was added.
+    pub(super) fn add_part(&mut self, table: &Table) -> Result<(), ImportError> {
         let (read, spec) = (&mut self.read, self.spec);
-        read.sources.push(source);
         if read.observation.is_empty() {
             let (observed, acted) = (&read.mapping.observations, &read.mapping.actions);
             let observed = channels(
@@ -82,6 +90,15 @@ impl<'a> Cutter<'a> {
             let acted = channels(table, acted, "actions", spec.map(|s| &s.action))?;
             read.mapping.observations = observed.clone();
             read.mapping.actions = acted.clone();
+            let next = std::mem::take(&mut read.mapping.next_observations);
+            read.mapping.next_observations =
+                next.iter().flat_map(|name| expanded(table, name)).collect();
+            let (next, own) = (read.mapping.next_observations.len(), observed.len());
+            if next > 0 && next != own {
+                return Err(ImportError::Mapping(format!(
+                    "--next-observations are {next} columns, expected {own}, one for each observation"
+                )));
+            }
             read.mapping.check()?;
             (read.observation, read.action) = (observed, acted);
         }
@@ -167,9 +184,23 @@ fn channels(
     Ok(channels)
 }
 
+/// The columns that `name` stands for: itself, or those of a column of lists.
+fn expanded(table: &Table, name: &str) -> Vec<String> {
+    let items = match table.names().any(|own| own == name) {
+        true => Vec::new(),
+        false => table.expanded(name),
+    };
+    match items.is_empty() {
+        true => vec![name.to_owned()],
+        false => items,
+    }
+}
+
 /// The columns of one table that matter.
 struct Columns {
     observations: Vec<Vec<f64>>,
+    /// The observations after each row's action, where they are recorded.
+    next: Option<Vec<Vec<f64>>>,
     actions: Vec<Vec<f64>>,
     rewards: Option<(String, Vec<f64>)>,
     terminated: Option<(String, Vec<bool>)>,
@@ -187,6 +218,15 @@ impl Columns {
         let mapping = &read.mapping;
         Ok(Self {
             observations: all(&read.observation)?,
+            next: match mapping.next_observations.as_slice() {
+                [] => None,
+                names => Some(
+                    names
+                        .iter()
+                        .map(|n| table.numbers(n))
+                        .collect::<Result<_, _>>()?,
+                ),
+            },
             actions: all(&read.action)?,
             rewards: numbers(&mapping.reward)?,
             terminated: flags(&mapping.terminated)?,
@@ -289,9 +329,9 @@ fn episode(
     rows: Range<usize>,
 ) -> Result<(Trajectory, Option<Vec<f64>>), ImportError> {
     let last_row = read.mapping.last_row.unwrap_or_default();
-    let steps = match last_row {
-        LastRow::State => rows.len() - 1,
-        LastRow::Step => rows.len(),
+    let steps = match (last_row, &columns.next) {
+        (LastRow::State, None) => rows.len() - 1,
+        _ => rows.len(),
     };
     if steps == 0 {
         return Err(table.row_error(
@@ -312,7 +352,11 @@ fn episode(
     let (mut observations, mut actions) = (Vec::new(), Vec::new());
     for t in 0..=steps {
         let row = (rows.start + t).min(rows.end - 1);
-        for (map, column) in read.observation.iter().zip(&columns.observations) {
+        let columns_then = match &columns.next {
+            Some(next) if t == steps => next,
+            _ => &columns.observations,
+        };
+        for (map, column) in read.observation.iter().zip(columns_then) {
             observations.push(finite(row, map, column[row])?);
         }
         if t < steps {
@@ -320,6 +364,9 @@ fn episode(
                 actions.push(finite(row, map, column[row])?);
             }
         }
+    }
+    if let Some(next) = &columns.next {
+        continuous(table, read, columns, next, &rows)?;
     }
     let end = end(table, columns, rows.start, steps, rows.end)?;
     let rewards = columns.rewards.as_ref().map(|(name, all)| {
@@ -336,6 +383,34 @@ fn episode(
     let trajectory = Trajectory::new(dims[0], dims[1], observations, actions, None, end)
         .map_err(|e| table.row_error(rows.start, e.to_string()))?;
     Ok((trajectory, rewards.transpose()?))
+}
+
+/// Refuses rows of an episode that do not go on from where the row before led to.
+fn continuous(
+    table: &Table,
+    read: &Read,
+    columns: &Columns,
+    next: &[Vec<f64>],
+    rows: &Range<usize>,
+) -> Result<(), ImportError> {
+    for row in rows.start + 1..rows.end {
+        for (i, (own, next)) in columns.observations.iter().zip(next).enumerate() {
+            let (led, is) = (next[row - 1], own[row]);
+            let goes_on = (led - is).abs() <= SAME_STATE * (1.0 + is.abs());
+            if !goes_on {
+                return Err(table.value_error(
+                    row,
+                    &read.observation[i].column,
+                    format!(
+                        "found {is}, but the row before led to {led} (`{}`); if an episode begins here, name the column \
+                         that says so (`--episode`, `--terminated` or `--truncated`)",
+                        read.mapping.next_observations[i]
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// How the episode that begins in row `start` ended: terminated if that is flagged in its last step or in the state

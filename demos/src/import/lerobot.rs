@@ -13,6 +13,12 @@ use super::{Read, cut, load};
 
 const INFO: &str = "meta/info.json";
 
+/// Name of the entry that widens vectors of one number on export; imports leave it out.
+pub const PADDING: &str = "costate_padding";
+
+/// The states after each action, where an export wrote them.
+const NEXT: &str = "next.observation.state";
+
 /// Whether a folder is one.
 pub(super) fn is(folder: &Path) -> bool {
     folder.join(INFO).exists()
@@ -55,6 +61,10 @@ pub(super) fn read(
     };
     if mapping.observations.is_empty() {
         own.observations = channels(&info, "observation.state").map_err(refused)?;
+    }
+    if mapping.observations.is_empty() && has(NEXT) && mapping.last_row.is_none() {
+        let next = channels(&info, NEXT).map_err(refused)?;
+        own.next_observations = next.into_iter().map(|map| map.column).collect();
     }
     if mapping.actions.is_empty() {
         own.actions = channels(&info, "action").map_err(refused)?;
@@ -108,7 +118,10 @@ fn channels(info: &Value, column: &str) -> Result<Vec<ChannelMap>, String> {
             ..ChannelMap::of(&column)
         }
     };
-    let maps: Vec<ChannelMap> = (0..width.min(1 << 16)).map(named).collect();
+    let mut maps: Vec<ChannelMap> = (0..width.min(1 << 16)).map(named).collect();
+    if maps.last().is_some_and(|m| m.name == PADDING) {
+        maps.pop();
+    }
     let twice = |(i, m): (usize, &ChannelMap)| maps[..i].iter().any(|o| o.name == m.name);
     match maps.iter().enumerate().any(twice) {
         true => Ok((0..maps.len())

@@ -161,9 +161,15 @@ pub struct Mapping {
     /// A column with the reward of each step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reward: Option<String>,
+    /// Columns with the observations after each row's action, in the order of `observations`: every row is a step then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub next_observations: Vec<String>,
     /// What an episode's last row is; a state by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_row: Option<LastRow>,
+    /// Which mask of a robomimic file to read, `train` or `valid`; all demonstrations by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
     /// What was demonstrated, in one line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -195,7 +201,12 @@ impl Mapping {
             terminated: over.terminated.or(self.terminated),
             truncated: over.truncated.or(self.truncated),
             reward: over.reward.or(self.reward),
+            next_observations: match over.next_observations.is_empty() {
+                true => self.next_observations,
+                false => over.next_observations,
+            },
             last_row: over.last_row.or(self.last_row),
+            split: over.split.or(self.split),
             summary: over.summary.or(self.summary),
         }
     }
@@ -210,6 +221,11 @@ impl Mapping {
         }
         if self.gap_s.is_some() && self.time.is_none() {
             return refused("--gap needs the times: `--time COLUMN`".into());
+        }
+        if !self.next_observations.is_empty() && self.last_row == Some(LastRow::State) {
+            return refused(
+                "with --next-observations every row is a step; leave `--last-row state` out".into(),
+            );
         }
         for (what, maps) in [
             ("--observations", &self.observations),

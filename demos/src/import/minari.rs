@@ -1,4 +1,4 @@
-//! Minari datasets in their Parquet and Arrow forms: one file an episode, T + 1 rows for T steps.
+//! Minari datasets: one Parquet or Arrow file an episode, T + 1 rows for T steps, or one HDF5 file of all.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,13 @@ use serde_json::Value;
 use super::error::ImportError;
 use super::mapping::{ChannelMap, Mapping};
 use super::table::{Kind, Table};
-use super::{Read, cut, load};
-use crate::dataset::Meta;
+use super::{Read, cut, hdf5, load};
+use crate::dataset::{Meta, SourceFile};
 
 const METADATA: &str = "metadata.json";
+
+/// All episodes in Minari's HDF5 form.
+const ARRAYS: &str = "main_data.hdf5";
 
 /// The folder with the description of a Minari dataset at `path`: its root, or the `data` folder within; `None` if it
 /// is none. Costate's own datasets are both.
@@ -38,10 +41,12 @@ pub(super) fn read(folder: &Path, mapping: &Mapping) -> Result<Read, ImportError
     };
     let metadata: Value = serde_json::from_slice(&bytes).map_err(|e| refused(e.to_string()))?;
     let format = metadata["data_format"].as_str().unwrap_or("hdf5");
+    if format == "hdf5" {
+        return arrays(folder, source, &metadata, mapping);
+    }
     if !["parquet", "arrow"].contains(&format) {
         return Err(refused(format!(
-            "this Minari dataset holds {format}, which is not read; write every episode as a table first \
-             (docs/own-data.md has the lines)"
+            "this Minari dataset holds {format}, expected parquet, arrow or hdf5"
         )));
     }
     let count = metadata["total_episodes"].as_u64().unwrap_or(0) as usize;
@@ -102,6 +107,44 @@ pub(super) fn read(folder: &Path, mapping: &Mapping) -> Result<Read, ImportError
     read.sources.insert(0, source);
     let expert = metadata["algorithm_name"].as_str();
     read.expert = expert.filter(|name| !name.is_empty()).map(str::to_owned);
+    Ok(read)
+}
+
+/// Reads the episodes of Minari's HDF5 form.
+fn arrays(
+    folder: &Path,
+    source: SourceFile,
+    metadata: &Value,
+    mapping: &Mapping,
+) -> Result<Read, ImportError> {
+    let file = folder.join(ARRAYS);
+    if !file.exists() {
+        return Err(ImportError::Kind {
+            path: folder.join(METADATA),
+            reason: format!(
+                "this Minari dataset holds hdf5, but `{}` is missing",
+                file.display()
+            ),
+        });
+    }
+    let mut read = hdf5::read(&[file], mapping, None)?;
+    let count = metadata["total_episodes"].as_u64().unwrap_or(0) as usize;
+    if read.episodes.len() != count {
+        read.remarks.push(format!(
+            "metadata.json says {count} episodes, but {} were found; is it complete?",
+            read.episodes.len()
+        ));
+    }
+    read.format = "minari";
+    read.sources.insert(0, source);
+    let text = |key: &str| {
+        metadata[key]
+            .as_str()
+            .filter(|t| !t.is_empty())
+            .map(str::to_owned)
+    };
+    read.expert = text("algorithm_name");
+    read.summary = read.summary.or_else(|| text("description"));
     Ok(read)
 }
 

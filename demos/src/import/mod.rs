@@ -1,16 +1,20 @@
-//! Datasets from other people's files: CSV and Parquet tables, folders of LeRobot v3, Minari and `imitation`.
+//! Datasets from other people's files: CSV and Parquet tables, numpy archives, HDF5, folders of LeRobot v3, Minari and
+//! `imitation`.
 //!
 //! Every row is a state with the action taken in it. What a table does not say is asked for ([`Mapping`]), never guessed:
 //! which columns are observations and which are actions, and the control period. The result is a dataset like a recorded
 //! one, but without a simulator, unless its channels are those of a world.
 
+mod arrays;
 mod cut;
 mod error;
+mod hdf5;
 mod imitation;
 mod lerobot;
 mod lines;
 mod mapping;
 mod minari;
+mod npz;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -22,8 +26,10 @@ use serde_json::json;
 
 use crate::dataset::{DatasetError, DatasetWriter, ExpertInfo, Header, Import, Meta, SourceFile};
 pub use error::ImportError;
+pub use lerobot::PADDING as LEROBOT_PADDING;
 pub use lines::lines_at;
 pub use mapping::{ChannelMap, LastRow, Mapping};
+use table::Kind;
 pub use table::numbers;
 
 /// Largest relative difference between two control periods that count as the same.
@@ -32,7 +38,7 @@ const SAME_PERIOD: f64 = 1e-3;
 /// What to import.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// CSV or Parquet files, folders of them, or one folder of LeRobot, Minari or `imitation`.
+    /// CSV, Parquet, `.npz` or HDF5 files, folders of them, or one folder of LeRobot, Minari or `imitation`.
     pub sources: Vec<PathBuf>,
     /// Which column is what.
     pub mapping: Mapping,
@@ -148,7 +154,24 @@ fn read(request: &Request, factory: Option<&EnvFactory>) -> Result<Read, ImportE
         }
     }
     let files = table::files(&request.sources)?;
-    cut::read(&files, mapping, factory.map(EnvFactory::spec))
+    let paths = || {
+        files
+            .iter()
+            .map(|(path, _)| path.clone())
+            .collect::<Vec<_>>()
+    };
+    let spec = factory.map(EnvFactory::spec);
+    match files.first() {
+        Some((_, Kind::Npz)) => return npz::read(&paths(), mapping, spec),
+        Some((_, Kind::Hdf5)) => return hdf5::read(&paths(), mapping, spec),
+        _ if mapping.split.is_some() => {
+            return Err(ImportError::Mapping(
+                "--split chooses between the masks of robomimic's HDF5 files; these are other files".into(),
+            ));
+        }
+        _ => {}
+    }
+    cut::read(&files, mapping, spec)
 }
 
 /// The spec of a world whose channels the episodes have.

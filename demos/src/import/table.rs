@@ -30,6 +30,10 @@ pub(super) enum Kind {
     Parquet,
     /// An Arrow file.
     Arrow,
+    /// A numpy archive.
+    Npz,
+    /// An HDF5 file.
+    Hdf5,
 }
 
 impl Kind {
@@ -39,7 +43,20 @@ impl Kind {
         match ending.as_str() {
             "csv" | "tsv" | "txt" => Some(Self::Csv),
             "parquet" | "pq" => Some(Self::Parquet),
+            "npz" => Some(Self::Npz),
+            "h5" | "hdf5" | "hdf" => Some(Self::Hdf5),
             _ => None,
+        }
+    }
+
+    /// As people write it.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Csv => "CSV",
+            Self::Parquet => "Parquet",
+            Self::Arrow => "Arrow",
+            Self::Npz => "npz",
+            Self::Hdf5 => "HDF5",
         }
     }
 
@@ -48,6 +65,8 @@ impl Kind {
             Self::Csv => "csv",
             Self::Parquet => "parquet",
             Self::Arrow => "arrow",
+            Self::Npz => "npz",
+            Self::Hdf5 => "hdf5",
         }
     }
 }
@@ -89,13 +108,15 @@ pub(super) fn files(sources: &[PathBuf]) -> Result<Vec<(PathBuf, Kind)>, ImportE
                 "expected CSV or Parquet files in it, or a LeRobot or Minari dataset, found {found}"
             )));
         };
-        if inside.iter().any(|(_, kind)| kind != first) {
-            let count = |kind| inside.iter().filter(|(_, k)| *k == kind).count();
+        if let Some((_, other)) = inside.iter().find(|(_, kind)| kind != first) {
+            let count = |kind: &Kind| inside.iter().filter(|(_, k)| k == kind).count();
+            let mut kinds = [first, other].map(|kind| (kind.title(), count(kind)));
+            kinds.sort_unstable();
+            let [(a, n), (b, m)] = kinds;
             return Err(refused(format!(
-                "{} CSV and {} Parquet files; if they hold the same episodes, name those of one kind: `{}/*.csv`",
-                count(Kind::Csv),
-                count(Kind::Parquet),
-                source.display()
+                "{n} {a} and {m} {b} files; if they hold the same episodes, name those of one kind: `{}/*.{}`",
+                source.display(),
+                a.to_lowercase()
             )));
         }
         inside.sort_by_cached_key(|(path, _)| natural(path));
@@ -128,14 +149,11 @@ fn not_read(path: &Path) -> String {
         .to_string_lossy()
         .to_ascii_lowercase();
     let way = match ending.as_str() {
-        "h5" | "hdf5" | "hdf" => {
-            "HDF5 is not read; write every episode as a table first (docs/own-data.md has the lines)"
+        "npy" | "pkl" | "pickle" | "mat" => {
+            "single arrays and pickles are not read; save the arrays together: `numpy.savez(\"demos.npz\", \
+             observations=…, actions=…)`"
         }
-        "npz" | "npy" | "pkl" | "pickle" | "mat" => {
-            "arrays are not read; write them as a table first: \
-             `pandas.DataFrame(numpy.hstack([observations, actions])).to_parquet(\"episode.parquet\")`"
-        }
-        _ => "expected a .csv, .tsv or .parquet file",
+        _ => "expected a .csv, .tsv, .parquet, .npz or .hdf5 file",
     };
     way.into()
 }
@@ -197,6 +215,12 @@ impl Table {
             Kind::Arrow => {
                 let (schema, batches) = read_arrow(path, bytes)?;
                 Self::from_batches(path, &schema, &batches)?
+            }
+            Kind::Npz | Kind::Hdf5 => {
+                return Err(ImportError::Kind {
+                    path: path.into(),
+                    reason: "arrays, expected a table".into(),
+                });
             }
         };
         Ok((table, source))

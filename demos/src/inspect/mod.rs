@@ -3,6 +3,7 @@
 
 mod lengths;
 mod remarks;
+mod stats;
 
 use std::fmt;
 use std::fs;
@@ -14,13 +15,14 @@ use costate_envs::{End, Env, EnvError, EnvFactory, EnvSpec, Episode, Space};
 use serde::Serialize;
 
 use crate::dataset::{
-    DATA_FOLDER, DatasetError, DatasetReader, ExpertInfo, Import, Meta, ReturnStatistics, Status,
-    load_episode, read_meta,
+    DATA_FOLDER, DatasetError, DatasetReader, Derivation, ExpertInfo, Import, Meta,
+    ReturnStatistics, Status, load_episode, read_meta,
 };
 use crate::dataset::{Session, minari};
 use crate::record::doubts;
 pub use lengths::Lengths;
 use remarks::Plausibility;
+pub use stats::{ChannelStats, Distribution, Stats, stats};
 
 /// A summary of a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -73,6 +75,9 @@ pub struct Info {
     /// Where it comes from, if it was imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import: Option<Import>,
+    /// The steps by which it was made of other datasets, the last one last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<Derivation>,
     /// Observations, by channel.
     pub observations: Vec<ChannelInfo>,
     /// Commanded actions, by channel.
@@ -217,6 +222,7 @@ pub fn info(dataset: &DatasetReader) -> Result<Info, DatasetError> {
         random_return: meta.random_return,
         success_rate: meta.success_rate(),
         import: meta.import.clone(),
+        derived: meta.derived.clone(),
         observations: observations.info(),
         actions: actions.info(),
     })

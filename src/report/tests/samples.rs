@@ -184,6 +184,7 @@ fn report(title: String, env: &str, algo: &str, seed: u64, score: f64) -> RunRep
         evaluation: Some(evaluation(env, algo, seed, score)),
         findings: Vec::new(),
         motions: Vec::new(),
+        held_out: None,
         landscape: None,
     }
 }
