@@ -7,6 +7,7 @@ mod book;
 mod cli;
 mod error;
 mod libtorch;
+mod python;
 mod supply;
 mod tools;
 mod workspace;
@@ -38,7 +39,13 @@ fn run(arguments: &[OsString]) -> Result<(), Error> {
         }
         Command::Setup => libtorch::ensure(&workspace).map(drop),
         Command::Demo => workspace.cargo(&libtorch::ensure(&workspace)?, cli::demo_arguments(rest)),
-        Command::Test => workspace.cargo(&libtorch::ensure(&workspace)?, cli::test_arguments(rest)),
+        Command::Test => {
+            let libtorch = libtorch::ensure(&workspace)?;
+            let python = python::interpreter(&workspace)?;
+            let environment = [("COSTATE_PYTHON", python)];
+            workspace.cargo_with(&libtorch, cli::test_arguments(rest), environment)
+        }
+        Command::Python => python::test(&workspace),
         Command::Book => book::make(&workspace),
         Command::Supply => supply::check(&workspace),
     }
