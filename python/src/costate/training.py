@@ -190,7 +190,7 @@ def _run(program: str, arguments: Sequence[str], follower: _Follower | None) -> 
         if process.returncode != 0:
             message = _text(err).strip() or f"it ended with exit code {process.returncode}"
             error = ValueError if process.returncode == 2 else RuntimeError
-            raise error(f"costate {arguments[0]}: {message.removeprefix('error: ')}")
+            raise error(f"costate {arguments[0]}: " + message.removeprefix("costate: "))
         try:
             return json.loads(_text(out))
         except ValueError:
