@@ -454,7 +454,12 @@ fn simulator_and_demonstrations_never_know_libtorch() {
         reaches("costate").contains("torch-sys"),
         "the lock file is read"
     );
-    for package in ["costate-base", "costate-envs", "costate-demos", "costate-picture"] {
+    for package in [
+        "costate-base",
+        "costate-envs",
+        "costate-demos",
+        "costate-picture",
+    ] {
         let all = reaches(package);
         assert!(all.len() > 10, "{package}: {all:?}");
         assert!(

@@ -15,8 +15,8 @@ from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecMonitor
 
-RESCALE = {"pendulum", "acrobot", "lq"}
-"""Worlds with actions in units, whose bounds are other numbers than ±1: SB3 recommends to rescale those."""
+RESCALE = {"pendulum", "acrobot", "lq", "lunar_lander"}
+"""Worlds whose actions have other bounds than ±1, in units or one-sided: SB3 recommends to rescale those."""
 
 
 def checks():
@@ -24,9 +24,10 @@ def checks():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             if name in RESCALE:
-                warnings.filterwarnings("ignore", ".*normalized space.*")
+                warnings.filterwarnings("ignore", ".*normalized.* space")
             check_env(costate.make(name, render_mode="rgb_array"))
-    print(f"check_env: {len(costate.names())} worlds pass without a warning, {len(RESCALE)} of them but for the advice to rescale actions")
+    count = len(costate.names())
+    print(f"check_env: {count} worlds pass without a warning, {len(RESCALE)} of them but for the advice to rescale actions")
 
 
 def vector():
