@@ -11,13 +11,15 @@ from pathlib import Path
 
 import costate
 import numpy as np
+import torch
 from imitation.algorithms import bc
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecMonitor
 
 DATA = Path(__file__).parent.parent.parent / "demos/data"
 
-dataset = costate.Dataset.open(DATA / "cart_pole")
+torch.set_num_threads(1)
+dataset = costate.Dataset.open(DATA / "point_mass")
 test = VecMonitor(costate.sb3.VecEnv(dataset.world, 10))
 trainer = bc.BC(
     observation_space=test.observation_space, action_space=test.action_space, demonstrations=dataset.to_imitation(),
@@ -25,9 +27,9 @@ trainer = bc.BC(
 )  # fmt: skip
 test.seed(0)
 before, _ = evaluate_policy(trainer.policy, test, 20)
-trainer.train(n_epochs=5, progress_bar=False)
+trainer.train(n_epochs=20, progress_bar=False)
 test.seed(0)
 after, _ = evaluate_policy(trainer.policy, test, 20)
 expert = np.mean([e.total_reward for e in dataset])
-print(f"imitation's BC on {len(dataset)} demonstrations of cart_pole: return {before:.0f} before, {after:.0f} after; expert {expert:.0f}")
+print(f"imitation's BC on {len(dataset)} demonstrations of point_mass: return {before:.0f} before, {after:.0f} after; expert {expert:.0f}")
 assert after > before + 0.8 * (expert - before)
