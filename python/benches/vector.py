@@ -1,11 +1,10 @@
-"""Costate's vectors against Gymnasium's SyncVectorEnv of the same worlds, and against EnvPool.
+"""Costate's vectors against Gymnasium's SyncVectorEnv of the same worlds.
 
     python python/benches/vector.py [--envs 64] [--turns 7] [--seconds 0.5] [WORLD …]
 
 One thread each, NEXT_STEP autoreset, the same random actions for all. What is compared is measured in turns, one after
 the other, in seconds of processor time, so that other load on the machine counts as little as possible; a row's rate is
-the median of its turns, its ratio the median of the turns' ratios. EnvPool is measured where it is installed: its Pendulum and CartPole, whose equations are
-integrated in closed form, stand beside Costate's, which simulate rigid bodies.
+the median of its turns, its ratio the median of the turns' ratios.
 """
 
 import argparse
@@ -16,14 +15,6 @@ import time
 import costate
 import gymnasium as gym
 import numpy as np
-
-try:
-    import envpool
-except ImportError:
-    envpool = None
-
-RIVALS = {"pendulum": "Pendulum-v1", "cart_pole": "CartPole-v1"}
-"""EnvPool's world most like one of ours."""
 
 
 def rate(step, actions, count, seconds):
@@ -47,18 +38,11 @@ def contestants(world, count):
     single.reset(seed=0)
     space = ours.single_action_space
     actions = [rng.uniform(space.low, space.high, (count, *space.shape)).astype(np.float32) for _ in range(8)]
-    found = {
+    return {
         "costate": (ours.step, actions),
         "costate, copy=False": (shared.step, actions),
         "SyncVectorEnv": (single.step, actions),
     }
-    if envpool and world in RIVALS:
-        pool = envpool.make_gymnasium(RIVALS[world], num_envs=count, num_threads=1)
-        pool.reset()
-        if isinstance(pool.action_space, gym.spaces.Discrete):
-            actions = [rng.integers(0, pool.action_space.n, count) for _ in range(8)]
-        found[f"EnvPool {RIVALS[world]}"] = (pool.step, actions)
-    return found
 
 
 def main():
@@ -69,7 +53,6 @@ def main():
     parser.add_argument("worlds", nargs="*", default=costate.names())
     args = parser.parse_args()
     versions = [f"Python {platform.python_version()}", f"gymnasium {gym.__version__}", f"numpy {np.__version__}"]
-    versions += [f"envpool {envpool.__version__}"] if envpool else ["no envpool"]
     print(f"{args.envs} environments, one thread, {args.turns} turns of {args.seconds} s of processor time; " + ", ".join(versions))
     print("| world | stepped by | steps/s | costate is |\n| --- | --- | --- | --- |")
     for world in args.worlds:
