@@ -25,7 +25,7 @@ const NUMERICS: [&str; 13] = [
 ];
 
 /// What the library is compiled of: where it changes, cargo compiles anyway, and the commit is looked up again.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "Cargo.lock",
     "assets/models",
     "assets/settings",
@@ -34,6 +34,7 @@ const SOURCES: [&str; 9] = [
     "build.rs",
     "demos/src",
     "envs/src",
+    "picture/src",
     "src",
 ];
 

@@ -28,8 +28,6 @@ pub mod lqg;
 pub mod memory;
 pub mod metric;
 pub mod nn;
-pub mod number;
-pub mod picture;
 pub mod policy;
 pub mod provenance;
 pub mod report;
@@ -37,4 +35,6 @@ pub mod run;
 pub mod shell;
 pub mod tabular;
 
+pub use costate_base::number;
+pub use costate_picture as picture;
 pub use error::Error;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Packages whose imports the page draws, by the folder of their sources.
-const PACKAGES: [&str; 4] = ["base/src", "envs/src", "demos/src", "src"];
+const PACKAGES: [&str; 5] = ["base/src", "envs/src", "demos/src", "picture/src", "src"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -238,7 +238,7 @@ fn rooms_exist_and_cover_everything() {
     }
     // Files that a description names lie in the room, or somewhere by that path.
     let all: Vec<String> = [
-        "src", "base", "envs", "demos", "xtask", "benches", "tests", "docs",
+        "src", "base", "envs", "demos", "picture", "python", "xtask", "benches", "tests", "docs",
     ]
     .iter()
     .flat_map(|f| {
@@ -454,7 +454,12 @@ fn simulator_and_demonstrations_never_know_libtorch() {
         reaches("costate").contains("torch-sys"),
         "the lock file is read"
     );
-    for package in ["costate-base", "costate-envs", "costate-demos"] {
+    for package in [
+        "costate-base",
+        "costate-envs",
+        "costate-demos",
+        "costate-picture",
+    ] {
         let all = reaches(package);
         assert!(all.len() > 10, "{package}: {all:?}");
         assert!(

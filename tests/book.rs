@@ -58,6 +58,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo xtask test", "it runs this test"),
     ("cargo xtask book", "a step of .ci/run"),
     ("cargo xtask supply", "a step of .ci/run"),
+    ("cargo xtask python", "a step of .ci/run"),
     ("bash .ci/run", "it runs this test"),
     (
         "cc -std=c99",

@@ -1,5 +1,5 @@
 //! Utilities shared by simulator, demonstrations and learners: name suggestions, parameter paths, settings from JSON
-//! schemas, atomic file writes, worker threads and provenance.
+//! schemas, numbers in words, atomic file writes, worker threads and provenance.
 //!
 //! Nothing in this crate knows an environment.
 
@@ -7,6 +7,7 @@
 
 pub mod disk;
 pub mod names;
+pub mod number;
 pub mod parameters;
 pub mod provenance;
 pub mod schema;

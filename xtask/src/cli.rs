@@ -13,7 +13,9 @@ Usage: cargo xtask <COMMAND> [ARGS…]
 Commands:
   setup          Bring libtorch, once per machine, so that plain `cargo build|test|run` work here
   demo [ARGS…]   Set up, then `cargo run --release -- demo ARGS`
-  test [ARGS…]   Set up, then `cargo test --workspace ARGS`
+  test [ARGS…]   Set up, then `cargo test --workspace ARGS`, with COSTATE_PYTHON set to a Python that
+                 has Gymnasium
+  python         Build the Python package into target/python and run its tests
   book           Build the book of docs/ and check its links and those of the README
   supply         Check dependencies: licences, sources, bans, advisories; unused ones
   help           Print this text
@@ -30,15 +32,17 @@ pub enum Command {
     Setup,
     Demo,
     Test,
+    Python,
     Book,
     Supply,
     Help,
 }
 
-const COMMANDS: [(&str, Command); 6] = [
+const COMMANDS: [(&str, Command); 7] = [
     ("setup", Command::Setup),
     ("demo", Command::Demo),
     ("test", Command::Test),
+    ("python", Command::Python),
     ("book", Command::Book),
     ("supply", Command::Supply),
     ("help", Command::Help),
@@ -60,12 +64,13 @@ pub fn parse(arguments: &[OsString]) -> Result<(Command, &[OsString]), Error> {
         });
     };
     match (command, rest.first()) {
-        (Command::Setup | Command::Book | Command::Supply | Command::Help, Some(extra)) => {
-            Err(Error::ExtraArgument {
-                command: name.into_owned(),
-                extra: extra.to_string_lossy().into_owned(),
-            })
-        }
+        (
+            Command::Setup | Command::Python | Command::Book | Command::Supply | Command::Help,
+            Some(extra),
+        ) => Err(Error::ExtraArgument {
+            command: name.into_owned(),
+            extra: extra.to_string_lossy().into_owned(),
+        }),
         _ => Ok((command, rest)),
     }
 }

@@ -7,6 +7,7 @@ mod book;
 mod cli;
 mod error;
 mod libtorch;
+mod python;
 mod supply;
 mod tools;
 mod workspace;
@@ -38,7 +39,20 @@ fn run(arguments: &[OsString]) -> Result<(), Error> {
         }
         Command::Setup => libtorch::ensure(&workspace).map(drop),
         Command::Demo => workspace.cargo(&libtorch::ensure(&workspace)?, cli::demo_arguments(rest)),
-        Command::Test => workspace.cargo(&libtorch::ensure(&workspace)?, cli::test_arguments(rest)),
+        Command::Test => {
+            let libtorch = libtorch::ensure(&workspace)?;
+            let arguments = cli::test_arguments(rest);
+            match python::interpreter(&workspace) {
+                Ok(python) => {
+                    workspace.cargo_with(&libtorch, arguments, [("COSTATE_PYTHON", python)])
+                }
+                Err(error) => {
+                    eprintln!("warning: tests have no Python with Gymnasium: {error}");
+                    workspace.cargo(&libtorch, arguments)
+                }
+            }
+        }
+        Command::Python => python::test(&workspace),
         Command::Book => book::make(&workspace),
         Command::Supply => supply::check(&workspace),
     }

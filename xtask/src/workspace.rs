@@ -37,9 +37,19 @@ impl Workspace {
 
     /// Runs cargo with `arguments` and ends with its exit code.
     pub fn cargo(&self, libtorch: &Libtorch, arguments: Vec<OsString>) -> Result<(), Error> {
+        self.cargo_with(libtorch, arguments, [])
+    }
+
+    /// The same with variables of the environment.
+    pub fn cargo_with<const N: usize>(
+        &self,
+        libtorch: &Libtorch,
+        arguments: Vec<OsString>,
+        environment: [(&str, PathBuf); N],
+    ) -> Result<(), Error> {
         let program = program();
         let mut command = Command::new(&program);
-        command.args(arguments);
+        command.args(arguments).envs(environment);
         if matches!(libtorch, Libtorch::Pinned) {
             // Cargo gave us the value of its configuration before the set-up; let it read it again.
             command.env_remove("LIBTORCH");

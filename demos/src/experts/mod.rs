@@ -78,7 +78,7 @@ pub use maxent::MaxEntExpert;
 pub use mppi::{MppiExpert, MppiParameters};
 pub use noise::ActionNoise;
 pub use path::{PathExpert, PathParameters};
-pub use policy::PolicyExpert;
+pub use policy::{FrozenPolicy, PolicyExpert, PolicyFile};
 pub use push::PushExpert;
 pub use push_design::{PushDesign, PushParameters};
 pub use reach::{ReachExpert, ReachParameters};

@@ -1,10 +1,10 @@
-//! Experts that are neural networks: policies trained on the true cost by `costate expert`.
+//! Policies that are neural networks, read without libtorch, and experts that act by them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use costate_base::{disk, seal};
-use costate_envs::actor::{Actor, ActorError, ActorParts, Dense, LogStd, Scales, Scratch};
+use costate_envs::actor::{Actor, ActorParts, Dense, LogStd, Scales, Scratch};
 use costate_envs::implicit::{ImplicitActor, ImplicitParts, ImplicitScratch, Sampling};
 use costate_envs::rng::{Stream, stream};
 use costate_envs::{Env, EnvError, EnvSpec};
@@ -34,6 +34,12 @@ struct Header {
     sha256: Option<String>,
 }
 
+/// What a Gaussian policy's settings say about σ.
+#[derive(Deserialize)]
+struct GaussianSettings {
+    std_floor: f64,
+}
+
 /// What an implicit policy's settings say about acting.
 #[derive(Deserialize)]
 struct ImplicitSettings {
@@ -53,36 +59,46 @@ struct ActionScale {
     half_range: Vec<f32>,
 }
 
-/// A trained policy, read without libtorch: the mean action of a Gaussian one; a draw from an implicit one, which is as
-/// multimodal as its demonstrator and has no useful mean.
+/// What a `policy.safetensors` file holds, read without libtorch.
 #[derive(Debug, Clone)]
-pub struct PolicyExpert {
-    acts: Acts,
-    observation: Vec<f32>,
-    sha256: String,
+pub struct PolicyFile {
+    /// Name of the environment that it acts in.
+    pub env: String,
+    /// The policy.
+    pub policy: FrozenPolicy,
+    /// The file's SHA-256, hexadecimal.
+    pub sha256: String,
 }
 
+/// A policy of either kind.
 #[derive(Debug, Clone)]
-enum Acts {
-    Gaussian(Arc<Actor>, Scratch),
-    Implicit(Arc<ImplicitActor>, Box<(ImplicitScratch, Stream)>),
+pub enum FrozenPolicy {
+    /// With a density.
+    Gaussian(Arc<Actor>),
+    /// With an energy.
+    Implicit(Arc<ImplicitActor>),
 }
 
-impl PolicyExpert {
-    /// Reads a `policy.safetensors` file, or that of a run folder, for the environment of `spec`.
-    /// The error says what is wrong with the file.
-    pub fn read(path: &Path, spec: &EnvSpec) -> Result<Self, String> {
-        let file = if path.is_dir() {
-            path.join("policy.safetensors")
-        } else {
-            path.to_owned()
-        };
+impl FrozenPolicy {
+    /// Entries of an observation and of an action.
+    pub fn dims(&self) -> (usize, usize) {
+        match self {
+            Self::Gaussian(actor) => (actor.observation_dim(), actor.action_dim()),
+            Self::Implicit(actor) => (actor.observation_dim(), actor.action_dim()),
+        }
+    }
+}
+
+impl PolicyFile {
+    /// Reads a `policy.safetensors` file, or that of a run folder. The error says what is wrong with the file.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let file = file_of(path);
         let bytes = std::fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-        Self::from_bytes(&bytes, spec).map_err(|e| format!("{}: {e}", file.display()))
+        Self::from_bytes(&bytes).map_err(|e| format!("{}: {e}", file.display()))
     }
 
     /// Reads the bytes of a `policy.safetensors` file.
-    pub fn from_bytes(bytes: &[u8], spec: &EnvSpec) -> Result<Self, String> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| foreign(&e))?;
         let entries = metadata.metadata().as_ref();
         let json = entries
@@ -108,12 +124,6 @@ impl PolicyExpert {
                 )));
             }
         };
-        if header.env != spec.name {
-            return Err(format!(
-                "a policy for {}, expected one for {}",
-                header.env, spec.name
-            ));
-        }
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| foreign(&e))?;
         let layers = layers(&tensors, prefix)?;
         let scales = Scales {
@@ -123,8 +133,7 @@ impl PolicyExpert {
             action_centre: header.action_scale.centre,
             action_scale: header.action_scale.half_range,
         };
-        let dims = (scales.observation_mean.len(), scales.action_scale.len());
-        let acts = match header.kind.as_str() {
+        let policy = match header.kind.as_str() {
             IMPLICIT => {
                 let settings: ImplicitSettings =
                     serde_json::from_value(header.settings).map_err(|e| foreign(&e))?;
@@ -134,26 +143,86 @@ impl PolicyExpert {
                     sampling: settings.sampling,
                 };
                 let actor = ImplicitActor::new(parts).map_err(|e| e.to_string())?;
-                let scratch = actor.scratch();
-                Acts::Implicit(Arc::new(actor), Box::new((scratch, stream(0, "action", 0))))
+                FrozenPolicy::Implicit(Arc::new(actor))
             }
             _ => {
-                let actor = gaussian(scales, layers).map_err(|e| e.to_string())?;
-                let scratch = actor.scratch();
-                Acts::Gaussian(Arc::new(actor), scratch)
+                let settings: GaussianSettings =
+                    serde_json::from_value(header.settings).map_err(|e| foreign(&e))?;
+                let log_std = log_std(&tensors, settings.std_floor, &scales)?;
+                let parts = ActorParts {
+                    scales,
+                    layers,
+                    log_std,
+                };
+                let actor = Actor::new(parts).map_err(|e| e.to_string())?;
+                FrozenPolicy::Gaussian(Arc::new(actor))
             }
         };
+        Ok(Self {
+            env: header.env,
+            policy,
+            sha256: disk::sha256(bytes),
+        })
+    }
+}
+
+/// A trained policy as an expert: the mean action of a Gaussian one; a draw from an implicit one, which is as multimodal
+/// as its demonstrator and has no useful mean.
+#[derive(Debug, Clone)]
+pub struct PolicyExpert {
+    acts: Acts,
+    observation: Vec<f32>,
+    sha256: String,
+}
+
+#[derive(Debug, Clone)]
+enum Acts {
+    Gaussian(Arc<Actor>, Scratch),
+    Implicit(Arc<ImplicitActor>, Box<(ImplicitScratch, Stream)>),
+}
+
+impl PolicyExpert {
+    /// Reads a `policy.safetensors` file, or that of a run folder, for the environment of `spec`.
+    /// The error says what is wrong with the file.
+    pub fn read(path: &Path, spec: &EnvSpec) -> Result<Self, String> {
+        let read = PolicyFile::read(path)?;
+        Self::of(read, spec).map_err(|e| format!("{}: {e}", file_of(path).display()))
+    }
+
+    /// Reads the bytes of a `policy.safetensors` file.
+    pub fn from_bytes(bytes: &[u8], spec: &EnvSpec) -> Result<Self, String> {
+        Self::of(PolicyFile::from_bytes(bytes)?, spec)
+    }
+
+    fn of(file: PolicyFile, spec: &EnvSpec) -> Result<Self, String> {
+        if file.env != spec.name {
+            return Err(format!(
+                "a policy for {}, expected one for {}",
+                file.env, spec.name
+            ));
+        }
         let (o, a) = (spec.observation.dim(), spec.action.dim());
+        let dims = file.policy.dims();
         if dims != (o, a) {
             return Err(format!(
                 "it maps {} observations to {} actions, but {} has {o} and {a}",
                 dims.0, dims.1, spec.name
             ));
         }
+        let acts = match file.policy {
+            FrozenPolicy::Gaussian(actor) => {
+                let scratch = actor.scratch();
+                Acts::Gaussian(actor, scratch)
+            }
+            FrozenPolicy::Implicit(actor) => {
+                let scratch = actor.scratch();
+                Acts::Implicit(actor, Box::new((scratch, stream(0, "action", 0))))
+            }
+        };
         Ok(Self {
             acts,
             observation: vec![0.0; o],
-            sha256: disk::sha256(bytes),
+            sha256: file.sha256,
         })
     }
 
@@ -163,21 +232,39 @@ impl PolicyExpert {
     }
 }
 
-/// An actor from a Gaussian policy's layers. Experts have their own noise, so only the form of σ matters: whether it
-/// comes from the second half of the last layer.
-fn gaussian(scales: Scales, layers: Vec<Dense>) -> Result<Actor, ActorError> {
-    let actions = scales.action_scale.len();
-    let head = layers.last().is_some_and(|l| l.bias.len() == 2 * actions);
-    let log_std = if head {
-        LogStd::Head { floor: 1e-3 }
-    } else {
-        LogStd::Constant(vec![0.0; actions])
+/// σ = half range · (floor + softplus(ρ)), with ρ a tensor of its own or the second half of the network's outputs.
+fn log_std(tensors: &SafeTensors, floor: f64, scales: &Scales) -> Result<LogStd, String> {
+    let Ok(rho) = tensors.tensor("policy.rho") else {
+        return Ok(LogStd::Head {
+            floor: floor as f32,
+        });
     };
-    Actor::new(ActorParts {
-        scales,
-        layers,
-        log_std,
-    })
+    if rho.dtype() != Dtype::F32 {
+        return Err(foreign(&"`policy.rho` is not f32"));
+    }
+    let log_std = |(rho, half): (f32, &f32)| {
+        let rho = f64::from(rho);
+        let softplus = rho.max(0.0) + (-rho.abs()).exp().ln_1p();
+        ((floor + softplus) * f64::from(*half)).ln() as f32
+    };
+    let rho = numbers(rho.data());
+    if rho.len() != scales.action_scale.len() {
+        return Err(foreign(&format_args!(
+            "`policy.rho` has {} entries, expected {}",
+            rho.len(),
+            scales.action_scale.len()
+        )));
+    }
+    let all = rho.into_iter().zip(&scales.action_scale).map(log_std);
+    Ok(LogStd::Constant(all.collect()))
+}
+
+/// The policy's file, given it or the run folder.
+fn file_of(path: &Path) -> PathBuf {
+    match path.is_dir() {
+        true => path.join("policy.safetensors"),
+        false => path.to_owned(),
+    }
 }
 
 fn foreign(e: &dyn std::fmt::Display) -> String {

@@ -1,9 +1,10 @@
 //! The caption below the scene: progress bar; time, step and cost so far.
 
+use costate_base::number::plain_beside;
+
 use super::Film;
 use super::canvas::{Canvas, TextSize};
 use super::colours;
-use crate::number::plain_beside;
 
 /// The caption of a film's pictures.
 #[derive(Debug, Clone, Copy)]

@@ -69,6 +69,34 @@ pub fn still_among(
     })
 }
 
+/// A scene as pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// Red, green, blue of every pixel, row by row from the top, `[height, width, 3]`.
+    pub rgb: Vec<u8>,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+}
+
+/// One scene in the view that it requests, without trail and caption; the longer side has `size` pixels. Scenes of one
+/// world give frames of one size.
+pub fn frame(scene: Scene, size: u32) -> Result<Frame, PictureError> {
+    let camera = Camera::of_view(&scene);
+    let view = camera.view(&scene);
+    // A view that moves with its world is no wider for the rounding of its corners.
+    let extent = [0, 1].map(|i| (view.size(i) * 1000.0).round() / 1000.0);
+    let film = Film::new(scene, 1.0);
+    let stage = Stage::sized(&film, camera, 0, None, extent, size, None)?;
+    let canvas = stage.frame(0)?;
+    Ok(Frame {
+        rgb: canvas.rgb().flatten().collect(),
+        width: stage.width,
+        height: stage.height,
+    })
+}
+
 fn trail_of(film: &Film) -> Option<Trail> {
     let moves = matches!(Camera::of(&[&film.scenes]), Camera::Follow(_));
     Trail::of(&film.scenes, backdrop(&film.scenes), moves)
@@ -101,7 +129,7 @@ pub(super) struct Stage<'a> {
     scene_height: u32,
     /// Supersampling factor, for smooth edges.
     factor: u32,
-    caption: Caption,
+    caption: Option<Caption>,
     pub(super) grid_m: f64,
 }
 
@@ -126,7 +154,8 @@ impl<'a> Stage<'a> {
             [0, 1].map(|i| most[i].max(view.size(i)))
         });
         let trail = trail_of(film);
-        Self::sized(film, camera, still, trail, extent, size)
+        let caption = Some(Caption::new(film, size));
+        Self::sized(film, camera, still, trail, extent, size, caption)
     }
 
     fn sized(
@@ -136,12 +165,13 @@ impl<'a> Stage<'a> {
         trail: Option<Trail>,
         extent: [f64; 2],
         size: u32,
+        caption: Option<Caption>,
     ) -> Result<Self, PictureError> {
         if !SIZES.contains(&size) {
             return Err(PictureError::Size(size));
         }
-        let caption = Caption::new(film, size);
-        let room = size - caption.height();
+        let below = caption.map_or(0, |c| c.height());
+        let room = size - below;
         let scale = (f64::from(size) / extent[0]).min(f64::from(room) / extent[1]);
         let pixels = |i: usize| ((extent[i] * scale).round() as u32).clamp(1, size);
         let (width, scene_height) = (pixels(0), pixels(1).min(room));
@@ -154,7 +184,7 @@ impl<'a> Stage<'a> {
             extent,
             scale,
             width,
-            height: scene_height + caption.height(),
+            height: scene_height + below,
             scene_height,
             factor: if size <= 2048 { 2 } else { 1 },
             caption,
@@ -210,6 +240,7 @@ impl<'a> Stage<'a> {
             self.trail,
             extent,
             size,
+            self.caption,
         )
     }
 
@@ -294,8 +325,9 @@ impl<'a> Stage<'a> {
         let mut picture = canvas
             .shrunk(factor, self.width, self.height)
             .ok_or_else(too_large)?;
-        let size = [self.width, self.height];
-        self.caption.draw(&mut picture, self.film, step, size);
+        if let Some(caption) = &self.caption {
+            caption.draw(&mut picture, self.film, step, [self.width, self.height]);
+        }
         Ok(picture)
     }
 

@@ -3,13 +3,15 @@
 use costate_envs::scene::{Item, Role, Scene, Shape};
 
 /// Coordinates beyond this many metres mean a diverged simulation.
-pub(crate) const FARTHEST: f32 = 1e5;
+pub const FARTHEST: f32 = 1e5;
 
 /// A rectangle of the world, metres.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct View {
-    pub(crate) low: [f64; 2],
-    pub(crate) high: [f64; 2],
+pub struct View {
+    /// Lower-left corner.
+    pub low: [f64; 2],
+    /// Upper-right corner.
+    pub high: [f64; 2],
 }
 
 impl View {
@@ -29,12 +31,12 @@ impl View {
     }
 
     /// Its extent along axis `i`.
-    pub(crate) fn size(&self, i: usize) -> f64 {
+    pub fn size(&self, i: usize) -> f64 {
         self.high[i] - self.low[i]
     }
 
     /// Width over height.
-    pub(crate) fn aspect(&self) -> f64 {
+    pub fn aspect(&self) -> f64 {
         self.size(0) / self.size(1)
     }
 
@@ -63,7 +65,7 @@ impl View {
 
 /// The camera of motions, all at one scale.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Camera {
+pub enum Camera {
     /// Fixed.
     Fixed(View),
     /// Follows each scene's own view.
@@ -72,7 +74,7 @@ pub(crate) enum Camera {
 
 impl Camera {
     /// A camera for some films: fixed on the region of activity, unless the scenes' own view moves.
-    pub(crate) fn of(films: &[&[Scene]]) -> Self {
+    pub fn of(films: &[&[Scene]]) -> Self {
         let mut scenes = films.iter().copied().flatten();
         let Some(first) = scenes.next().map(View::of) else {
             return Self::Fixed(View {
@@ -89,8 +91,13 @@ impl Camera {
         }
     }
 
+    /// The camera that every scene requests.
+    pub(crate) fn of_view(scene: &Scene) -> Self {
+        Self::Follow(View::of(scene))
+    }
+
     /// Its view of a scene.
-    pub(crate) fn view(&self, scene: &Scene) -> View {
+    pub fn view(&self, scene: &Scene) -> View {
         match self {
             Self::Fixed(view) => *view,
             Self::Follow(_) => View::of(scene),
@@ -98,14 +105,14 @@ impl Camera {
     }
 
     /// Width over height of its picture.
-    pub(crate) fn aspect(&self) -> f64 {
+    pub fn aspect(&self) -> f64 {
         let (Self::Fixed(view) | Self::Follow(view)) = self;
         view.aspect()
     }
 }
 
 /// Number of leading items that never change: the backdrop.
-pub(crate) fn backdrop(scenes: &[Scene]) -> usize {
+pub fn backdrop(scenes: &[Scene]) -> usize {
     let Some((first, rest)) = scenes.split_first() else {
         return 0;
     };
@@ -157,7 +164,7 @@ fn bounds(shape: &Shape) -> Option<[[f64; 2]; 2]> {
 }
 
 /// A shape's points and radius; `None` if it cannot be drawn.
-pub(crate) fn outline(shape: &Shape) -> Option<(Vec<[f32; 2]>, f32)> {
+pub fn outline(shape: &Shape) -> Option<(Vec<[f32; 2]>, f32)> {
     let (points, radius) = match shape {
         Shape::Circle { centre, radius } => (vec![*centre], *radius),
         Shape::Polygon { points } => (points.clone(), 0.0),

@@ -10,12 +10,14 @@
 //! | `canvas` | shapes, lines and text on pixels |
 //! | `trail` | the path of a moving part |
 //! | `caption` | the footer: progress, time, step, cost so far |
-//! | `stage` | one picture of a film: grid, backdrop, trail, earlier poses, bodies, caption |
+//! | `stage` | a frame of a scene; one picture of a film: grid, backdrop, trail, earlier poses, bodies, caption |
 //! | `palette` | up to 127 colours for an animation |
 //! | `animation` | a GIF |
 
+#![warn(missing_docs)]
+
 mod animation;
-pub(crate) mod camera;
+pub mod camera;
 mod canvas;
 mod caption;
 mod colours;
@@ -29,7 +31,7 @@ mod tests;
 use costate_envs::scene::Scene;
 
 pub use animation::{Animation, animate};
-pub use stage::{Still, still, still_among};
+pub use stage::{Frame, Still, frame, still, still_among};
 
 /// Minimum and maximum length of a picture's longer side, pixels.
 pub const SIZES: std::ops::RangeInclusive<u32> = 64..=4096;
