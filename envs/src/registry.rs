@@ -124,8 +124,7 @@ fn find(name: &str) -> Result<World, ModelError> {
         .find(|w| w.name == name)
         .ok_or_else(|| ModelError::UnknownEnv {
             name: name.into(),
-            nearest: gym::like_an_id(name)
-                .or_else(|| nearest(name, names()).map(str::to_owned)),
+            nearest: gym::like_an_id(name).or_else(|| nearest(name, names()).map(str::to_owned)),
         })
 }
 

@@ -12,7 +12,9 @@ use crate::error::Error;
 
 /// Arguments of `costate envs`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  costate envs\n  costate envs pendulum --set env.rod.mass_kg=2\n  costate envs gym:Hopper-v5")]
+#[command(
+    after_help = "Example:\n  costate envs\n  costate envs pendulum --set env.rod.mass_kg=2\n  costate envs gym:Hopper-v5"
+)]
 pub struct Args {
     /// Show this environment alone, with its parameters. gym:ID and gym:MODULE:ID are environments of Gymnasium.
     env: Option<String>,

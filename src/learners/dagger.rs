@@ -23,9 +23,7 @@ use crate::cost::{ComposedCost, EnergyModel};
 use crate::error::Error;
 use crate::metric::Metric;
 use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
-use crate::policy::{
-    ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings, imported,
-};
+use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings, imported};
 use costate_base::schema::{positive, resumable};
 
 /// Settings of [`Dagger`].

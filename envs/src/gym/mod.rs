@@ -48,7 +48,6 @@ pub(crate) fn describe(name: &str, kwargs: Map<String, Value>) -> Result<GymMode
         id: id.into(),
         module: module.map(str::to_owned),
         kwargs: kwargs.clone(),
-        horizon: None,
     };
     let (_, found) = process::Process::start(&asked).map_err(|fault| fault.to_string())?;
     Ok(GymModel::new(id, module, kwargs, found))

@@ -56,8 +56,6 @@ pub(super) struct Asked {
     pub id: String,
     pub module: Option<String>,
     pub kwargs: Map<String, Value>,
-    /// Steps after which Gymnasium cuts an episode off; its own number if `None`.
-    pub horizon: Option<usize>,
 }
 
 /// Entries of an observation and of an action.

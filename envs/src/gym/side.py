@@ -82,6 +82,10 @@ class Side:
         self.values = int(self.np.prod(self.observation.shape))
         self.width = 4 * int(self.np.prod(self.action.shape))
         self.state = Kept(self.env)
+        # Costate counts the steps: a state may be given another time.
+        for layer in self.state.layers:
+            if isinstance(layer, gymnasium.wrappers.TimeLimit):
+                layer._max_episode_steps = sys.maxsize
 
     def make(self, gymnasium, asked):
         if asked["module"]:
@@ -91,9 +95,8 @@ class Side:
                 raise Refusal(
                     f"{sys.executable} cannot import {error.name}: install it there, or put its folder on PYTHONPATH"
                 ) from None
-        limit = {"max_episode_steps": asked["horizon"]} if asked["horizon"] else {}
         try:
-            return gymnasium.make(asked["id"], disable_env_checker=True, **limit, **asked["kwargs"])
+            return gymnasium.make(asked["id"], disable_env_checker=True, **asked["kwargs"])
         except gymnasium.error.DependencyNotInstalled as error:
             raise Refusal(f"{error} (for {sys.executable})") from None
         except (gymnasium.error.Error, ModuleNotFoundError) as error:

@@ -29,7 +29,6 @@ impl Pool {
                 id: model.id.clone(),
                 module: model.module.clone(),
                 kwargs: model.kwargs.clone(),
-                horizon: model.horizon,
             },
             idle: Mutex::new(Vec::new()),
         }
@@ -71,6 +70,8 @@ pub(super) struct Simulation {
     seed: u64,
     /// Row-major `[step, action_dim]`, within bounds.
     actions: Vec<f32>,
+    /// Steps as the horizon counts them: as many as there are actions, unless a loaded state has another time.
+    clock: usize,
     /// Digests of what was seen, in s_0 … s_t; from `known_from` on.
     digests: Vec<u64>,
     known_from: usize,
@@ -93,6 +94,7 @@ impl Simulation {
             process: None,
             seed: 0,
             actions: Vec::new(),
+            clock: 0,
             digests: Vec::new(),
             known_from: 0,
             observation: vec![0.0; dims.observation],
@@ -191,7 +193,7 @@ impl Simulation {
         self.end = match (record.terminated, record.truncated) {
             (true, _) => End::Terminated,
             (false, true) => End::Truncated,
-            (false, false) if self.steps() >= self.spec.horizon => End::Truncated,
+            (false, false) if self.clock >= self.spec.horizon => End::Truncated,
             (false, false) => End::Running,
         };
     }
@@ -201,6 +203,7 @@ impl Simulation {
         self.seed = seed;
         self.actions.clear();
         self.actions.extend_from_slice(actions);
+        self.clock = 0;
         self.digests.clear();
         self.known_from = self.steps();
         self.restarts = 0;
@@ -272,6 +275,7 @@ impl Env for Simulation {
         match self.ask(|process| process.step(&saturated, dims)) {
             Ok(record) => {
                 self.actions.extend_from_slice(&saturated);
+                self.clock += 1;
                 self.see(&record);
                 Ok(Step {
                     cost: -record.reward,
@@ -302,7 +306,7 @@ impl Env for Simulation {
         let halves = [self.seed, digest].into_iter().flat_map(halves);
         SavedState {
             env: self.spec.name.clone(),
-            step: self.steps(),
+            step: self.clock,
             end: self.end,
             task: halves
                 .chain(self.actions.iter().map(|a| f64::from(*a)))
@@ -324,8 +328,8 @@ impl Env for Simulation {
         let (Some(seed), Some(digest)) = (seed, digest) else {
             return Err(self.bad_state("it does not begin with a seed and a digest"));
         };
-        if actions.len() != state.step * self.dims.action {
-            return Err(self.bad_state("it has another number of actions than steps"));
+        if actions.len() % self.dims.action != 0 {
+            return Err(self.bad_state("its last action is incomplete"));
         }
         let actions: Vec<f32> = actions.iter().map(|a| *a as f32).collect();
         self.forget(seed, &actions);
@@ -348,6 +352,7 @@ impl Env for Simulation {
             self.fail(reason.into());
             return Err(self.bad_state(reason));
         }
+        self.clock = state.step;
         self.see(&record);
         self.end = state.end;
         Ok(())
@@ -355,7 +360,7 @@ impl Env for Simulation {
 
     fn state_hash(&self) -> u64 {
         let actions = self.actions.iter().map(|a| u64::from(a.to_bits()));
-        words([self.seed].into_iter().chain(actions))
+        words([self.seed, self.clock as u64].into_iter().chain(actions))
     }
 
     fn scene(&self) -> Scene {
