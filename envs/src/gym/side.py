@@ -82,6 +82,7 @@ class Side:
         self.values = int(self.np.prod(self.observation.shape))
         self.width = 4 * int(self.np.prod(self.action.shape))
         self.state = Kept(self.env)
+        self.limit = self.env.spec.max_episode_steps
         # Costate counts the steps: a state may be given another time.
         for layer in self.state.layers:
             if isinstance(layer, gymnasium.wrappers.TimeLimit):
@@ -131,7 +132,7 @@ class Side:
             if name in sys.modules:
                 versions[name] = str(getattr(sys.modules[name], "__version__", "unknown"))
         found = {
-            "horizon": self.env.spec.max_episode_steps,
+            "horizon": self.limit,
             "control_period_s": float(period) if isinstance(period, (int, float)) else None,
             "observation": bounds(self.observation),
             "action": bounds(self.action),
