@@ -38,8 +38,8 @@ def main():
     args.work.mkdir(exist_ok=True, parents=True)
 
     def costate(*words):
-        words = [str(w) for w in words]
-        subprocess.run([args.costate, *words, "--workers", str(args.workers), "--quiet"], check=True, stdout=subprocess.DEVNULL)
+        command = [args.costate, *map(str, words), "--workers", str(args.workers), "--quiet"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     for seed in range(args.seeds):
         for algorithm in args.algorithms:
@@ -72,21 +72,21 @@ def report(args):
             scores = [score(json.loads(f.read_text())) for f in found]
             if not scores:
                 continue
-            row = {"env": env, "demonstrations": int(episodes), "algorithm": algorithm, "scores": [round(s, 4) for s in scores]}
+            row = {"env": env, "demonstrations": int(episodes), "algorithm": algorithm}
+            row["scores"] = [round(s, 4) for s in scores]
             row["mean"] = round(statistics.mean(scores), 4)
             if len(scores) - 1 in T95:
                 row["ci95"] = round(T95[len(scores) - 1] * statistics.stdev(scores) / math.sqrt(len(scores)), 4)
             rows.append(row)
             print(row, flush=True)
-    metas = {case.split(":")[0]: json.loads((args.work / case.split(":")[0] / "meta.json").read_text()) for case in args.cases if (args.work / case.split(":")[0] / "meta.json").exists()}
-    experts = {
-        env: {
-            "versions": meta["env"]["model"]["versions"],
-            "demonstration_return": meta["demonstration_return"],
-            "random_return": meta["random_return"],
-        }
-        for env, meta in metas.items()
-    }
+    experts = {}
+    for case in args.cases:
+        env = case.split(":")[0]
+        file = args.work / env / "meta.json"
+        if file.exists():
+            meta = json.loads(file.read_text())
+            experts[env] = {key: meta[key] for key in ("demonstration_return", "random_return")}
+            experts[env]["versions"] = meta["env"]["model"]["versions"]
     (HERE / "results.json").write_text(json.dumps({"experts": experts, "rows": rows}, indent=1) + "\n")
 
 
