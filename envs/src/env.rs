@@ -52,6 +52,9 @@ pub enum EnvError {
         "these demonstrations came without a simulator: nothing can be played in their world; to attach one, import them again with `costate demos import … --env NAME`"
     )]
     NoSimulator,
+    /// An environment that another program simulates failed, or was asked for what it does not offer.
+    #[error("{env}: {reason}")]
+    Outside { env: String, reason: String },
     /// A step after the end of the episode.
     #[error("{env}: the episode has ended; reset before the next step")]
     Ended { env: String },

@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod env;
+pub mod gym;
 mod hash;
 pub mod implicit;
 pub mod linear;

@@ -7,13 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use costate_base::names::{nearest, suggestion};
 use costate_base::parameters::{self, SetError};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::env::Env;
+use crate::gym;
 use crate::spec::EnvSpec;
 use crate::variant::{self, Variant};
 use crate::vary::{self, Range, Varied};
-use crate::world::World;
+use crate::world::{World, to_value};
 use crate::worlds::{self, table};
 
 /// Errors in a request for an environment.
@@ -56,6 +57,9 @@ pub enum ModelError {
         "`table` is the world of demonstrations without a simulator: nothing can be played in it; `costate envs` lists the others"
     )]
     NoSimulator,
+    /// An environment of Gymnasium that cannot be had.
+    #[error("{name}: {reason}")]
+    Gym { name: String, reason: String },
     /// A second world of the same name.
     #[error("an environment named `{name}` is already registered; choose another name")]
     Taken { name: String },
@@ -111,14 +115,22 @@ pub fn names() -> Vec<&'static str> {
 }
 
 fn find(name: &str) -> Result<World, ModelError> {
+    if gym::is_gym(name) {
+        return Ok(gym::WORLD);
+    }
     worlds()
         .into_iter()
         .chain([table::WORLD])
         .find(|w| w.name == name)
         .ok_or_else(|| ModelError::UnknownEnv {
             name: name.into(),
-            nearest: nearest(name, names()).map(str::to_owned),
+            nearest: gym::like_an_id(name).or_else(|| nearest(name, names()).map(str::to_owned)),
         })
+}
+
+/// The name of an environment as part of a file's name.
+pub fn file_name(env: &str) -> String {
+    env.replace([':', '/'], "-")
 }
 
 /// An environment's complete description: its name and every physical and task parameter.
@@ -136,13 +148,31 @@ pub struct EnvConfig {
 }
 
 impl EnvConfig {
-    /// The registered environment `name` with its shipped model.
+    /// The registered environment `name` with its shipped model; for one of Gymnasium see [`EnvConfig::gym`].
     pub fn named(name: &str) -> Result<Self, ModelError> {
+        if gym::is_gym(name) {
+            return Self::gym(name, Map::new());
+        }
         if name == table::NAME {
             return Err(ModelError::NoSimulator);
         }
         let world = find(name)?;
         Self::read(&world, world.model, &format!("shipped model of {name}"))
+    }
+
+    /// The environment of Gymnasium `gym:ID` or `gym:MODULE:ID`, made with keyword arguments, as it describes itself to a
+    /// Python process. [`EnvConfig::factory`] checks it, as a horizon may have to be set first.
+    pub fn gym(name: &str, kwargs: Map<String, Value>) -> Result<Self, ModelError> {
+        let gym = |reason| ModelError::Gym {
+            name: name.into(),
+            reason,
+        };
+        let model = gym::describe(name, kwargs).map_err(gym)?;
+        Ok(Self {
+            name: name.into(),
+            model: to_value(&model).map_err(gym)?,
+            vary: BTreeMap::new(),
+        })
     }
 
     /// The world of demonstrations without a simulator, with these channels. [`EnvConfig::factory`] checks them.
@@ -163,6 +193,11 @@ impl EnvConfig {
         self.name != table::NAME
     }
 
+    /// Whether its states can be drawn: see [`Env::scene`].
+    pub fn has_picture(&self) -> bool {
+        self.has_simulator() && !gym::is_gym(&self.name)
+    }
+
     /// Replaces the model by the contents of a JSON file.
     pub fn with_model_file(self, path: &Path) -> Result<Self, ModelError> {
         let world = find(&self.name)?;
@@ -171,7 +206,14 @@ impl EnvConfig {
             source_name: source_name.clone(),
             reason: format!("cannot read the model: {e}"),
         })?;
-        Self::read(&world, &text, &source_name)
+        let read = Self::read(&world, &text, &source_name)?;
+        match read.name == self.name {
+            true => Ok(read),
+            false => Err(ModelError::Invalid {
+                reason: format!("a model of {}, expected one of {}", read.name, self.name),
+                source_name,
+            }),
+        }
     }
 
     fn read(world: &World, text: &str, source_name: &str) -> Result<Self, ModelError> {
@@ -183,7 +225,7 @@ impl EnvConfig {
             serde_json::from_str(text).map_err(|e| invalid(format!("not valid JSON: {e}")))?;
         let prepared = (world.prepare)(world, &value).map_err(invalid)?;
         Ok(Self {
-            name: world.name.into(),
+            name: prepared.spec.name.clone(),
             model: prepared.model,
             vary: BTreeMap::new(),
         })
@@ -230,10 +272,8 @@ impl EnvConfig {
     /// varied no longer does. `LOW..HIGH` with two numbers makes it vary: see [`EnvConfig::vary`].
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ModelError> {
         find(&self.name)?;
-        if let Some((low, high)) = value.split_once("..")
-            && let (Ok(low), Ok(high)) = (low.parse::<f64>(), high.parse::<f64>())
-        {
-            return self.vary(key, Range(low.into(), high.into()));
+        if let Some(range) = Range::parse(value) {
+            return self.vary(key, range);
         }
         let set = parameters::set(&mut self.model, key, value);
         let path = set.map_err(|error| self.explain(key, &format!("={value}"), error))?;
@@ -285,6 +325,9 @@ impl EnvConfig {
             reason,
         };
         let prepared = (world.prepare)(&world, &self.model).map_err(invalid)?;
+        if prepared.spec.name != self.name {
+            return Err(invalid(format!("it is one of {}", prepared.spec.name)));
+        }
         let (spec, mut build) = (prepared.spec, prepared.build);
         if !self.vary.is_empty() {
             let build_one: vary::Build =

@@ -22,6 +22,13 @@ const MOST_RANGES: usize = 8;
 pub struct Range(pub Value, pub Value);
 
 impl Range {
+    /// `LOW..HIGH` with two numbers.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (low, high) = text.split_once("..")?;
+        let (low, high): (f64, f64) = (low.parse().ok()?, high.parse().ok()?);
+        Some(Self(low.into(), high.into()))
+    }
+
     /// Whether it is one for a parameter whose value is `nominal`.
     pub(crate) fn fits(&self, nominal: &Value) -> Result<(), &'static str> {
         let ordered = |low: &Value, high: &Value| match (low.as_f64(), high.as_f64()) {

@@ -41,6 +41,7 @@ pub use world::WorldChanges;
 
 use std::path::{Path, PathBuf};
 
+use costate_envs::registry::file_name;
 use serde::Serializer;
 
 use crate::run::RunFolder;
@@ -57,5 +58,8 @@ fn place<S: Serializer>(run: &RunFolder, to: S) -> Result<S::Ok, S::Error> {
 
 /// The requested folder, or one below `runs/`.
 fn run_folder(asked: Option<&Path>, name: impl FnOnce() -> String) -> PathBuf {
-    asked.map_or_else(|| Path::new("runs").join(name()), Path::to_path_buf)
+    asked.map_or_else(
+        || Path::new("runs").join(file_name(&name())),
+        Path::to_path_buf,
+    )
 }

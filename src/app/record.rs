@@ -10,11 +10,13 @@ use costate_demos::record::{
     Plan, RecordError, append_dataset, check_world, doubts, record_dataset, resume_dataset,
 };
 use costate_envs::EnvFactory;
+use costate_envs::registry::file_name;
 use serde::Serialize;
 
 use super::{Progress, WorldChanges};
 use crate::error::Error;
 use crate::number::plain;
+use crate::policy::imported;
 use crate::shell;
 
 /// Default number of episodes.
@@ -27,7 +29,7 @@ pub struct Request {
     pub target: Target,
     /// Changes to the environment; for an existing dataset none, or its own.
     pub world: WorldChanges,
-    /// An expert's name, a run of `costate expert` or a policy file. By default the best expert, or an existing
+    /// An expert's name, a run of `costate expert`, a policy file, an ONNX file or formulas. By default the best expert, or an existing
     /// dataset's own.
     pub expert: Option<String>,
     /// Standard deviation of the action noise, as a share of each action's range.
@@ -96,10 +98,10 @@ impl Request {
 
     fn anew(&self, env: &str, folder: Option<&Path>) -> Result<Recording, Error> {
         let factory = self.world.config(env)?.factory()?;
-        let expert = ExpertDesign::new(&factory, self.expert.as_deref(), self.noise)?;
+        let expert = imported::expert(&factory, self.expert.as_deref(), self.noise)?;
         let folder = match folder {
             Some(folder) => folder.into(),
-            None => Path::new("datasets").join(format!("{env}-{}", expert.name())),
+            None => Path::new("datasets").join(file_name(&format!("{env}-{}", expert.name()))),
         };
         Ok(Recording {
             folder,
@@ -192,7 +194,7 @@ impl Request {
             });
         }
         let name = self.expert.as_deref().unwrap_or(&session.expert.name);
-        Ok(ExpertDesign::new(factory, Some(name), self.noise)?)
+        imported::expert(factory, Some(name), self.noise)
     }
 }
 

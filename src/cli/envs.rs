@@ -12,9 +12,11 @@ use crate::error::Error;
 
 /// Arguments of `costate envs`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  costate envs\n  costate envs pendulum --set env.rod.mass_kg=2")]
+#[command(
+    after_help = "Example:\n  costate envs\n  costate envs pendulum --set env.rod.mass_kg=2\n  costate envs gym:Hopper-v5"
+)]
 pub struct Args {
-    /// Show this environment alone, with its parameters.
+    /// Show this environment alone, with its parameters. gym:ID and gym:MODULE:ID are environments of Gymnasium.
     env: Option<String>,
     #[command(flatten)]
     env_args: EnvArgs,
@@ -37,6 +39,9 @@ struct EnvInfo {
     expert_success: Option<f64>,
     /// A still of the best expert in the project's folder; `None` for custom worlds.
     picture: Option<String>,
+    /// Whether `costate view` draws it.
+    #[serde(skip)]
+    drawn: bool,
     variants: Vec<VariantInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Vec<(String, Value)>>,
@@ -72,7 +77,10 @@ impl SpaceInfo {
     fn rows(&self) -> Vec<Vec<String>> {
         (0..self.names.len())
             .map(|i| {
-                let bound = |v: f32| number(f64::from(v));
+                let bound = |v: f32| match v.abs() < f32::MAX {
+                    true => number(f64::from(v)),
+                    false => "none".into(),
+                };
                 vec![
                     self.names[i].clone(),
                     self.units[i].clone(),
@@ -91,8 +99,9 @@ fn figures() -> Value {
 
 fn info(name: &str, args: &EnvArgs, with_parameters: bool) -> Result<EnvInfo, Error> {
     let config: EnvConfig = args.config(name)?;
-    let as_shipped = config == EnvConfig::named(name)?;
-    let measured = |figure| figures()[name][figure].as_f64().filter(|_| as_shipped);
+    let known = &figures()[name];
+    let as_shipped = !known.is_null() && config == EnvConfig::named(name)?;
+    let measured = |figure: &str| known[figure].as_f64().filter(|_| as_shipped);
     let factory = config.factory()?;
     let spec = factory.spec();
     Ok(EnvInfo {
@@ -109,7 +118,8 @@ fn info(name: &str, args: &EnvArgs, with_parameters: bool) -> Result<EnvInfo, Er
         expert_return: measured("expert_return"),
         random_return: measured("random_return"),
         expert_success: measured("expert_success"),
-        picture: figures()[name]["picture"].as_str().map(str::to_owned),
+        picture: known["picture"].as_str().map(str::to_owned),
+        drawn: factory.config().has_picture(),
         variants: EnvConfig::variants(name)?
             .into_iter()
             .map(|Variant { name, summary, .. }| VariantInfo { name, summary })
@@ -198,9 +208,14 @@ fn one(e: &EnvInfo) -> String {
         .iter()
         .map(|v| vec![v.name.clone(), v.summary.clone()])
         .collect();
-    let picture = match &e.picture {
-        Some(file) => format!("{file}; "),
-        None => String::new(),
+    let picture = match (&e.picture, e.drawn) {
+        (_, false) => "none".into(),
+        (Some(file), true) => format!("{file}; costate view {} --gif FILE", e.name),
+        (None, true) => format!("costate view {} --gif FILE", e.name),
+    };
+    let unmeasured = match e.drawn {
+        true => "– (changed model)",
+        false => "– (not measured)",
     };
     let variants = if variants.is_empty() {
         String::new()
@@ -213,17 +228,16 @@ fn one(e: &EnvInfo) -> String {
     let header = ["", "unit", "low", "high"];
     format!(
         "{}: {}\nhorizon {} steps of {} s; experts, best first: {}\nmean return: expert {}, random actions \
-         {}; expert solves {}\npicture: {picture}costate view {} --gif FILE\n\nobservation\n{}\naction (bounds: \
+         {}; expert solves {}\npicture: {picture}\n\nobservation\n{}\naction (bounds: \
          where a command saturates)\n{}\n{variants}parameters, for --set\n{}",
         e.name,
         e.summary,
         e.horizon,
         number(e.control_period_s),
         e.experts.join(", "),
-        e.expert_return.map_or("– (changed model)".into(), number),
-        e.random_return.map_or("– (changed model)".into(), number),
+        e.expert_return.map_or(unmeasured.into(), number),
+        e.random_return.map_or(unmeasured.into(), number),
         percent(e.expert_success),
-        e.name,
         table(&header, &e.observation.rows()),
         table(&header, &e.action.rows()),
         table(&["", "value"], &parameters)

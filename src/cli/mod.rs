@@ -29,6 +29,7 @@ mod view;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use costate_envs::gym::TRACEBACK;
 
 use crate::error::Error;
 use common::Output;
@@ -146,10 +147,11 @@ pub(crate) fn understands(words: &[String]) -> Result<(), String> {
         .map_err(|e| e.to_string())
 }
 
+/// An error's message on one line, unless Python raised it: its traceback is read line by line.
 fn one_line(error: &Error) -> String {
-    error
-        .to_string()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    let message = error.to_string();
+    match message.contains(TRACEBACK) {
+        true => message,
+        false => message.split_whitespace().collect::<Vec<_>>().join(" "),
+    }
 }

@@ -20,15 +20,17 @@ Examples:
   costate record cart_pole
   costate record pendulum --expert mppi -n 50 --noise 0.1 --seed 3 -o swing
   costate record cart_pole --set env.pole.length_m=1.5 -o long-pole
+  costate record gym:Hopper-v5 --expert hopper.onnx
   costate record --append -o swing -n 10    # ten more, as if 60 had been recorded at once
   costate record --resume -o swing          # finish a recording that was killed")]
 pub struct Args {
-    /// Environment; `costate envs` lists them. With --append and --resume the dataset's.
+    /// Environment; `costate envs` lists them. gym:ID and gym:MODULE:ID are environments of Gymnasium. With --append and --resume the dataset's.
     #[arg(required_unless_present_any = ["append", "resume"])]
     env: Option<String>,
-    /// Expert: a name, a run of `costate expert`, or a policy.safetensors; the best one by default, with --append and
+    /// Expert: a name, a run of `costate expert`, a policy.safetensors, an ONNX file (FILE.onnx:OUTPUT if it has several
+    /// outputs) or a formula for every action, `CHANNEL = FORMULA; …`; the best one by default, with --append and
     /// --resume the dataset's.
-    #[arg(long, value_name = "NAME|RUN")]
+    #[arg(long, value_name = "NAME|RUN|FILE")]
     expert: Option<String>,
     /// Episodes to record, with --append how many more, with --resume how many in all [default: 25, with --resume as
     /// many as the recording was started with].

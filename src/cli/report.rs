@@ -150,7 +150,7 @@ fn demonstrations(run: &RunFolder, output: Output) -> Option<Demonstrations> {
 /// One episode of the expert and one of the learned policy from the same start.
 fn motions(run: &RunFolder, demonstrations: Option<&Demonstrations>) -> Result<Vec<Motion>, Error> {
     let factory = run.config().env.factory()?;
-    if !factory.has_simulator() {
+    if !factory.config().has_picture() {
         return Ok(Vec::new());
     }
     let label = run.config().algo.name();

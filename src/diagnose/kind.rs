@@ -1,6 +1,7 @@
 //! All findings: names, meaning, and advice per algorithm.
 
 use costate_demos::experts::{default_noise, experts_for};
+use costate_envs::gym::is_gym;
 
 use super::Situation;
 use super::advice::Advice;
@@ -326,7 +327,7 @@ fn record(situation: &Situation, purpose: &str, more: &[&str]) -> Option<Advice>
     let mut words = vec!["costate", "record", env];
     if !known.contains(&expert) {
         words.extend(["--expert", "RUN"]);
-    } else if known.first() != Some(&expert) {
+    } else if known.first() != Some(&expert) || is_gym(env) {
         words.extend(["--expert", expert]);
     }
     words.extend(more);

@@ -23,7 +23,7 @@ use crate::cost::{ComposedCost, EnergyModel};
 use crate::error::Error;
 use crate::metric::Metric;
 use crate::nn::{self, Adam, AdamSettings, StateDict, StateError};
-use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings};
+use crate::policy::{ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings, imported};
 use costate_base::schema::{positive, resumable};
 
 /// Settings of [`Dagger`].
@@ -208,7 +208,7 @@ impl Dagger {
     pub fn new(settings: &DaggerSettings, setup: &Setup) -> Result<Self, Error> {
         let spec = setup.factory.spec();
         let name = settings.expert.as_deref().unwrap_or(setup.expert);
-        let expert = ExpertDesign::new(setup.factory, Some(name), None).map_err(|e| {
+        let expert = imported::expert(setup.factory, Some(name), None).map_err(|e| {
             Error::Misuse(format!(
                 "DAgger needs an expert to ask: {e}; name one with --set expert=NAME"
             ))

@@ -64,6 +64,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use costate_base::names::{nearest, suggestion};
+use costate_envs::gym::is_gym;
 use costate_envs::riccati::RiccatiError;
 use costate_envs::{Env, EnvError, EnvFactory};
 use serde_json::{Value, json};
@@ -121,6 +122,12 @@ pub enum ExpertError {
         /// Available experts.
         known: &'static [&'static str],
     },
+    /// No default for an environment that Costate does not know.
+    #[error(
+        "{0} has no expert of its own; name one with --expert: an ONNX file, a run of `costate expert`, a formula for every \
+         action, or `mppi`, which plans in the environment itself"
+    )]
+    NoneKnown(String),
     /// A noise level that is not a valid standard deviation.
     #[error(
         "noise is {0}, expected a finite number of at least 0 (standard deviation as a share of the action range)"
@@ -260,7 +267,11 @@ impl ExpertDesign {
     ) -> Result<Self, ExpertError> {
         let spec = factory.spec();
         let known = experts_for(&spec.name);
-        let asked = name.unwrap_or(known[0]);
+        let asked = match name {
+            Some(name) => name,
+            None if is_gym(&spec.name) => return Err(ExpertError::NoneKnown(spec.name.clone())),
+            None => known[0],
+        };
         let gaussian = || {
             let level = match noise {
                 Noise::Default => default_noise(&spec.name),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use costate_demos::experts::{ExpertDesign, Margins};
+use costate_demos::experts::Margins;
 use costate_demos::inspect::{self, Replay};
 use costate_demos::record::uniform;
 use costate_envs::rng::{derive_seed, stream};
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::episodes::{replay, start};
 use crate::picture::Film;
-use crate::policy::Policy;
+use crate::policy::{Policy, imported};
 use crate::run::{RunFolder, weights};
 
 /// An animation and what it shows.
@@ -46,6 +46,7 @@ pub fn take(subject: Subject, args: &Args, output: Output) -> Result<Shot, Error
 /// its scores.
 fn of_env(name: &str, args: &Args, seed: u64, output: Output) -> Result<Shot, Error> {
     let factory = args.env_args.config(name)?.factory()?;
+    drawn(&factory)?;
     let steps = limit(args, &factory);
     let (acts, film) = if args.random {
         let start = derive_seed(seed, "random-policy", 0);
@@ -56,7 +57,7 @@ fn of_env(name: &str, args: &Args, seed: u64, output: Output) -> Result<Shot, Er
         })?;
         ("random actions".to_owned(), film)
     } else {
-        let design = ExpertDesign::new(&factory, args.expert.as_deref(), None)?;
+        let design = imported::expert(&factory, args.expert.as_deref(), None)?;
         let margins = Margins::new(&factory, design.noise());
         let start = derive_seed(seed, "demonstration", 0);
         let mut noise = stream(seed, "action-noise", 0);
@@ -81,6 +82,7 @@ fn of_env(name: &str, args: &Args, seed: u64, output: Output) -> Result<Shot, Er
 
 fn of_dataset(path: &Path, args: &Args, output: Output) -> Result<Shot, Error> {
     let Demonstrations { dataset, factory } = Demonstrations::open(path)?;
+    drawn(&factory)?;
     let number = args.episode.unwrap_or(0);
     let episodes = dataset.episodes();
     let Some(episode) = episodes.get(number) else {
@@ -122,6 +124,7 @@ fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
         )));
     };
     let factory = run.config().env.factory()?;
+    drawn(&factory)?;
     let policy = Policy::read(&weights)?;
     let env = policy.learned().env();
     if env != run.config().env.name {
@@ -153,6 +156,19 @@ fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
         film: of_episode(&factory, &episodes[0], limit(args, &factory))?,
         others: ways(&factory, &episodes[1..], args)?,
     })
+}
+
+/// Refuses a world whose states cannot be drawn.
+fn drawn(factory: &EnvFactory) -> Result<(), Error> {
+    let world = factory.config();
+    if world.has_picture() || !world.has_simulator() {
+        return Ok(());
+    }
+    Err(Error::Misuse(format!(
+        "{}: there is no picture of an environment of Gymnasium; to see it, play an exported policy there with \
+         render_mode=\"human\"",
+        world.name
+    )))
 }
 
 /// The requested number of episodes besides the one shown.

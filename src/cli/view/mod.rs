@@ -4,7 +4,7 @@ mod film;
 
 use std::path::{Path, PathBuf};
 
-use costate_envs::registry;
+use costate_envs::{gym, registry};
 use serde_json::json;
 
 use super::common::{EnvArgs, Output, shown};
@@ -85,7 +85,7 @@ enum Subject<'a> {
 impl<'a> Subject<'a> {
     /// A registered name is the environment; any other is a folder.
     fn of(name: &'a str) -> Result<Self, Error> {
-        if registry::names().contains(&name) {
+        if registry::names().contains(&name) || gym::is_gym(name) {
             return Ok(Self::Env(name));
         }
         let path = Path::new(name);
