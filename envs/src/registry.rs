@@ -195,7 +195,12 @@ impl EnvConfig {
 
     /// Whether its states can be drawn: see [`Env::scene`].
     pub fn has_picture(&self) -> bool {
-        self.has_simulator() && !gym::is_gym(&self.name)
+        self.has_simulator() && !self.is_gym()
+    }
+
+    /// Whether it is an environment of Gymnasium.
+    pub fn is_gym(&self) -> bool {
+        gym::is_gym(&self.name)
     }
 
     /// Replaces the model by the contents of a JSON file.

@@ -23,8 +23,9 @@ pub fn of_env(error: &EnvError) -> PyErr {
         | EnvError::ActionNotFinite { .. }
         | EnvError::BadState { .. }
         | EnvError::NoSimulator => misuse(error),
-        EnvError::Ended { .. } | EnvError::Diverged { .. } | EnvError::NoTrajectory { .. } => {
-            failure(error)
-        }
+        EnvError::Ended { .. }
+        | EnvError::Diverged { .. }
+        | EnvError::NoTrajectory { .. }
+        | EnvError::Outside { .. } => failure(error),
     }
 }

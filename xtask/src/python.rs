@@ -12,6 +12,8 @@ use crate::workspace::Workspace;
 
 /// Pinned packages, from the clone's root.
 const REQUIREMENTS: &str = "python/requirements-test.txt";
+/// Tests need less of the compiler than a release.
+const PROFILE: &str = "quick";
 /// Name of the file in the environment that says of which requirements and Python it was made.
 const MADE_OF: &str = "costate-made-of";
 
@@ -24,7 +26,7 @@ pub fn test(workspace: &Workspace) -> Result<(), Error> {
     let _ = fs::remove_dir_all(&wheels);
     let mut build = Command::new(program(&environment, "maturin"));
     build
-        .args(["build", "--release", "--locked", "--out"])
+        .args(["build", "--profile", PROFILE, "--locked", "--out"])
         .arg(&wheels)
         .arg("--interpreter")
         .arg(program(&environment, "python"))

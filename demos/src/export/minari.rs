@@ -76,7 +76,7 @@ pub(super) fn write(
 /// The world as a specification that Gymnasium makes an environment of, by the Python package `costate`: what Minari's
 /// `recover_environment` returns. `None` without a simulator, and for worlds that are not shipped.
 fn environment(env: &EnvConfig) -> Option<String> {
-    if !env.has_simulator() {
+    if !env.has_simulator() || env.is_gym() {
         return None;
     }
     let shipped = EnvConfig::named(&env.name).ok()?.parameters();
