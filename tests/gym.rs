@@ -215,46 +215,36 @@ fn what_cannot_be_met_is_said() {
             "RuntimeError: the motor is on fire",
         ],
     );
+    let refused = |args: &[&str], words: &[&str]| fail(&mut at(args), 2, words);
     let world = |name: &str| format!("gym:costate_test_worlds:{name}");
-    fail(
-        &mut at(&["envs", &world("Choice-v0")]),
-        2,
+    refused(
+        &["envs", &world("Choice-v0")],
         &["action space is Discrete(2), expected a Box"],
     );
-    fail(
-        &mut at(&["envs", &world("Endless-v0")]),
-        2,
+    refused(
+        &["envs", &world("Endless-v0")],
         &["no time limit", "--set env.horizon=STEPS"],
     );
-    fail(
-        &mut at(&["envs", &world("Boundless-v0")]),
-        2,
+    refused(
+        &["envs", &world("Boundless-v0")],
         &["action `action_0` has no bounds", "env.action_0.low"],
     );
-    fail(&mut at(&["envs", "gym:Pendulumm-v1"]), 2, &["Did you mean"]);
-    fail(
-        &mut at(&["envs", "Pendulum-v1"]),
-        2,
+    refused(&["envs", "gym:Pendulumm-v1"], &["Did you mean"]);
+    refused(
+        &["envs", "Pendulum-v1"],
         &["did you mean `gym:Pendulum-v1`?"],
     );
-    fail(
-        &mut at(&["envs", "gym:no_such_module:A-v0"]),
-        2,
+    refused(
+        &["envs", "gym:no_such_module:A-v0"],
         &["cannot import no_such_module"],
     );
-    fail(
-        &mut at(&["envs", MASS, "--set", "env.kwargs.colour=red"]),
-        2,
+    refused(
+        &["envs", MASS, "--set", "env.kwargs.colour=red"],
         &["TypeError", "colour"],
     );
-    fail(
-        &mut at(&["record", MASS]),
-        2,
-        &["has no expert of its own", "--expert"],
-    );
-    fail(
-        &mut at(&["view", MASS, "--random", "--gif", "a.gif"]),
-        2,
+    refused(&["record", MASS], &["has no expert of its own", "--expert"]);
+    refused(
+        &["view", MASS, "--random", "--gif", "a.gif"],
         &["there is no picture"],
     );
     fail(

@@ -6,6 +6,7 @@ use crate::evaluate::held_out::{ActionError, Figure, HeldOut};
 use crate::evaluate::robustness::Change;
 use crate::evaluate::statistics::Estimate;
 use crate::evaluate::{Correlation, CostReport, Curve, Evaluation};
+use crate::number::counted;
 
 /// The evaluation as a table with its explanations.
 pub fn describe(e: &Evaluation) -> String {
@@ -32,13 +33,13 @@ pub fn describe(e: &Evaluation) -> String {
 /// An evaluation without a simulator as a table with its explanations.
 pub fn held_out(e: &HeldOut) -> String {
     let mut text = format!(
-        "{}, {} seed {}, trained on {} episodes; figures of {} episodes ({} steps), {}\n\n",
+        "{}, {} seed {}, trained on {}; figures of {} ({}), {}\n\n",
         e.env,
         e.algo,
         e.seed,
-        e.trained_on,
-        e.episodes,
-        e.steps,
+        counted(e.trained_on as f64, "episode", "episodes"),
+        counted(e.episodes as f64, "episode", "episodes"),
+        counted(e.steps as f64, "step", "steps"),
         e.part.in_words()
     );
     for said in &e.statements {

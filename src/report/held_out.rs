@@ -1,9 +1,9 @@
 //! How well policies predict demonstrated actions: all that can be measured without a simulator.
 
 use super::run::Run;
-use super::text::escape;
+use super::text::{escape, with_code};
 use crate::evaluate::held_out::{ActionError, Figure, HeldOut};
-use crate::number::{fixed, plain, plain_interval};
+use crate::number::{counted, fixed, plain, plain_interval};
 
 /// The figures of every run that has them; `None` without any.
 pub(super) fn html(runs: &[Run]) -> Option<String> {
@@ -20,9 +20,9 @@ pub(super) fn html(runs: &[Run]) -> Option<String> {
 fn one(run: &Run, found: &HeldOut) -> String {
     let mut out = run.heading(3);
     out += &format!(
-        "<p>{} episodes ({} steps), {}; trained on {}.</p>",
-        found.episodes,
-        found.steps,
+        "<p>{} ({}), {}; trained on {}.</p>",
+        counted(found.episodes as f64, "episode", "episodes"),
+        counted(found.steps as f64, "step", "steps"),
         escape(found.part.in_words()),
         found.trained_on
     );
@@ -30,7 +30,7 @@ fn one(run: &Run, found: &HeldOut) -> String {
         found
             .statements
             .iter()
-            .map(|said| format!("<p class=\"note\">{}</p>", escape(said))),
+            .map(|said| format!("<p class=\"note\">{}</p>", with_code(said))),
     );
     if let Some(l) = &found.log_likelihood {
         let rows = [

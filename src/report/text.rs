@@ -21,6 +21,15 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
+/// Escaped, with what stands between backticks as code.
+pub(super) fn with_code(text: &str) -> String {
+    let part = |(i, part): (usize, &str)| match i % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    };
+    text.split('`').enumerate().map(part).collect()
+}
+
 /// Escaped, with non-breaking hyphens: for names in running text and narrow columns.
 pub(super) fn unbroken(name: &str) -> String {
     escape(&name.replace('-', "\u{2011}"))
@@ -51,6 +60,14 @@ pub(super) fn list(items: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backticks_make_code() {
+        assert_eq!(
+            with_code("a < b: `costate demos import <X>` does"),
+            "a &lt; b: <code>costate demos import &lt;X&gt;</code> does"
+        );
+    }
 
     #[test]
     fn escapes_leave_no_markup_and_no_forbidden_character() {
