@@ -12,8 +12,8 @@ use crate::workspace::Workspace;
 
 /// Pinned packages, from the clone's root.
 const REQUIREMENTS: &str = "python/requirements-test.txt";
-/// Tests need less of the compiler than a release.
-const PROFILE: &str = "quick";
+/// That of the workspace's tests, whose crates are built already.
+const PROFILE: &str = "dev";
 /// Name of the file in the environment that says of which requirements and Python it was made.
 const MADE_OF: &str = "costate-made-of";
 
@@ -30,10 +30,7 @@ pub fn test(workspace: &Workspace) -> Result<(), Error> {
         .arg(&wheels)
         .arg("--interpreter")
         .arg(program(&environment, "python"))
-        .env(
-            "CARGO_TARGET_DIR",
-            workspace.root().join("target/python-build"),
-        )
+        .env("CARGO_TARGET_DIR", workspace.root().join("target"))
         .current_dir(&package);
     must(&mut build, "the Python package did not build")?;
     let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index"];
