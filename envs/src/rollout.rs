@@ -123,6 +123,19 @@ pub enum PlayError {
     Trajectory(#[from] TrajectoryError),
 }
 
+impl PlayError {
+    /// As an error of the world `env`.
+    pub fn in_world(self, env: &str) -> EnvError {
+        match self {
+            Self::Step { source, .. } => source,
+            Self::Trajectory(cause) => EnvError::NoTrajectory {
+                env: env.into(),
+                source: cause.into(),
+            },
+        }
+    }
+}
+
 /// Plays one episode from the start state of `seed`.
 ///
 /// `act(env, t, s_t, a_t)` writes the command a_t, `[action dim]`, and returns its log-density under the policy: in
@@ -202,13 +215,7 @@ impl<B: Behaviour> Runner<B> {
                 scratch.log_density(action)
             }))
         });
-        played.map_err(|error| match error {
-            PlayError::Step { source, .. } => source,
-            PlayError::Trajectory(cause) => EnvError::NoTrajectory {
-                env: self.env.spec().name.clone(),
-                source: cause.into(),
-            },
-        })
+        played.map_err(|error| error.in_world(&self.env.spec().name))
     }
 }
 

@@ -82,18 +82,14 @@ impl Policy {
         actions: PyReadonlyArray2<'py, f32>,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let actor = self.gaussian("density")?;
-        let (o, a) = self.dims();
-        let observations = rows(&observations, "observations", o)?;
-        let actions = rows(&actions, "actions", a)?;
-        paired(observations.len() / o, actions.len() / a)?;
+        let pairs = self.pairs(&observations, &actions)?;
         let densities = py.detach(|| {
             let mut scratch = actor.scratch();
-            let rows = observations.chunks_exact(o).zip(actions.chunks_exact(a));
             let density = |(observation, action): (&[f32], &[f32])| {
                 actor.forward(observation, &mut scratch);
                 scratch.log_density(action)
             };
-            rows.map(density).collect()
+            pairs.map(density).collect()
         });
         Ok(PyArray1::from_vec(py, densities))
     }
@@ -147,13 +143,10 @@ impl Policy {
                 "a Gaussian policy has no energy, only `log_density`; policies of ibc have one",
             ));
         };
-        let (o, a) = self.dims();
-        let observations = rows(&observations, "observations", o)?;
-        let actions = rows(&actions, "actions", a)?;
-        paired(observations.len() / o, actions.len() / a)?;
+        let pairs = self.pairs(&observations, &actions)?;
         let energies = py.detach(|| {
-            let rows = observations.chunks_exact(o).zip(actions.chunks_exact(a));
-            rows.flat_map(|(observation, action)| actor.energies(observation, action))
+            pairs
+                .flat_map(|(observation, action)| actor.energies(observation, action))
                 .collect()
         });
         Ok(PyArray1::from_vec(py, energies))
@@ -161,6 +154,25 @@ impl Policy {
 }
 
 impl Policy {
+    /// Observations with their actions.
+    fn pairs<'a>(
+        &self,
+        observations: &'a PyReadonlyArray2<'_, f32>,
+        actions: &'a PyReadonlyArray2<'_, f32>,
+    ) -> PyResult<impl Iterator<Item = (&'a [f32], &'a [f32])> + Send + use<'a>> {
+        let (o, a) = self.dims();
+        let observations = rows(observations, "observations", o)?.chunks_exact(o);
+        let actions = rows(actions, "actions", a)?.chunks_exact(a);
+        if observations.len() == actions.len() {
+            return Ok(observations.zip(actions));
+        }
+        Err(misuse(format_args!(
+            "{} observations with {} actions, expected as many of both",
+            observations.len(),
+            actions.len()
+        )))
+    }
+
     fn gaussian(&self, what: &str) -> PyResult<&Actor> {
         match &self.policy {
             FrozenPolicy::Gaussian(actor) => Ok(actor),
@@ -180,15 +192,6 @@ fn rows<'a>(array: &'a PyReadonlyArray2<'_, f32>, name: &str, width: usize) -> P
         )));
     }
     array.as_slice().map_err(misuse)
-}
-
-fn paired(observations: usize, actions: usize) -> PyResult<()> {
-    if observations == actions {
-        return Ok(());
-    }
-    Err(misuse(format_args!(
-        "{observations} observations with {actions} actions, expected as many of both"
-    )))
 }
 
 fn matrix(py: Python<'_>, entries: Vec<f32>, width: usize) -> PyResult<Rows<'_>> {

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 use costate_base::workers::in_order;
 use costate_demos::experts::FrozenPolicy;
 use costate_envs::rng::{derive_seed, stream};
-use costate_envs::rollout::{ActionChoice, Job, PlayError, Runner, play};
-use costate_envs::{End, EnvError, EnvFactory, Episode};
+use costate_envs::rollout::{ActionChoice, Job, Runner, play};
+use costate_envs::{End, EnvError, Episode};
 use numpy::{PyArray1, PyArrayMethods};
 use pyo3::prelude::{Bound, PyAnyMethods, PyErr, PyResult, Python, pyfunction};
 use pyo3::types::PyDict;
@@ -28,15 +28,8 @@ pub fn rollout<'py>(
     deterministic: bool,
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
     let spec = world.factory.spec();
-    let (expected, found) = (
-        (spec.observation.dim(), spec.action.dim()),
-        policy.policy.dims(),
-    );
-    if expected != found {
-        return Err(misuse(format_args!(
-            "the policy maps {} observations to {} actions, but {} has {} and {}",
-            found.0, found.1, spec.name, expected.0, expected.1
-        )));
+    if let Some(misfit) = policy.policy.misfit(spec) {
+        return Err(misuse(format_args!("the policy {misfit}")));
     }
     let factory = &world.factory;
     let jobs = Jobs {
@@ -65,7 +58,7 @@ pub fn rollout<'py>(
                     }
                     Ok(None)
                 });
-                played.map_err(|error| of_play(factory, error))
+                played.map_err(|error| error.in_world(&spec.name))
             })
         }
     };
@@ -101,16 +94,6 @@ impl Jobs {
             })
         })?;
         Ok(episodes)
-    }
-}
-
-fn of_play(factory: &EnvFactory, error: PlayError) -> EnvError {
-    match error {
-        PlayError::Step { source, .. } => source,
-        PlayError::Trajectory(cause) => EnvError::NoTrajectory {
-            env: factory.spec().name.clone(),
-            source: cause.into(),
-        },
     }
 }
 

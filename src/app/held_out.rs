@@ -37,10 +37,10 @@ pub fn evaluate(request: &Request, progress: &dyn Progress) -> Result<HeldOut, E
         || request.success.is_some()
         || request.reoptimize
         || !request.transfer.is_empty();
-    match (&request.policy, imported::is_dataset(place)) {
-        (Some(policy), true) if !simulated && RunFolder::open(Path::new(policy)).is_ok() => {
-            elsewhere(&RunFolder::open(Path::new(policy))?, request)
-        }
+    let policy = request.policy.as_ref();
+    let policy = policy.map(|run| RunFolder::open(Path::new(run)));
+    match (policy, imported::is_dataset(place)) {
+        (Some(Ok(run)), true) if !simulated => elsewhere(&run, request),
         (None, false) if !simulated => own(&RunFolder::open(place)?, request, progress),
         _ => Err(Error::Misuse(format!(
             "{}: these demonstrations came without a simulator, so only a run's policy can be evaluated, by how well it \

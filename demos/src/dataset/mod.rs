@@ -45,6 +45,11 @@ pub use reader::{Dataset, DatasetReader};
 pub(crate) use reader::{load_episode, read_meta};
 pub use writer::DatasetWriter;
 
+/// Whether two control periods, of which one may be measured, are the same.
+pub(crate) fn same_period(a: f64, b: f64) -> bool {
+    (a / b - 1.0).abs() <= 1e-3
+}
+
 /// Name of the description file in a dataset folder.
 pub const META_FILE: &str = "meta.json";
 

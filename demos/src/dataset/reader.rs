@@ -42,6 +42,18 @@ impl DatasetReader {
         &self.meta
     }
 
+    /// Errors: an interrupted recording.
+    pub(crate) fn finished(&self) -> Result<(), DatasetError> {
+        match self.meta.status {
+            Status::Recording => Err(DatasetError::Unfinished {
+                path: self.path.clone(),
+                recorded: self.meta.episodes.len(),
+                planned: self.meta.planned_episodes,
+            }),
+            Status::Complete => Ok(()),
+        }
+    }
+
     /// The episodes in their order, each validated when its turn comes: its file is parsed, every value checked against
     /// the spec, the checksum recomputed.
     pub fn episodes(&self) -> impl Iterator<Item = Result<Episode, DatasetError>> {

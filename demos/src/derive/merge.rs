@@ -7,10 +7,7 @@ use costate_envs::{Channel, EnvConfig, EnvSpec, Space};
 use serde_json::{Value, json};
 
 use super::{DeriveError, Derived, Plan, Source, misuse};
-use crate::dataset::Meta;
-
-/// Largest relative difference between two measured control periods that count as the same.
-const SAME_PERIOD: f64 = 1e-3;
+use crate::dataset::{Meta, same_period};
 
 /// Merges datasets of one world, in their order, into a new one in `folder`.
 ///
@@ -124,9 +121,9 @@ fn difference(a: &Meta, b: &Meta) -> Option<(String, String, String)> {
             }
         }
     }
-    let periods = [own.control_period_s, other.control_period_s];
-    if (periods[1] / periods[0] - 1.0).abs() > SAME_PERIOD {
-        return found("the control period in seconds", &periods[0], &periods[1]);
+    let (own, other) = (own.control_period_s, other.control_period_s);
+    if !same_period(other, own) {
+        return found("the control period in seconds", &own, &other);
     }
     None
 }

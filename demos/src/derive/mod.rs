@@ -72,15 +72,7 @@ struct Source {
 impl Source {
     fn open(path: &Path) -> Result<Self, DeriveError> {
         let reader = DatasetReader::open(path)?;
-        let meta = reader.meta();
-        if meta.status == Status::Recording {
-            return Err(DatasetError::Unfinished {
-                path: path.to_owned(),
-                recorded: meta.episodes.len(),
-                planned: meta.planned_episodes,
-            }
-            .into());
-        }
+        reader.finished()?;
         let sha256 = disk::sha256(&disk::read(&path.join(META_FILE))?);
         Ok(Self { reader, sha256 })
     }

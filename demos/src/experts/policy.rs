@@ -87,6 +87,17 @@ impl FrozenPolicy {
             Self::Implicit(actor) => (actor.observation_dim(), actor.action_dim()),
         }
     }
+
+    /// What keeps it from acting in the environment of `spec`, if anything does: `maps … observations to …`.
+    pub fn misfit(&self, spec: &EnvSpec) -> Option<String> {
+        let (found, expected) = (self.dims(), (spec.observation.dim(), spec.action.dim()));
+        (found != expected).then(|| {
+            format!(
+                "maps {} observations to {} actions, but {} has {} and {}",
+                found.0, found.1, spec.name, expected.0, expected.1
+            )
+        })
+    }
 }
 
 impl PolicyFile {
@@ -201,13 +212,8 @@ impl PolicyExpert {
                 file.env, spec.name
             ));
         }
-        let (o, a) = (spec.observation.dim(), spec.action.dim());
-        let dims = file.policy.dims();
-        if dims != (o, a) {
-            return Err(format!(
-                "it maps {} observations to {} actions, but {} has {o} and {a}",
-                dims.0, dims.1, spec.name
-            ));
+        if let Some(misfit) = file.policy.misfit(spec) {
+            return Err(format!("it {misfit}"));
         }
         let acts = match file.policy {
             FrozenPolicy::Gaussian(actor) => {
@@ -221,7 +227,7 @@ impl PolicyExpert {
         };
         Ok(Self {
             acts,
-            observation: vec![0.0; o],
+            observation: vec![0.0; spec.observation.dim()],
             sha256: file.sha256,
         })
     }

@@ -7,7 +7,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::table::maps;
-use super::{Done, refused};
+use super::{Done, beside_columns, refused};
 use crate::dataset::{DatasetError, DatasetReader};
 use crate::import::Mapping;
 
@@ -76,9 +76,7 @@ pub(super) fn npz(dataset: &DatasetReader) -> Result<(Vec<u8>, Done), DatasetErr
         observations: maps(&column("observations", n), &spec.observation),
         actions: maps(&column("actions", m), &spec.action),
         next_observations: column("next_observations", n),
-        dt_s: Some(spec.control_period_s),
-        summary: Some(spec.summary.clone()),
-        ..Mapping::default()
+        ..beside_columns(meta)
     };
     let remarks = vec![
         "names, units, bounds, the control period, seeds and experts stay behind: an archive has arrays alone".into(),

@@ -10,9 +10,8 @@ use arrow_schema::ArrowError;
 use costate_envs::End;
 use serde_json::{Value, json};
 
-use super::{Done, inside, refused};
+use super::{Done, beside_columns, inside, pretty, refused};
 use crate::dataset::{DatasetError, DatasetReader};
-use crate::import::Mapping;
 
 const FILE: &str = "data-00000-of-00001.arrow";
 
@@ -81,17 +80,12 @@ pub(super) fn write(dataset: &DatasetReader, folder: &Path) -> Result<Done, Data
     });
     inside(folder, FILE, &bytes)?;
     for (name, value) in [("dataset_info.json", info), ("state.json", state)] {
-        inside(folder, name, format!("{value:#}\n").as_bytes())?;
+        inside(folder, name, pretty(&value).as_bytes())?;
     }
-    let mapping = Mapping {
-        dt_s: Some(meta.spec.control_period_s),
-        summary: Some(meta.spec.summary.clone()),
-        ..Mapping::default()
-    };
     let remarks = vec![
         "names, units, bounds, the control period, seeds and experts stay behind; rewards become float32".into(),
     ];
-    Ok((mapping, remarks))
+    Ok((beside_columns(meta), remarks))
 }
 
 /// The type of a column, as the library `datasets` writes it.

@@ -16,9 +16,9 @@ use parquet::file::properties::WriterProperties;
 use serde_json::{Map, Value, json};
 
 use super::table::write_groups;
-use super::{Done, inside, refused, vectors};
+use super::{Done, beside_columns, inside, pretty, refused, vectors};
 use crate::dataset::{DatasetError, DatasetReader, Meta};
-use crate::import::{LEROBOT_PADDING, Mapping};
+use crate::import::LEROBOT_PADDING;
 use crate::inspect::Distribution;
 
 const DATA: &str = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
@@ -188,12 +188,7 @@ pub(super) fn write(dataset: &DatasetReader, folder: &Path) -> Result<Done, Data
             ));
         }
     }
-    let mapping = Mapping {
-        dt_s: Some(spec.control_period_s),
-        summary: Some(spec.summary.clone()),
-        ..Mapping::default()
-    };
-    Ok((mapping, remarks))
+    Ok((beside_columns(meta), remarks))
 }
 
 /// The contents of `meta/stats.json`: statistics of all frames together.
@@ -392,8 +387,4 @@ fn index_named_task() -> Value {
         "creator": {"library": "costate", "version": env!("CARGO_PKG_VERSION")},
         "pandas_version": "2.3.3",
     })
-}
-
-fn pretty(value: &Value) -> String {
-    format!("{value:#}\n")
 }

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use super::{Done, inside, refused};
+use super::{Done, beside_columns, inside, pretty, refused};
 use crate::dataset::columns;
 use crate::dataset::{
     DATA_FOLDER, DatasetError, DatasetReader, episode_file, load_episode, minari,
 };
-use crate::import::Mapping;
 use costate_envs::EnvConfig;
 use serde_json::{Map, Value, json};
 
@@ -56,21 +55,16 @@ pub(super) fn write(
             "seed": entry.seed,
         });
         let file = format!("{DATA_FOLDER}/{}/metadata.json", entry.id);
-        inside(folder, &file, format!("{own:#}\n").as_bytes())?;
+        inside(folder, &file, pretty(&own).as_bytes())?;
     }
     let described = minari::metadata_as(meta, &meta.episodes, id, environment(&meta.env));
     inside(folder, &format!("{DATA_FOLDER}/metadata.json"), &described)?;
-    let mapping = Mapping {
-        dt_s: Some(meta.spec.control_period_s),
-        summary: Some(meta.spec.summary.clone()),
-        ..Mapping::default()
-    };
     let mut remarks =
         vec!["names, units and the control period stay behind: Minari has bounds alone".to_owned()];
     if !meta.returns_known() {
         remarks.push("rewards are unknown; they are 0 there".into());
     }
-    Ok((mapping, remarks))
+    Ok((beside_columns(meta), remarks))
 }
 
 /// The world as a specification that Gymnasium makes an environment of, by the Python package `costate`: what Minari's

@@ -16,8 +16,9 @@ use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array};
 use arrow_schema::{DataType, Field};
 use costate_base::disk::{self, DiskError};
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::dataset::{DatasetError, DatasetReader, Status};
+use crate::dataset::{DatasetError, DatasetReader, Meta};
 use crate::import::Mapping;
 
 /// A format to export to.
@@ -61,14 +62,8 @@ pub fn export(
     format: Format,
     to: &Path,
 ) -> Result<Exported, DatasetError> {
+    dataset.finished()?;
     let meta = dataset.meta();
-    if meta.status == Status::Recording {
-        return Err(DatasetError::Unfinished {
-            path: dataset.path().to_owned(),
-            recorded: meta.episodes.len(),
-            planned: meta.planned_episodes,
-        });
-    }
     let (mapping, mut remarks) = match format {
         Format::Csv => file(to, table::csv(dataset)?)?,
         Format::Parquet => file(to, table::parquet(dataset)?)?,
@@ -122,6 +117,19 @@ fn inside(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), DatasetError> {
         std::fs::create_dir_all(parent).map_err(DiskError::new("create folder", parent))?;
     }
     Ok(disk::write_synced(&path, bytes)?)
+}
+
+/// What a format that names its own columns does not say.
+fn beside_columns(meta: &Meta) -> Mapping {
+    Mapping {
+        dt_s: Some(meta.spec.control_period_s),
+        summary: Some(meta.spec.summary.clone()),
+        ..Mapping::default()
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
 }
 
 /// An encoder's refusal, which no dataset should meet.

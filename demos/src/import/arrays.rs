@@ -1,17 +1,22 @@
 //! Arrays of numbers, as numpy archives and HDF5 files hold them, laid out as tables of rows.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use arrow_array::types::{ArrowPrimitiveType, Float16Type};
+use costate_envs::EnvSpec;
+
+use super::cut::Cutter;
 use super::error::ImportError;
-use super::mapping::{ChannelMap, Mapping};
+use super::mapping::{ChannelMap, LastRow, Mapping};
 use super::table::Table;
+use super::{Read, load};
 
 /// Column, in the tables made here, of the episode's number.
 const EPISODE: &str = "episode_of_archive";
 
 /// What is said where every row is a step and nothing says where the last one led.
-pub(super) const ENDS_UNKNOWN: &str = "the state after an episode's last action was not recorded: the last observation \
+const ENDS_UNKNOWN: &str = "the state after an episode's last action was not recorded: the last observation \
     stands for it; `--last-row state` leaves the last action out instead";
 
 /// Usual names of what a mapping does not name.
@@ -32,6 +37,9 @@ pub(super) struct Array {
     pub shape: Vec<usize>,
     pub values: Vec<f64>,
 }
+
+/// A number of half precision.
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// How the bytes of a number are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +76,7 @@ impl Array {
             Some(match (kind, size) {
                 (Number::Float, 8) => f64::from_bits(bits),
                 (Number::Float, 4) => f64::from(f32::from_bits(bits as u32)),
-                (Number::Float, 2) => half(bits as u16),
+                (Number::Float, 2) => Half::from_bits(bits as u16).to_f64(),
                 (Number::Signed, 1 | 2 | 4 | 8) => {
                     let unused = 64 - 8 * size as u32;
                     (((bits << unused) as i64) >> unused) as f64
@@ -120,26 +128,101 @@ impl Array {
     }
 }
 
-/// Half precision.
-fn half(bits: u16) -> f64 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (
-        i32::from(bits >> 10 & 0x1f),
-        f64::from(bits & 0x3ff) / 1024.0,
-    );
-    match exponent {
-        0 => sign * fraction * 2_f64.powi(-14),
-        31 if fraction == 0.0 => sign * f64::INFINITY,
-        31 => f64::NAN,
-        e => sign * (1.0 + fraction) * 2_f64.powi(e - 15),
-    }
-}
-
 /// The arrays of a file or group by name; the reason, for those that are not numbers.
 pub(super) type Arrays = BTreeMap<String, Result<Array, String>>;
 
+/// What a file holds.
+pub(super) struct Contents {
+    /// Arrays of each part: of the file itself, or of each episode.
+    pub parts: Vec<(String, Arrays)>,
+    /// Whether a part is one episode.
+    pub episodes: bool,
+    /// What the file says of itself.
+    pub own: Mapping,
+    pub remarks: Vec<String>,
+}
+
+impl Contents {
+    /// A file that is its arrays alone.
+    pub(super) fn flat(arrays: Arrays) -> Self {
+        Self {
+            parts: vec![(String::new(), arrays)],
+            episodes: false,
+            own: Mapping::default(),
+            remarks: Vec::new(),
+        }
+    }
+}
+
+/// Reads files of arrays, each of one or more episodes; `contents` decodes the bytes of one.
+pub(super) fn read(
+    format: &'static str,
+    files: &[PathBuf],
+    mapping: &Mapping,
+    spec: Option<&EnvSpec>,
+    contents: impl Fn(Vec<u8>) -> Result<Contents, String>,
+) -> Result<Read, ImportError> {
+    let mut remarks = Vec::new();
+    let mut cutter: Option<Cutter> = None;
+    let mut own = mapping.clone();
+    for path in files {
+        let (bytes, source) = load(path)?;
+        let found = contents(bytes).map_err(|reason| ImportError::Kind {
+            path: path.clone(),
+            reason,
+        })?;
+        let said = found.remarks.iter();
+        remarks.extend(said.map(|text| format!("`{}`: {text}", path.display())));
+        let mut source = Some(source);
+        for (name, arrays) in found.parts {
+            let place = match found.episodes {
+                true => PathBuf::from(format!("{}:/{name}", path.display())),
+                false => path.clone(),
+            };
+            if cutter.is_none() {
+                own = known(&arrays, &found.own, mapping, &mut remarks);
+            }
+            let (table, own) = table(&place, &arrays, own.clone(), found.episodes)?;
+            let cutter = match &mut cutter {
+                Some(cutter) => cutter,
+                none => none.insert(Cutter::new(format, &own, spec)?),
+            };
+            match source.take() {
+                Some(source) => cutter.add(&table, source)?,
+                None => cutter.add_part(&table)?,
+            }
+        }
+    }
+    let mut read = cutter.ok_or(ImportError::Nothing)?.finish();
+    read.remarks.extend(remarks);
+    Ok(read)
+}
+
+/// The mapping, with what the file and the names of its arrays say.
+fn known(
+    arrays: &Arrays,
+    of_file: &Mapping,
+    asked: &Mapping,
+    remarks: &mut Vec<String>,
+) -> Mapping {
+    let mut own = match of_file.observations.is_empty() {
+        true => usual(arrays, asked, remarks),
+        false => Mapping::default(),
+    }
+    .overlaid(of_file.clone());
+    if !asked.observations.is_empty() || asked.last_row.is_some() {
+        own.next_observations.clear();
+    }
+    let mut own = own.overlaid(asked.clone());
+    if own.last_row.is_none() && ends_unknown(arrays, &own) {
+        own.last_row = Some(LastRow::Step);
+        remarks.push(ENDS_UNKNOWN.into());
+    }
+    own
+}
+
 /// What is known of the arrays beyond what was asked: names that they usually have.
-pub(super) fn usual(arrays: &Arrays, asked: &Mapping, remarks: &mut Vec<String>) -> Mapping {
+fn usual(arrays: &Arrays, asked: &Mapping, remarks: &mut Vec<String>) -> Mapping {
     let first = |names: &[&str]| {
         names
             .iter()
@@ -184,7 +267,7 @@ pub(super) fn usual(arrays: &Arrays, asked: &Mapping, remarks: &mut Vec<String>)
 ///
 /// With `whole` it is one episode whatever is flagged. Rows are those of the observations. Layouts: `[rows, n]`, whose episodes end where that is flagged; `[episodes, steps,
 /// n]`; one episode with one action less than observations; trajectories behind each other, split at `indices`.
-pub(super) fn table(
+fn table(
     path: &Path,
     arrays: &Arrays,
     mut mapping: Mapping,
@@ -242,17 +325,10 @@ pub(super) fn table(
 
 /// The array that the first channel comes from, and so all of them.
 fn base(arrays: &Arrays, first: Option<&ChannelMap>, what: &str) -> Result<String, String> {
-    let names = || {
-        arrays
-            .keys()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
     let Some(first) = first else {
         return Err(format!(
             "which array are the {what}? `--{what} ARRAY`; there are {}",
-            names()
+            names(arrays)
         ));
     };
     let column = first.column.as_str();
@@ -262,22 +338,24 @@ fn base(arrays: &Arrays, first: Option<&ChannelMap>, what: &str) -> Result<Strin
     };
     match arrays.contains_key(name) {
         true => Ok(name.to_owned()),
-        false => Err(format!("there is no array `{name}`; there are {}", names())),
+        false => Err(missing(arrays, name)),
     }
+}
+
+fn names(arrays: &Arrays) -> String {
+    let names: Vec<&str> = arrays.keys().map(String::as_str).collect();
+    names.join(", ")
+}
+
+fn missing(arrays: &Arrays, name: &str) -> String {
+    format!("there is no array `{name}`; there are {}", names(arrays))
 }
 
 fn numbers<'a>(arrays: &'a Arrays, name: &str) -> Result<&'a Array, String> {
     match arrays.get(name) {
         Some(Ok(array)) => Ok(array),
         Some(Err(reason)) => Err(format!("array `{name}`: {reason}")),
-        None => Err(format!(
-            "there is no array `{name}`; there are {}",
-            arrays
-                .keys()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(", ")
-        )),
+        None => Err(missing(arrays, name)),
     }
 }
 
@@ -457,7 +535,7 @@ impl Layout {
 }
 
 /// Whether every row of the arrays is a step, the last one's outcome not being recorded.
-pub(super) fn ends_unknown(arrays: &Arrays, mapping: &Mapping) -> bool {
+fn ends_unknown(arrays: &Arrays, mapping: &Mapping) -> bool {
     let found = || -> Result<bool, String> {
         let observed = base(arrays, mapping.observations.first(), "observations")?;
         let acted = base(arrays, mapping.actions.first(), "actions")?;

@@ -3,32 +3,20 @@
 //! Read in Rust: h5py's compressed and chunked files of either format are.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use costate_envs::EnvSpec;
 use hdf5_reader::group::Group;
 use hdf5_reader::{ByteOrder, Dataset, Datatype, Hdf5File};
 use serde_json::Value;
 
-use super::arrays::{self, Array, Arrays, Number};
-use super::cut::Cutter;
+use super::Read;
+use super::arrays::{self, Array, Arrays, Contents, Number};
 use super::error::ImportError;
-use super::mapping::{ChannelMap, LastRow, Mapping};
-use super::{Read, load};
+use super::mapping::{ChannelMap, Mapping};
 
 /// Most dimensions of an array that is read: pictures are not.
 const DIMENSIONS: usize = 3;
-
-/// What a file holds.
-struct Contents {
-    /// Arrays of each part: of the file itself, or of each episode.
-    parts: Vec<(String, Arrays)>,
-    /// Whether a part is one episode.
-    episodes: bool,
-    /// What the file says of itself.
-    own: Mapping,
-    remarks: Vec<String>,
-}
 
 /// Reads files, each of one or more episodes.
 pub(super) fn read(
@@ -36,75 +24,12 @@ pub(super) fn read(
     mapping: &Mapping,
     spec: Option<&EnvSpec>,
 ) -> Result<Read, ImportError> {
-    let mut remarks = Vec::new();
-    let mut cutter: Option<Cutter> = None;
-    let mut own = mapping.clone();
-    for path in files {
-        let (bytes, source) = load(path)?;
-        let refused = |reason: String| ImportError::Kind {
-            path: path.clone(),
-            reason,
-        };
+    let split = mapping.split.as_deref();
+    arrays::read("hdf5", files, mapping, spec, |bytes| {
         // The decoder trusts what it has checked.
-        let split = mapping.split.as_deref();
-        let found = catch_unwind(AssertUnwindSafe(|| contents(bytes, split)))
-            .unwrap_or_else(|_| Err("its contents are damaged: the HDF5 decoder failed".into()));
-        let Contents {
-            parts,
-            episodes,
-            own: of_file,
-            remarks: said,
-        } = found.map_err(refused)?;
-        remarks.extend(
-            said.into_iter()
-                .map(|text| format!("`{}`: {text}", path.display())),
-        );
-        let mut source = Some(source);
-        for (name, arrays) in parts {
-            let place = match episodes {
-                true => PathBuf::from(format!("{}:/{name}", path.display())),
-                false => path.clone(),
-            };
-            if cutter.is_none() {
-                own = known(&arrays, &of_file, mapping, &mut remarks);
-            }
-            let (table, own) = arrays::table(Path::new(&place), &arrays, own.clone(), episodes)?;
-            let cutter = match &mut cutter {
-                Some(cutter) => cutter,
-                none => none.insert(Cutter::new("hdf5", &own, spec)?),
-            };
-            match source.take() {
-                Some(source) => cutter.add(&table, source)?,
-                None => cutter.add_part(&table)?,
-            }
-        }
-    }
-    let mut read = cutter.ok_or(ImportError::Nothing)?.finish();
-    read.remarks.extend(remarks);
-    Ok(read)
-}
-
-/// The mapping, with what the file and the names of its arrays say.
-fn known(
-    arrays: &Arrays,
-    of_file: &Mapping,
-    asked: &Mapping,
-    remarks: &mut Vec<String>,
-) -> Mapping {
-    let mut own = match of_file.observations.is_empty() {
-        true => arrays::usual(arrays, asked, remarks),
-        false => Mapping::default(),
-    }
-    .overlaid(of_file.clone());
-    if !asked.observations.is_empty() || asked.last_row.is_some() {
-        own.next_observations.clear();
-    }
-    let mut own = own.overlaid(asked.clone());
-    if own.last_row.is_none() && arrays::ends_unknown(arrays, &own) {
-        own.last_row = Some(LastRow::Step);
-        remarks.push(arrays::ENDS_UNKNOWN.into());
-    }
-    own
+        catch_unwind(AssertUnwindSafe(|| contents(bytes, split)))
+            .unwrap_or_else(|_| Err("its contents are damaged: the HDF5 decoder failed".into()))
+    })
 }
 
 fn contents(bytes: Vec<u8>, split: Option<&str>) -> Result<Contents, String> {
@@ -138,12 +63,7 @@ fn contents(bytes: Vec<u8>, split: Option<&str>) -> Result<Contents, String> {
     }
     let mut arrays = Arrays::new();
     collect(&root, "", 0, &mut arrays).map_err(|e| e.0)?;
-    Ok(Contents {
-        parts: vec![(String::new(), arrays)],
-        episodes: false,
-        own: Mapping::default(),
-        remarks: Vec::new(),
-    })
+    Ok(Contents::flat(arrays))
 }
 
 /// A reason in words.

@@ -24,16 +24,15 @@ use costate_envs::worlds::table::TableModel;
 use costate_envs::{EnvConfig, EnvFactory, EnvSpec, Episode, Trajectory};
 use serde_json::json;
 
-use crate::dataset::{DatasetError, DatasetWriter, ExpertInfo, Header, Import, Meta, SourceFile};
+use crate::dataset::{
+    DatasetError, DatasetWriter, ExpertInfo, Header, Import, Meta, SourceFile, same_period,
+};
 pub use error::ImportError;
 pub use lerobot::PADDING as LEROBOT_PADDING;
 pub use lines::lines_at;
 pub use mapping::{ChannelMap, LastRow, Mapping};
 use table::Kind;
 pub use table::numbers;
-
-/// Largest relative difference between two control periods that count as the same.
-const SAME_PERIOD: f64 = 1e-3;
 
 /// What to import.
 #[derive(Debug, Clone, Default)]
@@ -196,7 +195,7 @@ fn attached(read: &Read, factory: &EnvFactory) -> Result<EnvSpec, ImportError> {
         }
     }
     if let Some(period) = read.period_s
-        && (period / spec.control_period_s - 1.0).abs() > SAME_PERIOD
+        && !same_period(period, spec.control_period_s)
     {
         return Err(refused(format!(
             "its control period is {} s, but that of the files is {period} s; change the world's with \

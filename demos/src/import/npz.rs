@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use costate_envs::EnvSpec;
 
-use super::arrays::{self, Array, Arrays, Number};
-use super::cut::Cutter;
+use super::Read;
+use super::arrays::{self, Array, Arrays, Contents, Number};
 use super::error::ImportError;
-use super::mapping::{LastRow, Mapping};
-use super::{Read, load};
+use super::mapping::Mapping;
 
 /// Reads archives, each of one or more episodes.
 pub(super) fn read(
@@ -17,32 +16,9 @@ pub(super) fn read(
     mapping: &Mapping,
     spec: Option<&EnvSpec>,
 ) -> Result<Read, ImportError> {
-    let mut remarks = Vec::new();
-    let mut cutter: Option<Cutter> = None;
-    let mut own = mapping.clone();
-    for path in files {
-        let (bytes, source) = load(path)?;
-        let arrays = archive(bytes).map_err(|reason| ImportError::Kind {
-            path: path.clone(),
-            reason,
-        })?;
-        if cutter.is_none() {
-            own = arrays::usual(&arrays, mapping, &mut remarks).overlaid(mapping.clone());
-            if own.last_row.is_none() && arrays::ends_unknown(&arrays, &own) {
-                own.last_row = Some(LastRow::Step);
-                remarks.push(arrays::ENDS_UNKNOWN.into());
-            }
-        }
-        let (table, own) = arrays::table(path, &arrays, own.clone(), false)?;
-        let cutter = match &mut cutter {
-            Some(cutter) => cutter,
-            none => none.insert(Cutter::new("npz", &own, spec)?),
-        };
-        cutter.add(&table, source)?;
-    }
-    let mut read = cutter.ok_or(ImportError::Nothing)?.finish();
-    read.remarks.extend(remarks);
-    Ok(read)
+    arrays::read("npz", files, mapping, spec, |bytes| {
+        archive(bytes).map(Contents::flat)
+    })
 }
 
 /// The arrays of an archive.

@@ -167,24 +167,17 @@ impl Simulation {
 
     /// Brings a process to where the episode was, by its seed and actions.
     fn play_again(&self, process: &mut Process) -> Result<(), Fault> {
-        let mut record = process.reset(self.seed, self.dims)?;
-        for step in 0..=self.steps() {
+        let same = |step: usize, record: &Record| {
             let known = step.checked_sub(self.known_from);
-            if let Some(digest) = known.and_then(|i| self.digests.get(i))
-                && digest_of(&record) != *digest
-            {
-                return Err(Fault::Refused(format!(
+            match known.and_then(|i| self.digests.get(i)) {
+                Some(digest) if digest_of(record) != *digest => Err(Fault::Refused(format!(
                     "its process was lost, and the same seed and actions gave another observation, reward or end in step \
                      {step}: the environment is not deterministic, so the episode cannot be continued"
-                )));
+                ))),
+                _ => Ok(()),
             }
-            if step < self.steps() {
-                let from = step * self.dims.action;
-                let action = &self.actions[from..from + self.dims.action];
-                record = process.step(action, self.dims)?;
-            }
-        }
-        Ok(())
+        };
+        replay(process, self.seed, &self.actions, self.dims, same).map(drop)
     }
 
     fn see(&mut self, record: &Record) {
@@ -340,11 +333,7 @@ impl Env for Simulation {
                 return Ok(record);
             }
             // What was kept of a state may not be all of it; its seed and actions are.
-            let mut record = process.reset(seed, dims)?;
-            for action in actions.chunks_exact(dims.action) {
-                record = process.step(action, dims)?;
-            }
-            Ok(record)
+            replay(process, seed, &actions, dims, |_, _| Ok(()))
         });
         let record = found.map_err(|reason| self.fail(reason))?;
         if digest_of(&record) != digest {
@@ -370,6 +359,23 @@ impl Env for Simulation {
             items: Vec::new(),
         }
     }
+}
+
+/// Plays an episode by its seed and actions, row-major `[step, action_dim]`; `check` sees what each step leads to.
+fn replay(
+    process: &mut Process,
+    seed: u64,
+    actions: &[f32],
+    dims: Dims,
+    check: impl Fn(usize, &Record) -> Result<(), Fault>,
+) -> Result<Record, Fault> {
+    let mut record = process.reset(seed, dims)?;
+    check(0, &record)?;
+    for (step, action) in actions.chunks_exact(dims.action).enumerate() {
+        record = process.step(action, dims)?;
+        check(step + 1, &record)?;
+    }
+    Ok(record)
 }
 
 fn digest_of(record: &Record) -> u64 {
