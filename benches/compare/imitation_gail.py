@@ -145,15 +145,9 @@ def check_twin(meta, episodes):
     }
 
 
-class Reached(Exception):
-    pass
-
-
-def train_gail(meta, episodes, seed):
-    expert, random = meta["demonstration_return"]["mean"], meta["random_return"]["mean"]
-    began = time.perf_counter()
+def gail(venv, episodes, seed, **more):
+    """A PPO learner and GAIL around it, with the tutorial's settings."""
     torch.manual_seed(seed)
-    venv = DummyVecEnv([lambda: Monitor(CartPole(meta)) for _ in range(WORLDS)])
     venv.seed(seed)
     learner = PPO(
         env=venv,
@@ -175,7 +169,20 @@ def train_gail(meta, episodes, seed):
         venv=venv,
         gen_algo=learner,
         reward_net=reward,
+        **more,
     )
+    return learner, trainer
+
+
+class Reached(Exception):
+    pass
+
+
+def train_gail(meta, episodes, seed):
+    expert, random = meta["demonstration_return"]["mean"], meta["random_return"]["mean"]
+    began = time.perf_counter()
+    venv = DummyVecEnv([lambda: Monitor(CartPole(meta)) for _ in range(WORLDS)])
+    learner, trainer = gail(venv, episodes, seed)
     curve = []
 
     def after_round(_):

@@ -5,7 +5,7 @@
 
 The experts come from train_expert.py and demos/sb3_to_onnx.py. Each is recorded, imitated by every algorithm and seed, and
 each policy evaluated in 100 episodes; what is in the folder `work` already is not done again. Writes results.json beside
-this file after every run.
+this file after every run. With --imitation, GAIL of the library `imitation` learns from the same demonstrations.
 """
 
 import argparse
@@ -15,6 +15,8 @@ import pathlib
 import statistics
 import subprocess
 
+# GAIL of the library `imitation`.
+IMITATION = "imitation-gail"
 ALGORITHMS = ["bc", "gail", "airl", "gan-gcl"]
 # Costate's own settings for its pendulum and hopper where they differ from the general ones in effort.
 SETTINGS = {
@@ -34,7 +36,9 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--algorithms", nargs="+", default=ALGORITHMS)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--imitation", metavar="PYTHON", help="runs imitation_gail.py beside, with as many steps as gail took")
     args = parser.parse_args()
+    args.costate = args.costate.absolute()
     args.work.mkdir(exist_ok=True, parents=True)
 
     def costate(*words):
@@ -61,14 +65,25 @@ def main():
                     costate("train", demos, "--algo", algorithm, "--seed", seed, "-o", run, *changes)
                 costate("evaluate", run, "--no-robustness")
                 report(args)
+        for case in args.cases if args.imitation else []:
+            env = case.split(":")[0]
+            output = args.work / f"{env}-{IMITATION}-{seed}.json"
+            if not output.exists():
+                steps = json.loads((args.work / f"{env}-gail-{seed}" / "metrics.jsonl").read_text().splitlines()[-1])["env_steps"]
+                command = [args.imitation, HERE / "imitation_gail.py", args.work / env, seed, steps, output]
+                subprocess.run(list(map(str, command)), check=True)
+                report(args)
 
 
 def report(args):
     rows = []
     for case in args.cases:
         env, _, episodes = case.split(":")
-        for algorithm in args.algorithms:
-            found = sorted(args.work.glob(f"{env}-{algorithm}-*/evaluation.json"))
+        for algorithm in [*args.algorithms, IMITATION]:
+            found = sorted([
+                *args.work.glob(f"{env}-{algorithm}-[0-9]*/evaluation.json"),
+                *args.work.glob(f"{env}-{algorithm}-[0-9]*.json"),
+            ])
             scores = [score(json.loads(f.read_text())) for f in found]
             if not scores:
                 continue
