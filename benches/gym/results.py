@@ -36,7 +36,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--algorithms", nargs="+", default=ALGORITHMS)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--imitation", metavar="PYTHON", help="runs imitation_gail.py beside, with as many steps as gail took")
+    parser.add_argument("--imitation", metavar="PYTHON", help="runs gail_of_imitation.py beside, with as many steps as gail took")
     args = parser.parse_args()
     args.costate = args.costate.absolute()
     args.work.mkdir(exist_ok=True, parents=True)
@@ -70,7 +70,7 @@ def main():
             output = args.work / f"{env}-{IMITATION}-{seed}.json"
             if not output.exists():
                 steps = json.loads((args.work / f"{env}-gail-{seed}" / "metrics.jsonl").read_text().splitlines()[-1])["env_steps"]
-                command = [args.imitation, HERE / "imitation_gail.py", args.work / env, seed, steps, output]
+                command = [args.imitation, HERE / "gail_of_imitation.py", args.work / env, seed, steps, output]
                 subprocess.run(list(map(str, command)), check=True)
                 report(args)
 

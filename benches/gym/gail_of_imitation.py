@@ -1,6 +1,6 @@
 """GAIL of the library `imitation` on a dataset of a Gymnasium environment, for results.py.
 
-    venv/bin/python benches/gym/imitation_gail.py work/Hopper-v5 0 960000 work/Hopper-v5-imitation-gail-0.json
+    venv/bin/python benches/gym/gail_of_imitation.py work/Hopper-v5 0 960000 work/Hopper-v5-imitation-gail-0.json
 
 Arguments: a dataset that Costate recorded, a seed, environment steps, the file to write. Settings are those of
 ../compare/imitation_gail.py, which are the tutorial's of imitation 1.0.1. The policy is evaluated in 100 episodes with sampled
