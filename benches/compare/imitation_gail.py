@@ -163,7 +163,7 @@ def gail(venv, episodes, seed, **more):
     reward = BasicRewardNet(venv.observation_space, venv.action_space, normalize_input_layer=RunningNorm)
     trainer = GAIL(
         demonstrations=episodes,
-        demo_batch_size=1024,
+        demo_batch_size=min(1024, sum(len(e) for e in episodes)),
         gen_replay_buffer_capacity=512,
         n_disc_updates_per_round=8,
         venv=venv,

@@ -26,6 +26,15 @@ impl Course<'_> {
         part.get(part.len() / 2).copied()
     }
 
+    /// Environment steps of an iteration, mean over the last `share` of them; `None` of a single iteration.
+    pub(super) fn late_env_steps(&self, share: f64) -> Option<f64> {
+        let steps = |line: &Map<String, Value>| line.get("env_steps")?.as_f64();
+        let all: Vec<f64> = self.0.iter().filter_map(steps).collect();
+        let count = (all.len() as f64 * share).ceil() as usize;
+        let from = all.get(all.len().checked_sub(count + 1)?)?;
+        Some((all.last()? - from) / count as f64)
+    }
+
     /// The first of `metrics` logged as a non-number, with its iteration: JSON has neither NaN nor infinity.
     pub(super) fn not_finite(&self, metrics: &[Metric]) -> Option<(Metric, usize)> {
         self.0.iter().enumerate().find_map(|(k, line)| {

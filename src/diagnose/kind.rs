@@ -37,6 +37,8 @@ pub enum Kind {
     EntropyRunaway,
     /// The critic explains nothing.
     BlindCritic,
+    /// The policy's episodes end long before the demonstrations'.
+    EarlyEnds,
     /// The policy became worse than the clone that it started from.
     StartKept,
 }
@@ -66,7 +68,7 @@ const TRAINED: &str = "trained";
 
 impl Kind {
     /// All kinds, in reporting order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::DeterministicExpert,
         Self::UnsolvedDemonstrations,
         Self::SingleDemonstration,
@@ -80,6 +82,7 @@ impl Kind {
         Self::StillPolicy,
         Self::EntropyRunaway,
         Self::BlindCritic,
+        Self::EarlyEnds,
         Self::StartKept,
     ];
 
@@ -100,6 +103,7 @@ impl Kind {
             | Self::StillPolicy
             | Self::EntropyRunaway
             | Self::BlindCritic
+            | Self::EarlyEnds
             | Self::StartKept => rolls_out,
         }
     }
@@ -120,6 +124,7 @@ impl Kind {
             Self::StillPolicy => "still policy",
             Self::EntropyRunaway => "entropy runaway",
             Self::BlindCritic => "blind critic",
+            Self::EarlyEnds => "early ends",
             Self::StartKept => "start handed over",
         }
     }
@@ -180,6 +185,10 @@ impl Kind {
                 "The cost is too flat compared with the policy's entropy bonus: the policy stays random."
             }
             Self::BlindCritic => "Advantages are noise, so the policy wanders.",
+            Self::EarlyEnds => {
+                "An end ends the cost as well: as long as every step costs, the policy learns to end its episodes, and such short \
+                 rollouts show nothing better."
+            }
             Self::StartKept => {
                 "Learning made the policy worse than the clone that it started from by both measures that need no true \
                  cost, so that clone is handed over."
@@ -271,6 +280,14 @@ impl Kind {
                 let mut advice =
                     settings.raise(&["ppo.epochs", "sac.gradient_steps", "trajectories"]);
                 advice.extend(settings.lower(&["ppo.discount", "sac.discount"]));
+                advice
+            }
+            Self::EarlyEnds => {
+                let mut advice = settings.to("reward", "positive");
+                if !situation.starts_cloned() {
+                    advice.extend(cloned_start(situation));
+                }
+                advice.extend(settings.raise(&["trajectories"]));
                 advice
             }
             Self::StartKept => {

@@ -83,6 +83,8 @@ const MOST_ABOVE_GUESSING: f64 = 1.0;
 const MOST_LEARNED_STD: f64 = 0.4;
 /// Minimum policy change, nats per step, in the median iteration of the first half.
 const LEAST_KL: f64 = 1e-4;
+/// Share of the shortest demonstration's steps that rollouts should have in the end.
+const LEAST_LENGTH: f64 = 0.5;
 /// Metrics that are finite in every sound iteration.
 const FINITE: [Metric; 8] = [
     Metric::Loss,
@@ -360,8 +362,19 @@ fn policy(situation: &Situation, course: &Course) -> Vec<Seen> {
             ),
         ));
     }
+    findings.extend(early_ends(situation, course).map(|seen| (Kind::EarlyEnds, seen)));
     findings.extend(kept_start(course).map(|seen| (Kind::StartKept, seen)));
     findings
+}
+
+/// How long rollouts are in the last quarter, if that is far less than any demonstration.
+fn early_ends(situation: &Situation, course: &Course) -> Option<String> {
+    let shortest = situation.config.demonstrations.as_ref()?.lengths?.shortest as f64;
+    let trajectories = situation.settings.number("trajectories")?;
+    let steps = course.late_env_steps(0.25)? / trajectories;
+    (steps < LEAST_LENGTH * shortest).then(|| {
+        format!("{steps:.0} steps in a rollout of the last quarter, at least {shortest} in a demonstration")
+    })
 }
 
 /// By how much the learned policy was worse than its start, if that was handed over.

@@ -97,6 +97,40 @@ fn each_quantity_has_its_finding() {
 }
 
 #[test]
+fn rollouts_far_shorter_than_any_demonstration_are_a_finding() {
+    let found = |algo: &str, changed: &[Override], steps_each: f64| -> Vec<Finding> {
+        let mut config = run("pendulum", algo, "energy", changed);
+        config.demonstrations.as_mut().unwrap().lengths = Lengths::of([1000, 900], 1000);
+        let trajectories = Situation::of(&config)
+            .settings
+            .number("trajectories")
+            .unwrap();
+        let iteration = steps_each * trajectories;
+        diagnose(&config, &course("env_steps", iteration, 40.0 * iteration))
+    };
+    let short = found("gail", &[], 440.0);
+    assert_eq!(short.len(), 1);
+    assert_eq!(short[0].name, "early ends");
+    assert!(
+        short[0].seen.starts_with("440 steps in a rollout"),
+        "{}",
+        short[0].seen
+    );
+    assert!(
+        short[0].change.contains("reward=\"positive\""),
+        "{}",
+        short[0].change
+    );
+    let positive = found("gail", &[set("reward", "positive")], 440.0);
+    assert!(
+        !positive[0].change.contains("reward"),
+        "{}",
+        positive[0].change
+    );
+    assert!(found("gail", &[], 460.0).is_empty());
+}
+
+#[test]
 fn a_cloned_start_is_judged_by_its_own_noise() {
     let mut cloned = config("gan-gcl");
     cloned.algo = settings::resolve("gan-gcl", "pendulum", None, &[]).unwrap();
