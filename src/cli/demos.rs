@@ -146,9 +146,13 @@ fn describe(info: &Info) -> String {
         Some(provenance) => provenance.to_string(),
         None => format!("costate {}, {}", info.costate_version, info.rapier_version),
     };
+    let by_whom = match info.import.as_ref().is_some_and(|i| i.costs_of_world) {
+        true => " by the world's own costs",
+        false => "",
+    };
     let returned = match recorded {
         true => format!(
-            "return {} ± {} ({} … {}); random actions {random}",
+            "return{by_whom} {} ± {} ({} … {}); random actions {random}",
             number(returns.mean),
             number(returns.std),
             number(info.return_range.min),
