@@ -5,6 +5,8 @@
     python demos/format_check.py target/debug/costate             # all but LeRobot
     pip install --no-deps lerobot==0.6.1                          # Python 3.12, with what its datasets import
     python demos/format_check.py target/debug/costate lerobot     # LeRobot alone
+    pip install lerobot==0.6.1 torch==2.11.0 torchvision==0.26.0 accelerate==1.15.0 datasets==4.8.5
+    python demos/format_check.py target/debug/costate training    # lerobot-train, one step on `push_t`
 
 Not part of the tests, because it needs Python packages; demos/tests/export.rs and arrays.rs check the same in Rust.
 LeRobot's dataset classes are run without PyTorch, of which only conversions to tensors are needed, where it is not
@@ -14,6 +16,7 @@ installed. Exits with an error on any disagreement; prints a table of what was c
 import importlib.machinery
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -325,7 +328,38 @@ def lerobot(dataset, folder):
     yield "lerobot", f"lerobot {lerobot.__version__}, {how}"
 
 
+def training():
+    """LeRobot's own training command takes a step of ACT on an export of `push_t`."""
+    command = Path(sys.executable).parent / "lerobot-train"
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        costate("record", "push_t", "-n", "3", "-o", folder / "ours", "-q")
+        meta, episodes = ours(folder / "ours")
+        costate("demos", "export", folder / "ours", "--to", "lerobot", "-o", folder / "lerobot", "-q")
+        flags = {
+            "dataset.repo_id": "local/push_t", "dataset.root": folder / "lerobot", "output_dir": folder / "run",
+            "policy.type": "act", "policy.device": "cpu", "policy.push_to_hub": "false", "wandb.enable": "false",
+            "steps": 1, "batch_size": 2, "num_workers": 0,
+        }
+        done = subprocess.run([command, *(f"--{name}={value}" for name, value in flags.items())],
+                              env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True)
+        said = done.stdout + done.stderr
+        steps = sum(len(e["actions"]) for e in episodes)
+        if done.returncode or f"num_frames={steps} " not in said or "num_episodes=3" not in said:
+            sys.exit(f"lerobot-train: {said}")
+        policy = folder / "run/checkpoints/last/pretrained_model"
+        inputs = json.loads((policy / "config.json").read_text())["input_features"]
+        sizes = {name: feature["shape"] for name, feature in inputs.items()}
+        width = len(meta["spec"]["observation"])
+        assert sizes["observation.state"] == sizes["observation.environment_state"] == [width], sizes
+        assert (policy / "model.safetensors").stat().st_size > 0
+    print(f"push_t: lerobot {version('lerobot')}, PyTorch {version('torch')}, accelerate {version('accelerate')}: "
+          f"lerobot-train took a step of ACT on {steps} frames and saved its policy; inputs {sizes}")
+
+
 def main():
+    if sys.argv[2:] == ["training"]:
+        return training()
     checks = [lerobot] if sys.argv[2:] == ["lerobot"] else [tables, npz, hdf5, minari, imitation]
     with tempfile.TemporaryDirectory() as folder:
         for world in WORLDS:

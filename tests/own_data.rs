@@ -355,3 +355,28 @@ fn exports_are_imported_by_the_mapping_that_they_print() {
     }
     fail(folder, &export, 2, &["robot.npz"]);
 }
+
+#[test]
+fn a_world_tells_the_returns_of_a_table_without_rewards() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    common::small_dataset(folder);
+    let export = [
+        "demos", "export", "demos", "--to", "csv", "-o", "d.csv", "-q",
+    ];
+    succeed(folder, &export);
+    // Its column of rewards is not asked for.
+    let mut import = vec!["demos", "import", "d.csv", "--episode", "episode"];
+    import.extend(["--time", "time", "--env", "pendulum", "-o", "told"]);
+    import.extend(["--set", "env.task.horizon=40", "--json"]);
+    let summary = json(&succeed(folder, &import));
+    assert_eq!(summary["rewards"], true);
+    let info = |dataset: &str| json(&succeed(folder, &["demos", "info", dataset, "--json"]));
+    let (was, told) = (info("demos"), info("told"));
+    assert_eq!(told["import"]["costs_of_world"], true);
+    let mean = |info: &serde_json::Value| info["demonstration_return"]["mean"].as_f64().unwrap();
+    let off = (mean(&told) - mean(&was)).abs();
+    assert!(off < 1e-3 * mean(&was).abs(), "{off}");
+    let said = succeed(folder, &["demos", "info", "told"]);
+    assert!(said.contains("return by the world's own costs"), "{said}");
+}

@@ -11,8 +11,8 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch,
 use common::{episode, header};
 use costate_demos::import::{ChannelMap, ImportError, Imported, LastRow, Mapping, Request, import};
 use costate_demos::inspect::{self, Replay};
-use costate_demos::{Dataset, DatasetWriter};
-use costate_envs::{End, EnvConfig};
+use costate_demos::{Dataset, DatasetReader, DatasetWriter};
+use costate_envs::{End, EnvConfig, Episode, Space, registry};
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 use serde_json::json;
@@ -625,4 +625,111 @@ fn hostile(bytes: &[u8]) {
             assert!(inspect::check(&to).unwrap().is_sound());
         }
     }
+}
+
+/// The first shipped episode of a world as a table without rewards, and how it is imported into `env`.
+fn unrewarded(reader: &DatasetReader, env: EnvConfig, file: &Path) -> (Vec<Episode>, Request) {
+    let spec = &reader.meta().spec;
+    let columns = |letter: char, space: &Space| -> Vec<String> {
+        (0..space.dim()).map(|i| format!("{letter}{i}")).collect()
+    };
+    let (o, a) = (columns('o', &spec.observation), columns('a', &spec.action));
+    let named = |columns: &[String], space: &Space| -> Vec<ChannelMap> {
+        let pairs = columns.iter().zip(space.names());
+        pairs
+            .map(|(c, name)| format!("{c}={name}").parse().unwrap())
+            .collect()
+    };
+    let mut text = format!("{},{},episode\n", o.join(","), a.join(","));
+    let episodes: Vec<Episode> = reader.episodes().take(1).map(Result::unwrap).collect();
+    for (id, episode) in episodes.iter().enumerate() {
+        let t = &episode.trajectory;
+        for row in 0..=t.len() {
+            let action = t.action(row.min(t.len() - 1));
+            let numbers = t.observation(row).iter().chain(action);
+            text.extend(numbers.map(|v| format!("{v},")));
+            text += &format!("{id}\n");
+        }
+    }
+    fs::write(file, text).unwrap();
+    let request = Request {
+        sources: vec![file.to_owned()],
+        mapping: Mapping {
+            observations: named(&o, &spec.observation),
+            actions: named(&a, &spec.action),
+            episode: Some("episode".into()),
+            dt_s: Some(spec.control_period_s),
+            ..Mapping::default()
+        },
+        attach: Some(env),
+    };
+    (episodes, request)
+}
+
+fn shipped(name: &str) -> DatasetReader {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    DatasetReader::open(&data.join(name)).unwrap()
+}
+
+#[test]
+fn worlds_tell_the_costs_of_episodes_without_rewards() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in registry::names() {
+        let reader = shipped(name);
+        let file = folder.path().join(format!("{name}.csv"));
+        let (episodes, request) = unrewarded(&reader, reader.meta().env.clone(), &file);
+        let to = folder.path().join(name);
+        let done = match import(&request, &to) {
+            Ok(done) => done,
+            Err(error) => {
+                // It observes contacts, which depend on more than the coordinates.
+                assert_eq!(name, "bipedal_walker", "{error}");
+                continue;
+            }
+        };
+        assert!(done.meta.returns_known() && done.meta.import.unwrap().costs_of_world);
+        assert!(done.remarks.iter().any(|r| r.contains("no rewards")));
+        let back = DatasetReader::open(&to).unwrap();
+        for (was, now) in episodes.iter().zip(back.episodes()) {
+            let now = now.unwrap();
+            assert_eq!(was.success, now.success, "{name}");
+            for (t, (a, b)) in was.costs.iter().zip(&now.costs).enumerate() {
+                let off = (a - b).abs() / (1.0 + a.abs());
+                assert!(off < 1e-4, "{name}, step {t}: {a} was told as {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn costs_that_do_not_follow_from_observations_are_not_made_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log.csv");
+    let reader = shipped("pendulum");
+    let refused = |env: EnvConfig, edit: &dyn Fn(String) -> String, part: &str| {
+        let (_, request) = unrewarded(&reader, env, &file);
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, edit(text)).unwrap();
+        let error = import(&request, &folder.path().join("d")).unwrap_err();
+        let said = error.to_string();
+        assert!(error.is_misuse(), "{said}");
+        for part in [part, "--reward COLUMN", "episode 0, step 0"] {
+            assert!(said.contains(part), "{said}");
+        }
+    };
+    let env = reader.meta().env.clone();
+    // The cost depends on a number that differs between episodes and is not observed.
+    let mut varied = env.clone();
+    varied.set("task.angle_weight_1_rad2", "0.1..10").unwrap();
+    refused(
+        varied,
+        &|text| text,
+        "states with the same observation cost",
+    );
+    // A sine and a cosine that are none.
+    let scaled = |text: String| {
+        let (names, rows) = text.split_once('\n').unwrap();
+        format!("{names}\n5,5,0,0,0\n{}", rows.split_once('\n').unwrap().1)
+    };
+    refused(env, &scaled, "no state with this observation was found");
 }

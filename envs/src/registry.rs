@@ -221,6 +221,26 @@ impl EnvConfig {
         }
     }
 
+    /// This environment with changes, in the order in which every front end applies them: a model file, then variants,
+    /// then single parameters, as [`EnvConfig::set`] takes them.
+    pub fn changed<'a>(
+        mut self,
+        model: Option<&Path>,
+        variants: impl IntoIterator<Item = &'a str>,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, ModelError> {
+        if let Some(file) = model {
+            self = self.with_model_file(file)?;
+        }
+        for variant in variants {
+            self.apply_variant(variant)?;
+        }
+        for (key, value) in parameters {
+            self.set(key, value)?;
+        }
+        Ok(self)
+    }
+
     fn read(world: &World, text: &str, source_name: &str) -> Result<Self, ModelError> {
         let invalid = |reason| ModelError::Invalid {
             source_name: source_name.into(),

@@ -241,6 +241,11 @@ impl Episode {
     pub fn true_return(&self) -> f64 {
         -self.costs.iter().sum::<f64>()
     }
+
+    /// The steps as rewards, `[T]`: the negative costs, where a cost of 0 is a reward of 0, not of −0.
+    pub fn rewards(&self) -> impl Iterator<Item = f64> + '_ {
+        self.costs.iter().map(|c| 0.0 - c)
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,20 @@
 """Costate's vectors against Gymnasium's SyncVectorEnv of the same worlds.
 
-    python python/benches/vector.py [--envs 64] [--turns 7] [--seconds 0.5] [WORLD …]
+    python python/benches/vector.py [--envs 64] [--turns 7] [--seconds 0.5] [--envpool] [WORLD …]
 
 One thread each, NEXT_STEP autoreset, the same random actions for all. What is compared is measured in turns, one after
 the other, in seconds of processor time, so that other load on the machine counts as little as possible; a row's rate is
 the median of its turns, its ratio the median of the turns' ratios.
+
+`--envpool` (pip install envpool==1.2.5) adds EnvPool's environment of the same task, where it has one: its vectors are in
+C++, with the task's equation of motion in place of a simulator of rigid bodies.
 """
 
 import argparse
 import platform
 import statistics
 import time
+from importlib.metadata import version
 
 import costate
 import gymnasium as gym
@@ -25,6 +29,25 @@ def rate(step, actions, count, seconds):
             step(action)
         calls += len(actions)
     return calls * count / elapsed
+
+
+ENVPOOL = {"pendulum": "Pendulum-v1", "cart_pole": "CartPole-v1", "acrobot": "Acrobot-v1"}
+"""EnvPool's environments of the tasks of our worlds."""
+
+
+def pool(world, count):
+    """EnvPool's vector of a world's task, on one thread of its own: name → (function, actions)."""
+    import envpool
+
+    name = ENVPOOL[world]
+    vector = envpool.make(name, env_type="gymnasium", num_envs=count, num_threads=1, seed=0)
+    vector.reset()
+    space, rng = vector.action_space, np.random.default_rng(0)
+    if isinstance(space, gym.spaces.Discrete):
+        actions = [rng.integers(space.n, size=count).astype(np.int32) for _ in range(8)]
+    else:
+        actions = [rng.uniform(space.low, space.high, (count, *space.shape)).astype(np.float32) for _ in range(8)]
+    return {f"EnvPool {version('envpool')}, {name}": (vector.step, actions)}
 
 
 def contestants(world, count):
@@ -50,6 +73,7 @@ def main():
     parser.add_argument("--envs", type=int, default=64)
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--envpool", action="store_true")
     parser.add_argument("worlds", nargs="*", default=costate.names())
     args = parser.parse_args()
     versions = [f"Python {platform.python_version()}", f"gymnasium {gym.__version__}", f"numpy {np.__version__}"]
@@ -57,6 +81,8 @@ def main():
     print("| world | stepped by | steps/s | costate is |\n| --- | --- | --- | --- |")
     for world in args.worlds:
         found = contestants(world, args.envs)
+        if args.envpool and world in ENVPOOL:
+            found |= pool(world, args.envs)
         rates = {name: [] for name in found}
         for _ in range(args.turns):
             for name, (step, actions) in found.items():

@@ -102,7 +102,7 @@ impl Episode {
         };
         self.over = end != End::Running;
         Ok(Outcome {
-            reward: -step.cost,
+            reward: 0.0 - step.cost,
             end,
         })
     }

@@ -105,7 +105,7 @@ pub fn to_python<'py>(py: Python<'py>, episode: &Episode) -> PyResult<Bound<'py,
         let array = PyArray1::from_slice(py, entries).reshape([rows, width]);
         array.map_err(|e: PyErr| failure(e))
     };
-    let rewards: Vec<f64> = episode.costs.iter().map(|c| -c).collect();
+    let rewards: Vec<f64> = episode.rewards().collect();
     let dict = PyDict::new(py);
     dict.set_item(
         "observations",

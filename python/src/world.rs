@@ -30,16 +30,11 @@ impl World {
         variants: Vec<String>,
         parameters: Vec<(String, String)>,
     ) -> PyResult<Self> {
-        let mut config = EnvConfig::named(name).map_err(misuse)?;
-        if let Some(file) = model {
-            config = config.with_model_file(&file).map_err(misuse)?;
-        }
-        for variant in variants {
-            config.apply_variant(&variant).map_err(misuse)?;
-        }
-        for (key, value) in parameters {
-            config.set(&key, &value).map_err(misuse)?;
-        }
+        let variants = variants.iter().map(String::as_str);
+        let parameters = parameters.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        let config = EnvConfig::named(name)
+            .and_then(|config| config.changed(model.as_deref(), variants, parameters))
+            .map_err(misuse)?;
         let factory = config.factory().map_err(misuse)?;
         Ok(Self { factory })
     }

@@ -19,12 +19,13 @@ UNITS = {"pendulum", "acrobot", "lq"}
 """Worlds with actions in units, whose bounds are other numbers than ±1: Gymnasium recommends to rescale those."""
 
 
+@pytest.mark.parametrize("actions", ["unit", "units"])
 @pytest.mark.parametrize("name", NAMES)
-def test_gymnasium_has_no_objection(name):
-    env = gym.make(f"costate/{name}-v0", render_mode="rgb_array")
+def test_gymnasium_has_no_objection(name, actions):
+    env = gym.make(f"costate/{name}-v0", render_mode="rgb_array", actions=actions)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        if name in UNITS:
+        if name in UNITS and actions == "units":
             warnings.filterwarnings("ignore", ".*we recommend using a symmetric and normalized space")
         check_env(env.unwrapped)
     assert env.spec.max_episode_steps is None
@@ -103,6 +104,28 @@ def test_a_limit_of_steps():
     assert [env.step([0.0])[3] for _ in range(4)] == [False, False, False, True]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_unit_actions_are_the_bounds_of_commands(name):
+    world = costate.World(name)
+    units, unit = costate.make(world), costate.make(world, actions="unit")
+    low, high = units.action_space.low, units.action_space.high
+    assert (unit.action_space.low == -1).all() and (unit.action_space.high == 1).all()
+    many = costate.make_vec(world, 2, actions="unit")
+    assert many.single_action_space == unit.action_space
+    first, _ = many.reset(seed=[3, 3])
+    np.testing.assert_array_equal(units.reset(seed=3)[0], unit.reset(seed=3)[0])
+    # The middle, both bounds, and the same distance beyond a bound.
+    for action in (0.0, -1.0, 1.0, 1.5):
+        command = ((low + high) / 2 + action * (high.astype(float) - low) / 2).astype(np.float32)
+        expected = units.step(command)
+        found = unit.step(np.full(low.shape, action, np.float32))
+        np.testing.assert_array_equal(found[0], expected[0])
+        assert found[1:4] == expected[1:4]
+        rows = many.step(np.full((2, *low.shape), action, np.float32))
+        np.testing.assert_array_equal(rows[0], [expected[0]] * 2)
+        assert list(rows[1]) == [expected[1]] * 2
+
+
 def test_coordinates_start_an_episode():
     env = costate.make("pendulum")
     env.reset(seed=1)
@@ -140,6 +163,7 @@ def test_pictures_have_one_size(name):
         ({"env": "cart_pole", "parameters": {"dt_s": -1.0}}, "cart_pole"),
         ({"env": "cart_pole", "render_mode": "human"}, "rgb_array"),
         ({"env": "cart_pole", "max_episode_steps": 0}, "max_episode_steps"),
+        ({"env": "cart_pole", "actions": "normalized"}, "expected 'units' or 'unit'"),
         ({"env": "table"}, "without a simulator"),
     ],
 )

@@ -22,29 +22,16 @@ pub struct WorldChanges {
 impl WorldChanges {
     /// The environment of this name with these changes.
     pub fn config(&self, name: &str) -> Result<EnvConfig, Error> {
-        let mut config = match gym::is_gym(name) {
+        let config = match gym::is_gym(name) {
             // Keyword arguments come first: its spaces may depend on them.
             true => EnvConfig::gym(name, self.kwargs())?,
             false => EnvConfig::named(name)?,
         };
-        if let Some(file) = &self.model {
-            config = config.with_model_file(file)?;
-        }
-        for variant in &self.variants {
-            config.apply_variant(variant)?;
-        }
-        for Override { key, value } in &self.set {
-            if gym::is_gym(name) && kwarg(key, value).is_some() {
-                continue;
-            }
-            let Some(key) = key.strip_prefix("env.") else {
-                return Err(Error::Misuse(format!(
-                    "--set {key}: expected a parameter of the environment, as `env.{key}`"
-                )));
-            };
-            config.set(key, value)?;
-        }
-        Ok(config)
+        let own = |o: &&Override| !gym::is_gym(name) || kwarg(&o.key, &o.value).is_none();
+        let parameters = self.set.iter().filter(own).map(parameter);
+        let parameters: Vec<_> = parameters.collect::<Result<_, _>>()?;
+        let variants = self.variants.iter().map(String::as_str);
+        Ok(config.changed(self.model.as_deref(), variants, parameters)?)
     }
 
     /// Keyword arguments of an environment of Gymnasium.
@@ -52,6 +39,16 @@ impl WorldChanges {
         let named = |o: &Override| kwarg(&o.key, &o.value);
         self.set.iter().filter_map(named).collect()
     }
+}
+
+/// A parameter's key, without the `env.`, and its value.
+fn parameter(Override { key, value }: &Override) -> Result<(&str, &str), Error> {
+    let own = key.strip_prefix("env.").ok_or_else(|| {
+        Error::Misuse(format!(
+            "--set {key}: expected a parameter of the environment, as `env.{key}`"
+        ))
+    })?;
+    Ok((own, value))
 }
 
 /// A keyword argument, `env.kwargs.NAME=VALUE`: JSON, or else text. A range is none; it varies one that is set.

@@ -110,10 +110,28 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     }
 }
 
-fn describe(info: &Info) -> String {
+/// The returns, whose costs they are, and those of random actions.
+fn describe_returns(info: &Info) -> String {
     let returns = info.demonstration_return;
     let recorded = info.import.as_ref().is_none_or(|i| i.rewards);
     let random = info.random_return.map_or("–".into(), |r| number(r.mean));
+    let by_whom = match info.import.as_ref().is_some_and(|i| i.costs_of_world) {
+        true => " by the world's own costs",
+        false => "",
+    };
+    match recorded {
+        true => format!(
+            "return{by_whom} {} ± {} ({} … {}); random actions {random}",
+            number(returns.mean),
+            number(returns.std),
+            number(info.return_range.min),
+            number(info.return_range.max)
+        ),
+        false => "no rewards were imported, so returns are unknown".into(),
+    }
+}
+
+fn describe(info: &Info) -> String {
     let unfinished = inspect::unfinished(
         &info.path,
         info.status,
@@ -146,16 +164,7 @@ fn describe(info: &Info) -> String {
         Some(provenance) => provenance.to_string(),
         None => format!("costate {}, {}", info.costate_version, info.rapier_version),
     };
-    let returned = match recorded {
-        true => format!(
-            "return {} ± {} ({} … {}); random actions {random}",
-            number(returns.mean),
-            number(returns.std),
-            number(info.return_range.min),
-            number(info.return_range.max)
-        ),
-        false => "no rewards were imported, so returns are unknown".into(),
-    };
+    let returned = describe_returns(info);
     let (made, simulated, whose) = match &info.import {
         None => (
             "recorded",

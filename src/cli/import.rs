@@ -23,7 +23,7 @@ Examples:
   costate demos import hopper-medium-v2.hdf5 --dt 0.008 -o hopper
   costate demos import low_dim.hdf5 --split train -o lift
   costate demos import ~/.minari/datasets/robot-v0 --dt 0.05 -o robot
-  costate demos import swings.csv --env pendulum --actions torque --reward r -o swings")]
+  costate demos import swings.csv --env pendulum --episode run -o swings")]
 pub struct Args {
     /// CSV, Parquet, numpy (.npz) or HDF5 files, folders of them, or one folder of LeRobot v3, Minari or `imitation`.
     #[arg(required = true)]
@@ -66,7 +66,8 @@ pub struct Args {
     /// Column that is true where the episode was cut off; so is every one that was not terminated.
     #[arg(long, value_name = "COLUMN")]
     truncated: Option<String>,
-    /// Column with the reward of each step.
+    /// Column with the reward of each step [default with --env: minus the world's own cost, where it follows from the
+    /// observations].
     #[arg(long, value_name = "COLUMN")]
     reward: Option<String>,
     /// Columns with the observations after each row's action, in the order of --observations: every row is a step then.

@@ -139,8 +139,11 @@ pub struct Import {
     pub sources: Vec<SourceFile>,
     /// Which column became what.
     pub mapping: Value,
-    /// Whether rewards were imported; without, costs are unknown and stand as 0.
+    /// Whether costs are known: as imported rewards, or by the attached world. Unknown ones stand as 0.
     pub rewards: bool,
+    /// Whether the costs are those of the attached world, in states fitted to the observations.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub costs_of_world: bool,
 }
 
 /// A file that was imported.

@@ -268,6 +268,7 @@ fn joined<'a>(imports: impl Iterator<Item = &'a Import>) -> Option<Import> {
                     all.format += &format!(", {}", import.format);
                 }
                 all.rewards &= import.rewards;
+                all.costs_of_world |= import.costs_of_world;
                 for file in &import.sources {
                     if !all.sources.contains(file) {
                         all.sources.push(file.clone());

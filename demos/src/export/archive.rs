@@ -7,7 +7,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::table::maps;
-use super::{Done, beside_columns, refused};
+use super::{Done, before_and_after, beside_columns, refused};
 use crate::dataset::{DatasetError, DatasetReader};
 use crate::import::Mapping;
 
@@ -20,11 +20,11 @@ pub(super) fn npz(dataset: &DatasetReader) -> Result<(Vec<u8>, Done), DatasetErr
     for episode in dataset.episodes() {
         let episode = episode?;
         let trajectory = &episode.trajectory;
-        let (all, n) = (trajectory.observations(), trajectory.observation_dim());
-        observations.extend_from_slice(&all[..all.len() - n]);
-        next.extend_from_slice(&all[n..]);
+        let [before, after] = before_and_after(trajectory);
+        observations.extend_from_slice(before);
+        next.extend_from_slice(after);
         actions.extend_from_slice(trajectory.actions());
-        rewards.extend(episode.costs.iter().map(|c| 0.0 - c));
+        rewards.extend(episode.rewards());
         let steps = trajectory.len();
         let ends = |end| (0..steps).map(move |t| t + 1 == steps && trajectory.end() == end);
         terminals.extend(ends(End::Terminated));

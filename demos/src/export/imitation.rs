@@ -40,9 +40,9 @@ pub(super) fn write(dataset: &DatasetReader, folder: &Path) -> Result<Done, Data
             }
             column.append(true);
         }
-        for cost in &episode.costs {
+        for reward in episode.rewards() {
             infos.values().append_value("{}");
-            rews.values().append_value(-cost as f32);
+            rews.values().append_value(reward as f32);
         }
         infos.append(true);
         rews.append(true);

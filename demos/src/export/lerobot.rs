@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 use serde_json::{Map, Value, json};
 
 use super::table::write_groups;
-use super::{Done, beside_columns, inside, pretty, refused, vectors};
+use super::{Done, before_and_after, beside_columns, inside, pretty, refused, vectors};
 use crate::dataset::{DatasetError, DatasetReader, Meta};
 use crate::import::LEROBOT_PADDING;
 use crate::inspect::Distribution;
@@ -249,13 +249,13 @@ fn features(dataset: &DatasetReader) -> Result<Vec<Feature>, DatasetError> {
     for (id, episode) in dataset.episodes().enumerate() {
         let episode = episode?;
         let trajectory = &episode.trajectory;
-        let (all, n) = (trajectory.observations(), trajectory.observation_dim());
-        states.extend_from_slice(&all[..all.len() - n]);
-        next.extend_from_slice(&all[n..]);
+        let [before, after] = before_and_after(trajectory);
+        states.extend_from_slice(before);
+        next.extend_from_slice(after);
         actions.extend_from_slice(trajectory.actions());
-        for (t, cost) in episode.costs.iter().enumerate() {
+        for (t, reward) in episode.rewards().enumerate() {
             let last = t + 1 == trajectory.len();
-            rewards.push((0.0 - cost) as f32);
+            rewards.push(reward as f32);
             done.push(last);
             terminated.push(last && trajectory.end() == End::Terminated);
             time.push((t as f64 * spec.control_period_s) as f32);

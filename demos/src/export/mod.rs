@@ -15,6 +15,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array};
 use arrow_schema::{DataType, Field};
 use costate_base::disk::{self, DiskError};
+use costate_envs::Trajectory;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -117,6 +118,12 @@ fn inside(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), DatasetError> {
         std::fs::create_dir_all(parent).map_err(DiskError::new("create folder", parent))?;
     }
     Ok(disk::write_synced(&path, bytes)?)
+}
+
+/// The states before and after every action, row-major `[T, observation dim]` each.
+fn before_and_after(trajectory: &Trajectory) -> [&[f32]; 2] {
+    let (all, n) = (trajectory.observations(), trajectory.observation_dim());
+    [&all[..all.len() - n], &all[n..]]
 }
 
 /// What a format that names its own columns does not say.

@@ -44,6 +44,8 @@ impl Rows {
             let episode = episode?;
             let trajectory = &episode.trajectory;
             let steps = trajectory.len();
+            rows.rewards.extend(episode.rewards().map(Some));
+            rows.rewards.push(None);
             for t in 0..=steps {
                 rows.episode.push(id as i64);
                 rows.time.push(t as f64 * spec.control_period_s);
@@ -53,8 +55,6 @@ impl Rows {
                 for (i, column) in rows.actions.iter_mut().enumerate() {
                     column.push((t < steps).then(|| trajectory.action(t)[i]));
                 }
-                // A cost of zero is a reward of zero, not of −0.
-                rows.rewards.push(episode.costs.get(t).map(|c| 0.0 - c));
                 let ends = |end| t + 1 == steps && trajectory.end() == end;
                 rows.terminated.push(ends(End::Terminated));
                 rows.truncated.push(ends(End::Truncated));

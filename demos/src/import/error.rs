@@ -74,13 +74,15 @@ pub enum ImportError {
         /// What differs, and what to do.
         reason: String,
     },
-    /// A world to attach, but no rewards.
+    /// A world to attach, but no rewards, which the world cannot tell either.
     #[error(
-        "demonstrations of {env} need their rewards, which scores are relative to: `--reward COLUMN`, minus the world's cost of each step; without them, leave `--env` out"
+        "demonstrations of {env} need their rewards, which scores are relative to, and {env} cannot tell them: {reason}; name their column, `--reward COLUMN`, minus the world's cost of each step; without them, leave `--env` out"
     )]
     RewardsNeeded {
         /// The world.
         env: String,
+        /// Why its costs do not follow from what was observed.
+        reason: String,
     },
     /// A world that does not exist, or bounds that are not in order.
     #[error(transparent)]

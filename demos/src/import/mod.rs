@@ -6,6 +6,7 @@
 //! one, but without a simulator, unless its channels are those of a world.
 
 mod arrays;
+mod costs;
 mod cut;
 mod error;
 mod hdf5;
@@ -93,10 +94,21 @@ pub fn import(request: &Request, folder: &Path) -> Result<Imported, ImportError>
         None => table(&read)?,
     };
     let rewards = read.rewards.take();
-    if factory.is_some() && rewards.is_none() {
-        return Err(ImportError::RewardsNeeded {
-            env: spec.name.clone(),
-        });
+    let priced = match &factory {
+        Some(factory) if rewards.is_none() => {
+            let priced = costs::price(&read.episodes, factory);
+            Some(priced.map_err(|reason| ImportError::RewardsNeeded {
+                env: spec.name.clone(),
+                reason,
+            })?)
+        }
+        _ => None,
+    };
+    if priced.is_some() {
+        read.remarks.push(format!(
+            "there are no rewards: the costs are those that {} has in the states which fit the observations",
+            spec.name
+        ));
     }
     let header = Header {
         env,
@@ -113,22 +125,25 @@ pub fn import(request: &Request, folder: &Path) -> Result<Imported, ImportError>
         format: read.format.into(),
         sources: read.sources,
         mapping: serde_json::to_value(&read.mapping).unwrap_or_default(),
-        rewards: rewards.is_some(),
+        rewards: rewards.is_some() || priced.is_some(),
+        costs_of_world: priced.is_some(),
     };
     let count = read.episodes.len();
     let mut writer = DatasetWriter::create_imported(folder, header, import, count)?;
     let mut rewards = rewards.unwrap_or_default().into_iter();
+    let mut priced = priced.unwrap_or_default().into_iter();
     for (id, trajectory) in read.episodes.into_iter().enumerate() {
-        let costs = match rewards.next() {
-            Some(rewards) => rewards.into_iter().map(|r| -r).collect(),
-            None => vec![0.0; trajectory.len()],
+        let (costs, solved) = match (rewards.next(), priced.next()) {
+            (Some(rewards), _) => (rewards.into_iter().map(|r| 0.0 - r).collect(), None),
+            (None, Some(priced)) => priced,
+            (None, None) => (vec![0.0; trajectory.len()], None),
         };
         let (seed, success) = read.known.get(id).copied().unwrap_or_default();
         writer.append(&Episode {
             seed: seed.unwrap_or(id as u64),
             trajectory,
             costs,
-            success,
+            success: success.or(solved),
         })?;
     }
     Ok(Imported {

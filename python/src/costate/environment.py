@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _costate
-from .world import Parameters, World, whole, world
+from .world import Actions, Parameters, World, whole, world
 
 Array = npt.NDArray[np.float32]
 
@@ -35,6 +35,8 @@ class Environment(gym.Env[Array, Array]):
     Args:
         env: Name of a world, or a `World`.
         variant, parameters, model: As for `World`.
+        actions: `units`, commands in their units as recordings and policies have them; or `unit`, where −1 and 1 are the
+            bounds of each channel, for tools that expect actions of ±1.
         render_mode: None or `rgb_array`.
         render_size: Pixels of the longer side of a picture, 64 to 4096.
         max_episode_steps: Steps after which an episode is truncated, if before the world's horizon.
@@ -49,6 +51,7 @@ class Environment(gym.Env[Array, Array]):
         variant: str | Sequence[str] = (),
         parameters: Parameters | None = None,
         model: str | os.PathLike[str] | None = None,
+        actions: str = "units",
         render_mode: str | None = None,
         render_size: int = RENDER_SIZE,
         max_episode_steps: int | None = None,
@@ -58,7 +61,8 @@ class Environment(gym.Env[Array, Array]):
         self.render_size = whole("render_size", render_size)
         self.metadata = metadata_of(self.world)
         self.observation_space = self.world.observation_space
-        self.action_space = self.world.action_space
+        self._actions = Actions(self.world, actions)
+        self.action_space = self._actions.space
         self._core = _costate.Single(self.world.core, limit(max_episode_steps))
         self._seeded = False
 
@@ -82,16 +86,16 @@ class Environment(gym.Env[Array, Array]):
         return observation, {}
 
     def step(self, action: npt.ArrayLike) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """One control period under a command, `[action dim]`.
+        """One control period under an action, `[action dim]`.
 
         Raises:
             ValueError: An action of another shape, or one that is not finite.
             RuntimeError: A step after the episode's end, or a simulation that diverged.
         """
-        action = np.ascontiguousarray(action, np.float32)
+        action = np.asarray(action, np.float32)
         if action.shape != self.action_space.shape:
             raise ValueError(f"the action has shape {action.shape}, expected {self.action_space.shape}")
-        observation, reward, terminated, truncated, success = self._core.step(action)
+        observation, reward, terminated, truncated, success = self._core.step(self._actions.commands(action))
         info = {} if success is None else {"is_success": success}
         return observation, reward, terminated, truncated, info
 

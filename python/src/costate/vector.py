@@ -14,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 
 from . import _costate
 from .environment import RENDER_SIZE, Array, check_render_mode, limit, metadata_of
-from .world import Parameters, World, whole, world
+from .world import Actions, Parameters, World, whole, world
 
 MODES = {
     "next_step": AutoresetMode.NEXT_STEP,
@@ -38,6 +38,7 @@ class VectorEnvironment(gym.vector.VectorEnv[Array, Array, npt.NDArray[Any]]):
         env: Name of a world, or a `World`.
         num_envs: N.
         variant, parameters, model: As for `World`.
+        actions: As for `Environment`.
         autoreset: `next_step`, `same_step`, `disabled`, or an `AutoresetMode` of Gymnasium.
         threads: Threads that step them; more than one pays off for dear worlds and many environments.
         copy: Whether every step returns arrays of its own. If False, observations, rewards and flags are views of the
@@ -53,6 +54,7 @@ class VectorEnvironment(gym.vector.VectorEnv[Array, Array, npt.NDArray[Any]]):
         variant: str | Sequence[str] = (),
         parameters: Parameters | None = None,
         model: str | os.PathLike[str] | None = None,
+        actions: str = "units",
         autoreset: str | AutoresetMode = "next_step",
         threads: int = 1,
         copy: bool = True,
@@ -71,7 +73,8 @@ class VectorEnvironment(gym.vector.VectorEnv[Array, Array, npt.NDArray[Any]]):
         self.autoreset_mode = MODES[str(name)]
         self.metadata = {**metadata_of(self.world), "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = self.world.observation_space
-        self.single_action_space = self.world.action_space
+        self._actions = Actions(self.world, actions)
+        self.single_action_space = self._actions.space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.copy = copy
@@ -143,13 +146,13 @@ class VectorEnvironment(gym.vector.VectorEnv[Array, Array, npt.NDArray[Any]]):
             RuntimeError: An environment that has to be reset first, or whose simulation diverged: the others have
                 stepped.
         """
-        actions = np.ascontiguousarray(actions, np.float32)
+        actions = np.asarray(actions, np.float32)
         if actions.shape != self.action_space.shape:
             raise ValueError(f"the actions have shape {actions.shape}, expected {self.action_space.shape}")
         if self.copy:
             self._arrays = self._fresh()
         observations, rewards, terminations, truncations = self._arrays
-        successes = self._core.step(actions, observations, self._last, rewards, terminations, truncations)
+        successes = self._core.step(self._actions.commands(actions), observations, self._last, rewards, terminations, truncations)
         infos = {} if successes is None else self._infos(successes, terminations | truncations)
         return observations, rewards, terminations, truncations, infos
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import numpy.typing as npt
 
 from . import _costate
 
@@ -101,6 +102,38 @@ class World:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return World.from_config, (self.config,)
+
+
+class Actions:
+    """How an environment takes actions: `units`, the commands themselves, or `unit`, where −1 and 1 are a channel's bounds.
+
+    Unit actions are mapped to commands affinely, those beyond ±1 as well: the world saturates commands by itself.
+
+    Args:
+        world: The world.
+        actions: `units` or `unit`.
+
+    Raises:
+        ValueError: Another word.
+    """
+
+    def __init__(self, world: World, actions: str) -> None:
+        if actions not in ("units", "unit"):
+            raise ValueError(f"actions is {actions!r}, expected 'units' or 'unit'")
+        self.space = world.action_space
+        self._affine: tuple[np.ndarray, np.ndarray] | None = None
+        low, high = self.space.low.astype(np.float64), self.space.high.astype(np.float64)
+        # Where the bounds are ±1 both are the same, bit for bit.
+        if actions == "unit" and not (np.all(low == -1) and np.all(high == 1)):
+            self._affine = (low + high) / 2, (high - low) / 2
+            self.space = gym.spaces.Box(-1.0, 1.0, self.space.shape, np.float32)
+
+    def commands(self, actions: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """The commands that are meant, float32, `[…, action dim]`."""
+        if self._affine is not None:
+            middle, half = self._affine
+            actions = middle + half * np.asarray(actions, np.float32)
+        return np.ascontiguousarray(actions, np.float32)
 
 
 def world(
