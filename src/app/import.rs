@@ -9,7 +9,7 @@ use costate_demos::import::{self, Imported, Mapping};
 use costate_demos::inspect;
 use serde::Serialize;
 
-use super::WorldChanges;
+use super::{Progress, WorldChanges};
 use crate::error::Error;
 
 /// What to import.
@@ -57,7 +57,7 @@ pub struct Summary {
 /// Imports files into a new dataset.
 ///
 /// The folder appears when the dataset in it is complete. Errors: a bad mapping or file; a folder that is in use.
-pub fn import(request: &Request) -> Result<Summary, Error> {
+pub fn import(request: &Request, progress: &dyn Progress) -> Result<Summary, Error> {
     let mut mapping = request.mapping.clone();
     if let Some(file) = &request.file {
         let text = fs::read_to_string(file).map_err(Error::io(file))?;
@@ -79,7 +79,7 @@ pub fn import(request: &Request) -> Result<Summary, Error> {
         mapping,
         attach,
     };
-    let Imported { meta, remarks } = written(&asked, &request.folder)?;
+    let Imported { meta, remarks } = written(&asked, &request.folder, progress)?;
     Ok(Summary {
         dataset: request.folder.clone(),
         env: meta.env.name.clone(),
@@ -94,9 +94,25 @@ pub fn import(request: &Request) -> Result<Summary, Error> {
 }
 
 /// Imports into a folder that appears when the dataset in it is complete.
-fn written(request: &import::Request, folder: &Path) -> Result<Imported, Error> {
-    let make = |beside: &Path| import::import(request, beside).map_err(Error::from);
+fn written(
+    request: &import::Request,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<Imported, Error> {
+    let mut begun = false;
+    let mut watch = |done, total| {
+        if !begun {
+            progress.begin("import", total);
+            begun = true;
+        }
+        progress.advance(done, "episodes whose costs the world tells");
+    };
+    let make =
+        |beside: &Path| import::import_watched(request, beside, &mut watch).map_err(Error::from);
     let imported = disk::new_folder(folder, make)?;
+    if begun {
+        progress.end();
+    }
     let taken = || Error::Dataset(DatasetError::OutputExists(folder.to_owned()));
     let imported = imported.ok_or_else(taken)?;
     // Minari knows a dataset by the name of its folder.

@@ -1,12 +1,14 @@
 //! `costate demos import`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use costate_demos::import::{ChannelMap, LastRow, Mapping};
 use costate_envs::worlds::table;
 
 use super::common::{EnvArgs, Output};
+use super::terminal::Terminal;
 use super::ui::number;
 use crate::app;
 use crate::app::import::{Request, Summary};
@@ -133,7 +135,9 @@ impl Args {
 
 /// Runs the command.
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
-    let summary = app::import::import(&args.request())?;
+    // No handler of signals: nothing is there before the dataset is complete.
+    let terminal = Terminal::stopped_by(Arc::default(), output);
+    let summary = app::import::import(&args.request(), &terminal)?;
     for remark in &summary.remarks {
         output.remark(remark);
     }

@@ -3,6 +3,9 @@
 //! A state of the world is fitted to every observation, twice, from different starts. Where both fits have the observation
 //! but not the same cost, the cost depends on something that was not observed, and nothing is returned.
 
+use std::sync::atomic::AtomicBool;
+
+use costate_base::workers::{default_workers, in_order};
 use costate_envs::{Env, EnvError, EnvFactory, EnvSpec, SavedState, Success, Trajectory};
 use nalgebra::{DMatrix, DVector};
 
@@ -22,14 +25,33 @@ const SINGULAR: f64 = 1e-4;
 /// Costs of the steps of one episode, and whether it solved the task.
 pub(super) type Priced = (Vec<f64>, Option<bool>);
 
-/// Costs and success of all `episodes`. Errors: why they cannot be had, as the end of a sentence on the world.
-pub(super) fn price(episodes: &[Trajectory], factory: &EnvFactory) -> Result<Vec<Priced>, String> {
-    let mut fits = [0, 1].map(|parity| Fit::new(factory, parity));
-    let of = |(id, trajectory)| {
-        episode(trajectory, &mut fits)
+/// Costs and success of all `episodes`; `watch` hears how many are done. Errors: why they cannot be had, as the end of a
+/// sentence on the world.
+pub(super) fn price(
+    episodes: &[Trajectory],
+    factory: &EnvFactory,
+    watch: &mut dyn FnMut(usize),
+) -> Result<Vec<Priced>, String> {
+    let fits = || [0, 1].map(|parity| Fit::new(factory, parity));
+    let of = |fits: &mut [Fit; 2], id: usize| {
+        episode(&episodes[id], fits)
             .map_err(|(step, reason)| format!("{reason} (episode {id}, step {step})"))
     };
-    episodes.iter().enumerate().map(of).collect()
+    let mut all = Vec::with_capacity(episodes.len());
+    let never = AtomicBool::new(false);
+    in_order(
+        episodes.len(),
+        default_workers(),
+        &never,
+        fits,
+        of,
+        |id, priced| {
+            all.push(priced);
+            watch(id + 1);
+            Ok(())
+        },
+    )?;
+    Ok(all)
 }
 
 /// Costs and success of one episode. Errors: the step, and what is wrong there.

@@ -80,6 +80,15 @@ pub(crate) struct Read {
 ///
 /// Errors: files that cannot be read, columns that do not exist, the first bad value with its place, a folder in use.
 pub fn import(request: &Request, folder: &Path) -> Result<Imported, ImportError> {
+    import_watched(request, folder, &mut |_, _| {})
+}
+
+/// The same; `watch(done, total)` hears of the episodes whose costs are computed, the one thing that takes long.
+pub fn import_watched(
+    request: &Request,
+    folder: &Path,
+    watch: &mut dyn FnMut(usize, usize),
+) -> Result<Imported, ImportError> {
     let factory = request
         .attach
         .as_ref()
@@ -96,7 +105,8 @@ pub fn import(request: &Request, folder: &Path) -> Result<Imported, ImportError>
     let rewards = read.rewards.take();
     let priced = match &factory {
         Some(factory) if rewards.is_none() => {
-            let priced = costs::price(&read.episodes, factory);
+            let total = read.episodes.len();
+            let priced = costs::price(&read.episodes, factory, &mut |done| watch(done, total));
             Some(priced.map_err(|reason| ImportError::RewardsNeeded {
                 env: spec.name.clone(),
                 reason,
