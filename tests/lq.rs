@@ -30,6 +30,7 @@ fn demonstrations(factory: &EnvFactory, episodes: usize) -> Vec<Episode> {
         episodes,
         seed: 3,
         workers: 2,
+        elsewhere: None,
     };
     let mut all = Vec::new();
     let never = std::sync::atomic::AtomicBool::new(false);
