@@ -127,18 +127,9 @@ fn linear_controllers_experts_and_overlapping_rollouts_travel() {
         "overlap",
         &[&overlap[..], &SMALL, &["--set", "iterations=3"]].concat(),
     );
-    let lqg = [
-        "train",
-        "demos",
-        "--algo",
-        "gcl-lqg",
-        "--set",
-        "iterations=2",
-    ];
-    both(
-        "lqg",
-        &[&lqg[..], &["--set", "validation.policies=0"]].concat(),
-    );
+    let lqg = "train demos --algo gcl-lqg --set iterations=2 --set conditions=2 --set cost_steps=5 \
+               --set distillation_steps=5 --set last_distillation_steps=5";
+    both("lqg", &lqg.split_whitespace().collect::<Vec<_>>());
     let expert = ["expert", "point_mass", "--set", "iterations=2"];
     both(
         "expert",
@@ -168,7 +159,7 @@ fn a_worker_that_is_killed_within_a_batch_leaves_no_trace() {
     let path = folder.path();
     small_dataset(path);
     let (here, _) = train(path, "here", &[]);
-    // The first one is killed once it has sent so much; what it sent at last is cut within an episode.
+    // `dd` as it hands on every byte at once. The first one is killed once it has sent so much; what it sent at last is cut within an episode.
     for sent in [2_000, 15_000, 40_000] {
         let name = format!("killed-{sent}");
         let killed = script(
@@ -176,8 +167,9 @@ fn a_worker_that_is_killed_within_a_batch_leaves_no_trace() {
             &name,
             &format!(
                 "[ -e {name}.once ] && exec \"$costate\" worker\n\
-                 touch {name}.once; mkfifo {name}.pipe\n\
-                 \"$costate\" worker <&0 >{name}.pipe & head -c {sent} {name}.pipe; kill -9 $!; wait"
+                 touch {name}.once; mkfifo {name}.pipe; exec 3<&0\n\
+                 \"$costate\" worker <&3 >{name}.pipe & dd bs=1 count={sent} status=none <{name}.pipe\n\
+                 kill -9 $!; wait"
             ),
         );
         let (elsewhere, said) = train(
@@ -192,7 +184,11 @@ fn a_worker_that_is_killed_within_a_batch_leaves_no_trace() {
         );
     }
     // One that always dies.
-    let dying = script(path, "dying", "\"$costate\" worker | head -c 1000");
+    let dying = script(
+        path,
+        "dying",
+        "\"$costate\" worker | dd bs=1 count=1000 status=none",
+    );
     refused(path, &dying, 1, &["given up after 3 restarts"]);
 }
 

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use super::common::Output;
 use super::terminal::Terminal;
 use crate::app;
@@ -77,7 +75,9 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
     };
     if args.list {
         let missing = missing_cells(&request)?;
-        return output.result(&missing, || format!("{:#}", json!(missing)));
+        return output.result(&missing, || {
+            serde_json::to_string_pretty(&missing).unwrap_or_default()
+        });
     }
     let tables = app::bench(&request, &Terminal::new(output)?)?;
     output.result(&tables.measured, || tables.markdown)

@@ -25,7 +25,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Error> {
     let threads = workers(args.workers)?;
-    match serve(stdin().lock(), stdout(), threads, &identity()) {
+    match serve(stdin(), stdout(), threads, &identity()) {
         Ok(()) => Ok(()),
         Err(ServeError::Refused(why)) => Err(Error::Misuse(format!("standard input: {why}"))),
         Err(e @ ServeError::Io(_)) => Err(Error::Failure(e.to_string())),

@@ -300,9 +300,13 @@ impl Link {
     }
 
     fn send(&mut self, kind: u8, content: &[u8]) -> io::Result<()> {
-        match &mut self.input {
-            Some(input) => write_frame(input, kind, content),
-            None => Err(ErrorKind::BrokenPipe.into()),
+        let Some(input) = &mut self.input else {
+            return Ok(());
+        };
+        match write_frame(input, kind, content) {
+            // Whoever no longer listens may have said why.
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+            sent => sent,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
 use super::Identity;
@@ -25,14 +25,14 @@ pub enum ServeError {
     Io(#[from] io::Error),
 }
 
-/// Serves one learner until `input` ends: plays its jobs on `workers` threads.
+/// Serves one learner until `input` ends or `output` can no longer be written: plays its jobs on `workers` threads.
 ///
-/// It returns at once then; threads that still play are left to the end of the process.
+/// It returns at once then; threads that still play or read are left to the end of the process.
 ///
 /// Errors: requests that are none, another build than the learner's, worlds and policies that do not exist or do not fit.
 /// The learner is told, too.
 pub fn serve(
-    mut input: impl Read,
+    mut input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
     workers: usize,
     identity: &Identity,
@@ -42,20 +42,27 @@ pub fn serve(
         changed: Condvar::new(),
         output: Mutex::new(Box::new(output)),
     });
+    let (ended, outcome) = mpsc::channel();
     for _ in 0..workers.max(1) {
-        let desk = desk.clone();
-        thread::Builder::new().spawn(move || desk.work())?;
+        let (desk, ended) = (desk.clone(), ended.clone());
+        thread::Builder::new().spawn(move || {
+            if let Err(e) = desk.work() {
+                // Of several, the first one is heard.
+                let _ = ended.send(Err(e.into()));
+            }
+        })?;
     }
-    let outcome = take_orders(&mut input, &desk, identity);
+    let (orders, identity) = (desk.clone(), identity.clone());
+    thread::Builder::new().spawn(move || {
+        let _ = ended.send(take_orders(&mut input, &orders, &identity));
+    })?;
+    let outcome = outcome.recv().unwrap_or(Ok(()));
     desk.close();
-    match outcome {
-        Err(ServeError::Refused(why)) => {
-            // It may be gone.
-            let _ = desk.send(&Reply::Refused(why.clone()));
-            Err(ServeError::Refused(why))
-        }
-        other => other,
+    if let Err(ServeError::Refused(why)) = &outcome {
+        // The learner may be gone.
+        let _ = desk.send(&Reply::Refused(why.clone()));
     }
+    outcome
 }
 
 fn refuse<T>(why: impl Into<String>) -> Result<T, ServeError> {
@@ -211,8 +218,9 @@ impl Desk {
         reply.write(&mut *output)
     }
 
-    /// One thread: plays task after task, in a world of its own for as long as the policy is the same.
-    fn work(&self) {
+    /// One thread: plays task after task, in a world of its own for as long as the policy is the same, until the desk is
+    /// closed. Errors: those of the output.
+    fn work(&self) -> io::Result<()> {
         let mut playing: Option<(Arc<Stage>, Playing)> = None;
         while let Some(task) = self.next() {
             let reply = catch_unwind(AssertUnwindSafe(|| {
@@ -231,10 +239,9 @@ impl Desk {
                 let why = "a worker panicked; its standard error says where".into();
                 Reply::Failed(task.index, why)
             });
-            if self.send(&reply).is_err() {
-                return self.close();
-            }
+            self.send(&reply)?;
         }
+        Ok(())
     }
 }
 
