@@ -30,7 +30,6 @@ fn demonstrations(factory: &EnvFactory, episodes: usize) -> Vec<Episode> {
         episodes,
         seed: 3,
         workers: 2,
-        elsewhere: None,
     };
     let mut all = Vec::new();
     let never = std::sync::atomic::AtomicBool::new(false);
@@ -88,6 +87,7 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
         expert: "maxent",
         seed: 0,
         workers: 2,
+        elsewhere: None,
     };
     let mut learner = settings.build(&setup, None).unwrap();
     for k in 0..learner.iterations() {
