@@ -271,6 +271,33 @@ fn greeting(folder: &Path) -> Vec<u8> {
     fs::read(folder.join("learner")).unwrap()
 }
 
+/// That greeting as another build would send it.
+fn other_build(hello: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&hello[5..]);
+    let digit = text.find("\"code\":\"").expect("a code") + 8;
+    let other = if text[digit..].starts_with('0') {
+        "1"
+    } else {
+        "0"
+    };
+    let changed = [&text[..digit], other, &text[digit + 1..]].concat();
+    frame(b'H', changed.as_bytes())
+}
+
+/// A Gaussian policy from one observation to one action, where the pendulum observes three numbers.
+fn small_policy(clip: f32) -> Vec<u8> {
+    let numbers = |values: &[f32]| -> Vec<u8> {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes());
+        bytes.collect()
+    };
+    let one = 1_u32.to_le_bytes();
+    let scales = numbers(&[0.0, 1.0, clip, 0.0, 1.0]);
+    let log_std = [&[0][..], &numbers(&[0.0])].concat();
+    let layer = [&one[..], &one, &numbers(&[0.5, 0.0])].concat();
+    let all = [&b"G"[..], &one, &one, &scales, &log_std, &one, &layer];
+    frame(b'P', &all.concat())
+}
+
 #[test]
 fn requests_that_are_none_end_a_worker_with_one_error() {
     let folder = TempDir::new().unwrap();
@@ -280,40 +307,7 @@ fn requests_that_are_none_end_a_worker_with_one_error() {
     let meta = common::json(&fs::read_to_string(folder.path().join("demos/meta.json")).unwrap());
     let world = frame(b'W', meta["env"].to_string().as_bytes());
     let unknown = frame(b'W', b"{\"name\": \"nowhere\", \"model\": {}}");
-    let text = String::from_utf8_lossy(&hello[5..]).into_owned();
-    let code = text.find("\"code\":\"").expect("a code") + 8;
-    let other = frame(
-        b'H',
-        [&text[..code], "0", &text[code + 1..]].concat().as_bytes(),
-    );
-    let other = match other == hello {
-        true => frame(
-            b'H',
-            [&text[..code], "1", &text[code + 1..]].concat().as_bytes(),
-        ),
-        false => other,
-    };
-    // A Gaussian policy from one observation to one action: the pendulum observes three numbers.
-    let numbers = |values: &[f32]| {
-        values
-            .iter()
-            .flat_map(|v| v.to_le_bytes())
-            .collect::<Vec<_>>()
-    };
-    let small = |clip: f32| {
-        let one = 1_u32.to_le_bytes();
-        let scales = [
-            numbers(&[0.0, 1.0, clip, 0.0, 1.0]),
-            vec![0],
-            numbers(&[0.0]),
-        ]
-        .concat();
-        let layer = [&one[..], &one, &numbers(&[0.5]), &numbers(&[0.0])].concat();
-        frame(
-            b'P',
-            &[&b"G"[..], &one, &one, &scales, &one, &layer].concat(),
-        )
-    };
+    let (other, small) = (other_build(&hello), small_policy);
     let jobs = frame(b'J', &[0; 25]);
     let after = |more: &[&[u8]]| [&hello[..], &more.concat()].concat();
     for (name, bytes, part) in [
