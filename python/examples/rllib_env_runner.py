@@ -37,5 +37,7 @@ if __name__ == "__main__":
     print(f"env runners step {vectors}")
     for i in range(ITERATIONS):
         figures = algorithm.train()["env_runners"]
-        print(f"iteration {i + 1}: return {figures['episode_return_mean']:.1f} over {figures['num_episodes']:.0f} episodes")
+        print(
+            f"iteration {i + 1}: return {figures['episode_return_mean']:.1f} over {figures['num_episodes']:.0f} episodes"
+        )
     algorithm.stop()

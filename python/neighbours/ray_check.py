@@ -38,7 +38,10 @@ def processes():
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             stat = (folder / "stat").read_text()
-            found[int(folder.name)] = int(stat.rpartition(")")[2].split()[1]), (folder / "cmdline").read_bytes().decode()
+            found[int(folder.name)] = (
+                int(stat.rpartition(")")[2].split()[1]),
+                (folder / "cmdline").read_bytes().decode(),
+            )
         except (OSError, UnicodeDecodeError):
             pass
     return found
@@ -46,6 +49,7 @@ def processes():
 
 def below(root, known):
     """Whether a process descends from another one."""
+
     def check(process):
         while process in known:
             process = known[process][0]
@@ -74,7 +78,17 @@ def kill_one_actor(training, metrics, killed):
 def rollouts(folder):
     def command(run, *more):
         settings = [f"--set={key}={value}" for key, value in {**SMALL, "iterations": ITERATIONS}.items()]
-        return [costate.training.find(), "train", str(DATA / "pendulum"), "--algo", "gan-gcl", "-o", str(run), *settings, *more]
+        return [
+            costate.training.find(),
+            "train",
+            str(DATA / "pendulum"),
+            "--algo",
+            "gan-gcl",
+            "-o",
+            str(run),
+            *settings,
+            *more,
+        ]
 
     subprocess.run([*command(folder / "local", "-q")], check=True, stdout=subprocess.DEVNULL)
     actors = shlex.join([sys.executable, "-m", "costate.ray", "--actors", "2"])
@@ -93,12 +107,11 @@ def rollouts(folder):
     print(f"local run               policy {local}")
     print(f"2 actors, one killed    policy {actors}   ({time.monotonic() - began:.0f} s; actor {lost[0]})")
     assert local == actors
-    left = [title for _, title in processes().values() if str(folder) in title or title.startswith("ray::_Hands")]
     for _ in range(50):
+        left = [title for _, title in processes().values() if str(folder) in title or title.startswith("ray::_Hands")]
         if not left:
             break
         time.sleep(0.2)
-        left = [title for _, title in processes().values() if str(folder) in title or title.startswith("ray::_Hands")]
     assert not left, left
 
 
@@ -119,7 +132,9 @@ def sweeps(folder):
     assert before == {run: os.stat(Path(run, "policy.safetensors")).st_mtime_ns for run in before}
     table = pandas.DataFrame(rows)
     table["dataset"] = [Path(path).name for path in table["dataset"]]
-    print(f"sweep of {len(rows)} runs in {seconds:.0f} s; again, with nothing to do, in {time.monotonic() - began:.1f} s")
+    print(
+        f"sweep of {len(rows)} runs in {seconds:.0f} s; again, with nothing to do, in {time.monotonic() - began:.1f} s"
+    )
     print(table[["dataset", "algo", "seed", "learning_rate", "loss", "score"]].to_string(index=False))
 
 

@@ -43,6 +43,14 @@ LOCAL_STORE = 200_000_000
 FILTERS = {"envs": "env", "methods": "method", "demonstrations": "demonstrations", "seeds": "seed"}
 """Options of `costate bench` that choose cells, and what `--list` calls a cell's value of each."""
 
+TIED = """
+import ctypes, os, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 15)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Runs a program that Linux sends SIGTERM once its parent, a process of Ray, has ended."""
+
 Frame = tuple[int, bytes]
 
 
@@ -94,7 +102,9 @@ class _Hands:
         """Its answer to the learner's greeting."""
         return self.greeting
 
-    def play(self, world: tuple[str, list[Any]], policy: tuple[str, list[Any]], choice: bytes, jobs: list[bytes]) -> list[Frame]:
+    def play(
+        self, world: tuple[str, list[Any]], policy: tuple[str, list[Any]], choice: bytes, jobs: list[bytes]
+    ) -> list[Frame]:
         """The answers to these jobs, in the order in which they come.
 
         Args:
@@ -260,8 +270,13 @@ class _Broker:
                 if answers is None:
                     losses += 1
                     if losses > LOSSES * len(self.actors):
-                        raise _Refused(f"actors were lost {losses} times within a batch, the last one so: {self.reason}")
-                    print(f"actor {number} was lost ({self.reason}): another one plays its {len(own)} jobs", file=sys.stderr)
+                        raise _Refused(
+                            f"actors were lost {losses} times within a batch, the last one so: {self.reason}"
+                        )
+                    print(
+                        f"actor {number} was lost ({self.reason}): another one plays its {len(own)} jobs",
+                        file=sys.stderr,
+                    )
                     chunks.extendleft([job] for job in reversed(own))
                     self._start(number)
                 elif own is not None:
@@ -379,7 +394,9 @@ def sweep(
     return rows
 
 
-def _trials(datasets: Any, algos: Any, settings: Mapping[str, Any], seeds: Sequence[int], arguments: Sequence[str], folder: Path) -> list[dict[str, Any]]:
+def _trials(
+    datasets: Any, algos: Any, settings: Mapping[str, Any], seeds: Sequence[int], arguments: Sequence[str], folder: Path
+) -> list[dict[str, Any]]:
     """What each run is made of."""
     paths = [Path(d).absolute() for d in ([datasets] if isinstance(datasets, (str, os.PathLike)) else datasets)]
     if len({p.name for p in paths}) < len(paths):
@@ -482,7 +499,10 @@ def _bench(options: argparse.Namespace) -> int:
         for call in done:
             code, said = ray.get(call)
             failed += code != 0
-            print(f"{len(calls) - len(waiting)} of {len(calls)}: {calls[call]}{f': {said.strip()}' if code else ''}", file=sys.stderr)
+            print(
+                f"{len(calls) - len(waiting)} of {len(calls)}: {calls[call]}{f': {said.strip()}' if code else ''}",
+                file=sys.stderr,
+            )
     if failed:
         print(f"costate.ray: {failed} cells failed", file=sys.stderr)
         return 1
@@ -492,10 +512,12 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _cell(command: str | None, arguments: list[str], cpus: int, _after: object) -> tuple[int, str]:
     """One cell, with as many threads as Ray counts."""
-    jobs = max(1, len(os.sched_getaffinity(0)) // cpus)
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    jobs = max(1, cores // cpus)
     found = subprocess.run(
-        [_program(command), *arguments, f"--jobs={jobs}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
-    )
+        [sys.executable, "-c", TIED, _program(command), *arguments, f"--jobs={jobs}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
     return found.returncode, found.stderr
 
 
@@ -513,7 +535,9 @@ def _arguments(asked: list[str]) -> argparse.Namespace:
         for name in FILTERS:
             parser.add_argument(f"--{name}", help="as for costate bench, separated by commas")
         parser.add_argument("-o", "--output", help="results folder [default: benches/SUITE]")
-        parser.add_argument("--work", default="runs/bench", help="folder of demonstrations and runs [default: runs/bench]")
+        parser.add_argument(
+            "--work", default="runs/bench", help="folder of demonstrations and runs [default: runs/bench]"
+        )
         parser.set_defaults(run=_bench)
         asked, each = asked[1:], "cell"
     else:
@@ -525,9 +549,13 @@ def _arguments(asked: list[str]) -> argparse.Namespace:
         parser.add_argument("--actors", type=_count, required=True, help="number of actors")
         parser.set_defaults(run=_serve)
         each = "actor"
-    parser.add_argument("--workers", type=_count, default=1, help=f"threads, and CPUs of Ray, of each {each} [default: 1]")
+    parser.add_argument(
+        "--workers", type=_count, default=1, help=f"threads, and CPUs of Ray, of each {each} [default: 1]"
+    )
     parser.add_argument("--address", help="Ray's address [default: that of RAY_ADDRESS, or a new Ray on this machine]")
-    parser.add_argument("--command", help="the program on the nodes [default: that of COSTATE_BIN, or costate on the PATH]")
+    parser.add_argument(
+        "--command", help="the program on the nodes [default: that of COSTATE_BIN, or costate on the PATH]"
+    )
     return parser.parse_args(asked)
 
 
@@ -545,7 +573,13 @@ def main() -> int:
         print("costate.ray: Ray is not installed; `pip install costate[ray]`", file=sys.stderr)
         return 2
     options = _arguments(sys.argv[1:])
-    return options.run(options)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("costate.ray: interrupted; the same command goes on", file=sys.stderr)
+    except RuntimeError as error:
+        print(f"costate.ray: {error}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":
