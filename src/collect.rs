@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use costate_envs::actor::{Actor, Behaviour};
+use costate_envs::actor::Actor;
+use costate_envs::remote::{Player, Portable};
 use costate_envs::rng::derive_seed;
-use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
+use costate_envs::rollout::{ActionChoice, Job};
 use costate_envs::{EnvFactory, Episode, Trajectory};
 
 use crate::audit::{Audit, Sealer};
@@ -15,7 +16,7 @@ use crate::policy::GaussianPolicy;
 #[derive(Clone)]
 pub struct Collector {
     factory: EnvFactory,
-    pool: RolloutPool,
+    player: Player,
     seed: u64,
     starts: Vec<u64>,
     demonstrated: f64,
@@ -23,11 +24,11 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// A collector with its own worker pool; the truth about what it collects goes to whoever opens what `sealer` seals.
-    pub fn new(factory: &EnvFactory, workers: usize, seed: u64, sealer: &Sealer) -> Self {
+    /// A collector whose episodes `player` plays; the truth about them goes to whoever opens what `sealer` seals.
+    pub fn new(factory: &EnvFactory, player: Player, seed: u64, sealer: &Sealer) -> Self {
         Self {
             factory: factory.clone(),
-            pool: RolloutPool::new(workers),
+            player,
             seed,
             starts: Vec::new(),
             demonstrated: 0.0,
@@ -86,7 +87,7 @@ impl Collector {
 
     /// `count` trajectories of each behaviour from the start state of its seed, one behaviour after the other: batch number
     /// `batch` of the stream `name`.
-    pub fn from_starts<B: Behaviour>(
+    pub fn from_starts<B: Portable>(
         &self,
         behaviours: &[(Arc<B>, u64)],
         name: &str,
@@ -105,9 +106,9 @@ impl Collector {
         Ok(self.sealed(episodes))
     }
 
-    fn play<B: Behaviour>(&self, actor: &Arc<B>, jobs: &[Job]) -> Result<Vec<Episode>, Error> {
+    fn play<B: Portable>(&self, actor: &Arc<B>, jobs: &[Job]) -> Result<Vec<Episode>, Error> {
         let choice = ActionChoice::Sample;
-        Ok(self.pool.collect(&self.factory, actor, choice, jobs)?)
+        Ok(self.player.collect(&self.factory, actor, choice, jobs)?)
     }
 
     /// Episodes without the truth about them, and the truth, sealed.

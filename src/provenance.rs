@@ -2,6 +2,7 @@
 
 use costate_base::provenance::Provenance;
 use costate_envs::physics::RAPIER_VERSION;
+use costate_envs::remote::Identity;
 
 /// The build that is running: what `build.rs` found when it was compiled.
 pub fn this_build() -> Provenance {
@@ -12,4 +13,9 @@ pub fn this_build() -> Provenance {
         rapier: RAPIER_VERSION.into(),
         libtorch: option_env!("COSTATE_LIBTORCH").map(str::to_owned),
     }
+}
+
+/// What the bits of this program's episodes depend on.
+pub fn identity() -> Identity {
+    Identity::new(this_build().to_string(), env!("COSTATE_NUMERICS"))
 }

@@ -24,7 +24,9 @@ use costate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings, S
 use costate::run::settings::Override;
 use costate::run::{Algo, settings};
 use costate_demos::dataset::Dataset;
+use costate_envs::remote::Player;
 use costate_envs::rng::{Stream, stream};
+use costate_envs::rollout::RolloutPool;
 use costate_envs::{End, EnvConfig, EnvFactory, Trajectory};
 use proptest::prelude::*;
 use rand::RngExt;
@@ -213,6 +215,7 @@ fn setup<'a>(factory: &'a EnvFactory, demonstrations: &'a [Trajectory], seed: u6
         expert: "mppi",
         seed,
         workers: 1,
+        elsewhere: None,
     }
 }
 
@@ -459,7 +462,8 @@ fn log_q_of_demonstrations_is_the_current_policys() {
                 let log_q = log_policy_steps(policy, &batch);
                 scores(model, &batch.windows(window), &log_q)
             };
-            let collector = Collector::new(&factory, 1, 1, Sealer::unwatched());
+            let player = Player::Here(RolloutPool::new(1));
+            let collector = Collector::new(&factory, player, 1, Sealer::unwatched());
             let (samples, _) = collector.collect(policy, "rollout", k, 4).unwrap();
             let b = density::solve_log_z(
                 Scores {

@@ -74,6 +74,7 @@ fn learner(
         expert: "maxent",
         seed: 4,
         workers,
+        elsewhere: None,
     };
     GclLqg::new(&few_steps(), &setup)
 }

@@ -162,6 +162,7 @@ fn a_bimodal_demonstrator_is_cloned_with_both_modes_where_a_gaussian_stands_betw
         expert: "",
         seed: 0,
         workers: 1,
+        elsewhere: None,
     };
     let short = set(&[("iterations", "50"), ("learning_rate", "0.01")]);
     let small = set(&[("policy.hidden", "[32, 32]"), ("negatives", "32")]);

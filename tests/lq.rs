@@ -87,6 +87,7 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
         expert: "maxent",
         seed: 0,
         workers: 2,
+        elsewhere: None,
     };
     let mut learner = settings.build(&setup, None).unwrap();
     for k in 0..learner.iterations() {

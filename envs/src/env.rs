@@ -55,6 +55,9 @@ pub enum EnvError {
     /// An environment that another program simulates failed, or was asked for what it does not offer.
     #[error("{env}: {reason}")]
     Outside { env: String, reason: String },
+    /// An episode that workers elsewhere could not play: what they say.
+    #[error("{0}")]
+    Elsewhere(String),
     /// A step after the end of the episode.
     #[error("{env}: the episode has ended; reset before the next step")]
     Ended { env: String },

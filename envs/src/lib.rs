@@ -13,6 +13,7 @@ pub mod linear;
 pub mod model;
 pub mod physics;
 pub mod registry;
+pub mod remote;
 pub mod riccati;
 pub mod rng;
 pub mod rollout;

@@ -1,5 +1,6 @@
 """Driving the command line: by a stand-in that says what it was asked, and by `COSTATE_BIN`, if that is set."""
 
+import json
 import os
 import signal
 import stat
@@ -112,3 +113,19 @@ def test_the_command_line_itself(demonstrations, tmp_path):
         costate.train(demonstrations / "pendulum", "bc", output=run.path)
     with pytest.raises(ValueError, match="did you mean"):
         costate.train(demonstrations / "pendulum", "bcc", output=tmp_path / "other")
+
+
+def test_metrics_that_a_resumed_run_rewinds_are_shown_once(tmp_path):
+    file, shown = tmp_path / "metrics.jsonl", []
+    line = lambda i, more="": json.dumps({"iteration": i, "return": 1.0, "more": more}) + "\n"  # noqa: E731
+    file.write_text("".join(line(i, "x" * 9) for i in range(4)))
+    follower = costate.training._Follower(tmp_path, shown.append)
+    follower.look()
+    new = tmp_path / "new"
+    new.write_text("".join(line(i) for i in range(2)))
+    new.replace(file)
+    for i in range(2, 6):
+        with file.open("a") as f:
+            f.write(line(i))
+        follower.look()
+    assert [seen["iteration"] for seen in shown] == [4, 5]

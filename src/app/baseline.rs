@@ -65,6 +65,7 @@ pub fn clone_of(
         expert: "",
         seed,
         workers: 1,
+        elsewhere: None,
     };
     let mut learner = Bc::new(&settings, &setup)?;
     progress.begin("bc", learner.iterations());

@@ -68,6 +68,7 @@ fn evaluate_learned(
             demonstrations,
             settings: &settings::validation(&run.config().algo, &run.config().env.name)?,
             workers: protocol.workers,
+            elsewhere: None,
         };
         validate::validate(&validation, progress)?.ok_or_else(interrupted)?;
     }

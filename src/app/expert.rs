@@ -36,7 +36,13 @@ pub fn expert(request: &Request<TrueCost>, progress: &dyn Progress) -> Result<Wo
         }
         Target::Existing(existing) => changes.of(reopen(existing)?)?,
     };
-    work(&run, None, request.workers, progress)
+    work(
+        &run,
+        None,
+        request.workers,
+        request.elsewhere.as_ref(),
+        progress,
+    )
 }
 
 fn reopen(existing: &Existing) -> Result<RunFolder, Error> {

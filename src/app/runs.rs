@@ -1,9 +1,11 @@
 //! Runs: created, resumed, trained.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use costate_envs::EnvConfig;
+use costate_envs::remote::Remote;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -29,6 +31,8 @@ pub struct Request<S> {
     pub changes: Changes,
     /// Worker threads.
     pub workers: usize,
+    /// Workers elsewhere that play the learner's rollouts instead. Results do not depend on them, so runs do not record them.
+    pub elsewhere: Option<Arc<Remote>>,
 }
 
 /// A new run, or one to resume.
@@ -180,6 +184,7 @@ pub fn work(
     run: &RunFolder,
     demonstrations: Option<&Demonstrations>,
     workers: usize,
+    elsewhere: Option<&Arc<Remote>>,
     progress: &dyn Progress,
 ) -> Result<Worked, Error> {
     tch::set_num_threads(1);
@@ -198,6 +203,7 @@ pub fn work(
         expert: imitated.map_or("", |d| d.expert.as_str()),
         seed: config.seed,
         workers,
+        elsewhere,
     };
     let began = Instant::now();
     let cost = config.cost.as_ref();

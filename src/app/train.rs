@@ -43,6 +43,7 @@ impl Request<Source> {
             },
             changes: Changes::default(),
             workers: costate_base::workers::default_workers(),
+            elsewhere: None,
         }
     }
 }
@@ -90,7 +91,14 @@ pub fn train(request: &Request<Source>, progress: &dyn Progress) -> Result<Train
         progress.remark(&remark);
     }
     let demonstrations = demonstrations.as_ref();
-    let mut worked = work(&run, demonstrations, request.workers, progress)?;
+    let elsewhere = request.elsewhere.as_ref();
+    if elsewhere.is_some() && run.config().algo.plays_here() {
+        progress.remark(&format!(
+            "{} plays its episodes in this process: --rollouts has no effect",
+            run.config().algo.name()
+        ));
+    }
+    let mut worked = work(&run, demonstrations, request.workers, elsewhere, progress)?;
     let learned = worked.finished;
     let findings = match learned {
         true => findings(&run)?,
@@ -101,7 +109,10 @@ pub fn train(request: &Request<Source>, progress: &dyn Progress) -> Result<Train
         && let Some(demonstrations) = demonstrations
         && learned
     {
-        let request = validate::Request::of(&run, demonstrations, settings, request.workers);
+        let request = validate::Request {
+            elsewhere,
+            ..validate::Request::of(&run, demonstrations, settings, request.workers)
+        };
         if let Some(validation) = validate::validate(&request, progress)? {
             (frozen, controls) = (Some(validation.frozen), validation.controls);
         }

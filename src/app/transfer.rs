@@ -157,6 +157,7 @@ pub fn transfer(request: &Request, progress: &dyn Progress) -> Result<Option<Tra
             expert: "",
             seed: run.config().seed,
             workers: 1,
+            elsewhere: None,
         },
     };
     let Some(on_truth) = there.best_on_true_cost()? else {

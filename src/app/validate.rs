@@ -1,8 +1,10 @@
 //! Validation of a cost: fresh policies, trained on it alone.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use costate_base::disk;
+use costate_envs::remote::Remote;
 use costate_envs::rollout::RolloutPool;
 use serde_json::{Map, Value, json};
 
@@ -106,6 +108,8 @@ pub struct Request<'a> {
     pub settings: &'a ValidationSettings,
     /// Worker threads.
     pub workers: usize,
+    /// Workers elsewhere that play the fresh policies' rollouts instead.
+    pub elsewhere: Option<&'a Arc<Remote>>,
 }
 
 impl<'a> Request<'a> {
@@ -121,6 +125,7 @@ impl<'a> Request<'a> {
             demonstrations,
             settings,
             workers,
+            elsewhere: None,
         }
     }
 }
@@ -135,6 +140,7 @@ pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Val
         demonstrations,
         settings,
         workers,
+        elsewhere,
     } = *request;
     let run = results.run();
     let shared = trained_with(run, settings)?;
@@ -174,6 +180,7 @@ pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Val
                 expert: "",
                 seed: run.config().seed,
                 workers: 1,
+                elsewhere,
             },
             reference: &trajectories,
             expert_return: demonstrations.dataset.meta().demonstration_return.mean,

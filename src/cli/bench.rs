@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::common::Output;
 use super::terminal::Terminal;
 use crate::app;
-use crate::app::bench::Request;
+use crate::app::bench::{Request, missing_cells};
 use crate::error::Error;
 
 /// Arguments of `costate bench`.
@@ -50,6 +50,10 @@ pub struct Args {
     /// Show existing results without running anything.
     #[arg(long)]
     show: bool,
+    /// Print the cells that are missing as JSON and exit, for programs that spread them over machines; of results,
+    /// controls, starts, ablation and controllers.
+    #[arg(long, conflicts_with_all = ["show", "turns"])]
+    list: bool,
     /// Repetitions per median of `speed` [default: 15].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     turns: Option<u16>,
@@ -69,6 +73,12 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         show: args.show,
         turns: args.turns.map(usize::from),
     };
+    if args.list {
+        let missing = missing_cells(&request)?;
+        return output.result(&missing, || {
+            serde_json::to_string_pretty(&missing).unwrap_or_default()
+        });
+    }
     let tables = app::bench(&request, &Terminal::new(output)?)?;
     output.result(&tables.measured, || tables.markdown)
 }

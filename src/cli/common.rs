@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use costate_envs::EnvConfig;
+use costate_envs::remote::{Remote, RemoteError};
 use serde::Serialize;
 
 use crate::app::WorldChanges;
 use crate::error::Error;
+use crate::provenance::identity;
 use crate::run::settings::Override;
 
 /// Where results and remarks go.
@@ -108,6 +110,24 @@ pub fn workers(asked: Option<usize>) -> Result<usize, Error> {
         Some(0) => Err(Error::Misuse("--workers is 0, expected at least 1".into())),
         Some(n) => Ok(n),
         None => Ok(costate_base::workers::default_workers()),
+    }
+}
+
+/// The workers elsewhere behind a command, greeted.
+pub fn elsewhere(command: Option<&str>) -> Result<Option<Arc<Remote>>, Error> {
+    let Some(command) = command else {
+        return Ok(None);
+    };
+    let words = shlex::split(command).filter(|words| !words.is_empty());
+    let Some(words) = words else {
+        return Err(Error::Misuse(format!(
+            "--rollouts {command:?}: expected a command, as 'ssh host costate worker', whose quotes are closed"
+        )));
+    };
+    match Remote::start(words, identity()) {
+        Ok(remote) => Ok(Some(Arc::new(remote))),
+        Err(RemoteError::Refused(why)) => Err(Error::Misuse(format!("--rollouts: {why}"))),
+        Err(RemoteError::Lost(why)) => Err(Error::Failure(format!("--rollouts: {why}"))),
     }
 }
 

@@ -96,7 +96,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
             checkpoint_every: None,
         };
         let run = imitation.create(&demonstrations)?;
-        let worked = work(&run, Some(&demonstrations), workers, &terminal)?;
+        let worked = work(&run, Some(&demonstrations), workers, None, &terminal)?;
         if !worked.finished {
             return Err(Error::Failure(format!(
                 "interrupted while training; resume with `{}`",

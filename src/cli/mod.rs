@@ -25,6 +25,7 @@ mod transfer;
 mod ui;
 mod validate;
 mod view;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -90,6 +91,8 @@ enum Command {
     Ebm(ebm::Args),
     /// Reproduce the published tables.
     Bench(bench::Args),
+    /// Play a learner's episodes, for `--rollouts` of `costate train` and `costate expert`.
+    Worker(worker::Args),
     /// Render an episode of an environment's expert, a dataset or a run's policy.
     View(view::Args),
 }
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Ebm(args) => ebm::run(args, output),
         Command::Bench(args) => bench::run(args, output),
         Command::View(args) => view::run(args, output),
+        Command::Worker(args) => worker::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use costate_base::schema;
 use serde_json::json;
 
-use super::common::{Output, is_of_env, parse_override, workers};
+use super::common::{Output, elsewhere, is_of_env, parse_override, workers};
 use super::diagnose;
 use super::terminal::Terminal;
 use super::ui::number;
@@ -25,6 +25,7 @@ Examples:
   costate train swing --algo airl --print-config
   costate train swing --algo gan-gcl --set iterations=40 --set ppo.clip=0.1 --seed 2 -o swing-run
   costate train --algo rl --env cart_pole --variant long_pole --cost runs/upright:1.0,runs/centred:0.5
+  costate train swing --algo gan-gcl --rollouts 'ssh host costate worker'
   costate train --resume -o swing-run
   costate train --resume -o swing-run --set iterations=200")]
 pub struct Args {
@@ -67,6 +68,10 @@ pub struct Args {
     /// Worker threads; results do not depend on their number [default: one per core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
+    /// Play the learner's episodes by this command, which speaks as `costate worker` does: on another machine, by
+    /// Ray. Results do not depend on it; runs do not record it.
+    #[arg(long, value_name = "COMMAND")]
+    rollouts: Option<String>,
     /// Iterations between checkpoints [default: 10; with --resume as before].
     #[arg(long, value_name = "N")]
     checkpoint_every: Option<usize>,
@@ -132,6 +137,7 @@ impl Args {
             target,
             changes,
             workers: workers(self.workers)?,
+            elsewhere: elsewhere(self.rollouts.as_deref())?,
         })
     }
 }

@@ -109,6 +109,11 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
         true
     }
 
+    /// Whether its episodes are played in this process, also where workers elsewhere are to play them.
+    fn plays_here(&self) -> bool {
+        false
+    }
+
     /// How many of `demonstrations`, from the first on, it holds out to choose the weights that are kept.
     fn held_out(&self, demonstrations: usize) -> usize {
         let _ = demonstrations;

@@ -145,7 +145,7 @@ impl Bc {
     ///
     /// Errors: no demonstrations.
     pub fn new(settings: &BcSettings, setup: &Setup) -> Result<Self, Error> {
-        let collector = Collector::new(setup.factory, setup.workers, setup.seed, setup.sealer);
+        let collector = Collector::new(setup.factory, setup.player(), setup.seed, setup.sealer);
         let policy = scaled_policy(&settings.policy, setup, &collector, SCALE_ROLLOUTS)?;
         let (all, seed) = (setup.demonstrations, setup.seed);
         Ok(Self {

@@ -72,6 +72,11 @@ impl Behaviour for DaggerSettings {
         vec![("learning_rate", self.learning_rate)]
     }
 
+    /// Its expert labels and acts within the episode.
+    fn plays_here(&self) -> bool {
+        true
+    }
+
     fn cloning(&self) -> Option<Cloning> {
         Some(Cloning::Likelihood)
     }

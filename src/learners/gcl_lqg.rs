@@ -352,7 +352,7 @@ impl GclLqg {
         };
         let conditions = Conditions::new(
             &settings.controllers,
-            Collector::new(setup.factory, setup.workers, setup.seed, setup.sealer),
+            Collector::new(setup.factory, setup.player(), setup.seed, setup.sealer),
             (&starts, settings.samples),
             first,
             (paths, scales),

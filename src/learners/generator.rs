@@ -161,7 +161,7 @@ impl Generator {
         rollouts: usize,
     ) -> Result<Self, Error> {
         let seed = setup.seed;
-        let collector = Collector::new(setup.factory, setup.workers, seed, setup.sealer)
+        let collector = Collector::new(setup.factory, setup.player(), seed, setup.sealer)
             .with_starts(setup.starts, start.demonstrated_starts);
         let policy = scaled_policy(&settings.policy, setup, &collector, rollouts)?;
         Ok(Self {

@@ -26,6 +26,10 @@ pub mod rl;
 pub mod rows;
 mod transitions;
 
+use std::sync::Arc;
+
+use costate_envs::remote::{Player, Remote};
+use costate_envs::rollout::RolloutPool;
 use costate_envs::{EnvFactory, Trajectory};
 
 use crate::audit::{Audit, Sealer};
@@ -51,6 +55,8 @@ pub struct Setup<'a> {
     pub seed: u64,
     /// Worker threads for rollouts; results do not depend on it.
     pub workers: usize,
+    /// Workers elsewhere that play the rollouts instead; neither do results depend on them.
+    pub elsewhere: Option<&'a Arc<Remote>>,
     /// Seals the true costs of rollouts.
     pub sealer: &'a Sealer,
 }
@@ -65,7 +71,16 @@ impl<'a> Setup<'a> {
             expert: "",
             seed: 0,
             workers: 1,
+            elsewhere: None,
             sealer: Sealer::unwatched(),
+        }
+    }
+
+    /// Who plays rollouts.
+    pub fn player(&self) -> Player {
+        match self.elsewhere {
+            Some(remote) => Player::Elsewhere(remote.clone()),
+            None => Player::Here(RolloutPool::new(self.workers)),
         }
     }
 }

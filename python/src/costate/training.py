@@ -152,14 +152,20 @@ class _Follower:
 
     def __init__(self, run: Path, show: Progress) -> None:
         self._file, self._show = run / "metrics.jsonl", show
-        self._seen = self._file.stat().st_size if self._file.exists() else 0
+        self._place, self._seen = None, 0
+        self._last = max((line.get("iteration", -1) for line in _lines(self._file)), default=-1)
 
     def look(self) -> None:
         if not self._file.exists():
             return
+        # A resumed run replaces the file by what its checkpoint knows of.
+        if (place := self._file.stat().st_ino) != self._place:
+            self._place, self._seen = place, 0
         for line, end in _complete(self._file, self._seen):
             self._seen = end
-            self._show(line)
+            if (iteration := line.get("iteration", 0)) > self._last:
+                self._last = iteration
+                self._show(line)
 
 
 def _run(program: str, arguments: Sequence[str], follower: _Follower | None) -> dict[str, Any]:

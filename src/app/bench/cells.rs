@@ -10,6 +10,7 @@ use std::time::Instant;
 use costate_demos::experts::ExpertDesign;
 use costate_demos::record::Plan;
 use costate_envs::EnvConfig;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::evaluate::evaluate_run;
@@ -32,10 +33,7 @@ use crate::run::{RunConfig, RunFolder, files};
 pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Error> {
     let whole = Suite::named(&request.suite)?;
     let folder = request.folder();
-    let asked = whole
-        .clone()
-        .restricted(&request.envs, &request.methods, &request.seeds)?
-        .with_demonstrations(&request.demonstrations)?;
+    let asked = asked(&whole, request)?;
     if !request.show {
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         run_cells(&asked, &folder, request, progress)?;
@@ -60,12 +58,38 @@ pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Erro
     })
 }
 
-fn run_cells(
-    suite: &Suite,
-    folder: &Path,
-    request: &Request,
-    progress: &dyn Progress,
-) -> Result<(), Error> {
+/// A cell that has no complete result yet.
+#[derive(Debug, Serialize)]
+pub struct Missing {
+    env: String,
+    method: String,
+    demonstrations: usize,
+    seed: u64,
+}
+
+/// What [`tables`] would measure.
+pub fn list(request: &Request) -> Result<Vec<Missing>, Error> {
+    let asked = asked(&Suite::named(&request.suite)?, request)?;
+    let cells = missing(&asked, &request.folder())?.into_iter();
+    let described = cells.map(|cell| Missing {
+        env: cell.env.into(),
+        method: cell.method.name.clone(),
+        demonstrations: cell.demonstrations,
+        seed: cell.seed,
+    });
+    Ok(described.collect())
+}
+
+/// The part of a suite that is asked for.
+fn asked(whole: &Suite, request: &Request) -> Result<Suite, Error> {
+    whole
+        .clone()
+        .restricted(&request.envs, &request.methods, &request.seeds)?
+        .with_demonstrations(&request.demonstrations)
+}
+
+/// The cells without a complete result of the suite's settings.
+fn missing<'a>(suite: &'a Suite, folder: &Path) -> Result<Vec<Cell<'a>>, Error> {
     let mut cells = Vec::new();
     for cell in suite.cells()? {
         let wanted = match CellResult::current(suite, &cell, folder)? {
@@ -76,6 +100,16 @@ fn run_cells(
             cells.push(cell);
         }
     }
+    Ok(cells)
+}
+
+fn run_cells(
+    suite: &Suite,
+    folder: &Path,
+    request: &Request,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let cells = missing(suite, folder)?;
     let workers = request.workers();
     let most = suite.groups().map(|(count, _)| count).max().unwrap_or(0);
     let envs: BTreeSet<&str> = cells.iter().map(|c| c.env).collect();
@@ -187,7 +221,7 @@ pub fn run_cell(
     let demonstrations = Demonstrations::open(&demos)?;
     let path = work_folder.join("runs").join(cell.name());
     let run = run_of(cell, &demos, &demonstrations, &path)?;
-    let worked = work(&run, Some(&demonstrations), workers, interrupt)?;
+    let worked = work(&run, Some(&demonstrations), workers, None, interrupt)?;
     if !worked.finished {
         return Ok(None);
     }

@@ -7,6 +7,7 @@ mod speed;
 
 use std::path::{Path, PathBuf};
 
+pub use cells::Missing;
 use costate_envs::rollout::RolloutPool;
 use serde::Serialize;
 use serde_json::Value;
@@ -104,6 +105,13 @@ pub struct Tables {
     pub measured: Measured,
     /// The tables.
     pub markdown: String,
+}
+
+/// The cells that [`bench`] would measure.
+///
+/// Errors: an unknown suite of cells, environment, method, number of demonstrations or seed.
+pub fn missing_cells(request: &Request) -> Result<Vec<Missing>, Error> {
+    cells::list(request)
 }
 
 /// Measures what a benchmark lacks, unless only showing, and writes its tables.

@@ -96,7 +96,7 @@ impl RowSuite for Shifts {
         let demos = self.demonstrations(shift)?;
         let demonstrations = Demonstrations::open(&demos)?;
         let run = run_of(&cell, &demos, &demonstrations, &self.folder(key)?)?;
-        if !work(&run, Some(&demonstrations), self.workers, interrupt)?.finished {
+        if !work(&run, Some(&demonstrations), self.workers, None, interrupt)?.finished {
             return Ok(None);
         }
         // Policies on the true cost there do not depend on the method.
