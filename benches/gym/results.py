@@ -18,10 +18,16 @@ import subprocess
 # GAIL of the library `imitation`.
 IMITATION = "imitation-gail"
 ALGORITHMS = ["bc", "gail", "airl", "gan-gcl"]
-# Costate's own settings for its pendulum and hopper where they differ from the general ones in effort.
+# Costate's own settings for its pendulum in effort. Hopper ends episodes when it falls: a cost of both signs pays for falling,
+# so GAIL's reward is the positive one and AIRL, whose reward is what it is, starts as a clone; gan-gcl does anyway.
+LONG = {"trajectories": 16, "iterations": 200, "ppo.discount": 0.99, "ppo.learning_rate": 0.001}
 SETTINGS = {
-    "Pendulum-v1": {"iterations": 30, "trajectories": 32},
-    "Hopper-v5": {"trajectories": 16},
+    "Pendulum-v1": dict.fromkeys(["gail", "airl", "gan-gcl"], {"iterations": 30, "trajectories": 32}),
+    "Hopper-v5": {
+        "gail": {**LONG, "reward": "positive"},
+        "airl": {**LONG, "clone_steps": 2000},
+        "gan-gcl": {"trajectories": 16},
+    },
 }
 HERE = pathlib.Path(__file__).parent
 # Of Student's t, two-sided 95 %, by degrees of freedom.
@@ -58,7 +64,7 @@ def main():
                 if run.exists():
                     costate("train", "--resume", "-o", run)
                 else:
-                    settings = {} if algorithm == "bc" else SETTINGS.get(env, {})
+                    settings = SETTINGS.get(env, {}).get(algorithm, {})
                     if algorithm == "gan-gcl":
                         settings = {**settings, "validation.policies": 0}
                     changes = [w for k, v in settings.items() for w in ("--set", f"{k}={v}")]
