@@ -107,7 +107,7 @@ pub struct Tables {
     pub markdown: String,
 }
 
-/// The cells that [`bench`] would measure.
+/// The cells that [`bench()`] would measure.
 ///
 /// Errors: an unknown suite of cells, environment, method, number of demonstrations or seed.
 pub fn missing_cells(request: &Request) -> Result<Vec<Missing>, Error> {
