@@ -1,7 +1,7 @@
 """Imitation of Stable-Baselines3's experts in Gymnasium's environments: normalised scores over seeds.
 
     COSTATE_PYTHON=venv/bin/python python3 benches/gym/results.py target/release/costate work \\
-        Pendulum-v1:pendulum.onnx:4 Hopper-v5:hopper.onnx:25
+        Pendulum-v1:pendulum.onnx:4 Hopper-v5:hopper.onnx:25:0.005
 
 The experts come from train_expert.py and demos/sb3_to_onnx.py. Each is recorded, imitated by every algorithm and seed, and
 each policy evaluated in 100 episodes; what is in the folder `work` already is not done again. Writes results.json beside
@@ -38,7 +38,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("costate", type=pathlib.Path)
     parser.add_argument("work", type=pathlib.Path)
-    parser.add_argument("cases", nargs="+", metavar="ENV:EXPERT:EPISODES")
+    parser.add_argument("cases", nargs="+", metavar="ENV:EXPERT:EPISODES[:NOISE]")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--algorithms", nargs="+", default=ALGORITHMS)
     parser.add_argument("--workers", type=int, default=2)
@@ -54,10 +54,10 @@ def main():
     for seed in range(args.seeds):
         for algorithm in args.algorithms:
             for case in args.cases:
-                env, expert, episodes = case.split(":")
+                env, expert, episodes, *noise = case.split(":")
                 demos = args.work / env
                 if not demos.exists():
-                    costate("record", f"gym:{env}", "--expert", expert, "-n", episodes, "-o", demos)
+                    costate("record", f"gym:{env}", "--expert", expert, "-n", episodes, "-o", demos, *(f"--noise={n}" for n in noise))
                 run = args.work / f"{env}-{algorithm}-{seed}"
                 if (run / "evaluation.json").exists():
                     continue
@@ -84,7 +84,7 @@ def main():
 def report(args):
     rows = []
     for case in args.cases:
-        env, _, episodes = case.split(":")
+        env, _, episodes, *_ = case.split(":")
         for algorithm in [*args.algorithms, IMITATION]:
             found = sorted([
                 *args.work.glob(f"{env}-{algorithm}-[0-9]*/evaluation.json"),
