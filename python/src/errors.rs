@@ -26,6 +26,7 @@ pub fn of_env(error: &EnvError) -> PyErr {
         EnvError::Ended { .. }
         | EnvError::Diverged { .. }
         | EnvError::NoTrajectory { .. }
-        | EnvError::Outside { .. } => failure(error),
+        | EnvError::Outside { .. }
+        | EnvError::Elsewhere(_) => failure(error),
     }
 }
