@@ -99,20 +99,18 @@ fn written(
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<Imported, Error> {
-    let mut begun = false;
     let mut watch = |done, total| {
-        if !begun {
+        if done == 1 {
             progress.begin("import", total);
-            begun = true;
         }
         progress.advance(done, "episodes whose costs the world tells");
+        if done == total {
+            progress.end();
+        }
     };
     let make =
         |beside: &Path| import::import_watched(request, beside, &mut watch).map_err(Error::from);
     let imported = disk::new_folder(folder, make)?;
-    if begun {
-        progress.end();
-    }
     let taken = || Error::Dataset(DatasetError::OutputExists(folder.to_owned()));
     let imported = imported.ok_or_else(taken)?;
     // Minari knows a dataset by the name of its folder.

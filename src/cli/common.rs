@@ -113,21 +113,32 @@ pub fn workers(asked: Option<usize>) -> Result<usize, Error> {
     }
 }
 
-/// The workers elsewhere behind a command, greeted.
-pub fn elsewhere(command: Option<&str>) -> Result<Option<Arc<Remote>>, Error> {
-    let Some(command) = command else {
-        return Ok(None);
-    };
-    let words = shlex::split(command).filter(|words| !words.is_empty());
-    let Some(words) = words else {
-        return Err(Error::Misuse(format!(
-            "--rollouts {command:?}: expected a command, as 'ssh host costate worker', whose quotes are closed"
-        )));
-    };
-    match Remote::start(words, identity()) {
-        Ok(remote) => Ok(Some(Arc::new(remote))),
-        Err(RemoteError::Refused(why)) => Err(Error::Misuse(format!("--rollouts: {why}"))),
-        Err(RemoteError::Lost(why)) => Err(Error::Failure(format!("--rollouts: {why}"))),
+/// Who plays a learner's episodes instead of its own threads.
+#[derive(Args)]
+pub struct RolloutArgs {
+    /// Play the learner's episodes by this command, which speaks as `costate worker` does: on another machine, by
+    /// Ray. Results do not depend on it; runs do not record it.
+    #[arg(long, value_name = "COMMAND")]
+    rollouts: Option<String>,
+}
+
+impl RolloutArgs {
+    /// The workers elsewhere behind the command, greeted.
+    pub fn elsewhere(&self) -> Result<Option<Arc<Remote>>, Error> {
+        let Some(command) = &self.rollouts else {
+            return Ok(None);
+        };
+        let words = shlex::split(command).filter(|words| !words.is_empty());
+        let Some(words) = words else {
+            return Err(Error::Misuse(format!(
+                "--rollouts {command:?}: expected a command, as 'ssh host costate worker', whose quotes are closed"
+            )));
+        };
+        match Remote::start(words, identity()) {
+            Ok(remote) => Ok(Some(Arc::new(remote))),
+            Err(RemoteError::Refused(why)) => Err(Error::Misuse(format!("--rollouts: {why}"))),
+            Err(RemoteError::Lost(why)) => Err(Error::Failure(format!("--rollouts: {why}"))),
+        }
     }
 }
 

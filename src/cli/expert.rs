@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::common::{Output, elsewhere, is_of_env, parse_override, workers};
+use super::common::{Output, RolloutArgs, is_of_env, parse_override, workers};
 use super::terminal::Terminal;
 use super::ui::number;
 use crate::app::expert::TrueCost;
@@ -47,10 +47,8 @@ pub struct Args {
     /// Worker threads; results do not depend on their number [default: one per core].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
-    /// Play the learner's episodes by this command, which speaks as `costate worker` does: on another machine, by
-    /// Ray. Results do not depend on it; runs do not record it.
-    #[arg(long, value_name = "COMMAND")]
-    rollouts: Option<String>,
+    #[command(flatten)]
+    rollouts: RolloutArgs,
     /// Iterations between checkpoints [default: 10; with --resume as before].
     #[arg(long, value_name = "N")]
     checkpoint_every: Option<usize>,
@@ -93,7 +91,7 @@ impl Args {
                 checkpoint_every: self.checkpoint_every,
             },
             workers: workers(self.workers)?,
-            elsewhere: elsewhere(self.rollouts.as_deref())?,
+            elsewhere: self.rollouts.elsewhere()?,
         })
     }
 }

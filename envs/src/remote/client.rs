@@ -23,23 +23,15 @@ const GRACE: Duration = Duration::from_secs(10);
 const TAIL: usize = 2000;
 
 /// Why workers elsewhere cannot be had.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// The command has to be changed: there is no such program, or it is no worker of this build.
+    #[error("{0}")]
     Refused(String),
     /// The process ended, or cannot be understood any more.
+    #[error("{0}")]
     Lost(String),
 }
-
-impl fmt::Display for RemoteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(why) | Self::Lost(why) => f.write_str(why),
-        }
-    }
-}
-
-impl std::error::Error for RemoteError {}
 
 /// Workers elsewhere, behind a command that speaks with them over its standard input and output. Dropping it ends the
 /// process.
@@ -82,8 +74,8 @@ impl Remote {
         choice: ActionChoice,
         jobs: &[Job],
     ) -> Result<Vec<Episode>, EnvError> {
-        let elsewhere = |why: String| EnvError::Elsewhere(why);
-        let world = serde_json::to_vec(factory.config()).map_err(|e| elsewhere(e.to_string()))?;
+        let world =
+            serde_json::to_vec(factory.config()).map_err(|e| EnvError::Elsewhere(e.to_string()))?;
         let spec = factory.spec();
         let mut batch = Batch {
             world,
@@ -104,12 +96,12 @@ impl Remote {
         while let Err(error) = self.attempt(&mut link, &mut batch) {
             *link = None;
             let why = match error {
-                RemoteError::Refused(why) => return Err(elsewhere(why)),
+                RemoteError::Refused(why) => return Err(EnvError::Elsewhere(why)),
                 RemoteError::Lost(why) => why,
             };
             restarts += 1;
             if restarts > RESTARTS {
-                return Err(elsewhere(format!(
+                return Err(EnvError::Elsewhere(format!(
                     "{why}\ngiven up after {RESTARTS} restarts"
                 )));
             }
@@ -120,9 +112,10 @@ impl Remote {
             // The network may need a moment.
             thread::sleep(Duration::from_secs(restarts - 1));
         }
-        let failed = |why: String| EnvError::Elsewhere(why);
         let slots = batch.slots.into_iter().flatten();
-        slots.map(|slot| slot.map_err(failed)).collect()
+        slots
+            .map(|slot| slot.map_err(EnvError::Elsewhere))
+            .collect()
     }
 
     fn attempt(&self, link: &mut Option<Link>, batch: &mut Batch) -> Result<(), RemoteError> {

@@ -247,31 +247,27 @@ impl Request {
 
     /// The next one; `None` where the stream ends between two frames.
     pub fn read(from: &mut impl Read) -> Result<Option<Self>, WireError> {
-        let Some((kind, bytes)) = read_frame(from)? else {
-            return Ok(None);
-        };
-        let mut content = Content(&bytes);
-        let request = match kind {
-            b'H' => Self::Greeting(content.json("a greeting")?),
-            b'W' => Self::World(content.json("a world")?),
-            b'P' => Self::Policy(Policy::read(&mut content)?),
-            b'J' => {
-                let choice = match content.u8()? {
-                    0 => ActionChoice::Sample,
-                    1 => ActionChoice::Mean,
-                    other => return malformed(format!("a choice of actions numbered {other}")),
-                };
-                let mut jobs = Vec::with_capacity(content.0.len() / 24);
-                while !content.0.is_empty() {
-                    let (index, seed, start) = (content.u64()?, content.u64()?, content.u64()?);
-                    jobs.push((index, Job { seed, start }));
+        read_as(from, |kind, content| {
+            Ok(match kind {
+                b'H' => Self::Greeting(content.json("a greeting")?),
+                b'W' => Self::World(content.json("a world")?),
+                b'P' => Self::Policy(Policy::read(content)?),
+                b'J' => {
+                    let choice = match content.u8()? {
+                        0 => ActionChoice::Sample,
+                        1 => ActionChoice::Mean,
+                        other => return malformed(format!("a choice of actions numbered {other}")),
+                    };
+                    let mut jobs = Vec::with_capacity(content.0.len() / 24);
+                    while !content.0.is_empty() {
+                        let (index, seed, start) = (content.u64()?, content.u64()?, content.u64()?);
+                        jobs.push((index, Job { seed, start }));
+                    }
+                    Self::Jobs(choice, jobs)
                 }
-                Self::Jobs(choice, jobs)
-            }
-            other => return malformed(format!("a frame of kind {other}")),
-        };
-        content.end()?;
-        Ok(Some(request))
+                other => return malformed(format!("a frame of kind {other}")),
+            })
+        })
     }
 }
 
@@ -304,19 +300,15 @@ impl Reply {
 
     /// The next one. An episode has the start seed 0 until whoever knows its job sets it.
     pub fn read(from: &mut impl Read) -> Result<Option<Self>, WireError> {
-        let Some((kind, bytes)) = read_frame(from)? else {
-            return Ok(None);
-        };
-        let mut content = Content(&bytes);
-        let reply = match kind {
-            b'h' => Self::Greeting(content.json("a greeting")?),
-            b'e' => Self::Episode(content.u64()?, decode_episode(&mut content)?),
-            b'x' => Self::Failed(content.u64()?, content.text()),
-            b'q' => Self::Refused(content.text()),
-            other => return malformed(format!("a frame of kind {other}")),
-        };
-        content.end()?;
-        Ok(Some(reply))
+        read_as(from, |kind, content| {
+            Ok(match kind {
+                b'h' => Self::Greeting(content.json("a greeting")?),
+                b'e' => Self::Episode(content.u64()?, decode_episode(content)?),
+                b'x' => Self::Failed(content.u64()?, content.text()),
+                b'q' => Self::Refused(content.text()),
+                other => return malformed(format!("a frame of kind {other}")),
+            })
+        })
     }
 }
 
@@ -414,6 +406,20 @@ fn read_frame(from: &mut impl Read) -> Result<Option<(u8, Vec<u8>)>, WireError> 
         true => Ok(Some((kind[0], content))),
         false => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
     }
+}
+
+/// The next frame as `parse` understands its kind and all of its content; `None` where the stream ends between two.
+fn read_as<T>(
+    from: &mut impl Read,
+    parse: impl FnOnce(u8, &mut Content) -> Result<T, WireError>,
+) -> Result<Option<T>, WireError> {
+    let Some((kind, bytes)) = read_frame(from)? else {
+        return Ok(None);
+    };
+    let mut content = Content(&bytes);
+    let parsed = parse(kind, &mut content)?;
+    content.end()?;
+    Ok(Some(parsed))
 }
 
 /// What is left of a frame.
