@@ -5,7 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Packages whose imports the page draws, by the folder of their sources.
-const PACKAGES: [&str; 5] = ["base/src", "envs/src", "demos/src", "picture/src", "src"];
+const PACKAGES: [&str; 6] = [
+    "base/src",
+    "envs/src",
+    "demos/src",
+    "picture/src",
+    "page/src",
+    "src",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
