@@ -245,7 +245,8 @@ fn rooms_exist_and_cover_everything() {
     }
     // Files that a description names lie in the room, or somewhere by that path.
     let all: Vec<String> = [
-        "src", "base", "envs", "demos", "picture", "python", "xtask", "benches", "tests", "docs",
+        "src", "base", "envs", "demos", "picture", "page", "python", "xtask", "benches", "tests",
+        "docs",
     ]
     .iter()
     .flat_map(|f| {
