@@ -13,11 +13,17 @@ function ticks(low, high, wanted) {
   return { list, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
 }
 
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
+
 function tickText(v, digits) {
   const size = Math.abs(v);
-  if (size >= 1e5 || (size > 0 && size < 1e-4)) return v.toExponential(0).replaceAll("-", "−");
-  return (size < 1e-12 ? 0 : v).toFixed(Math.min(digits, 4)).replace("-", "−");
+  if (size >= 1e4) return compact.format(v).replace("-", "−");
+  if (size > 1e-12 && digits > 4) return v.toExponential(1).replaceAll("-", "−");
+  return (size < 1e-12 ? 0 : v).toFixed(size < 1e-12 ? 0 : digits).replace("-", "−");
 }
+
+// A place along the axis.
+const along = (x) => (Number.isInteger(x) ? String(x) : number(x));
 
 // At most a point a half pixel and direction: what is thinned away could not be seen.
 function thinned(points, column) {
@@ -76,7 +82,7 @@ export class Chart {
     const last = this.points[this.points.length - 1];
     const of = this.unit ? ` ${this.unit}` : "";
     this.svg.setAttribute("aria-label", last
-      ? `${this.title}: ${number(last[1])}${of} at ${this.reads} ${number(last[0])}; arrow keys read other values`
+      ? `${this.title}: ${number(last[1])}${of} at ${this.reads} ${along(last[0])}; arrow keys read other values`
       : `${this.title}: no values yet`);
     let [low, high] = bounds ?? values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
     if (!(low <= high)) [low, high] = [0, 1];
@@ -105,16 +111,16 @@ export class Chart {
   #grid(low, high, from, to) {
     const right = WIDTH - RIGHT, bottom = this.height - BOTTOM;
     const nodes = [];
-    const down = ticks(low, high, this.height > 120 ? 4 : 2), along = ticks(from, to, 5);
+    const down = ticks(low, high, this.height > 120 ? 4 : 2), across = ticks(from, to, 5);
     for (const v of down.list) {
       const y = this.y(v);
       nodes.push(s("line", { class: "grid", x1: LEFT, x2: right, y1: y, y2: y }));
       nodes.push(s("text", { class: "end", x: LEFT - 6, y: y + 4 }, tickText(v, down.digits)));
     }
-    for (const v of along.list) {
+    for (const v of across.list) {
       const x = this.x(v);
       nodes.push(s("line", { class: "axis", x1: x, x2: x, y1: bottom, y2: bottom + 4 }));
-      if (x < right - 12 || v === to) nodes.push(s("text", { class: "middle", x, y: bottom + 16 }, tickText(v, along.digits)));
+      if (x < right - 12 || v === to) nodes.push(s("text", { class: "middle", x, y: bottom + 16 }, tickText(v, across.digits)));
     }
     nodes.push(s("line", { class: "axis", x1: LEFT, x2: right, y1: bottom, y2: bottom }));
     nodes.push(s("text", { class: "end", x: right, y: this.height - 3 }, this.reads));
@@ -147,7 +153,7 @@ export class Chart {
       s("line", { class: "cursor", x1: px, x2: px, y1: TOP, y2: this.height - BOTTOM }),
       s("circle", { class: "probe", cx: px, cy: py, r: 4 }));
     this.readout.hidden = false;
-    this.readout.replaceChildren(`${this.reads} ${number(x)}: `, h("b", {}, number(y)), this.unit ? ` ${this.unit}` : "");
+    this.readout.replaceChildren(`${this.reads} ${along(x)}: `, h("b", {}, number(y)), this.unit ? ` ${this.unit}` : "");
     const unit = this.svg.clientWidth / WIDTH;
     const past = px * unit + 14 + this.readout.offsetWidth > this.svg.clientWidth;
     this.readout.style.left = `${Math.max(past ? px * unit - 14 - this.readout.offsetWidth : px * unit + 14, 0)}px`;

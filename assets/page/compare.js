@@ -124,14 +124,14 @@ async function fill(section, { items, env, seed, cost }, signal) {
     player.shown[i].foot.append(h("p", { class: "soft" }, title), chart.element);
   });
   const facts = table("Results", [
-    ["", (x) => [h("span", { class: `key ${x.colour}` }), x.caption]],
-    ["return", (x) => number(x.film.true_return), true],
-    ["solved", (x) => solved(x.film.success), true],
-    ["steps", (x) => x.film.costs.length, true],
+    ["film", (x) => [h("span", { class: `key ${x.colour}` }), x.caption]],
+    ["return", (x) => number(x.film.true_return), "n"],
+    ["solved", (x) => solved(x.film.success), "n"],
+    ["steps", (x) => x.film.costs.length, "n"],
     ...(judged ? [["mean learned cost", (x) => {
       const line = lines[shown.indexOf(x)];
       return fixed(line.reduce((a, b) => a + b, 0) / line.length, 3);
-    }, true]] : []),
+    }, "n"]] : []),
   ], shown);
   section.replaceChildren(...problems, player.element, h("h2", {}, "Results"), facts);
   if (maps?.length) {

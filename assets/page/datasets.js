@@ -22,19 +22,17 @@ export async function list(place, _name, _values, signal) {
   }
   const state = (d) => {
     if (d.fault) return h("span", { class: "bad" }, d.fault);
-    if (!d.recording) return "";
-    return h("span", {}, "being recorded", d.session == null ? "" :
-      [" – ", link(`#/record?watch=${d.session}`, "watch", { "aria-label": `Watch the recording of ${d.name}` })]);
+    return d.recording ? "being recorded" : "";
   };
   place.append(table("Datasets", [
     ["name", (d) => (d.fault ? d.name : link(named("datasets", d.name), d.name))],
-    ["environment", (d) => d.env],
-    ["demonstrated by", (d) => d.expert],
-    ["episodes", (d) => (d.fault ? "–" : d.episodes), true],
-    ["steps", (d) => (d.fault ? "–" : d.steps), true],
-    ["mean return", (d) => number(d.mean_return), true],
-    ["solved", (d) => percent(d.success), true],
-    ["", state],
+    ["environment", (d) => d.env, "minor"],
+    ["demonstrated by", (d) => d.expert, "minor"],
+    ["episodes", (d) => (d.fault ? "–" : d.episodes), "n"],
+    ["steps", (d) => (d.fault ? "–" : d.steps), "n minor"],
+    ["mean return", (d) => number(d.mean_return), "n"],
+    ["solved", (d) => percent(d.success), "n"],
+    ["remarks", state],
   ], datasets));
 }
 
@@ -59,8 +57,8 @@ export async function one(place, name, _values, signal) {
     h("p", { class: "kind" }, link("#/datasets", "Datasets")), h("h1", {}, name), facts,
     first.recording && h("p", { class: "problem" }, "A session records into this dataset now: what it keeps appears here after a reload. ",
       button("Reload", async () => { const v = await get(path("/api/datasets", name)); update(v); episodes.update(v); })),
-    h("div", { class: "row" }, link(named("record", "", { env: first.env, dataset: name }), "Record more", { class: "button" }),
-      hello.learning && link(named("train", "", { dataset: name }), "Train on this", { class: "button main" })),
+    h("div", { class: "row" }, first.env && link(named("record", "", { env: first.env, dataset: name }), "Record more", { class: "button" }),
+      hello.learning && first.env && link(named("train", "", { dataset: name }), "Train on this", { class: "button main" })),
     !first.drawn && h("p", { class: "soft" }, "The world of these episodes cannot be drawn here: they have no pictures and no replay."),
     h("h2", {}, "Episodes"), empty, episodes.element,
   ].filter(Boolean));

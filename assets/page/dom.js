@@ -56,20 +56,22 @@ export function select(options, chosen, properties = {}) {
 
 export const button = (label, onclick, properties = {}) => h("button", { type: "button", onclick, ...properties }, label);
 
-/** A table whose first column heads the rows; columns: `[title, cell of a row, numeric?]`. */
+/**
+ * A table whose first column heads the rows; columns: `[title, cell of a row, classes]`: "n" for numbers, "minor" for what
+ * narrow screens leave out.
+ */
 export function table(caption, columns, rows) {
-  const head = columns.map(([title, , n]) => h("th", { scope: "col", class: n && "n" }, title));
-  const line = (row) => h("tr", {}, columns.map(([, cell, n], i) =>
-    h(i ? "td" : "th", { scope: i ? null : "row", class: n && "n" }, cell(row))));
+  const head = columns.map(([title, , kind]) => h("th", { scope: "col", class: kind }, title));
+  const line = (row) => h("tr", {}, columns.map(([, cell, kind], i) =>
+    h(i ? "td" : "th", { scope: i ? null : "row", class: kind }, cell(row))));
   return h("div", { class: "scroll" }, h("table", {}, h("caption", { class: "unseen" }, caption),
     h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map(line))));
 }
 
-/** A number for people: few digits, a real minus sign. */
+/** A measured number for people: few digits, a real minus sign. */
 export function number(value) {
   if (value == null || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (Number.isInteger(value) && size < 1e6) return String(value).replace("-", "−");
   if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2).replaceAll("-", "−");
   const digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : 3;
   return value.toFixed(digits).replace("-", "−");
@@ -111,7 +113,7 @@ export function note(text, action) {
   if (action) box.append(button(action[0], () => { gone(); action[1](); }));
   box.append(button("Close", gone, { class: "quiet" }));
   document.getElementById("notes").replaceChildren(box);
-  setTimeout(gone, 12000);
+  setTimeout(gone, action ? 12000 : 5000);
 }
 
 /** A dialog with a title; it goes when it is closed. Returns `close`. */

@@ -1,7 +1,10 @@
 // The socket of a recording session. It comes back by itself when the connection is lost.
 
 const KEY = "costate.session";
-const PATIENCE = [250, 500, 1000, 2000]; // ms before each new try; the last one again and again
+const WAITS = [250, 500, 1000, 2000]; // ms before each new try; the last one again and again
+// A server takes some seconds to see that a page is gone, until when it refuses to let it come back: tries to come back
+// after a reload, when the old socket was closed properly, and after a lost connection.
+const TRIES = { reload: 3, lost: 7 };
 
 /** The session that this tab drives, over reloads: `{ session, key, dataset }`. */
 export const mine = {
@@ -33,7 +36,7 @@ export class Drive {
    * type, and `link(state)` with "connecting", "open", "lost" or "closed".
    */
   constructor(first, on) {
-    Object.assign(this, { first, on, tries: 0, n: 0, opened: null, over: false });
+    Object.assign(this, { first, on, tries: 0, refusals: 0, n: 0, opened: null, over: false });
     this.#connect();
   }
 
@@ -81,10 +84,12 @@ export class Drive {
       const answer = JSON.parse(data);
       if (answer.type === "opened") {
         greeted = true;
-        this.tries = 0;
+        this.tries = this.refusals = 0;
         this.#opened(answer);
       } else if (answer.type === "refused" && !greeted) {
-        // The first word was not followed: there is no session to come back to.
+        this.refusals += 1;
+        if (this.first.key && this.refusals <= (this.opened ? TRIES.lost : TRIES.reload)) { socket.close(); return; }
+        // There is no session to come back to.
         this.close(true);
         if (this.first.type === "join") mine.write(null);
         this.on.unopened(answer);
@@ -99,7 +104,7 @@ export class Drive {
     socket.onclose = () => {
       if (this.over) { this.on.link("closed"); return; }
       this.on.link("lost");
-      this.later = setTimeout(() => this.#connect(), PATIENCE[Math.min(this.tries++, PATIENCE.length - 1)]);
+      this.later = setTimeout(() => this.#connect(), WAITS[Math.min(this.tries++, WAITS.length - 1)]);
     };
   }
 

@@ -91,7 +91,7 @@ export class Landscapes {
       pen.beginPath();
       film.observations.forEach((o) => pen.lineTo(...at(o)));
       // A casing, to be seen on every colour.
-      for (const [colour, wide] of [["#000a", 4], [this.#colour(i), 2]]) {
+      for (const [colour, wide] of [[colours().page, 4.5], [this.#colour(i), 2.2]]) {
         pen.strokeStyle = colour;
         pen.lineWidth = wide * sharp;
         pen.stroke();
@@ -103,7 +103,7 @@ export class Landscapes {
       pen.beginPath();
       pen.arc(a[0] + f * (b[0] - a[0]), a[1] + f * (b[1] - a[1]), 6 * sharp, 0, 2 * Math.PI);
       pen.fillStyle = this.#colour(i);
-      pen.strokeStyle = "#fff";
+      pen.strokeStyle = colours().page;
       pen.lineWidth = 2 * sharp;
       pen.fill();
       pen.stroke();

@@ -35,7 +35,8 @@ function rows(channels, compared) {
 }
 
 const body = (title, heads, list) => h("table", { class: "live" }, h("caption", {}, title),
-  h("thead", {}, h("tr", {}, heads.map((t) => h("th", { scope: "col", class: t && t !== "channel" && "n" }, t)))),
+  h("thead", {}, h("tr", {}, heads.map((t) =>
+    (t ? h("th", { scope: "col", class: t !== "channel" && "n" }, t) : h("td", {}))))),
   h("tbody", {}, list.map((r) => r.row)));
 
 /** Tables of a session: `{ element, update(frame), expert(shown) }`. */

@@ -22,13 +22,13 @@ export async function show(place, _name, values, signal) {
     session = new Session(place, first, { refused: (answer) => refused(first, answer), left: choose, signal });
   };
   // Somebody else records into the dataset, or there is no such session any more.
-  const refused = (first, { message, held, session: other }) => {
-    if (!held) return choose(message);
+  const refused = (first, { message, held_by: other }) => {
+    if (other === undefined) return choose(message);
     const heading = h("h1", { tabindex: -1 }, "Somebody is recording here");
     place.replaceChildren(heading, h("p", { role: "alert" }, message),
       h("div", { class: "row" },
         button("Take over", () => enter({ ...first, take: true }), { class: "main" }),
-        other != null && button("Watch", () => enter({ type: "join", session: other })),
+        button("Watch", () => enter({ type: "join", session: other })),
         button("Back", () => choose())),
       h("p", { class: "soft" }, "Taking over ends the other session; what it has kept stays in the dataset."));
     heading.focus();

@@ -72,7 +72,7 @@ const findings = (list) => (list.length ? [h("h2", {}, "Findings"), h("ul", { cl
 // Its latest policy at work: a newer one takes over when the film starts again.
 class Latest {
   constructor(place, name) {
-    Object.assign(this, { place, name, at: -1, asked: 0, next: null });
+    Object.assign(this, { place, name, at: -1, asked: -Infinity, next: null });
     this.player = new Player({ onloop: () => this.#swap() });
   }
 

@@ -39,11 +39,11 @@ export async function show(place, _name, _values, signal) {
       ["name", (r) => h("a", { href: `#/runs/${encodeURIComponent(r.name)}` }, r.name)],
       ["state", state],
       ["progress", progress],
-      ["algorithm", (r) => r.algo],
-      ["environment", (r) => r.env],
-      ["demonstrations", (r) => r.demonstrations ?? "–"],
-      ["score", (r) => fixed(r.score, 2), true],
-      ["changed", (r) => ago(r.changed_s)],
+      ["algorithm", (r) => r.algo, "minor"],
+      ["environment", (r) => r.env, "minor"],
+      ["demonstrations", (r) => r.demonstrations ?? "–", "minor"],
+      ["score", (r) => fixed(r.score, 2), "n"],
+      ["changed", (r) => ago(r.changed_s), "minor"],
     ], runs) : h("p", { class: "empty" }, "There is none yet. ", h("a", { href: "#/train" }, "Start a training"),
       " on a dataset, or use ", h("code", {}, "costate train"), "."));
     if (focused) body.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();

@@ -94,14 +94,15 @@ export class Session {
     this.told = h("span", { class: "n" });
     this.time = h("progress", { max: 1, value: 0, "aria-label": "Time used" });
     this.left_s = h("span", { class: "n" });
-    this.count = h("div", { class: "countdown", hidden: true, "aria-hidden": "true" });
+    this.count = h("div", { class: "count", hidden: true, "aria-hidden": "true" });
     this.lost = h("div", { class: "lost", hidden: true, role: "alert" });
     this.why = h("p", { class: "problem", hidden: true });
     const screen = h("div", { class: "screen" }, this.live.stage.canvas, this.count, this.lost);
     const where = h("div", { class: "hud" }, this.chip, this.time, this.left_s, this.told);
     this.total = h("span", {});
+    const leave = button(this.watching ? "Stop watching" : "Leave", () => { this.drive.leave(); this.close(); this.left(); });
     const title = h("div", { class: "title" },
-      h("h1", {}, this.watching ? `Watching ${env}` : env),
+      h("h1", {}, this.watching ? `Watching ${env}` : env), leave,
       h("p", { class: "subtitle" }, "into ", h("a", { href: `#/datasets/${encodeURIComponent(dataset)}` }, dataset), ", ",
         this.total, expert ? `, expert ${expert}` : "", run ? `, driven by the policy of ${run}` : ""));
     this.buttons = h("div", { class: "row session-buttons" });
@@ -111,11 +112,10 @@ export class Session {
     });
     this.padPlace = h("div", {});
     this.keptPlace = h("section", { "aria-label": "Kept episodes" });
-    const side = h("div", { class: "side" }, this.watching ? null : this.#settings(), this.meters.element);
     const main = h("div", { class: "main-column" }, screen, where, this.why,
-      this.watching ? h("p", { class: "soft" }, "You watch; somebody else drives.",
-        " ", button("Stop watching", () => { this.drive.leave(); this.close(); this.left(); })) : [this.buttons, this.padPlace]);
-    this.place.replaceChildren(title, h("div", { class: "session" }, main, side), this.keptPlace);
+      this.watching ? h("p", { class: "soft" }, "You watch; somebody else drives.") : [this.buttons, this.padPlace],
+      this.meters.element);
+    this.place.replaceChildren(title, this.watching ? main : h("div", { class: "session" }, main, this.#settings()), this.keptPlace);
     this.#total(this.info.episodes);
     if (!this.watching) this.#device(kept.read("device", usual()));
   }
@@ -175,23 +175,24 @@ export class Session {
 
   // What can be done now: `[label, key, what, main?]`.
   #choices() {
-    const { phase, step, attempt: attempts, who } = this.frame;
+    const { phase, step, who } = this.frame;
     const keep = () => this.drive.say("keep", { tags: words(this.tags.value) });
     const discard = () => this.drive.say("discard");
     const begin = (again) => () => this.drive.say("begin", { again });
-    const undo = ["Undo last keep", "U", () => this.drive.say("undo"), false, !this.undoable];
+    const over = ["Same start again", "", begin(true)];
+    const undo = ["Undo last keep", "U", () => this.drive.say("undo"), false, !this.info.episodes];
     const take = this.info.run && [who === "person" ? "Hand back to the policy" : "Take over", "X",
       () => this.drive.say("take", { over: who !== "person" }), who !== "person" && phase === "running"];
-    const nothing = step === 0;
+    // A policy's own stretch is not a correction.
+    const nothing = step === 0 || Boolean(this.info.run && who === "policy");
     return {
-      ready: [["Start", "Space", begin(false), true],
-        ...(attempts > 0 ? [["Same start again", "", begin(true)]] : []), undo],
+      ready: [["Start", "Space", begin(false), true], undo],
       countdown: [["Discard", "Backspace", discard]],
       running: [["Pause", "Space", () => this.drive.say("pause"), !take], take, ["Keep", "", keep, false, nothing],
         ["Discard", "Backspace", discard]],
       paused: [["Go on", "Space", () => this.drive.say("go"), true], take, ["Keep", "Enter", keep, false, nothing],
-        ["Discard", "Backspace", discard]],
-      over: [["Keep", "Enter", keep, true], ["Discard", "Backspace", discard], undo],
+        ["Discard", "Backspace", discard], over],
+      over: [["Keep", "Enter", keep, true, nothing], ["Discard", "Backspace", discard], over, undo],
     }[phase].filter(Boolean);
   }
 
@@ -247,6 +248,8 @@ export class Session {
     };
     if (before?.phase !== phase || before?.who !== who || why) say(`${words[phase]} ${why ?? ""}`);
     if (!this.watching) this.#buttons();
+    // Watchers are not told what was kept.
+    else if (phase === "ready" && before && before.phase !== "ready") this.#list();
   }
 
   #buttons() {
@@ -256,14 +259,13 @@ export class Session {
       if (key) node.append(h("kbd", { "aria-hidden": "true" }, key));
       if (key) node.setAttribute("aria-keyshortcuts", key);
       return node;
-    }), button("Leave", () => { this.drive.leave(); this.close(); this.left(); }, { class: "quiet" }));
+    }));
     // Focus does not fall off a button that is gone.
     if (focused) this.buttons.querySelector("button:not(:disabled)")?.focus();
   }
 
   #kept({ id, episodes, true_return: value, steps }) {
     const text = `Episode ${id} kept: ${plural(steps, "step")}, return ${number(value)}.`;
-    this.undoable = true;
     this.#total(episodes);
     say(text);
     note(text);
@@ -271,7 +273,6 @@ export class Session {
   }
 
   #undone({ episodes }) {
-    this.undoable = false;
     this.#total(episodes);
     note("The episode kept last is out of the dataset again.");
     this.#after();
@@ -299,8 +300,7 @@ export class Session {
       // The newest first: it is what was just done.
       this.episodes = new Episodes(dataset, { newest: true, changed: (v) => {
         this.#total(v.episodes);
-        this.undoable = false;
-        if (!this.watching) this.#buttons();
+            if (!this.watching) this.#buttons();
       } });
       this.keptPlace.replaceChildren(h("h2", {}, "Episodes"), this.episodes.element);
     }
