@@ -1,0 +1,91 @@
+"""A server, a browser, and pages of it that must not complain."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+]
+
+
+class Server:
+    """A running page with a folder of datasets of its own."""
+
+    def __init__(self, folder: Path):
+        command = os.environ.get("COSTATE_PAGE")
+        if not command:
+            pytest.exit("COSTATE_PAGE: expected the server to test, e.g. target/debug/costate-page", 2)
+        self.demos = folder / "datasets"
+        self.demos.mkdir()
+        for name in ("cart_pole", "point_mass"):
+            shutil.copytree(REPOSITORY / "demos" / "data" / name, self.demos / name)
+        arguments = shlex.split(command) + ["--demos", str(self.demos), "--port", "0"]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+        line = self.process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        if not found:
+            pytest.exit(f"{command}: no address in its first line, {line!r}", 2)
+        self.url = found[0].rstrip("/")
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("page"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = os.environ.get("COSTATE_CHROMIUM") or shutil.which("chromium")
+    if not path:
+        pytest.exit("no browser: install chromium or set COSTATE_CHROMIUM", 2)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, server):
+    """Opens pages in windows of their own: `open_page(address, width=…, scheme=…)`. None may complain on its console."""
+    complaints, contexts = [], []
+
+    def listen(page):
+        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e: complaints.append(str(e)))
+
+    def opened(address="", width=1280, scheme="light", prepare=lambda page: None, **options):
+        phone = {"has_touch": True, "is_mobile": True} if width < 600 else {}
+        size = {"width": width, "height": 844 if width < 600 else 900}
+        context = browser.new_context(viewport=size, color_scheme=scheme, base_url=server.url, **phone, **options)
+        contexts.append(context)
+        page = context.new_page()
+        listen(page)
+        prepare(page)
+        page.goto("/" + address)
+        return page
+
+    opened.complaints = complaints
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
