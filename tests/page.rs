@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use common::{SMALL, costate, run, succeed};
 use costate::app::Demonstrations;
 use costate::app::page::Trainer;
-use costate_page::learning::{Learning, Order, Refusal, RunLine, RunView, State, Training};
+use costate_page::learning::{Fault, Learning, Order, Refusal, RunLine, RunView, State, Training};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -153,7 +153,7 @@ fn a_training_is_paused_stopped_resumed_and_comes_to_its_end() {
     );
     let again = page.order("first", Order::Stop).unwrap_err();
     assert!(
-        again.misuse && again.message.contains("has ended"),
+        again.fault == Fault::Misuse && again.message.contains("has ended"),
         "{again}"
     );
 
@@ -167,7 +167,7 @@ fn a_training_is_paused_stopped_resumed_and_comes_to_its_end() {
     );
     let more = page.order("first", Order::Resume).unwrap_err();
     assert!(
-        more.misuse && more.message.contains("iterations=300"),
+        more.fault == Fault::Misuse && more.message.contains("iterations=300"),
         "{more}"
     );
     // Three iterations apart, and where it stopped.
@@ -298,7 +298,7 @@ fn a_cost_is_asked_of_episodes_and_drawn_over_pairs_of_channels() {
         .costs(&place, &other.dataset.episodes()[0])
         .unwrap_err();
     assert!(
-        refused.misuse && refused.message.contains("channels"),
+        refused.fault == Fault::Misuse && refused.message.contains("channels"),
         "{refused}"
     );
 
@@ -310,7 +310,7 @@ fn a_cost_is_asked_of_episodes_and_drawn_over_pairs_of_channels() {
         .costs(&page.place("clone"), episode)
         .unwrap_err();
     assert!(
-        refused.misuse && refused.message.contains("learns no cost"),
+        refused.fault == Fault::Misuse && refused.message.contains("learns no cost"),
         "{refused}"
     );
     // The newest first.
@@ -327,7 +327,7 @@ fn what_cannot_be_trained_is_refused_before_anything_starts() {
     let refused = |name: &str, algo: &str, settings: &[(&str, Value)], part: &str| {
         let refusal = page.train(name, algo, settings).unwrap_err();
         assert!(
-            refusal.misuse && refusal.message.contains(part),
+            refusal.fault == Fault::Misuse && refusal.message.contains(part),
             "{refusal}"
         );
     };
@@ -354,7 +354,12 @@ fn what_cannot_be_trained_is_refused_before_anything_starts() {
     assert!(!page.path("runs").exists(), "nothing was started");
 
     page.train("a", "bc", &[("iterations", json!(1))]).unwrap();
-    refused("a", "bc", &[], "there is a run `a` already");
+    let taken = page.train("a", "bc", &[]).unwrap_err();
+    assert_eq!(taken.fault, Fault::Conflict);
+    assert!(
+        taken.message.contains("there is a run `a` already"),
+        "{taken}"
+    );
     let training = Training {
         dataset: "none".into(),
         name: "b".into(),
@@ -365,10 +370,10 @@ fn what_cannot_be_trained_is_refused_before_anything_starts() {
     let missing = page
         .trainer
         .train(&page.path("none"), &page.place("b"), &training);
-    assert!(missing.unwrap_err().misuse);
+    assert_eq!(missing.unwrap_err().fault, Fault::Misuse);
     let nothing = page.trainer.run(&page.place("nothing"), None).unwrap_err();
     assert!(
-        nothing.misuse && nothing.message.contains("expected a run folder"),
+        nothing.fault == Fault::Misuse && nothing.message.contains("expected a run folder"),
         "{nothing}"
     );
 }
@@ -391,7 +396,7 @@ fn failures_say_why() {
     fs::write(first.path().join("part-0.parquet"), b"nothing").unwrap();
     let refusal = page.train("damaged", "bc", &[]).unwrap_err();
     assert!(
-        !refusal.misuse && refusal.message.contains("parquet"),
+        refusal.fault == Fault::Failure && refusal.message.contains("parquet"),
         "{refusal}"
     );
     assert!(!page.place("damaged").exists());
@@ -432,7 +437,11 @@ fn runs_of_other_processes_are_watched_and_left_alone() {
     assert_eq!((line.state, line.ours), (State::Running, false));
     for order in [Order::Pause, Order::Stop, Order::Resume] {
         let refused = page.order("theirs", order).unwrap_err();
-        assert!(refused.misuse, "{refused}");
+        let wanted = match order {
+            Order::Resume => Fault::Conflict,
+            Order::Pause | Order::Stop => Fault::Misuse,
+        };
+        assert_eq!(refused.fault, wanted, "{refused}");
     }
     drop(theirs);
     // Killed: resumed here, it is this page's.
@@ -442,7 +451,7 @@ fn runs_of_other_processes_are_watched_and_left_alone() {
     assert_eq!(line.state, State::Running);
     let twice = page.order("theirs", Order::Resume).unwrap_err();
     assert!(
-        twice.misuse && twice.message.contains("is running"),
+        twice.fault == Fault::Misuse && twice.message.contains("is running"),
         "{twice}"
     );
 }

@@ -114,7 +114,9 @@ impl Film {
             Camera::Fixed(v) => vec![[v.low[0], v.low[1], v.high[0], v.high[1]].map(rounded)],
             Camera::Follow(_) => scenes.iter().map(view).collect(),
         };
-        let rows = |values: &[f32], width: usize| values.chunks(width).map(<[f32]>::to_vec);
+        let rows = |values: &[f32], width: usize| -> Vec<Vec<f32>> {
+            values.chunks(width).map(<[f32]>::to_vec).collect()
+        };
         Ok(Self {
             title: title.into(),
             env: factory.spec().name.clone(),
@@ -122,8 +124,8 @@ impl Film {
             backdrop: parts(&scenes[0].items[..still]),
             frames: scenes.iter().map(|s| parts(&s.items[still..])).collect(),
             views,
-            observations: rows(trajectory.observations(), trajectory.observation_dim()).collect(),
-            actions: rows(trajectory.actions(), trajectory.action_dim()).collect(),
+            observations: rows(trajectory.observations(), trajectory.observation_dim()),
+            actions: rows(trajectory.actions(), trajectory.action_dim()),
             costs: episode.costs.clone(),
             true_return: episode.true_return(),
             success: episode.success,

@@ -8,31 +8,55 @@ use costate_envs::{EnvConfig, Episode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Whose fault a refusal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request was wrong.
+    Misuse,
+    /// It names something that does not exist.
+    Missing,
+    /// Someone else is at it.
+    Conflict,
+    /// The work failed.
+    Failure,
+}
+
 /// Why something asked for cannot be done: for the person who asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// Whether the request was wrong, rather than its execution.
-    pub misuse: bool,
+    /// Whose fault it is.
+    pub fault: Fault,
     /// What is wrong and what to do.
     pub message: String,
 }
 
 impl Refusal {
-    /// A wrong request.
-    pub fn misuse(message: impl Into<String>) -> Self {
+    fn new(fault: Fault, message: impl ToString) -> Self {
         Self {
-            misuse: true,
-            message: message.into(),
+            fault,
+            message: message.to_string(),
         }
+    }
+
+    /// A wrong request.
+    pub fn misuse(message: impl ToString) -> Self {
+        Self::new(Fault::Misuse, message)
+    }
+
+    /// A request for something that does not exist.
+    pub fn missing(message: impl ToString) -> Self {
+        Self::new(Fault::Missing, message)
+    }
+
+    /// A request for something that someone else is at.
+    pub fn conflict(message: impl ToString) -> Self {
+        Self::new(Fault::Conflict, message)
     }
 
     /// Work that failed.
     pub fn failure(message: impl ToString) -> Self {
-        Self {
-            misuse: false,
-            message: message.to_string(),
-        }
+        Self::new(Fault::Failure, message)
     }
 }
 

@@ -124,8 +124,9 @@ pub enum Answer {
     Refused {
         /// What is wrong and what to do.
         message: String,
-        /// Whether opening again with `take` would do.
-        held: bool,
+        /// The session that records into the dataset that was asked for: to be watched, or ended by `take`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        held_by: Option<u64>,
     },
     /// The session is over.
     Ended {

@@ -1,7 +1,7 @@
 //! What the page reads: answers as JSON.
 
-use costate_envs::{EnvSpec, Space, registry};
 use costate_demos::experts::experts_for;
+use costate_envs::{EnvSpec, Space, registry};
 use serde::Serialize;
 
 use crate::protocol::Channel;
@@ -41,7 +41,7 @@ pub struct Environment {
 }
 
 /// A dataset in the list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct DatasetLine {
     /// Name of its folder.
     pub name: String,
@@ -129,7 +129,10 @@ impl Environment {
             action: channels(&spec.action),
             observation: channels(&spec.observation),
             variants,
-            experts: experts_for(&spec.name).iter().map(|e| (*e).into()).collect(),
+            experts: experts_for(&spec.name)
+                .iter()
+                .map(|e| (*e).into())
+                .collect(),
         }
     }
 }

@@ -334,7 +334,7 @@ impl Meta {
     }
 
     /// The session of an episode, by its number.
-    pub(crate) fn session_of(&self, episode: usize) -> Session {
+    pub fn session_of(&self, episode: usize) -> Session {
         let mut sessions = self.sessions();
         let after = sessions.partition_point(|s| s.first_episode <= episode);
         sessions.swap_remove(after.saturating_sub(1))

@@ -41,8 +41,8 @@ pub use meta::{
     ReturnStatistics, Session, SourceDataset, SourceFile, Status,
 };
 pub use minari::MOST_ROWS as MINARI_MOST_ROWS;
-pub use reader::{Dataset, DatasetReader};
-pub(crate) use reader::{load_episode, read_meta};
+pub(crate) use reader::read_meta;
+pub use reader::{Dataset, DatasetReader, load_episode};
 pub use writer::DatasetWriter;
 
 /// Whether two control periods, of which one may be measured, are the same.

@@ -204,7 +204,7 @@ fn acknowledged(
 ///
 /// The contents are checked before the checksum, so that the error for an edited file names the
 /// fault, if there is one.
-pub(crate) fn load_episode(
+pub fn load_episode(
     folder: &Path,
     entry: &EpisodeEntry,
     meta: &Meta,

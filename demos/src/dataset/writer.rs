@@ -168,7 +168,7 @@ impl DatasetWriter {
     }
 
     /// Stores an episode with tags, as [`DatasetWriter::append`] does.
-    pub(crate) fn append_tagged(
+    pub fn append_tagged(
         &mut self,
         episode: &Episode,
         tags: Vec<String>,
@@ -239,6 +239,28 @@ impl DatasetWriter {
         self.meta.set_status(Status::Complete, None);
         disk::replace(&self.folder.join(META_FILE), &self.meta.to_json())?;
         Ok(self.meta)
+    }
+
+    /// Takes the last episode out again and completes the dataset without it; returns its description.
+    ///
+    /// A crash half-way leaves an unfinished recording with or without that episode. A dataset needs an episode, so the
+    /// only one stays.
+    pub fn retract(mut self) -> Result<Meta, DatasetError> {
+        if self.entries.len() < 2 {
+            return self.finish();
+        }
+        self.entries.pop();
+        let id = self.entries.len();
+        self.meta.set_episodes(self.entries.clone());
+        self.meta.appended.retain(|s| s.first_episode < id);
+        // An unfinished recording lists what is on disk, so that nothing is missing in between.
+        self.meta.set_status(Status::Recording, Some(id));
+        disk::replace(&self.folder.join(META_FILE), &self.meta.to_json())?;
+        let data = self.folder.join(DATA_FOLDER);
+        let away = data.join(format!(".{id}.tmp"));
+        disk::rename(&data.join(id.to_string()), &away)?;
+        fs::remove_dir_all(&away).map_err(DiskError::new("remove", &away))?;
+        self.finish()
     }
 
     fn write_beside(

@@ -1,6 +1,6 @@
 //! Episodes dropped, cut and tagged; channels renamed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use costate_base::disk;
 use costate_base::names::{nearest, suggestion};
@@ -160,28 +160,80 @@ pub fn edit(source: &Path, edit: &Edit, folder: &Path) -> Result<Derived, Derive
 ///
 /// Errors: those of [`edit`]; a dataset that another process is writing.
 pub fn edit_in_place(folder: &Path, asked: &Edit) -> Result<Derived, DeriveError> {
-    Meta::open(folder)?;
-    // Renaming a link would leave the dataset behind it as it is.
-    let place = folder
-        .canonicalize()
-        .map_err(disk::DiskError::new("open", folder))?;
-    let beside = |what: &str| -> Result<_, DeriveError> {
-        let Some(name) = place.file_name() else {
-            return misuse(format!("`{}`: name the dataset's folder", folder.display()));
-        };
-        let name = format!(".{}.{what}-{}", name.to_string_lossy(), std::process::id());
-        Ok(place.with_file_name(name))
-    };
-    let (edited, replaced) = (beside("edited")?, beside("replaced")?);
-    let claim = disk::claim(&place.join(DATA_FOLDER))?;
-    let _claim = claim.ok_or_else(|| DatasetError::Busy(folder.to_owned()))?;
+    let (derived, replaced) = edit_and_keep(folder, asked)?;
+    std::fs::remove_dir_all(&replaced).map_err(disk::DiskError::new("remove", &replaced))?;
+    Ok(derived)
+}
+
+/// As [`edit_in_place`], but what was there before stays in a hidden folder beside it, which is returned: for
+/// [`put_back`].
+///
+/// Errors: those of [`edit_in_place`].
+pub fn edit_and_keep(folder: &Path, asked: &Edit) -> Result<(Derived, PathBuf), DeriveError> {
+    let (place, _claim) = claimed(folder)?;
+    let [edited, replaced] = [beside(&place, "edited")?, beside(&place, "replaced")?];
     let derived = edit(folder, asked, &edited)?;
     disk::rename(&place, &replaced)?;
     disk::rename(&edited, &place)?;
-    std::fs::remove_dir_all(&replaced).map_err(disk::DiskError::new("remove", &replaced))?;
     inspect::fix(folder)?;
-    Ok(Derived {
+    let derived = Derived {
         folder: folder.to_owned(),
         ..derived
-    })
+    };
+    Ok((derived, replaced))
+}
+
+/// Puts the dataset that [`edit_and_keep`] or [`set_aside`] left in `replaced` back into `folder`, in the place of what
+/// is there now, if anything is.
+///
+/// Errors: a dataset that another process is writing.
+pub fn put_back(folder: &Path, replaced: &Path) -> Result<(), DeriveError> {
+    if !folder.exists() {
+        return Ok(disk::rename(replaced, folder)?);
+    }
+    let (place, _claim) = claimed(folder)?;
+    let undone = beside(&place, "undone")?;
+    disk::rename(&place, &undone)?;
+    disk::rename(replaced, &place)?;
+    std::fs::remove_dir_all(&undone).map_err(disk::DiskError::new("remove", &undone))?;
+    Ok(())
+}
+
+/// Takes the dataset in `folder` away whole, into a hidden folder beside it, which is returned.
+///
+/// Errors: a dataset that another process is writing.
+pub fn set_aside(folder: &Path) -> Result<PathBuf, DeriveError> {
+    let (place, _claim) = claimed(folder)?;
+    let replaced = beside(&place, "replaced")?;
+    disk::rename(&place, &replaced)?;
+    Ok(replaced)
+}
+
+/// A dataset's folder itself, locked: renaming a link would leave the dataset behind it as it is.
+fn claimed(folder: &Path) -> Result<(PathBuf, disk::Claim), DeriveError> {
+    Meta::open(folder)?;
+    let place = folder
+        .canonicalize()
+        .map_err(disk::DiskError::new("open", folder))?;
+    let claim = disk::claim(&place.join(DATA_FOLDER))?;
+    Ok((
+        place,
+        claim.ok_or_else(|| DatasetError::Busy(folder.to_owned()))?,
+    ))
+}
+
+/// A hidden folder beside `place` that does not exist yet.
+fn beside(place: &Path, what: &str) -> Result<PathBuf, DeriveError> {
+    let Some(name) = place.file_name() else {
+        return misuse(format!("`{}`: name the dataset's folder", place.display()));
+    };
+    let name = name.to_string_lossy();
+    let free = (0..).map(|i| {
+        let file = format!(".{name}.{what}-{}-{i}", std::process::id());
+        place.with_file_name(file)
+    });
+    let found = free
+        .into_iter()
+        .find(|path| path.symlink_metadata().is_err());
+    Ok(found.expect("some number is free"))
 }

@@ -23,7 +23,7 @@ use crate::dataset::{
     ReturnStatistics, Session, SourceDataset, Status, load_episode,
 };
 use crate::inspect;
-pub use edit::{Edit, edit, edit_in_place};
+pub use edit::{Edit, edit, edit_and_keep, edit_in_place, put_back, set_aside};
 pub use merge::merge;
 pub use numbers::Span;
 pub use select::{Filter, Order, Split, Validation, filter, split};

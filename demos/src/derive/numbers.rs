@@ -15,6 +15,14 @@ pub struct Span {
 }
 
 impl Span {
+    /// One number.
+    pub fn one(number: usize) -> Self {
+        Self {
+            low: number,
+            high: number,
+        }
+    }
+
     /// Whether `number` is in it.
     pub fn contains(self, number: usize) -> bool {
         (self.low..=self.high).contains(&number)

@@ -3,7 +3,7 @@
 use costate_base::{parameters, schema};
 use costate_demos::experts::experts_for;
 use costate_envs::EnvConfig;
-use costate_page::learning::{Form, Setting};
+use costate_page::learning::{Form, Refusal, Setting};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -15,7 +15,7 @@ const COMMON: [&str; 11] = [
     "iterations",
     "trajectories",
     "episodes",
-    "expert",
+    EXPERT,
     "samples",
     "base_steps",
     "clone_steps",
@@ -41,13 +41,30 @@ pub(super) fn of(env: &EnvConfig) -> Result<Vec<Form>, Error> {
     Ok(forms)
 }
 
+/// Key of the setting that names an expert to ask.
+const EXPERT: &str = "expert";
+
+/// Refuses an expert that is not one of the world's own. The setting takes files as well, but whoever opens a page must not
+/// read files by it.
+pub(super) fn check_experts(env: &str, settings: &[(String, Value)]) -> Result<(), Refusal> {
+    let known = experts_for(env);
+    let mut asked = settings.iter().filter(|(key, _)| key == EXPERT);
+    let fits = |value: &Value| value.is_null() || known.iter().any(|name| value == name);
+    if asked.all(|(_, value)| fits(value)) {
+        return Ok(());
+    }
+    Err(Refusal::misuse(format!(
+        "{env} has no expert of that name to ask; expected one of {}",
+        known.join(", ")
+    )))
+}
+
 fn settings_of(entry: Entry, values: &Value, env: &EnvConfig) -> Vec<Setting> {
     let described = schema::describe(&entry.schema());
     let setting = |(key, default): (String, Value)| {
         let about = described.iter().find(|d| d.path == key);
         let mut choices = about.map_or(Vec::new(), |d| d.choices.clone());
-        if key == "expert" {
-            // Its own name or path may be typed in a shell; here are those that every recording can be asked of.
+        if key == EXPERT {
             choices.push(Value::Null);
             choices.extend(experts_for(&env.name).iter().map(|name| Value::from(*name)));
         }

@@ -26,7 +26,7 @@ use costate_page::learning::{
 };
 
 use super::train::plan;
-use super::{Changes, run_name};
+use super::{Changes, Demonstrations, run_name};
 use crate::error::Error;
 use crate::run::{RunFolder, lock};
 use process::Ending;
@@ -34,9 +34,9 @@ use started::{Now, Started};
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self {
-            misuse: error.exit_code() == 2,
-            message: error.to_string(),
+        match error.exit_code() {
+            2 => Self::misuse(error),
+            _ => Self::failure(error),
         }
     }
 }
@@ -109,13 +109,14 @@ impl Learning for Trainer {
             set: words::overrides(&training.settings),
             ..Changes::default()
         };
+        forms::check_experts(&Demonstrations::env_name(dataset)?, &training.settings)?;
         let planned = plan(&training.algo, dataset, &changes)?;
         let free = !run.exists()
             || run
                 .read_dir()
                 .is_ok_and(|mut inside| inside.next().is_none());
         if !free {
-            return Err(Refusal::misuse(format!(
+            return Err(Refusal::conflict(format!(
                 "there is a run `{}` already; choose another name, or resume that one",
                 run_name(run)
             )));
@@ -153,7 +154,7 @@ impl Trainer {
     fn resume(&self, run: &Path) -> Result<(), Refusal> {
         let folder = RunFolder::open(run)?;
         if lock::held(run) {
-            return Err(Refusal::misuse(format!(
+            return Err(Refusal::conflict(format!(
                 "another process works on `{}`; it resumes it itself, or once that one has ended",
                 run_name(run)
             )));
