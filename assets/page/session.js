@@ -60,7 +60,8 @@ export class Session {
     if (back) { this.live.open(opened); return; }
     this.watching = !this.drive.drives;
     const { env } = opened;
-    this.live = new Live(`The world of ${env}`, { tabindex: this.watching ? null : 0 });
+    // Screen readers leave its keys to an application.
+    this.live = new Live(`The world of ${env}`, this.watching ? {} : { tabindex: 0, role: "application" });
     this.live.open(opened);
     this.meters = meters(opened);
     this.mapping = mapping(env, opened.action);
