@@ -25,15 +25,17 @@ const NUMERICS: [&str; 13] = [
 ];
 
 /// What the library is compiled of: where it changes, cargo compiles anyway, and the commit is looked up again.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 12] = [
     "Cargo.lock",
     "assets/models",
+    "assets/page",
     "assets/settings",
     "assets/variants",
     "base/src",
     "build.rs",
     "demos/src",
     "envs/src",
+    "page/src",
     "picture/src",
     "src",
 ];
@@ -60,6 +62,12 @@ fn main() {
     }
     let target_os = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
     if target_os == "linux" || target_os == "macos" {
+        // First what lies beside the program, as in the archives of `cargo xtask dist`.
+        let own = match target_os.as_str() {
+            "macos" => "@loader_path/lib",
+            _ => "$ORIGIN/lib",
+        };
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{own}");
         // The resolved path: a moved clone's programs still start.
         let lib = lib.canonicalize().unwrap_or(lib);
         println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());

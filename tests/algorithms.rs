@@ -30,6 +30,7 @@ struct IdleSettings {
 
 impl Algorithm for IdleSettings {
     const NAME: &'static str = "idle";
+    const ABOUT: &'static str = "a policy that does nothing";
     const DEFAULTS: &'static str = r#"{
         "default": {
             "iterations": 3,

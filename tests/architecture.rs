@@ -5,7 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Packages whose imports the page draws, by the folder of their sources.
-const PACKAGES: [&str; 5] = ["base/src", "envs/src", "demos/src", "picture/src", "src"];
+const PACKAGES: [&str; 6] = [
+    "base/src",
+    "envs/src",
+    "demos/src",
+    "picture/src",
+    "page/src",
+    "src",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -238,7 +245,8 @@ fn rooms_exist_and_cover_everything() {
     }
     // Files that a description names lie in the room, or somewhere by that path.
     let all: Vec<String> = [
-        "src", "base", "envs", "demos", "picture", "python", "xtask", "benches", "tests", "docs",
+        "src", "base", "envs", "demos", "picture", "page", "python", "xtask", "benches", "tests",
+        "docs",
     ]
     .iter()
     .flat_map(|f| {

@@ -92,6 +92,12 @@ pub struct Described {
     pub meaning: String,
     /// Allowed values.
     pub expected: String,
+    /// The only values that it may have, if they can be counted.
+    pub choices: Vec<Value>,
+    /// Lower bound of a number, whether or not it is a value itself.
+    pub low: Option<f64>,
+    /// Upper bound, likewise.
+    pub high: Option<f64>,
     /// Whether a resumed run may change it.
     pub resumable: bool,
 }
@@ -157,10 +163,14 @@ fn alternatives(schema: &Object) -> Option<&Vec<Value>> {
 fn describe_at(schema: &Object, path: &str, found: &mut Vec<Described>) {
     let Some(properties) = properties(schema) else {
         let text = schema.get("description").and_then(Value::as_str);
+        let [low, high] = bounds(schema).map(|bound| bound.map(|(value, _)| value));
         found.push(Described {
             path: path.into(),
             meaning: meaning(text.unwrap_or_default()),
             expected: expected(schema),
+            choices: choices(schema),
+            low,
+            high,
             resumable: schema.contains_key(RESUMABLE),
         });
         return;
@@ -244,6 +254,24 @@ fn is_of(value: &Value, name: &str) -> bool {
         "array" => value.is_array(),
         "object" => value.is_object(),
         _ => true,
+    }
+}
+
+/// The values of a schema that allows only a few; none of others.
+fn choices(schema: &Object) -> Vec<Value> {
+    if let Some(listed) = alternatives(schema) {
+        let each = listed.iter().filter_map(Value::as_object).map(choices);
+        let each: Vec<_> = each.collect();
+        return match each.iter().any(Vec::is_empty) {
+            true => Vec::new(),
+            false => each.concat(),
+        };
+    }
+    match (schema.get("const"), &types(schema)[..]) {
+        (Some(only), _) => vec![only.clone()],
+        (None, ["null"]) => vec![Value::Null],
+        (None, ["boolean"]) => vec![false.into(), true.into()],
+        _ => Vec::new(),
     }
 }
 
@@ -347,6 +375,7 @@ mod tests {
         #[schemars(inner(range(min = 1)))]
         hidden: Vec<usize>,
         form: Form,
+        other_form: Option<Form>,
         #[serde(flatten)]
         more: More,
         inner: Inner,
@@ -377,7 +406,8 @@ mod tests {
 
     fn valid() -> Value {
         json!({
-            "count": 3, "share": 1.0, "divisor": null, "hidden": [], "form": "plain", "rate": 0.5,
+            "count": 3, "share": 1.0, "divisor": null, "hidden": [], "form": "plain", "other_form": null,
+            "rate": 0.5,
             "inner": { "on": true }
         })
     }
@@ -468,5 +498,16 @@ mod tests {
         let paths: Vec<&str> = all.iter().map(|d| d.path.as_str()).collect();
         assert!(paths.contains(&"inner.on") && paths.contains(&"rate"));
         assert!(!all.iter().any(|d| d.path == "inner.on" && d.resumable));
+        let one = |path: &str| all.iter().find(|d| d.path == path).unwrap();
+        assert_eq!(one("form").choices, [json!("plain"), json!("odd_one")]);
+        let nullable = [json!("plain"), json!("odd_one"), Value::Null];
+        assert_eq!(one("other_form").choices, nullable);
+        assert_eq!(one("inner.on").choices, [json!(false), json!(true)]);
+        assert!(one("count").choices.is_empty() && one("hidden").choices.is_empty());
+        assert_eq!(
+            (one("share").low, one("share").high),
+            (Some(0.0), Some(1.0))
+        );
+        assert_eq!((one("divisor").low, one("divisor").high), (Some(1.0), None));
     }
 }

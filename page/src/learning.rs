@@ -129,6 +129,10 @@ pub struct Curve {
     pub unit: String,
     /// What it means and how it should look, in a sentence.
     pub about: String,
+    /// Values to compare it with, by their names: `chance`, `demonstrations`.
+    pub levels: Vec<(String, f64)>,
+    /// Its range, if that is fixed: shares lie in [0, 1].
+    pub range: Option<[f64; 2]>,
     /// `[iteration, value]`, where it is known.
     pub points: Vec<[f64; 2]>,
 }
@@ -158,7 +162,7 @@ pub struct RunView {
     pub findings: Vec<Finding>,
     /// The settings it was started with.
     pub settings: Vec<(String, Value)>,
-    /// The command that does the same in a shell.
+    /// The command that does the same in a shell; empty of runs that learned from no demonstrations.
     pub command: String,
 }
 

@@ -177,7 +177,9 @@ mod tests {
     #[test]
     fn the_held_body_comes_to_the_pointer() {
         assert!(distance_after("point_mass", [0.6, -0.4], 3.0) < 0.05);
-        assert!(distance_after("push_t", [1.0, 1.0], 3.0) < 0.1);
+        assert!(distance_after("push_t", [0.6, 0.6], 3.0) < 0.05);
+        assert!(distance_after("reacher", [0.3, 0.6], 3.0) < 0.1);
+        assert!(distance_after("cart_pole", [0.5, 0.0], 1.0) < 0.2);
     }
 
     #[test]

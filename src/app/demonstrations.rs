@@ -66,13 +66,21 @@ impl Demonstrations {
 
     /// A digest of the data files: equal data, equal fingerprint.
     pub fn fingerprint(&self) -> String {
-        let digests = self
-            .dataset
-            .meta()
-            .episodes
-            .iter()
-            .map(|e| e.sha256.as_str());
-        disk::sha256(digests.collect::<String>().as_bytes())
+        self.fingerprint_of(self.dataset.meta().episodes.len())
+    }
+
+    /// The same of the first `count` episodes.
+    fn fingerprint_of(&self, count: usize) -> String {
+        let episodes = self.dataset.meta().episodes.iter().take(count);
+        let digests: String = episodes.map(|e| e.sha256.as_str()).collect();
+        disk::sha256(digests.as_bytes())
+    }
+
+    /// Whether these are the demonstrations that a run learned from, perhaps with others recorded since.
+    pub fn begin_with(&self, learned_from: &DemonstrationsRef) -> bool {
+        let counts = learned_from.episodes..=self.dataset.meta().episodes.len();
+        let mut counts = counts.rev();
+        counts.any(|count| self.fingerprint_of(count) == learned_from.fingerprint)
     }
 
     /// A run's reference to the first `count` demonstrations at `path`; to all by default.

@@ -15,6 +15,8 @@ mod fresh;
 pub mod held_out;
 pub mod import;
 mod imported;
+pub mod landscape;
+pub mod page;
 mod progress;
 mod protocol;
 pub mod record;
@@ -56,10 +58,21 @@ fn place<S: Serializer>(run: &RunFolder, to: S) -> Result<S::Ok, S::Error> {
     shown(run.path(), to)
 }
 
+/// Folder of all runs, unless they are put elsewhere.
+pub const RUNS: &str = "runs";
+
+/// A run's name: its folder's.
+fn run_name(run: &Path) -> String {
+    run.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
 /// The requested folder, or one below `runs/`.
 fn run_folder(asked: Option<&Path>, name: impl FnOnce() -> String) -> PathBuf {
     asked.map_or_else(
-        || Path::new("runs").join(file_name(&name())),
+        || Path::new(RUNS).join(file_name(&name())),
         Path::to_path_buf,
     )
 }

@@ -14,10 +14,11 @@ use crate::audit;
 use crate::diagnose::remark_on_ess;
 use crate::error::Error;
 use crate::learners::Setup;
+use crate::policy::Policy;
 use crate::run::change::changed;
 use crate::run::settings::Override;
 use crate::run::train::{Outcome, train};
-use crate::run::{self, Algo, RunConfig, RunFolder, config};
+use crate::run::{self, Algo, RunConfig, RunFolder, config, weights};
 
 /// Default number of iterations between checkpoints.
 const CHECKPOINT_EVERY: usize = 10;
@@ -175,6 +176,28 @@ pub struct Worked {
     /// Iterations, steps, seconds of learning.
     #[serde(flatten)]
     pub done: run::Progress,
+}
+
+/// The latest policy of a run.
+///
+/// Errors: a run without one yet, or with another world's; damaged weights.
+pub fn latest_policy(run: &RunFolder) -> Result<Policy, Error> {
+    let Some(weights) = run.weights(weights::POLICY)? else {
+        return Err(Error::Failure(format!(
+            "{}: the run has no policy yet; `{}` resumes it",
+            run.path().display(),
+            run.resume_command()
+        )));
+    };
+    let policy = Policy::read(&weights)?;
+    let (acts_in, env) = (policy.learned().env(), &run.config().env.name);
+    if acts_in != env {
+        return Err(Error::Failure(format!(
+            "{}: a policy for {acts_in}, but the run's config.json says {env}",
+            weights.display()
+        )));
+    }
+    Ok(policy)
 }
 
 /// Trains from the last checkpoint, or the start.

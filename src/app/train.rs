@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use costate_demos::DatasetReader;
 use costate_envs::worlds::table;
 use serde::Serialize;
 
@@ -12,8 +13,8 @@ use super::{Demonstrations, Progress, rl, run_folder, validate};
 use crate::diagnose::{Finding, diagnose, remark_on_lengths};
 use crate::error::Error;
 use crate::evaluate::{Controls, Frozen};
-use crate::learners::Algorithm;
 use crate::learners::rl::{EXPERT, RlSettings};
+use crate::learners::{Algo, Algorithm, dagger};
 use crate::run::{RunFolder, settings};
 
 /// Name of the algorithm that minimises given costs.
@@ -142,13 +143,20 @@ pub fn findings(run: &RunFolder) -> Result<Vec<Finding>, Error> {
     Ok(diagnose(run.config(), &metrics))
 }
 
-fn imitate(
-    algo: &str,
-    demos: &Shown,
-    folder: Option<&Path>,
-    seed: u64,
-    changes: &Changes,
-) -> Result<(RunFolder, Option<Demonstrations>), Error> {
+/// What a new run that imitates would be: the world of its demonstrations, the algorithm with its settings.
+pub struct Planned {
+    /// The environment's name.
+    pub env: String,
+    /// The algorithm.
+    pub algo: Algo,
+}
+
+/// Checks whether `algo` can learn from the demonstrations in a folder with these settings, of which it reads the
+/// description only.
+///
+/// Errors: unknown names, values out of range, a folder without demonstrations, an algorithm that does not imitate, needs
+/// a simulator that there is none of, or an expert that cannot be asked.
+pub fn plan(algo: &str, demos: &Path, changes: &Changes) -> Result<Planned, Error> {
     let refused = match algo {
         EXPERT => {
             "--algo ppo learns from the true cost, not from demonstrations; use `costate expert ENV`"
@@ -161,20 +169,37 @@ fn imitate(
     if !refused.is_empty() {
         return Err(Error::Misuse(refused.into()));
     }
+    changes.check()?;
     // Settings first: a misspelt name should not wait for a large dataset.
     let (file, set) = (changes.file.as_deref(), &changes.set);
-    let env = Demonstrations::env_name(&demos.folder).or_else(|e| {
+    let reader = DatasetReader::open(demos).or_else(|e| {
         settings::check(algo, file, set)?;
-        Err(e)
+        Err(Error::from(e))
     })?;
+    let meta = reader.meta();
+    let env = meta.env.name.clone();
     let algo = settings::resolve(algo, &env, file, set)?;
     if env == table::NAME && algo.needs_simulator() {
         return Err(Error::Misuse(format!(
             "{}: these demonstrations came without a simulator, but --algo {} plays episodes in one; --algo bc and ibc do not, or attach a simulator: `costate demos import … --env NAME`, whose channels must be those of the world",
-            demos.folder.display(),
+            demos.display(),
             algo.name()
         )));
     }
+    if let Some(expert) = algo.asks(&meta.expert.name) {
+        dagger::asked(expert, &meta.env.factory()?)?;
+    }
+    Ok(Planned { env, algo })
+}
+
+fn imitate(
+    algo: &str,
+    demos: &Shown,
+    folder: Option<&Path>,
+    seed: u64,
+    changes: &Changes,
+) -> Result<(RunFolder, Option<Demonstrations>), Error> {
+    let Planned { env, algo } = plan(algo, &demos.folder, changes)?;
     let demonstrations = Demonstrations::open(&demos.folder)?;
     let imitation = Imitation {
         demos: &demos.folder,

@@ -26,8 +26,8 @@ use crate::learners::ibc::IbcSettings;
 use crate::run::{RunFolder, files, weights};
 use crate::shell;
 
-/// Contents of `validation.json`.
-const FILE: &str = "validation.json";
+/// The file of a validation.
+pub const FILE: &str = "validation.json";
 /// The kept policy.
 pub const FRESH_POLICY: &str = "fresh_policy.safetensors";
 /// Episodes of random actions that scale δ.

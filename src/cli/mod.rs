@@ -14,7 +14,6 @@ mod evaluation_text;
 mod expert;
 mod export;
 mod import;
-mod landscape;
 mod methods;
 mod record;
 mod report;

@@ -7,7 +7,7 @@ use costate_envs::rollout::{ActionChoice, RolloutPool};
 use serde_json::json;
 
 use super::common::{Output, shown};
-use super::landscape::{self, Pair};
+use crate::app::landscape::{self, Pair};
 use crate::app::results::unwritable;
 use crate::app::{Demonstrations, open_demonstrations};
 use crate::diagnose::diagnose;
@@ -120,7 +120,13 @@ fn collect_with(
                 .into_owned();
             let metrics = run.metrics()?;
             let demonstrations = demonstrations(run, output);
-            let landscape = landscape::of(run, demonstrations.as_ref(), pairs, output)?;
+            let landscape = landscape::of(run, demonstrations.as_ref(), pairs)?;
+            if landscape.is_none() && !pairs.is_empty() {
+                output.remark(&format!(
+                    "{}: no landscape: it takes a learned cost, its policy and the demonstrations",
+                    run.path().display()
+                ));
+            }
             Ok(RunReport {
                 title,
                 findings: diagnose(run.config(), &metrics),

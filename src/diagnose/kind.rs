@@ -108,6 +108,27 @@ impl Kind {
         }
     }
 
+    /// Whether it is certain from the first iteration that shows it; others judge by how a run goes or ends.
+    pub fn shows_early(self) -> bool {
+        match self {
+            Self::DeterministicExpert
+            | Self::UnsolvedDemonstrations
+            | Self::SingleDemonstration
+            | Self::ShortDemonstrations
+            | Self::Diverged => true,
+            Self::VagueClone
+            | Self::StarvedDiscriminator
+            | Self::DiscriminatorHasWon
+            | Self::NotMatched
+            | Self::FewSamples
+            | Self::StillPolicy
+            | Self::EntropyRunaway
+            | Self::BlindCritic
+            | Self::EarlyEnds
+            | Self::StartKept => false,
+        }
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {

@@ -142,6 +142,25 @@ impl<'a> Situation<'a> {
 
 /// All findings about a run, worst first.
 pub fn diagnose(config: &RunConfig, metrics: &[Map<String, Value>]) -> Vec<Finding> {
+    found(config, metrics, |_| true)
+}
+
+/// The findings about a run that goes on: while less than half of its `planned` iterations are done, without those that
+/// judge by how a run ends.
+pub fn diagnose_so_far(
+    config: &RunConfig,
+    metrics: &[Map<String, Value>],
+    planned: usize,
+) -> Vec<Finding> {
+    let early = 2 * metrics.len() < planned;
+    found(config, metrics, |kind| !early || kind.shows_early())
+}
+
+fn found(
+    config: &RunConfig,
+    metrics: &[Map<String, Value>],
+    wanted: impl Fn(Kind) -> bool,
+) -> Vec<Finding> {
     let course = Course(metrics);
     let situation = Situation::of(config);
     let mut seen = demonstrations(&situation);
@@ -151,7 +170,7 @@ pub fn diagnose(config: &RunConfig, metrics: &[Map<String, Value>]) -> Vec<Findi
         seen.extend(policy(&situation, &course));
     }
     seen.into_iter()
-        .filter(|(kind, _)| kind.concerns(&config.algo))
+        .filter(|(kind, _)| kind.concerns(&config.algo) && wanted(*kind))
         .map(|(kind, seen)| Finding::new(kind, seen, &situation))
         .collect()
 }

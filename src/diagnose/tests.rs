@@ -131,6 +131,21 @@ fn rollouts_far_shorter_than_any_demonstration_are_a_finding() {
 }
 
 #[test]
+fn a_run_that_goes_on_is_not_judged_by_its_end() {
+    // What every run looks like at its start: as much noise as the policy began with.
+    let config = config("gan-gcl");
+    let begun = course("policy_std", 0.6, 0.6);
+    let so_far = |planned| diagnose_so_far(&config, &begun, planned);
+    let named = |found: Vec<Finding>| found.into_iter().map(|f| f.name).collect::<Vec<_>>();
+    assert_eq!(named(diagnose(&config, &begun)), ["entropy runaway"]);
+    assert_eq!(named(so_far(80)), ["entropy runaway"]);
+    assert!(so_far(81).is_empty());
+    let mut lost = begun.clone();
+    lost[3].insert("entropy".into(), Value::Null);
+    assert_eq!(named(diagnose_so_far(&config, &lost, 400)), ["diverged"]);
+}
+
+#[test]
 fn a_cloned_start_is_judged_by_its_own_noise() {
     let mut cloned = config("gan-gcl");
     cloned.algo = settings::resolve("gan-gcl", "pendulum", None, &[]).unwrap();

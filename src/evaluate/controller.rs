@@ -38,7 +38,7 @@ pub enum Controller {
 }
 
 /// Writes the action for an observation.
-type Answer<'a> = Box<dyn FnMut(&[f32], &mut [f32]) + 'a>;
+pub type Answer = Box<dyn FnMut(&[f32], &mut [f32]) + Send>;
 
 /// Disturbance of a controller.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -94,34 +94,44 @@ impl Controller {
 
     /// Its actions for noise-free observations; `None` for controllers that ignore observations.
     pub fn answers(&self, spec: &EnvSpec, observations: &[&[f32]]) -> Option<Vec<Vec<f32>>> {
-        let mut noise = stream(0, "answers", 0);
-        let mut answer: Answer = match self {
-            Self::Actor(actor, _) => {
-                let mut scratch = actor.scratch();
-                Box::new(move |observation, action| {
-                    actor.forward(observation, &mut scratch);
-                    action.copy_from_slice(&scratch.mean);
-                })
-            }
-            Self::Implicit(actor, _) => {
-                let mut scratch = actor.scratch();
-                Box::new(move |observation, action| {
-                    actor.refine(observation, &mut noise, &mut scratch);
-                    actor.least(&scratch, action);
-                })
-            }
-            Self::Onnx(policy) => Box::new(|observation, action| policy.act(observation, action)),
-            Self::Scripted(policy) => {
-                Box::new(|observation, action| policy.act(observation, action))
-            }
-            Self::Constant(_) | Self::Random | Self::Expert(_) => return None,
-        };
+        let mut answer = self.answer()?;
         let one = |observation: &&[f32]| {
             let mut action = vec![0.0; spec.action.dim()];
             answer(observation, &mut action);
             action
         };
         Some(observations.iter().map(one).collect())
+    }
+
+    /// How it answers one observation after the other: with its mean or least energy; `None` for controllers that ignore
+    /// observations.
+    pub fn answer(&self) -> Option<Answer> {
+        Some(match self {
+            Self::Actor(actor, _) => {
+                let (actor, mut scratch) = (actor.clone(), actor.scratch());
+                Box::new(move |observation, action| {
+                    actor.forward(observation, &mut scratch);
+                    action.copy_from_slice(&scratch.mean);
+                })
+            }
+            Self::Implicit(actor, _) => {
+                let (actor, mut scratch) = (actor.clone(), actor.scratch());
+                let mut noise = stream(0, "answers", 0);
+                Box::new(move |observation, action| {
+                    actor.refine(observation, &mut noise, &mut scratch);
+                    actor.least(&scratch, action);
+                })
+            }
+            Self::Onnx(policy) => {
+                let policy = policy.clone();
+                Box::new(move |observation, action| policy.act(observation, action))
+            }
+            Self::Scripted(policy) => {
+                let policy = policy.clone();
+                Box::new(move |observation, action| policy.act(observation, action))
+            }
+            Self::Constant(_) | Self::Random | Self::Expert(_) => return None,
+        })
     }
 
     /// Episodes from the starts of the stream `evaluation`, undisturbed.

@@ -36,6 +36,7 @@ pub struct AirlSettings {
 
 impl Algorithm for AirlSettings {
     const NAME: &'static str = "airl";
+    const ABOUT: &'static str = "a cost of transitions with discounted shaping";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/airl.json");
 }
 

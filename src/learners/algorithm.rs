@@ -40,12 +40,12 @@ const SHIPPED: [Entry; 11] = [
     Entry::of::<GclLqgSettings>(),
     Entry::of::<AirlSettings>(),
     Entry::of::<GailSettings>(),
-    Entry::named::<GailSettings>(gail::ALONE, gail::ALONE_DEFAULTS),
+    Entry::named::<GailSettings>(gail::ALONE, gail::ALONE_ABOUT, gail::ALONE_DEFAULTS),
     Entry::of::<DaggerSettings>(),
     Entry::of::<BcSettings>(),
     Entry::of::<IbcSettings>(),
     Entry::of::<RlSettings>(),
-    Entry::named::<RlSettings>(rl::EXPERT, rl::EXPERT_DEFAULTS),
+    Entry::named::<RlSettings>(rl::EXPERT, rl::EXPERT_ABOUT, rl::EXPERT_DEFAULTS),
 ];
 
 /// Algorithms registered from outside this package.
@@ -109,6 +109,12 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
         true
     }
 
+    /// Name or path of the expert that it asks while it learns, if it asks one; `own` recorded the demonstrations.
+    fn asks<'a>(&'a self, own: &'a str) -> Option<&'a str> {
+        let _ = own;
+        None
+    }
+
     /// Whether its episodes are played in this process, also where workers elsewhere are to play them.
     fn plays_here(&self) -> bool {
         false
@@ -154,6 +160,9 @@ pub trait Algorithm:
     /// Its name on the command line.
     const NAME: &'static str;
 
+    /// What it is, in a line without a full stop.
+    const ABOUT: &'static str;
+
     /// JSON with a complete `default` and, per environment, the settings that differ from it.
     const DEFAULTS: &'static str;
 
@@ -165,6 +174,7 @@ pub trait Algorithm:
 #[derive(Clone, Copy)]
 pub struct Entry {
     name: &'static str,
+    about: &'static str,
     defaults: &'static str,
     imitates: bool,
     schema: fn() -> Schema,
@@ -174,13 +184,18 @@ pub struct Entry {
 impl Entry {
     /// The algorithm with these settings.
     pub const fn of<A: Algorithm>() -> Self {
-        Self::named::<A>(A::NAME, A::DEFAULTS)
+        Self::named::<A>(A::NAME, A::ABOUT, A::DEFAULTS)
     }
 
     /// The same under another name, with other defaults.
-    const fn named<A: Algorithm>(name: &'static str, defaults: &'static str) -> Self {
+    const fn named<A: Algorithm>(
+        name: &'static str,
+        about: &'static str,
+        defaults: &'static str,
+    ) -> Self {
         Self {
             name,
+            about,
             defaults,
             imitates: A::IMITATES,
             schema: schema::of::<A>,
@@ -191,6 +206,11 @@ impl Entry {
     /// Its name.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// What it is, in a line without a full stop.
+    pub fn about(&self) -> &'static str {
+        self.about
     }
 
     /// JSON with its shipped settings.

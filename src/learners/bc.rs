@@ -61,6 +61,7 @@ impl BcSettings {
 
 impl Algorithm for BcSettings {
     const NAME: &'static str = "bc";
+    const ABOUT: &'static str = "behaviour cloning: the likelihood of the demonstrated actions";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/bc.json");
 }
 

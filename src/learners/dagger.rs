@@ -56,6 +56,7 @@ pub struct DaggerSettings {
 
 impl Algorithm for DaggerSettings {
     const NAME: &'static str = "dagger";
+    const ABOUT: &'static str = "cloning on states that the learner visits, labelled by an expert";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/dagger.json");
 }
 
@@ -70,6 +71,10 @@ impl Behaviour for DaggerSettings {
 
     fn step_sizes(&self) -> Vec<(&'static str, f64)> {
         vec![("learning_rate", self.learning_rate)]
+    }
+
+    fn asks<'a>(&'a self, own: &'a str) -> Option<&'a str> {
+        Some(self.expert.as_deref().unwrap_or(own))
     }
 
     /// Its expert labels and acts within the episode.
@@ -208,16 +213,21 @@ impl Learner for Dagger {
     }
 }
 
+/// The expert to ask, by its name or path. Errors, all misuse: none that can be asked in this world.
+pub fn asked(expert: &str, factory: &EnvFactory) -> Result<ExpertDesign, Error> {
+    imported::expert(factory, Some(expert), None).map_err(|e| {
+        Error::Misuse(format!(
+            "DAgger needs an expert to ask: {e}; name one with --set expert=NAME"
+        ))
+    })
+}
+
 impl Dagger {
     /// A learner in its initial state.
     pub fn new(settings: &DaggerSettings, setup: &Setup) -> Result<Self, Error> {
         let spec = setup.factory.spec();
-        let name = settings.expert.as_deref().unwrap_or(setup.expert);
-        let expert = imported::expert(setup.factory, Some(name), None).map_err(|e| {
-            Error::Misuse(format!(
-                "DAgger needs an expert to ask: {e}; name one with --set expert=NAME"
-            ))
-        })?;
+        let expert = settings.asks(setup.expert).unwrap_or_default();
+        let expert = asked(expert, setup.factory)?;
         let policy = GaussianPolicy::new(
             &spec.name,
             &settings.policy,

@@ -84,11 +84,15 @@ pub struct GailSettings {
 
 /// Name of GAIL with the settings whose cost stands alone.
 pub const ALONE: &str = "gail-alone";
+/// What it is.
+pub const ALONE_ABOUT: &str = "GAIL, set to leave a cost that needs no clone";
 /// Its settings.
 pub const ALONE_DEFAULTS: &str = include_str!("../../assets/settings/gail-alone.json");
 
 impl Algorithm for GailSettings {
     const NAME: &'static str = "gail";
+    const ABOUT: &'static str =
+        "a classifier of transitions and a policy that deceives it; no cost";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/gail.json");
 }
 

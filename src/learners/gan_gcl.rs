@@ -77,6 +77,8 @@ pub struct GanGclSettings {
 
 impl Algorithm for GanGclSettings {
     const NAME: &'static str = "gan-gcl";
+    const ABOUT: &'static str =
+        "a trajectory cost: the discriminator of a GAN whose generator has a known density";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/gan-gcl.json");
 }
 

@@ -50,6 +50,8 @@ pub struct GclSettings {
 
 impl Algorithm for GclSettings {
     const NAME: &'static str = "gcl";
+    const ABOUT: &'static str =
+        "a trajectory cost by the importance-sampled maximum-entropy objective";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/gcl.json");
 }
 

@@ -89,6 +89,7 @@ pub struct GclLqgSettings {
 
 impl Algorithm for GclLqgSettings {
     const NAME: &'static str = "gcl-lqg";
+    const ABOUT: &'static str = "guided cost learning as first published, with controllers";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/gcl-lqg.json");
 }
 

@@ -54,6 +54,8 @@ pub struct IbcSettings {
 
 impl Algorithm for IbcSettings {
     const NAME: &'static str = "ibc";
+    const ABOUT: &'static str =
+        "implicit cloning: an energy of state and action, as multimodal as the demonstrator";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/ibc.json");
 }
 

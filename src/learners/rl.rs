@@ -52,11 +52,15 @@ pub const DEFAULT_ENTROPY_WEIGHT: f64 = 1e-3;
 /// Name of the same algorithm when it trains experts on the true cost: `costate expert`.
 pub const EXPERT: &str = "ppo";
 
+/// What it is in that case.
+pub(super) const EXPERT_ABOUT: &str = "an expert, by reinforcement learning on the true cost";
+
 /// Its settings in that case.
 pub(super) const EXPERT_DEFAULTS: &str = include_str!("../../assets/settings/ppo.json");
 
 impl Algorithm for RlSettings {
     const NAME: &'static str = "rl";
+    const ABOUT: &'static str = "a policy for given costs";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/rl.json");
     const IMITATES: bool = false;
 }

@@ -6,12 +6,15 @@ use super::figure::{Figure, Key, Sign, legend};
 use super::frame::{SMALL, WIDE};
 use super::run::Run;
 use super::text::escape;
+use crate::metric::Metric;
 
 /// The recorded quantities of all runs, in display order.
 fn recorded(runs: &[Run]) -> Vec<Quantity> {
     let mut quantities: Vec<Quantity> = Vec::new();
-    let readers = Readers::of(runs);
-    for name in runs.iter().flat_map(Run::quantities) {
+    let readers = Readers::of(&runs.iter().map(Run::settings).collect::<Vec<_>>());
+    let names = runs.iter().flat_map(Run::quantities);
+    // It has a plot of its own.
+    for name in names.filter(|name| Metric::with_key(name) != Some(Metric::TrueReturn)) {
         if !quantities.iter().any(|q| q.name == name) {
             quantities.extend(diagnostics::describe(name, &readers));
         }

@@ -1,6 +1,5 @@
 //! What the quantities in `metrics.jsonl` mean and how to read them, per algorithm.
 
-use super::run::Run;
 use crate::learners::Algo;
 use crate::learners::adversarial::AdversarialSettings;
 use crate::learners::algorithm::{Cloning, SampleShare};
@@ -9,16 +8,19 @@ use crate::metric::Metric;
 
 /// A recorded quantity.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Quantity {
-    pub(super) name: String,
-    pub(super) title: String,
-    pub(super) unit: &'static str,
+pub struct Quantity {
+    /// Its key in `metrics.jsonl`.
+    pub name: String,
+    /// Its display name.
+    pub title: String,
+    /// Its unit; empty if dimensionless.
+    pub unit: &'static str,
     /// How to read it, in a sentence or two.
-    pub(super) reading: String,
+    pub reading: String,
     /// Fixed range, for shares.
-    pub(super) range: Option<[f64; 2]>,
+    pub range: Option<[f64; 2]>,
     /// A reference value to mark, with its name.
-    pub(super) level: Option<(f64, &'static str)>,
+    pub level: Option<(f64, &'static str)>,
 }
 
 /// Properties shared by the runs on a page that change how their quantities are read.
@@ -52,25 +54,22 @@ enum Samples {
 }
 
 impl Readers {
-    pub(super) fn of(runs: &[Run]) -> Self {
-        let first = runs.first().map(Run::settings);
-        let same = first.filter(|algo| runs.iter().all(|r| r.algo() == algo.name()));
-        let setting = |run: &Run, key: &str| run.settings().values().ok()?.get(key).cloned();
-        let rows = |run: &Run| {
-            let algo = run.settings();
-            match algo.discrimination(usize::MAX) {
-                Some(Discrimination {
-                    window: Some(_), ..
-                }) => "windows",
-                Some(_) => "trajectories",
-                None if algo.adversarial().is_some() => "steps",
-                None => "rows",
-            }
+    /// Of runs of these algorithms.
+    pub(super) fn of(algos: &[&Algo]) -> Self {
+        let first = algos.first().copied();
+        let same = first.filter(|first| algos.iter().all(|algo| algo.name() == first.name()));
+        let setting = |algo: &Algo, key: &str| algo.values().ok()?.get(key).cloned();
+        let rows = |algo: &Algo| match algo.discrimination(usize::MAX) {
+            Some(Discrimination {
+                window: Some(_), ..
+            }) => "windows",
+            Some(_) => "trajectories",
+            None if algo.adversarial().is_some() => "steps",
+            None => "rows",
         };
-        let shared = runs.first().map(rows);
-        let shared = shared.filter(|first| runs.iter().all(|r| rows(r) == *first));
-        let cloned = |run: &Run| {
-            let algo = run.settings();
+        let shared = first.map(rows);
+        let shared = shared.filter(|first| algos.iter().all(|algo| rows(algo) == *first));
+        let cloned = |algo: &Algo| {
             let own = |s: &AdversarialSettings| s.clone_steps + s.warm_start;
             algo.base_steps() + algo.adversarial().map_or(0, own) > 0
         };
@@ -79,10 +78,10 @@ impl Readers {
             cloning: same.and_then(|algo| algo.cloning()),
             labelled: same.is_some_and(|algo| algo.name() == "dagger"),
             rows: shared.unwrap_or("rows"),
-            learned_log_z: runs
+            learned_log_z: algos
                 .iter()
-                .any(|r| setting(r, "log_z").is_some_and(|v| v == "learned")),
-            cloned: !runs.is_empty() && runs.iter().all(cloned),
+                .any(|algo| setting(algo, "log_z").is_some_and(|v| v == "learned")),
+            cloned: !algos.is_empty() && algos.iter().all(|algo| cloned(algo)),
         }
     }
 
@@ -142,13 +141,21 @@ impl Samples {
     }
 }
 
-/// Describes a recorded quantity; `None` for those shown elsewhere: axes and the plot of the true return.
+/// What runs of `algo` record under these keys of `metrics.jsonl`, in display order.
+pub fn readings<'a>(algo: &Algo, keys: impl IntoIterator<Item = &'a str>) -> Vec<Quantity> {
+    let readers = Readers::of(&[algo]);
+    let recorded = keys.into_iter().filter_map(|key| describe(key, &readers));
+    let mut quantities: Vec<Quantity> = recorded.collect();
+    quantities.sort_by_key(|q| rank(&q.name));
+    quantities
+}
+
+/// Describes a recorded quantity; `None` for those that are axes.
 pub(super) fn describe(name: &str, readers: &Readers) -> Option<Quantity> {
-    let known = Metric::with_key(name);
-    if ["iteration", "seconds", "env_steps"].contains(&name) || known == Some(Metric::TrueReturn) {
+    if ["iteration", "seconds", "env_steps"].contains(&name) {
         return None;
     }
-    let Some(metric) = known else {
+    let Some(metric) = Metric::with_key(name) else {
         return Some(Quantity {
             name: name.into(),
             title: name.replace('_', " "),

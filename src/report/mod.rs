@@ -81,6 +81,7 @@ use crate::run::RunConfig;
 pub use convergence::{Convergence, convergence_svg};
 #[cfg(test)]
 pub(crate) use diagnostics::stray_space;
+pub use diagnostics::{Quantity, readings};
 pub use energy_map::{EnergyMap, energy_map_svg};
 pub use export::{data, pictures};
 pub use landscape::{Landscape, LandscapeChannel, Surface, Walker, Way};

@@ -1,7 +1,7 @@
 //! The run folder on disk.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -43,6 +43,9 @@ const STATE: &str = "state.safetensors";
 const CONFIG: &str = "config.json";
 /// `config.json` while being written: complete if readable.
 const CONFIG_BEGUN: &str = "config.json.tmp";
+const METRICS: &str = "metrics.jsonl";
+/// Bytes that hold the last lines of the metrics, which take about a thousand each.
+const LAST_LINES: u64 = 1 << 16;
 /// What a start killed before `config.json` leaves behind.
 const LEFTOVERS: [&str; 3] = [lock::FILE, CONFIG_BEGUN, super::composition::COPIES];
 
@@ -142,7 +145,7 @@ impl RunFolder {
 
     /// Appends a line to `metrics.jsonl`, or leaves it unchanged.
     pub fn append_metrics(&self, line: &Map<String, Value>) -> Result<(), Error> {
-        let file = self.file("metrics.jsonl");
+        let file = self.file(METRICS);
         let mut text = Value::Object(line.clone()).to_string();
         text.push('\n');
         let append = || {
@@ -158,7 +161,7 @@ impl RunFolder {
 
     /// The lines of `metrics.jsonl`, without a last line torn by a crash.
     pub fn metrics(&self) -> Result<Vec<Map<String, Value>>, Error> {
-        let file = self.file("metrics.jsonl");
+        let file = self.file(METRICS);
         let reader = match File::open(&file) {
             Ok(f) => BufReader::new(f),
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -183,6 +186,26 @@ impl RunFolder {
             }
         }
         Ok(parsed)
+    }
+
+    /// The last complete line of `metrics.jsonl`, without reading the others; `None` before the first iteration.
+    pub fn last_metrics(&self) -> Result<Option<Map<String, Value>>, Error> {
+        let file = self.file(METRICS);
+        let end = || {
+            let mut lines = File::open(&file)?;
+            let len = lines.metadata()?.len();
+            lines.seek(SeekFrom::Start(len.saturating_sub(LAST_LINES)))?;
+            let mut end = Vec::new();
+            lines.take(LAST_LINES).read_to_end(&mut end)?;
+            Ok(end)
+        };
+        let end = match end() {
+            Ok(end) => end,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io(&file)(e)),
+        };
+        let mut lines = end.rsplit(|byte| *byte == b'\n');
+        Ok(lines.find_map(|line| serde_json::from_slice(line).ok()))
     }
 
     /// Writes checkpoint `NNNNNN` (complete or absent) with the checksums of its weights, then the weights.
@@ -312,7 +335,7 @@ impl RunFolder {
             })
             .map(|line| Value::Object(line).to_string() + "\n")
             .collect();
-        files::write_atomic(&self.file("metrics.jsonl"), kept.concat().as_bytes())
+        files::write_atomic(&self.file(METRICS), kept.concat().as_bytes())
     }
 
     /// Writes a value as pretty JSON.

@@ -2,11 +2,24 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::error::Error;
 
 /// The run's lock file. It is never removed; the kernel releases the lock when its holder exits.
 pub const FILE: &str = ".lock";
+
+/// Far longer than a look at a lock takes.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Whether another process, or another lock of this one, is writing a run.
+pub fn held(folder: &Path) -> bool {
+    let Ok(file) = File::open(folder.join(FILE)) else {
+        return false;
+    };
+    // Shared: those who look do not see each other. Released as the file is closed.
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
 
 /// Locks a run folder against other writers while the result lives.
 ///
@@ -19,7 +32,13 @@ pub fn take(folder: &Path) -> Result<File, Error> {
         .write(true)
         .open(&path)
         .map_err(Error::io(&path))?;
-    match file.try_lock() {
+    let mut taken = file.try_lock();
+    if matches!(taken, Err(TryLockError::WouldBlock)) {
+        // It may be [`held`] that looks.
+        std::thread::sleep(LOOK);
+        taken = file.try_lock();
+    }
+    match taken {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             return Err(Error::Failure(format!(
@@ -34,4 +53,29 @@ pub fn take(folder: &Path) -> Result<File, Error> {
         ),
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_seen_while_it_is_held_and_looking_does_not_take_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!held(folder.path()), "there is no lock file yet");
+        let lock = take(folder.path()).unwrap();
+        assert!(held(folder.path()) && held(folder.path()));
+        assert!(take(folder.path()).is_err());
+        drop(lock);
+        assert!(!held(folder.path()));
+        let looking = File::open(folder.path().join(FILE)).unwrap();
+        looking.try_lock_shared().unwrap();
+        let waits = std::thread::spawn({
+            let folder = folder.path().to_owned();
+            move || take(&folder).is_ok()
+        });
+        std::thread::sleep(LOOK / 10);
+        drop(looking);
+        assert!(waits.join().unwrap(), "a look keeps nobody from writing");
+    }
 }

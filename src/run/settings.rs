@@ -249,6 +249,26 @@ mod tests {
         );
     }
 
+    /// docs/learners.md says of every algorithm what the program says.
+    #[test]
+    fn algorithms_are_the_same_in_the_book() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/learners.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        // Without the places that links lead to.
+        let pieces = page.split("](").enumerate();
+        let plain: String = pieces
+            .map(|(i, piece)| match i {
+                0 => piece,
+                _ => piece.split_once(')').map_or(piece, |(_, rest)| rest),
+            })
+            .collect();
+        let plain = plain.replace('[', "");
+        for entry in algorithm::all().iter().filter(|e| e.imitates()) {
+            let row = format!("| `{}` | {} |", entry.name(), entry.about());
+            assert!(plain.contains(&row), "{row}");
+        }
+    }
+
     fn settings_page() -> String {
         let mut page = String::from(
             "# Settings\n\nWritten from the settings' own documentation (`src/learners/`, `src/improve/`); the same \

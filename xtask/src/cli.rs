@@ -17,6 +17,8 @@ Commands:
                  has Gymnasium
   python         Build the Python package into target/python and run its tests
   book           Build the book of docs/ and check its links and those of the README
+  dist           Build the archives to hand out into target/dist: all of Costate with libtorch, and
+                 the page alone
   supply         Check dependencies: licences, sources, bans, advisories; unused ones
   help           Print this text
 
@@ -34,16 +36,18 @@ pub enum Command {
     Test,
     Python,
     Book,
+    Dist,
     Supply,
     Help,
 }
 
-const COMMANDS: [(&str, Command); 7] = [
+const COMMANDS: [(&str, Command); 8] = [
     ("setup", Command::Setup),
     ("demo", Command::Demo),
     ("test", Command::Test),
     ("python", Command::Python),
     ("book", Command::Book),
+    ("dist", Command::Dist),
     ("supply", Command::Supply),
     ("help", Command::Help),
 ];
@@ -65,7 +69,12 @@ pub fn parse(arguments: &[OsString]) -> Result<(Command, &[OsString]), Error> {
     };
     match (command, rest.first()) {
         (
-            Command::Setup | Command::Python | Command::Book | Command::Supply | Command::Help,
+            Command::Setup
+            | Command::Python
+            | Command::Book
+            | Command::Dist
+            | Command::Supply
+            | Command::Help,
             Some(extra),
         ) => Err(Error::ExtraArgument {
             command: name.into_owned(),

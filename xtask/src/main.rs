@@ -5,6 +5,7 @@
 
 mod book;
 mod cli;
+mod dist;
 mod error;
 mod libtorch;
 mod python;
@@ -54,6 +55,7 @@ fn run(arguments: &[OsString]) -> Result<(), Error> {
         }
         Command::Python => python::test(&workspace),
         Command::Book => book::make(&workspace),
+        Command::Dist => dist::make(&workspace),
         Command::Supply => supply::check(&workspace),
     }
 }

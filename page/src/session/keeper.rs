@@ -241,8 +241,7 @@ fn fits(name: &str, meta: &Meta, factory: &EnvFactory) -> Result<(), Refusal> {
     }
     if meta.import.is_some() {
         return Err(Refusal::misuse(format!(
-            "`{}` was imported; choose another name, `costate demos merge` joins them later",
-            name
+            "`{name}` was imported; choose another name, `costate demos merge` joins them later"
         )));
     }
     if meta.status == Status::Recording && meta.expert.name != HUMAN {

@@ -3,6 +3,8 @@
 mod keeper;
 mod stand;
 mod take;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -33,6 +35,8 @@ const COUNTED_EVERY: Duration = Duration::from_millis(100);
 const LATE: Duration = Duration::from_millis(250);
 /// How long a session waits for a driver to come back.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Most sessions at a time: each has a world and a thread.
+const MOST_SESSIONS: usize = 32;
 /// Answers that a slow page may lag behind.
 const BACKLOG: usize = 64;
 
@@ -146,6 +150,11 @@ impl Sessions {
 
     /// Opens a session; the caller drives it. Takes its time.
     pub fn open(&self, open: &Open) -> Result<Seat, Refusal> {
+        if lock(&self.all).len() >= MOST_SESSIONS {
+            return Err(Refusal::failure(format!(
+                "{MOST_SESSIONS} sessions are open, which is all that this server takes: leave one first"
+            )));
+        }
         let name = Name::parse(&open.dataset)?;
         let variants = open.variants.iter().map(String::as_str);
         let config = EnvConfig::named(&open.env).and_then(|c| c.changed(None, variants, []));

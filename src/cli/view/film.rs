@@ -13,12 +13,13 @@ use super::super::common::Output;
 use super::super::ui::Counter;
 use super::{Args, Subject};
 use crate::app::Demonstrations;
+use crate::app::runs::latest_policy;
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
 use crate::evaluate::episodes::{replay, start};
 use crate::picture::Film;
 use crate::policy::{Policy, imported};
-use crate::run::{RunFolder, weights};
+use crate::run::RunFolder;
 
 /// An animation and what it shows.
 pub struct Shot {
@@ -116,25 +117,9 @@ fn of_dataset(path: &Path, args: &Args, output: Output) -> Result<Shot, Error> {
 /// The first episode of an evaluation with this seed.
 fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
     let run = RunFolder::open(path)?;
-    let Some(weights) = run.weights(weights::POLICY)? else {
-        return Err(Error::Failure(format!(
-            "{}: the run has no policy yet; `{}` resumes it",
-            path.display(),
-            run.resume_command()
-        )));
-    };
     let factory = run.config().env.factory()?;
     drawn(&factory)?;
-    let policy = Policy::read(&weights)?;
-    let env = policy.learned().env();
-    if env != run.config().env.name {
-        return Err(Error::Failure(format!(
-            "{}: a policy for {}, but the run's config.json says {}",
-            weights.display(),
-            env,
-            run.config().env.name
-        )));
-    }
+    let policy = latest_policy(&run)?;
     let choice = if args.stochastic {
         ActionChoice::Sample
     } else {

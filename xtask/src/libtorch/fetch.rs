@@ -207,8 +207,10 @@ pub fn sha256(file: &Path) -> io::Result<String> {
 /// What is extracted from a wheel of libtorch, as `SOURCE=TARGET`.
 fn rules(wheel: &Wheel) -> Vec<String> {
     let headers = wheel.headers.map(|folder| format!("{folder}=include/"));
+    let licences = wheel.licences.map(|folder| format!("{folder}=licences/"));
     let library = |library: &Library| format!("{}=lib/{}", library.source, library.name());
-    wheel.libraries.iter().map(library).chain(headers).collect()
+    let libraries = wheel.libraries.iter().map(library);
+    libraries.chain(headers).chain(licences).collect()
 }
 
 /// Unpacks what `rules` name, as `SOURCE=TARGET`, from the wheel's `file` into the folder `out`.

@@ -35,7 +35,8 @@ pub fn ensure(workspace: &Workspace) -> Result<Libtorch, Error> {
     Ok(Libtorch::Pinned)
 }
 
-fn pinned(workspace: &Workspace) -> Result<PathBuf, Error> {
+/// The folder of the pinned libtorch, for what is handed out.
+pub fn pinned(workspace: &Workspace) -> Result<PathBuf, Error> {
     let pin = &pin::LIBTORCH;
     let link = workspace.link();
     if let Ok(folder) = link.canonicalize()

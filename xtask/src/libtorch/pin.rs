@@ -15,6 +15,8 @@ pub struct Wheel {
     pub libraries: &'static [Library],
     /// The folder whose content becomes `include/`, ending in "/".
     pub headers: Option<&'static str>,
+    /// The folder of its licences, ending in "/": what is handed out has to come with them.
+    pub licences: Option<&'static str>,
 }
 
 /// A shared library, put into `lib/` under its own name.
@@ -73,6 +75,7 @@ pub const LIBTORCH: Pin = Pin {
                 },
             ],
             headers: Some("torch/include/"),
+            licences: Some("torch-2.13.0.dist-info/licenses/"),
         },
         Wheel {
             requirement: "nvidia-cuda-cupti==13.0.85",
@@ -84,6 +87,7 @@ pub const LIBTORCH: Pin = Pin {
                 bytes: 4_152_208,
             }],
             headers: None,
+            licences: None,
         },
         Wheel {
             requirement: "nvidia-cuda-runtime==13.0.96",
@@ -95,6 +99,7 @@ pub const LIBTORCH: Pin = Pin {
                 bytes: 704_288,
             }],
             headers: None,
+            licences: None,
         },
     ],
 };

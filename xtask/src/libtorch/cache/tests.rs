@@ -55,6 +55,7 @@ impl Bench {
                     bytes: 5,
                 }],
                 headers: Some("wheel/include/"),
+                licences: None,
             }])),
         }));
         let python = Python {

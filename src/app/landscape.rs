@@ -1,4 +1,4 @@
-//! The learned cost over pairs of state dimensions, for the report: partial dependence.
+//! The learned cost over pairs of state dimensions: partial dependence.
 
 use costate_base::names::{nearest, suggestion};
 use costate_envs::rng::{derive_seed, stream};
@@ -6,8 +6,7 @@ use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{EnvSpec, Trajectory};
 use rand::RngExt;
 
-use super::common::Output;
-use crate::app::Demonstrations;
+use super::Demonstrations;
 use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
@@ -33,7 +32,7 @@ const AIR: f64 = 0.12;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair(String, String);
 
-/// Parses `X,Y`.
+/// Parses `X,Y`. Errors: what was expected.
 pub fn parse_pair(text: &str) -> Result<Pair, String> {
     let two = text.split_once(',').map(|(x, y)| (x.trim(), y.trim()));
     match two {
@@ -44,12 +43,14 @@ pub fn parse_pair(text: &str) -> Result<Pair, String> {
     }
 }
 
-/// The landscape of a run's cost; `None` for a run without a cost, or without the states of its demonstrations.
+/// The landscape of a run's cost over these pairs, then the most telling others; `None` for a run without a cost, or
+/// without the states of its demonstrations.
+///
+/// Errors: dimensions that the world does not have; damaged weights.
 pub fn of(
     run: &RunFolder,
     demonstrations: Option<&Demonstrations>,
     pairs: &[Pair],
-    output: Output,
 ) -> Result<Option<Landscape>, Error> {
     let factory = run.config().env.factory()?;
     let spec = factory.spec();
@@ -59,12 +60,6 @@ pub fn of(
         .collect::<Result<Vec<_>, _>>()?;
     let (cost, policy) = (run.weights(weights::COST)?, run.weights(weights::POLICY)?);
     let (Some(demonstrations), Some(cost), Some(policy)) = (demonstrations, cost, policy) else {
-        if !asked.is_empty() {
-            output.remark(&format!(
-                "{}: no landscape: it takes a learned cost, its policy and the demonstrations",
-                run.path().display()
-            ));
-        }
         return Ok(None);
     };
     tch::set_num_threads(1);
