@@ -53,7 +53,8 @@ export function control(setting) {
     if (wrong) node.setAttribute("aria-errormessage", problem.id);
     return !wrong;
   };
-  node.addEventListener("change", validate);
+  // Not when it is left: what a message moves would be missed by the click that leaves it.
+  node.addEventListener("input", validate);
   return { key, element, read, validate, node };
 }
 
