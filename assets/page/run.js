@@ -21,7 +21,7 @@ class Curves {
   }
 
   update(curves, whole) {
-    for (const { key, title, unit, about, points } of curves) {
+    for (const { key, title, unit, about, points, levels, range } of curves) {
       let entry = this.charts.get(key);
       if (!entry) {
         const chart = new Chart({ title, unit });
@@ -32,7 +32,8 @@ class Curves {
       }
       const { chart, figure } = entry;
       const first = points[0]?.[0];
-      if (whole || points.length) chart.update(whole ? points : [...chart.points.filter((p) => p[0] < first), ...points]);
+      const all = whole ? points : [...chart.points.filter((p) => p[0] < first), ...points];
+      if (whole || points.length) chart.update(all, { levels, bounds: range ?? undefined });
       figure.hidden = !chart.points.length;
     }
   }
