@@ -56,8 +56,9 @@ function nearest(points, x) {
 }
 
 /**
- * A chart of one curve. `reads`: what is along the horizontal axis. `update(points, { range, bounds })` draws `[x, y]`
- * pairs; `range` fixes the horizontal, `bounds` the vertical axis. `cursor(x)` marks a place.
+ * A chart of one curve. `reads`: what is along the horizontal axis. `update(points, { range, bounds, levels })` draws
+ * `[x, y]` pairs; `range` fixes the horizontal, `bounds` the vertical axis; `levels` are `[name, value]` to compare with.
+ * `cursor(x)` marks a place.
  */
 export class Chart {
   constructor({ title, unit = "", reads = "iteration", colour = "s0", height = HEIGHT }) {
@@ -76,9 +77,9 @@ export class Chart {
     this.svg.addEventListener("keydown", (e) => this.#key(e));
   }
 
-  update(points, { range, bounds } = {}) {
+  update(points, { range, bounds, levels = [] } = {}) {
     this.points = points.filter(([, y]) => Number.isFinite(y));
-    const values = this.points.map((p) => p[1]);
+    const values = [...this.points.map((p) => p[1]), ...levels.map((l) => l[1])];
     const last = this.points[this.points.length - 1];
     const of = this.unit ? ` ${this.unit}` : "";
     this.svg.setAttribute("aria-label", last
@@ -94,6 +95,7 @@ export class Chart {
     this.x = (v) => LEFT + ((v - from) / (to - from)) * (right - LEFT);
     this.y = (v) => bottom - ((v - low) / (high - low)) * (bottom - TOP);
     this.#grid(low, high, from, to);
+    this.#levels(levels);
     const list = thinned(this.points, (v) => Math.round(2 * this.x(v)));
     const at = ([x, y]) => `${this.x(x).toFixed(1)} ${this.y(y).toFixed(1)}`;
     const path = list.length === 1 ? `M${at(list[0])}h.01` : list.map((p, i) => `${i ? "L" : "M"}${at(p)}`).join("");
@@ -126,6 +128,20 @@ export class Chart {
     nodes.push(s("text", { class: "end", x: right, y: this.height - 3 }, this.reads));
     if (this.unit) nodes.push(s("text", { x: 2, y: this.height - 3 }, this.unit));
     this.grid.replaceChildren(...nodes);
+  }
+
+  // Dashed lines, named above them at the left; of two that lie close together, the lower one below it.
+  #levels(levels) {
+    let before = Infinity;
+    for (const [name, value] of [...levels].sort((a, b) => a[1] - b[1])) {
+      const y = this.y(value);
+      const below = levels.some(([, v]) => v > value && y - this.y(v) < 14);
+      const at = below ? y + 13 : y - 4;
+      this.grid.append(s("line", { class: "level", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y }));
+      // A third one there would only hide them.
+      if (Math.abs(at - before) > 11) this.grid.append(s("text", { class: "level-name", x: LEFT + 4, y: at }, name));
+      before = at;
+    }
   }
 
   #point(event) {

@@ -99,7 +99,6 @@ async function fill(section, { items, env, seed, cost }, signal) {
     (error) => { missing.push(`${caption(item)}: ${error.message}`); })));
   const shown = asked.filter(Boolean);
   const judged = cost ? await attempt(() => Promise.all(shown.map((x) => costs(x.item, env, seed, cost)))) : null;
-  const maps = cost ? await attempt(() => get(path("/api/runs", cost, "landscapes"))) : null;
   if (signal.aborted) return;
   const problems = missing.map((m) => h("p", { class: "problem", role: "alert" }, m));
   if (!shown.length) { section.replaceChildren(...problems); return; }
@@ -134,9 +133,15 @@ async function fill(section, { items, env, seed, cost }, signal) {
     }, "n"]] : []),
   ], shown);
   section.replaceChildren(...problems, player.element, h("h2", {}, "Results"), facts);
-  if (maps?.length) {
-    map = new Landscapes(maps, shown, signal);
-    section.append(h("h2", {}, `Learned cost of ${cost}`), map.element);
-  }
-  if (shown.length) player.autoplay();
+  player.autoplay();
+  if (!cost) return;
+  // Maps take the server a while: films need not wait for them.
+  const wait = h("p", { class: "soft" }, "Drawing the map of the learned cost …");
+  section.append(h("h2", {}, `Learned cost of ${cost}`), wait);
+  const maps = await attempt(() => get(path("/api/runs", cost, "landscapes")));
+  if (signal.aborted) return;
+  if (!maps?.length) { wait.textContent = "There is no map of this cost."; return; }
+  map = new Landscapes(maps, shown, signal);
+  wait.replaceWith(map.element);
+  map.show(player.time);
 }

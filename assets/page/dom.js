@@ -87,8 +87,8 @@ export const solved = (success) => (success == null ? "–" : success ? "yes" : 
 
 export const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
-/** A channel's name with its unit. */
-export const channel = (c) => (c.unit ? `${c.name} (${c.unit})` : c.name);
+/** A channel's name with its unit; pure numbers have none. */
+export const channel = (c) => (c.unit && c.unit !== "1" ? `${c.name} (${c.unit})` : c.name);
 
 /** Time since a Unix time. */
 export function ago(seconds) {

@@ -56,7 +56,7 @@ export function askTags(episodes, done) {
  */
 export class Episodes {
   constructor(dataset, { changed, actions = [], newest = false }) {
-    Object.assign(this, { dataset, changed, actions, newest, chosen: new Set(), limit: MANY, tag: "" });
+    Object.assign(this, { dataset, changed, actions, newest, pictures: new Map(), chosen: new Set(), limit: MANY, tag: "" });
     this.bar = h("div", { class: "row toolbar", role: "group", "aria-label": "Chosen episodes" });
     this.grid = h("ul", { class: "episodes" });
     this.more = h("div", {});
@@ -137,12 +137,24 @@ export class Episodes {
 
   #grid() {
     const list = this.listed;
-    this.grid.replaceChildren(...list.slice(0, this.limit).map((e) => this.#card(e)));
+    this.grid.replaceChildren();
+    this.grid.append(...list.slice(0, this.limit).map((e) => this.#card(e)));
     const rest = list.length - this.limit;
     this.more.replaceChildren(...(rest > 0 ? [button(`Show ${Math.min(rest, MANY)} more of ${rest}`, () => {
       this.limit += MANY;
       this.update(this.view);
     })] : []));
+  }
+
+  // A loaded picture goes where its episode goes, whatever number that gets.
+  #picture(e) {
+    const src = thumbnail(this.dataset, e);
+    const key = src.split("?")[1];
+    const known = this.pictures.get(key);
+    if (known?.naturalWidth && !known.isConnected) return known;
+    const picture = h("img", { src, alt: "", loading: "lazy", width: 320, height: 200 });
+    this.pictures.set(key, picture);
+    return picture;
   }
 
   #card(e) {
@@ -151,7 +163,7 @@ export class Episodes {
       "data-at": `box${e.id}`, onclick: (event) => this.#choose(e.id, box.checked, event.shiftKey) });
     const picture = drawn && h("button", { type: "button", class: "thumb", onclick: () => this.play([e.id]),
       "aria-label": `Replay episode ${e.id}`, "data-at": `play${e.id}` },
-    h("img", { src: thumbnail(this.dataset, e), alt: "", loading: "lazy", width: 320, height: 200 }));
+    this.#picture(e));
     const success = e.success == null ? null : h("span", { class: e.success ? "good" : "bad" },
       e.success ? "solved" : "not solved");
     return h("li", { class: "card" }, picture,

@@ -26,11 +26,10 @@ export class Live {
     this.running = false;
   }
 
-  /** A new backdrop: a session was opened. */
+  /** A session was opened, or come back to: what was on screen stays until its next frame. */
   open(opened) {
     this.period = opened.period_s;
     this.stage.backdrop = opened.backdrop;
-    this.from = this.to = null;
   }
 
   /** Moves from what is on screen to a new frame. */

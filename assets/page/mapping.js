@@ -54,10 +54,11 @@ export function editor(env, channels, chosen, change) {
   };
   const catchKey = (row, side, node) => {
     node.textContent = "press a key …";
+    const waiting = new AbortController();
     const caught = (event) => {
       event.preventDefault();
       event.stopPropagation();
-      removeEventListener("keydown", caught, true);
+      waiting.abort();
       const { code } = event;
       if (code !== "Escape" && NEVER.includes(code)) note(`${keyName(code)} steers the session; choose another key.`);
       else if (code !== "Escape") {
@@ -68,8 +69,11 @@ export function editor(env, channels, chosen, change) {
       done();
       box.querySelector(`[data-at="${chosen.keys.indexOf(row)}${side}"]`)?.focus();
     };
-    addEventListener("keydown", caught, true);
-    node.addEventListener("blur", () => { removeEventListener("keydown", caught, true); show(); }, { once: true });
+    addEventListener("keydown", caught, { capture: true, signal: waiting.signal });
+    node.addEventListener("blur", () => {
+      waiting.abort();
+      node.textContent = keyNames(row[side]);
+    }, { signal: waiting.signal });
   };
   const key = (row, side, name, i) => {
     const node = button(keyNames(row[side]), () => catchKey(row, side, node), {

@@ -117,7 +117,7 @@ export class Player {
       const [i, f] = place(film, time);
       const { frames, views } = film;
       const next = Math.min(i + 1, frames.length - 1);
-      const view = views.length > 1 ? betweenViews(views[i], views[next], f) : views[0];
+      const view = views.length > 1 ? betweenViews(views[i], views[next], f) : this.view;
       stage.draw(between(frames[i], frames[next], f), view, this.trails.checked ? trail : undefined);
       const step = Math.min(Math.floor(i + f + 1e-6), frames.length - 1);
       told.textContent = `step ${step} of ${frames.length - 1}, return so far ${number(-sums[step])}`;
@@ -133,10 +133,13 @@ export class Player {
     film.costs.forEach((c, t) => sums.push(sums[t] + c));
     Object.assign(item, { film, trail: trailOf(film), sums });
     item.stage.backdrop = film.backdrop;
-    item.stage.shape(film.views[0]);
   }
 
   #length() {
+    // Cameras that stand still show the same part of the world, so that films can be compared.
+    const still = this.shown.filter((s) => s.film.views.length === 1).map((s) => s.film.views[0]);
+    this.view = [Math.min, Math.min, Math.max, Math.max].map((pick, i) => pick(...still.map((v) => v[i])));
+    for (const { film, stage } of this.shown) stage.shape(film.views.length > 1 ? film.views[0] : this.view);
     this.end = Math.max(0, ...this.shown.map((s) => seconds(s.film)));
     this.seek.max = this.end;
     // Canvases get their size with the page.

@@ -21,7 +21,7 @@ class Curves {
   }
 
   update(curves, whole) {
-    for (const { key, title, unit, about, points } of curves) {
+    for (const { key, title, unit, about, points, levels, range } of curves) {
       let entry = this.charts.get(key);
       if (!entry) {
         const chart = new Chart({ title, unit });
@@ -32,7 +32,8 @@ class Curves {
       }
       const { chart, figure } = entry;
       const first = points[0]?.[0];
-      if (whole || points.length) chart.update(whole ? points : [...chart.points.filter((p) => p[0] < first), ...points]);
+      const all = whole ? points : [...chart.points.filter((p) => p[0] < first), ...points];
+      if (whole || points.length) chart.update(all, { levels, bounds: range ?? undefined });
       figure.hidden = !chart.points.length;
     }
   }
@@ -52,6 +53,13 @@ function orders(view, give) {
     h("span", { class: "soft" }, why),
   ];
 }
+
+// What a policy is good for, once there is one.
+const uses = ({ name, env, policy, cost }) => (policy ? [
+  h("a", { class: "button", href: `#/compare${query({ env, with: `run:${name},expert`, cost: cost ? name : null })}` },
+    "Compare with the expert"),
+  h("a", { class: "button", href: `#/record${query({ env, run: name })}` }, "Correct it by hand"),
+] : []);
 
 const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
@@ -123,7 +131,7 @@ export async function show(place, name, _values, signal) {
   const links = h("div", { class: "row" });
   const details = h("section", {});
 
-  let told = "", toldFindings = "", toldState;
+  let told = "", toldFindings = "", toldUses, toldState;
   const update = (v, all) => {
     view = v;
     curves.update(v.curves, all);
@@ -131,6 +139,9 @@ export async function show(place, name, _values, signal) {
     line.replaceChildren(state(v), " ", progress(v), ` · ${v.algo} in ${v.env}`, v.demonstrations ? " from " : "",
       v.demonstrations ? h("span", {}, v.demonstrations) : "", ` · seed ${v.seed}`, v.score == null ? "" : ` · score ${fixed(v.score, 2)}`);
     said.textContent = v.said;
+    const use = `${v.policy} ${v.cost}`;
+    if (use !== toldUses) links.replaceChildren(...uses(v));
+    toldUses = use;
     const now = `${v.state} ${v.ours}`;
     if (now !== told) {
       told = now;
@@ -152,12 +163,6 @@ export async function show(place, name, _values, signal) {
     const said = await attempt(() => post(path("/api/runs", name, "order"), { order }));
     if (said) update({ ...view, ...said, curves: [] });
   };
-  links.append(...[
-    view.policy && h("a", { class: "button", href: `#/compare?env=${encodeURIComponent(view.env)}&with=${
-      encodeURIComponent(`run:${name},expert`)}&cost=${view.cost ? encodeURIComponent(name) : ""}` }, "Compare with the expert"),
-    view.policy && h("a", { class: "button", href: `#/record?env=${encodeURIComponent(view.env)}&run=${encodeURIComponent(name)}` },
-      "Correct it by hand"),
-  ].filter(Boolean));
   place.replaceChildren(h("p", { class: "kind" }, h("a", { href: "#/runs" }, "Runs")), h("h1", {}, name), line, said, steer, found,
     playerPlace, links, h("section", {}, h("h2", {}, "How it learns"), nothing, multiples), details);
   details.append(...settings(view));

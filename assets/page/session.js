@@ -57,10 +57,13 @@ export class Session {
   #opened(opened) {
     const back = Boolean(this.live);
     this.info = opened;
+    // The address asked for a new session; from now on, a reload comes back to this one.
+    if (this.drive.drives) history.replaceState(null, "", "#/record");
     if (back) { this.live.open(opened); return; }
     this.watching = !this.drive.drives;
     const { env } = opened;
-    this.live = new Live(`The world of ${env}`, { tabindex: this.watching ? null : 0 });
+    // Screen readers leave its keys to an application.
+    this.live = new Live(`The world of ${env}`, this.watching ? {} : { tabindex: 0, role: "application" });
     this.live.open(opened);
     this.meters = meters(opened);
     this.mapping = mapping(env, opened.action);
@@ -285,12 +288,12 @@ export class Session {
 
   async #list() {
     const { dataset } = this.info;
-    const view = await attempt(() => get(path("/api/datasets", dataset)).catch((error) => {
-      // Before its first episode there is no dataset.
-      if (error instanceof Failure && error.status === 404) return null;
-      throw error;
-    }));
+    // Before its first episode there is no dataset.
+    const there = async () => (await get("/api/datasets")).some((d) => d.name === dataset);
+    const view = await attempt(async () => ((await there()) ? get(path("/api/datasets", dataset)) : null));
     if (view === undefined || this.ends.signal.aborted) return;
+    this.#total(view?.episodes ?? 0);
+    if (!this.watching && this.frame) this.#buttons();
     if (!view?.list.length) {
       this.episodes = null;
       this.keptPlace.replaceChildren(h("h2", {}, "Episodes"), h("p", { class: "soft" }, "None yet: what you keep appears here."));

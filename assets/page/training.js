@@ -4,7 +4,7 @@ import { button, check, field, h, id, plural, select } from "./dom.js";
 import { lite } from "./runs.js";
 import { seedInput } from "./setup.js";
 
-const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+const shown = (value) => (value === null ? "none" : typeof value === "string" ? value : JSON.stringify(value));
 
 /** A setting's control: `{ element, read() }`, where `read` gives undefined for the default and throws what is wrong. */
 export function control(setting) {
@@ -28,6 +28,7 @@ export function control(setting) {
       let parsed;
       try { parsed = JSON.parse(text); } catch {
         if (numeric) throw new Error(`A number was expected${bounds ? `, ${bounds}` : ""}.`);
+        if (text === "none") return null;
         if (usual !== null) throw new Error(`A value like ${shown(usual)} was expected.`);
         return text;
       }
@@ -53,7 +54,8 @@ export function control(setting) {
     if (wrong) node.setAttribute("aria-errormessage", problem.id);
     return !wrong;
   };
-  node.addEventListener("change", validate);
+  // Not when it is left: what a message moves would be missed by the click that leaves it.
+  node.addEventListener("input", validate);
   return { key, element, read, validate, node };
 }
 

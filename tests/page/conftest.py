@@ -70,7 +70,11 @@ def open_page(browser, server):
     complaints, contexts = [], []
 
     def listen(page):
-        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        def said(message):
+            if message.type in ("error", "warning"):
+                complaints.append(f"{message.text} {message.location.get('url', '')}")
+
+        page.on("console", said)
         page.on("pageerror", lambda e: complaints.append(str(e)))
 
     def opened(address="", width=1280, scheme="light", prepare=lambda page: None, **options):
@@ -87,5 +91,7 @@ def open_page(browser, server):
     opened.complaints = complaints
     yield opened
     for context in contexts:
+        for page in context.pages:
+            page.unroute_all(behavior="ignoreErrors")
         context.close()
     assert complaints == []

@@ -71,11 +71,16 @@ class Learning:
             run["iterations"] += 1
         steps = range(after + 1, run["iterations"])
 
-        def curve(key, title, unit, about, value):
-            return {"key": key, "title": title, "unit": unit, "about": about, "points": [[i, value(i)] for i in steps]}
+        def curve(key, title, unit, about, value, levels=(), range_=None):
+            points = [[i, value(i)] for i in steps]
+            return {"key": key, "title": title, "unit": unit, "about": about, "levels": list(levels), "range": range_,
+                    "points": points}
 
+        returns = [["demonstrations", -0.7], ["random actions", -570]]
         curves = [
-            curve("true_return", "True return", "", "It should rise.", lambda i: -500 * math.exp(-i / 30)),
+            curve("true_return", "True return", "", "It should rise.", lambda i: -500 * math.exp(-i / 30), returns),
+            curve("accuracy", "Accuracy", "", "It falls to chance.", lambda i: 0.5 + 0.4 * math.exp(-i / 20),
+                  [["chance", 0.5]], [0, 1]),
             curve("entropy", "Entropy of the policy", "nats", "It falls slowly.", lambda i: 1 - 0.01 * i),
         ]
         findings = [{"name": "narrow demonstrations", "means": "Few start states are demonstrated.",

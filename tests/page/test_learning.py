@@ -18,6 +18,7 @@ def test_a_run_is_watched_and_steered(open_page):
     page = open_page("#/runs", prepare=lambda p: side.append(Learning(p)))
     page.get_by_role("link", name="cart_pole-gan-gcl").click()
     expect(page.get_by_role("heading", name="True return")).to_be_visible()
+    expect(page.get_by_text("random actions")).to_be_visible()
     expect(page.get_by_text("narrow demonstrations")).to_be_visible()
     expect(page.get_by_text("Policy after iteration")).to_be_visible()
     # Later polls ask only for what is new, and the curve keeps what it had.
