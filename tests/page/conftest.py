@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,20 +24,17 @@ FLAGS = [
 class Server:
     """A running page with a folder of datasets of its own."""
 
-    def __init__(self, folder: Path):
-        command = os.environ.get("COSTATE_PAGE")
-        if not command:
-            pytest.exit("COSTATE_PAGE: expected the server to test, e.g. target/debug/costate-page", 2)
+    def __init__(self, folder: Path, command: list[str]):
         self.demos = folder / "datasets"
         self.demos.mkdir()
         for name in ("cart_pole", "point_mass"):
             shutil.copytree(REPOSITORY / "demos" / "data" / name, self.demos / name)
-        arguments = shlex.split(command) + ["--demos", str(self.demos), "--port", "0"]
+        arguments = [*command, "--demos", str(self.demos), "--port", "0"]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
         line = self.process.stdout.readline()
         found = re.search(r"http://\S+", line)
         if not found:
-            pytest.exit(f"{command}: no address in its first line, {line!r}", 2)
+            pytest.exit(f"{command[0]}: no address in its first line, {line!r}", 2)
         self.url = found[0].rstrip("/")
 
     def close(self):
@@ -48,7 +44,22 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("page"))
+    program = os.environ.get("COSTATE_PAGE")
+    if not program:
+        pytest.exit("COSTATE_PAGE: expected the server to test, e.g. target/debug/costate-page", 2)
+    server = Server(tmp_path_factory.mktemp("page"), [program])
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """The page with the side that learns."""
+    program = os.environ.get("COSTATE_PROGRAM")
+    if not program:
+        pytest.skip("COSTATE_PROGRAM: names no program that trains, e.g. target/debug/costate")
+    folder = tmp_path_factory.mktemp("whole")
+    server = Server(folder, [program, "view", "--no-open", "--runs", str(folder / "runs")])
     yield server
     server.close()
 
@@ -85,7 +96,7 @@ def open_page(browser, server):
         page = context.new_page()
         listen(page)
         prepare(page)
-        page.goto("/" + address)
+        page.goto(address if "://" in address else "/" + address)
         return page
 
     opened.complaints = complaints
