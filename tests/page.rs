@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use common::{SMALL, costate, run, succeed};
 use costate::app::Demonstrations;
 use costate::app::page::Trainer;
+use costate::cost::{Dims, EnergyModel, StepCost};
 use costate_page::learning::{Fault, Learning, Order, Refusal, RunLine, RunView, State, Training};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -265,7 +266,17 @@ fn a_cost_is_asked_of_episodes_and_drawn_over_pairs_of_channels() {
     let costs = page.trainer.costs(&place, episode).unwrap();
     assert_eq!(costs.len(), episode.trajectory.len());
     assert!(costs.iter().all(|c| c.is_finite()));
-    assert!(costs.windows(2).any(|w| w[0] != w[1]));
+    let cost = EnergyModel::read(&place.join("cost.safetensors")).unwrap();
+    let dims = Dims {
+        observation: episode.trajectory.observation_dim(),
+        action: episode.trajectory.action_dim(),
+    };
+    for t in [0, 7, costs.len() - 1] {
+        let trajectory = &episode.trajectory;
+        let one = cost.costs(trajectory.observation(t), trajectory.action(t), dims)[0];
+        let near = (one - costs[t]).abs() <= 1e-4 * one.abs().max(1.0);
+        assert!(near, "step {t}: {one}, {}", costs[t]);
+    }
 
     let landscapes = page.trainer.landscapes(&place).unwrap();
     let spec = demonstrations.factory.spec();
@@ -345,12 +356,17 @@ fn what_cannot_be_trained_is_refused_before_anything_starts() {
         "expected a whole number of at least 1",
     );
     refused("a", "rl", &[], "minimises a given cost");
-    refused(
-        "a",
-        "dagger",
-        &[("expert", json!("nobody"))],
-        "needs an expert to ask",
-    );
+    let asked = json!("mppi.onnx");
+    let none = "has no expert of that name to ask";
+    refused("a", "dagger", &[("expert", asked)], none);
+    // By hand: there is nobody to ask.
+    let meta = page.path("demos/meta.json");
+    let text = fs::read_to_string(&meta).unwrap();
+    let mut by_hand: Value = serde_json::from_str(&text).unwrap();
+    by_hand["expert"]["name"] = "human".into();
+    fs::write(&meta, by_hand.to_string()).unwrap();
+    refused("a", "dagger", &[], "needs an expert to ask");
+    fs::write(&meta, text).unwrap();
     assert!(!page.path("runs").exists(), "nothing was started");
 
     page.train("a", "bc", &[("iterations", json!(1))]).unwrap();

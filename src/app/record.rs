@@ -19,6 +19,8 @@ use crate::number::plain;
 use crate::policy::imported;
 use crate::shell;
 
+/// Folder of all datasets, unless they are put elsewhere.
+pub const DATASETS: &str = "datasets";
 /// Default number of episodes.
 const EPISODES: usize = 25;
 
@@ -101,7 +103,7 @@ impl Request {
         let expert = imported::expert(&factory, self.expert.as_deref(), self.noise)?;
         let folder = match folder {
             Some(folder) => folder.into(),
-            None => Path::new("datasets").join(file_name(&format!("{env}-{}", expert.name()))),
+            None => Path::new(DATASETS).join(file_name(&format!("{env}-{}", expert.name()))),
         };
         Ok(Recording {
             folder,

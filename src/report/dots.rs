@@ -15,6 +15,8 @@ use crate::number::{fixed, typeset};
 pub(super) struct Entry {
     pub(super) policy: String,
     pub(super) kind: Kind,
+    /// Series style of the run, for learned policies.
+    pub(super) style: usize,
     pub(super) returns: Estimate,
     pub(super) score: Estimate,
 }
@@ -35,19 +37,29 @@ impl Entry {
         Self {
             policy: policy_title(policy),
             kind,
+            style: 0,
             returns: row.returned(),
             score: row.score(),
         }
     }
 
-    pub(super) fn of_scored(kind: Kind, scored: &Scored) -> Self {
+    pub(super) fn of_scored(named: &Named, scored: &Scored) -> Self {
         Self {
-            policy: policy_title(&scored.policy),
-            kind,
+            policy: named.label.clone(),
+            kind: named.kind,
+            style: named.style,
             returns: scored.returned(),
             score: scored.score(),
         }
     }
+}
+
+/// How a policy is shown among the runs of an environment.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    pub(super) label: String,
+    pub(super) kind: Kind,
+    pub(super) style: usize,
 }
 
 /// A policy's display name, with the algorithm's usual name.
@@ -70,8 +82,8 @@ pub(super) fn tables(runs: &[Run], level: usize, blocks: fn(&Run) -> Vec<Block>)
     (!tables.is_empty()).then_some(tables)
 }
 
-/// One table with a part per block; `None` without an entry.
-fn table(blocks: &[Block]) -> Option<String> {
+/// A table with a part per block; `None` without an entry.
+pub(super) fn table(blocks: &[Block]) -> Option<String> {
     if blocks.iter().all(|b| b.entries.is_empty()) {
         return None;
     }
@@ -97,7 +109,7 @@ fn table(blocks: &[Block]) -> Option<String> {
                 escape(&e.policy),
                 estimate(e.returns, typeset),
                 estimate(e.score, |v| fixed(v, 3)),
-                scale.mark(e.score, e.kind, 0)
+                scale.mark(e.score, e.kind, e.style)
             );
         }
         out += "</tbody>";

@@ -35,19 +35,22 @@ pub fn pictures(reports: &[RunReport]) -> Vec<Picture> {
     if let Some(svg) = table::standalone(&groups) {
         add("evaluation".into(), svg);
     }
-    for run in &runs {
-        let of = run.suffix();
+    for group in &groups {
+        let of = group.suffix();
         let heading = format!("Score in variants of the world{of}");
-        if let Some(svg) = dots::standalone(&heading, &robustness::variants(run)) {
+        if let Some(svg) = dots::standalone(&heading, &robustness::variants(group)) {
             add(slug(&format!("variants{of}")), svg);
         }
+    }
+    for run in &runs {
+        let of = run.suffix();
         let heading = format!("Transfer: score where the world has changed{of}");
         if let Some(svg) = dots::standalone(&heading, &changed_worlds::blocks(run)) {
             add(slug(&format!("transfer{of}")), svg);
         }
     }
     let figures: [Vec<Figure>; 5] = [
-        robustness::figures(&runs),
+        robustness::figures(&groups),
         learning::figures(&groups),
         cost::figures(&runs),
         certificate::figures(&runs),

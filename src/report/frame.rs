@@ -35,6 +35,8 @@ impl Size {
 
 /// For screens and paper.
 pub(super) const WIDE: Size = Size::new("wide", [960.0, 330.0], [8, 5], 400);
+/// Beside a text of about the same width.
+pub(super) const OPENING: Size = Size::new("wide", [540.0, 330.0], [6, 5], 300);
 /// For phones.
 pub(super) const NARROW: Size = Size::new("narrow", [380.0, 280.0], [4, 5], 200);
 /// One of many.

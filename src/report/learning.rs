@@ -26,8 +26,8 @@ fn chart(group: &Group) -> Option<Chart> {
     })
 }
 
-/// The section.
-pub(super) fn html(groups: &[Group]) -> Option<String> {
+/// The plots at this size, or smaller on narrow screens, and how to read them.
+pub(super) fn html(groups: &[Group], size: Size) -> Option<String> {
     let mut out = String::new();
     let mut bands = false;
     for group in groups {
@@ -38,7 +38,7 @@ pub(super) fn html(groups: &[Group]) -> Option<String> {
         }
         bands |= chart.lines.iter().any(|l| !l.band.is_empty());
         // For wide and for narrow screens; style sheets show one of them.
-        let plots = [WIDE, NARROW]
+        let plots = [size, NARROW]
             .into_iter()
             .filter_map(|size| chart.svg(size));
         out += &format!(

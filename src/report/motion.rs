@@ -1,4 +1,4 @@
-//! The motion section: synchronised animations, then a film strip each.
+//! The motion section: synchronised animations, and a film strip each for whoever opens them.
 
 use super::run::{Group, Kind, algo_title};
 use super::scene;
@@ -21,17 +21,17 @@ pub(super) fn html(groups: &[Group]) -> Option<String> {
         let times = strip::pose_times(&motions);
         out += &group.heading();
         out += &player::html(&shown, camera, limit);
-        for (label, motion) in &shown {
+        let strip = |(label, motion): &(String, &Motion)| {
             let label = escape(label);
-            out += &format!("<h4>{label}</h4>{}", strip::html(motion, camera, &times));
-        }
+            format!("<h4>{label}</h4>{}", strip::html(motion, camera, &times))
+        };
+        let strips: String = shown.iter().map(strip).collect();
+        out += &format!(
+            "<details><summary>Stills</summary>{strips}<p class=\"note\">Poses are closer in time where there is more \
+             motion; faint poses lead up to each.</p></details>"
+        );
     }
-    (!out.is_empty()).then(|| {
-        format!(
-            "{out}<p class=\"note\">Poses are closer in time where there is more motion; faint poses lead up \
-             to each.</p>"
-        )
-    })
+    (!out.is_empty()).then_some(out)
 }
 
 /// The motions of a group with their names. Runs compared on the same start share the expert's

@@ -1,82 +1,145 @@
 //! Scores of policies under unseen noise and in variants of the world.
 
 use super::chart::{Chart, Level, Line};
-use super::dots::{self, Block, Entry, policy_title};
+use super::dots::{self, Block, Entry, Named, policy_title};
 use super::figure::{Figure, multiples};
 use super::frame::MEDIUM;
-use super::run::Run;
+use super::run::{Group, Kind, Run};
 use super::text::escape;
 use crate::evaluate::Curve;
-use crate::evaluate::robustness::{Change, Point};
+use crate::evaluate::robustness::{Change, Point, Scored};
 
 /// Range of the score axis; scores beyond it are drawn at the edge.
 const SHOWN: [f64; 2] = [-0.5, 1.5];
 
-/// The curves of a run.
-fn curves<'a>(run: &Run<'a>) -> &'a [Curve] {
-    run.evaluation().map_or(&[], |e| &e.robustness)
+/// A policy measured under a kind of change, as it is shown among the runs of an environment.
+struct Measured<'a> {
+    named: Named,
+    /// Its name in the evaluation.
+    policy: &'a str,
+    /// By point of the curve.
+    scored: Vec<(&'a Point, &'a Scored)>,
 }
 
-/// Names of all policies in order of appearance, so that a policy has the same colour everywhere.
-fn policies<'a>(runs: &[Run<'a>]) -> Vec<&'a str> {
+impl<'a> Measured<'a> {
+    /// What was found, and where.
+    fn results(&self) -> Vec<(Option<f64>, Option<&'a str>, &'a Scored)> {
+        let scored = self.scored.iter();
+        scored
+            .map(|(point, scored)| (point.level, point.name.as_deref(), *scored))
+            .collect()
+    }
+}
+
+/// Every policy of a group under a kind of change: the learned ones first, then the baselines, of which those with the same
+/// results appear once, and not beside the run that they are the policy of.
+fn measured<'a>(group: &Group<'a>, kind: Change) -> Vec<Measured<'a>> {
+    let mut all: Vec<Measured> = Vec::new();
+    for run in &group.members {
+        let curves = run.evaluation().map_or(&[][..], |e| &e.robustness);
+        for curve in curves.iter().filter(|c| c.kind == kind) {
+            for policy in policies(curve) {
+                let own = |point: &'a Point| {
+                    let own = point.policies.iter().find(|s| s.policy == policy)?;
+                    Some((point, own))
+                };
+                all.push(Measured {
+                    named: named(run, policy, group.members.len()),
+                    policy,
+                    scored: curve.points.iter().filter_map(own).collect(),
+                });
+            }
+        }
+    }
+    all.sort_by_key(|m| m.named.kind != Kind::Learned);
+    let mut kept: Vec<Measured> = Vec::new();
+    for one in all {
+        let same =
+            |other: &Measured| other.policy == one.policy && other.results() == one.results();
+        if one.named.kind == Kind::Learned || !kept.iter().any(same) {
+            kept.push(one);
+        }
+    }
+    // Baselines have the colours that runs leave.
+    let used = group.members.iter().map(|m| m.style + 1).max();
+    let others = kept.iter_mut().filter(|m| m.named.kind != Kind::Learned);
+    for (other, style) in others.zip(used.unwrap_or(0)..) {
+        other.named.style = style;
+    }
+    kept
+}
+
+/// Names of a curve's policies in order of appearance.
+fn policies(curve: &Curve) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
-    let points = runs.iter().flat_map(curves).flat_map(|c| &c.points);
-    for scored in points.flat_map(|p| &p.policies) {
+    for scored in curve.points.iter().flat_map(|p| &p.policies) {
         if !names.contains(&scored.policy.as_str()) {
             names.push(&scored.policy);
         }
     }
-    // The learned policy comes first, in the colour that it has elsewhere.
-    names.sort_by_key(|name| runs.iter().map(|r| r.kind(name)).min());
     names
 }
 
-/// One chart per run and kind of noise.
-pub(super) fn figures(runs: &[Run]) -> Vec<Figure> {
-    let names = policies(runs);
-    let of_run = |run: &Run| {
-        let drawn = curves(run)
-            .iter()
-            .filter_map(|c| noise(c, &names, &run.suffix()));
-        drawn.collect::<Vec<_>>()
+fn named(run: &Run, policy: &str, members: usize) -> Named {
+    let kind = run.kind(policy);
+    Named {
+        label: match kind {
+            Kind::Learned if members > 1 => run.label.clone(),
+            _ => policy_title(policy),
+        },
+        kind,
+        style: run.style,
+    }
+}
+
+/// A chart per environment and kind of noise.
+pub(super) fn figures(groups: &[Group]) -> Vec<Figure> {
+    let of_group = |group: &Group| {
+        [Change::ActionNoise, Change::ObservationNoise]
+            .into_iter()
+            .filter_map(|kind| noise(group, kind))
+            .collect::<Vec<_>>()
     };
-    runs.iter().flat_map(of_run).collect()
+    groups.iter().flat_map(of_group).collect()
 }
 
 /// Scores by noise level; `None` for changes other than noise.
-fn noise(curve: &Curve, names: &[&str], of: &str) -> Option<Figure> {
-    let (key, title) = match curve.kind {
+fn noise(group: &Group, kind: Change) -> Option<Figure> {
+    let (key, title) = match kind {
         Change::ActionNoise => ("action_noise", "Noise on actions"),
         Change::ObservationNoise => ("observation_noise", "Noise on observations"),
         Change::Variant => return None,
     };
+    let of = group.suffix();
     let mut beyond = false;
     let mut held = |v: f64| {
         beyond |= !(SHOWN[0]..=SHOWN[1]).contains(&v);
         v.clamp(SHOWN[0], SHOWN[1])
     };
     let mut lines: Vec<Line> = Vec::new();
-    for (style, name) in names.iter().enumerate() {
-        let own = |point: &Point| {
-            let own = point.policies.iter().find(|s| s.policy == *name)?;
-            Some((point.level?, own.score()))
-        };
-        let mut measured: Vec<_> = curve.points.iter().filter_map(own).collect();
-        measured.sort_by(|a, b| a.0.total_cmp(&b.0));
-        if measured.is_empty() {
+    for policy in measured(group, kind) {
+        let scored = policy.scored.iter();
+        let mut levels: Vec<_> = scored
+            .filter_map(|(point, scored)| Some((point.level?, scored.score())))
+            .collect();
+        levels.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if levels.is_empty() {
             continue;
         }
         let mut line = Line {
-            label: policy_title(name),
-            style,
+            label: policy.named.label,
+            style: policy.named.style,
             ..Line::default()
         };
-        for (x, e) in measured {
+        for (x, e) in levels {
             line.points.push([x, held(e.mean)]);
             line.band.push([x, held(e.ci95[0]), held(e.ci95[1])]);
         }
         lines.push(line);
     }
+    let curves = group.members.iter().filter_map(Run::evaluation);
+    let mut curves = curves.flat_map(|e| &e.robustness);
+    let unit = curves.find(|c| c.kind == kind).map(|c| c.unit.as_str());
     let chart = Chart {
         name: format!("Normalised score by {}", title.to_lowercase()),
         x_label: "Noise level".into(),
@@ -86,7 +149,7 @@ fn noise(curve: &Curve, names: &[&str], of: &str) -> Option<Figure> {
         lines,
         ..Chart::default()
     };
-    let unit = match curve.unit.as_str() {
+    let unit = match unit.unwrap_or_default() {
         "" => String::new(),
         unit => format!("Level: {}. ", escape(unit)),
     };
@@ -102,32 +165,39 @@ fn noise(curve: &Curve, names: &[&str], of: &str) -> Option<Figure> {
 }
 
 /// The variants of the world, one block each.
-pub(super) fn variants(run: &Run) -> Vec<Block> {
-    let curves = curves(run).iter().filter(|c| c.kind == Change::Variant);
-    let block = |point: &Point| {
-        let entries = point.policies.iter();
-        Some(Block {
-            title: point.name.clone()?,
-            summary: point.summary.clone().unwrap_or_default(),
-            verdict: String::new(),
-            entries: entries
-                .map(|s| Entry::of_scored(run.kind(&s.policy), s))
-                .collect(),
-        })
-    };
-    curves.flat_map(|c| &c.points).filter_map(block).collect()
+pub(super) fn variants(group: &Group) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for policy in measured(group, Change::Variant) {
+        for (point, scored) in policy.scored {
+            let Some(title) = &point.name else { continue };
+            let place = blocks.iter().position(|b| b.title == *title);
+            let place = place.unwrap_or_else(|| {
+                blocks.push(Block {
+                    title: title.clone(),
+                    summary: point.summary.clone().unwrap_or_default(),
+                    ..Block::default()
+                });
+                blocks.len() - 1
+            });
+            let entry = Entry::of_scored(&policy.named, scored);
+            blocks[place].entries.push(entry);
+        }
+    }
+    blocks
 }
 
 /// The section; `None` if not requested.
-pub(super) fn html(runs: &[Run]) -> Option<String> {
+pub(super) fn html(groups: &[Group]) -> Option<String> {
     let attributes = r#" class="chart" data-reads="level""#;
-    let figures = multiples("multiples wide-ones", &figures(runs), attributes).map(|figures| {
+    let figures = multiples("multiples wide-ones", &figures(groups), attributes).map(|figures| {
         format!(
             "<p>Score under added noise that no policy saw in training. Bands are 95 % bootstrap \
              intervals.</p>{figures}"
         )
     });
-    let tables = dots::tables(runs, 4, variants).map(|tables| {
+    let table = |group: &Group| Some(group.heading() + &dots::table(&variants(group))?);
+    let tables: String = groups.iter().filter_map(table).collect();
+    let tables = (!tables.is_empty()).then(|| {
         format!(
             "<h3>In variants of the world</h3><p>The same policies in changed worlds, without further \
              training.</p>{tables}"

@@ -257,6 +257,16 @@ impl Group<'_> {
     }
 }
 
+impl Group<'_> {
+    /// `, ENV` if the page has several environments: suffix of figure titles about this one.
+    pub(super) fn suffix(&self) -> String {
+        match self.one_of_many {
+            true => format!(", {}", self.env),
+            false => String::new(),
+        }
+    }
+}
+
 /// Groups the runs by environment, in order of appearance.
 pub(super) fn by_environment<'a>(runs: &[Run<'a>]) -> Vec<Group<'a>> {
     let mut envs: Vec<&str> = Vec::new();

@@ -5,18 +5,22 @@ use super::text::{self, escape, small};
 use crate::evaluate::statistics::Estimate;
 use crate::number::{count, counted, duration, fixed, typeset};
 
+/// Scores of this many runs are shown side by side.
+const MOST_TILES: usize = 6;
+
 /// The summary of one run or several.
 pub(super) fn html(runs: &[Run], groups: &[Group]) -> String {
     match runs {
         [] => "<p class=\"lead\">This report contains no run.</p>".into(),
         [run] => single(run),
-        runs => several(runs.len(), groups),
+        runs => several(runs, groups),
     }
 }
 
 fn single(run: &Run) -> String {
     let mut out = format!(r#"<p class="lead">{}</p>"#, outcome(run));
     out += &figures(run);
+    out += &found(std::slice::from_ref(run));
     let sentences: Vec<String> = [meaning(run), progress(run), cost(run)]
         .into_iter()
         .flatten()
@@ -137,7 +141,51 @@ fn cost(run: &Run) -> Option<String> {
     ))
 }
 
-fn several(count: usize, groups: &[Group]) -> String {
+/// The score of every run, as a description list; nothing of more runs than a glance takes in, or of none evaluated.
+fn scores(runs: &[Run]) -> String {
+    let scored: Vec<(&Run, Estimate)> = runs
+        .iter()
+        .filter_map(|run| Some((run, run.score()?)))
+        .collect();
+    if scored.is_empty() || scored.len() > MOST_TILES {
+        return String::new();
+    }
+    let tile = |(run, score): &(&Run, Estimate)| {
+        let [low, high] = score.ci95.map(|v| fixed(v, 3));
+        format!(
+            r#"<div class="s{}"><dt>{}</dt><dd>{}{}</dd></div>"#,
+            run.style % 8,
+            text::unbroken(&run.label),
+            fixed(score.mean, 3),
+            small(&format!("{low} to {high}"))
+        )
+    };
+    let tiles: String = scored.iter().map(tile).collect();
+    format!(r#"<dl class="figures scores">{tiles}</dl>"#)
+}
+
+/// What there is to know of what went wrong: names that lead to the findings.
+fn found(runs: &[Run]) -> String {
+    let of = |run: &Run| {
+        let names: Vec<String> = run.report.findings.iter().map(|f| escape(f.name)).collect();
+        let whose = match run.one_of_many {
+            true => format!(" ({})", text::unbroken(&run.label)),
+            false => String::new(),
+        };
+        (!names.is_empty()).then(|| format!("{}{whose}", names.join(", ")))
+    };
+    let all: Vec<String> = runs.iter().filter_map(of).collect();
+    match all.is_empty() {
+        true => String::new(),
+        false => format!(
+            r##"<p class="found"><a href="#findings">Findings</a>: {}.</p>"##,
+            all.join("; ")
+        ),
+    }
+}
+
+fn several(runs: &[Run], groups: &[Group]) -> String {
+    let count = runs.len();
     let code = |g: &Group| format!("<code>{}</code>", escape(g.env));
     let envs: Vec<String> = groups.iter().map(code).collect();
     let mut out = format!(r#"<p class="lead">{count} runs on {}."#, text::list(&envs));
@@ -163,6 +211,8 @@ fn several(count: usize, groups: &[Group]) -> String {
         }));
     }
     out += "</p>";
+    out += &scores(runs);
+    out += &found(runs);
     if scored {
         out += "<p>A normalised score of 0 is the return of random actions, 1 the mean return of the \
                 demonstrations.</p>";

@@ -72,6 +72,13 @@ fn entries<'a>(group: &Group<'a>, several: bool) -> Vec<Entry<'a>> {
             });
         }
     }
+    // Nor beside the run that it is the policy of.
+    let learned: Vec<&Row> = entries
+        .iter()
+        .filter(|e| e.kind == Kind::Learned)
+        .map(|e| e.row)
+        .collect();
+    entries.retain(|e| e.kind == Kind::Learned || !learned.contains(&e.row));
     entries.sort_by_key(|e| e.kind);
     entries
 }

@@ -1,7 +1,7 @@
 //! The run folder on disk.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -191,7 +191,7 @@ impl RunFolder {
     /// The last complete line of `metrics.jsonl`, without reading the others; `None` before the first iteration.
     pub fn last_metrics(&self) -> Result<Option<Map<String, Value>>, Error> {
         let file = self.file(METRICS);
-        let end = || {
+        let end = || -> io::Result<Vec<u8>> {
             let mut lines = File::open(&file)?;
             let len = lines.metadata()?.len();
             lines.seek(SeekFrom::Start(len.saturating_sub(LAST_LINES)))?;

@@ -81,8 +81,3 @@ def test_the_whole_form_is_worked_by_keys_alone(open_page):
     expect(page.locator(".chip")).to_have_text("Ready")
     expect(page.locator("canvas")).to_be_focused()
     leave(page)
-
-
-def test_colours_are_those_of_the_report():
-    tokens = (REPOSITORY / "assets/page/tokens.css").read_text()
-    assert (REPOSITORY / "assets/report/style.css").read_text().startswith(tokens)

@@ -16,6 +16,7 @@ Commands:
   test [ARGS…]   Set up, then `cargo test --workspace ARGS`, with COSTATE_PYTHON set to a Python that
                  has Gymnasium
   python         Build the Python package into target/python and run its tests
+  page [ARGS…]   Test the page of `costate view` in a headless Chromium; ARGS are pytest's
   book           Build the book of docs/ and check its links and those of the README
   dist           Build the archives to hand out into target/dist: all of Costate with libtorch, and
                  the page alone
@@ -25,6 +26,7 @@ Commands:
 Environment:
   LIBTORCH              Folder of a libtorch of your own, with include/ and lib/; nothing is fetched
   LIBTORCH_USE_PYTORCH  If set, use the PyTorch installed for python3; nothing is fetched
+  COSTATE_CHROMIUM      The browser of `page` (default: chromium on the PATH, or installed by apt-get)
   COSTATE_CACHE         Where the fetched libtorch and the tools of `book` and `supply` are kept,
                         shared by clones (default: $XDG_CACHE_HOME/costate, else ~/.cache/costate)
 ";
@@ -35,17 +37,19 @@ pub enum Command {
     Demo,
     Test,
     Python,
+    Page,
     Book,
     Dist,
     Supply,
     Help,
 }
 
-const COMMANDS: [(&str, Command); 8] = [
+const COMMANDS: [(&str, Command); 9] = [
     ("setup", Command::Setup),
     ("demo", Command::Demo),
     ("test", Command::Test),
     ("python", Command::Python),
+    ("page", Command::Page),
     ("book", Command::Book),
     ("dist", Command::Dist),
     ("supply", Command::Supply),

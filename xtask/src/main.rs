@@ -8,6 +8,7 @@ mod cli;
 mod dist;
 mod error;
 mod libtorch;
+mod page;
 mod python;
 mod supply;
 mod tools;
@@ -54,6 +55,7 @@ fn run(arguments: &[OsString]) -> Result<(), Error> {
             }
         }
         Command::Python => python::test(&workspace),
+        Command::Page => page::test(&workspace, rest),
         Command::Book => book::make(&workspace),
         Command::Dist => dist::make(&workspace),
         Command::Supply => supply::check(&workspace),

@@ -10,8 +10,22 @@ use crate::error::{Context, Error};
 use crate::libtorch::python::Python;
 use crate::workspace::Workspace;
 
-/// Pinned packages, from the clone's root.
-const REQUIREMENTS: &str = "python/requirements-test.txt";
+/// A virtual environment with pinned packages.
+pub struct Environment {
+    /// Its folder, from the clone's root.
+    pub folder: &'static str,
+    /// Its packages, from the clone's root.
+    pub requirements: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+}
+
+/// Of the Python package's tests, and of those with environments of Gymnasium.
+const GYMNASIUM: Environment = Environment {
+    folder: "target/python",
+    requirements: "python/requirements-test.txt",
+    purpose: "tests with Gymnasium",
+};
 /// That of the workspace's tests, whose crates are built already.
 const PROFILE: &str = "dev";
 /// Name of the file in the environment that says of which requirements and Python it was made.
@@ -19,7 +33,7 @@ const MADE_OF: &str = "costate-made-of";
 
 /// Builds the package, installs it into the environment and runs its tests.
 pub fn test(workspace: &Workspace) -> Result<(), Error> {
-    let environment = ensure(workspace)?;
+    let environment = GYMNASIUM.ensure(workspace)?;
     let package = workspace.root().join("python");
     let wheels = workspace.root().join("target/python-wheels");
     // What earlier versions left there would be installed instead.
@@ -50,56 +64,62 @@ pub fn test(workspace: &Workspace) -> Result<(), Error> {
 
 /// The virtual environment's Python, made anew if the requirements changed.
 pub fn interpreter(workspace: &Workspace) -> Result<PathBuf, Error> {
-    Ok(program(&ensure(workspace)?, "python"))
+    Ok(program(&GYMNASIUM.ensure(workspace)?, "python"))
 }
 
-fn ensure(workspace: &Workspace) -> Result<PathBuf, Error> {
-    let python = Python::find()?;
-    let environment = workspace.root().join("target/python");
-    let file = workspace.root().join(REQUIREMENTS);
-    let requirements = fs::read(&file).doing(|| format!("read {}", file.display()))?;
-    let digest = Sha256::new()
-        .chain_update(&requirements)
-        .chain_update(&python.version)
-        .finalize();
-    let made_of: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mark = environment.join(MADE_OF);
-    if fs::read_to_string(&mark).is_ok_and(|text| text == made_of) {
-        return Ok(environment);
+impl Environment {
+    /// The environment's folder, made anew if its requirements changed.
+    pub fn ensure(&self, workspace: &Workspace) -> Result<PathBuf, Error> {
+        let python = Python::find()?;
+        let environment = workspace.root().join(self.folder);
+        let file = workspace.root().join(self.requirements);
+        let requirements = fs::read(&file).doing(|| format!("read {}", file.display()))?;
+        let digest = Sha256::new()
+            .chain_update(&requirements)
+            .chain_update(&python.version)
+            .finalize();
+        let made_of: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mark = environment.join(MADE_OF);
+        if fs::read_to_string(&mark).is_ok_and(|text| text == made_of) {
+            return Ok(environment);
+        }
+        eprintln!(
+            "Making the virtual environment {} for {}",
+            environment.display(),
+            self.purpose
+        );
+        let mut make = python.command();
+        make.args(["-m", "venv", "--clear"]).arg(&environment);
+        must(
+            &mut make,
+            "python3 could not make a virtual environment; install the venv module (python3-venv on Debian)",
+        )?;
+        let mut install = Command::new(program(&environment, "python"));
+        install
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(&file);
+        must(
+            &mut install,
+            &format!(
+                "pip could not install the pinned packages of {}; check the network and pip's settings (`pip config list`)",
+                self.requirements
+            ),
+        )?;
+        // Last: an environment that was interrupted in the making is made again.
+        fs::write(&mark, made_of).doing(|| format!("write {}", mark.display()))?;
+        Ok(environment)
     }
-    eprintln!(
-        "Making the virtual environment {} for tests with Gymnasium",
-        environment.display()
-    );
-    let mut make = python.command();
-    make.args(["-m", "venv", "--clear"]).arg(&environment);
-    must(
-        &mut make,
-        "python3 could not make a virtual environment; install the venv module (python3-venv on Debian)",
-    )?;
-    let mut install = Command::new(program(&environment, "python"));
-    install
-        .args(["-m", "pip", "install", "--quiet", "--requirement"])
-        .arg(&file);
-    must(
-        &mut install,
-        "pip could not install the pinned packages of python/requirements-test.txt; check the network and pip's \
-         settings (`pip config list`)",
-    )?;
-    // Last: an environment that was interrupted in the making is made again.
-    fs::write(&mark, made_of).doing(|| format!("write {}", mark.display()))?;
-    Ok(environment)
 }
 
 /// A program of the environment.
-fn program(environment: &Path, name: &str) -> PathBuf {
+pub fn program(environment: &Path, name: &str) -> PathBuf {
     let folder = if cfg!(windows) { "Scripts" } else { "bin" };
     let program = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     environment.join(folder).join(program)
 }
 
 /// Runs a command whose output goes to the terminal.
-fn must(command: &mut Command, otherwise: &str) -> Result<(), Error> {
+pub fn must(command: &mut Command, otherwise: &str) -> Result<(), Error> {
     let program = command.get_program().display().to_string();
     let status = command.status().doing(|| format!("start {program}"))?;
     match status.success() {

@@ -61,6 +61,10 @@ pub(super) fn check_experts(env: &str, settings: &[(String, Value)]) -> Result<(
 
 fn settings_of(entry: Entry, values: &Value, env: &EnvConfig) -> Vec<Setting> {
     let described = schema::describe(&entry.schema());
+    // Where there is a base policy, it is the start.
+    let common = |key: &str| {
+        COMMON.contains(&key) && (key != "clone_steps" || values.get("base_steps").is_none())
+    };
     let setting = |(key, default): (String, Value)| {
         let about = described.iter().find(|d| d.path == key);
         let mut choices = about.map_or(Vec::new(), |d| d.choices.clone());
@@ -74,18 +78,14 @@ fn settings_of(entry: Entry, values: &Value, env: &EnvConfig) -> Vec<Setting> {
             choices,
             low: about.and_then(|d| d.low),
             high: about.and_then(|d| d.high),
-            common: COMMON.contains(&key.as_str()),
+            common: common(&key),
             key,
         }
     };
     let mut all: Vec<Setting> = parameters::list(values).into_iter().map(setting).collect();
     // In that order before the others.
-    all.sort_by_key(|s| {
-        COMMON
-            .iter()
-            .position(|key| *key == s.key)
-            .unwrap_or(COMMON.len())
-    });
+    let place = |key: &str| COMMON.iter().position(|common| *common == key);
+    all.sort_by_key(|s| (!s.common, place(&s.key)));
     all
 }
 

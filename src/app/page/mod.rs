@@ -29,7 +29,6 @@ use super::train::plan;
 use super::{Changes, Demonstrations, run_name};
 use crate::error::Error;
 use crate::run::{RunFolder, lock};
-use process::Ending;
 use started::{Now, Started};
 
 impl From<Error> for Refusal {

@@ -11,7 +11,7 @@ use costate_envs::{End, Env, EnvError, EnvFactory, Episode};
 
 use super::super::common::Output;
 use super::super::ui::Counter;
-use super::{Args, Subject};
+use super::picture::{Args, Subject};
 use crate::app::Demonstrations;
 use crate::app::runs::latest_policy;
 use crate::error::Error;

@@ -58,6 +58,97 @@ fn pages_are_well_formed_and_hold_every_section() {
 }
 
 #[test]
+fn the_first_screen_holds_verdict_scores_curve_and_what_went_wrong() {
+    let mut runs = vec![run("gan-gcl", 0, 0.98), run("bc", 0, 0.6)];
+    runs[1].findings = vec![Finding {
+        name: "vague clone",
+        seen: "σ is 0.7".into(),
+        means: "Little was learned.",
+        change: "raise iterations".into(),
+        advice: Vec::new(),
+    }];
+    let page = html(&runs);
+    let opening = page.split("</section>").next().unwrap();
+    for words in [
+        "The best policy",
+        "0.980",
+        "0.600",
+        "True return",
+        "vague clone",
+    ] {
+        assert!(opening.contains(words), "{words}");
+    }
+    assert!(opening.contains("class=\"figures scores\"") && opening.contains("class=\"opening\""));
+    let place = |id: &str| page.find(&format!("<section id=\"{id}\"")).unwrap();
+    assert!(place("evaluation") < place("findings") && place("findings") < place("motion"));
+    // Several worlds have several curves, which take a section.
+    runs.push(cart_pole_run(0));
+    let page = html(&runs);
+    assert!(page.contains("<section id=\"learning\"") && !page.contains("class=\"opening\""));
+    parse(&page);
+}
+
+#[test]
+fn a_baseline_that_is_a_run_of_its_own_is_not_repeated() {
+    use crate::evaluate::robustness::{Change, Curve};
+    let scored = |policy: &str, score: f64| {
+        json!({ "policy": policy, "return": score, "ci95": [score, score], "normalized_score": score,
+                "normalized_score_ci95": [score, score] })
+    };
+    let mut runs = vec![run("gan-gcl", 0, 0.98), run("bc", 0, 0.6)];
+    let own = [
+        vec![scored("gan-gcl", 0.9), scored("bc", 0.5)],
+        vec![scored("bc", 0.5)],
+    ];
+    for (run, policies) in runs.iter_mut().zip(own) {
+        let evaluation = run.evaluation.as_mut().unwrap();
+        let of = |kind: &str, point: Value| -> Curve {
+            let mut point = point;
+            point["policies"] = policies.clone().into();
+            read(json!({ "kind": kind, "unit": "", "points": [point] }))
+        };
+        evaluation.robustness = vec![
+            of("action_noise", json!({ "level": 0.1 })),
+            of(
+                "variant",
+                json!({ "name": "heavy_pole", "summary": "heavier" }),
+            ),
+        ];
+        assert_eq!(evaluation.robustness[1].kind, Change::Variant);
+    }
+    let baseline = runs[1].evaluation.as_ref().unwrap().own().unwrap().clone();
+    let rows = &mut runs[0].evaluation.as_mut().unwrap().rows;
+    rows.retain(|row| row.policy != "bc");
+    rows.push(baseline);
+    let page = html(&runs);
+    let section = |id: &str| {
+        let from = page.find(&format!("<section id=\"{id}\"")).unwrap();
+        page[from..].split("</section>").next().unwrap().to_owned()
+    };
+    let named = |section: &str, name: &str| {
+        let label = format!("<span class=\"label\">{name}</span>");
+        let cell = format!("<th scope=\"row\">{label}");
+        section.matches(&cell).count()
+            + section
+                .matches(&format!("aria-hidden=\"true\"></span>{label}"))
+                .count()
+    };
+    let robustness = section("robustness");
+    assert_eq!(named(&robustness, "behaviour cloning"), 1, "{robustness}");
+    assert_eq!(robustness.matches("heavy_pole").count(), 1);
+    assert_eq!(robustness.matches("<figure").count(), 1);
+    assert_eq!(named(&section("evaluation"), "behaviour cloning"), 1);
+    // With other results it is another policy.
+    let evaluation = runs[0].evaluation.as_mut().unwrap();
+    evaluation.robustness[1].points[0].policies[1].mean_return = 0.4;
+    let page = html(&runs);
+    let from = page.find("<section id=\"robustness\"").unwrap();
+    let robustness = page[from..].split("</section>").next().unwrap();
+    assert_eq!(named(robustness, "behaviour cloning"), 2);
+    parse(&page);
+}
+
+#[test]
 fn findings_have_a_section_of_their_own() {
     let mut runs = full();
     assert!(!html(&runs).contains("id=\"findings\""));
@@ -252,6 +343,7 @@ fn shared_baselines_and_motions_appear_once() {
         1
     );
     assert_eq!(page.matches("<h4>expert</h4>").count(), 1);
+    assert_eq!(page.matches("<details><summary>Stills").count(), 1);
     // Three motions; two runs whose cost stands beside its parts.
     assert_eq!(page.matches("<h4>").count(), 5);
 }
