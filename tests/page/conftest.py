@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,27 +22,30 @@ FLAGS = [
 
 
 class Server:
-    """A running page with a folder of datasets of its own."""
+    """A running page with folders of its own."""
 
     def __init__(self, folder: Path):
-        command = os.environ.get("COSTATE_PAGE")
-        if not command:
-            pytest.exit("COSTATE_PAGE: expected the server to test, e.g. target/debug/costate-page", 2)
+        whole, small = os.environ.get("COSTATE_PROGRAM"), os.environ.get("COSTATE_PAGE")
+        if not whole and not small:
+            pytest.exit("COSTATE_PROGRAM or COSTATE_PAGE: expected the program to test", 2)
+        self.learning = bool(whole)
         self.demos = folder / "datasets"
         self.demos.mkdir()
         for name in ("cart_pole", "point_mass"):
             shutil.copytree(REPOSITORY / "demos" / "data" / name, self.demos / name)
-        arguments = shlex.split(command) + ["--demos", str(self.demos), "--port", "0"]
+        whole_arguments = ["view", "--no-open", "--runs", str(folder / "runs")]
+        arguments = [whole, *whole_arguments] if whole else [small]
+        arguments += ["--demos", str(self.demos), "--port", "0"]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
         line = self.process.stdout.readline()
         found = re.search(r"http://\S+", line)
         if not found:
-            pytest.exit(f"{command}: no address in its first line, {line!r}", 2)
+            pytest.exit(f"{arguments[0]}: no address in its first line, {line!r}", 2)
         self.url = found[0].rstrip("/")
 
     def close(self):
         self.process.terminate()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")
