@@ -66,9 +66,10 @@ export class Chart {
     this.grid = s("g", {});
     this.curve = s("path", { class: `curve ${colour}` });
     this.layer = s("g", { class: colour });
+    this.only = s("circle", { class: `probe ${colour}`, r: 3.5, visibility: "hidden" });
     this.mark = s("line", { class: "moving", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
     this.svg = s("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${height}`, role: "img", tabindex: 0 },
-      this.grid, this.curve, this.mark, this.layer);
+      this.grid, this.curve, this.only, this.mark, this.layer);
     this.readout = h("div", { class: "readout", hidden: true });
     this.element = h("div", { class: "chart" }, this.svg, this.readout);
     this.svg.addEventListener("pointermove", (e) => this.#point(e));
@@ -98,8 +99,10 @@ export class Chart {
     this.#levels(levels);
     const list = thinned(this.points, (v) => Math.round(2 * this.x(v)));
     const at = ([x, y]) => `${this.x(x).toFixed(1)} ${this.y(y).toFixed(1)}`;
-    const path = list.length === 1 ? `M${at(list[0])}h.01` : list.map((p, i) => `${i ? "L" : "M"}${at(p)}`).join("");
-    this.curve.setAttribute("d", path);
+    this.curve.setAttribute("d", list.map((p, i) => `${i ? "L" : "M"}${at(p)}`).join(""));
+    // A line of one point would not be seen.
+    this.only.setAttribute("visibility", list.length === 1 ? "visible" : "hidden");
+    if (list.length === 1) [["cx", this.x(list[0][0])], ["cy", this.y(list[0][1])]].forEach((a) => this.only.setAttribute(...a));
     if (this.shown !== undefined && this.points.length) this.#show(nearest(this.points, this.shown));
   }
 

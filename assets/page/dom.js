@@ -87,6 +87,9 @@ export const solved = (success) => (success == null ? "–" : success ? "yes" : 
 
 export const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
+/** Text whose parts between backticks are code. */
+export const rich = (text) => text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
+
 /** A channel's name with its unit; pure numbers have none. */
 export const channel = (c) => (c.unit && c.unit !== "1" ? `${c.name} (${c.unit})` : c.name);
 

@@ -1,9 +1,9 @@
 // One run: how it learns, what its policy does, how to steer it.
 import { attempt, get, path, post, query, report, server } from "./api.js";
-import { button, fixed, h, note, say } from "./dom.js";
+import { button, fixed, h, note, rich, say } from "./dom.js";
 import { Chart } from "./charts.js";
 import { Player } from "./player.js";
-import { lite, poll, progress, state, STATES } from "./runs.js";
+import { folder, lite, poll, progress, state, STATES } from "./runs.js";
 
 const EVERYTHING = 20; // polls between two that read all points again: evaluations may come late
 const FILM = 4000; // ms between two films of the latest policy at least
@@ -16,7 +16,7 @@ class Curves {
   }
 
   get last() {
-    const ends = [...this.charts.values()].map((c) => c.chart.points.at(-1)?.[0] ?? -1);
+    const ends = [...this.charts.values()].map((c) => c.points.at(-1)?.[0] ?? -1);
     return ends.length ? Math.max(...ends) : -1;
   }
 
@@ -25,16 +25,19 @@ class Curves {
       let entry = this.charts.get(key);
       if (!entry) {
         const chart = new Chart({ title, unit });
-        const figure = h("figure", {}, h("h3", {}, title), chart.element, h("figcaption", {}, about));
+        const figure = h("figure", {}, h("h3", {}, title), chart.element, h("figcaption", {}, rich(about)));
         this.place.append(figure);
-        this.charts.set(key, (entry = { chart, figure }));
-        chart.update([]);
+        this.charts.set(key, (entry = { chart, figure, points: [] }));
       }
-      const { chart, figure } = entry;
-      const first = points[0]?.[0];
-      const all = whole ? points : [...chart.points.filter((p) => p[0] < first), ...points];
-      if (whole || points.length) chart.update(all, { levels, bounds: range ?? undefined });
-      figure.hidden = !chart.points.length;
+      const first = points[0]?.[0] ?? Infinity;
+      Object.assign(entry, { levels, bounds: range ?? undefined,
+        points: whole ? points : [...entry.points.filter((p) => p[0] < first), ...points] });
+    }
+    // All on one axis, so that what happened at once stands in one place.
+    const along = [0, Math.max(this.last, 1)];
+    for (const { chart, figure, points, levels, bounds } of this.charts.values()) {
+      chart.update(points, { range: along, levels, bounds });
+      figure.hidden = !points.length;
     }
   }
 }
@@ -75,7 +78,7 @@ function settings(view) {
 }
 
 const findings = (list) => (list.length ? [h("h2", {}, "Findings"), h("ul", { class: "findings" }, list.map((f) =>
-  h("li", {}, h("strong", {}, f.name), h("p", {}, f.means), h("p", { class: "advice" }, f.advice))))] : []);
+  h("li", {}, h("strong", {}, f.name), h("p", {}, rich(f.means)), h("p", { class: "advice" }, rich(f.advice)))))] : []);
 
 // Its latest policy at work: a newer one takes over when the film starts again.
 class Latest {
@@ -137,8 +140,8 @@ export async function show(place, name, _values, signal) {
     curves.update(v.curves, all);
     nothing.hidden = curves.last >= 0;
     line.replaceChildren(state(v), " ", progress(v), ` · ${v.algo} in ${v.env}`, v.demonstrations ? " from " : "",
-      v.demonstrations ? h("span", {}, v.demonstrations) : "", ` · seed ${v.seed}`, v.score == null ? "" : ` · score ${fixed(v.score, 2)}`);
-    said.textContent = v.said;
+      v.demonstrations ? h("span", { title: v.demonstrations }, folder(v.demonstrations)) : "", ` · seed ${v.seed}`, v.score == null ? "" : ` · score ${fixed(v.score, 2)}`);
+    said.replaceChildren(...rich(v.said));
     const use = `${v.policy} ${v.cost}`;
     if (use !== toldUses) links.replaceChildren(...uses(v));
     toldUses = use;
@@ -163,8 +166,8 @@ export async function show(place, name, _values, signal) {
     const said = await attempt(() => post(path("/api/runs", name, "order"), { order }));
     if (said) update({ ...view, ...said, curves: [] });
   };
-  place.replaceChildren(h("p", { class: "kind" }, h("a", { href: "#/runs" }, "Runs")), h("h1", {}, name), line, said, steer, found,
-    playerPlace, links, h("section", {}, h("h2", {}, "How it learns"), nothing, multiples), details);
+  place.replaceChildren(h("p", { class: "kind" }, h("a", { href: "#/runs" }, "Runs")), h("h1", {}, name), line, said, steer,
+    h("div", { class: "overview" }, playerPlace, h("div", {}, found, links)), h("section", {}, h("h2", {}, "How it learns"), nothing, multiples), details);
   details.append(...settings(view));
   update(view, true);
 

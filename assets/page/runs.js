@@ -4,6 +4,9 @@ import { ago, fixed, h, table } from "./dom.js";
 
 export const STATES = { running: "running", paused: "paused", done: "done", stopped: "stopped", failed: "failed" };
 
+/** The last part of a path. */
+export const folder = (path) => path.split(/[/\\]/).filter(Boolean).at(-1) ?? path;
+
 /** What is said where there is no learning side. */
 export const lite = () => [h("h1", {}, "Runs"), h("p", { class: "empty" },
   "This server records, replays and compares datasets; it cannot train. Start ", h("code", {}, "costate view"),
@@ -41,7 +44,7 @@ export async function show(place, _name, _values, signal) {
       ["progress", progress],
       ["algorithm", (r) => r.algo, "minor"],
       ["environment", (r) => r.env, "minor"],
-      ["demonstrations", (r) => r.demonstrations ?? "–", "minor"],
+      ["demonstrations", (r) => (r.demonstrations ? folder(r.demonstrations) : "–"), "minor"],
       ["score", (r) => fixed(r.score, 2), "n"],
       ["changed", (r) => ago(r.changed_s), "minor"],
     ], runs) : h("p", { class: "empty" }, "There is none yet. ", h("a", { href: "#/train" }, "Start a training"),

@@ -1,16 +1,17 @@
 // The form that starts a training.
 import { attempt, get, post, query, server } from "./api.js";
-import { button, check, field, h, id, plural, select } from "./dom.js";
+import { button, check, field, h, id, plural, rich, select } from "./dom.js";
 import { lite } from "./runs.js";
 import { seedInput } from "./setup.js";
 
-const shown = (value) => (value === null ? "none" : typeof value === "string" ? value : JSON.stringify(value));
+const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 /** A setting's control: `{ element, read() }`, where `read` gives undefined for the default and throws what is wrong. */
 export function control(setting) {
   const { key, about, default: usual, choices, low, high } = setting;
   const bounds = low != null && high != null ? `from ${low} to ${high}` : low != null ? `at least ${low}` : high != null ? `at most ${high}` : "";
-  const words = [about.replace(/\.?$/, "."), `Default ${shown(usual)}.`, bounds && `Allowed: ${bounds}.`].filter(Boolean).join(" ");
+  const meaning = about.replace(/\.?$/, ".");
+  const words = rich([meaning, `Default ${shown(usual)}.`, bounds && `Allowed: ${bounds}.`].filter(Boolean).join(" "));
   const problem = h("small", { class: "bad", hidden: true, id: id("problem") });
   let node, value;
   const options = choices.length ? choices : typeof usual === "boolean" ? [true, false] : null;
@@ -28,7 +29,6 @@ export function control(setting) {
       let parsed;
       try { parsed = JSON.parse(text); } catch {
         if (numeric) throw new Error(`A number was expected${bounds ? `, ${bounds}` : ""}.`);
-        if (text === "none") return null;
         if (usual !== null) throw new Error(`A value like ${shown(usual)} was expected.`);
         return text;
       }

@@ -22,44 +22,35 @@ FLAGS = [
 
 
 class Server:
-    """A running page with a folder of datasets of its own."""
+    """A running page with folders of its own."""
 
-    def __init__(self, folder: Path, command: list[str]):
+    def __init__(self, folder: Path):
+        whole, small = os.environ.get("COSTATE_PROGRAM"), os.environ.get("COSTATE_PAGE")
+        if not whole and not small:
+            pytest.exit("COSTATE_PROGRAM or COSTATE_PAGE: expected the program to test", 2)
+        self.learning = bool(whole)
         self.demos = folder / "datasets"
         self.demos.mkdir()
         for name in ("cart_pole", "point_mass"):
             shutil.copytree(REPOSITORY / "demos" / "data" / name, self.demos / name)
-        arguments = [*command, "--demos", str(self.demos), "--port", "0"]
+        whole_arguments = ["view", "--no-open", "--runs", str(folder / "runs")]
+        arguments = [whole, *whole_arguments] if whole else [small]
+        arguments += ["--demos", str(self.demos), "--port", "0"]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
         line = self.process.stdout.readline()
         found = re.search(r"http://\S+", line)
         if not found:
-            pytest.exit(f"{command[0]}: no address in its first line, {line!r}", 2)
+            pytest.exit(f"{arguments[0]}: no address in its first line, {line!r}", 2)
         self.url = found[0].rstrip("/")
 
     def close(self):
         self.process.terminate()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    program = os.environ.get("COSTATE_PAGE")
-    if not program:
-        pytest.exit("COSTATE_PAGE: expected the server to test, e.g. target/debug/costate-page", 2)
-    server = Server(tmp_path_factory.mktemp("page"), [program])
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory):
-    """The page with the side that learns."""
-    program = os.environ.get("COSTATE_PROGRAM")
-    if not program:
-        pytest.skip("COSTATE_PROGRAM: names no program that trains, e.g. target/debug/costate")
-    folder = tmp_path_factory.mktemp("whole")
-    server = Server(folder, [program, "view", "--no-open", "--runs", str(folder / "runs")])
+    server = Server(tmp_path_factory.mktemp("page"))
     yield server
     server.close()
 
@@ -96,13 +87,15 @@ def open_page(browser, server):
         page = context.new_page()
         listen(page)
         prepare(page)
-        page.goto(address if "://" in address else "/" + address)
+        page.goto("/" + address)
         return page
 
     opened.complaints = complaints
     yield opened
     for context in contexts:
         for page in context.pages:
-            page.unroute_all(behavior="ignoreErrors")
+            # It asks for nothing more before its answers are gone.
+            page.goto("about:blank")
+            page.unroute_all(behavior="wait")
         context.close()
     assert complaints == []

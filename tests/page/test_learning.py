@@ -1,11 +1,17 @@
 """Runs, trainings and comparisons, and what a server without them shows."""
 
+import pytest
 from learning import Learning
 from playwright.sync_api import expect
 
 
+def without_learning(page):
+    """Whatever the server can do, to this page it says that it cannot train."""
+    page.route("**/api/hello", lambda route: route.fulfill(json={**route.fetch().json(), "learning": False}))
+
+
 def test_without_learning_there_are_no_runs(open_page):
-    page = open_page("#/runs")
+    page = open_page("#/runs", prepare=without_learning)
     expect(page.get_by_role("navigation").get_by_role("link")).to_have_text(["Record", "Datasets", "Compare"])
     expect(page.get_by_text("it cannot train")).to_be_visible()
     page.goto("/#/datasets/cart_pole")
@@ -91,6 +97,41 @@ def test_expert_episode_and_policy_side_by_side_under_a_learned_cost(open_page):
 
 
 def test_comparisons_work_without_learning(open_page):
-    page = open_page("#/compare?env=cart_pole&with=expert,episode:cart_pole:0")
+    page = open_page("#/compare?env=cart_pole&with=expert,episode:cart_pole:0", prepare=without_learning)
     expect(page.locator("figure canvas.stage")).to_have_count(2)
     expect(page.get_by_text("True cost of a step").first).to_be_visible()
+
+
+def test_a_policy_is_trained_watched_compared_and_corrected_by_hand(open_page, server):
+    if not server.learning:
+        pytest.skip("costate-page does not train")
+    page = open_page("#/train?dataset=cart_pole")
+    page.get_by_role("radio", name="bc behaviour cloning").check()
+    page.get_by_label("Name of the run").fill("by-page")
+    page.get_by_label("iterations", exact=True).fill("5")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_role("heading", name="by-page")).to_be_visible(timeout=20000)
+    expect(page.locator(".state.done")).to_be_visible(timeout=90000)
+    expect(page.get_by_text("Policy after iteration 5")).to_be_visible(timeout=20000)
+    expect(page.locator("svg.plot").first).to_be_visible()
+    expect(page.locator("pre")).to_contain_text("costate train")
+
+    page.get_by_role("link", name="Compare with the expert").click()
+    expect(page.locator("figure canvas.stage")).to_have_count(2)
+    expect(page.get_by_role("row").filter(has_text="policy of by-page")).to_be_visible()
+
+    page.goto("/#/record?env=cart_pole&run=by-page&dataset=corrections")
+    page.get_by_role("button", name="Open the world").click()
+    chip = page.locator(".chip")
+    expect(chip).to_have_text("Ready")
+    page.keyboard.press("Space")
+    expect(chip).to_have_text("Recording – the policy drives", timeout=6000)
+    expect(page.get_by_role("button", name="Keep")).to_be_disabled()
+    page.keyboard.press("x")
+    expect(chip).to_have_text("Recording – you drive")
+    page.wait_for_timeout(300)
+    page.keyboard.press("Space")
+    expect(chip).to_have_text("Paused")
+    page.keyboard.press("Enter")
+    expect(page.locator(".card")).to_have_count(1)
+    page.get_by_role("button", name="Leave").click()

@@ -17,7 +17,7 @@ const PLAYWRIGHT: Environment = Environment {
 /// Names under which systems know it.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// Builds the programs and tests their page; `arguments` are pytest's.
+/// Builds the program and tests its page; `arguments` are pytest's.
 pub fn test(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Error> {
     libtorch::ensure(workspace)?;
     let chromium = chromium()?;
@@ -26,10 +26,10 @@ pub fn test(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Error> 
     // Cargo gave us the value of its configuration before the set-up; let it read it again.
     build.env_remove("LIBTORCH");
     build
-        .args(["build", "--package", "costate", "--package", "costate-page"])
+        .args(["build", "--package", "costate"])
         .current_dir(workspace.root());
     must(&mut build, "costate did not build")?;
-    let built = workspace.root().join("target/debug");
+    let costate = workspace.root().join("target/debug/costate");
     let mut tests = Command::new(program(&environment, "python"));
     tests
         .args([
@@ -41,8 +41,7 @@ pub fn test(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Error> 
             "tests/page",
         ])
         .args(arguments)
-        .env("COSTATE_PAGE", built.join("costate-page"))
-        .env("COSTATE_PROGRAM", built.join("costate"))
+        .env("COSTATE_PROGRAM", costate)
         .env("COSTATE_CHROMIUM", chromium)
         .current_dir(workspace.root());
     must(&mut tests, "a test of the page failed")

@@ -15,6 +15,8 @@ use crate::error::Error;
 
 /// Where the page is, and what it shows.
 #[derive(clap::Args)]
+// Its group would have the name of the one of pictures.
+#[group(skip)]
 pub struct Args {
     /// For the page: folder of datasets [default: datasets].
     #[arg(long, value_name = "DIR", conflicts_with = "subject")]

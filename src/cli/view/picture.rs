@@ -14,6 +14,7 @@ use crate::run::files;
 
 /// What is drawn of a subject.
 #[derive(clap::Args, Debug, Clone, Default, PartialEq)]
+#[group(skip)]
 pub struct Args {
     /// Write an animation in real time, with a second's pause at the end.
     #[arg(long, value_name = "FILE", conflicts_with = "png")]
