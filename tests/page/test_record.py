@@ -168,6 +168,29 @@ def test_inputs_of_every_kind_reach_the_world(open_page):
     leave(page)
 
 
+def test_a_gamepad_drives_through_its_rest_zone(open_page):
+    pad = """
+      window.stick = [0, 0, 0, 0];
+      navigator.getGamepads = () => [{ id: "pad", axes: window.stick, buttons: [] }];
+    """
+    page = open_page(prepare=lambda p: p.add_init_script(pad))
+    open_world(page, "point_mass", "gamepad")
+    page.get_by_label("Input").select_option("gamepad")
+    page.get_by_role("button", name="Start").click()
+    expect(chip(page)).to_have_text("Recording", timeout=6000)
+    across = page.locator(".live").first.locator("td.n").nth(0)
+    up = page.locator(".live").first.locator("td.n").nth(2)
+    # Sticks never rest at exactly 0, and count downwards.
+    page.evaluate("window.stick = [1, -1, 0, 0]")
+    expect(across).to_have_text("1.000")
+    expect(up).to_have_text("1.000")
+    page.evaluate("window.stick = [0.05, -0.05, 0, 0]")
+    expect(across).to_have_text("0.000")
+    expect(up).to_have_text("0.000")
+    page.get_by_role("button", name="Discard").click()
+    leave(page)
+
+
 def test_an_expert_helps_and_shows_what_it_would_do(open_page):
     page = open_page()
     open_world(page, "cart_pole", "helped")
