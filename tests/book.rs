@@ -59,6 +59,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo xtask book", "a step of .ci/run"),
     ("cargo xtask supply", "a step of .ci/run"),
     ("cargo xtask python", "a step of .ci/run"),
+    ("cargo xtask page", "a step of .ci/run"),
+    (
+        "cargo xtask dist",
+        "it builds for release and packs 450 MB, which takes minutes",
+    ),
     ("bash .ci/run", "it runs this test"),
     (
         "tensorboard",
