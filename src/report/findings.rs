@@ -1,7 +1,7 @@
 //! What keeps a run from succeeding, and what to change.
 
 use super::run::Run;
-use super::text::escape;
+use super::text::{escape, with_code};
 
 /// The findings of every run that has any; `None` without any.
 pub(super) fn html(runs: &[Run]) -> Option<String> {
@@ -17,7 +17,7 @@ pub(super) fn html(runs: &[Run]) -> Option<String> {
                 escape(&capital(f.name)),
                 escape(&f.seen),
                 escape(f.means),
-                escape(&f.change)
+                with_code(&f.change)
             );
         }
     }

@@ -96,7 +96,7 @@ pub fn html(reports: &[RunReport]) -> String {
 
 /// The summary, beside the learning curve of runs that share one, and the section of the curves if they do not.
 fn opening(runs: &[Run], groups: &[Group]) -> (String, Option<String>) {
-    let summary = summary::html(runs, groups);
+    let (summary, words) = (summary::html(runs, groups), summary::words(runs));
     let section = |body: &str| {
         format!("<section id=\"summary\"><h2 class=\"unseen\">Summary</h2>{body}</section>\n")
     };
@@ -104,13 +104,16 @@ fn opening(runs: &[Run], groups: &[Group]) -> (String, Option<String>) {
         [_] => match learning::html(groups, frame::OPENING) {
             Some(curve) => (
                 section(&format!(
-                    "<div class=\"opening\"><div>{summary}</div><div id=\"curve\">{curve}</div></div>"
+                    "<div class=\"opening\"><div>{summary}</div><div id=\"curve\">{curve}</div></div>{words}"
                 )),
                 None,
             ),
-            None => (section(&summary), None),
+            None => (section(&(summary + &words)), None),
         },
-        _ => (section(&summary), learning::html(groups, frame::WIDE)),
+        _ => (
+            section(&(summary + &words)),
+            learning::html(groups, frame::WIDE),
+        ),
     }
 }
 

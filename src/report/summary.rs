@@ -8,7 +8,22 @@ use crate::number::{count, counted, duration, fixed, typeset};
 /// Scores of this many runs are shown side by side.
 const MOST_TILES: usize = 6;
 
-/// The summary of one run or several.
+/// What the figures mean and what else there is to say, in words; empty for nothing.
+pub(super) fn words(runs: &[Run]) -> String {
+    let sentences: Vec<String> = match runs {
+        [run] => [meaning(run), progress(run), cost(run)].into_iter().flatten().collect(),
+        runs if runs.iter().any(|run| run.score().is_some()) => vec![
+            "A normalised score of 0 is the return of random actions, 1 the mean return of the demonstrations.".into(),
+        ],
+        _ => Vec::new(),
+    };
+    match sentences.is_empty() {
+        true => String::new(),
+        false => format!("<p>{}</p>", sentences.join(" ")),
+    }
+}
+
+/// The verdict on one run or several, their figures, and what there is to look at.
 pub(super) fn html(runs: &[Run], groups: &[Group]) -> String {
     match runs {
         [] => "<p class=\"lead\">This report contains no run.</p>".into(),
@@ -21,13 +36,6 @@ fn single(run: &Run) -> String {
     let mut out = format!(r#"<p class="lead">{}</p>"#, outcome(run));
     out += &figures(run);
     out += &found(std::slice::from_ref(run));
-    let sentences: Vec<String> = [meaning(run), progress(run), cost(run)]
-        .into_iter()
-        .flatten()
-        .collect();
-    if !sentences.is_empty() {
-        out += &format!("<p>{}</p>", sentences.join(" "));
-    }
     out
 }
 
@@ -157,7 +165,9 @@ fn scores(runs: &[Run]) -> String {
             run.style % 8,
             text::unbroken(&run.label),
             fixed(score.mean, 3),
-            small(&format!("{low} to {high}"))
+            small(&format!(
+                "normalised score, 95 % interval {low} to\u{a0}{high}"
+            ))
         )
     };
     let tiles: String = scored.iter().map(tile).collect();
@@ -190,7 +200,6 @@ fn several(runs: &[Run], groups: &[Group]) -> String {
     let envs: Vec<String> = groups.iter().map(code).collect();
     let mut out = format!(r#"<p class="lead">{count} runs on {}."#, text::list(&envs));
     let mut unscored: Vec<String> = Vec::new();
-    let mut scored = false;
     for group in groups {
         let scores = group.members.iter().filter_map(|m| Some((m, m.score()?)));
         if let Some((best, score)) = scores.max_by(|a, b| a.1.mean.total_cmp(&b.1.mean)) {
@@ -201,7 +210,6 @@ fn several(runs: &[Run], groups: &[Group]) -> String {
             };
             let label = text::unbroken(&best.label);
             out += &format!(" {on} best policy, {label}, {}.", verdict(score));
-            scored = true;
         }
         let missing = group.members.iter();
         let missing = missing.filter(|m| m.score().is_none() && m.report.held_out.is_none());
@@ -213,10 +221,6 @@ fn several(runs: &[Run], groups: &[Group]) -> String {
     out += "</p>";
     out += &scores(runs);
     out += &found(runs);
-    if scored {
-        out += "<p>A normalised score of 0 is the return of random actions, 1 the mean return of the \
-                demonstrations.</p>";
-    }
     if !unscored.is_empty() {
         out += &format!(
             "<p>Not evaluated yet: {}. <code>costate evaluate</code> adds the score.</p>",
