@@ -181,9 +181,10 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
+    /// A shell that hears interrupts, though whoever started the tests in the background may have them ignored.
     fn shell(script: &str) -> Process {
-        let words = ["-c", script].map(OsString::from);
-        Process::start(Path::new("/bin/sh"), &words).unwrap()
+        let words = ["--default-signal=INT", "/bin/sh", "-c", script].map(OsString::from);
+        Process::start(Path::new("/usr/bin/env"), &words).unwrap()
     }
 
     /// Its ending, which must come within seconds.
