@@ -9,7 +9,8 @@ use std::process::Command;
 
 use crate::error::{Context, Error};
 use crate::libtorch::fetch::sha256;
-use crate::libtorch::{self, pin};
+use crate::libtorch::{self, Libtorch, pin};
+use crate::python::must;
 use crate::workspace::{self, Workspace};
 
 /// Where the CUDA libraries' terms are; `libtorch_cpu.so` is linked to two of them and uses neither.
@@ -63,13 +64,11 @@ pub fn make(workspace: &Workspace) -> Result<(), Error> {
 }
 
 fn build(workspace: &Workspace, kind: &Kind) -> Result<(), Error> {
-    let mut cargo = Command::new(workspace::program());
-    // Cargo gave us the value of its configuration before the set-up; let it read it again.
-    cargo.env_remove("LIBTORCH");
+    let mut cargo = workspace.command(&Libtorch::Pinned);
     cargo
         .args(["build", "--release", "--locked", "--package", kind.package])
         .current_dir(workspace.root());
-    run(&mut cargo, &format!("the build of {}", kind.package))
+    must(&mut cargo, &format!("{} did not build", kind.package))
 }
 
 /// Lays the archive's folder out and packs it.
@@ -122,18 +121,8 @@ fn pack(workspace: &Workspace, kind: &Kind, libtorch: &Path, out: &Path) -> Resu
     .arg("-C")
     .arg(out)
     .arg(&name);
-    run(&mut tar, "tar")?;
+    must(&mut tar, "tar could not pack the archive")?;
     Ok(archive)
-}
-
-fn run(command: &mut Command, what: &str) -> Result<(), Error> {
-    let status = command.status().doing(|| format!("start {what}"))?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(Error::Failed {
-            what: format!("{what} failed ({status}); it says above why"),
-        }),
-    }
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {

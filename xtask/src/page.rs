@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::error::Error;
 use crate::libtorch;
 use crate::python::{Environment, must, program};
-use crate::workspace::{self, Workspace};
+use crate::workspace::Workspace;
 
 const PLAYWRIGHT: Environment = Environment {
     folder: "target/page",
@@ -19,12 +19,10 @@ const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// Builds the program and tests its page; `arguments` are pytest's.
 pub fn test(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Error> {
-    libtorch::ensure(workspace)?;
+    let libtorch = libtorch::ensure(workspace)?;
     let chromium = chromium()?;
     let environment = PLAYWRIGHT.ensure(workspace)?;
-    let mut build = Command::new(workspace::program());
-    // Cargo gave us the value of its configuration before the set-up; let it read it again.
-    build.env_remove("LIBTORCH");
+    let mut build = workspace.command(&libtorch);
     build
         .args(["build", "--package", "costate"])
         .current_dir(workspace.root());

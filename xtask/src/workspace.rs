@@ -47,17 +47,23 @@ impl Workspace {
         arguments: Vec<OsString>,
         environment: [(&str, PathBuf); N],
     ) -> Result<(), Error> {
-        let program = program();
-        let mut command = Command::new(&program);
+        let mut command = self.command(libtorch);
         command.args(arguments).envs(environment);
+        let program = command.get_program().to_string_lossy().into_owned();
+        Err(Error::Cargo {
+            program,
+            source: replace(command),
+        })
+    }
+
+    /// Cargo without arguments, which builds with that libtorch.
+    pub fn command(&self, libtorch: &Libtorch) -> Command {
+        let mut command = Command::new(program());
         if matches!(libtorch, Libtorch::Pinned) {
             // Cargo gave us the value of its configuration before the set-up; let it read it again.
             command.env_remove("LIBTORCH");
         }
-        Err(Error::Cargo {
-            program: program.to_string_lossy().into_owned(),
-            source: replace(command),
-        })
+        command
     }
 }
 
