@@ -186,6 +186,22 @@ pub fn play(
     })
 }
 
+/// Replays an episode's actions from its seed and calls `visit` in every state s_0 … s_T.
+pub fn replay(
+    factory: &EnvFactory,
+    episode: &Episode,
+    mut visit: impl FnMut(usize, &dyn Env),
+) -> Result<(), EnvError> {
+    let mut env = factory.build();
+    env.reset(episode.seed);
+    for t in 0..episode.trajectory.len() {
+        visit(t, env.as_ref());
+        env.step(episode.trajectory.action(t))?;
+    }
+    visit(episode.trajectory.len(), env.as_ref());
+    Ok(())
+}
+
 /// A worker's world and buffers: rolls out one episode after the other.
 pub struct Runner<B: Behaviour = Actor> {
     actor: Arc<B>,

@@ -1,27 +1,13 @@
 //! Episodes for evaluation: start states and replays.
 
+pub use costate_envs::rollout::replay;
+
 use costate_envs::rng::derive_seed;
 use costate_envs::{EnvError, EnvFactory, Episode};
 
 /// Seed of episode `i` of an evaluation, shared by all compared policies.
 pub fn start(seed: u64, i: usize) -> u64 {
     derive_seed(seed, "evaluation", i as u64)
-}
-
-/// Replays an episode's actions from its seed and calls `visit` in every state s_0 … s_T.
-pub fn replay(
-    factory: &EnvFactory,
-    episode: &Episode,
-    mut visit: impl FnMut(usize, &dyn costate_envs::Env),
-) -> Result<(), EnvError> {
-    let mut env = factory.build();
-    env.reset(episode.seed);
-    for t in 0..episode.trajectory.len() {
-        visit(t, env.as_ref());
-        env.step(episode.trajectory.action(t))?;
-    }
-    visit(episode.trajectory.len(), env.as_ref());
-    Ok(())
 }
 
 /// Whether replaying an episode's actions from its seed reproduces its observations.
