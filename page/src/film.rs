@@ -1,5 +1,6 @@
 //! Motion as the page draws it: what never changes once, then what moves.
 
+use costate_envs::rollout::replay;
 use costate_envs::scene::{Item, Role, Scene, Shape};
 use costate_envs::{EnvError, EnvFactory, Episode};
 use costate_picture::camera::{Camera, backdrop, outline};
@@ -64,6 +65,15 @@ pub fn view(scene: &Scene) -> View {
     [low[0], low[1], high[0], high[1]]
 }
 
+/// The scenes of an episode, replayed from its seed: `[T + 1]`.
+///
+/// Errors: the simulator refuses an action of it.
+pub fn scenes(factory: &EnvFactory, episode: &Episode) -> Result<Vec<Scene>, EnvError> {
+    let mut scenes = Vec::with_capacity(episode.trajectory.len() + 1);
+    replay(factory, episode, |_, env| scenes.push(env.scene()))?;
+    Ok(scenes)
+}
+
 /// An episode as a film.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Film {
@@ -100,15 +110,8 @@ impl Film {
         episode: &Episode,
         title: impl Into<String>,
     ) -> Result<Self, EnvError> {
-        let mut env = factory.build();
         let trajectory = &episode.trajectory;
-        env.reset(episode.seed);
-        let mut scenes = Vec::with_capacity(trajectory.len() + 1);
-        for t in 0..trajectory.len() {
-            scenes.push(env.scene());
-            env.step(trajectory.action(t))?;
-        }
-        scenes.push(env.scene());
+        let scenes = scenes(factory, episode)?;
         let still = backdrop(&scenes);
         let views = match Camera::of(&[&scenes]) {
             Camera::Fixed(v) => vec![[v.low[0], v.low[1], v.high[0], v.high[1]].map(rounded)],

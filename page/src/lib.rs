@@ -9,6 +9,7 @@
 //! | `session/` | worlds that people drive: `stand` without clock and network, `keeper` writes, `take` is an episode |
 //! | `shelf` | the datasets of a folder: listed, replayed, tagged, deleted, undone |
 //! | `steer` | actions for a pointer |
+//! | `world` | worlds and experts by their names |
 //! | `film` | motion as the page draws it |
 //! | `protocol`, `views` | what page and server say |
 //! | `learning` | what the page asks of the side that learns |
@@ -22,5 +23,6 @@ mod session;
 mod shelf;
 mod steer;
 pub mod views;
+mod world;
 
 pub use server::{Options, ServeError, serve};

@@ -11,7 +11,7 @@ use costate_envs::{EnvFactory, Episode};
 use costate_picture as picture;
 use serde::Deserialize;
 
-use crate::film::Film;
+use crate::film::{Film, scenes};
 use crate::learning::Refusal;
 use crate::name::Name;
 use crate::views::{DatasetLine, DatasetView, EpisodeLine};
@@ -44,7 +44,7 @@ pub struct Shelf {
 }
 
 /// A lock whose holder cannot have left something half-done behind a panic: maps change in one step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -169,14 +169,12 @@ impl Shelf {
     pub fn thumbnail(&self, name: &Name, id: usize) -> Result<Vec<u8>, Refusal> {
         let (episode, factory, _) = self.episode(name, id)?;
         drawn(&factory)?;
-        let mut env = factory.build();
-        env.reset(episode.seed);
-        let mut film = picture::Film::new(env.scene(), factory.spec().control_period_s);
-        for (t, &cost) in episode.costs.iter().enumerate() {
-            let step = env.step(episode.trajectory.action(t));
-            step.map_err(Refusal::failure)?;
-            film.push(cost, env.scene());
-        }
+        let mut scenes = scenes(&factory, &episode).map_err(Refusal::failure)?;
+        let rest = scenes.split_off(1);
+        let period_s = factory.spec().control_period_s;
+        let mut film = picture::Film::new(scenes.swap_remove(0), period_s);
+        let steps = episode.costs.iter().zip(rest);
+        steps.for_each(|(cost, scene)| film.push(*cost, scene));
         let still = picture::still(&film, film.steps(), THUMBNAIL).map_err(Refusal::failure)?;
         Ok(still.bytes)
     }
@@ -299,8 +297,15 @@ fn line(name: &Name, meta: &Meta, recording: bool) -> DatasetLine {
 }
 
 /// Who demonstrated each episode.
-fn experts(meta: &Meta) -> impl Iterator<Item = String> + '_ {
-    (0..meta.episodes.len()).map(|id| meta.session_of(id).expert.name)
+fn experts(meta: &Meta) -> impl Iterator<Item = String> {
+    let sessions = meta.sessions();
+    let ends = sessions.iter().skip(1).map(|s| s.first_episode);
+    let ends: Vec<usize> = ends.chain([meta.episodes.len()]).collect();
+    let each = sessions.into_iter().zip(ends);
+    each.flat_map(|(session, end)| {
+        let count = end.saturating_sub(session.first_episode);
+        std::iter::repeat_n(session.expert.name, count)
+    })
 }
 
 fn episode_line(meta: &Meta, entry: &EpisodeEntry, expert: String) -> EpisodeLine {

@@ -8,10 +8,9 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use costate_demos::experts::ExpertDesign;
 use costate_demos::record::{Plan, play_episodes};
 use costate_envs::rng::derive_seed;
-use costate_envs::{EnvConfig, EnvFactory, Episode};
+use costate_envs::{EnvFactory, Episode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -21,9 +20,9 @@ use crate::learning::{
     Fault, Form, Landscape, Learning, Order, Refusal, RunLine, RunView, Training,
 };
 use crate::name::Name;
-use crate::session::no_learning;
-use crate::shelf::Tagging;
+use crate::shelf::{Shelf, Tagging};
 use crate::views::{DatasetLine, DatasetView, Environment, Hello};
+use crate::world;
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -63,9 +62,32 @@ type World = State<Arc<Shared>>;
 async fn aside<T: Send + 'static>(
     shared: Arc<Shared>,
     work: impl FnOnce(&Shared) -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
+) -> Answered<T> {
     let work = tokio::task::spawn_blocking(move || work(&shared));
-    work.await.unwrap_or_else(|e| Err(Refusal::failure(e)))
+    let done = work.await.unwrap_or_else(|e| Err(Refusal::failure(e)));
+    done.map(Json)
+}
+
+/// The same with the datasets and the name of one.
+async fn of_dataset<T: Send + 'static>(
+    shared: Arc<Shared>,
+    name: String,
+    work: impl FnOnce(&Shelf, &Name) -> Result<T, Refusal> + Send + 'static,
+) -> Answered<T> {
+    aside(shared, move |s| work(&s.shelf, &Name::parse(&name)?)).await
+}
+
+/// The same with the learning side and the folder of a run.
+async fn of_run<T: Send + 'static>(
+    shared: Arc<Shared>,
+    name: String,
+    work: impl FnOnce(&dyn Learning, &std::path::Path) -> Result<T, Refusal> + Send + 'static,
+) -> Answered<T> {
+    let work = move |s: &Shared| {
+        let (learning, path) = run_of(s, &name)?;
+        work(learning, &path)
+    };
+    aside(shared, work).await
 }
 
 pub async fn hello(State(shared): World) -> Json<Hello> {
@@ -77,33 +99,31 @@ pub async fn hello(State(shared): World) -> Json<Hello> {
     })
 }
 
-pub async fn environments() -> Json<Vec<Environment>> {
-    Json(Environment::all())
+pub async fn environments(State(shared): World) -> Answered<Vec<Environment>> {
+    aside(shared, |_| Ok(Environment::all())).await
 }
 
 pub async fn datasets(State(shared): World) -> Answered<Vec<DatasetLine>> {
-    aside(shared, |s| Ok(s.shelf.list())).await.map(Json)
+    aside(shared, |s| Ok(s.shelf.list())).await
 }
 
 pub async fn dataset(State(shared): World, Path(name): Path<String>) -> Answered<DatasetView> {
-    let work = move |s: &Shared| s.shelf.view(&Name::parse(&name)?);
-    aside(shared, work).await.map(Json)
+    of_dataset(shared, name, Shelf::view).await
 }
 
 pub async fn episode_film(
     State(shared): World,
     Path((name, id)): Path<(String, usize)>,
 ) -> Answered<Film> {
-    let work = move |s: &Shared| s.shelf.film(&Name::parse(&name)?, id);
-    aside(shared, work).await.map(Json)
+    of_dataset(shared, name, move |shelf, name| shelf.film(name, id)).await
 }
 
 pub async fn thumbnail(
     State(shared): World,
     Path((name, id)): Path<(String, usize)>,
 ) -> Result<Response, Refusal> {
-    let work = move |s: &Shared| s.shelf.thumbnail(&Name::parse(&name)?, id);
-    let png = aside(shared, work).await?;
+    let work = move |shelf: &Shelf, name: &Name| shelf.thumbnail(name, id);
+    let Json(png) = of_dataset(shared, name, work).await?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
 }
 
@@ -119,8 +139,8 @@ pub async fn delete(
     Path(name): Path<String>,
     Body(chosen): Body<Chosen>,
 ) -> Answered<DatasetView> {
-    let work = move |s: &Shared| s.shelf.delete(&Name::parse(&name)?, &chosen.episodes);
-    aside(shared, work).await.map(Json)
+    let work = move |shelf: &Shelf, name: &Name| shelf.delete(name, &chosen.episodes);
+    of_dataset(shared, name, work).await
 }
 
 pub async fn tag(
@@ -128,13 +148,11 @@ pub async fn tag(
     Path(name): Path<String>,
     Body(tagging): Body<Tagging>,
 ) -> Answered<DatasetView> {
-    let work = move |s: &Shared| s.shelf.tag(&Name::parse(&name)?, tagging);
-    aside(shared, work).await.map(Json)
+    of_dataset(shared, name, |shelf, name| shelf.tag(name, tagging)).await
 }
 
 pub async fn undo(State(shared): World, Path(name): Path<String>) -> Answered<DatasetView> {
-    let work = move |s: &Shared| s.shelf.undo(&Name::parse(&name)?);
-    aside(shared, work).await.map(Json)
+    of_dataset(shared, name, Shelf::undo).await
 }
 
 /// An expert's episode.
@@ -158,7 +176,7 @@ pub async fn expert_film(
         let (factory, episode, title) = by_expert(&env, &asked)?;
         Film::of(&factory, &episode, title).map_err(Refusal::failure)
     };
-    aside(shared, work).await.map(Json)
+    aside(shared, work).await
 }
 
 /// Seed of start `seed` of a comparison: the same for experts and policies.
@@ -166,24 +184,12 @@ fn start(seed: u64) -> u64 {
     derive_seed(seed, "page-comparison", 0)
 }
 
-/// An episode of an expert without noise.
+/// An episode of an expert with its noise.
 fn by_expert(env: &str, asked: &ByExpert) -> Result<(EnvFactory, Episode, String), Refusal> {
     let variants = asked.variants.split(',').filter(|v| !v.is_empty());
-    let config = EnvConfig::named(env).map_err(Refusal::missing)?;
-    let config = config
-        .changed(None, variants, [])
-        .map_err(Refusal::misuse)?;
+    let config = world::named(env, variants)?;
     let factory = config.factory().map_err(Refusal::misuse)?;
-    let known = costate_demos::experts::experts_for(env);
-    // Not a path: whoever opens a page must not read files by it.
-    let name = Some(asked.expert.as_str()).filter(|n| !n.is_empty());
-    if name.is_some_and(|name| !known.contains(&name)) {
-        return Err(Refusal::misuse(format!(
-            "{env} has no expert of that name; it has {}",
-            known.join(", ")
-        )));
-    }
-    let design = ExpertDesign::new(&factory, name, None).map_err(Refusal::failure)?;
+    let design = world::expert(&factory, &asked.expert)?;
     let plan = Plan {
         episodes: 1,
         seed: asked.seed,
@@ -198,7 +204,7 @@ fn by_expert(env: &str, asked: &ByExpert) -> Result<(EnvFactory, Episode, String
 
 /// The learning side and the folder of a run.
 fn run_of<'a>(shared: &'a Shared, name: &str) -> Result<(&'a dyn Learning, PathBuf), Refusal> {
-    let learning = shared.learning.as_deref().ok_or_else(no_learning)?;
+    let learning = shared.learning()?;
     let path = Name::parse(name)?.within(&shared.runs);
     match path.is_dir() {
         true => Ok((learning, path)),
@@ -207,11 +213,7 @@ fn run_of<'a>(shared: &'a Shared, name: &str) -> Result<(&'a dyn Learning, PathB
 }
 
 pub async fn runs(State(shared): World) -> Answered<Vec<RunLine>> {
-    let work = |s: &Shared| {
-        let learning = s.learning.as_deref().ok_or_else(no_learning)?;
-        Ok(learning.runs(&s.runs))
-    };
-    aside(shared, work).await.map(Json)
+    aside(shared, |s| Ok(s.learning()?.runs(&s.runs))).await
 }
 
 /// From where on curves are wanted.
@@ -226,11 +228,7 @@ pub async fn run(
     Path(name): Path<String>,
     Query(After { after }): Query<After>,
 ) -> Answered<RunView> {
-    let work = move |s: &Shared| {
-        let (learning, path) = run_of(s, &name)?;
-        learning.run(&path, after)
-    };
-    aside(shared, work).await.map(Json)
+    of_run(shared, name, move |learning, run| learning.run(run, after)).await
 }
 
 /// Which start.
@@ -268,7 +266,7 @@ pub async fn run_film(
         let (factory, episode, title) = by_policy(s, &name, seed)?;
         Film::of(&factory, &episode, title).map_err(Refusal::failure)
     };
-    aside(shared, work).await.map(Json)
+    aside(shared, work).await
 }
 
 /// Which film's costs: an episode of a dataset, of a run's policy, or of an expert.
@@ -319,18 +317,14 @@ pub async fn costs(
         let costs = learning.costs(&path, &episode)?;
         Ok(Costs { costs })
     };
-    aside(shared, work).await.map(Json)
+    aside(shared, work).await
 }
 
 pub async fn landscapes(
     State(shared): World,
     Path(name): Path<String>,
 ) -> Answered<Vec<Landscape>> {
-    let work = move |s: &Shared| {
-        let (learning, path) = run_of(s, &name)?;
-        learning.landscapes(&path)
-    };
-    aside(shared, work).await.map(Json)
+    of_run(shared, name, |learning, run| learning.landscapes(run)).await
 }
 
 /// Which dataset.
@@ -345,15 +339,15 @@ pub async fn forms(
     Query(OfDataset { dataset }): Query<OfDataset>,
 ) -> Answered<Vec<Form>> {
     let work = move |s: &Shared| {
-        let learning = s.learning.as_deref().ok_or_else(no_learning)?;
+        let learning = s.learning()?;
         learning.forms(&s.shelf.meta(&Name::parse(&dataset)?)?.env)
     };
-    aside(shared, work).await.map(Json)
+    aside(shared, work).await
 }
 
 pub async fn train(State(shared): World, Body(training): Body<Training>) -> Answered<RunLine> {
     let work = move |s: &Shared| {
-        let learning = s.learning.as_deref().ok_or_else(no_learning)?;
+        let learning = s.learning()?;
         let (dataset, name) = (
             Name::parse(&training.dataset)?,
             Name::parse(&training.name)?,
@@ -363,7 +357,7 @@ pub async fn train(State(shared): World, Body(training): Body<Training>) -> Answ
         learning.train(&s.shelf.path(&dataset), &path, &training)?;
         Ok(learning.run(&path, None)?.line)
     };
-    aside(shared, work).await.map(Json)
+    aside(shared, work).await
 }
 
 /// What to do with a run.
@@ -378,10 +372,9 @@ pub async fn order(
     Path(name): Path<String>,
     Body(Ordered { order }): Body<Ordered>,
 ) -> Answered<RunLine> {
-    let work = move |s: &Shared| {
-        let (learning, path) = run_of(s, &name)?;
-        learning.order(&path, order)?;
-        Ok(learning.run(&path, None)?.line)
+    let work = move |learning: &dyn Learning, run: &std::path::Path| {
+        learning.order(run, order)?;
+        Ok(learning.run(run, None)?.line)
     };
-    aside(shared, work).await.map(Json)
+    of_run(shared, name, work).await
 }

@@ -18,8 +18,8 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
-use crate::learning::Learning;
-use crate::session::{Sessions, secret};
+use crate::learning::{Learning, Refusal};
+use crate::session::{Sessions, no_learning, secret};
 use crate::shelf::Shelf;
 use guard::Guard;
 
@@ -81,6 +81,13 @@ struct Shared {
     runs: PathBuf,
     learning: Option<Arc<dyn Learning>>,
     sessions: Sessions,
+}
+
+impl Shared {
+    /// The side that learns.
+    fn learning(&self) -> Result<&dyn Learning, Refusal> {
+        self.learning.as_deref().ok_or_else(no_learning)
+    }
 }
 
 /// Serves the page until `stop` is set. `ready` is told its address once it can be opened.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval, timeout};
 use super::Shared;
 use crate::learning::{Fault, Refusal};
 use crate::protocol::{Answer, LONGEST_MESSAGE, Said};
-use crate::session::{Audience, Seat};
+use crate::session::{Audience, Seat, Sent};
 
 /// How long a page may take for its first word.
 const FIRST_WORD: Duration = Duration::from_secs(10);
@@ -114,11 +114,12 @@ impl Line {
                     }
                 }
                 answer = seat.answers.recv() => match answer {
-                    Ok((audience, text)) if audience == Audience::All || seat.drives() => {
-                        let over = text.starts_with("{\"type\":\"ended\"");
+                    Ok(Sent { audience, text, last })
+                        if audience == Audience::All || seat.drives() =>
+                    {
                         let text = Utf8Bytes::from(text.as_ref());
                         let sent = self.socket.send(Message::Text(text)).await.ok();
-                        sent.filter(|()| !over)
+                        sent.filter(|()| !last)
                     }
                     // Frames that a slow page missed are old by now.
                     Ok(_) | Err(RecvError::Lagged(_)) => Some(()),

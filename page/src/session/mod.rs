@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,8 @@ use tokio::sync::broadcast;
 use crate::learning::{Learning, Refusal};
 use crate::name::Name;
 use crate::protocol::{Answer, Open, Opened, Phase, Said};
-use crate::shelf::Shelf;
+use crate::shelf::{Shelf, lock};
+use crate::world;
 use keeper::Keeper;
 pub use stand::Stand;
 
@@ -50,7 +51,15 @@ pub enum Audience {
 }
 
 /// An answer on its way to pages.
-pub type Sent = (Audience, Arc<str>);
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// For whom it is.
+    pub audience: Audience,
+    /// As JSON.
+    pub text: Arc<str>,
+    /// Whether the session is over with it.
+    pub last: bool,
+}
 
 enum Command {
     Said(Said),
@@ -123,10 +132,6 @@ impl Drop for Seat {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// All sessions of a server.
 pub struct Sessions {
     shelf: Arc<Shelf>,
@@ -157,8 +162,7 @@ impl Sessions {
         }
         let name = Name::parse(&open.dataset)?;
         let variants = open.variants.iter().map(String::as_str);
-        let config = EnvConfig::named(&open.env).and_then(|c| c.changed(None, variants, []));
-        let config = config.map_err(Refusal::misuse)?;
+        let config = world::named(&open.env, variants)?;
         if !config.has_picture() {
             return Err(Refusal::misuse(format!(
                 "{}: there is no picture of it to drive by",
@@ -323,7 +327,11 @@ pub fn secret() -> Result<String, <SysRng as TryRng>::Error> {
 fn send(out: &broadcast::Sender<Sent>, audience: Audience, answer: &Answer) {
     match serde_json::to_string(answer) {
         // Without listeners there is nobody to tell.
-        Ok(text) => drop(out.send((audience, text.into()))),
+        Ok(text) => drop(out.send(Sent {
+            audience,
+            text: text.into(),
+            last: matches!(answer, Answer::Ended { .. }),
+        })),
         Err(error) => tracing::error!("an answer cannot be written as JSON: {error}"),
     }
 }

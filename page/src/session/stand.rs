@@ -1,6 +1,6 @@
 //! A world that a person drives: what happens on every word and in every step, without clock or network.
 
-use costate_demos::experts::{Expert, ExpertDesign, Margins, experts_for};
+use costate_demos::experts::{Expert, Margins};
 use costate_envs::scene::Item;
 use costate_envs::{Env, EnvConfig, EnvError, EnvFactory};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use crate::learning::{Act, Refusal};
 use crate::protocol::{Answer, Frame, Open, Opened, Phase, Said, Who};
 use crate::steer::Steer;
 use crate::views::channels;
+use crate::world;
 
 /// Bounds of [`Said::Speed`].
 pub const SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=1.0;
@@ -467,17 +468,7 @@ fn idle(factory: &EnvFactory, out: &mut [f64]) {
 }
 
 fn helper(factory: &EnvFactory, name: &str) -> Result<Helper, Refusal> {
-    let known = experts_for(&factory.spec().name);
-    // Not a path: whoever opens a page must not read files by it.
-    if !name.is_empty() && !known.contains(&name) {
-        return Err(Refusal::misuse(format!(
-            "{} has no expert of that name; it has {}",
-            factory.spec().name,
-            known.join(", ")
-        )));
-    }
-    let name = Some(name).filter(|n| !n.is_empty());
-    let design = ExpertDesign::new(factory, name, None).map_err(Refusal::failure)?;
+    let design = world::expert(factory, name)?;
     Ok(Helper {
         name: design.name().to_owned(),
         margins: Margins::new(factory, design.noise()),

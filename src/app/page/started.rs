@@ -167,10 +167,10 @@ impl Started {
 
     /// Stops all, starts no others, and waits a while for last checkpoints.
     pub(super) fn close(&self) {
-        let Some(mut all) = self.lock().take() else {
+        let Some(all) = self.lock().take() else {
             return;
         };
-        let mut working: Vec<Process> = std::mem::take(&mut all).into_values().collect();
+        let mut working: Vec<Process> = all.into_values().collect();
         let began = Instant::now();
         loop {
             working.retain_mut(|process| matches!(process.look(), Ok(Ok(_))));
