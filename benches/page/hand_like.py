@@ -3,8 +3,9 @@
     target/release/costate-page --demos work --port 8123
     python benches/page/hand_like.py http://127.0.0.1:8123 work/results.json
 
-The player is shown what an expert would do (as a person may be), but acts late and coarsely: on what it saw 200 ms ago, with
-changes at most ten times a second. By keys an action is nothing or all; by mouse the pointer is put where the expert pushes.
+The player is shown what an expert would do (as a person may be), but acts late and coarsely: on what it
+saw 200 ms ago, with changes at most ten times a second. By keys an action is nothing or all; by mouse the
+pointer is put where the expert is heading.
 Needs the package websockets (17.4).
 """
 
@@ -18,10 +19,12 @@ from websockets.sync.client import connect
 
 DELAY_S = 0.2
 CHANGES_PER_S = 10
+LOOK_S = 0.01
 # By keys, from which share of an action's half range on a key is pressed.
 PRESSED = 0.35
-# By mouse: metres from the puck to the pointer under the expert's whole push.
-REACH_M = 0.35
+# The expert of `push_t` brings its puck (0.5 kg, 4 N s/m, 6 N) to a speed in 0.1 s, and to where it is heading in 0.15 s.
+MASS_KG, DAMPING_N_S_M, GEAR_N = 0.5, 4.0, 6.0
+RESPONSE_S, HEADING_S = 0.1, 0.15
 
 # Environment, speed, device.
 CASES = [("point_mass", 1.0, "keys"), ("lunar_lander", 0.25, "keys"), ("push_t", 0.25, "mouse")]
@@ -43,9 +46,14 @@ def keys(frame, channels):
 
 
 def mouse(frame, _):
-    """The pointer in front of the puck, where the expert pushes it."""
-    puck = next(part for part in frame["parts"] if part["role"] == "body")
-    return {"pointer": [puck["p"][i] + REACH_M * frame["expert"][i] for i in (0, 1)]}
+    """The pointer where the expert is heading: x + T w, with w the speed that its push u is for.
+
+    u G = d w + m (w − v) / r, the servo of demos/src/experts/puck.rs.
+    """
+    x, v = frame["observation"][:2], frame["observation"][6:8]
+    gain = MASS_KG / RESPONSE_S
+    wanted = [(GEAR_N * u + gain * v[i]) / (DAMPING_N_S_M + gain) for i, u in enumerate(frame["expert"])]
+    return {"pointer": [x[i] + HEADING_S * wanted[i] for i in (0, 1)]}
 
 
 def play(socket, channels, hand):
@@ -53,20 +61,21 @@ def play(socket, channels, hand):
     seen, changed, n = deque(), 0.0, 0
     last = None
     while True:
-        frame = json.loads(socket.recv())
-        if frame["type"] == "refused":
-            sys.exit(frame["message"])
-        if frame["type"] != "frame":
-            continue
-        if frame["phase"] == "over":
-            return
-        if frame["phase"] != "running" or frame["expert"] is None:
-            continue
+        try:
+            frame = json.loads(socket.recv(timeout=LOOK_S))
+            if frame["type"] == "refused":
+                sys.exit(frame["message"])
+            if frame["type"] == "frame":
+                if frame["phase"] == "over":
+                    return
+                if frame["phase"] == "running" and frame["expert"] is not None:
+                    seen.append((time.monotonic(), frame))
+        except TimeoutError:
+            pass  # Hands move between frames, too: in slow motion these are far apart.
         now = time.monotonic()
-        seen.append((now, frame))
         while len(seen) > 1 and seen[1][0] <= now - DELAY_S:
             seen.popleft()
-        if seen[0][0] > now - DELAY_S or now - changed < 1 / CHANGES_PER_S:
+        if not seen or seen[0][0] > now - DELAY_S or now - changed < 1 / CHANGES_PER_S:
             continue
         doing = hand(seen[0][1], channels)
         if doing != last:
