@@ -480,6 +480,52 @@ fn a_run_goes_on_longer_and_otherwise() {
     assert_eq!(bytes(&at.join("run/config.json")), before);
 }
 
+#[test]
+fn recordings_appended_later_change_no_run() {
+    let f = folder();
+    let at = f.path();
+    small_dataset(at);
+    for run in ["before", "after"] {
+        succeed(at, &clone(&["--set", "iterations=2", "-o", run]));
+    }
+    let go_on = |run| succeed(at, &resume(run, &["--set", "iterations=4"]));
+    go_on("before");
+    succeed(at, &evaluate("before"));
+    succeed(
+        at,
+        &["record", "--append", "-o", "demos", "-n", "2", "--quiet"],
+    );
+    let args = ["train", "--resume", "-o", "after", "--set", "iterations=4"];
+    let told = run(at, &args);
+    let error = String::from_utf8(told.stderr).unwrap();
+    assert!(told.status.success(), "{error}");
+    assert!(error.contains("demos: the last 2 episodes"), "{error}");
+    succeed(at, &evaluate("after"));
+    for file in ["policy.safetensors", "evaluation.json"] {
+        let of = |run: &str| bytes(&at.join(run).join(file));
+        assert_eq!(of("before"), of("after"), "{file}");
+    }
+    // One of them deleted, they are others.
+    succeed(
+        at,
+        &[
+            "demos",
+            "filter",
+            "demos",
+            "--episodes",
+            "0,2..5",
+            "-o",
+            "fewer",
+        ],
+    );
+    fail(
+        at,
+        &[&evaluate("after")[..], &["--demos", "fewer"]].concat(),
+        2,
+        &["not the demonstrations"],
+    );
+}
+
 /// The command between backquotes at the end of an error, run by a shell.
 fn follow(at: &Path, error: &str) -> std::process::Output {
     let advice = error

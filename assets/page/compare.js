@@ -8,28 +8,32 @@ import { seedInput } from "./setup.js";
 
 const MOST = 8; // side by side
 
-// What is compared is in the address: `with=expert:NAME,run:NAME,episode:DATASET:NUMBER`.
+// What is compared is in the address: `with=expert:NAME:VARIANT,run:NAME,episode:DATASET:NUMBER`.
 function parse(text) {
   const [kind, name, number] = text.split(":");
   if (kind === "episode") return name && number !== undefined ? { kind, name, number: Number(number) } : null;
-  return ["expert", "run"].includes(kind) ? { kind, name: name || null } : null;
+  if (kind === "expert") return { kind, name: name || null, variant: number || null };
+  return kind === "run" && name ? { kind, name } : null;
 }
 
-const written = ({ kind, name, number }) => [kind, name, number].filter((v) => v != null).join(":");
+const written = ({ kind, name, number, variant }) => [kind, name, number, variant].filter((v) => v != null).join(":");
 
-const caption = ({ kind, name, number }) =>
-  kind === "episode" ? `${name}, episode ${number}` : kind === "run" ? `policy of ${name}` : `expert ${name}`;
+const caption = ({ kind, name, number, variant }) => ({
+  episode: `${name}, episode ${number}`, run: `policy of ${name}`, expert: `expert ${name}${variant ? ` in ${variant}` : ""}`,
+})[kind];
+
+const byExpert = ({ name, variant }, seed) => ({ expert: name, variants: variant ?? "", seed });
 
 const film = (item, env, seed) => ({
   episode: () => get(path("/api/datasets", item.name, "episodes", item.number, "film")),
   run: () => get(path("/api/runs", item.name, "film") + query({ seed })),
-  expert: () => get(path("/api/environments", env, "film") + query({ expert: item.name, seed })),
+  expert: () => get(path("/api/environments", env, "film") + query(byExpert(item, seed))),
 })[item.kind]();
 
 const costs = (item, env, seed, run) => get(path("/api/runs", run, "costs") + query({
   episode: { dataset: item.name, episode: item.number },
   run: { run: item.name, seed },
-  expert: { env, expert: item.name, seed },
+  expert: { env, ...byExpert(item, seed) },
 }[item.kind]));
 
 export async function show(place, _name, values, signal) {
@@ -71,6 +75,8 @@ function choices(chosen, { worlds, datasets, runs, go }) {
     return h("div", { class: "field" }, h("label", { for: node.id }, label), h("div", { class: "row tight" }, node, more,
       button("Add", () => act(node.value), { disabled: full, "aria-label": `Add ${label.toLowerCase()}` })));
   };
+  const variant = world.variants.length
+    ? select([["", "the world as it is"], ...world.variants.map(([name]) => [name, `in ${name}`])], "", { "aria-label": "World of the expert" }) : null;
   const here = datasets.filter((d) => d.env === env && !d.fault && d.episodes > 0);
   const number = h("input", { type: "number", min: 0, step: 1, value: 0, class: "short", "aria-label": "Episode number" });
   const policies = runs.filter((r) => r.env === env && r.policy), judges = runs.filter((r) => r.env === env && r.cost);
@@ -83,7 +89,8 @@ function choices(chosen, { worlds, datasets, runs, go }) {
       field("Start seed", start, "Experts and policies start from the same state."),
       runs.length ? field("Learned cost", judge, judges.length ? "Of a run." : "No run here has a learned cost yet.") : null),
     h("div", { class: "fields" },
-      adder("Expert", world.experts, (name) => add({ kind: "expert", name }), "This environment has none."),
+      adder("Expert", world.experts, (name) => add({ kind: "expert", name, variant: variant?.value || null }),
+        "This environment has none.", variant),
       adder("Episode", here.map((d) => d.name), (name) => add({ kind: "episode", name, number: Number(number.value) }),
         "No dataset of this environment yet.", number),
       runs.length ? adder("Policy", policies.map((r) => r.name), (name) => add({ kind: "run", name }), "No run here has a policy yet.") : null),

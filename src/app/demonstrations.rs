@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use costate_base::disk;
+use costate_base::number::counted;
 use costate_demos::inspect::unfinished;
 use costate_demos::{Dataset, DatasetReader};
 use costate_envs::{EnvFactory, Trajectory};
@@ -76,11 +77,20 @@ impl Demonstrations {
         disk::sha256(digests.as_bytes())
     }
 
-    /// Whether these are the demonstrations that a run learned from, perhaps with others recorded since.
-    pub fn begin_with(&self, learned_from: &DemonstrationsRef) -> bool {
-        let counts = learned_from.episodes..=self.dataset.meta().episodes.len();
-        let mut counts = counts.rev();
-        counts.any(|count| self.fingerprint_of(count) == learned_from.fingerprint)
+    /// The demonstrations that a run learned from, without what was recorded since; `None` if these are others.
+    pub fn as_learned_from(mut self, own: &DemonstrationsRef) -> Option<Self> {
+        let there = self.dataset.meta().episodes.len();
+        let mut counts = (own.episodes..=there).rev();
+        let count = counts.find(|count| self.fingerprint_of(*count) == own.fingerprint)?;
+        if count < there {
+            tracing::warn!(
+                "{}: the last {} came after this run began, which does without",
+                self.dataset.path().display(),
+                counted((there - count) as f64, "episode", "episodes")
+            );
+            self.dataset.keep_first(count);
+        }
+        Some(self)
     }
 
     /// A run's reference to the first `count` demonstrations at `path`; to all by default.
@@ -150,11 +160,10 @@ pub fn open_demonstrations(run: &RunFolder, path: &Path) -> Result<Demonstration
             ))),
         };
     };
-    if demonstrations.fingerprint() != own.fingerprint {
-        return Err(Error::Misuse(format!(
+    demonstrations.as_learned_from(own).ok_or_else(|| {
+        Error::Misuse(format!(
             "{}: not the demonstrations that this run learned from (their checksums differ)",
             path.display()
-        )));
-    }
-    Ok(demonstrations)
+        ))
+    })
 }

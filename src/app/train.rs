@@ -241,12 +241,12 @@ fn reopen(
     };
     let demos = existing.demos.as_deref().unwrap_or(&imitated.path);
     let demonstrations = Demonstrations::open(demos)?;
-    if demonstrations.fingerprint() != imitated.fingerprint {
+    let Some(demonstrations) = demonstrations.as_learned_from(imitated) else {
         return Err(Error::Failure(format!(
             "{}: not the demonstrations that {} was started with; name their folder, or start a new run",
             demos.display(),
             folder.display()
         )));
-    }
+    };
     Ok((changes.of(run)?, Some(demonstrations)))
 }

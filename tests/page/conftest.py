@@ -30,9 +30,10 @@ class Server:
             pytest.exit("COSTATE_PROGRAM or COSTATE_PAGE: expected the program to test", 2)
         self.learning = bool(whole)
         self.demos = folder / "datasets"
-        self.demos.mkdir()
-        for name in ("cart_pole", "point_mass"):
-            shutil.copytree(REPOSITORY / "demos" / "data" / name, self.demos / name)
+        if not self.demos.exists():
+            self.demos.mkdir()
+            for name in ("cart_pole", "point_mass"):
+                shutil.copytree(REPOSITORY / "demos" / "data" / name, self.demos / name)
         whole_arguments = ["view", "--no-open", "--runs", str(folder / "runs")]
         arguments = [whole, *whole_arguments] if whole else [small]
         arguments += ["--demos", str(self.demos), "--port", "0"]
@@ -45,6 +46,10 @@ class Server:
 
     def close(self):
         self.process.terminate()
+        self.process.wait(timeout=60)
+
+    def kill(self):
+        self.process.kill()
         self.process.wait(timeout=60)
 
 
@@ -82,7 +87,8 @@ def open_page(browser, server):
     def opened(address="", width=1280, scheme="light", prepare=lambda page: None, **options):
         phone = {"has_touch": True, "is_mobile": True} if width < 600 else {}
         size = {"width": width, "height": 844 if width < 600 else 900}
-        context = browser.new_context(viewport=size, color_scheme=scheme, base_url=server.url, **phone, **options)
+        options = {"viewport": size, "color_scheme": scheme, "base_url": server.url, **phone, **options}
+        context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
         listen(page)

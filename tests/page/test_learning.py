@@ -100,6 +100,10 @@ def test_comparisons_work_without_learning(open_page):
     page = open_page("#/compare?env=cart_pole&with=expert,episode:cart_pole:0", prepare=without_learning)
     expect(page.locator("figure canvas.stage")).to_have_count(2)
     expect(page.get_by_text("True cost of a step").first).to_be_visible()
+    page.get_by_label("World of the expert").select_option("long_pole")
+    page.get_by_role("button", name="Add expert").click()
+    expect(page.locator("figure canvas.stage")).to_have_count(3)
+    expect(page.get_by_role("row").filter(has_text="in long_pole")).to_contain_text("yes")
 
 
 def test_a_policy_is_trained_watched_compared_and_corrected_by_hand(open_page, server):

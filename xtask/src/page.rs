@@ -24,7 +24,14 @@ pub fn test(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Error> 
     let environment = PLAYWRIGHT.ensure(workspace)?;
     let mut build = workspace.command(&libtorch);
     build
-        .args(["test", "--workspace", "--no-run", "--quiet", "--test", "page"])
+        .args([
+            "test",
+            "--workspace",
+            "--no-run",
+            "--quiet",
+            "--test",
+            "page",
+        ])
         .current_dir(workspace.root());
     must(&mut build, "costate did not build")?;
     let costate = workspace.root().join("target/debug/costate");

@@ -111,6 +111,16 @@ impl Dataset {
         self.episodes
     }
 
+    /// Leaves out all but the first `count` episodes, as if recording had ended there; at least one stays.
+    pub fn keep_first(&mut self, count: usize) {
+        let count = count.clamp(1, self.episodes.len());
+        self.episodes.truncate(count);
+        let mut entries = std::mem::take(&mut self.meta.episodes);
+        entries.truncate(count);
+        self.meta.set_episodes(entries);
+        self.meta.appended.retain(|s| s.first_episode < count);
+    }
+
     /// Refuses an environment these demonstrations do not fit: another name, other channels,
     /// another control period or another horizon. Different physical parameters are allowed.
     pub fn check_env(&self, spec: &EnvSpec) -> Result<(), DatasetError> {

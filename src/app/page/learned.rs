@@ -57,12 +57,12 @@ pub(super) fn landscapes(run: &RunFolder) -> Result<Vec<Landscape>, Error> {
     cost(run)?;
     let imitated = run.config().imitated()?;
     let demonstrations = Demonstrations::open(&imitated.path)?;
-    if !demonstrations.begin_with(imitated) {
+    let Some(demonstrations) = demonstrations.as_learned_from(imitated) else {
         return Err(Error::Failure(format!(
             "{}: no longer the demonstrations that this run learned from, over which its cost is averaged",
             imitated.path.display()
         )));
-    }
+    };
     let found = landscape::of(run, Some(&demonstrations), &[])?;
     let spec = demonstrations.factory.spec();
     Ok(found.map_or(Vec::new(), |found| each(&found, spec)))
@@ -72,7 +72,7 @@ fn each(found: &crate::report::Landscape, spec: &EnvSpec) -> Vec<Landscape> {
     let channel = |i: usize| {
         let channel = &found.channels[i];
         let name = match channel.unit.as_str() {
-            "" => channel.name.clone(),
+            "" | "1" => channel.name.clone(),
             unit => format!("{} ({unit})", channel.name),
         };
         (spec.observation.position(&channel.name), name)

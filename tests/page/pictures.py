@@ -1,0 +1,73 @@
+"""Pictures of every view of a running page, at two widths.
+
+    target/release/costate view --port 8123 --no-open
+    target/page/bin/python tests/page/pictures.py http://127.0.0.1:8123 assets/pictures/page \
+        --env point_mass --dataset point_mass-hand --run point_mass-hand-gan-gcl-0
+
+Those of the book show real recordings and runs; wide ones are light and narrow ones dark.
+"""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+from playwright.sync_api import expect, sync_playwright
+
+from conftest import FLAGS
+from drive import chip, leave, open_world
+
+SIZES = {"wide": (1280, 900, "light"), "phone": (390, 844, "dark")}
+LONG_MS = 60_000
+
+
+def views(args):
+    episodes = f"expert,run:{args.run},episode:{args.dataset}:0"
+    return {
+        "record": f"record?env={args.env}",
+        "datasets": "datasets",
+        "dataset": f"datasets/{args.dataset}",
+        "runs": "runs",
+        "run": f"runs/{args.run}",
+        "train": f"train?dataset={args.dataset}",
+        "compare": f"compare?env={args.env}&with={episodes}&cost={args.run}",
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("url")
+    parser.add_argument("folder", type=Path)
+    for name in ("env", "dataset", "run"):
+        parser.add_argument(f"--{name}", required=True)
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    browser = os.environ.get("COSTATE_CHROMIUM") or shutil.which("chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
+        for size, (width, height, scheme) in SIZES.items():
+            page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, base_url=args.url)
+            for name, address in views(args).items():
+                page.goto(f"/#/{address}")
+                page.wait_for_load_state("networkidle")
+                if name in ("run", "compare"):
+                    expect(page.locator("canvas.stage").last).to_be_visible(timeout=LONG_MS)
+                if name == "compare":
+                    expect(page.get_by_role("img", name="Learned cost over").first).to_be_visible(timeout=LONG_MS)
+                page.wait_for_timeout(2500)
+                page.screenshot(path=args.folder / f"{name}-{size}.png")
+            open_world(page, args.env, "pictures")
+            page.get_by_label("Help of the expert").fill("0.8")
+            page.locator("canvas").focus()
+            page.keyboard.press("Space")
+            expect(chip(page)).to_have_text("Recording", timeout=LONG_MS)
+            page.wait_for_timeout(1500)
+            page.screenshot(path=args.folder / f"session-{size}.png")
+            page.keyboard.press("Space")
+            page.keyboard.press("Backspace")
+            leave(page)
+        chromium.close()
+
+
+if __name__ == "__main__":
+    main()
