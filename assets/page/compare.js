@@ -76,7 +76,7 @@ function choices(chosen, { worlds, datasets, runs, go }) {
       button("Add", () => act(node.value), { disabled: full, "aria-label": `Add ${label.toLowerCase()}` })));
   };
   const variant = world.variants.length
-    ? select([["", "the world as it is"], ...world.variants.map(([name]) => [name, `in ${name}`])], "", { "aria-label": "World of the expert" }) : null;
+    ? select([["", "unchanged"], ...world.variants.map(([name]) => [name, `in ${name}`])], "", { "aria-label": "World of the expert" }) : null;
   const here = datasets.filter((d) => d.env === env && !d.fault && d.episodes > 0);
   const number = h("input", { type: "number", min: 0, step: 1, value: 0, class: "short", "aria-label": "Episode number" });
   const policies = runs.filter((r) => r.env === env && r.policy), judges = runs.filter((r) => r.env === env && r.cost);

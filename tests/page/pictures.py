@@ -48,6 +48,9 @@ def main():
         for size, (width, height, scheme) in SIZES.items():
             page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, base_url=args.url)
             for name, address in views(args).items():
+                # What these two are for lies below the first screen, too.
+                tall = size == "wide" and name in ("run", "compare")
+                page.set_viewport_size({"width": width, "height": 1750 if tall else height})
                 page.goto(f"/#/{address}")
                 page.wait_for_load_state("networkidle")
                 if name in ("run", "compare"):
@@ -56,6 +59,7 @@ def main():
                     expect(page.get_by_role("img", name="Learned cost over").first).to_be_visible(timeout=LONG_MS)
                 page.wait_for_timeout(2500)
                 page.screenshot(path=args.folder / f"{name}-{size}.png")
+            page.set_viewport_size({"width": width, "height": height})
             open_world(page, args.env, "pictures")
             page.get_by_label("Help of the expert").fill("0.8")
             page.locator("canvas").focus()
