@@ -26,7 +26,7 @@ const GYMNASIUM: Environment = Environment {
     requirements: "python/requirements-test.txt",
     purpose: "tests with Gymnasium",
 };
-/// That of the workspace's tests, whose crates are built already.
+/// That of the workspace's tests: crates with the same features are built already.
 const PROFILE: &str = "dev";
 /// Name of the file in the environment that says of which requirements and Python it was made.
 const MADE_OF: &str = "costate-made-of";
