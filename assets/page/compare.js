@@ -48,7 +48,8 @@ export async function show(place, _name, values, signal) {
     .map((item) => (item.kind === "expert" ? { ...item, name: item.name ?? world.experts[0] } : item))
     .filter((item) => item.name).slice(0, MOST);
   const go = (change) => {
-    const { env, seed, cost, items } = { ...chosen, ...change };
+    // The buttons on screen stay until the next view is there: a second click adds to the first.
+    const { env, seed, cost, items } = Object.assign(chosen, change);
     location.hash = `#/compare${query({ env, seed: seed || null, with: items.map(written).join(","), cost })}`;
   };
   const films = h("section", { "aria-label": "Films" });
@@ -67,7 +68,7 @@ export async function show(place, _name, values, signal) {
 function choices(chosen, { worlds, datasets, runs, go }) {
   const { env, items, seed, cost } = chosen;
   const world = worlds.find((w) => w.name === env);
-  const add = (item) => go({ items: [...items, item] });
+  const add = (item) => go({ items: [...chosen.items, item] });
   const full = items.length >= MOST;
   const adder = (label, options, act, none, more) => {
     if (!options.length) return h("div", { class: "field" }, h("span", { class: "label" }, label), h("small", {}, none));
@@ -95,7 +96,7 @@ function choices(chosen, { worlds, datasets, runs, go }) {
         "No dataset of this environment yet.", number),
       runs.length ? adder("Policy", policies.map((r) => r.name), (name) => add({ kind: "run", name }), "No run here has a policy yet.") : null),
     items.length ? h("ul", { class: "chips" }, items.map((item, i) => h("li", {}, h("span", { class: `key s${i}` }), caption(item),
-      button("×", () => go({ items: items.filter((o) => o !== item) }), { class: "quiet", "aria-label": `Remove ${caption(item)}` })))) : null);
+      button("×", () => go({ items: chosen.items.filter((o) => o !== item) }), { class: "quiet", "aria-label": `Remove ${caption(item)}` })))) : null);
 }
 
 // Films, curves, map and table of what is chosen.

@@ -96,6 +96,13 @@ def test_expert_episode_and_policy_side_by_side_under_a_learned_cost(open_page):
     expect(page.locator("figure canvas.stage")).to_have_count(2)
 
 
+def test_clicks_that_come_before_the_next_view_add_up(open_page):
+    page = open_page("#/compare?env=cart_pole", prepare=without_learning)
+    expect(page.get_by_role("button", name="Add expert")).to_be_visible()
+    page.evaluate("for (const what of ['expert', 'episode']) document.querySelector(`[aria-label='Add ${what}']`).click()")
+    expect(page.locator("figure canvas.stage")).to_have_count(2)
+
+
 def test_comparisons_work_without_learning(open_page):
     page = open_page("#/compare?env=cart_pole&with=expert,episode:cart_pole:0", prepare=without_learning)
     expect(page.locator("figure canvas.stage")).to_have_count(2)
