@@ -10,9 +10,9 @@ const MOST = 8; // side by side
 
 // What is compared is in the address: `with=expert:NAME:VARIANT,run:NAME,episode:DATASET:NUMBER`.
 function parse(text) {
-  const [kind, name, number] = text.split(":");
-  if (kind === "episode") return name && number !== undefined ? { kind, name, number: Number(number) } : null;
-  if (kind === "expert") return { kind, name: name || null, variant: number || null };
+  const [kind, name, which] = text.split(":");
+  if (kind === "episode") return name && which !== undefined ? { kind, name, number: Number(which) } : null;
+  if (kind === "expert") return { kind, name: name || null, variant: which || null };
   return kind === "run" && name ? { kind, name } : null;
 }
 

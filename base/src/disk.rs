@@ -35,6 +35,16 @@ pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
+/// SHA-256 of the first part, of the first two in a row, and so on: one pass over all of them.
+pub fn sha256_of_beginnings<'a>(
+    parts: impl IntoIterator<Item = &'a [u8]>,
+) -> impl Iterator<Item = String> {
+    parts.into_iter().scan(Sha256::new(), |so_far, part| {
+        so_far.update(part);
+        Some(hexadecimal(&so_far.clone().finalize()))
+    })
+}
+
 /// A digest in hexadecimal.
 pub(crate) fn hexadecimal(digest: &[u8]) -> String {
     digest.iter().map(|b| format!("{b:02x}")).collect()

@@ -21,16 +21,21 @@ def main():
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
-    program = args.costate.absolute()
+
+    def costate(*words):
+        subprocess.run([args.costate.absolute(), *words, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+
     learned = []
     for dataset in sorted(args.work.glob("*-hand")):
         for algorithm in ALGORITHMS:
             for seed in range(args.seeds):
                 run = args.work / "runs" / f"{dataset.name}-{algorithm}-{seed}"
                 if not (run / "evaluation.json").exists():
-                    subprocess.run([program, "train", dataset, "--algo", algorithm, "--seed", str(seed), "-o", run, "--quiet"],
-                                   check=True, stdout=subprocess.DEVNULL)
-                    subprocess.run([program, "evaluate", run, "--no-robustness", "--quiet"], check=True, stdout=subprocess.DEVNULL)
+                    if run.exists():
+                        costate("train", "--resume", "-o", run)
+                    else:
+                        costate("train", dataset, "--algo", algorithm, "--seed", str(seed), "-o", run)
+                    costate("evaluate", run, "--no-robustness")
                 evaluation = json.loads((run / "evaluation.json").read_text())
                 learned.append(row(dataset.name, algorithm, seed, evaluation))
                 args.output.write_text(json.dumps(learned, indent=1) + "\n")

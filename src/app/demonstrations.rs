@@ -67,21 +67,22 @@ impl Demonstrations {
 
     /// A digest of the data files: equal data, equal fingerprint.
     pub fn fingerprint(&self) -> String {
-        self.fingerprint_of(self.dataset.meta().episodes.len())
-    }
-
-    /// The same of the first `count` episodes.
-    fn fingerprint_of(&self, count: usize) -> String {
-        let episodes = self.dataset.meta().episodes.iter().take(count);
+        let episodes = self.dataset.meta().episodes.iter();
         let digests: String = episodes.map(|e| e.sha256.as_str()).collect();
         disk::sha256(digests.as_bytes())
     }
 
     /// The demonstrations that a run learned from, without what was recorded since; `None` if these are others.
     pub fn as_learned_from(mut self, own: &DemonstrationsRef) -> Option<Self> {
-        let there = self.dataset.meta().episodes.len();
-        let mut counts = (own.episodes..=there).rev();
-        let count = counts.find(|count| self.fingerprint_of(*count) == own.fingerprint)?;
+        let episodes = &self.dataset.meta().episodes;
+        let there = episodes.len();
+        let digests = episodes.iter().map(|e| e.sha256.as_bytes());
+        let mut fingerprints = disk::sha256_of_beginnings(digests);
+        let count = 1 + fingerprints.position(|f| f == own.fingerprint)?;
+        drop(fingerprints);
+        if count < own.episodes {
+            return None;
+        }
         if count < there {
             tracing::warn!(
                 "{}: the last {} came after this run began, which does without",

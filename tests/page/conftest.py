@@ -60,13 +60,18 @@ def server(tmp_path_factory):
     server.close()
 
 
-@pytest.fixture(scope="session")
-def browser():
+def launch(playwright):
+    """The browser."""
     path = os.environ.get("COSTATE_CHROMIUM") or shutil.which("chromium")
     if not path:
         pytest.exit("no browser: install chromium or set COSTATE_CHROMIUM", 2)
+    return playwright.chromium.launch(executable_path=path, args=FLAGS)
+
+
+@pytest.fixture(scope="session")
+def browser():
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = launch(playwright)
         yield browser
         browser.close()
 

@@ -3,6 +3,20 @@
 from playwright.sync_api import Page, expect
 
 
+def views(env: str, dataset: str, run: str, episode: int = 0):
+    """Address and heading of every view but the session's, by name."""
+    films = f"expert,run:{run},episode:{dataset}:{episode}"
+    return {
+        "record": (f"#/record?env={env}", "Record by hand"),
+        "datasets": ("#/datasets", "Datasets"),
+        "dataset": (f"#/datasets/{dataset}", dataset),
+        "runs": ("#/runs", "Runs"),
+        "run": (f"#/runs/{run}", run),
+        "train": (f"#/train?dataset={dataset}", "Start a training"),
+        "compare": (f"#/compare?env={env}&with={films}&cost={run}", "Compare"),
+    }
+
+
 def chip(page: Page):
     return page.locator(".chip")
 

@@ -8,30 +8,15 @@ Those of the book show real recordings and runs; wide ones are light and narrow 
 """
 
 import argparse
-import os
-import shutil
 from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
 
-from conftest import FLAGS
-from drive import chip, leave, open_world
+from conftest import launch
+from drive import chip, leave, open_world, views
 
 SIZES = {"wide": (1280, 900, "light"), "phone": (390, 844, "dark")}
 LONG_MS = 60_000
-
-
-def views(args):
-    episodes = f"expert,run:{args.run},episode:{args.dataset}:0"
-    return {
-        "record": f"record?env={args.env}",
-        "datasets": "datasets",
-        "dataset": f"datasets/{args.dataset}",
-        "runs": "runs",
-        "run": f"runs/{args.run}",
-        "train": f"train?dataset={args.dataset}",
-        "compare": f"compare?env={args.env}&with={episodes}&cost={args.run}",
-    }
 
 
 def main():
@@ -42,16 +27,15 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    browser = os.environ.get("COSTATE_CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
+        chromium = launch(playwright)
         for size, (width, height, scheme) in SIZES.items():
             page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, base_url=args.url)
-            for name, address in views(args).items():
+            for name, (address, _) in views(args.env, args.dataset, args.run).items():
                 # What these two are for lies below the first screen, too.
                 tall = size == "wide" and name in ("run", "compare")
                 page.set_viewport_size({"width": width, "height": 1750 if tall else height})
-                page.goto(f"/#/{address}")
+                page.goto(f"/{address}")
                 page.wait_for_load_state("networkidle")
                 if name in ("run", "compare"):
                     expect(page.locator("canvas.stage").last).to_be_visible(timeout=LONG_MS)

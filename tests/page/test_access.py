@@ -5,21 +5,11 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from drive import leave, open_world, play
+from drive import leave, open_world, play, views
 from learning import Learning
 from playwright.sync_api import expect
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-FILMS = "expert,run:cart_pole-gan-gcl,episode:cart_pole:4"
-VIEWS = {
-    "record": ("#/record?env=cart_pole", "Record by hand"),
-    "datasets": ("#/datasets", "Datasets"),
-    "dataset": ("#/datasets/cart_pole", "cart_pole"),
-    "runs": ("#/runs", "Runs"),
-    "run": ("#/runs/cart_pole-gan-gcl", "cart_pole-gan-gcl"),
-    "train": ("#/train?dataset=cart_pole", "Start a training"),
-    "compare": (f"#/compare?env=cart_pole&with={FILMS}&cost=cart_pole-gan-gcl", "Compare"),
-}
+VIEWS = views("cart_pole", "cart_pole", "cart_pole-gan-gcl", episode=4)
 
 
 def check(page, name, width, scheme):

@@ -23,6 +23,7 @@ pub fn test(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Error> 
     let chromium = chromium()?;
     let environment = PLAYWRIGHT.ensure(workspace)?;
     let mut build = workspace.command(&libtorch);
+    // As a test of the whole workspace, whose features `cargo xtask test` builds with; others would build all again.
     build
         .args([
             "test",
