@@ -118,13 +118,17 @@ pub async fn episode_film(
     of_dataset(shared, name, move |shelf, name| shelf.film(name, id)).await
 }
 
+/// An episode's still; no content for one that went while its picture was on its way: nobody looks at it any more.
 pub async fn thumbnail(
     State(shared): World,
     Path((name, id)): Path<(String, usize)>,
 ) -> Result<Response, Refusal> {
     let work = move |shelf: &Shelf, name: &Name| shelf.thumbnail(name, id);
-    let Json(png) = of_dataset(shared, name, work).await?;
-    Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
+    match of_dataset(shared, name, work).await {
+        Ok(Json(png)) => Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response()),
+        Err(gone) if gone.fault == Fault::Missing => Ok(StatusCode::NO_CONTENT.into_response()),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Episodes of a dataset.
