@@ -369,6 +369,18 @@ fn bad_values_are_refused() {
             "rock",
             &["scenery", "`obstacle`"],
         ),
+        (
+            "point_maze",
+            "start_m",
+            "[0, -9]",
+            &["task.start_m", "beyond the walls"],
+        ),
+        (
+            "point_maze",
+            "start_m",
+            "[-0.5, 0]",
+            &["task.start_m", "scenery.wall"],
+        ),
         ("lq", "horizon", "0", &["horizon"]),
         ("lq", "q", "[[1, 0], [0, -1]]", &["q must be symmetric"]),
         ("lq", "a", "[[1, 0], [0]]", &["a must be 2 rows"]),
@@ -379,6 +391,34 @@ fn bad_values_are_refused() {
             Ok(()) => config.factory().expect_err(&format!("{key}={value}")),
         };
         assert_message(&error, parts);
+    }
+}
+
+/// A box of starts that reaches across the wall leaves out the wall, and all that is nearer to it than the puck's radius.
+#[test]
+fn the_maze_starts_on_both_sides_of_its_wall_and_never_in_it() {
+    let mut config = config("point_maze");
+    config.set("start_m", "[0, 0]").unwrap();
+    config.set("start_spread_m", "[1.85, 1.35]").unwrap();
+    let mut env = config.factory().unwrap().build();
+    let mut o = [0.0; 4];
+    let (mut below, mut above, mut beside) = (0, 0, 0);
+    for seed in 0..2_000 {
+        env.reset(seed);
+        env.observe(&mut o);
+        let [x, y] = [o[0], o[1]];
+        // The wall: x from −2 to 0.8, y from −0.15 to 0.15; the puck's radius 0.1.
+        assert!(x > 0.9 || y.abs() > 0.25, "({x}, {y})");
+        match y {
+            _ if y < -0.25 => below += 1,
+            _ if y > 0.25 => above += 1,
+            _ => beside += 1,
+        }
+    }
+    // Uniform: 3.7 x 1.1 m on either side, 0.95 x 0.5 m in the gap.
+    for (count, area) in [(below, 4.07), (above, 4.07), (beside, 0.475)] {
+        let expected = 2_000.0 * area / 8.615;
+        assert!((f64::from(count) - expected).abs() < 4.0 * f64::sqrt(expected));
     }
 }
 

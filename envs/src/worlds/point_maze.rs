@@ -19,14 +19,14 @@
 //! | `velocity_y` | m/s | speed limit | | | | |
 //!
 //! Cost of a step: w_g (√(d² + s²) − s) + w_u |u|², with d the distance to the goal and s its softness.
-//! Start: position uniform round `start_m`, at rest. End: after `horizon` steps (truncated). Solved:
+//! Start: position uniform round `start_m` where the wall is not, at rest. End: after `horizon` steps (truncated). Solved:
 //! within 0.25 m of the goal.
 
 use serde::{Deserialize, Serialize};
 
 use super::spread;
 use super::walls::{arena, corners, inside};
-use crate::model::Checks;
+use crate::model::{Checks, Joint, Model, Shape as BodyShape};
 use crate::physics::{Blueprint, JointId, Physics};
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
@@ -79,11 +79,43 @@ pub struct PointMaze {
     arena: [[f32; 2]; 2],
     /// Lower-left and upper-right corner of the wall.
     wall: [[f64; 2]; 2],
+    /// The same with the puck's radius round it: where its centre never starts.
+    no_start: [[f64; 2]; 2],
     modes: &'static [&'static str],
 }
 
 /// A gap narrower than this counts as closed, metres.
 const NO_GAP_M: f64 = 1e-6;
+/// The greatest share of the start positions' rectangle that the wall may cover.
+const MOST_COVERED: f64 = 0.9;
+
+/// The share of the rectangle `of` that `by` covers.
+fn covered(of: [[f64; 2]; 2], by: [[f64; 2]; 2]) -> f64 {
+    let along = |i: usize| {
+        let width = of[1][i] - of[0][i];
+        let common = of[1][i].min(by[1][i]) - of[0][i].max(by[0][i]);
+        match width > 0.0 {
+            true => (common / width).max(0.0),
+            false => f64::from(u8::from(common >= 0.0)),
+        }
+    };
+    along(0) * along(1)
+}
+
+/// Radius of the body that `float` moves, metres.
+fn puck_radius(model: &Model) -> Result<f64, String> {
+    let round = model.joints.iter().find_map(|joint| match joint {
+        Joint::Free(free) if free.name == "float" => {
+            let body = model.bodies.iter().find(|b| b.name == free.child)?;
+            match body.shape {
+                BodyShape::Circle { radius_m } => Some(radius_m),
+                _ => None,
+            }
+        }
+        _ => None,
+    });
+    round.ok_or_else(|| "joints.float: the task needs it to be free and to move a circle".into())
+}
 
 impl PointMaze {
     /// From puck to goal, metres.
@@ -122,12 +154,15 @@ impl Task for PointMaze {
         if !inside(arena, p.goal_m) {
             return Err("task.goal_m is beyond the walls".into());
         }
-        if (0..2).all(|i| starts[0][i] <= wall[1][i] && wall[0][i] <= starts[1][i]) {
-            return Err("task.start_m and task.start_spread_m reach into scenery.wall".into());
+        let radius = puck_radius(blueprint.model())?;
+        let no_start = [wall[0].map(|v| v - radius), wall[1].map(|v| v + radius)];
+        if covered(starts, no_start) > MOST_COVERED {
+            return Err("task.start_m and task.start_spread_m lie in scenery.wall".into());
         }
         let forked = (wall[0][0] - arena[0][0]).min(arena[1][0] - wall[1][0]) > NO_GAP_M;
         Ok(Self {
             wall,
+            no_start,
             modes: if forked { &["left", "right"] } else { &[] },
             float: blueprint.joint("float")?,
             arena: arena.map(|corner| corner.map(|v| v as f32)),
@@ -151,9 +186,14 @@ impl Task for PointMaze {
 
     fn start(&mut self, rng: &mut Stream, coordinates: &mut [f32]) {
         let p = &self.parameters;
-        for axis in 0..2 {
-            coordinates[self.float.index + axis] =
-                (p.start_m[axis] + spread(rng, p.start_spread_m[axis])) as f32;
+        let place = loop {
+            let place = [0, 1].map(|i| p.start_m[i] + spread(rng, p.start_spread_m[i]));
+            if !inside(self.no_start, place) {
+                break place;
+            }
+        };
+        for (axis, position) in place.into_iter().enumerate() {
+            coordinates[self.float.index + axis] = position as f32;
         }
     }
 
