@@ -375,12 +375,6 @@ fn bad_values_are_refused() {
             "[0, -9]",
             &["task.start_m", "beyond the walls"],
         ),
-        (
-            "point_maze",
-            "start_m",
-            "[-0.5, 0]",
-            &["task.start_m", "scenery.wall"],
-        ),
         ("lq", "horizon", "0", &["horizon"]),
         ("lq", "q", "[[1, 0], [0, -1]]", &["q must be symmetric"]),
         ("lq", "a", "[[1, 0], [0]]", &["a must be 2 rows"]),
@@ -420,6 +414,9 @@ fn the_maze_starts_on_both_sides_of_its_wall_and_never_in_it() {
         let expected = 2_000.0 * area / 8.615;
         assert!((f64::from(count) - expected).abs() < 4.0 * f64::sqrt(expected));
     }
+    config.set("start_spread_m", "[0.2, 0.2]").unwrap();
+    let refused = config.factory().unwrap_err().to_string();
+    assert!(refused.contains("lie in scenery.wall"), "{refused}");
 }
 
 /// What `with_model_file` says of `text`.
