@@ -211,6 +211,7 @@ fn setup<'a>(factory: &'a EnvFactory, demonstrations: &'a [Trajectory], seed: u6
         sealer: Sealer::unwatched(),
         factory,
         demonstrations,
+        images: 0,
         starts: &[],
         expert: "mppi",
         seed,

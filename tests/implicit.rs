@@ -158,6 +158,7 @@ fn a_bimodal_demonstrator_is_cloned_with_both_modes_where_a_gaussian_stands_betw
         sealer: Sealer::unwatched(),
         factory: &factory,
         demonstrations: &demonstrations,
+        images: 0,
         starts: &[],
         expert: "",
         seed: 0,

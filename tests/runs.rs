@@ -8,7 +8,10 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use common::{SMALL, costate, fail, json, run, small_dataset, succeed, train_args};
+use costate::policy::GaussianPolicy;
+use costate_demos::Dataset;
 use serde_json::Value;
+use tch::{Kind, Tensor};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -810,4 +813,71 @@ fn a_cost_may_lie_behind_a_comma() {
         2,
         &["neither a file nor a run", "'\"a,b\":0.5'"],
     );
+}
+
+/// By how much a run's policy treats mirrored states of the pendulum differently, relative to how much it acts.
+fn unevenness(at: &Path, run: &str) -> f64 {
+    let policy = GaussianPolicy::read(&at.join(run).join("policy.safetensors")).unwrap();
+    let dataset = Dataset::open(&at.join("demos")).unwrap();
+    let states: Vec<f32> = (dataset.episodes().iter())
+        .flat_map(|e| e.trajectory.observations().to_vec())
+        .collect();
+    let mean = |signs: [f32; 3]| {
+        let states = Tensor::from_slice(&states).view([-1, 3]) * Tensor::from_slice(&signs);
+        policy.distribution(&states).mean
+    };
+    // cos θ, sin θ, ω.
+    let (original, mirrored) = (mean([1.0; 3]), mean([1.0, -1.0, -1.0]));
+    let size = |t: Tensor| t.abs().mean(Kind::Double).double_value(&[]);
+    size(&original + mirrored) / size(original)
+}
+
+/// Mirror images make a clone even-handed, the same in every run of a seed; what a world has not is refused before there
+/// is a run.
+#[test]
+fn images_are_learned_from_where_the_world_has_them() {
+    let f = folder();
+    let at = f.path();
+    small_dataset(at);
+    let train = |run: &str, copies: &str| {
+        succeed(
+            at,
+            &clone(&["-o", run, "--set", "iterations=10", "--set", copies]),
+        );
+    };
+    train("without", "symmetric_copies=0");
+    train("with", "symmetric_copies=1");
+    train("again", "symmetric_copies=1");
+    let policy = |run: &str| bytes(&at.join(run).join("policy.safetensors"));
+    assert_eq!(policy("with"), policy("again"));
+    let (with, without) = (unevenness(at, "with"), unevenness(at, "without"));
+    assert!(with < 0.5 * without, "{with} {without}");
+
+    let refused = |demos: &str, copies: &str, parts: &[&str]| {
+        let args = [
+            "train", demos, "--algo", "bc", "-o", "none", "--set", copies,
+        ];
+        fail(at, &args, 2, parts);
+        assert!(!at.join("none").exists());
+    };
+    let too_many = ["symmetric_copies", "a mirror alone, expected 0 or 1"];
+    refused("demos", "symmetric_copies=2", &too_many);
+    let lopsided = ["record", "pendulum", "-n", "2", "-o", "leaning", "--quiet"];
+    let gravity = ["--set", "env.gravity_m_s2=[0.5,-10]"];
+    succeed(at, &[&lopsided[..], &gravity].concat());
+    let broken = ["mirror does not hold with these parameters", "instead of"];
+    refused("leaning", "symmetric_copies=1", &broken);
+    succeed(
+        at,
+        &["record", "point_mass", "-n", "2", "-o", "puck", "--quiet"],
+    );
+    refused(
+        "puck",
+        "symmetric_copies=1",
+        &["no symmetry of point_mass is known"],
+    );
+    let args = clone(&["-o", "none", "--set", "symmetric_copies=1"]);
+    let both = ["--algo", "gan-gcl", "--set", "demonstrated_starts=0.5"];
+    let args = [&args[..2], &both, &args[4..]].concat();
+    fail(at, &args, 2, &["demonstrated_starts", "symmetric_copies"]);
 }

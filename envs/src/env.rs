@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::scene::Scene;
 use crate::spec::EnvSpec;
+use crate::symmetry::Symmetry;
 
 /// Status of an episode after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +137,11 @@ pub trait Env: Send {
     /// if none of them.
     fn mode(&self, _observations: &[f32]) -> Option<usize> {
         None
+    }
+
+    /// Changes of coordinates under which dynamics and cost stay as they are, as its parameters may allow; empty if it has none, or none is known.
+    fn symmetries(&self) -> Vec<Symmetry> {
+        Vec::new()
     }
 
     /// The generalised coordinates: positions, then velocities.

@@ -10,6 +10,7 @@ use crate::physics::{Blueprint, Physics};
 use crate::rng::{Stream, stream};
 use crate::scene::{Item, Scene};
 use crate::spec::{Channel, EnvSpec, Space};
+use crate::symmetry::Symmetry;
 
 /// A task in a simulated world: start states, observations, costs.
 pub trait Task: Clone + Send + Sync + 'static {
@@ -53,6 +54,11 @@ pub trait Task: Clone + Send + Sync + 'static {
     /// Which of [`Task::modes`] an episode with these observations, row-major `[T+1, observation dim]`, took.
     fn mode(&self, _observations: &[f32]) -> Option<usize> {
         None
+    }
+
+    /// What the world may be changed by without a difference: see [`Env::symmetries`]; empty if it has none, or none is known.
+    fn symmetries(&self) -> Vec<Symmetry> {
+        Vec::new()
     }
 
     /// Lower-left and upper-right corner of the picture, metres.
@@ -199,6 +205,10 @@ impl<T: Task> Env for PhysicsEnv<T> {
 
     fn mode(&self, observations: &[f32]) -> Option<usize> {
         self.task.mode(observations)
+    }
+
+    fn symmetries(&self) -> Vec<Symmetry> {
+        self.task.symmetries()
     }
 
     fn coordinates(&self) -> Vec<f32> {

@@ -13,6 +13,7 @@ use crate::env::{Env, EnvError, SavedState, Step};
 use crate::rng::stream;
 use crate::scene::Scene;
 use crate::spec::EnvSpec;
+use crate::symmetry::Symmetry;
 
 /// More would take long to check: every corner of the ranges is built once.
 const MOST_RANGES: usize = 8;
@@ -194,6 +195,10 @@ impl Env for Varied {
 
     fn mode(&self, observations: &[f32]) -> Option<usize> {
         self.env.mode(observations)
+    }
+
+    fn symmetries(&self) -> Vec<Symmetry> {
+        self.env.symmetries()
     }
 
     fn coordinates(&self) -> Vec<f32> {

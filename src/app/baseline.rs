@@ -5,7 +5,7 @@ use super::{Demonstrations, Progress};
 use crate::audit::Sealer;
 use crate::error::Error;
 use crate::evaluate::workers::interrupted;
-use crate::learners::{Learner, Setup, bc::Bc};
+use crate::learners::{Algorithm, Setup, bc::BcSettings};
 use crate::policy::GaussianPolicy;
 use crate::run::{RunFolder, files, settings};
 
@@ -55,19 +55,25 @@ pub fn clone_of(
     progress: &dyn Progress,
 ) -> Result<GaussianPolicy, Error> {
     let env = &demonstrations.factory.spec().name;
-    let settings = settings::resolve_typed(env, &[])?;
-    let (trajectories, starts) = demonstrations.first(count);
+    let algo = settings::resolve(BcSettings::NAME, env, None, &[])?;
+    // A changed world may have lost the symmetries that the shipped settings use.
+    let images = match demonstrations.check_symmetries(&algo) {
+        Ok(()) => algo.symmetric_copies(),
+        Err(_) => 0,
+    };
+    let (trajectories, starts) = demonstrations.to_learn(count, images, seed);
     let setup = Setup {
         sealer: Sealer::unwatched(),
         starts: &starts,
         factory: &demonstrations.factory,
         demonstrations: &trajectories,
+        images,
         expert: "",
         seed,
         workers: 1,
         elsewhere: None,
     };
-    let mut learner = Bc::new(&settings, &setup)?;
+    let mut learner = algo.build(&setup, None)?;
     progress.begin("bc", learner.iterations());
     for k in 0..learner.iterations() {
         if progress.interrupted() {

@@ -6,9 +6,11 @@ use costate_base::disk;
 use costate_base::number::counted;
 use costate_demos::inspect::unfinished;
 use costate_demos::{Dataset, DatasetReader};
-use costate_envs::{EnvFactory, Trajectory};
+use costate_envs::rng::stream;
+use costate_envs::{EnvFactory, Trajectory, symmetry};
 
 use crate::error::Error;
+use crate::learners::Algo;
 use crate::lengths::Lengths;
 use crate::memory;
 use crate::run::{DemonstrationsRef, RunFolder};
@@ -63,6 +65,48 @@ impl Demonstrations {
     pub fn first(&self, count: usize) -> (Vec<Trajectory>, Vec<u64>) {
         let episodes = self.dataset.episodes().iter().take(count);
         episodes.map(|e| (e.trajectory.clone(), e.seed)).unzip()
+    }
+
+    /// What a learner sees of the first `count`: each followed by `images` under the world's symmetries, and the seeds of
+    /// the starts.
+    pub fn to_learn(&self, count: usize, images: usize, seed: u64) -> (Vec<Trajectory>, Vec<u64>) {
+        let (originals, starts) = self.first(count);
+        if images == 0 {
+            return (originals, starts);
+        }
+        let symmetries = self.factory.build().symmetries();
+        let with_images = |(i, original): (usize, Trajectory)| {
+            let mut rng = stream(seed, "symmetric_copies", i as u64);
+            let images = symmetry::copies(&symmetries, &original, images, &mut rng);
+            std::iter::once(original).chain(images)
+        };
+        let all = originals.into_iter().enumerate().flat_map(with_images);
+        (all.collect(), starts)
+    }
+
+    /// Checks that the world, as the demonstrations were recorded in it, has the symmetries that `algo` asks for.
+    pub(super) fn check_symmetries(&self, algo: &Algo) -> Result<(), Error> {
+        let images = algo.symmetric_copies();
+        if images == 0 {
+            return Ok(());
+        }
+        let symmetries = self.factory.build().symmetries();
+        let refused = |reason: String| {
+            Error::Misuse(format!(
+                "setting `symmetric_copies` is {images}, but {reason}"
+            ))
+        };
+        let env = &self.factory.spec().name;
+        match symmetry::most_copies(&symmetries) {
+            Some(0) => Err(refused(format!(
+                "no symmetry of {env} is known; set it to 0"
+            ))),
+            Some(most) if images > most => Err(refused(format!(
+                "{env} has a {} alone, expected 0 or {most}",
+                symmetries[0].name
+            ))),
+            _ => symmetry::verify(&self.factory, &symmetries).map_err(|e| refused(e.to_string())),
+        }
     }
 
     /// A digest of the data files: equal data, equal fingerprint.

@@ -152,6 +152,7 @@ impl Imitation<'_> {
             checkpoint_every: self.checkpoint_every,
             ..Changes::default()
         };
+        demonstrations.check_symmetries(&self.algo)?;
         let env = demonstrations.dataset.meta().env.clone();
         let config = RunConfig {
             demonstrations: Some(demonstrations.reference(self.demos, self.count)?),
@@ -216,12 +217,16 @@ pub fn work(
     let factory = config.env.factory()?;
     let imitated = config.demonstrations.as_ref();
     let count = imitated.map_or(0, |d| d.episodes);
-    let (trajectories, starts) = demonstrations.map(|d| d.first(count)).unwrap_or_default();
+    let images = config.algo.symmetric_copies();
+    let (trajectories, starts) = demonstrations
+        .map(|d| d.to_learn(count, images, config.seed))
+        .unwrap_or_default();
     let (sealer, auditor) = audit::pair();
     let setup = Setup {
         sealer: &sealer,
         factory: &factory,
         demonstrations: &trajectories,
+        images,
         starts: &starts,
         expert: imitated.map_or("", |d| d.expert.as_str()),
         seed: config.seed,

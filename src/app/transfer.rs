@@ -152,6 +152,7 @@ pub fn transfer(request: &Request, progress: &dyn Progress) -> Result<Option<Tra
             sealer: Sealer::unwatched(),
             factory: &factory,
             demonstrations: &trajectories,
+            images: 0,
             // Seeds of starts in another world.
             starts: &[],
             expert: "",

@@ -176,6 +176,7 @@ pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Val
                 sealer: Sealer::unwatched(),
                 factory,
                 demonstrations: &trajectories,
+                images: 0,
                 starts: &starts,
                 expert: "",
                 seed: run.config().seed,

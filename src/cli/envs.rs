@@ -42,6 +42,8 @@ struct EnvInfo {
     /// Whether `costate view` draws it.
     #[serde(skip)]
     drawn: bool,
+    /// Of its model as shipped: what `symmetric_copies` can use.
+    symmetries: Vec<&'static str>,
     variants: Vec<VariantInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Vec<(String, Value)>>,
@@ -120,6 +122,15 @@ fn info(name: &str, args: &EnvArgs, with_parameters: bool) -> Result<EnvInfo, Er
         expert_success: measured("expert_success"),
         picture: known["picture"].as_str().map(str::to_owned),
         drawn: factory.config().has_picture(),
+        symmetries: match factory.has_simulator() {
+            true => factory
+                .build()
+                .symmetries()
+                .iter()
+                .map(|s| s.name)
+                .collect(),
+            false => Vec::new(),
+        },
         variants: EnvConfig::variants(name)?
             .into_iter()
             .map(|Variant { name, summary, .. }| VariantInfo { name, summary })
@@ -228,7 +239,7 @@ fn one(e: &EnvInfo) -> String {
     let header = ["", "unit", "low", "high"];
     format!(
         "{}: {}\nhorizon {} steps of {} s; experts, best first: {}\nmean return: expert {}, random actions \
-         {}; expert solves {}\npicture: {picture}\n\nobservation\n{}\naction (bounds: \
+         {}; expert solves {}\nsymmetries: {}\npicture: {picture}\n\nobservation\n{}\naction (bounds: \
          where a command saturates)\n{}\n{variants}parameters, for --set\n{}",
         e.name,
         e.summary,
@@ -238,6 +249,10 @@ fn one(e: &EnvInfo) -> String {
         e.expert_return.map_or(unmeasured.into(), number),
         e.random_return.map_or(unmeasured.into(), number),
         percent(e.expert_success),
+        match &e.symmetries[..] {
+            [] => "none known".into(),
+            names => names.join(", "),
+        },
         table(&header, &e.observation.rows()),
         table(&header, &e.action.rows()),
         table(&["", "value"], &parameters)

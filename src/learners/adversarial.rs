@@ -44,6 +44,10 @@ pub struct AdversarialSettings {
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0), transform = resumable)]
     pub demonstrated_starts: f64,
+    /// Images of every demonstration under the world's symmetries that are learned from, too: `costate envs ENV` names them.
+    /// A mirror makes one, a rotation any number.
+    #[serde(default)]
+    pub symmetric_copies: usize,
     /// Whether the next iteration's episodes are drawn while this one's are learned from: their policy is then one
     /// iteration old, and q is its density.
     #[serde(default)]
@@ -83,6 +87,13 @@ impl AdversarialSettings {
                 "setting `rounds` is {}, expected at most `iterations`, which is {}",
                 self.rounds, g.iterations
             ));
+        }
+        if self.symmetric_copies > 0 && self.demonstrated_starts > 0.0 {
+            return Err(
+                "setting `demonstrated_starts` is not 0, but images of demonstrations (`symmetric_copies`) have starts that \
+                 no seed gives; set one of them to 0"
+                    .into(),
+            );
         }
         // The adapted entropy weight starts as a multiple of it.
         let adapts = g.improvement == Improvement::Sac && g.sac.target_entropy.is_some();
@@ -232,7 +243,7 @@ impl<A: Adversary> Adversarial<A> {
             demonstrations,
         } = sides;
         let cloned = settings.warm_start + settings.clone_steps > 0 || generator.has_base();
-        let handover = cloned.then(|| Handover::new(&generator.policy, setup.demonstrations));
+        let handover = cloned.then(|| Handover::new(&generator.policy, setup));
         let (rate, regularizers) = (settings.cost_learning_rate, settings.regularizers);
         Ok(Self {
             settings: settings.clone(),

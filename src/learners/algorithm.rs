@@ -126,6 +126,11 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
         0
     }
 
+    /// Images of every demonstration under the world's symmetries that it learns from, too.
+    fn symmetric_copies(&self) -> usize {
+        self.adversarial().map_or(0, |s| s.symmetric_copies)
+    }
+
     /// How its learned energy and density discriminate between trajectories of `horizon` steps, if they do.
     fn discrimination(&self, horizon: usize) -> Option<Discrimination> {
         let _ = horizon;

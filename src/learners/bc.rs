@@ -43,18 +43,23 @@ pub struct BcSettings {
     #[serde(default = "super::single")]
     #[schemars(range(min = 1))]
     pub folds: usize,
+    /// Images of every demonstration under the world's symmetries that are learned from, too: `costate envs ENV` names them.
+    /// A mirror makes one, a rotation any number.
+    #[serde(default)]
+    pub symmetric_copies: usize,
     /// The policy.
     pub policy: PolicySettings,
 }
 
 impl BcSettings {
-    fn recipe(&self) -> Recipe {
+    fn recipe(&self, images: usize) -> Recipe {
         Recipe {
             steps: self.iterations * LOOK_EVERY,
             minibatch: self.minibatch,
             learning_rate: self.learning_rate,
             learning_rate_end_factor: self.learning_rate_end_factor,
             folds: self.folds,
+            images,
         }
     }
 }
@@ -72,6 +77,10 @@ impl Behaviour for BcSettings {
 
     fn check(&self) -> Result<(), String> {
         self.policy.check_initial()
+    }
+
+    fn symmetric_copies(&self) -> usize {
+        self.symmetric_copies
     }
 
     fn step_sizes(&self) -> Vec<(&'static str, f64)> {
@@ -151,7 +160,7 @@ impl Bc {
         let (all, seed) = (setup.demonstrations, setup.seed);
         Ok(Self {
             iterations: settings.iterations,
-            cloner: Cloner::new(&policy, all, settings.recipe(), seed)?,
+            cloner: Cloner::new(&policy, all, settings.recipe(setup.images), seed)?,
             demonstrations: TrajectoryBatch::new(all)
                 .ok_or_else(|| Error::Misuse("no demonstrations to clone".into()))?,
         })

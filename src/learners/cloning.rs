@@ -12,6 +12,7 @@ use costate_envs::rng::{derive_seed, stream};
 use rand::seq::SliceRandom;
 use tch::{Kind, Tensor};
 
+use super::Setup;
 use crate::batch::TrajectoryBatch;
 use crate::error::Error;
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
@@ -37,12 +38,15 @@ pub struct Recipe {
     pub learning_rate_end_factor: f64,
     /// Maximum number of cross-validation folds.
     pub folds: usize,
+    /// Images that follow each demonstration and are held out with it.
+    pub images: usize,
 }
 
 impl Recipe {
     /// The shipped recipe of `bc`, with this number of steps.
-    pub fn shipped(steps: usize) -> Self {
+    pub fn shipped(steps: usize, images: usize) -> Self {
         Self {
+            images,
             steps,
             minibatch: 256,
             learning_rate: 3e-3,
@@ -83,13 +87,9 @@ pub struct Losses {
 }
 
 /// Clones the demonstrations with the shipped recipe, in `steps` steps: `policy` receives the kept weights.
-pub fn clone_into(
-    policy: &mut GaussianPolicy,
-    demonstrations: &[Trajectory],
-    steps: usize,
-    seed: u64,
-) -> Result<(), Error> {
-    let mut cloner = Cloner::new(policy, demonstrations, Recipe::shipped(steps), seed)?;
+pub fn clone_into(policy: &mut GaussianPolicy, setup: &Setup, steps: usize) -> Result<(), Error> {
+    let recipe = Recipe::shipped(steps, setup.images);
+    let mut cloner = Cloner::new(policy, setup.demonstrations, recipe, setup.seed)?;
     while !cloner.is_done() {
         cloner.advance();
     }
@@ -108,7 +108,7 @@ impl Cloner {
         recipe: Recipe,
         seed: u64,
     ) -> Result<Self, Error> {
-        let folds = partition(demonstrations, recipe.folds);
+        let folds = partition(demonstrations, &recipe);
         let members = folds
             .into_iter()
             .enumerate()
@@ -217,9 +217,10 @@ pub(super) fn set_aside(count: usize, most: usize) -> Option<usize> {
 }
 
 /// One fold that holds out the first fifth; with few demonstrations, up to `most` folds with disjoint held-out sets and
-/// finally one that holds out nothing. A single demonstration serves as both.
-fn partition(demonstrations: &[Trajectory], most: usize) -> Vec<Fold> {
-    let count = demonstrations.len();
+/// finally one that holds out nothing. A single demonstration serves as both. Images go where their original goes.
+fn partition(demonstrations: &[Trajectory], recipe: &Recipe) -> Vec<Fold> {
+    let (each, most) = (1 + recipe.images, recipe.folds);
+    let count = demonstrations.len() / each;
     let all = || demonstrations.to_vec();
     if count < 2 {
         return vec![Fold {
@@ -229,7 +230,7 @@ fn partition(demonstrations: &[Trajectory], most: usize) -> Vec<Fold> {
     }
     let folds = most.min(count);
     if let Some(aside) = set_aside(count, most) {
-        let (held_out, train) = demonstrations.split_at(aside);
+        let (held_out, train) = demonstrations.split_at(each * aside);
         return vec![Fold {
             train: train.to_vec(),
             held_out: held_out.to_vec(),
@@ -237,7 +238,7 @@ fn partition(demonstrations: &[Trajectory], most: usize) -> Vec<Fold> {
     }
     let part = |fold: usize, inside: bool| -> Vec<Trajectory> {
         let rows = demonstrations.iter().enumerate();
-        rows.filter(|(i, _)| (i % folds == fold) == inside)
+        rows.filter(|(i, _)| (i / each % folds == fold) == inside)
             .map(|(_, t)| t.clone())
             .collect()
     };
@@ -254,9 +255,10 @@ fn partition(demonstrations: &[Trajectory], most: usize) -> Vec<Fold> {
 
 /// The episodes that the loss of the kept weights was evaluated on; all where it was cross-validated, as each was then seen
 /// by some policy and held out from another.
-pub fn held_out(demonstrations: &[Trajectory]) -> &[Trajectory] {
-    let count = demonstrations.len();
-    &demonstrations[..set_aside(count, FOLDS).unwrap_or(count)]
+pub fn held_out<'a>(setup: &Setup<'a>) -> &'a [Trajectory] {
+    let each = 1 + setup.images;
+    let count = setup.demonstrations.len() / each;
+    &setup.demonstrations[..each * set_aside(count, FOLDS).unwrap_or(count)]
 }
 
 /// Seed of a member's order; the first uses the run's own.
@@ -324,4 +326,45 @@ impl Member {
 /// −E[log π(a | s)] over all steps.
 fn negative_log_likelihood(policy: &GaussianPolicy, batch: &TrajectoryBatch) -> f64 {
     -policy.mean_log_density(&batch.observations, &batch.actions)
+}
+
+#[cfg(test)]
+mod tests {
+    use costate_envs::End;
+
+    use super::*;
+
+    /// `count` demonstrations with `images` each; a demonstration's number is the first observation of all of them.
+    fn demonstrations(count: usize, images: usize) -> Vec<Trajectory> {
+        let numbers = (0..count).flat_map(|i| std::iter::repeat_n(i as f32, 1 + images));
+        let one = |number| {
+            let (observations, actions) = (vec![number, 0.0], vec![0.0]);
+            Trajectory::new(1, 1, observations, actions, None, End::Truncated).unwrap()
+        };
+        numbers.map(one).collect()
+    }
+
+    fn numbers(trajectories: &[Trajectory]) -> Vec<usize> {
+        let mut all: Vec<usize> = (trajectories.iter())
+            .map(|t| t.observation(0)[0] as usize)
+            .collect();
+        all.dedup();
+        all
+    }
+
+    /// An image in the training data of the fold that holds out its original would let the loss there overfit.
+    #[test]
+    fn images_are_held_out_with_their_originals() {
+        for count in [1, 2, 3, 5, 9, 10, 25] {
+            let alone = partition(&demonstrations(count, 0), &Recipe::shipped(1, 0));
+            let among = partition(&demonstrations(count, 3), &Recipe::shipped(1, 3));
+            assert_eq!(alone.len(), among.len());
+            for (alone, among) in alone.iter().zip(&among) {
+                assert_eq!(numbers(&alone.train), numbers(&among.train));
+                assert_eq!(numbers(&alone.held_out), numbers(&among.held_out));
+                assert_eq!(4 * alone.train.len(), among.train.len());
+                assert_eq!(4 * alone.held_out.len(), among.held_out.len());
+            }
+        }
+    }
 }

@@ -50,6 +50,10 @@ pub struct DaggerSettings {
     /// Adam's step size.
     #[schemars(transform = positive, transform = resumable)]
     pub learning_rate: f64,
+    /// Images of every demonstration under the world's symmetries that are learned from, too: `costate envs ENV` names them.
+    /// A mirror makes one, a rotation any number.
+    #[serde(default)]
+    pub symmetric_copies: usize,
     /// The policy.
     pub policy: PolicySettings,
 }
@@ -67,6 +71,10 @@ impl Behaviour for DaggerSettings {
 
     fn check(&self) -> Result<(), String> {
         self.policy.check_initial()
+    }
+
+    fn symmetric_copies(&self) -> usize {
+        self.symmetric_copies
     }
 
     fn step_sizes(&self) -> Vec<(&'static str, f64)> {

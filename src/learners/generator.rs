@@ -145,7 +145,7 @@ impl Generator {
         let policy = &mut generator.policy;
         let steps = start.base_steps.max(start.clone_steps);
         if steps > 0 {
-            clone_into(policy, setup.demonstrations, steps, setup.seed)?;
+            clone_into(policy, setup, steps)?;
         }
         generator.base = (start.base_steps > 0).then(|| policy.copy());
         fit(policy, &demonstrations, start.warm_start, setup.seed);

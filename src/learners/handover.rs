@@ -4,8 +4,7 @@
 //! without the true cost: by the likelihood of held-out demonstrations, and by their soft value under the learned cost on
 //! rollouts from the same starts. A policy that is worse by both is not handed over; its start is.
 
-use costate_envs::Trajectory;
-
+use super::Setup;
 use super::cloning::held_out;
 use super::generator::{Generator, Sampled, batch};
 use crate::batch::TrajectoryBatch;
@@ -30,10 +29,10 @@ impl Handover {
     /// Before the first iteration: `start` is the clone.
     ///
     /// Errors: no demonstrations.
-    pub fn new(start: &GaussianPolicy, demonstrations: &[Trajectory]) -> Result<Self, Error> {
+    pub fn new(start: &GaussianPolicy, setup: &Setup) -> Result<Self, Error> {
         Ok(Self {
             start: start.copy(),
-            held_out: batch(held_out(demonstrations))?,
+            held_out: batch(held_out(setup))?,
             keeps_start: false,
         })
     }

@@ -48,6 +48,10 @@ pub struct IbcSettings {
     /// Room between the demonstrated actions and the box, as a share of their range.
     #[schemars(range(min = 0.0))]
     pub margin: f64,
+    /// Images of every demonstration under the world's symmetries that are learned from, too: `costate envs ENV` names them.
+    /// A mirror makes one, a rotation any number.
+    #[serde(default)]
+    pub symmetric_copies: usize,
     /// The policy.
     pub policy: ImplicitSettings,
 }
@@ -62,6 +66,10 @@ impl Algorithm for IbcSettings {
 impl Behaviour for IbcSettings {
     fn build(&self, setup: &Setup, _: Option<ComposedCost>) -> Result<Box<dyn Learner>, Error> {
         Ok(Box::new(Ibc::new(self, setup)?))
+    }
+
+    fn symmetric_copies(&self) -> usize {
+        self.symmetric_copies
     }
 
     fn step_sizes(&self) -> Vec<(&'static str, f64)> {
@@ -171,7 +179,7 @@ impl Ibc {
     /// A learner in its initial state.
     pub fn new(settings: &IbcSettings, setup: &Setup) -> Result<Self, Error> {
         let spec = setup.factory.spec();
-        let (held_out, train) = split_held_out(setup.demonstrations, settings.held_out);
+        let (held_out, train) = split_held_out(setup, settings.held_out);
         let normalizer = Normalizer::fit(spec.observation.dim(), &[setup.demonstrations]);
         let scale = ActionScale::around(spec.action.dim(), setup.demonstrations, settings.margin);
         let pairs = |batch: TrajectoryBatch| Pairs {

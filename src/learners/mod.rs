@@ -45,8 +45,10 @@ pub use algorithm::{Algo, Algorithm, Behaviour};
 pub struct Setup<'a> {
     /// The environment to roll out in.
     pub factory: &'a EnvFactory,
-    /// Demonstrations, without their true costs.
+    /// Demonstrations, without their true costs; each followed by its `images`.
     pub demonstrations: &'a [Trajectory],
+    /// How many images under the world's symmetries follow each demonstration.
+    pub images: usize,
     /// Seeds of the demonstrations' start states, if these can be reproduced.
     pub starts: &'a [u64],
     /// Name of the demonstrating expert, for learners that query it.
@@ -67,6 +69,7 @@ impl<'a> Setup<'a> {
         Self {
             factory,
             demonstrations,
+            images: 0,
             starts: &[],
             expert: "",
             seed: 0,
@@ -126,9 +129,12 @@ pub trait Learner {
     fn load(&mut self, state: &StateDict) -> Result<(), StateError>;
 }
 
-/// Splits off the first `share` of the demonstrations as held-out; the rest, at least one, are for training.
-fn split_held_out(demonstrations: &[Trajectory], share: f64) -> (&[Trajectory], &[Trajectory]) {
-    demonstrations.split_at(held_out_count(demonstrations.len(), share))
+/// Splits off the first `share` of the demonstrations as held-out, with their images; the rest, at least one, are for
+/// training.
+fn split_held_out<'a>(setup: &Setup<'a>, share: f64) -> (&'a [Trajectory], &'a [Trajectory]) {
+    let each = 1 + setup.images;
+    let count = setup.demonstrations.len() / each;
+    (setup.demonstrations).split_at(each * held_out_count(count, share))
 }
 
 /// How many of `count` demonstrations are held out, so that at least one is left.

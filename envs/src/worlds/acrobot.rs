@@ -31,6 +31,7 @@ use crate::physics::{Blueprint, JointId, Physics};
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
 use crate::spec::{Channel, Space};
+use crate::symmetry::Symmetry;
 use crate::task::Task;
 use crate::world::World;
 
@@ -172,6 +173,10 @@ impl Task for Acrobot {
     fn solved(&self, physics: &Physics) -> Option<bool> {
         let upright = |angle| ComplexField::cos(angle) > UPRIGHT_COS;
         Some(self.angles(physics).into_iter().all(upright))
+    }
+
+    fn symmetries(&self) -> Vec<Symmetry> {
+        vec![Symmetry::mirror(0..4, [1, 3, 4, 5], [0])]
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {

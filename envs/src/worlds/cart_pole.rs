@@ -24,6 +24,7 @@ use crate::physics::{Blueprint, JointId, Physics};
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
 use crate::spec::{Channel, Space};
+use crate::symmetry::Symmetry;
 use crate::task::Task;
 use crate::world::World;
 
@@ -163,6 +164,10 @@ impl Task for CartPole {
     fn solved(&self, physics: &Physics) -> Option<bool> {
         let theta = physics.positions()[self.hinge.index];
         Some(ComplexField::cos(theta) > UPRIGHT_COS)
+    }
+
+    fn symmetries(&self) -> Vec<Symmetry> {
+        vec![Symmetry::mirror(0..4, [0, 1, 3, 4], [0])]
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {

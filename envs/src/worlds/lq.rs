@@ -23,6 +23,7 @@ use crate::riccati::{Lqr, lqr};
 use crate::rng::stream;
 use crate::scene::{Item, Role, Scene, Shape};
 use crate::spec::{Channel, EnvSpec, Space};
+use crate::symmetry::Symmetry;
 use crate::world::{Prepared, World, to_value};
 
 pub(crate) const WORLD: World = World::without_physics(
@@ -247,6 +248,11 @@ impl Env for Lq {
             .for_each(|(a, &v)| *a = f64::from(v));
         let a = DVectorView::from_slice(&a, action.len());
         0.5 * quadratic(&self.q, &self.state.as_view()) + 0.5 * quadratic(&self.r, &a)
+    }
+
+    fn symmetries(&self) -> Vec<Symmetry> {
+        let (n, m) = (self.spec.observation.dim(), self.spec.action.dim());
+        vec![Symmetry::mirror(0..n, 0..n, 0..m)]
     }
 
     fn coordinates(&self) -> Vec<f32> {

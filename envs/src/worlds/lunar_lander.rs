@@ -34,6 +34,7 @@ use crate::model::{Checks, Part, Scenery, Shape as Outline};
 use crate::physics::{Blueprint, BodyId, JointId, Physics};
 use crate::rng::Stream;
 use crate::spec::{Channel, Space};
+use crate::symmetry::{Change, Symmetry};
 use crate::task::Task;
 use crate::world::World;
 
@@ -321,6 +322,14 @@ impl Task for LunarLander {
                     .iter()
                     .all(|&foot| self.touches(physics, &pose, foot)),
         )
+    }
+
+    fn symmetries(&self) -> Vec<Symmetry> {
+        let at = self.float.index;
+        let mut mirror = Symmetry::mirror([at, at + 2, at + 3, at + 5], [0, 2, 4, 6], [1]);
+        // The legs.
+        mirror.observation.push(Change::Swap(7, 8));
+        vec![mirror]
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {

@@ -24,6 +24,7 @@ use crate::physics::{Blueprint, JointId, Physics};
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
 use crate::spec::{Channel, Space};
+use crate::symmetry::Symmetry;
 use crate::task::Task;
 use crate::world::World;
 
@@ -125,6 +126,10 @@ impl Task for Pendulum {
     fn solved(&self, physics: &Physics) -> Option<bool> {
         let theta = physics.positions()[self.hinge.index];
         Some(ComplexField::cos(theta) > UPRIGHT_COS)
+    }
+
+    fn symmetries(&self) -> Vec<Symmetry> {
+        vec![Symmetry::mirror(0..2, [1, 2], [0])]
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {

@@ -31,6 +31,7 @@ use crate::physics::{Blueprint, JointId, Physics};
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
 use crate::spec::{Channel, Space};
+use crate::symmetry::Symmetry;
 use crate::task::Task;
 use crate::world::World;
 
@@ -243,6 +244,17 @@ impl Task for PointMaze {
             _ if x < low[0] => Some(0),
             _ if x > high[0] => Some(1),
             _ => None,
+        }
+    }
+
+    fn symmetries(&self) -> Vec<Symmetry> {
+        match self.modes {
+            // Its wall leaves a gap on one side only.
+            [] => Vec::new(),
+            _ => {
+                let x = [self.float.index, 2 + self.float.index];
+                vec![Symmetry::mirror(x, [0, 2], [0])]
+            }
         }
     }
 

@@ -34,6 +34,7 @@ use crate::physics::{Blueprint, JointId, Physics};
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
 use crate::spec::{Channel, Space};
+use crate::symmetry::Symmetry;
 use crate::task::Task;
 use crate::world::World;
 
@@ -261,6 +262,13 @@ impl Task for PushT {
         let ([x, y, angle], p) = (self.block(physics), &self.parameters);
         let distance = (x - p.goal_m[0]).hypot(y - p.goal_m[1]);
         Some(distance < SOLVED.0 && wrap(angle - p.goal_angle_rad).abs() < SOLVED.1)
+    }
+
+    fn symmetries(&self) -> Vec<Symmetry> {
+        let ([pusher, block], dofs) = ([self.pusher.index, self.block.index], 5);
+        let position = [pusher, block, block + 2];
+        let coordinates = position.into_iter().chain(position.map(|i| dofs + i));
+        vec![Symmetry::mirror(coordinates, [0, 2, 4, 6, 8, 10], [0])]
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {

@@ -33,6 +33,7 @@ use crate::physics::{Blueprint, JointId, Physics};
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
 use crate::spec::{Channel, Space};
+use crate::symmetry::{Change, Symmetry};
 use crate::task::Task;
 use crate::world::World;
 
@@ -227,6 +228,27 @@ impl Task for Reacher {
 
     fn solved(&self, physics: &Physics) -> Option<bool> {
         Some(norm(self.to_target(physics)) < SOLVED_M)
+    }
+
+    fn symmetries(&self) -> Vec<Symmetry> {
+        let n = self.joints.len();
+        let sines = (0..n).map(|joint| 2 * joint + 1);
+        let [target, to_target] = [3 * n, 3 * n + 2];
+        let signs = sines.chain(2 * n..3 * n).chain([target, to_target]);
+        let mirror = Symmetry {
+            memory: Change::negate([0]),
+            ..Symmetry::mirror(0..2 * n, signs, 0..n)
+        };
+        let rotation = Symmetry {
+            name: "rotation",
+            coordinates: vec![Change::Add(0)],
+            memory: vec![Change::Turn(0, 1)],
+            observation: [0, target, to_target]
+                .map(|x| Change::Turn(x, x + 1))
+                .to_vec(),
+            action: Vec::new(),
+        };
+        vec![mirror, rotation]
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {
