@@ -8,6 +8,7 @@ pub mod actor;
 pub mod env;
 pub mod gym;
 mod hash;
+pub mod images;
 pub mod implicit;
 pub mod linear;
 pub mod model;

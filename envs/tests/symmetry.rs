@@ -1,8 +1,8 @@
 //! Worlds have the symmetries that they claim, and copies of trajectories are trajectories of the same world.
 
+use costate_envs::images::{self, most, verify};
 use costate_envs::registry::names;
 use costate_envs::rng::stream;
-use costate_envs::symmetry::{copies, most_copies, verify};
 use costate_envs::{Change, End, EnvConfig, EnvFactory, Trajectory};
 use rand::RngExt;
 
@@ -163,9 +163,9 @@ fn episode(factory: &EnvFactory, seed: u64) -> Trajectory {
 fn mirror_images_change_signs_and_turned_ones_keep_lengths() {
     let pendulum = changed("pendulum", &[]);
     let symmetries = pendulum.build().symmetries();
-    assert_eq!(most_copies(&symmetries), Some(1));
+    assert_eq!(most(&symmetries), Some(1));
     let original = episode(&pendulum, 1);
-    let [image] = &copies(&symmetries, &original, 1, &mut stream(0, "symmetry", 0))[..] else {
+    let [image] = &images::of(&symmetries, &original, 1, &mut stream(0, "symmetry", 0))[..] else {
         panic!("one was asked for");
     };
     for t in 0..original.len() {
@@ -178,9 +178,9 @@ fn mirror_images_change_signs_and_turned_ones_keep_lengths() {
 
     let reacher = changed("reacher", &[]);
     let symmetries = reacher.build().symmetries();
-    assert_eq!(most_copies(&symmetries), None);
+    assert_eq!(most(&symmetries), None);
     let original = episode(&reacher, 1);
-    let images = copies(&symmetries, &original, 6, &mut stream(0, "symmetry", 0));
+    let images = images::of(&symmetries, &original, 6, &mut stream(0, "symmetry", 0));
     let mut targets = Vec::new();
     for (number, image) in images.iter().enumerate() {
         // Mirror images are the even ones.
@@ -202,5 +202,5 @@ fn mirror_images_change_signs_and_turned_ones_keep_lengths() {
         targets.windows(2).all(|w| w[1] - w[0] > 1e-3),
         "{targets:?}"
     );
-    assert_eq!(most_copies(&[]), Some(0));
+    assert_eq!(most(&[]), Some(0));
 }

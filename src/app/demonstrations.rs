@@ -7,7 +7,7 @@ use costate_base::number::counted;
 use costate_demos::inspect::unfinished;
 use costate_demos::{Dataset, DatasetReader};
 use costate_envs::rng::stream;
-use costate_envs::{EnvFactory, Trajectory, symmetry};
+use costate_envs::{EnvFactory, Trajectory, images};
 
 use crate::error::Error;
 use crate::learners::Algo;
@@ -77,8 +77,8 @@ impl Demonstrations {
         let symmetries = self.factory.build().symmetries();
         let with_images = |(i, original): (usize, Trajectory)| {
             let mut rng = stream(seed, "symmetric_copies", i as u64);
-            let images = symmetry::copies(&symmetries, &original, images, &mut rng);
-            std::iter::once(original).chain(images)
+            let its = images::of(&symmetries, &original, images, &mut rng);
+            std::iter::once(original).chain(its)
         };
         let all = originals.into_iter().enumerate().flat_map(with_images);
         (all.collect(), starts)
@@ -97,7 +97,7 @@ impl Demonstrations {
             ))
         };
         let env = &self.factory.spec().name;
-        match symmetry::most_copies(&symmetries) {
+        match images::most(&symmetries) {
             Some(0) => Err(refused(format!(
                 "no symmetry of {env} is known; set it to 0"
             ))),
@@ -105,7 +105,7 @@ impl Demonstrations {
                 "{env} has a {} alone, expected 0 or {most}",
                 symmetries[0].name
             ))),
-            _ => symmetry::verify(&self.factory, &symmetries).map_err(|e| refused(e.to_string())),
+            _ => images::verify(&self.factory, &symmetries).map_err(|e| refused(e.to_string())),
         }
     }
 

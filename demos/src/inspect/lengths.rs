@@ -120,7 +120,13 @@ impl Lengths {
             return None;
         }
         let who = match (cut, self.simulated < self.terminated_early) {
-            (0, _) => "the simulator cannot confirm that the environment ended them".into(),
+            (0, _) => {
+                return Some(format!(
+                    "{}, and the simulator cannot confirm here that the environment ended them, as they say. Where the recorder \
+                     did, of what comes after their ends nothing is learned: record to the horizon then",
+                    self.early_in_words()
+                ));
+            }
             (_, false) if cut == self.early() => "the environment did not end them".into(),
             (_, false) => format!("the environment did not end {cut} of them"),
             (_, true) => format!(
@@ -129,15 +135,22 @@ impl Lengths {
             ),
         };
         Some(format!(
-            "{} of {} demonstrations end early, after {} to {} steps of a horizon of {}, and {who}: the recording was cut \
-             short. gan-gcl and gcl compare them with rollouts that are cut alike, so that their length gives nothing away; \
-             of what comes after their ends nothing is learned. Where that matters, record to the horizon",
+            "{}, and {who}: the recording was cut short. gan-gcl and gcl compare them with rollouts that are cut alike, so that \
+             their length gives nothing away; of what comes after their ends nothing is learned. Where that matters, record \
+             to the horizon",
+            self.early_in_words()
+        ))
+    }
+
+    fn early_in_words(&self) -> String {
+        format!(
+            "{} of {} demonstrations end early, after {} to {} steps of a horizon of {}",
             self.early(),
             self.episodes,
             self.shortest,
             self.longest_early,
             self.horizon
-        ))
+        )
     }
 }
 

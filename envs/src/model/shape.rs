@@ -69,6 +69,32 @@ pub struct Part {
 }
 
 impl Shape {
+    /// Greatest distance of its points from the frame's origin, metres.
+    pub fn reach(&self) -> f64 {
+        let greatest = |reaches: &mut dyn Iterator<Item = f64>| reaches.fold(0.0, f64::max);
+        match self {
+            Shape::Box { width_m, height_m } => 0.5 * width_m.hypot(*height_m),
+            Shape::Rod { length_m, radius_m } | Shape::Capsule { length_m, radius_m } => {
+                0.5 * length_m + radius_m
+            }
+            Shape::Circle { radius_m } => *radius_m,
+            Shape::Compound { parts } => greatest(&mut parts.iter().map(|part| {
+                let [x, y] = part.position_m;
+                x.hypot(y) + part.shape.reach()
+            })),
+            Shape::Terrain {
+                spacing_m,
+                heights_m,
+                depth_m,
+            } => {
+                let width = spacing_m * heights_m.len().saturating_sub(1) as f64;
+                let height = heights_m.iter().fold(*depth_m, |all, h| all.max(h.abs()));
+                width.hypot(height)
+            }
+            Shape::Polygon { points_m } => greatest(&mut points_m.iter().map(|[x, y]| x.hypot(*y))),
+        }
+    }
+
     /// Position of a point in the shape's frame, metres; `None` if the shape has no such point.
     pub fn locate(&self, point: &Point) -> Option<[f64; 2]> {
         let name = match point {

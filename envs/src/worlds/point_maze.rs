@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spread;
 use super::walls::{arena, corners, inside};
-use crate::model::{Checks, Joint, Model, Shape as BodyShape};
+use crate::model::{Checks, Joint, Model};
 use crate::physics::{Blueprint, JointId, Physics};
 use crate::rng::Stream;
 use crate::scene::{Item, Role, Shape};
@@ -80,7 +80,7 @@ pub struct PointMaze {
     arena: [[f32; 2]; 2],
     /// Lower-left and upper-right corner of the wall.
     wall: [[f64; 2]; 2],
-    /// The same with the puck's radius round it: where its centre never starts.
+    /// The same with the puck's reach round it: where its centre never starts.
     no_start: [[f64; 2]; 2],
     modes: &'static [&'static str],
 }
@@ -103,19 +103,15 @@ fn covered(of: [[f64; 2]; 2], by: [[f64; 2]; 2]) -> f64 {
     along(0) * along(1)
 }
 
-/// Radius of the body that `float` moves, metres.
-fn puck_radius(model: &Model) -> Result<f64, String> {
-    let round = model.joints.iter().find_map(|joint| match joint {
-        Joint::Free(free) if free.name == "float" => {
-            let body = model.bodies.iter().find(|b| b.name == free.child)?;
-            match body.shape {
-                BodyShape::Circle { radius_m } => Some(radius_m),
-                _ => None,
-            }
-        }
+/// How far the body that `float` moves reaches from its centre, metres.
+fn puck_reach(model: &Model) -> Result<f64, String> {
+    let child = model.joints.iter().find_map(|joint| match joint {
+        Joint::Free(free) if free.name == "float" => Some(&free.child),
         _ => None,
     });
-    round.ok_or_else(|| "joints.float: the task needs it to be free and to move a circle".into())
+    let puck = model.bodies.iter().find(|body| Some(&body.name) == child);
+    puck.map(|body| body.shape.reach())
+        .ok_or_else(|| "joints.float: the task needs it to be free and to move a body".into())
 }
 
 impl PointMaze {
@@ -155,8 +151,8 @@ impl Task for PointMaze {
         if !inside(arena, p.goal_m) {
             return Err("task.goal_m is beyond the walls".into());
         }
-        let radius = puck_radius(blueprint.model())?;
-        let no_start = [wall[0].map(|v| v - radius), wall[1].map(|v| v + radius)];
+        let reach = puck_reach(blueprint.model())?;
+        let no_start = [wall[0].map(|v| v - reach), wall[1].map(|v| v + reach)];
         if covered(starts, no_start) > MOST_COVERED {
             return Err("task.start_m and task.start_spread_m lie in scenery.wall".into());
         }
