@@ -71,6 +71,7 @@ fn learner(
         starts,
         factory,
         demonstrations,
+        images: 0,
         expert: "maxent",
         seed: 4,
         workers,

@@ -84,6 +84,7 @@ fn gan_gcl_recovers_gains_noise_and_log_z_of_the_start() {
         starts: &[],
         factory: &factory,
         demonstrations: &trajectories,
+        images: 0,
         expert: "maxent",
         seed: 0,
         workers: 2,

@@ -314,6 +314,8 @@ fn arms_mazes_and_contacts_are_mastered() {
     for (env, variant, episodes) in [
         ("reacher", None, 10),
         ("reacher3", None, 10),
+        ("reacher", Some("own_frame"), 5),
+        ("reacher3", Some("own_frame"), 5),
         ("reacher", Some("long_forearm"), 5),
         ("point_maze", None, 10),
         ("point_maze", Some("wall_right"), 10),

@@ -204,3 +204,48 @@ fn mirror_images_change_signs_and_turned_ones_keep_lengths() {
     );
     assert_eq!(most(&[]), Some(0));
 }
+
+/// Seen from the first link, an arm that is turned with its target looks the same and moves the same.
+#[test]
+fn an_arm_in_its_own_frame_does_not_see_rotations() {
+    for name in ["reacher", "reacher3"] {
+        let world = changed(name, &[]);
+        let own = changed(name, &[("observed_from", "first_link")]);
+        let rotation = &world.build().symmetries()[1];
+        assert_eq!(claimed(&own), ["mirror"]);
+        verify(&own, &own.build().symmetries()).unwrap();
+        let dim = own.spec().observation.dim();
+        assert_eq!(dim + 2, world.spec().observation.dim());
+        assert!(!own.spec().observation.names().any(|n| n == "shoulder_cos"));
+        for seed in 0..5 {
+            let (mut a, mut b) = (own.build(), own.build());
+            a.reset(seed);
+            let mut coordinates = a.coordinates();
+            let (sin, cos) = 1.3_f64.sin_cos();
+            assert_eq!(rotation.coordinates, [Change::Add(0)]);
+            coordinates[0] += 1.3;
+            b.reset_to(&coordinates).unwrap();
+            let mut state = b.save();
+            let [x, y] = a.save().task[..] else {
+                panic!("the target is all that the task remembers");
+            };
+            state.task = vec![cos * x - sin * y, sin * x + cos * y];
+            b.load(&state).unwrap();
+            let mut o = [vec![0.0; dim], vec![0.0; dim]];
+            let mut rng = stream(seed, "actions", 0);
+            for _ in 0..20 {
+                let action: Vec<f32> = (0..own.spec().action.dim())
+                    .map(|_| 2.0 * rng.random::<f32>() - 1.0)
+                    .collect();
+                let costs = [&mut a, &mut b].map(|env| env.step(&action).unwrap().cost);
+                assert!((costs[0] - costs[1]).abs() < 1e-3, "{costs:?}");
+                a.observe(&mut o[0]);
+                b.observe(&mut o[1]);
+                assert!(own.spec().observation.contains(&o[0]));
+                for (a, b) in o[0].iter().zip(&o[1]) {
+                    assert!((a - b).abs() < 2e-3, "{name}, seed {seed}: {a} {b}");
+                }
+            }
+        }
+    }
+}

@@ -10,9 +10,10 @@
 
 use costate_envs::model::Model;
 use costate_envs::worlds::arm::Arm;
+use costate_envs::worlds::reacher::Frame;
 use costate_envs::{Env, EnvError, EnvFactory};
-use nalgebra::{DMatrix, DVector, Matrix2xX, Vector2};
-use serde::Serialize;
+use nalgebra::{DMatrix, DVector, Matrix2xX, Rotation2, Vector2};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Expert, ExpertError, Margins};
@@ -59,6 +60,8 @@ pub struct ReachExpert {
     copy: Box<dyn Env>,
     /// Workspace: the observation, whose last two entries lead from the tip to the target.
     observation: Vec<f32>,
+    /// Where these are seen from.
+    frame: Frame,
 }
 
 impl ReachExpert {
@@ -87,6 +90,9 @@ impl ReachExpert {
             margins,
             copy: factory.build(),
             observation: vec![0.0; factory.spec().observation.dim()],
+            frame: (factory.config().model.pointer("/task/observed_from"))
+                .and_then(|frame| Frame::deserialize(frame).ok())
+                .unwrap_or_default(),
         }
     }
 
@@ -149,7 +155,11 @@ impl Expert for ReachExpert {
         };
         let coordinates = env.coordinates();
         let (positions, velocities) = coordinates.split_at(self.arm.joints());
-        let to_target = Vector2::new(f64::from(x), f64::from(y));
+        let seen = Vector2::new(f64::from(x), f64::from(y));
+        let to_target = match self.frame {
+            Frame::World => seen,
+            Frame::FirstLink => Rotation2::new(f64::from(positions[0])) * seen,
+        };
         let distance = to_target.norm().max(f64::MIN_POSITIVE);
         let speed = (p.gain_1_s * distance).min(p.speed_limit_m_s);
         let asked = self.joint_speeds(positions, to_target * (speed / distance));

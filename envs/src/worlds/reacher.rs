@@ -13,7 +13,8 @@
 //! | `to_target_x`, `to_target_y`: target − tip | m | ± (reach + outer target radius) | | | | |
 //!
 //! First come all cosines and sines, joint by joint, then all angular velocities. Coordinates are
-//! relative to the first joint.
+//! relative to the first joint. With `observed_from` `first_link` (variant `own_frame`) target and
+//! `to_target` are seen from the first link, and the first joint's angle is not observed.
 //!
 //! Cost of a step: w_d (√(d² + s²) − s) + w_p ln(1 + d²/p²) + w_q̇ |q̇|² + w_u |u|², with d the distance
 //! of the tip to the target, s the softness and p the precision that the second term demands. Start: joint
@@ -21,6 +22,7 @@
 //! End: after `horizon` steps (truncated). Solved: tip within 3 cm of the target.
 
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 use nalgebra::ComplexField;
 use rand::RngExt;
@@ -78,6 +80,21 @@ pub struct Parameters {
     pub angular_velocity_weight_s2: f64,
     /// Cost of |u|².
     pub action_weight: f64,
+    /// Where the target is seen from.
+    #[serde(default)]
+    pub observed_from: Frame,
+}
+
+/// Where the target and the way to it are seen from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Frame {
+    /// The axes of the world.
+    #[default]
+    World,
+    /// The first link, which lies along +y there. Turning the whole arm with its target changes nothing then, so the first
+    /// joint's angle is not observed.
+    FirstLink,
 }
 
 /// The task of `reacher` and `reacher3`.
@@ -90,6 +107,26 @@ pub struct Reacher {
 }
 
 impl Reacher {
+    /// A vector of the world as it is observed.
+    fn seen(&self, physics: &Physics, [x, y]: [f64; 2]) -> [f64; 2] {
+        match self.parameters.observed_from {
+            Frame::World => [x, y],
+            Frame::FirstLink => {
+                let (sin, cos) = ComplexField::sin_cos(f64::from(physics.positions()[0]));
+                [cos * x + sin * y, cos * y - sin * x]
+            }
+        }
+    }
+
+    /// The joints whose angles are observed.
+    fn observed_joints(&self) -> Range<usize> {
+        let first = match self.parameters.observed_from {
+            Frame::World => 0,
+            Frame::FirstLink => 1,
+        };
+        first..self.joints.len()
+    }
+
     /// From tip to target.
     fn to_target(&self, physics: &Physics) -> [f64; 2] {
         let (tip, base) = (self.arm.last_link(physics.positions()).tip, self.arm.base());
@@ -164,7 +201,7 @@ impl Task for Reacher {
 
     fn observation(&self) -> Space {
         let mut channels = Vec::new();
-        for (name, _) in &self.joints {
+        for (name, _) in &self.joints[self.observed_joints()] {
             for function in ["cos", "sin"] {
                 channels.push(Channel::new(&format!("{name}_{function}"), "1", -1.0, 1.0));
             }
@@ -173,7 +210,11 @@ impl Task for Reacher {
             let (name, limit) = (format!("{name}_angular_velocity"), joint.speed_limit);
             channels.push(Channel::new(&name, "rad/s", -limit, limit));
         }
-        let target = self.parameters.target_radius_m[1] as f32;
+        // Turned into another frame it may be longer by a rounding.
+        let target = match self.parameters.observed_from {
+            Frame::World => self.parameters.target_radius_m[1] as f32,
+            Frame::FirstLink => 1.001 * self.parameters.target_radius_m[1] as f32,
+        };
         // Slightly more than the sum, to allow for rounding.
         let far = 1.001 * (self.arm.reach() as f32 + target);
         for (name, bound) in [("target", target), ("to_target", far)] {
@@ -202,15 +243,16 @@ impl Task for Reacher {
     }
 
     fn observe(&self, physics: &Physics, out: &mut [f32]) {
-        let n = self.joints.len();
-        let (angles, rest) = out.split_at_mut(2 * n);
-        let (speeds, places) = rest.split_at_mut(n);
-        for (pair, &q) in angles.chunks_exact_mut(2).zip(physics.positions()) {
+        let joints = self.observed_joints();
+        let (angles, rest) = out.split_at_mut(2 * joints.len());
+        let (speeds, places) = rest.split_at_mut(self.joints.len());
+        let positions = &physics.positions()[joints];
+        for (pair, &q) in angles.chunks_exact_mut(2).zip(positions) {
             (pair[1], pair[0]) = ComplexField::sin_cos(q);
         }
         speeds.copy_from_slice(physics.velocities());
-        let to_target = self.to_target(physics);
-        for (place, value) in places.iter_mut().zip(self.target.iter().chain(&to_target)) {
+        let vectors = [self.target, self.to_target(physics)].map(|v| self.seen(physics, v));
+        for (place, value) in places.iter_mut().zip(vectors.as_flattened()) {
             *place = *value as f32;
         }
     }
@@ -231,10 +273,11 @@ impl Task for Reacher {
     }
 
     fn symmetries(&self) -> Vec<Symmetry> {
-        let n = self.joints.len();
-        let sines = (0..n).map(|joint| 2 * joint + 1);
-        let [target, to_target] = [3 * n, 3 * n + 2];
-        let signs = sines.chain(2 * n..3 * n).chain([target, to_target]);
+        let (n, angles) = (self.joints.len(), self.observed_joints().len());
+        let sines = (0..angles).map(|joint| 2 * joint + 1);
+        let target = 2 * angles + n;
+        let to_target = target + 2;
+        let signs = sines.chain(2 * angles..target).chain([target, to_target]);
         let mirror = Symmetry {
             memory: Change::negate([0]),
             ..Symmetry::mirror(0..2 * n, signs, 0..n)
@@ -248,7 +291,11 @@ impl Task for Reacher {
                 .to_vec(),
             action: Vec::new(),
         };
-        vec![mirror, rotation]
+        match self.parameters.observed_from {
+            Frame::World => vec![mirror, rotation],
+            // A rotation changes nothing that is observed.
+            Frame::FirstLink => vec![mirror],
+        }
     }
 
     fn view(&self, _: &Physics) -> [[f32; 2]; 2] {
