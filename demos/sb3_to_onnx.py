@@ -11,6 +11,7 @@ run any code when it is read: use your own only.
 """
 
 import argparse
+import os
 import pickle
 
 import numpy as np
@@ -107,11 +108,15 @@ def main():
     parser.add_argument("algo", choices=["ppo", "a2c", "sac", "td3", "ddpg"])
     parser.add_argument("model", help="a .zip file of model.save()")
     parser.add_argument("output", help="the .onnx file to write")
-    parser.add_argument("--normalize", metavar="PKL", help="a file of VecNormalize.save()")
+    parser.add_argument("--normalize", metavar="PKL", help="a file of VecNormalize.save(); `none` if the model has none")
     args = parser.parse_args()
+    beside = f"{args.model}.pkl"
+    if args.normalize is None and os.path.exists(beside):
+        # Without the statistics that it was trained with a policy acts, but as another one.
+        parser.error(f"{beside} lies beside the model: add --normalize {beside}, or --normalize none if it is not the model's")
     model = getattr(stable_baselines3, args.algo.upper()).load(args.model, device="cpu")
     statistics = None
-    if args.normalize:
+    if args.normalize not in (None, "none"):
         with open(args.normalize, "rb") as file:
             statistics = pickle.load(file)
     graph = actor_of(model, statistics)
