@@ -318,3 +318,42 @@ fn what_cannot_be_evaluated_is_said_in_words() {
     );
     fail(at, &["evaluate", "gone"], 2, &["gone"]);
 }
+
+/// A variant with other channels is another world to a policy: nothing is played there, and the error says what to do.
+#[test]
+fn a_variant_with_other_channels_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let quiet = |args: &[&str]| succeed(at, &[args, &["--quiet"]].concat());
+    quiet(&["record", "reacher", "-n", "3", "-o", "demos"]);
+    quiet(&[
+        "train",
+        "demos",
+        "--algo",
+        "bc",
+        "--set",
+        "iterations=1",
+        "-o",
+        "run",
+    ]);
+    let found = json(&quiet(&["evaluate", "run", "-n", "4", "--json"]));
+    let curves = found["robustness"].as_array().unwrap();
+    let variants = curves.iter().find(|c| c["kind"] == "variant").unwrap();
+    let points = variants["points"].as_array().unwrap();
+    let names: Vec<&str> = points.iter().filter_map(|p| p["name"].as_str()).collect();
+    assert!(
+        names.contains(&"long_forearm") && !names.contains(&"own_frame"),
+        "{names:?}"
+    );
+    let other = ["evaluate", "run", "--transfer", "own_frame"];
+    fail(at, &other, 2, &["other channels", "own_frame"]);
+    let expert = [
+        "expert",
+        "reacher",
+        "--set",
+        "variant=own_frame",
+        "-o",
+        "expert",
+    ];
+    fail(at, &expert, 2, &["variant", "own_frame", "channels"]);
+}

@@ -83,3 +83,11 @@ pub struct EnvSpec {
     /// Action channels. The bounds say where the environment saturates a command.
     pub action: Space,
 }
+
+impl EnvSpec {
+    /// Whether policies of one act in the other: the same observed and commanded channels, by name.
+    pub fn has_channels_of(&self, other: &Self) -> bool {
+        let same = |a: &Space, b: &Space| a.names().eq(b.names());
+        same(&self.observation, &other.observation) && same(&self.action, &other.action)
+    }
+}

@@ -75,12 +75,21 @@ pub fn read(results: Results) -> Result<Vec<Transfer>, Error> {
 fn variant_of(run: &RunFolder, name: &str) -> Result<(EnvFactory, String), Error> {
     let mut config = run.config().env.clone();
     config.apply_variant(name)?;
+    let factory = config.factory()?;
+    if !factory
+        .spec()
+        .has_channels_of(run.config().env.factory()?.spec())
+    {
+        return Err(Error::Misuse(format!(
+            "{}: it learned from other channels than those of variant `{name}`; record and train there: `costate record {} \
+             --variant {name} …`",
+            run.path().display(),
+            config.name
+        )));
+    }
     let variants = EnvConfig::variants(&config.name)?;
     let summary = variants.into_iter().find(|v| v.name == name);
-    Ok((
-        config.factory()?,
-        summary.map(|v| v.summary).unwrap_or_default(),
-    ))
+    Ok((factory, summary.map(|v| v.summary).unwrap_or_default()))
 }
 
 /// A variant, and how policies are trained and evaluated there.

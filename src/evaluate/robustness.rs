@@ -181,6 +181,9 @@ fn variants(
             continue;
         }
         let factory = config.factory()?;
+        if !factory.spec().has_channels_of(subject.factory.spec()) {
+            continue;
+        }
         let scored = |(name, controller): &(&str, &Controller)| {
             let played =
                 controller.play(&factory, options.workers, episodes(options), options.seed);

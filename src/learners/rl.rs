@@ -178,6 +178,14 @@ impl Rl {
             config.set("task.horizon", &horizon.to_string())?;
         }
         let factory: EnvFactory = config.factory()?;
+        if !factory.spec().has_channels_of(setup.factory.spec()) {
+            return Err(Error::Misuse(format!(
+                "setting `variant` is `{}`, whose channels are others than those of {}; make a run in it instead: \
+                 `--variant` after the environment's name",
+                settings.variant.as_deref().unwrap_or_default(),
+                config.name
+            )));
+        }
         let (sealer, auditor) = audit::pair();
         let own = Setup {
             factory: &factory,
