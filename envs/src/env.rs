@@ -139,7 +139,8 @@ pub trait Env: Send {
         None
     }
 
-    /// Changes of coordinates under which dynamics and cost stay as they are, as its parameters may allow; empty if it has none, or none is known.
+    /// Changes of coordinates under which dynamics and cost stay as they are where its parameters allow; empty if none is
+    /// known.
     fn symmetries(&self) -> Vec<Symmetry> {
         Vec::new()
     }

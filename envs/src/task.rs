@@ -56,7 +56,7 @@ pub trait Task: Clone + Send + Sync + 'static {
         None
     }
 
-    /// What the world may be changed by without a difference: see [`Env::symmetries`]; empty if it has none, or none is known.
+    /// What the world may be changed by without a difference: see [`Env::symmetries`].
     fn symmetries(&self) -> Vec<Symmetry> {
         Vec::new()
     }

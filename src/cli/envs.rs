@@ -42,7 +42,7 @@ struct EnvInfo {
     /// Whether `costate view` draws it.
     #[serde(skip)]
     drawn: bool,
-    /// Of its model as shipped: what `symmetric_copies` can use.
+    /// What `symmetric_copies` can use, where the parameters allow.
     symmetries: Vec<&'static str>,
     variants: Vec<VariantInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]

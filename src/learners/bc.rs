@@ -52,14 +52,13 @@ pub struct BcSettings {
 }
 
 impl BcSettings {
-    fn recipe(&self, images: usize) -> Recipe {
+    fn recipe(&self) -> Recipe {
         Recipe {
             steps: self.iterations * LOOK_EVERY,
             minibatch: self.minibatch,
             learning_rate: self.learning_rate,
             learning_rate_end_factor: self.learning_rate_end_factor,
             folds: self.folds,
-            images,
         }
     }
 }
@@ -157,11 +156,10 @@ impl Bc {
     pub fn new(settings: &BcSettings, setup: &Setup) -> Result<Self, Error> {
         let collector = Collector::new(setup.factory, setup.player(), setup.seed, setup.sealer);
         let policy = scaled_policy(&settings.policy, setup, &collector, SCALE_ROLLOUTS)?;
-        let (all, seed) = (setup.demonstrations, setup.seed);
         Ok(Self {
             iterations: settings.iterations,
-            cloner: Cloner::new(&policy, all, settings.recipe(setup.images), seed)?,
-            demonstrations: TrajectoryBatch::new(all)
+            cloner: Cloner::new(&policy, setup, settings.recipe())?,
+            demonstrations: TrajectoryBatch::new(setup.demonstrations)
                 .ok_or_else(|| Error::Misuse("no demonstrations to clone".into()))?,
         })
     }

@@ -38,15 +38,12 @@ pub struct Recipe {
     pub learning_rate_end_factor: f64,
     /// Maximum number of cross-validation folds.
     pub folds: usize,
-    /// Images that follow each demonstration and are held out with it.
-    pub images: usize,
 }
 
 impl Recipe {
     /// The shipped recipe of `bc`, with this number of steps.
-    pub fn shipped(steps: usize, images: usize) -> Self {
+    pub fn shipped(steps: usize) -> Self {
         Self {
-            images,
             steps,
             minibatch: 256,
             learning_rate: 3e-3,
@@ -88,8 +85,7 @@ pub struct Losses {
 
 /// Clones the demonstrations with the shipped recipe, in `steps` steps: `policy` receives the kept weights.
 pub fn clone_into(policy: &mut GaussianPolicy, setup: &Setup, steps: usize) -> Result<(), Error> {
-    let recipe = Recipe::shipped(steps, setup.images);
-    let mut cloner = Cloner::new(policy, setup.demonstrations, recipe, setup.seed)?;
+    let mut cloner = Cloner::new(policy, setup, Recipe::shipped(steps))?;
     while !cloner.is_done() {
         cloner.advance();
     }
@@ -102,13 +98,8 @@ impl Cloner {
     /// Starts from the weights of `policy`.
     ///
     /// Errors: no demonstrations.
-    pub fn new(
-        policy: &GaussianPolicy,
-        demonstrations: &[Trajectory],
-        recipe: Recipe,
-        seed: u64,
-    ) -> Result<Self, Error> {
-        let folds = partition(demonstrations, &recipe);
+    pub fn new(policy: &GaussianPolicy, setup: &Setup, recipe: Recipe) -> Result<Self, Error> {
+        let (folds, seed) = (partition(setup, recipe.folds), setup.seed);
         let members = folds
             .into_iter()
             .enumerate()
@@ -218,10 +209,10 @@ pub(super) fn set_aside(count: usize, most: usize) -> Option<usize> {
 
 /// One fold that holds out the first fifth; with few demonstrations, up to `most` folds with disjoint held-out sets and
 /// finally one that holds out nothing. A single demonstration serves as both. Images go where their original goes.
-fn partition(demonstrations: &[Trajectory], recipe: &Recipe) -> Vec<Fold> {
-    let (each, most) = (1 + recipe.images, recipe.folds);
-    let count = demonstrations.len() / each;
-    let all = || demonstrations.to_vec();
+fn partition(setup: &Setup, most: usize) -> Vec<Fold> {
+    let each = 1 + setup.images;
+    let count = setup.demonstrations.len() / each;
+    let all = || setup.demonstrations.to_vec();
     if count < 2 {
         return vec![Fold {
             train: all(),
@@ -230,14 +221,14 @@ fn partition(demonstrations: &[Trajectory], recipe: &Recipe) -> Vec<Fold> {
     }
     let folds = most.min(count);
     if let Some(aside) = set_aside(count, most) {
-        let (held_out, train) = demonstrations.split_at(each * aside);
+        let (held_out, train) = setup.split(|_| aside);
         return vec![Fold {
             train: train.to_vec(),
             held_out: held_out.to_vec(),
         }];
     }
     let part = |fold: usize, inside: bool| -> Vec<Trajectory> {
-        let rows = demonstrations.iter().enumerate();
+        let rows = setup.demonstrations.iter().enumerate();
         rows.filter(|(i, _)| (i / each % folds == fold) == inside)
             .map(|(_, t)| t.clone())
             .collect()
@@ -256,9 +247,7 @@ fn partition(demonstrations: &[Trajectory], recipe: &Recipe) -> Vec<Fold> {
 /// The episodes that the loss of the kept weights was evaluated on; all where it was cross-validated, as each was then seen
 /// by some policy and held out from another.
 pub fn held_out<'a>(setup: &Setup<'a>) -> &'a [Trajectory] {
-    let each = 1 + setup.images;
-    let count = setup.demonstrations.len() / each;
-    &setup.demonstrations[..each * set_aside(count, FOLDS).unwrap_or(count)]
+    setup.split(|n| set_aside(n, FOLDS).unwrap_or(n)).0
 }
 
 /// Seed of a member's order; the first uses the run's own.
@@ -330,7 +319,7 @@ fn negative_log_likelihood(policy: &GaussianPolicy, batch: &TrajectoryBatch) -> 
 
 #[cfg(test)]
 mod tests {
-    use costate_envs::End;
+    use costate_envs::{End, EnvConfig};
 
     use super::*;
 
@@ -355,9 +344,17 @@ mod tests {
     /// An image in the training data of the fold that holds out its original would let the loss there overfit.
     #[test]
     fn images_are_held_out_with_their_originals() {
+        let factory = EnvConfig::named("pendulum").unwrap().factory().unwrap();
+        let folds = |demonstrations: &[Trajectory], images| {
+            let setup = Setup {
+                images,
+                ..Setup::new(&factory, demonstrations)
+            };
+            partition(&setup, FOLDS)
+        };
         for count in [1, 2, 3, 5, 9, 10, 25] {
-            let alone = partition(&demonstrations(count, 0), &Recipe::shipped(1, 0));
-            let among = partition(&demonstrations(count, 3), &Recipe::shipped(1, 3));
+            let alone = folds(&demonstrations(count, 0), 0);
+            let among = folds(&demonstrations(count, 3), 3);
             assert_eq!(alone.len(), among.len());
             for (alone, among) in alone.iter().zip(&among) {
                 assert_eq!(numbers(&alone.train), numbers(&among.train));

@@ -14,7 +14,7 @@ use tch::{Kind, Tensor};
 
 use super::algorithm::{Algorithm, Behaviour, Cloning};
 use super::best_so_far::BestSoFar;
-use super::{Learner, Report, Setup, held_out_count, learning_rate_factor, split_held_out};
+use super::{Learner, Report, Setup, held_out_count, learning_rate_factor};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{ComposedCost, EnergyModel};
 use crate::discriminator::info_nce;
@@ -179,7 +179,7 @@ impl Ibc {
     /// A learner in its initial state.
     pub fn new(settings: &IbcSettings, setup: &Setup) -> Result<Self, Error> {
         let spec = setup.factory.spec();
-        let (held_out, train) = split_held_out(setup, settings.held_out);
+        let (held_out, train) = setup.split(|n| held_out_count(n, settings.held_out));
         let normalizer = Normalizer::fit(spec.observation.dim(), &[setup.demonstrations]);
         let scale = ActionScale::around(spec.action.dim(), setup.demonstrations, settings.margin);
         let pairs = |batch: TrajectoryBatch| Pairs {

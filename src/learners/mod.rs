@@ -79,6 +79,13 @@ impl<'a> Setup<'a> {
         }
     }
 
+    /// The first `count(n)` of the n demonstrations, and the others; each with its images.
+    fn split(&self, count: impl FnOnce(usize) -> usize) -> (&'a [Trajectory], &'a [Trajectory]) {
+        let each = 1 + self.images;
+        let first = count(self.demonstrations.len() / each);
+        self.demonstrations.split_at(each * first)
+    }
+
     /// Who plays rollouts.
     pub fn player(&self) -> Player {
         match self.elsewhere {
@@ -127,14 +134,6 @@ pub trait Learner {
 
     /// Restores what [`Learner::save`] returned.
     fn load(&mut self, state: &StateDict) -> Result<(), StateError>;
-}
-
-/// Splits off the first `share` of the demonstrations as held-out, with their images; the rest, at least one, are for
-/// training.
-fn split_held_out<'a>(setup: &Setup<'a>, share: f64) -> (&'a [Trajectory], &'a [Trajectory]) {
-    let each = 1 + setup.images;
-    let count = setup.demonstrations.len() / each;
-    (setup.demonstrations).split_at(each * held_out_count(count, share))
 }
 
 /// How many of `count` demonstrations are held out, so that at least one is left.

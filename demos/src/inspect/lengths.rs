@@ -119,26 +119,25 @@ impl Lengths {
         if cut == 0 && !unconfirmed {
             return None;
         }
-        let who = match (cut, self.simulated < self.terminated_early) {
-            (0, _) => {
-                return Some(format!(
-                    "{}, and the simulator cannot confirm here that the environment ended them, as they say. Where the recorder \
-                     did, of what comes after their ends nothing is learned: record to the horizon then",
-                    self.early_in_words()
-                ));
-            }
-            (_, false) if cut == self.early() => "the environment did not end them".into(),
-            (_, false) => format!("the environment did not end {cut} of them"),
-            (_, true) => format!(
+        let early = self.early_in_words();
+        if cut == 0 {
+            return Some(format!(
+                "{early}, and the simulator cannot confirm here that the environment ended them, as they say. Where the recorder \
+                 did, of what comes after their ends nothing is learned: record to the horizon then"
+            ));
+        }
+        let who = match self.simulated < self.terminated_early {
+            false if cut == self.early() => "the environment did not end them".into(),
+            false => format!("the environment did not end {cut} of them"),
+            true => format!(
                 "the environment did not end {cut} of the {} checked",
                 self.truncated_early + self.simulated
             ),
         };
         Some(format!(
-            "{}, and {who}: the recording was cut short. gan-gcl and gcl compare them with rollouts that are cut alike, so that \
+            "{early}, and {who}: the recording was cut short. gan-gcl and gcl compare them with rollouts that are cut alike, so that \
              their length gives nothing away; of what comes after their ends nothing is learned. Where that matters, record \
-             to the horizon",
-            self.early_in_words()
+             to the horizon"
         ))
     }
 

@@ -71,17 +71,16 @@ pub struct Part {
 impl Shape {
     /// Greatest distance of its points from the frame's origin, metres.
     pub fn reach(&self) -> f64 {
-        let greatest = |reaches: &mut dyn Iterator<Item = f64>| reaches.fold(0.0, f64::max);
         match self {
             Shape::Box { width_m, height_m } => 0.5 * width_m.hypot(*height_m),
             Shape::Rod { length_m, radius_m } | Shape::Capsule { length_m, radius_m } => {
                 0.5 * length_m + radius_m
             }
             Shape::Circle { radius_m } => *radius_m,
-            Shape::Compound { parts } => greatest(&mut parts.iter().map(|part| {
+            Shape::Compound { parts } => parts.iter().fold(0.0, |most, part| {
                 let [x, y] = part.position_m;
-                x.hypot(y) + part.shape.reach()
-            })),
+                f64::max(most, x.hypot(y) + part.shape.reach())
+            }),
             Shape::Terrain {
                 spacing_m,
                 heights_m,
@@ -91,7 +90,9 @@ impl Shape {
                 let height = heights_m.iter().fold(*depth_m, |all, h| all.max(h.abs()));
                 width.hypot(height)
             }
-            Shape::Polygon { points_m } => greatest(&mut points_m.iter().map(|[x, y]| x.hypot(*y))),
+            Shape::Polygon { points_m } => points_m
+                .iter()
+                .fold(0.0, |most, [x, y]| most.max(x.hypot(*y))),
         }
     }
 
