@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use common::{costate, succeed};
+use common::{costate, crane, succeed};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -313,11 +313,8 @@ fn run_command(folder: &Path, command: &str) -> Result<String, String> {
         "cargo" if words.starts_with(&["run".into(), "--".into()]) => {
             words.drain(..2);
             smaller(&mut words);
-            let mut child = Command::new(env!("CARGO"));
-            child.args(["run", "--quiet", "--example", "crane", "--manifest-path"]);
-            child.arg(Path::new(ROOT).join("Cargo.toml")).arg("--");
-            child.args(&words).current_dir(folder);
-            child
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            crane(folder, &words)
         }
         "cc" => {
             if Command::new("cc").arg("--version").output().is_err() {

@@ -1,5 +1,7 @@
 //! The documented world of one's own works with every command.
 
+mod common;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -9,15 +11,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Runs the example's command line in `folder`.
 fn crane(folder: &Path, args: &[&str]) -> String {
-    // Fresh when all tests run: cargo builds examples with them.
-    let out = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--example", "crane", "--manifest-path"])
-        .arg(Path::new(ROOT).join("Cargo.toml"))
-        .arg("--")
-        .args(args)
-        .current_dir(folder)
-        .output()
-        .unwrap();
+    let out = common::crane(folder, args).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
     text(&out.stdout)

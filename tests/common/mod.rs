@@ -2,12 +2,37 @@
 
 #![allow(dead_code)] // each test file uses its part
 
-use std::path::Path;
+use std::env::consts::EXE_SUFFIX;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 /// The command, in a folder.
 pub fn costate(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_costate"));
+    command.current_dir(folder).args(args);
+    command
+}
+
+/// The documented world of one's own, with Costate's commands, in a folder.
+pub fn crane(folder: &Path, args: &[&str]) -> Command {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let built = Path::new(env!("CARGO_BIN_EXE_costate")).parent().unwrap();
+        let profile = match built.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            name => name,
+        };
+        // Of the whole workspace, as the tests are: for the package alone, features differ and all is built again.
+        let arguments = ["build", "--quiet", "--workspace", "--example", "crane"];
+        let status = Command::new(env!("CARGO"))
+            .args(arguments)
+            .args(["--profile", profile])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(status.expect("cargo starts").success(), "{arguments:?}");
+        built.join("examples").join(format!("crane{EXE_SUFFIX}"))
+    });
+    let mut command = Command::new(&*PROGRAM);
     command.current_dir(folder).args(args);
     command
 }
