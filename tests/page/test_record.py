@@ -147,6 +147,7 @@ def test_a_killed_server_loses_the_episode_under_way_and_no_other(open_page, tmp
     play(page)
     page.keyboard.press("Enter")
     expect(page.locator(".card")).to_have_count(1)
+    expect(chip(page)).to_have_text("Ready")
     page.keyboard.press("Space")
     expect(chip(page)).to_have_text("Recording", timeout=6000)
     page.wait_for_timeout(300)
