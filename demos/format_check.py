@@ -5,7 +5,7 @@
     python demos/format_check.py target/debug/costate             # all but LeRobot
     pip install --no-deps lerobot==0.6.1                          # Python 3.12, with what its datasets import
     python demos/format_check.py target/debug/costate lerobot     # LeRobot alone
-    pip install lerobot==0.6.1 torch==2.11.0 torchvision==0.26.0 accelerate==1.15.0 datasets==4.8.5
+    pip install 'lerobot[training]==0.6.1' torch==2.11.0 torchvision==0.26.0
     python demos/format_check.py target/debug/costate training    # lerobot-train, one step on `push_t`
 
 Not part of the tests, because it needs Python packages; demos/tests/export.rs and arrays.rs check the same in Rust.
