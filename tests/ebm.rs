@@ -140,6 +140,47 @@ fn langevin_learns_without_a_generator() {
 }
 
 #[test]
+fn energy_matching_learns_from_noise_and_samples_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let args = [
+        "--known",
+        "banana",
+        "--rows",
+        "2000",
+        "--method",
+        "energy-matching",
+        "--set",
+        "transport_steps=200",
+        "--set",
+        "restart_every=50",
+        "--samples",
+        "2000",
+        "-o",
+        "m",
+    ];
+    let found = ebm(at, &args);
+    assert_eq!(found["method"], "energy_matching");
+    assert_eq!(found["generator"], Value::Null);
+    assert!(number(&found["known"]["kl"]) < 0.3, "{}", found["known"]);
+    // From noise down the energy to its own samples: E[x1] = E[x2] = 0, Var x1 = 1, Var x2 = ¼(1 + 2 · 1.5²).
+    let samples = fs::read_to_string(at.join("m/samples.csv")).unwrap();
+    let rows: Vec<[f64; 2]> = (samples.lines().skip(1))
+        .map(|l| {
+            let (a, b) = l.split_once(',').unwrap();
+            [a, b].map(|v| v.parse().unwrap())
+        })
+        .collect();
+    assert_eq!(rows.len(), 2000);
+    for (i, variance) in [1.0, 1.375].into_iter().enumerate() {
+        let mean = rows.iter().map(|r| r[i]).sum::<f64>() / 2000.0;
+        let spread = rows.iter().map(|r| (r[i] - mean).powi(2)).sum::<f64>() / 2000.0;
+        assert!(mean.abs() < 0.25, "{i}: {mean}");
+        assert!((0.6..1.6).contains(&(spread / variance)), "{i}: {spread}");
+    }
+}
+
+#[test]
 fn episodes_of_a_dataset_are_held_out_whole() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -236,7 +277,7 @@ fn what_makes_no_sense_is_told_in_one_line() {
         .collect::<String>();
     fs::write(at.join("double.csv"), format!("a,b\n{rows}")).unwrap();
     let two = ["--columns", "length,width"];
-    let cases: [(&[&str], &[&str]); 16] = [
+    let cases: [(&[&str], &[&str]); 18] = [
         (
             &["none.csv"],
             &["none.csv", "expected a CSV or Parquet file"],
@@ -286,6 +327,28 @@ fn what_makes_no_sense_is_told_in_one_line() {
                 "flow",
             ],
             &["--generator has no effect", "--set base=clone"],
+        ),
+        (
+            &[
+                "--known",
+                "ring",
+                "--method",
+                "energy-matching",
+                "--generator",
+                "flow",
+            ],
+            &["--generator has no effect with --method energy-matching"],
+        ),
+        (
+            &[
+                "--known",
+                "ring",
+                "--method",
+                "energy-matching",
+                "--set",
+                "base=clone",
+            ],
+            &["transports noise, not a generator"],
         ),
         (
             &["--known", "ring", "--set", "batch=1"],

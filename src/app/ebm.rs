@@ -125,13 +125,17 @@ fn landscape_columns(request: &FitRequest, table: &Table) -> Result<Option<[usiz
 
 /// The generator's family; an explicit one must be used.
 fn generator(request: &FitRequest, settings: &Settings) -> Result<GeneratorKind, Error> {
-    let idle = request.method == Method::Langevin && settings.base == BaseKind::Gaussian;
-    if idle && request.generator.is_some() {
-        return Err(Error::Misuse(
-            "--generator has no effect with --method langevin on a Gaussian base; add --set base=clone to begin from the \
-             generator, or leave --generator out"
-                .into(),
-        ));
+    let idle = match request.method {
+        Method::Gan => None,
+        Method::Langevin => (settings.base == BaseKind::Gaussian).then_some(
+            "langevin on a Gaussian base; add --set base=clone to begin from the generator, or leave --generator out",
+        ),
+        Method::EnergyMatching => Some("energy-matching, which has none; leave it out"),
+    };
+    if let (Some(idle), Some(_)) = (idle, request.generator) {
+        return Err(Error::Misuse(format!(
+            "--generator has no effect with --method {idle}"
+        )));
     }
     Ok(request.generator.unwrap_or(GeneratorKind::Flow))
 }
@@ -200,6 +204,7 @@ fn watched(request: &ebm::Request, progress: &dyn Progress) -> Result<Fit, Error
                 begun = Some(stage);
                 let what = match stage {
                     Stage::Generator => "generator",
+                    Stage::Transport => "transport",
                     Stage::Energy => "energy",
                 };
                 progress.begin(what, total);

@@ -23,6 +23,7 @@ landscape.svg and .png, and ebm.json with every setting. With --model it scores 
 Examples:
   costate ebm measurements.csv -o model
   costate ebm measurements.csv --columns length,width --method langevin
+  costate ebm measurements.csv --method energy-matching
   costate ebm others.csv --model model -o scored
   costate ebm --known ring --generator mixture --json
   costate ebm measurements.parquet --set rounds=2000 --set hidden=[128,128]")]
@@ -41,7 +42,8 @@ pub struct Args {
     /// Columns to use, separated by commas [default: all].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     columns: Option<Vec<String>>,
-    /// Where negatives come from: a generator that learns against the energy, or Langevin dynamics on the energy.
+    /// Where negatives come from: a generator that learns against the energy, Langevin dynamics on the energy, or weighted
+    /// chains on an energy that first transports noise to the data.
     #[arg(long, value_enum, default_value = "gan")]
     method: Method,
     /// Family of the generator [default: flow].
@@ -176,6 +178,7 @@ fn describe(fit: &FitReport, folder: &Path) -> String {
 /// Settings that bring the base, from which log Z is annealed, closer to the data.
 fn nearer_base(fit: &FitReport) -> &'static str {
     match (fit.settings.base, &fit.generator) {
+        _ if fit.method == Method::EnergyMatching => "",
         (BaseKind::Gaussian, _) => ", or --set base=clone",
         (BaseKind::Clone, Some(g)) if g.kind == GeneratorKind::Flow => ", or --generator mixture",
         _ => "",
@@ -194,8 +197,16 @@ fn doubts(fit: &FitReport) -> String {
         );
     }
     if fit.kept_round == 0 {
-        text += "no round was better than its start on the validation rows: the energy adds nothing to its base, which was \
-                 kept; more rows or a lower --set learning_rate= may help\n";
+        text += match fit.method {
+            Method::EnergyMatching => {
+                "no round was better on the validation rows than the transport alone, which was kept; more rows or a lower \
+                 --set learning_rate= may help\n"
+            }
+            Method::Gan | Method::Langevin => {
+                "no round was better than its start on the validation rows: the energy adds nothing to its base, which was \
+                 kept; more rows or a lower --set learning_rate= may help\n"
+            }
+        };
     }
     if fit.still_rising {
         text += &format!(

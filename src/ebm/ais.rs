@@ -189,7 +189,7 @@ mod tests {
     use tch::Kind;
 
     use super::*;
-    use crate::ebm::energy::Base;
+    use crate::ebm::energy::{Base, Form};
     use crate::ebm::generator::{Generator, Shape};
 
     const SETTINGS: AisSettings = AisSettings {
@@ -200,7 +200,7 @@ mod tests {
 
     /// An energy whose correction is w · tanh(s x_0) + b: one hidden unit.
     fn tilted(base: Base, dim: usize, weight: f64) -> Energy {
-        let energy = Energy::new(base, dim, &[1], &mut stream(0, "tilted", 0));
+        let energy = Energy::new(base, dim, Form::Scalar, &[1], &mut stream(0, "tilted", 0));
         tch::no_grad(|| {
             for (name, mut t) in energy.correction.named("") {
                 let value = match name.as_str() {

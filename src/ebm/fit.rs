@@ -3,17 +3,20 @@
 use costate_envs::rng::stream;
 use tch::Tensor;
 
-use super::ais::{AisEstimate, anneal, model_samples};
+use super::ais::{AisEstimate, Annealed, anneal, model_samples};
 use super::clone::fit_generator;
+use super::contrast;
+use super::descent;
 use super::energy::{Base, Energy};
 use super::gan;
 use super::generator::{Generator, GeneratorKind};
 use super::in_chunks;
 use super::langevin;
-use super::learn::{Data, Watch};
+use super::learn::{Best, Data, Watch};
 use super::model::Model;
 use super::settings::{BaseKind, Method, Settings};
 use super::table::{Split, Table};
+use super::transport;
 use super::whitening::Whitening;
 use crate::error::Error;
 
@@ -50,7 +53,7 @@ pub struct Fit {
     pub importance: Option<AisEstimate>,
     /// Draws from the model in the data's units, `[samples, d]`.
     pub samples: Tensor,
-    /// The round of the kept model; 0 is the base.
+    /// The round of the kept model; 0 is the base, or what the transport made of it.
     pub kept_round: usize,
     /// Whether the last check had the highest validation log-likelihood: more rounds might help.
     pub still_rising: bool,
@@ -96,21 +99,10 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
         validation,
     };
     let mut rng = stream(seed, "ebm energy", 0);
-    let energy = Energy::new(base, dim, &settings.hidden, &mut rng);
-    let best = match (request.method, &clone) {
-        (Method::Gan, Some(generator)) => {
-            gan::train(&energy, generator, &data, settings, seed, watch)?
-        }
-        _ => langevin::train(&energy, &data, settings, seed, watch)?,
-    };
+    let energy = Energy::new(base, dim, settings.form(), &settings.hidden, &mut rng);
+    let best = train(&energy, clone.as_ref(), &data, request, watch)?;
     let annealed = anneal(&energy, &settings.ais, "ebm ais", seed);
-    let points = model_samples(
-        &energy,
-        &annealed,
-        request.samples,
-        settings.ais.leapfrog,
-        seed,
-    );
+    let points = samples(&energy, &annealed, request);
     let mut rng = stream(seed, "ebm importance", 0);
     let importance = clone
         .as_ref()
@@ -132,6 +124,51 @@ pub fn fit(request: &Request, watch: &mut Watch) -> Result<Fit, Error> {
             settings: settings.clone(),
         },
     })
+}
+
+/// Trains the energy by the method that is asked for.
+fn train(
+    energy: &Energy,
+    clone: Option<&Generator>,
+    data: &Data,
+    request: &Request,
+    watch: &mut Watch,
+) -> Result<Best, Error> {
+    let Request { settings, seed, .. } = *request;
+    match (request.method, clone, &settings.energy_matching) {
+        (Method::Gan, Some(generator), _) => {
+            gan::train(energy, generator, data, settings, seed, watch)
+        }
+        (Method::EnergyMatching, _, Some(matching)) => {
+            transport::train(energy, data, matching, seed, watch)?;
+            contrast::train(energy, data, settings, matching, seed, watch)
+        }
+        (Method::EnergyMatching, _, None) => Err(Error::Misuse(
+            "the settings have no `energy_matching`, which this method needs".into(),
+        )),
+        _ => langevin::train(energy, data, settings, seed, watch),
+    }
+}
+
+/// Draws from the model in whitened units, `[samples, d]`: what transports noise is sampled from noise.
+fn samples(energy: &Energy, annealed: &Annealed, request: &Request) -> Tensor {
+    let Request {
+        settings,
+        seed,
+        samples: count,
+        ..
+    } = *request;
+    match &settings.energy_matching {
+        Some(matching) => descent::samples(
+            energy,
+            matching.noise,
+            count,
+            annealed.step,
+            &settings.langevin,
+            seed,
+        ),
+        None => model_samples(energy, annealed, count, settings.ais.leapfrog, seed),
+    }
 }
 
 /// Minimum number of rows to learn from.
@@ -185,7 +222,7 @@ mod tests {
 
     #[test]
     fn no_samples_are_an_empty_tensor() {
-        for method in [Method::Gan, Method::Langevin] {
+        for method in [Method::Gan, Method::Langevin, Method::EnergyMatching] {
             assert_eq!(short(method, |_| {}).unwrap().samples.size(), [0, 2]);
         }
     }
@@ -195,6 +232,7 @@ mod tests {
         for (method, part) in [
             (Method::Gan, "gan.generator_learning_rate (now"),
             (Method::Langevin, "the energy diverged"),
+            (Method::EnergyMatching, "the energy diverged"),
         ] {
             let fast = |settings: &mut Settings| settings.learning_rate = 1e308;
             let error = short(method, fast).err().expect("diverged");

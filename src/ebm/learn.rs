@@ -1,4 +1,4 @@
-//! Shared by both training methods: rows, progress, model selection.
+//! Shared by all training methods: rows, progress, model selection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,6 +19,8 @@ use crate::nn::{self, Adam, AdamSettings, StateDict};
 pub enum Stage {
     /// The generator is fitted by maximum likelihood.
     Generator,
+    /// The energy is trained as a potential that transports.
+    Transport,
     /// The energy is trained.
     Energy,
 }

@@ -3,7 +3,8 @@
 //! The paper's last section (Finn, Christiano, Abbeel and Levine 2016, arXiv 1611.03852): a data point x in place of a
 //! trajectory, and a generator whose density can be evaluated. The loss is the trajectories' own
 //! ([`crate::discriminator`]), log Z is solved for in the same way ([`crate::density::solve_log_z`]). Langevin
-//! dynamics is the other source of negatives. All in f64.
+//! dynamics on the energy itself is the other source of negatives; energy matching makes a potential that transports noise
+//! to the data into such an energy. All in f64.
 //!
 //! | file | what it holds |
 //! | --- | --- |
@@ -13,8 +14,10 @@
 //! | `mixture`, `flow`, `generator` | Gaussian mixtures and affine-coupling flows: exact density, exact samples |
 //! | `clone` | generators by maximum likelihood |
 //! | `energy` | c_θ(x) relative to a base density |
-//! | `gan`, `langevin` | the two ways to train it |
-//! | `learn` | shared by both: rows, checks, model selection |
+//! | `gan`, `langevin` | two ways to train it |
+//! | `transport`, `coupling`, `contrast` | the third, energy matching: a potential that transports, with optimal pairs, then maximum likelihood by weighted chains |
+//! | `descent` | its samples: down the energy from noise |
+//! | `learn` | shared by all: rows, checks, model selection |
 //! | `hmc`, `ais` | Hamiltonian transitions; log Z by annealed importance sampling |
 //! | `fit`, `model` | from a table to a model in the data's units; its file |
 //! | `held_out` | log-likelihoods and KL divergences on held-out rows |
@@ -25,6 +28,9 @@
 
 mod ais;
 mod clone;
+mod contrast;
+mod coupling;
+mod descent;
 mod energy;
 mod fit;
 mod flow;
@@ -42,6 +48,7 @@ mod read;
 mod report;
 mod settings;
 mod table;
+mod transport;
 mod whitening;
 
 pub use ais::{AisEstimate, AisSettings};
@@ -55,7 +62,9 @@ pub use learn::{Stage, Watch};
 pub use model::{Model, Scores};
 pub use read::read;
 pub use report::{FORMAT, FitReport, GeneratorReport, LandscapeReport, ScoreReport};
-pub use settings::{BaseKind, FlowSettings, GanSettings, Method, MixtureSettings, Settings};
+pub use settings::{
+    BaseKind, FlowSettings, GanSettings, MatchingSettings, Method, MixtureSettings, Settings,
+};
 pub use table::{Split, Table};
 
 use costate_envs::rng::Stream;

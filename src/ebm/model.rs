@@ -162,7 +162,8 @@ impl Model {
             None => None,
             Some(shape) => Some(stored(shape, "generator.")?),
         };
-        let energy = Energy::new(base, dim, &header.settings.hidden, &mut unused);
+        let settings = &header.settings;
+        let energy = Energy::new(base, dim, settings.form(), &settings.hidden, &mut unused);
         state.copy_all(energy.correction.named("energy."))?;
         Ok(Self {
             whitening: Whitening::load(dim, &state)?,
@@ -204,6 +205,7 @@ mod tests {
             (Method::Gan, GeneratorKind::Flow),
             (Method::Gan, GeneratorKind::Mixture),
             (Method::Langevin, GeneratorKind::Flow),
+            (Method::EnergyMatching, GeneratorKind::Flow),
         ] {
             let settings = Settings::of(method).unwrap().with(&few).unwrap();
             let request = Request {

@@ -85,7 +85,7 @@ pub struct FitReport {
     pub known: Option<AgainstTruth>,
     /// The landscape, if it was drawn.
     pub landscape: Option<LandscapeReport>,
-    /// Round of the kept model; 0 is the base.
+    /// Round of the kept model; 0 is the base, or what the transport made of it.
     pub kept_round: usize,
     /// Whether the last check was the best.
     pub still_rising: bool,

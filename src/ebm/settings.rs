@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ais::AisSettings;
+use super::energy::Form;
 use super::langevin::LangevinSettings;
 use crate::error::Error;
 use crate::run::settings::Override;
@@ -19,6 +20,8 @@ pub enum Method {
     Gan,
     /// Langevin dynamics on the energy itself: maximum likelihood.
     Langevin,
+    /// Weighted chains on the energy itself, which first transports noise to the data.
+    EnergyMatching,
 }
 
 /// What the energy is relative to.
@@ -80,6 +83,39 @@ pub struct GanSettings {
     pub generator_learning_rate: f64,
 }
 
+/// Energy matching: a potential that transports noise to the data, then maximum likelihood by chains whose weights follow the
+/// energy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MatchingSettings {
+    /// Standard deviation of the noise that is transported, in standard deviations of the data: above 1.
+    #[schemars(extend("exclusiveMinimum" = 1.0))]
+    pub noise: f64,
+    /// Steps of the transport; 0 leaves it out.
+    pub transport_steps: usize,
+    /// Pairs of noise and rows per step of the transport, matched optimally in time ∝ their number cubed.
+    #[schemars(range(min = 1, max = 4096))]
+    pub transport_batch: usize,
+    /// Adam's initial step size in the transport; it decays to a fiftieth.
+    #[schemars(transform = positive)]
+    pub transport_learning_rate: f64,
+    /// Weight of the network's Σ w².
+    #[schemars(range(min = 0.0))]
+    pub weight_penalty: f64,
+    /// Weighted chains.
+    #[schemars(range(min = 100))]
+    pub chains: usize,
+    /// Langevin moves of the chains per round, accepted or rejected; their step size follows the acceptance.
+    #[schemars(range(min = 1))]
+    pub moves: usize,
+    /// Rounds after which the chains start again from noise.
+    #[schemars(range(min = 1))]
+    pub restart_every: usize,
+    /// Temperatures from noise to the model when chains start, and at a check.
+    #[schemars(range(min = 1))]
+    pub temperatures: usize,
+}
+
 /// All settings of a fit but data, method, generator and seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +155,10 @@ pub struct Settings {
     pub gan: GanSettings,
     /// Langevin dynamics.
     pub langevin: LangevinSettings,
+    /// Energy matching; with that method only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "MatchingSettings")]
+    pub energy_matching: Option<MatchingSettings>,
     /// Annealed importance sampling of the final log Z.
     pub ais: AisSettings,
 }
@@ -129,6 +169,9 @@ impl Settings {
         let text = match method {
             Method::Gan => include_str!("../../assets/settings/ebm-gan.json"),
             Method::Langevin => include_str!("../../assets/settings/ebm-langevin.json"),
+            Method::EnergyMatching => {
+                include_str!("../../assets/settings/ebm-energy-matching.json")
+            }
         };
         serde_json::from_str(text)
             .map_err(|e| Error::Failure(format!("invalid shipped settings of ebm: {e}")))
@@ -173,13 +216,33 @@ impl Settings {
             Error::Misuse(what)
         })?;
         let settings: Self = serde_json::from_value(value).map_err(broken)?;
-        let l = &settings.langevin;
-        match l.most_steps < l.least_steps {
-            true => Err(Error::Misuse(format!(
+        settings.check_together()?;
+        Ok(settings)
+    }
+
+    /// What no setting is alone to blame for.
+    fn check_together(&self) -> Result<(), Error> {
+        let l = &self.langevin;
+        if l.most_steps < l.least_steps {
+            return Err(Error::Misuse(format!(
                 "--set langevin.most_steps={}: expected at least langevin.least_steps, which is {}",
                 l.most_steps, l.least_steps
-            ))),
-            false => Ok(settings),
+            )));
+        }
+        if self.energy_matching.is_some() && self.base != BaseKind::Gaussian {
+            return Err(Error::Misuse(
+                "--set base=clone: energy matching transports noise, not a generator; expected gaussian"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// How the energy is made of its network's outputs.
+    pub(super) fn form(&self) -> Form {
+        match self.energy_matching {
+            Some(_) => Form::Residual,
+            None => Form::Scalar,
         }
     }
 }
@@ -198,7 +261,7 @@ mod tests {
 
     #[test]
     fn shipped_settings_are_valid_and_overrides_reach_them() {
-        for method in [Method::Gan, Method::Langevin] {
+        for method in [Method::Gan, Method::Langevin, Method::EnergyMatching] {
             Settings::of(method).unwrap().with(&[]).unwrap();
         }
         assert_eq!(set("langevin.chains", "33").unwrap().langevin.chains, 33);
@@ -206,6 +269,49 @@ mod tests {
             set("mixture.components", "5").unwrap().mixture.components,
             Some(5)
         );
+    }
+
+    #[test]
+    fn settings_of_energy_matching_belong_to_it() {
+        let set = |method, key: &str, value: &str| {
+            let change = Override {
+                key: key.into(),
+                value: value.into(),
+            };
+            Settings::of(method).unwrap().with(&[change])
+        };
+        let fewer = set(Method::EnergyMatching, "transport_steps", "0").unwrap();
+        assert_eq!(fewer.energy_matching.unwrap().transport_steps, 0);
+        for (method, key, value, part) in [
+            (
+                Method::EnergyMatching,
+                "noise",
+                "1",
+                "energy_matching.noise=1",
+            ),
+            (
+                Method::EnergyMatching,
+                "energy_matching.chains",
+                "2",
+                "at least 100",
+            ),
+            (
+                Method::EnergyMatching,
+                "base",
+                "clone",
+                "transports noise, not a generator",
+            ),
+            (
+                Method::Langevin,
+                "energy_matching.noise",
+                "2",
+                "unknown setting",
+            ),
+        ] {
+            let error = set(method, key, value).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(part), "{key}={value}: {error}");
+        }
     }
 
     #[test]
