@@ -153,6 +153,8 @@ fn energy_matching_learns_from_noise_and_samples_from_it() {
         "--set",
         "transport_steps=200",
         "--set",
+        "energy_matching.chains=500",
+        "--set",
         "restart_every=50",
         "--samples",
         "2000",

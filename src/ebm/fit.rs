@@ -201,6 +201,10 @@ mod tests {
         let mut settings = Settings::of(method).unwrap();
         (settings.rounds, settings.checks) = (4, 2);
         (settings.ais.chains, settings.ais.temperatures) = (100, 4);
+        if let Some(matching) = &mut settings.energy_matching {
+            (matching.transport_steps, matching.transport_batch) = (3, 16);
+            (matching.chains, matching.temperatures) = (100, 4);
+        }
         change(&mut settings);
         let request = Request {
             table: &table,

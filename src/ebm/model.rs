@@ -207,7 +207,10 @@ mod tests {
             (Method::Langevin, GeneratorKind::Flow),
             (Method::EnergyMatching, GeneratorKind::Flow),
         ] {
-            let settings = Settings::of(method).unwrap().with(&few).unwrap();
+            let mut settings = Settings::of(method).unwrap().with(&few).unwrap();
+            if let Some(matching) = &mut settings.energy_matching {
+                (matching.transport_steps, matching.chains) = (3, 100);
+            }
             let request = Request {
                 table: &table,
                 source: "t",
