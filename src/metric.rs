@@ -118,6 +118,16 @@ metrics! {
         well below 1 its advantages are useful.";
     SoftCost: "soft_cost", "Soft cost", "nats per step",
         "Learned cost plus log-density of the actions: what the policy minimises.";
+    CriticLoss: "critic_loss", "Critics’ loss", "",
+        "Objective of soft-Q learning. Its level means nothing; it should settle, not diverge.";
+    DemonstratedCost: "demonstrated_cost", "Implied cost of demonstrations", "per step",
+        "Mean cost that the critics imply for demonstrated steps. Should stay below that of the rollouts, and the two \
+        approach each other as the policy imitates.";
+    SampledCost: "sampled_cost", "Implied cost of rollouts", "per step",
+        "The same of replayed rollouts.";
+    CostError: "cost_error", "Error of the fitted cost", "share of variance",
+        "Variance of the implied costs that the cost of state and action leaves unexplained. Near 1 the cost says no more \
+        than a constant.";
     Loss: "loss", "Training loss", "nats per step",
         "Negative log-likelihood of the demonstrated actions. Falls, then levels off at the expert’s own \
         noise.";

@@ -496,6 +496,23 @@ fn every_learner_goes_on_where_it_was() {
     ];
     let mixed = [penalised.as_slice(), &[("past_policies", "2")]].concat();
     let learned = [("log_z", "learned"), ("cost.form", "features")];
+    let soft_q = [
+        ("clone_steps", "50"),
+        ("cost_steps", "5"),
+        ("sac.gradient_steps", "5"),
+        ("sac.replay_iterations", "2"),
+        ("sac.target_entropy", "-0.5"),
+    ];
+    let single = [
+        soft_q.as_slice(),
+        &[
+            ("sac.critics", "1"),
+            ("value", "start"),
+            ("bootstrap", "current"),
+        ],
+    ]
+    .concat();
+    let offline = [soft_q.as_slice(), &[("trajectories", "0")]].concat();
     let ahead = [("overlap", "true"), ("past_policies", "2")];
     let sac = [
         ("improvement", "sac"),
@@ -522,6 +539,11 @@ fn every_learner_goes_on_where_it_was() {
             ],
         ),
         ("gan-gcl", &[("rounds", "3")]),
+        ("iq-learn", &soft_q),
+        ("iq-learn", &single),
+        ("ls-iq", &soft_q),
+        ("ls-iq", &offline),
+        ("sqil", &soft_q),
         ("dagger", &[("episodes", "2"), ("passes", "2")]),
         ("bc", &[]),
     ] {

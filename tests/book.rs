@@ -98,6 +98,11 @@ const TRAININGS: &[(&str, &[&str])] = &[
             "validation.trajectories=4",
         ],
     ),
+    ("iq-learn", &["clone_steps=20", "sac.gradient_steps=5"]),
+    (
+        "ls-iq",
+        &["trajectories=2", "clone_steps=20", "sac.gradient_steps=5"],
+    ),
     ("rl", &["trajectories=4"]),
     ("bc", &[]),
     ("ibc", &[]),

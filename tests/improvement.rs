@@ -101,9 +101,11 @@ fn sac() -> SacSettings {
         gradient_steps: 40,
         minibatch: 128,
         learning_rate: 3e-3,
+        policy_learning_rate: None,
         tau: 0.05,
         replay_iterations: 8,
         critic_hidden: vec![32],
+        critics: 2,
         target_entropy: None,
     }
 }

@@ -95,8 +95,29 @@ fn clones_are_trained_and_judged_without_a_simulator() {
         (&"unseen".into(), &4.into())
     );
     assert!(ibc["log_likelihood"].is_null());
-    succeed(folder, &["report", "b", "i", "-o", "page.html"]);
+    let offline = [
+        "train",
+        "robot",
+        "--algo",
+        "iq-learn",
+        "--set",
+        "trajectories=0",
+        "--set",
+        "iterations=2",
+        "--set",
+        "sac.gradient_steps=20",
+        "-o",
+        "q",
+        "-q",
+    ];
+    succeed(folder, &offline);
+    // The policy is one with a density, and the run has the cost that its critics imply.
+    let soft_q = json(&succeed(folder, &["evaluate", "q", "--json"]));
+    assert!(soft_q["log_likelihood"]["gain"]["mean"].is_number());
+    assert!(folder.join("q/cost.safetensors").exists());
+    succeed(folder, &["report", "b", "i", "q", "-o", "page.html"]);
     succeed(folder, &["diagnose", "b"]);
+    succeed(folder, &["diagnose", "q"]);
 }
 
 #[test]
@@ -111,6 +132,9 @@ fn what_takes_a_simulator_is_refused_before_any_work() {
         "airl",
         "gail",
         "gail-alone",
+        "iq-learn",
+        "ls-iq",
+        "sqil",
         "dagger",
     ] {
         fail(

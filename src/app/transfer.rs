@@ -21,7 +21,6 @@ use crate::evaluate::transfer::{Played, Standard, Transfer, on_true_cost, rows};
 use crate::evaluate::validation::Against;
 use crate::evaluate::{Frozen, Standing, Workers, episodes};
 use crate::learners::Setup;
-use crate::learners::adversarial::AdversarialSettings;
 use crate::learners::frozen_cost::FrozenCostSettings;
 use crate::learners::rl::EXPERT;
 use crate::learners::rl::RlSettings;
@@ -187,9 +186,9 @@ pub fn transfer(request: &Request, progress: &dyn Progress) -> Result<Option<Tra
     played.push(named(&rows::transferred(run.config().algo.name()), own));
     let standard = Standard::of(variant, &played)?;
     let mut frozen = None;
-    if let Some(shared) = run.config().algo.adversarial() {
+    if let Some(shared) = run.config().algo.fresh() {
         let random = &played[random].episodes;
-        let Some((found, kept)) = there.on_frozen_cost(shared, &standard, &played, random)? else {
+        let Some((found, kept)) = there.on_frozen_cost(&shared, &standard, &played, random)? else {
             return Ok(None);
         };
         played.push(named(rows::FROZEN, there.act(&kept, protocol.choice)?));
@@ -311,7 +310,7 @@ impl There<'_> {
     /// interrupted.
     fn on_frozen_cost(
         &self,
-        shared: &AdversarialSettings,
+        shared: &FrozenCostSettings,
         standard: &Standard,
         played: &[Played],
         random: &[Episode],
@@ -350,13 +349,13 @@ impl There<'_> {
 /// Where fresh policies on the frozen cost go; trained as those on the true cost, so that only the cost differs.
 fn frozen_places(
     folder: &Path,
-    shared: &AdversarialSettings,
+    shared: &FrozenCostSettings,
     recipe: &RlSettings,
 ) -> Vec<Place<FrozenCostSettings>> {
     let own = FrozenCostSettings {
         generator: recipe.generator.clone(),
         entropy_weight: shared.entropy_weight,
-        excess_weight: shared.excess_weight(),
+        excess_weight: shared.excess_weight,
     };
     places(folder, "frozen-cost", recipe.generator.iterations, own)
 }

@@ -20,7 +20,6 @@ use crate::evaluate::{Controls, Validation};
 use crate::improve::Improvement;
 use crate::learners::Algorithm;
 use crate::learners::Setup;
-use crate::learners::adversarial::AdversarialSettings;
 use crate::learners::frozen_cost::{FrozenCostSettings, ValidationSettings};
 use crate::learners::ibc::IbcSettings;
 use crate::run::{RunFolder, files, weights};
@@ -161,7 +160,7 @@ pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Val
         true => &CostPart::ALL[..],
         false => &[CostPart::Whole],
     };
-    let places = places(&results.file("validation"), settings, shared, parts);
+    let places = places(&results.file("validation"), settings, &shared, parts);
     let title = Title {
         name: "validation",
         message: "fresh policies on the frozen cost",
@@ -209,11 +208,11 @@ pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Val
 }
 
 /// Settings of a cost learner that its fresh policies share.
-fn trained_with<'a>(
-    run: &'a RunFolder,
+fn trained_with(
+    run: &RunFolder,
     settings: &ValidationSettings,
-) -> Result<&'a AdversarialSettings, Error> {
-    let Some(shared) = run.config().algo.adversarial() else {
+) -> Result<FrozenCostSettings, Error> {
+    let Some(shared) = run.config().algo.fresh() else {
         let why = match run.config().algo.name() {
             IbcSettings::NAME => "the energy of ibc is a policy's, not a cost of the task",
             _ => "it learns no cost",
@@ -269,11 +268,11 @@ fn keep(results: Results, validation: &Validation, best: &Path) -> Result<(), Er
 fn places(
     folder: &Path,
     settings: &ValidationSettings,
-    shared: &AdversarialSettings,
+    shared: &FrozenCostSettings,
     parts: &[CostPart],
 ) -> Vec<Place<FrozenCostSettings>> {
     let place = |part: CostPart, (seed, discount)| {
-        let mut own = shared.fresh();
+        let mut own = shared.clone();
         settings.apply(&mut own.generator, discount);
         let name = match part {
             CostPart::Whole => "fresh",
@@ -318,8 +317,8 @@ mod tests {
                 target_kl: None,
                 controls: true,
             };
-            let shared = algo.adversarial().unwrap();
-            let places = places(Path::new("x"), &settings, shared, &[CostPart::Whole]);
+            let shared = algo.fresh().unwrap();
+            let places = places(Path::new("x"), &settings, &shared, &[CostPart::Whole]);
             for (place, discount) in places.iter().zip(&settings.discounts) {
                 let used = place.settings.generator.discount();
                 assert_eq!(used, *discount, "{improvement}");

@@ -1,7 +1,9 @@
 //! Policy improvement against a given cost: minimising E_q[Σ c + α log π].
 
+mod actor_critic;
 mod gae;
 mod ppo;
+mod replay;
 mod sac;
 
 use costate_envs::rng::stream;
@@ -12,8 +14,10 @@ use tch::{Kind, Tensor};
 use crate::batch::TrajectoryBatch;
 use crate::nn::{StateDict, StateError};
 use crate::policy::GaussianPolicy;
+pub use actor_critic::{ActorCritic, Critics, Scale};
 pub use gae::{Advantages, advantages};
 pub use ppo::{Ppo, PpoSettings};
+pub use replay::{Replay, Rows};
 pub use sac::{Sac, SacSettings};
 
 /// Which algorithm improves the policy.

@@ -20,27 +20,34 @@ use super::adversarial::AdversarialSettings;
 use super::airl::AirlSettings;
 use super::bc::BcSettings;
 use super::dagger::DaggerSettings;
-use super::frozen_cost::ValidationSettings;
+use super::frozen_cost::{FrozenCostSettings, ValidationSettings};
 use super::gail::{self, GailSettings};
 use super::gan_gcl::GanGclSettings;
 use super::gcl::GclSettings;
 use super::gcl_lqg::GclLqgSettings;
 use super::ibc::IbcSettings;
+use super::iq_learn::IqLearnSettings;
+use super::ls_iq::LsIqSettings;
 use super::rl::{self, RlSettings};
 use super::rows::Discrimination;
+use super::soft_q::SoftQSettings;
+use super::sqil::SqilSettings;
 use super::{Learner, Setup};
 use crate::cost::ComposedCost;
 use crate::error::Error;
 use costate_base::schema::{self, Fault};
 
 /// The algorithms of this package.
-const SHIPPED: [Entry; 11] = [
+const SHIPPED: [Entry; 14] = [
     Entry::of::<GanGclSettings>(),
     Entry::of::<GclSettings>(),
     Entry::of::<GclLqgSettings>(),
     Entry::of::<AirlSettings>(),
     Entry::of::<GailSettings>(),
     Entry::named::<GailSettings>(gail::ALONE, gail::ALONE_ABOUT, gail::ALONE_DEFAULTS),
+    Entry::of::<IqLearnSettings>(),
+    Entry::of::<LsIqSettings>(),
+    Entry::of::<SqilSettings>(),
     Entry::of::<DaggerSettings>(),
     Entry::of::<BcSettings>(),
     Entry::of::<IbcSettings>(),
@@ -79,19 +86,36 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
 
     /// Checks the settings for contradictions. The schema checks the ranges of single settings.
     fn check(&self) -> Result<(), String> {
-        self.adversarial()
-            .map_or(Ok(()), AdversarialSettings::check)
+        match (self.adversarial(), self.soft_q()) {
+            (Some(settings), _) => settings.check(),
+            (_, Some(settings)) => settings.check(),
+            _ => Ok(()),
+        }
     }
 
     /// Adam's step sizes by setting name, and other settings that can cause divergence; most likely culprits first.
     fn step_sizes(&self) -> Vec<(&'static str, f64)> {
-        self.adversarial()
-            .map_or_else(Vec::new, AdversarialSettings::step_sizes)
+        match (self.adversarial(), self.soft_q()) {
+            (Some(settings), _) => settings.step_sizes(),
+            (_, Some(settings)) => settings.step_sizes(),
+            _ => Vec::new(),
+        }
     }
 
     /// The settings shared by all adversarial learners, if it is one.
     fn adversarial(&self) -> Option<&AdversarialSettings> {
         None
+    }
+
+    /// The settings shared by all soft-Q learners, if it is one.
+    fn soft_q(&self) -> Option<&SoftQSettings> {
+        None
+    }
+
+    /// How a fresh policy is trained on its frozen cost, if it learns one.
+    fn fresh(&self) -> Option<FrozenCostSettings> {
+        let adversarial = self.adversarial().map(AdversarialSettings::fresh);
+        adversarial.or_else(|| self.soft_q().map(SoftQSettings::fresh))
     }
 
     /// Steps of behaviour cloning behind a base policy π_0 that the cost is relative to.
@@ -101,7 +125,11 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
 
     /// Weight α of the entropy in what the policy minimises.
     fn entropy_weight(&self) -> f64 {
-        self.adversarial().map_or(1.0, |s| s.entropy_weight)
+        match (self.adversarial(), self.soft_q()) {
+            (Some(settings), _) => settings.entropy_weight,
+            (_, Some(settings)) => settings.entropy_weight,
+            _ => 1.0,
+        }
     }
 
     /// Whether it plays episodes in a simulator; otherwise demonstrations are all that it takes.

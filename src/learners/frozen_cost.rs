@@ -99,6 +99,7 @@ impl ValidationSettings {
         own.trajectories = self.trajectories;
         own.ppo.learning_rate = self.learning_rate;
         own.sac.learning_rate = self.learning_rate;
+        own.sac.policy_learning_rate = None;
         own.ppo.epochs = self.epochs.unwrap_or(own.ppo.epochs);
         own.ppo.minibatch = self.minibatch.unwrap_or(own.ppo.minibatch);
         own.ppo.target_kl = self.target_kl.unwrap_or(own.ppo.target_kl);

@@ -20,7 +20,7 @@ use crate::collect::Collector;
 use crate::cost::{CostSettings, EnergyModel};
 use crate::error::Error;
 use crate::improve::{Improvement, Improver, Objective, PpoSettings, SacSettings};
-use crate::metric::{Diagnostics, Metric, Spread};
+use crate::metric::{Diagnostics, Metric, Spread, Spreads};
 use crate::nn::{self, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings};
 use costate_base::schema::{fraction, resumable};
@@ -30,7 +30,7 @@ use costate_base::schema::{fraction, resumable};
 pub(super) const SCALE_ROLLOUTS: usize = 32;
 
 /// Name of the random stream that seeds the rollouts.
-const ROLLOUT: &str = "rollout";
+pub(super) const ROLLOUT: &str = "rollout";
 
 /// How a policy acts and improves: what all learners that roll out have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -275,14 +275,9 @@ impl Generator {
             (Metric::PolicyGradientNorm, found.gradient_norm),
             (Metric::ValueError, found.value_error),
         ]);
-        let actions = &samples.batch.actions;
-        let channel = |i: i64| {
-            let values = nn::to_f64(&actions.select(1, i));
-            (Spread::Action(i as usize), values)
-        };
         Ok(Report {
             diagnostics,
-            spreads: (0..actions.size()[1]).map(channel).collect(),
+            spreads: action_spreads(&samples.batch),
             env_steps: samples.batch.steps() as u64,
             audit: Some(samples.audit),
         })
@@ -411,6 +406,16 @@ impl Sampled {
             policy,
         })
     }
+}
+
+/// The commands in some rollouts, by channel.
+pub(super) fn action_spreads(rollouts: &TrajectoryBatch) -> Spreads {
+    let actions = &rollouts.actions;
+    let channel = |i: i64| {
+        let values = nn::to_f64(&actions.select(1, i));
+        (Spread::Action(i as usize), values)
+    };
+    (0..actions.size()[1]).map(channel).collect()
 }
 
 pub(super) fn batch(trajectories: &[Trajectory]) -> Result<TrajectoryBatch, Error> {

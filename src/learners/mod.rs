@@ -21,9 +21,13 @@ pub mod gcl_lqg;
 pub mod generator;
 mod handover;
 pub mod ibc;
+pub mod iq_learn;
+pub mod ls_iq;
 mod memory;
 pub mod rl;
 pub mod rows;
+pub mod soft_q;
+pub mod sqil;
 mod transitions;
 
 use std::sync::Arc;

@@ -30,7 +30,7 @@ pub struct Change {
 fn reason(key: &str) -> &'static str {
     let first = key.split('.').next().unwrap_or(key);
     match (first, key) {
-        ("policy" | "cost", _) | (_, "ppo.critic_hidden" | "sac.critic_hidden") => {
+        ("policy" | "cost", _) | (_, "ppo.critic_hidden" | "sac.critic_hidden" | "sac.critics") => {
             "the learned weights depend on it"
         }
         ("trajectories" | "episodes" | "samples" | "conditions" | "passes", _) => {
