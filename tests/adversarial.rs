@@ -485,6 +485,7 @@ fn log_q_of_demonstrations_is_the_current_policys() {
 
 /// Two iterations, a checkpoint, two more in a new process: the same weights as four at once.
 #[test]
+#[allow(clippy::too_many_lines)] // a table of learners and settings
 fn every_learner_goes_on_where_it_was() {
     tch::set_num_threads(1);
     let (factory, trajectories) = demonstrations(5);

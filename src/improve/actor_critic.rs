@@ -126,6 +126,14 @@ impl ActorCritic {
         self.scale = Some(new);
     }
 
+    /// Makes untrained critics say almost 0 everywhere: a policy should not follow what random ones prefer before they have
+    /// learned anything.
+    pub fn hush(&mut self) {
+        for network in self.critics.iter_mut().chain(&mut self.targets) {
+            network.rescale_output(0.01, 0.0);
+        }
+    }
+
     /// The units of the critics' outputs.
     pub fn scale(&self) -> Scale {
         self.scale.unwrap_or(Scale::IDENTITY)

@@ -239,6 +239,7 @@ impl<L: CriticLoss> SoftQ<L> {
             mean: 0.0,
             std: loss.reward() / (1.0 - settings.sac.discount).sqrt(),
         });
+        agent.hush();
         let space = &setup.factory.spec().observation;
         let model = energy_model(&settings.cost, space, &policy, seed)?;
         let own = demonstrations.shallow_clone();
