@@ -13,6 +13,7 @@ pub mod cli;
 pub mod collect;
 pub mod cost;
 pub mod density;
+pub mod density_ratio;
 pub mod diagnose;
 pub mod discriminator;
 pub mod ebm;

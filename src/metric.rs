@@ -128,6 +128,9 @@ metrics! {
     CostError: "cost_error", "Error of the fitted cost", "share of variance",
         "Variance of the implied costs that the cost of state and action leaves unexplained. Near 1 the cost says no more \
         than a constant.";
+    KernelWidth: "kernel_width", "Width of the kernels", "standard deviations",
+        "Standard deviation of the kernels behind the density ratio, in those of the cost’s inputs. Chosen anew in every \
+        iteration; the smallest possible for long means that pairs of two episodes are hardly ever alike.";
     Loss: "loss", "Training loss", "nats per step",
         "Negative log-likelihood of the demonstrated actions. Falls, then levels off at the expert’s own \
         noise.";
@@ -140,8 +143,7 @@ metrics! {
     EssPlain: "ess_plain", "Effective sample size, untempered", "share of the pool",
         "The same at β = 1: how well the samples alone support an estimate of log Z.";
     EntropyWeight: "entropy_weight", "Entropy weight", "α",
-        "Weight of the policy’s log-density in what it minimises. Changes only when SAC tracks a target \
-        entropy.";
+        "Weight of the policy’s log-density in what it minimises. Changes only where a target entropy is held.";
     LikelihoodGain: "likelihood_gain", "Likelihood above the start", "nats per step",
         "Log-likelihood of held-out demonstrations under the learned policy minus that under the clone that it started \
         from. Computed after the last iteration.";

@@ -314,7 +314,7 @@ fn every_adversarial_learner_takes_the_same_cloned_start() {
         learner.policy().to_bytes().unwrap()
     };
     let base = start("gan-gcl", &[("base_steps", "120")]);
-    for algo in ["gan-gcl", "gcl", "airl", "gail"] {
+    for algo in ["gan-gcl", "gcl", "airl", "gail", "density-ratio"] {
         let none = [("base_steps", "0")];
         let none = if algo == "gan-gcl" {
             none.as_slice()
@@ -524,6 +524,7 @@ fn every_learner_goes_on_where_it_was() {
     for (algo, more) in [
         ("gan-gcl", mixed.as_slice()),
         ("gan-gcl", &learned),
+        ("gail", &[("ppo.target_entropy", "-0.5")]),
         ("gan-gcl", &ahead),
         ("gan-gcl", &sac),
         ("gcl", &mixed),
@@ -540,6 +541,7 @@ fn every_learner_goes_on_where_it_was() {
             ],
         ),
         ("gan-gcl", &[("rounds", "3")]),
+        ("density-ratio", &[("memory", "0.5"), ("kernels", "50")]),
         ("iq-learn", &soft_q),
         ("iq-learn", &single),
         ("ls-iq", &soft_q),

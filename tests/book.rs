@@ -98,6 +98,7 @@ const TRAININGS: &[(&str, &[&str])] = &[
             "validation.trajectories=4",
         ],
     ),
+    ("density-ratio", &["trajectories=4"]),
     ("iq-learn", &["clone_steps=20", "sac.gradient_steps=5"]),
     (
         "ls-iq",

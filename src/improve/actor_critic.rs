@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::entropy_weight::EntropyWeight;
 use super::sac::SacSettings;
 use crate::nn::{Adam, AdamSettings, Mlp, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer};
@@ -49,8 +50,7 @@ pub struct ActorCritic {
     critics: Vec<Mlp>,
     targets: Vec<Mlp>,
     scale: Option<Scale>,
-    /// log of the entropy weight as a multiple of the learner's own.
-    log_multiplier: f64,
+    entropy_weight: EntropyWeight,
     /// Adam's current step size, also the entropy weight's.
     learning_rate: f64,
     policy_optimizer: Adam,
@@ -90,7 +90,7 @@ impl ActorCritic {
             critics,
             targets,
             scale: None,
-            log_multiplier: 0.0,
+            entropy_weight: EntropyWeight::new(settings.target_entropy, policy.action_scale()),
             learning_rate: settings.learning_rate,
         }
     }
@@ -102,8 +102,7 @@ impl ActorCritic {
 
     /// The entropy weight in use, `own` being the learner's.
     pub fn entropy_weight(&self, own: f64) -> f64 {
-        // The multiple stays 1 without a target entropy.
-        self.log_multiplier.exp() * own
+        self.entropy_weight.of(own)
     }
 
     /// The critics' inputs: normalised (s, a), `[N, observation_dim + action_dim]`.
@@ -217,13 +216,9 @@ impl ActorCritic {
         let entropy_cost = &log_density * (self.entropy_weight(own) / self.scale().std);
         let loss: Tensor = entropy_cost + c.to_kind(Kind::Double);
         let norm = self.policy_optimizer.step(&loss.mean(Kind::Double));
-        if let Some(target) = self.settings.target_entropy {
-            // log π in units of half the range.
-            let half_range = &self.action_scale.half_range;
-            let units: f64 = half_range.iter().map(|h| f64::from(*h).ln()).sum();
-            let log_density = log_density.mean(Kind::Double).double_value(&[]) + units;
-            let missing = log_density + target * half_range.len() as f64;
-            self.log_multiplier += self.learning_rate * missing;
+        if self.entropy_weight.adapts() {
+            let log_density = log_density.mean(Kind::Double).double_value(&[]);
+            self.entropy_weight.adapt(log_density, self.learning_rate);
         }
         norm
     }
@@ -253,7 +248,7 @@ impl ActorCritic {
             mean: 0.0,
             std: -1.0,
         });
-        state.insert_numbers("sac", &[scale.mean, scale.std, self.log_multiplier]);
+        state.insert_numbers("sac", &[scale.mean, scale.std, self.entropy_weight.state()]);
         self.policy_optimizer.save("policy_adam.", state);
         self.critic_optimizer.save("critic_adam.", state);
     }
@@ -269,7 +264,7 @@ impl ActorCritic {
             mean: numbers[0],
             std: numbers[1],
         });
-        self.log_multiplier = numbers[2];
+        self.entropy_weight.load(numbers[2]);
         self.policy_optimizer.load("policy_adam.", state)?;
         self.critic_optimizer.load("critic_adam.", state)
     }

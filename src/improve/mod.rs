@@ -1,6 +1,7 @@
 //! Policy improvement against a given cost: minimising E_q[Σ c + α log π].
 
 mod actor_critic;
+mod entropy_weight;
 mod gae;
 mod ppo;
 mod replay;
@@ -114,6 +115,10 @@ impl Improver {
     ) -> ImproveReport {
         match self {
             Self::Ppo(ppo) => {
+                let objective = Objective {
+                    entropy_weight: ppo.entropy_weight(objective.entropy_weight),
+                    ..*objective
+                };
                 let soft_cost = objective.soft_cost(batch, behaviour);
                 let report = ppo.improve(policy, batch, &soft_cost, behaviour, seed, iteration);
                 ImproveReport {

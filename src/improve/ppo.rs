@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::entropy_weight::EntropyWeight;
 use super::gae::{Discount, advantages};
 use super::{ImproveReport, kl_divergence};
 use crate::batch::TrajectoryBatch;
@@ -18,6 +19,10 @@ use costate_base::schema::{fraction, open_unit, positive, resumable};
 /// check, to where neither clip nor cost gives it a gradient.
 const MAX_KL: f64 = 1.0;
 const MAX_HALVINGS: usize = 20;
+
+/// Step of log α per iteration, and per nat that an action dimension's entropy is short of its target. The weight must
+/// wait for the policy: σ² = α/k of a quadratic cost answers log α by half as much, within some iterations.
+const ENTROPY_STEP: f64 = 0.3;
 
 /// Settings of [`Ppo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +55,10 @@ pub struct PpoSettings {
     /// Units of each hidden layer of the critic.
     #[schemars(inner(range(min = 1)))]
     pub critic_hidden: Vec<usize>,
+    /// Target entropy, nats per action dimension in units of half the range, held by adapting the entropy weight, which
+    /// starts at the learner's own; null keeps that weight.
+    #[serde(default)]
+    pub target_entropy: Option<f64>,
 }
 
 /// PPO with a critic whose targets are normalised (PopArt, van Hasselt et al. 2016).
@@ -60,6 +69,9 @@ pub struct Ppo {
     critic: Mlp,
     /// Mean and standard deviation of cost to go: W(s) = mean + std · network(s).
     target: Option<TargetScale>,
+    entropy_weight: EntropyWeight,
+    /// Factor of the step sizes in this iteration.
+    factor: f64,
     policy_optimizer: Adam,
     critic_optimizer: Adam,
 }
@@ -93,17 +105,24 @@ impl Ppo {
         Self {
             policy_optimizer: Adam::new(adam, policy.parameters()),
             critic_optimizer: Adam::new(adam, critic.parameters()),
+            entropy_weight: EntropyWeight::new(settings.target_entropy, policy.action_scale()),
             settings: settings.clone(),
             normalizer,
             critic,
             target: None,
+            factor: 1.0,
         }
+    }
+
+    /// The entropy weight of the next step, `own` being the learner's.
+    pub fn entropy_weight(&self, own: f64) -> f64 {
+        self.entropy_weight.of(own)
     }
 
     /// One improvement step on the batch that `policy` collected.
     ///
-    /// `soft_cost` is c(s_t, a_t) + log π(a_t | s_t), `[S]`: minimising its sum maximises entropy with
-    /// weight 1. `behaviour` is log π(a_t | s_t) of the policy before the step, `[S]`.
+    /// `soft_cost` is c(s_t, a_t) + α log π(a_t | s_t), `[S]`: minimising its sum maximises entropy with weight α, which
+    /// then moves towards the target entropy. `behaviour` is log π(a_t | s_t) of the policy before the step, `[S]`.
     pub fn improve(
         &mut self,
         policy: &GaussianPolicy,
@@ -140,7 +159,7 @@ impl Ppo {
             .collect();
         let (critic, critic_optimizer) = (&mut self.critic, &mut self.critic_optimizer);
         let (settings, policy_optimizer) = (&self.settings, &mut self.policy_optimizer);
-        std::thread::scope(|scope| {
+        let report = std::thread::scope(|scope| {
             scope.spawn(move || {
                 tch::set_num_threads(1);
                 let (orders, states, target) = critic_work;
@@ -164,7 +183,10 @@ impl Ppo {
             );
             report.value_error = value_error;
             report
-        })
+        });
+        let step = ENTROPY_STEP * self.factor / self.entropy_weight.dimensions();
+        self.entropy_weight.adapt(-report.entropy, step);
+        report
     }
 
     /// Advantages and normalised critic targets; updates the target scale.
@@ -243,12 +265,13 @@ impl Ppo {
 
     /// Sets the factor of the step size for the next steps.
     pub fn scale_learning_rate(&mut self, factor: f64) {
+        self.factor = factor;
         let learning_rate = self.settings.learning_rate * factor;
         self.policy_optimizer.set_learning_rate(learning_rate);
         self.critic_optimizer.set_learning_rate(learning_rate);
     }
 
-    /// Adds critic and optimisers to `state`.
+    /// Adds critic, optimisers and an adapted entropy weight to `state`.
     pub fn save(&self, state: &mut StateDict) {
         state.extend(self.critic.named("critic."));
         let scale = self.target.unwrap_or(TargetScale {
@@ -256,6 +279,9 @@ impl Ppo {
             std: -1.0,
         });
         state.insert_numbers("critic_target", &[scale.mean, scale.std]);
+        if self.entropy_weight.adapts() {
+            state.insert_numbers("entropy_weight", &[self.entropy_weight.state()]);
+        }
         self.policy_optimizer.save("policy_adam.", state);
         self.critic_optimizer.save("critic_adam.", state);
     }
@@ -268,6 +294,9 @@ impl Ppo {
             mean: scale[0],
             std: scale[1],
         });
+        if self.entropy_weight.adapts() {
+            self.entropy_weight.load(state.scalar("entropy_weight")?);
+        }
         self.policy_optimizer.load("policy_adam.", state)?;
         self.critic_optimizer.load("critic_adam.", state)
     }

@@ -11,7 +11,7 @@ use tch::Tensor;
 
 use super::cost_side::CostSide;
 use super::frozen_cost::FrozenCostSettings;
-use super::generator::{Generator, GeneratorSettings, Sampled, Start};
+use super::generator::{Generator, GeneratorSettings, Sampled, Start, check_entropy_weight};
 use super::handover::Handover;
 use super::{Learner, Report, Setup, diverged, learning_rate_factor};
 use crate::batch::TrajectoryBatch;
@@ -95,15 +95,7 @@ impl AdversarialSettings {
                     .into(),
             );
         }
-        // The adapted entropy weight starts as a multiple of it.
-        let adapts = g.improvement == Improvement::Sac && g.sac.target_entropy.is_some();
-        if adapts && self.entropy_weight <= 0.0 {
-            return Err(format!(
-                "setting `entropy_weight` is {}, expected a positive number where sac.target_entropy is held",
-                self.entropy_weight
-            ));
-        }
-        Ok(())
+        check_entropy_weight(self.entropy_weight, g.holds_entropy())
     }
 
     /// Iterations per round.

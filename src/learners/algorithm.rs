@@ -20,6 +20,7 @@ use super::adversarial::AdversarialSettings;
 use super::airl::AirlSettings;
 use super::bc::BcSettings;
 use super::dagger::DaggerSettings;
+use super::density_ratio::DensityRatioSettings;
 use super::frozen_cost::{FrozenCostSettings, ValidationSettings};
 use super::gail::{self, GailSettings};
 use super::gan_gcl::GanGclSettings;
@@ -38,13 +39,14 @@ use crate::error::Error;
 use costate_base::schema::{self, Fault};
 
 /// The algorithms of this package.
-const SHIPPED: [Entry; 14] = [
+const SHIPPED: [Entry; 15] = [
     Entry::of::<GanGclSettings>(),
     Entry::of::<GclSettings>(),
     Entry::of::<GclLqgSettings>(),
     Entry::of::<AirlSettings>(),
     Entry::of::<GailSettings>(),
     Entry::named::<GailSettings>(gail::ALONE, gail::ALONE_ABOUT, gail::ALONE_DEFAULTS),
+    Entry::of::<DensityRatioSettings>(),
     Entry::of::<IqLearnSettings>(),
     Entry::of::<LsIqSettings>(),
     Entry::of::<SqilSettings>(),
@@ -156,7 +158,11 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
 
     /// Images of every demonstration under the world's symmetries that it learns from, too.
     fn symmetric_copies(&self) -> usize {
-        self.adversarial().map_or(0, |s| s.symmetric_copies)
+        match (self.adversarial(), self.soft_q()) {
+            (Some(settings), _) => settings.symmetric_copies,
+            (_, Some(settings)) => settings.symmetric_copies,
+            _ => 0,
+        }
     }
 
     /// How its learned energy and density discriminate between trajectories of `horizon` steps, if they do.

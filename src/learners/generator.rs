@@ -67,6 +67,15 @@ impl GeneratorSettings {
         self.improvement.discount(&self.ppo, &self.sac)
     }
 
+    /// Name of the setting whose entropy is held by adapting the entropy weight, if it is held.
+    pub fn holds_entropy(&self) -> Option<&'static str> {
+        let (name, target) = match self.improvement {
+            Improvement::Ppo => ("ppo.target_entropy", self.ppo.target_entropy),
+            Improvement::Sac => ("sac.target_entropy", self.sac.target_entropy),
+        };
+        target.map(|_| name)
+    }
+
     /// Adam's step size for the policy, with its setting name.
     pub fn step_size(&self) -> (&'static str, f64) {
         match self.improvement {
@@ -78,6 +87,17 @@ impl GeneratorSettings {
     /// Factor of the step sizes in iteration `k`.
     pub fn learning_rate_factor(&self, k: usize) -> f64 {
         learning_rate_factor(self.learning_rate_end_factor, k, self.iterations)
+    }
+}
+
+/// Checks a learner's entropy weight against the setting whose entropy is held, if one is. Errors: it cannot be adapted.
+pub(super) fn check_entropy_weight(weight: f64, held: Option<&str>) -> Result<(), String> {
+    match held {
+        // The adapted weight is a multiple of it.
+        Some(name) if weight <= 0.0 => Err(format!(
+            "setting `entropy_weight` is {weight}, expected a positive number where {name} is held"
+        )),
+        _ => Ok(()),
     }
 }
 

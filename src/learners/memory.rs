@@ -42,6 +42,13 @@ impl Memory {
         });
     }
 
+    /// All pairs, `[N, observation_dim]` and `[N, action_dim]`; `None` if the memory is empty.
+    pub fn all(&self) -> Option<(&Tensor, &Tensor)> {
+        self.rows
+            .as_ref()
+            .map(|(observations, actions)| (observations, actions))
+    }
+
     /// `count` pairs drawn with replacement; `None` if the memory is empty.
     pub fn draw(&self, count: usize, rng: &mut Stream) -> Option<(Tensor, Tensor)> {
         let (observations, actions) = self.rows.as_ref()?;

@@ -10,6 +10,7 @@ mod cloning;
 mod conditions;
 mod cost_side;
 pub mod dagger;
+pub mod density_ratio;
 mod discriminator_report;
 mod distil;
 pub mod frozen_cost;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::algorithm::{Algorithm, Behaviour};
 use super::frozen_cost::excess;
-use super::generator::{Generator, GeneratorSettings, Start};
+use super::generator::{Generator, GeneratorSettings, Start, check_entropy_weight};
 use super::{Learner, Report, Setup};
 use crate::audit::{self, Auditor, Sealer};
 use crate::batch::TrajectoryBatch;
@@ -72,7 +72,8 @@ impl Behaviour for RlSettings {
     }
 
     fn check(&self) -> Result<(), String> {
-        self.generator.check()
+        self.generator.check()?;
+        check_entropy_weight(self.entropy_weight(), self.generator.holds_entropy())
     }
 
     fn step_sizes(&self) -> Vec<(&'static str, f64)> {

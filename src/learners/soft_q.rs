@@ -17,7 +17,8 @@ use super::cloning::clone_into;
 use super::cost_side::CostSide;
 use super::frozen_cost::{FrozenCostSettings, ValidationSettings};
 use super::generator::{
-    GeneratorSettings, ROLLOUT, SCALE_ROLLOUTS, action_spreads, batch, energy_model, scaled_policy,
+    GeneratorSettings, ROLLOUT, SCALE_ROLLOUTS, action_spreads, batch, check_entropy_weight,
+    energy_model, scaled_policy,
 };
 use super::transitions::with_replacement;
 use super::{Learner, Report, Setup, diverged, learning_rate_factor};
@@ -43,6 +44,9 @@ pub struct SoftQSettings {
     pub iterations: usize,
     /// Episodes sampled an iteration; 0 learns from the demonstrations alone, which takes no simulator.
     pub trajectories: usize,
+    /// Images of every demonstration under the world's symmetries that are learned from, too: `costate envs ENV` names them.
+    /// A mirror makes one, a rotation any number.
+    pub symmetric_copies: usize,
     /// Steps of behaviour cloning, judged by held-out demonstrations, that the policy starts with; 0 starts from nothing.
     pub clone_steps: usize,
     /// Factor of all step sizes in the last iteration; they fall linearly from 1.
@@ -84,13 +88,8 @@ impl SoftQSettings {
                     .into(),
             );
         }
-        // The adapted entropy weight starts as a multiple of it.
-        if self.sac.target_entropy.is_some() && self.entropy_weight <= 0.0 {
-            return Err(format!(
-                "setting `entropy_weight` is {}, expected a positive number where sac.target_entropy is held",
-                self.entropy_weight
-            ));
-        }
+        let held = self.sac.target_entropy.map(|_| "sac.target_entropy");
+        check_entropy_weight(self.entropy_weight, held)?;
         if self.trajectories == 0 && !self.validation.plan().is_empty() {
             return Err(
                 "setting `validation.policies` asks for fresh policies, which need a simulator, but trajectories=0 learns \
@@ -225,12 +224,7 @@ impl<L: CriticLoss> SoftQ<L> {
         let collector = Collector::new(setup.factory, setup.player(), seed, setup.sealer);
         let mut policy = scaled_policy(&settings.policy, setup, &collector, SCALE_ROLLOUTS)?;
         if settings.clone_steps > 0 {
-            clone_into(
-                &mut policy,
-                setup.demonstrations,
-                settings.clone_steps,
-                seed,
-            )?;
+            clone_into(&mut policy, setup, settings.clone_steps)?;
         }
         let mut weights = stream(seed, "critic_weights", 0);
         let mut agent = ActorCritic::new(&settings.sac, &policy, &mut weights);
