@@ -17,7 +17,7 @@ use super::{Learner, Report, Setup, diverged, learning_rate_factor};
 use crate::batch::TrajectoryBatch;
 use crate::cost::{CostSettings, EnergyModel, Regularizers};
 use crate::error::Error;
-use crate::improve::{Improvement, Objective};
+use crate::improve::Objective;
 use crate::metric::{Diagnostics, Metric, Spreads};
 use crate::nn::{StateDict, StateError};
 use crate::policy::Learned;
