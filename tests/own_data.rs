@@ -112,6 +112,8 @@ fn soft_q_learning_takes_no_simulator_if_it_samples_nothing() {
     assert!(judged["log_likelihood"]["gain"]["mean"].is_number());
     assert!(folder.join("q/cost.safetensors").exists());
     succeed(folder, &["report", "q", "-o", "page.html"]);
+    let page = fs::read_to_string(folder.join("page.html")).unwrap();
+    assert!(page.contains("transitions of demonstrations, with two dimensions"));
     succeed(folder, &["diagnose", "q"]);
 }
 

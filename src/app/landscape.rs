@@ -44,7 +44,7 @@ pub fn parse_pair(text: &str) -> Result<Pair, String> {
 }
 
 /// The landscape of a run's cost over these pairs, then the most telling others; `None` for a run without a cost, or
-/// without the states of its demonstrations.
+/// without the states of its demonstrations. Without a simulator it is over the demonstrations alone.
 ///
 /// Errors: dimensions that the world does not have; damaged weights.
 pub fn of(
@@ -76,8 +76,12 @@ pub fn of(
             Job::new(derive_seed(seed, "landscape policy", i as u64)).starting_at(*start)
         })
         .collect();
-    let rollouts = controller.play_jobs(&factory, RolloutPool::new(1), &jobs)?;
-    let rollouts: Vec<Trajectory> = rollouts.into_iter().map(|e| e.trajectory).collect();
+    let rollouts: Vec<Trajectory> = if factory.has_simulator() {
+        let played = controller.play_jobs(&factory, RolloutPool::new(1), &jobs)?;
+        played.into_iter().map(|e| e.trajectory).collect()
+    } else {
+        Vec::new()
+    };
     let visited = Visited::of(&expert, &rollouts, spec, seed);
     Ok(visited.map(|visited| {
         let ways = [(Walker::Expert, &expert), (Walker::Policy, &rollouts)];
@@ -120,11 +124,15 @@ struct Visited {
 }
 
 impl Visited {
-    /// `None` without an episode of each.
+    /// `None` without an episode of the expert.
     fn of(expert: &[Trajectory], policy: &[Trajectory], spec: &EnvSpec, seed: u64) -> Option<Self> {
-        if expert.is_empty() || policy.is_empty() {
+        if expert.is_empty() {
             return None;
         }
+        let groups = match policy {
+            [] => vec![expert],
+            _ => vec![expert, policy],
+        };
         let dim = spec.observation.dim();
         let ends = |group: &[Trajectory], i: usize| {
             let all = group
@@ -136,8 +144,9 @@ impl Visited {
             [at(0.01), at(0.99)]
         };
         let range = |i: usize| {
-            let [a, b] = [ends(expert, i), ends(policy, i)];
-            let (low, high) = (a[0].min(b[0]), a[1].max(b[1]));
+            let ends: Vec<[f64; 2]> = groups.iter().map(|group| ends(group, i)).collect();
+            let low = ends.iter().fold(f64::INFINITY, |low, [a, _]| low.min(*a));
+            let high = (ends.iter()).fold(f64::NEG_INFINITY, |high, [_, b]| high.max(*b));
             let air = match high - low {
                 0.0 => (0.1 * low.abs()).max(0.5),
                 extent => AIR * extent,
@@ -147,7 +156,7 @@ impl Visited {
         let mut rng = stream(seed, "landscape transitions", 0);
         let (mut observations, mut actions) = (Vec::new(), Vec::new());
         for k in 0..TRANSITIONS {
-            let group = if k % 2 == 0 { expert } else { policy };
+            let group = groups[k % groups.len()];
             let trajectory = &group[rng.random_range(0..group.len())];
             let t = rng.random_range(0..trajectory.len());
             observations.extend_from_slice(trajectory.observation(t));

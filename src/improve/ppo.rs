@@ -21,8 +21,9 @@ const MAX_KL: f64 = 1.0;
 const MAX_HALVINGS: usize = 20;
 
 /// Step of log α per iteration, and per nat that an action dimension's entropy is short of its target. The weight must
-/// wait for the policy: σ² = α/k of a quadratic cost answers log α by half as much, within some iterations.
-const ENTROPY_STEP: f64 = 0.3;
+/// wait for the policy: σ² = α/k of a quadratic cost answers log α by half as much, within some twenty iterations. At 0.3
+/// the two swing about each other.
+const ENTROPY_STEP: f64 = 0.1;
 
 /// Settings of [`Ppo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

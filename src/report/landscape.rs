@@ -163,6 +163,7 @@ pub(super) fn html(runs: &[Run]) -> Option<String> {
     let most = (MAPS / runs.len().max(1)).max(1);
     let mut out = String::new();
     let mut averaged = None;
+    let mut played = false;
     for run in runs {
         let Some(landscape) = &run.report.landscape else {
             continue;
@@ -180,6 +181,7 @@ pub(super) fn html(runs: &[Run]) -> Option<String> {
             continue;
         }
         averaged = averaged.or(Some(landscape.averaged_over));
+        played |= (landscape.paths.iter()).any(|way| way.walker == Walker::Policy);
         out += &run.heading(4);
         out += &format!(
             "<div class=\"landscape\"><div class=\"controls\" hidden=\"\"><label>Cost over <select \
@@ -187,12 +189,16 @@ pub(super) fn html(runs: &[Run]) -> Option<String> {
         );
     }
     let averaged = averaged?;
+    let (and_policy, shared) = match played {
+        true => (" and policy", ", shared by expert and policy"),
+        false => ("", ""),
+    };
     Some(format!(
-        "<h3>Cost landscape</h3>{out}<p class=\"note\">Mean of c(s, a) over {averaged} transitions of demonstrations \
-         and policy, with two dimensions of their states set to the map’s values (partial dependence). Level and \
-         scale of a learned cost are free: only differences within one map are meaningful. Colours are clipped at the \
-         outermost 2 % of the map. Far from any line or spot there is no data, and the cost is extrapolated. Round \
-         dots on lines are starts, shared by expert and policy; where lines would hide the map, spots show the \
+        "<h3>Cost landscape</h3>{out}<p class=\"note\">Mean of c(s, a) over {averaged} transitions of \
+         demonstrations{and_policy}, with two dimensions of their states set to the map’s values (partial \
+         dependence). Level and scale of a learned cost are free: only differences within one map are meaningful. \
+         Colours are clipped at the outermost 2 % of the map. Far from any line or spot there is no data, and the cost is extrapolated. Round \
+         dots on lines are starts{shared}; where lines would hide the map, spots show the \
          visited states.</p>"
     ))
 }

@@ -205,7 +205,8 @@ pub(super) fn algo_title(name: &str) -> String {
     match name {
         "bc" => "behaviour cloning".into(),
         "gail-alone" => "stand-alone GAIL".into(),
-        "gan-gcl" | "gcl" | "gcl-lqg" | "gail" | "airl" => name.to_uppercase(),
+        "iq-learn" => "IQ-Learn".into(),
+        "gan-gcl" | "gcl" | "gcl-lqg" | "gail" | "airl" | "ls-iq" | "sqil" => name.to_uppercase(),
         other => other.into(),
     }
 }
