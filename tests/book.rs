@@ -123,6 +123,13 @@ const ENERGIES: &[&str] = &[
     "ais.temperatures=5",
 ];
 
+/// And for its energy matching.
+const MATCHED: &[&str] = &[
+    "transport_steps=20",
+    "energy_matching.chains=100",
+    "energy_matching.temperatures=5",
+];
+
 /// Asks for seconds of work where the page asks for more.
 fn smaller(words: &mut Vec<String>) {
     let has = |words: &[String], flag: &str| words.iter().any(|w| w == flag);
@@ -170,6 +177,9 @@ fn smaller(words: &mut Vec<String>) {
         }
         "ebm" if !has(words, "--model") => {
             set(words, ENERGIES);
+            if after(words, "--method") == Some("energy-matching") {
+                set(words, MATCHED);
+            }
             if has(words, "--known") {
                 at_most(words, "--rows", 300);
             }
