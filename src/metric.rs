@@ -131,6 +131,11 @@ metrics! {
     KernelWidth: "kernel_width", "Width of the kernels", "standard deviations",
         "Standard deviation of the kernels behind the density ratio, in those of the cost’s inputs. Chosen anew in every \
         iteration; the smallest possible for long means that pairs of two episodes are hardly ever alike.";
+    ForetoldAnswers: "foretold_answers", "Foretold answers", "share",
+        "Share of the newest answers that the cost foretold before it was fitted to them. A half is chance; what stays \
+        short of 1 is the rater’s doubt, or what a cost of state and action cannot say.";
+    Comparisons: "comparisons", "Comparisons", "pairs",
+        "Pairs of segments compared so far, demonstrated ones included.";
     Loss: "loss", "Training loss", "nats per step",
         "Negative log-likelihood of the demonstrated actions. Falls, then levels off at the expert’s own \
         noise.";

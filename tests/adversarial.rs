@@ -314,7 +314,14 @@ fn every_adversarial_learner_takes_the_same_cloned_start() {
         learner.policy().to_bytes().unwrap()
     };
     let base = start("gan-gcl", &[("base_steps", "120")]);
-    for algo in ["gan-gcl", "gcl", "airl", "gail", "density-ratio"] {
+    for algo in [
+        "gan-gcl",
+        "gcl",
+        "airl",
+        "gail",
+        "density-ratio",
+        "preferences",
+    ] {
         let none = [("base_steps", "0")];
         let none = if algo == "gan-gcl" {
             none.as_slice()
@@ -542,6 +549,10 @@ fn every_learner_goes_on_where_it_was() {
         ),
         ("gan-gcl", &[("rounds", "3")]),
         ("density-ratio", &[("memory", "0.5"), ("kernels", "50")]),
+        (
+            "preferences",
+            &[("demonstrated", "3"), ("rationality", "2")],
+        ),
         ("iq-learn", &soft_q),
         ("iq-learn", &single),
         ("ls-iq", &soft_q),

@@ -135,6 +135,14 @@ pub trait Adversary {
     /// The data for one iteration's cost steps.
     type Evidence;
 
+    /// Looks at the rollouts of iteration `k` before anything is learned from them.
+    ///
+    /// Errors: their truth is sealed for somebody else.
+    fn attend(&mut self, samples: &mut Sampled, k: usize) -> Result<(), Error> {
+        let _ = (samples, k);
+        Ok(())
+    }
+
     /// Gathers it from the rollouts of iteration `k`.
     fn evidence(&self, model: &EnergyModel, samples: &Sampled, k: usize) -> Self::Evidence;
 
@@ -267,7 +275,8 @@ impl<A: Adversary> Learner for Adversarial<A> {
         let policy_factor = learning_rate_factor(end, in_round, round_length);
 
         // τ ~ q, with log q(τ) recorded by the actor that drew it.
-        let samples = self.generator.rollouts(k)?;
+        let mut samples = self.generator.rollouts(k)?;
+        self.adversary.attend(&mut samples, k)?;
         let evidence = self.adversary.evidence(&self.cost.model, &samples, k);
 
         // θ: descend the loss of the cost.

@@ -29,6 +29,7 @@ use super::gcl_lqg::GclLqgSettings;
 use super::ibc::IbcSettings;
 use super::iq_learn::IqLearnSettings;
 use super::ls_iq::LsIqSettings;
+use super::preferences::PreferencesSettings;
 use super::rl::{self, RlSettings};
 use super::rows::Discrimination;
 use super::soft_q::SoftQSettings;
@@ -39,7 +40,7 @@ use crate::error::Error;
 use costate_base::schema::{self, Fault};
 
 /// The algorithms of this package.
-const SHIPPED: [Entry; 15] = [
+const SHIPPED: [Entry; 16] = [
     Entry::of::<GanGclSettings>(),
     Entry::of::<GclSettings>(),
     Entry::of::<GclLqgSettings>(),
@@ -47,6 +48,7 @@ const SHIPPED: [Entry; 15] = [
     Entry::of::<GailSettings>(),
     Entry::named::<GailSettings>(gail::ALONE, gail::ALONE_ABOUT, gail::ALONE_DEFAULTS),
     Entry::of::<DensityRatioSettings>(),
+    Entry::of::<PreferencesSettings>(),
     Entry::of::<IqLearnSettings>(),
     Entry::of::<LsIqSettings>(),
     Entry::of::<SqilSettings>(),

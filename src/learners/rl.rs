@@ -1,7 +1,9 @@
 //! Reinforcement learning on a given cost: the true one, learned ones, hand-written ones, or their sum.
 //!
 //! On the true cost it trains experts for worlds without an analytic controller (`costate expert`); on learned costs it
-//! reuses them (`costate train --algo rl`). The only learner that may see true costs; imitation learners never use it.
+//! reuses them (`costate train --algo rl`). The only learner that may see true costs:
+//! imitation learners never use it, and a rater ([`super::preferences`]) says no more of it than which of two segments costs
+//! less.
 
 use costate_envs::{End, EnvFactory};
 use schemars::JsonSchema;
