@@ -3,8 +3,10 @@
 //! Relative unconstrained least-squares importance fitting (Yamada, Suzuki, Kanamori, Hachiya and Sugiyama 2011, arXiv
 //! 1106.4729) at α = ½: r(x) = p / (½p + ½q) is Σ_l w_l k(x, x_l) with Gaussian kernels k at rows x_l of p, and
 //!
-//!     w = argmin ½ wᵀHw − hᵀw + ½λ|w|²  =  (H + λI)⁻¹ h
-//!     H = ½ E_p[φφᵀ] + ½ E_q[φφᵀ],  h = E_p[φ],  φ_l(x) = k(x, x_l).
+//! ```text
+//! w = argmin ½ wᵀHw − hᵀw + ½λ|w|²  =  (H + λI)⁻¹ h
+//! H = ½ E_p[φφᵀ] + ½ E_q[φφᵀ],  h = E_p[φ],  φ_l(x) = k(x, x_l).
+//! ```
 //!
 //! r is bounded by 2, where p / q is not, and r / 2 = p / (p + q) is what a discriminator says.
 
@@ -204,7 +206,7 @@ mod tests {
 
     proptest! {
         /// Where rows are states of a table, and kernels see one each, the estimate is p / (p + q) exactly.
-        /// Seen to fail with the halves of H exchanged, without ½ in D, and with shares left out.
+        /// Seen to fail with unequal halves of H, without ½ in D, and with shares left out.
         #[test]
         fn on_a_table_it_is_the_ratio_of_the_counts(
             p in prop::collection::vec(1usize..6, 5),

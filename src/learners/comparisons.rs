@@ -2,7 +2,9 @@
 //!
 //! With C(segment) = Σ_t c(s_t, a_t), a segment A is said to be better than B with probability
 //!
-//!     P(A ≻ B) = (1 − ε) σ(C(B) − C(A)) + ε/2
+//! ```text
+//! P(A ≻ B) = (1 − ε) σ(C(B) − C(A)) + ε/2
+//! ```
 //!
 //! (Bradley and Terry 1952; Christiano et al. 2017, arXiv 1706.03741, equation 1 and section 2.2.3: a share ε of the answers
 //! is random).

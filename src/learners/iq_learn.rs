@@ -3,7 +3,9 @@
 //! Garg, Chakraborty, Cundy, Song and Ermon 2021 (arXiv 2106.12142), equation 9 and section 5: with C = −Q, V its soft
 //! value and c = C − γ V(s') the cost that C implies, minimise
 //!
-//!     E_P[c] − (1 − γ) E[V(s_0)] + β E[c²]
+//! ```text
+//! E_P[c] − (1 − γ) E[V(s_0)] + β E[c²]
+//! ```
 //!
 //! and keep the policy optimal for C by soft actor-critic. β = 1/(4α_χ²) makes the last term the χ² divergence's. For any
 //! distribution μ of states that a policy visits for ever, (1 − γ) E[V(s_0)] = E_μ[V(s) − γ V(s')], which has a gradient

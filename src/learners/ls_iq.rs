@@ -4,7 +4,9 @@
 //! mixture of demonstrations and rollouts, IQ-Learn's objective is a squared Bellman error whose rewards are +1/β for what
 //! was demonstrated and −1/β for what was not. Then costs-to-go lie within ±B, B = 1/(β(1 − γ)), so
 //!
-//!     E_P[(C + B)²] + E[(V(s) − 1/β − γ V̄(s'))²],   V̄ within ±B
+//! ```text
+//! E_P[(C + B)²] + E[(V(s) − 1/β − γ V̄(s'))²],   V̄ within ±B
+//! ```
 //!
 //! with a fixed target for the demonstrations in place of one that is bootstrapped, and the value of an absorbing state
 //! known: ∓B after a terminal state of a demonstration or a rollout.

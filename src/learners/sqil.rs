@@ -4,7 +4,9 @@
 //! transitions and 0 for the policy's own, half of every minibatch each. With costs instead of rewards and λ the weight of
 //! rollouts, the critics minimise
 //!
-//!     E_P[(C + 1 − γ V̄(s'))²] + λ E_rollouts[(C − γ V̄(s'))²]
+//! ```text
+//! E_P[(C + 1 − γ V̄(s'))²] + λ E_rollouts[(C − γ V̄(s'))²]
+//! ```
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
