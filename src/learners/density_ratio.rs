@@ -53,7 +53,7 @@ pub struct DensityRatioSettings {
 impl Algorithm for DensityRatioSettings {
     const NAME: &'static str = "density-ratio";
     const ABOUT: &'static str =
-        "a cost from kernel estimates of how likely pairs are with demonstrator and policy";
+        "a cost from the ratio of two densities, estimated by kernels";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/density-ratio.json");
 }
 

@@ -55,7 +55,7 @@ pub struct IqLearnSettings {
     /// States of the value term, which raises the cost-to-go of what the policy does; without rollouts a mixture is the
     /// demonstrations alone.
     pub value: ValueTerm,
-    /// Transitions of the regulariser β E[c²]; without rollouts a mixture is the demonstrations alone.
+    /// Transitions of the regulariser `β E[c²]`; without rollouts a mixture is the demonstrations alone.
     pub regularizer: Regularized,
     /// Its weight β: implied costs are of the order of 1/β.
     #[schemars(transform = positive)]

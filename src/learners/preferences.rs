@@ -1,5 +1,5 @@
 //! Learning from preferences: a rater says which of two segments of rollouts is better, the cost is fitted to the answers
-//! ([`super::comparisons`]), and the policy minimises it (Christiano, Leike, Brown, Martic, Legg and Amodei 2017, arXiv
+//! (`comparisons.rs`), and the policy minimises it (Christiano, Leike, Brown, Martic, Legg and Amodei 2017, arXiv
 //! 1706.03741).
 //!
 //! The rater stands in for a person: it knows the true cost, and the learner hears nothing but its answers. Demonstrations are
