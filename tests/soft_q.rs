@@ -110,6 +110,7 @@ fn the_policy_is_learned_from_nothing() {
             ("clone_steps", "0"),
             ("sac.gradient_steps", "60"),
             ("sac.learning_rate", "0.003"),
+            ("sac.policy_learning_rate", "0.0003"),
         ]);
         let algo = settings::resolve(name, "point_mass", None, &set).unwrap();
         let mut learner = algo.build(&setup, None).unwrap();

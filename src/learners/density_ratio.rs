@@ -52,8 +52,7 @@ pub struct DensityRatioSettings {
 
 impl Algorithm for DensityRatioSettings {
     const NAME: &'static str = "density-ratio";
-    const ABOUT: &'static str =
-        "a cost from the ratio of two densities, estimated by kernels";
+    const ABOUT: &'static str = "a cost from the ratio of two densities, estimated by kernels";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/density-ratio.json");
 }
 
