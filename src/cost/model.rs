@@ -603,6 +603,11 @@ impl EnergyModel {
         cost.iter().zip(log_density).map(soft).collect()
     }
 
+    /// c(s_t, a_t) of every step, `[S]`.
+    pub fn step_cost(&self, batch: &TrajectoryBatch) -> Vec<f64> {
+        tch::no_grad(|| nn::to_f64(&self.cost(&batch.observations, &batch.actions)))
+    }
+
     /// c(s_t, a_t) − γ V(s_{t+1}) + V(s_t) of every step, `[S]`, as [`Shaping`] says: the reward that was learned,
     /// negated.
     pub fn shaped_cost(&self, batch: &TrajectoryBatch) -> Vec<f64> {

@@ -138,7 +138,7 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
 
     /// Whether it plays episodes in a simulator; otherwise demonstrations are all that it takes.
     fn needs_simulator(&self) -> bool {
-        true
+        self.soft_q().is_none_or(|s| s.trajectories > 0)
     }
 
     /// Name or path of the expert that it asks while it learns, if it asks one; `own` recorded the demonstrations.

@@ -69,6 +69,9 @@ impl Comparisons {
         worse: &TrajectoryBatch,
         answers: &[(Segment, Segment)],
     ) {
+        if answers.is_empty() {
+            return;
+        }
         let mut parts: Vec<(Tensor, Tensor)> = self.rows.take().into_iter().collect();
         let mut next = (parts.first()).map_or(0, |(rows, _)| rows.size()[0] as usize);
         for (a, b) in answers {
@@ -79,10 +82,8 @@ impl Comparisons {
             self.pairs.push([next, next + a.len, a.len]);
             next += 2 * a.len;
         }
-        if !parts.is_empty() {
-            let (observations, actions): (Vec<Tensor>, Vec<Tensor>) = parts.into_iter().unzip();
-            self.rows = Some((Tensor::cat(&observations, 0), Tensor::cat(&actions, 0)));
-        }
+        let (observations, actions): (Vec<Tensor>, Vec<Tensor>) = parts.into_iter().unzip();
+        self.rows = Some((Tensor::cat(&observations, 0), Tensor::cat(&actions, 0)));
     }
 
     /// How much more the worse segments cost than the better ones, C(B) − C(A), `[chosen]` in f64; `None` if nothing was

@@ -23,7 +23,7 @@ use crate::cost::{ComposedCost, EnergyModel};
 use crate::density_ratio::{KernelRatio, Weighted};
 use crate::error::Error;
 use crate::metric::{Diagnostics, Metric, Spreads};
-use crate::nn::{self, StateDict, StateError};
+use crate::nn::{StateDict, StateError};
 use costate_base::schema::{positive, proper_fraction, resumable};
 
 /// Settings of the density ratio.
@@ -192,9 +192,7 @@ impl Adversary for DensityRatio {
 
     /// c_θ.
     fn step_cost(&self, model: &EnergyModel, batch: &TrajectoryBatch) -> Vec<f64> {
-        nn::to_f64(&tch::no_grad(|| {
-            model.cost(&batch.observations, &batch.actions)
-        }))
+        model.step_cost(batch)
     }
 }
 

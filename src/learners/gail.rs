@@ -27,7 +27,7 @@ use crate::density::softplus;
 use crate::discriminator;
 use crate::error::Error;
 use crate::metric::{Diagnostics, Spreads};
-use crate::nn::{self, StateDict, StateError};
+use crate::nn::{StateDict, StateError};
 use costate_base::schema::{positive, proper_fraction, resumable};
 
 /// What the policy is paid for a step that D gives `logit`. Where episodes end early, all but the first
@@ -193,9 +193,8 @@ impl Adversary for Gail {
 
     /// −r(D).
     fn step_cost(&self, model: &EnergyModel, batch: &TrajectoryBatch) -> Vec<f64> {
-        let cost = tch::no_grad(|| model.cost(&batch.observations, &batch.actions));
-        let pay = |c: &f64| -self.reward.reward(-c);
-        nn::to_f64(&cost).iter().map(pay).collect()
+        let pay = |c: f64| -self.reward.reward(-c);
+        model.step_cost(batch).into_iter().map(pay).collect()
     }
 }
 

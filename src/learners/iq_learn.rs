@@ -83,10 +83,6 @@ impl Behaviour for IqLearnSettings {
         Ok(Box::new(SoftQ::new(&self.soft_q, loss, setup)?))
     }
 
-    fn needs_simulator(&self) -> bool {
-        self.soft_q.trajectories > 0
-    }
-
     fn soft_q(&self) -> Option<&SoftQSettings> {
         Some(&self.soft_q)
     }

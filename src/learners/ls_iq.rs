@@ -88,10 +88,6 @@ impl Behaviour for LsIqSettings {
         Ok(())
     }
 
-    fn needs_simulator(&self) -> bool {
-        self.soft_q.trajectories > 0
-    }
-
     fn soft_q(&self) -> Option<&SoftQSettings> {
         Some(&self.soft_q)
     }

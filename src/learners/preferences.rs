@@ -24,7 +24,7 @@ use crate::cost::{ComposedCost, EnergyModel};
 use crate::density::sigmoid;
 use crate::error::Error;
 use crate::metric::{Diagnostics, Metric, Spreads};
-use crate::nn::{self, StateDict, StateError};
+use crate::nn::{StateDict, StateError};
 use costate_base::schema::{positive, proper_fraction, resumable};
 
 /// Settings of learning from preferences.
@@ -231,9 +231,7 @@ impl Adversary for Preferences {
 
     /// c_θ.
     fn step_cost(&self, model: &EnergyModel, batch: &TrajectoryBatch) -> Vec<f64> {
-        nn::to_f64(&tch::no_grad(|| {
-            model.cost(&batch.observations, &batch.actions)
-        }))
+        model.step_cost(batch)
     }
 }
 
