@@ -131,6 +131,11 @@ metrics! {
     KernelWidth: "kernel_width", "Width of the kernels", "standard deviations",
         "Standard deviation of the kernels behind the density ratio, in those of the cost’s inputs. Chosen anew in every \
         iteration; the smallest possible for long means that pairs of two episodes are hardly ever alike.";
+    FeatureGap: "feature_gap", "Gap of the features", "norm",
+        "Distance of the features’ means over the policy’s episodes from those over the demonstrations, which are equal where \
+        the policy visits what was demonstrated. Falls while it learns; features that change along the way move it, too.";
+    PredictionError: "prediction_error", "Error of the predictions", "share of variance",
+        "Variance of the next states that the features leave unexplained. Near 1 they say no more than a constant.";
     ForetoldAnswers: "foretold_answers", "Foretold answers", "share",
         "Share of the newest answers that the cost foretold before it was fitted to them. A half is chance; what stays \
         short of 1 is the rater’s doubt, or what a cost of state and action cannot say.";

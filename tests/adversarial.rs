@@ -321,6 +321,7 @@ fn every_adversarial_learner_takes_the_same_cloned_start() {
         "gail",
         "density-ratio",
         "preferences",
+        "sfm",
     ] {
         let none = [("base_steps", "0")];
         let none = if algo == "gan-gcl" {
@@ -553,6 +554,7 @@ fn every_learner_goes_on_where_it_was() {
             "preferences",
             &[("demonstrated", "3"), ("rationality", "2")],
         ),
+        ("sfm", &[("averaging", "0.5")]),
         ("iq-learn", &soft_q),
         ("iq-learn", &single),
         ("ls-iq", &soft_q),

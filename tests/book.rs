@@ -100,6 +100,7 @@ const TRAININGS: &[(&str, &[&str])] = &[
     ),
     ("density-ratio", &["trajectories=4"]),
     ("preferences", &["trajectories=4"]),
+    ("sfm", &["trajectories=4"]),
     ("iq-learn", &["clone_steps=20", "sac.gradient_steps=5"]),
     (
         "ls-iq",

@@ -126,7 +126,7 @@ fn what_takes_a_simulator_is_refused_before_any_work() {
         ["gan-gcl", "gcl", "gcl-lqg", "airl", "gail"],
         ["gail-alone", "density-ratio", "iq-learn", "ls-iq", "sqil"],
     ];
-    for algo in takers.concat().into_iter().chain(["preferences", "dagger"]) {
+    for algo in takers.concat().into_iter().chain(["preferences", "sfm", "dagger"]) {
         fail(
             folder,
             &["train", "robot", "--algo", algo, "-o", "r"],

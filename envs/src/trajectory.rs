@@ -190,6 +190,13 @@ impl Trajectory {
         self.log_densities.as_deref()
     }
 
+    /// The same as somebody saw it who was not told the actions: zeros in their place, without log-densities.
+    pub fn without_actions(mut self) -> Self {
+        self.actions.fill(0.0);
+        self.log_densities = None;
+        self
+    }
+
     /// How the episode ended; never `Running`.
     pub fn end(&self) -> End {
         self.end

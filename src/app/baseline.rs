@@ -48,12 +48,20 @@ pub fn cloned_baseline(
 }
 
 /// Behaviour cloning of the first `count` demonstrations with default settings.
+///
+/// Errors: demonstrations without actions; an interruption.
 pub fn clone_of(
     demonstrations: &Demonstrations,
     count: usize,
     seed: u64,
     progress: &dyn Progress,
 ) -> Result<GaussianPolicy, Error> {
+    if !demonstrations.dataset.meta().actions_known() {
+        return Err(Error::Misuse(format!(
+            "{}: no actions were recorded, so that there is no clone to compare with; name demonstrations with actions",
+            demonstrations.dataset.path().display()
+        )));
+    }
     let env = &demonstrations.factory.spec().name;
     let algo = settings::resolve(BcSettings::NAME, env, None, &[])?;
     // A changed world may have lost the symmetries that the shipped settings use.
@@ -61,7 +69,8 @@ pub fn clone_of(
         Ok(()) => algo.symmetric_copies(),
         Err(_) => 0,
     };
-    let (trajectories, starts) = demonstrations.to_learn(count, images, seed);
+    let (originals, starts) = demonstrations.first(count);
+    let trajectories = demonstrations.with_images(originals, images, seed);
     let setup = Setup {
         sealer: Sealer::unwatched(),
         starts: &starts,

@@ -22,6 +22,18 @@ pub struct Shown {
     pub folder: PathBuf,
     /// Use only the first N; all by default.
     pub count: Option<usize>,
+    /// Hide their actions from the learner.
+    pub observations_only: bool,
+}
+
+impl Shown {
+    /// All of a dataset as it is.
+    pub fn all(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            ..Self::default()
+        }
+    }
 }
 
 /// A dataset and the environment that it was recorded in.
@@ -61,27 +73,53 @@ impl Demonstrations {
         Ok(Self { dataset, factory })
     }
 
-    /// The first `count` trajectories, which is all that a learner may see, and the seeds of their starts.
+    /// The demonstrations of a run as its learner may see them, and the seeds of their starts.
+    pub fn seen(&self, own: &DemonstrationsRef) -> (Vec<Trajectory>, Vec<u64>) {
+        let (trajectories, starts) = self.first(own.episodes);
+        let seen = match own.observations_only {
+            true => (trajectories.into_iter())
+                .map(Trajectory::without_actions)
+                .collect(),
+            false => trajectories,
+        };
+        (seen, starts)
+    }
+
+    /// The first `count` trajectories, and the seeds of their starts.
     pub fn first(&self, count: usize) -> (Vec<Trajectory>, Vec<u64>) {
         let episodes = self.dataset.episodes().iter().take(count);
         episodes.map(|e| (e.trajectory.clone(), e.seed)).unzip()
     }
 
-    /// What a learner sees of the first `count`: each followed by `images` under the world's symmetries, and the seeds of
-    /// the starts.
-    pub fn to_learn(&self, count: usize, images: usize, seed: u64) -> (Vec<Trajectory>, Vec<u64>) {
-        let (originals, starts) = self.first(count);
+    /// What a learner sees of the demonstrations of a run: each followed by `images` under the world's symmetries, and the
+    /// seeds of the starts.
+    pub fn to_learn(
+        &self,
+        own: &DemonstrationsRef,
+        images: usize,
+        seed: u64,
+    ) -> (Vec<Trajectory>, Vec<u64>) {
+        let (originals, starts) = self.seen(own);
+        (self.with_images(originals, images, seed), starts)
+    }
+
+    /// Trajectories, each followed by `images` under the world's symmetries.
+    pub(super) fn with_images(
+        &self,
+        originals: Vec<Trajectory>,
+        images: usize,
+        seed: u64,
+    ) -> Vec<Trajectory> {
         if images == 0 {
-            return (originals, starts);
+            return originals;
         }
         let symmetries = self.factory.build().symmetries();
-        let with_images = |(i, original): (usize, Trajectory)| {
+        let followed = |(i, original): (usize, Trajectory)| {
             let mut rng = stream(seed, "symmetric_copies", i as u64);
             let its = images::of(&symmetries, &original, images, &mut rng);
             std::iter::once(original).chain(its)
         };
-        let all = originals.into_iter().enumerate().flat_map(with_images);
-        (all.collect(), starts)
+        originals.into_iter().enumerate().flat_map(followed).collect()
     }
 
     /// Checks that the world, as the demonstrations were recorded in it, has the symmetries that `algo` asks for.
@@ -138,12 +176,9 @@ impl Demonstrations {
         Some(self)
     }
 
-    /// A run's reference to the first `count` demonstrations at `path`; to all by default.
-    pub(super) fn reference(
-        &self,
-        path: &Path,
-        count: Option<usize>,
-    ) -> Result<DemonstrationsRef, Error> {
+    /// A run's reference to demonstrations of this dataset.
+    pub(super) fn reference(&self, shown: &Shown) -> Result<DemonstrationsRef, Error> {
+        let (path, count) = (shown.folder.as_path(), shown.count);
         let meta = self.dataset.meta();
         let there = self.dataset.episodes().len();
         if let Some(asked) = count
@@ -172,6 +207,7 @@ impl Demonstrations {
             noise_known: Some(meta.expert.log_density_known),
             success_rate: meta.success_rate(),
             lengths: Lengths::of(steps, self.factory.spec().horizon),
+            observations_only: shown.observations_only,
         })
     }
 }

@@ -117,7 +117,10 @@ fn evaluate_into(
     };
     let acting =
         |policy: &GaussianPolicy| Controller::of(Learned::Gaussian(policy), protocol.choice);
-    let clone = match is_compared_with_a_clone(&config.algo) {
+    // There is nothing to clone without actions, and a clone of hidden ones would know more than the run.
+    let acted = !config.imitated().is_ok_and(|d| d.observations_only)
+        && demonstrations.dataset.meta().actions_known();
+    let clone = match acted && is_compared_with_a_clone(&config.algo) {
         true => Some(cloned_baseline(results, demonstrations, progress)?),
         false => None,
     };

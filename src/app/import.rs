@@ -45,8 +45,10 @@ pub struct Summary {
     pub control_period_s: f64,
     /// Names of the observations, in order.
     pub observations: Vec<String>,
-    /// Names of the actions, in order.
+    /// Names of the recorded actions, in order.
     pub actions: Vec<String>,
+    /// Whether no actions were recorded.
+    pub observations_only: bool,
     /// Whether rewards were imported.
     pub rewards: bool,
     /// What is remarkable about the files.
@@ -87,7 +89,11 @@ pub fn import(request: &Request, progress: &dyn Progress) -> Result<Summary, Err
         steps: meta.total_steps,
         control_period_s: meta.spec.control_period_s,
         observations: meta.spec.observation.names().map(str::to_owned).collect(),
-        actions: meta.spec.action.names().map(str::to_owned).collect(),
+        actions: match meta.actions_known() {
+            true => meta.spec.action.names().map(str::to_owned).collect(),
+            false => Vec::new(),
+        },
+        observations_only: !meta.actions_known(),
         rewards: meta.returns_known(),
         remarks,
     })

@@ -48,7 +48,7 @@ pub fn create(
         .get_or_insert(f64::from(u8::from(loaded.overlooks_actions())));
     let folder = run_folder(folder, || format!("{}-rl-{seed}", env.name));
     let reference = demonstrations.as_ref().zip(demos);
-    let reference = reference.map(|(there, d)| there.reference(&d.folder, d.count));
+    let reference = reference.map(|(there, d)| there.reference(d));
     let config = RunConfig {
         demonstrations: reference.transpose()?,
         cost: Some(cost),

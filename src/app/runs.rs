@@ -9,6 +9,7 @@ use costate_envs::remote::Remote;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::demonstrations::Shown;
 use super::{Demonstrations, Progress};
 use crate::audit;
 use crate::diagnose::remark_on_ess;
@@ -131,10 +132,8 @@ impl Changes {
 
 /// What an imitation run is created from, with its settings known.
 pub struct Imitation<'a> {
-    /// Where the demonstrations are.
-    pub demos: &'a Path,
-    /// Learn from the first N only; all by default.
-    pub count: Option<usize>,
+    /// The demonstrations.
+    pub demos: &'a Shown,
     /// Algorithm with its settings.
     pub algo: Algo,
     /// Run folder to create.
@@ -155,7 +154,7 @@ impl Imitation<'_> {
         demonstrations.check_symmetries(&self.algo)?;
         let env = demonstrations.dataset.meta().env.clone();
         let config = RunConfig {
-            demonstrations: Some(demonstrations.reference(self.demos, self.count)?),
+            demonstrations: Some(demonstrations.reference(self.demos)?),
             ..changes.config(env, self.algo, self.seed)
         };
         RunFolder::create(self.folder, config)
@@ -216,10 +215,9 @@ pub fn work(
     let config = run.config();
     let factory = config.env.factory()?;
     let imitated = config.demonstrations.as_ref();
-    let count = imitated.map_or(0, |d| d.episodes);
     let images = config.algo.symmetric_copies();
-    let (trajectories, starts) = demonstrations
-        .map(|d| d.to_learn(count, images, config.seed))
+    let (trajectories, starts) = (demonstrations.zip(imitated))
+        .map(|(there, own)| there.to_learn(own, images, config.seed))
         .unwrap_or_default();
     let (sealer, auditor) = audit::pair();
     let setup = Setup {

@@ -32,10 +32,7 @@ pub enum Source {
 impl Request<Source> {
     /// A new run in `folder` that imitates all demonstrations in `demos`, with the defaults of the algorithm.
     pub fn imitation(algo: &str, demos: &Path, folder: &Path) -> Self {
-        let demos = Shown {
-            folder: demos.into(),
-            count: None,
-        };
+        let demos = Shown::all(demos);
         Self {
             target: Target::New {
                 source: Source::Demonstrations(algo.into(), demos),
@@ -149,14 +146,15 @@ pub struct Planned {
     pub env: String,
     /// The algorithm.
     pub algo: Algo,
+    /// Whether it learns from observations alone: because that is asked for, or because no actions were recorded.
+    pub observations_only: bool,
 }
 
-/// Checks whether `algo` can learn from the demonstrations in a folder with these settings, of which it reads the
-/// description only.
+/// Checks whether `algo` can learn from some demonstrations with these settings, of which it reads the description only.
 ///
 /// Errors: unknown names, values out of range, a folder without demonstrations, an algorithm that does not imitate, needs
-/// a simulator that there is none of, or an expert that cannot be asked.
-pub fn plan(algo: &str, demos: &Path, changes: &Changes) -> Result<Planned, Error> {
+/// a simulator that there is none of, actions that it is not to see, or an expert that cannot be asked.
+pub fn plan(algo: &str, demos: &Shown, changes: &Changes) -> Result<Planned, Error> {
     let refused = match algo {
         EXPERT => {
             "--algo ppo learns from the true cost, not from demonstrations; use `costate expert ENV`"
@@ -172,24 +170,45 @@ pub fn plan(algo: &str, demos: &Path, changes: &Changes) -> Result<Planned, Erro
     changes.check()?;
     // Settings first: a misspelt name should not wait for a large dataset.
     let (file, set) = (changes.file.as_deref(), &changes.set);
-    let reader = DatasetReader::open(demos).or_else(|e| {
+    let reader = DatasetReader::open(&demos.folder).or_else(|e| {
         settings::check(algo, file, set)?;
         Err(Error::from(e))
     })?;
     let meta = reader.meta();
     let env = meta.env.name.clone();
-    let algo = settings::resolve(algo, &env, file, set)?;
+    let observations_only = demos.observations_only || !meta.actions_known();
+    let algo = match observations_only {
+        true => settings::resolve_for_observations(algo, &env, file, set)?,
+        false => settings::resolve(algo, &env, file, set)?,
+    };
+    if observations_only && let Some(why) = algo.reads_actions() {
+        return Err(Error::Misuse(blind(demos, algo.name(), &why)));
+    }
     if env == table::NAME && algo.needs_simulator() {
         return Err(Error::Misuse(format!(
             "{}: these demonstrations came without a simulator, but --algo {} plays episodes in one; --algo bc and ibc do not, nor iq-learn and ls-iq with trajectories=0, or attach a simulator: `costate demos import … --env NAME`, whose channels must be those of the world",
-            demos.display(),
+            demos.folder.display(),
             algo.name()
         )));
     }
     if let Some(expert) = algo.asks(&meta.expert.name) {
         dagger::asked(expert, &meta.env.factory()?)?;
     }
-    Ok(Planned { env, algo })
+    Ok(Planned {
+        env,
+        algo,
+        observations_only,
+    })
+}
+
+/// Why an algorithm cannot learn from observations alone, and which ones can.
+fn blind(demos: &Shown, algo: &str, why: &str) -> String {
+    let able = settings::able_without_actions().join(", ");
+    let whence = match demos.observations_only {
+        true => "--observations-only".into(),
+        false => format!("{}: no actions were recorded", demos.folder.display()),
+    };
+    format!("{whence}, but {algo} {why}; without actions there are --algo {able}")
 }
 
 fn imitate(
@@ -199,11 +218,18 @@ fn imitate(
     seed: u64,
     changes: &Changes,
 ) -> Result<(RunFolder, Option<Demonstrations>), Error> {
-    let Planned { env, algo } = plan(algo, &demos.folder, changes)?;
+    let Planned {
+        env,
+        algo,
+        observations_only,
+    } = plan(algo, demos, changes)?;
     let demonstrations = Demonstrations::open(&demos.folder)?;
+    let demos = Shown {
+        observations_only,
+        ..demos.clone()
+    };
     let imitation = Imitation {
-        demos: &demos.folder,
-        count: demos.count,
+        demos: &demos,
         folder: &run_folder(folder, || format!("{env}-{}-{seed}", algo.name())),
         algo,
         seed,

@@ -150,7 +150,7 @@ pub fn transfer(request: &Request, progress: &dyn Progress) -> Result<Option<Tra
     let (factory, summary) = variant_of(run, variant)?;
     results.lock()?;
     let imitated = run.config().imitated()?;
-    let (trajectories, _) = demonstrations.first(imitated.episodes);
+    let (trajectories, _) = demonstrations.seen(imitated);
     tch::set_num_threads(1);
     let there = There {
         request,

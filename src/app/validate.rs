@@ -153,7 +153,7 @@ pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Val
     let factory = &demonstrations.factory;
     let random = Controller::Random.play(factory, pool, RANDOM_EPISODES, 0)?;
     let imitated = run.config().imitated()?;
-    let (trajectories, starts) = demonstrations.first(imitated.episodes);
+    let (trajectories, starts) = demonstrations.seen(imitated);
     tch::set_num_threads(1);
     let relative = EnergyModel::read(&cost)?.has_base();
     let parts = match relative && settings.controls {

@@ -15,6 +15,7 @@ use super::ui::number;
 use crate::app::baseline::adopt_baseline;
 use crate::app::evaluate::{Protocol, evaluate_run};
 use crate::app::runs::{Imitation, Worked, work};
+use crate::app::train::Shown;
 use crate::app::{self, Demonstrations, record};
 use crate::error::Error;
 use crate::evaluate::Evaluation;
@@ -83,13 +84,13 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         return Err(Error::Failure("interrupted while recording".into()));
     }
     let demonstrations = Demonstrations::open(&demos)?;
+    let shown = Shown::all(&demos);
 
     let mut trained: Vec<Worked> = Vec::new();
     for name in ["bc", "gan-gcl"] {
         step(2, &format!("train {name}"));
         let imitation = Imitation {
-            demos: &demos,
-            count: None,
+            demos: &shown,
             algo: settings::resolve(name, env, None, &[])?,
             folder: &folder.join(name),
             seed: args.seed,

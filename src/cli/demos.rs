@@ -165,6 +165,10 @@ fn describe(info: &Info) -> String {
         None => format!("costate {}, {}", info.costate_version, info.rapier_version),
     };
     let returned = describe_returns(info);
+    let acted = match info.actions.as_slice() {
+        [] => "no actions were recorded".into(),
+        actions => format!("actions, as commanded\n{}", channel_table(actions)),
+    };
     let (made, simulated, whose) = match &info.import {
         None => (
             "recorded",
@@ -185,7 +189,7 @@ fn describe(info: &Info) -> String {
     format!(
         "{}: {} episodes of {} ({})\n{}{}\n{appended}{made} by {build}\n{steps}{} steps, {} s{simulated}, \
          {}\n{returned}\n\n\
-         observations\n{}\nactions, as commanded\n{}",
+         observations\n{}\n{acted}",
         info.path.display(),
         info.episodes,
         info.env,
@@ -196,7 +200,6 @@ fn describe(info: &Info) -> String {
         number(info.simulated_s),
         info.lengths.in_words(),
         channel_table(&info.observations),
-        channel_table(&info.actions)
     )
 }
 
@@ -289,11 +292,18 @@ fn describe_stats(stats: &Stats) -> String {
         true => String::new(),
         false => format!("tags: {}\n", tags.join(", ")),
     };
+    let acted = match stats.actions.as_slice() {
+        [] => "no actions were recorded".into(),
+        actions => format!(
+            "actions, as commanded\n{}",
+            ui::table(&header, &channels(actions))
+        ),
+    };
     let solved = stats
         .success_rate
         .map(|s| format!(", {:.0} % solved", 100.0 * s));
     format!(
-        "{}: {} episodes of {}, {} steps{}\n{tags}\nepisodes\n{}\nobservations\n{}\nactions, as commanded\n{}",
+        "{}: {} episodes of {}, {} steps{}\n{tags}\nepisodes\n{}\nobservations\n{}\n{acted}",
         stats.path.display(),
         stats.episodes,
         stats.env,
@@ -301,6 +311,5 @@ fn describe_stats(stats: &Stats) -> String {
         solved.unwrap_or_default(),
         ui::table(&header, &episodes),
         ui::table(&header, &channels(&stats.observations)),
-        ui::table(&header, &channels(&stats.actions)),
     )
 }

@@ -50,6 +50,9 @@ pub struct Args {
         allow_hyphen_values = true
     )]
     actions: Vec<ChannelMap>,
+    /// There are no actions in these tables: what they show can still be imitated, in the world that --env names.
+    #[arg(long, requires = "env", conflicts_with = "actions")]
+    observations_only: bool,
     /// Column that tells episodes apart; without it, every file is one episode.
     #[arg(long, value_name = "COLUMN")]
     episode: Option<String>,
@@ -111,6 +114,7 @@ impl Args {
             mapping: Mapping {
                 observations: self.observations,
                 actions: self.actions,
+                observations_only: self.observations_only,
                 episode: self.episode,
                 time: self.time,
                 gap_s: self.gap,
@@ -148,16 +152,20 @@ fn describe(summary: &Summary) -> String {
     let folder = shell::path(&summary.dataset);
     let (simulator, learn) = match summary.env.as_str() {
         table::NAME => ("without a simulator".to_owned(), "bc"),
+        env if summary.observations_only => (format!("of {env}"), "gail"),
         env => (format!("of {env}"), "gan-gcl"),
     };
+    let acted = match summary.observations_only {
+        true => "no actions".into(),
+        false => format!("actions: {}", summary.actions.join(", ")),
+    };
     format!(
-        "{}: {} episodes, {} steps of {} s, {simulator}\nobservations: {}\nactions: {}\n\
+        "{}: {} episodes, {} steps of {} s, {simulator}\nobservations: {}\n{acted}\n\
          next: costate demos check {folder}; costate train {folder} --algo {learn}",
         summary.dataset.display(),
         summary.episodes,
         summary.steps,
         number(summary.control_period_s),
         summary.observations.join(", "),
-        summary.actions.join(", "),
     )
 }

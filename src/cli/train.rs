@@ -32,7 +32,7 @@ pub struct Args {
     /// Dataset folder; with --resume the run's own by default.
     #[arg(required_unless_present_any = ["resume", "print_config", "print_schema", "cost"])]
     demos: Option<PathBuf>,
-    /// Algorithm: gan-gcl, gcl, gcl-lqg, airl, gail, gail-alone, density-ratio, preferences, iq-learn, ls-iq, sqil,
+    /// Algorithm: gan-gcl, gcl, gcl-lqg, airl, gail, gail-alone, density-ratio, preferences, sfm, iq-learn, ls-iq, sqil,
     /// dagger, bc or ibc; or rl, which minimises the cost given with --cost.
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
@@ -53,6 +53,10 @@ pub struct Args {
     /// Learn from the first N demonstrations only [default: all].
     #[arg(short = 'n', long, value_name = "N")]
     demonstrations: Option<usize>,
+    /// Learn from the observations of the demonstrations alone, as if their actions had not been recorded: gail, gail-alone,
+    /// density-ratio and sfm can. Implied where none were recorded.
+    #[arg(long)]
+    observations_only: bool,
     /// Run folder to create [default: runs/ENV-ALGO-SEED].
     #[arg(short = 'o', long, value_name = "RUN")]
     output: Option<PathBuf>,
@@ -101,10 +105,11 @@ impl Args {
         let target = match self.resume {
             true => {
                 let own_world = self.env.is_none() && world == WorldChanges::default();
-                if !own_world || self.demonstrations.is_some() || !self.cost.is_empty() {
+                let shown_anew = self.demonstrations.is_some() || self.observations_only;
+                if !own_world || shown_anew || !self.cost.is_empty() {
                     return Err(Error::Misuse(
                         "a resumed run keeps its world, its costs and its demonstrations; leave out --env, --variant, --model, \
-                         --set env.KEY, --cost and --demonstrations"
+                         --set env.KEY, --cost, --demonstrations and --observations-only"
                             .into(),
                     ));
                 }
@@ -117,7 +122,12 @@ impl Args {
             }
             false => {
                 let count = self.demonstrations;
-                let demos = self.demos.map(|folder| Shown { folder, count });
+                let observations_only = self.observations_only;
+                let demos = self.demos.map(|folder| Shown {
+                    folder,
+                    count,
+                    observations_only,
+                });
                 let given = GivenCosts {
                     costs: self.cost,
                     env: self.env,
@@ -214,7 +224,11 @@ fn print_config(args: &Args, output: Output) -> Result<(), Error> {
         None => String::new(),
     };
     let name = args.algo.as_deref().unwrap_or_default();
-    let algo = settings::resolve(name, &env, args.config.as_deref(), &args.set)?;
+    let resolve = match args.observations_only {
+        true => settings::resolve_for_observations,
+        false => settings::resolve,
+    };
+    let algo = resolve(name, &env, args.config.as_deref(), &args.set)?;
     let all = settings::explained(&algo)?;
     output.result(&all, || {
         let explain = |s: &Explained| {

@@ -555,6 +555,16 @@ impl EnergyModel {
         }
     }
 
+    /// φ of rows of [`EnergyModel::inputs`], `[N, units]`: what a neural c_θ = wᵀφ + b is linear in. `None` of another.
+    pub fn features(&self, inputs: &Tensor) -> Option<Tensor> {
+        self.cost.hidden(inputs)
+    }
+
+    /// Sets w, `[units]`, and b of a neural c_θ = wᵀφ + b.
+    pub fn set_output(&mut self, weight: &Tensor, bias: f64) {
+        self.cost.set_output(weight, bias);
+    }
+
     /// V(s), `[N, observation_dim] → [N]`; zero without a start-dependent log Z.
     pub fn value(&self, observations: &Tensor) -> Tensor {
         match &self.value {

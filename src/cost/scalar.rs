@@ -90,6 +90,21 @@ impl ScalarFunction {
         }
     }
 
+    /// φ(x), `[N, units]`, where f = wᵀφ + b; `None` of a function that is not neural.
+    pub fn hidden(&self, x: &Tensor) -> Option<Tensor> {
+        match self {
+            Self::Neural(network) => Some(network.hidden(x)),
+            _ => None,
+        }
+    }
+
+    /// Sets w, `[units]`, and b of a neural function.
+    pub fn set_output(&mut self, weight: &Tensor, bias: f64) {
+        if let Self::Neural(network) = self {
+            network.set_output(weight, bias);
+        }
+    }
+
     /// The same as plain numbers.
     pub fn freeze(&self) -> PlainFunction {
         match self {

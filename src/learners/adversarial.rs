@@ -98,6 +98,19 @@ impl AdversarialSettings {
         check_entropy_weight(self.entropy_weight, g.holds_entropy())
     }
 
+    /// What the policy's start and the cost do with the demonstrated actions, if anything.
+    pub fn reads_actions(&self) -> Option<String> {
+        let clones = |name: &str| Some(format!("clones the demonstrated actions; set {name}=0"));
+        match (self.warm_start, self.clone_steps) {
+            (0, 0) if !self.cost.sees_actions() => None,
+            (0, 0) => Some(
+                "has a cost of actions; set cost.state_only=true and cost.action_penalty=0".into(),
+            ),
+            (0, _) => clones("clone_steps"),
+            _ => clones("warm_start"),
+        }
+    }
+
     /// Iterations per round.
     fn round_length(&self) -> usize {
         self.generator.iterations.div_ceil(self.rounds.max(1))

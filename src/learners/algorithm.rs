@@ -32,6 +32,7 @@ use super::ls_iq::LsIqSettings;
 use super::preferences::PreferencesSettings;
 use super::rl::{self, RlSettings};
 use super::rows::Discrimination;
+use super::sfm::SfmSettings;
 use super::soft_q::SoftQSettings;
 use super::sqil::SqilSettings;
 use super::{Learner, Setup};
@@ -40,7 +41,7 @@ use crate::error::Error;
 use costate_base::schema::{self, Fault};
 
 /// The algorithms of this package.
-const SHIPPED: [Entry; 16] = [
+const SHIPPED: [Entry; 17] = [
     Entry::of::<GanGclSettings>(),
     Entry::of::<GclSettings>(),
     Entry::of::<GclLqgSettings>(),
@@ -49,6 +50,7 @@ const SHIPPED: [Entry; 16] = [
     Entry::named::<GailSettings>(gail::ALONE, gail::ALONE_ABOUT, gail::ALONE_DEFAULTS),
     Entry::of::<DensityRatioSettings>(),
     Entry::of::<PreferencesSettings>(),
+    Entry::of::<SfmSettings>(),
     Entry::of::<IqLearnSettings>(),
     Entry::of::<LsIqSettings>(),
     Entry::of::<SqilSettings>(),
@@ -139,6 +141,17 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
     /// Whether it plays episodes in a simulator; otherwise demonstrations are all that it takes.
     fn needs_simulator(&self) -> bool {
         self.soft_q().is_none_or(|s| s.trajectories > 0)
+    }
+
+    /// What it does with the demonstrated actions, as it is set, after its name in a sentence; `None` if it learns from the
+    /// demonstrated observations alone.
+    fn reads_actions(&self) -> Option<String> {
+        Some("learns from the demonstrated actions".into())
+    }
+
+    /// Settings, with their values, that it needs in order to learn from observations alone.
+    fn without_actions(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
     }
 
     /// Name or path of the expert that it asks while it learns, if it asks one; `own` recorded the demonstrations.

@@ -121,6 +121,14 @@ impl Behaviour for GailSettings {
         Some(&self.adversarial)
     }
 
+    fn reads_actions(&self) -> Option<String> {
+        self.adversarial.reads_actions()
+    }
+
+    fn without_actions(&self) -> &'static [(&'static str, &'static str)] {
+        &[("cost.state_only", "true")]
+    }
+
     fn validation(&self) -> Option<&ValidationSettings> {
         Some(&self.validation)
     }

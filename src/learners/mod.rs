@@ -29,6 +29,7 @@ mod memory;
 pub mod preferences;
 pub mod rl;
 pub mod rows;
+pub mod sfm;
 pub mod soft_q;
 pub mod sqil;
 mod transitions;

@@ -52,14 +52,28 @@ impl Mlp {
     /// The network's outputs, `[N, in] → [N, out]`.
     pub fn forward(&self, input: &Tensor) -> Tensor {
         let last = self.weights.len() - 1;
+        self.hidden(input)
+            .linear(&self.weights[last], Some(&self.biases[last]))
+    }
+
+    /// What the last layer is linear in, `[N, in] → [N, units]`: the last hidden layer's outputs, or the input without one.
+    pub fn hidden(&self, input: &Tensor) -> Tensor {
+        let last = self.weights.len() - 1;
         let mut x = input.shallow_clone();
-        for (i, (w, b)) in self.weights.iter().zip(&self.biases).enumerate() {
-            x = x.linear(w, Some(b));
-            if i < last {
-                x = tanh(&x);
-            }
+        for (w, b) in self.weights.iter().zip(&self.biases).take(last) {
+            x = tanh(&x.linear(w, Some(b)));
         }
         x
+    }
+
+    /// Replaces the last layer of a network with one output by (w, b), `[units]`.
+    pub fn set_output(&mut self, weight: &Tensor, bias: f64) {
+        tch::no_grad(|| {
+            if let (Some(w), Some(b)) = (self.weights.last_mut(), self.biases.last_mut()) {
+                w.copy_(&weight.view_as(w));
+                let _ = b.fill_(bias);
+            }
+        });
     }
 
     /// Layers as (weight `[out, in]`, bias `[out]`).

@@ -38,6 +38,9 @@ pub struct DemonstrationsRef {
     /// Their lengths; unknown for older runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lengths: Option<Lengths>,
+    /// Whether their actions are hidden from the learner.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observations_only: bool,
 }
 
 /// The complete resolved configuration of a run.

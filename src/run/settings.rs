@@ -39,6 +39,41 @@ pub fn resolve(
     Ok(algo)
 }
 
+/// The same for learning from observations alone: between the defaults and what the caller changes come the algorithm's
+/// own settings for that.
+pub fn resolve_for_observations(
+    algo: &str,
+    env: &str,
+    file: Option<&Path>,
+    overrides: &[Override],
+) -> Result<Algo, Error> {
+    let shipped = without_actions(&shipped(algo, env)?)?;
+    let algo = with_changes(&shipped, file, overrides)?;
+    algo.check()?;
+    Ok(algo)
+}
+
+/// The settings of `algo` with those that it needs to do without actions.
+fn without_actions(algo: &Algo) -> Result<Algo, Error> {
+    let own = algo.without_actions().iter();
+    let own: Vec<Override> = own
+        .map(|(key, value)| Override {
+            key: (*key).into(),
+            value: (*value).into(),
+        })
+        .collect();
+    with_changes(algo, None, &own)
+}
+
+/// Names of the algorithms that can learn from observations alone.
+pub fn able_without_actions() -> Vec<&'static str> {
+    let able = |name: &&str| {
+        let algo = shipped(name, "").and_then(|algo| without_actions(&algo));
+        algo.is_ok_and(|algo| algo.reads_actions().is_none())
+    };
+    algorithm::names().into_iter().filter(able).collect()
+}
+
 /// Refuses what is wrong in any environment: unknown settings, values out of range.
 pub fn check(algo: &str, file: Option<&Path>, overrides: &[Override]) -> Result<(), Error> {
     with_changes(&shipped(algo, "")?, file, overrides).map(|_| ())

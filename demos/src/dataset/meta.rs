@@ -17,8 +17,9 @@ pub const FORMAT: &str = "costate-demonstrations";
 
 /// The newest format version this build reads. Version 2 adds `planned_episodes` of an unfinished recording and
 /// appended recordings under another seed, expert or build; version 3 the recording build; version 4 imports; version 5
-/// tags, and datasets made of others. A dataset has the lowest version that supports its contents.
-pub const FORMAT_VERSION: u32 = 5;
+/// tags, and datasets made of others; version 6 imports without actions. A dataset has the lowest version that supports
+/// its contents.
+pub const FORMAT_VERSION: u32 = 6;
 
 /// Whether recording is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +145,9 @@ pub struct Import {
     /// Whether the costs are those of the attached world, in states fitted to the observations.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub costs_of_world: bool,
+    /// Whether no actions were recorded. Zeros stand in their place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observations_only: bool,
 }
 
 /// A file that was imported.
@@ -289,6 +293,11 @@ impl Meta {
         self.import.as_ref().is_none_or(|i| i.rewards)
     }
 
+    /// Whether the actions are known: of all but imports of observations alone, in which zeros stand for them.
+    pub fn actions_known(&self) -> bool {
+        self.import.as_ref().is_none_or(|i| !i.observations_only)
+    }
+
     /// Reads the description of the dataset in `folder`; for an unfinished one with the episodes on disk.
     pub fn open(folder: &Path) -> Result<Self, DatasetError> {
         super::read_meta(folder)
@@ -310,6 +319,7 @@ impl Meta {
         let built = self.sessions().iter().any(|s| s.provenance.is_some());
         let tagged = self.episodes.iter().any(|e| !e.tags.is_empty());
         self.format_version = match (&self.import, built, plain) {
+            _ if !self.actions_known() => 6,
             _ if tagged || !self.derived.is_empty() => 5,
             (Some(_), ..) => 4,
             (None, true, _) => 3,

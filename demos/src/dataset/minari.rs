@@ -46,6 +46,8 @@ pub(crate) fn too_long(episodes: &[EpisodeEntry]) -> Option<&EpisodeEntry> {
 /// Minari's own description of the dataset in `folder`, if Minari can read it.
 pub(crate) fn metadata(meta: &Meta, episodes: &[EpisodeEntry], folder: &Path) -> Option<Vec<u8>> {
     match too_long(episodes) {
+        // Minari would take the zeros for actions.
+        _ if !meta.actions_known() => None,
         Some(_) => None,
         None => Some(metadata_as(meta, episodes, &dataset_id(folder), None)),
     }

@@ -91,6 +91,13 @@ fn difference(a: &Meta, b: &Meta) -> Option<(String, String, String)> {
     if a.returns_known() != b.returns_known() {
         return found("the reward", &known(a), &known(b));
     }
+    let recorded = |meta: &Meta| match meta.actions_known() {
+        true => "recorded",
+        false => "not recorded",
+    };
+    if a.actions_known() != b.actions_known() {
+        return found("the actions", &recorded(a), &recorded(b));
+    }
     if a.env.has_simulator() {
         let value = |meta: &Meta| json!({"env": meta.env, "spec": meta.spec});
         let first = first_difference("", &value(a), &value(b));

@@ -65,6 +65,13 @@ pub fn export(
 ) -> Result<Exported, DatasetError> {
     dataset.finished()?;
     let meta = dataset.meta();
+    if !meta.actions_known() {
+        return Err(DatasetError::NotExported {
+            path: dataset.path().to_owned(),
+            reason: "no actions were recorded, which every format holds; the tables that it came from have all there is"
+                .into(),
+        });
+    }
     let (mapping, mut remarks) = match format {
         Format::Csv => file(to, table::csv(dataset)?)?,
         Format::Parquet => file(to, table::parquet(dataset)?)?,

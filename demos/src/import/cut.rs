@@ -87,9 +87,16 @@ impl<'a> Cutter<'a> {
                 "observations",
                 spec.map(|s| &s.observation),
             )?;
-            let acted = channels(table, acted, "actions", spec.map(|s| &s.action))?;
+            let acted = match (read.mapping.observations_only, spec) {
+                // The world's own channels, of which the table says nothing.
+                (true, Some(spec)) => spec.action.names().map(ChannelMap::of).collect(),
+                _ => {
+                    let acted = channels(table, acted, "actions", spec.map(|s| &s.action))?;
+                    read.mapping.actions = acted.clone();
+                    acted
+                }
+            };
             read.mapping.observations = observed.clone();
-            read.mapping.actions = acted.clone();
             let next = std::mem::take(&mut read.mapping.next_observations);
             read.mapping.next_observations =
                 next.iter().flat_map(|name| expanded(table, name)).collect();
@@ -227,7 +234,10 @@ impl Columns {
                         .collect::<Result<_, _>>()?,
                 ),
             },
-            actions: all(&read.action)?,
+            actions: match mapping.observations_only {
+                true => vec![vec![0.0; table.rows()]; read.action.len()],
+                false => all(&read.action)?,
+            },
             rewards: numbers(&mapping.reward)?,
             terminated: flags(&mapping.terminated)?,
             truncated: flags(&mapping.truncated)?,

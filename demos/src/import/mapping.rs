@@ -140,6 +140,9 @@ pub struct Mapping {
     pub observations: Vec<ChannelMap>,
     /// Columns that were commanded, in order.
     pub actions: Vec<ChannelMap>,
+    /// Whether nothing says what was commanded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub observations_only: bool,
     /// A column whose value changes from one episode to the next; a file is one episode without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub episode: Option<String>,
@@ -194,6 +197,7 @@ impl Mapping {
         Self {
             observations: some(over.observations, self.observations),
             actions: some(over.actions, self.actions),
+            observations_only: over.observations_only || self.observations_only,
             episode: over.episode.or(self.episode),
             time: over.time.or(self.time),
             gap_s: over.gap_s.or(self.gap_s),
@@ -225,6 +229,13 @@ impl Mapping {
         if !self.next_observations.is_empty() && self.last_row == Some(LastRow::State) {
             return refused(
                 "with --next-observations every row is a step; leave `--last-row state` out".into(),
+            );
+        }
+        if self.observations_only && !self.actions.is_empty() {
+            return refused(
+                "--observations-only says that there are no actions; leave --actions out, or read them and hide them from \
+                 the learner: `costate train … --observations-only`"
+                    .into(),
             );
         }
         for (what, maps) in [

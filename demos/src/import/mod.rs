@@ -94,6 +94,12 @@ pub fn import_watched(
         .as_ref()
         .map(EnvConfig::factory)
         .transpose()?;
+    if request.mapping.observations_only && factory.is_none() {
+        return Err(ImportError::Mapping(
+            "--observations-only: without actions, what can be learned needs the world that they act in; name it: `--env NAME`"
+                .into(),
+        ));
+    }
     let mut read = read(request, factory.as_ref())?;
     if read.episodes.is_empty() {
         return Err(ImportError::Nothing);
@@ -114,10 +120,15 @@ pub fn import_watched(
         }
         _ => None,
     };
+    let blind = read.mapping.observations_only;
     if priced.is_some() {
         read.remarks.push(format!(
-            "there are no rewards: the costs are those that {} has in the states which fit the observations",
-            spec.name
+            "there are no rewards: the costs are those that {} has in the states which fit the observations{}",
+            spec.name,
+            match blind {
+                true => ", had nothing been commanded: scores are relative to them",
+                false => "",
+            }
         ));
     }
     let header = Header {
@@ -137,6 +148,7 @@ pub fn import_watched(
         mapping: serde_json::to_value(&read.mapping).unwrap_or_default(),
         rewards: rewards.is_some() || priced.is_some(),
         costs_of_world: priced.is_some(),
+        observations_only: blind,
     };
     let count = read.episodes.len();
     let mut writer = DatasetWriter::create_imported(folder, header, import, count)?;
@@ -165,16 +177,27 @@ pub fn import_watched(
 /// Reads the sources, whatever they are.
 fn read(request: &Request, factory: Option<&EnvFactory>) -> Result<Read, ImportError> {
     let mapping = &request.mapping;
+    let spec = factory.map(EnvFactory::spec);
+    let with_actions = |kind: &str| match mapping.observations_only {
+        true => Err(ImportError::Mapping(format!(
+            "--observations-only is for tables, CSV and Parquet; {kind} holds actions: read them, and hide them from the \
+             learner: `costate train … --observations-only`"
+        ))),
+        false => Ok(()),
+    };
     if let [folder] = request.sources.as_slice() {
         if let Some(folder) = minari::folder(folder)? {
+            with_actions("a dataset of Minari")?;
             return minari::read(&folder, mapping);
         }
         let saved = imitation::files(folder);
         if !saved.is_empty() {
-            return imitation::read(&saved, mapping, factory.map(EnvFactory::spec));
+            with_actions("a folder of `imitation`")?;
+            return imitation::read(&saved, mapping, spec);
         }
         if lerobot::is(folder) {
-            return lerobot::read(folder, mapping, factory.map(EnvFactory::spec));
+            with_actions("a dataset of LeRobot")?;
+            return lerobot::read(folder, mapping, spec);
         }
     }
     let files = table::files(&request.sources)?;
@@ -184,10 +207,15 @@ fn read(request: &Request, factory: Option<&EnvFactory>) -> Result<Read, ImportE
             .map(|(path, _)| path.clone())
             .collect::<Vec<_>>()
     };
-    let spec = factory.map(EnvFactory::spec);
     match files.first() {
-        Some((_, Kind::Npz)) => return npz::read(&paths(), mapping, spec),
-        Some((_, Kind::Hdf5)) => return hdf5::read(&paths(), mapping, spec),
+        Some((_, Kind::Npz)) => {
+            with_actions("a numpy archive")?;
+            return npz::read(&paths(), mapping, spec);
+        }
+        Some((_, Kind::Hdf5)) => {
+            with_actions("an HDF5 file")?;
+            return hdf5::read(&paths(), mapping, spec);
+        }
         _ if mapping.split.is_some() => {
             return Err(ImportError::Mapping(
                 "--split chooses between the masks of robomimic's HDF5 files; these are other files".into(),

@@ -80,7 +80,7 @@ pub struct Info {
     pub derived: Vec<Derivation>,
     /// Observations, by channel.
     pub observations: Vec<ChannelInfo>,
-    /// Commanded actions, by channel.
+    /// Commanded actions, by channel; none where they are not known.
     pub actions: Vec<ChannelInfo>,
 }
 
@@ -224,7 +224,10 @@ pub fn info(dataset: &DatasetReader) -> Result<Info, DatasetError> {
         import: meta.import.clone(),
         derived: meta.derived.clone(),
         observations: observations.info(),
-        actions: actions.info(),
+        actions: match meta.actions_known() {
+            true => actions.info(),
+            false => Vec::new(),
+        },
     })
 }
 
@@ -265,7 +268,7 @@ pub struct CheckReport {
     pub problems: Vec<String>,
     /// One line per probable mistake.
     pub remarks: Vec<String>,
-    /// Whether the simulator of this build reproduces the first sound episode.
+    /// Whether the simulator of this build reproduces the first sound episode; `None` without one, or without actions.
     pub replay: Option<Replay>,
 }
 
@@ -342,7 +345,7 @@ pub fn check(path: &Path) -> Result<CheckReport, DatasetError> {
     }
     let (mut sound, mut first) = (0, None);
     let (mut lengths, mut env) = (Lengths::new(&meta.spec), simulator(&meta));
-    let mut plausibility = Plausibility::new(&meta.spec, world(&meta));
+    let mut plausibility = Plausibility::new(&meta, world(&meta));
     for entry in &meta.episodes {
         match load_episode(path, entry, &meta) {
             Ok(episode) => {
@@ -369,7 +372,8 @@ pub fn check(path: &Path) -> Result<CheckReport, DatasetError> {
         remarks: remarks.collect(),
         lengths,
         problems,
-        replay: first.map(|(id, episode)| replay(&meta, id, &episode)),
+        replay: (first.filter(|_| meta.actions_known()))
+            .map(|(id, episode)| replay(&meta, id, &episode)),
     })
 }
 

@@ -8,6 +8,7 @@ use std::hash::{Hash, Hasher};
 use costate_envs::rng::{derive_seed, stream};
 use costate_envs::{Channel, EnvFactory, EnvSpec, Episode, Space};
 
+use crate::dataset::Meta;
 use crate::record::{play, uniform};
 
 /// Episodes replayed under their recorded actions.
@@ -73,6 +74,8 @@ impl Track {
 /// Examines a dataset's episodes one by one.
 pub(super) struct Plausibility<'a> {
     spec: &'a EnvSpec,
+    /// Whether actions were recorded, by which episodes can be replayed.
+    acted: bool,
     factory: Option<EnvFactory>,
     observations: Vec<Track>,
     actions: Vec<Track>,
@@ -85,9 +88,11 @@ pub(super) struct Plausibility<'a> {
 
 impl<'a> Plausibility<'a> {
     /// Nothing seen yet; without `factory` nothing is compared with the environment.
-    pub(super) fn new(spec: &'a EnvSpec, factory: Option<EnvFactory>) -> Self {
+    pub(super) fn new(meta: &'a Meta, factory: Option<EnvFactory>) -> Self {
+        let spec = &meta.spec;
         Self {
             spec,
+            acted: meta.actions_known(),
             factory,
             observations: vec![Track::EMPTY; spec.observation.dim()],
             actions: vec![Track::EMPTY; spec.action.dim()],
@@ -134,7 +139,7 @@ impl<'a> Plausibility<'a> {
         if let Some(factory) = self
             .factory
             .as_ref()
-            .filter(|_| self.replays.asked < REPLAYED)
+            .filter(|_| self.acted && self.replays.asked < REPLAYED)
         {
             self.replays.add(factory, id, episode);
         }
@@ -171,7 +176,8 @@ impl<'a> Plausibility<'a> {
                 ));
             }
         }
-        for (track, channel) in self.actions.iter().zip(&spec.action.0) {
+        let acted = self.actions.iter().zip(&spec.action.0);
+        for (track, channel) in acted.filter(|_| self.acted) {
             let name = format!("action `{}` ({})", channel.name, channel.unit);
             if track.is_constant() {
                 remarks.push(format!(

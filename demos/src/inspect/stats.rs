@@ -93,7 +93,7 @@ pub struct Stats {
     pub tags: BTreeMap<String, usize>,
     /// Observations by channel, final states included.
     pub observations: Vec<ChannelStats>,
-    /// Commanded actions by channel.
+    /// Commanded actions by channel; none where they are not known.
     pub actions: Vec<ChannelStats>,
 }
 
@@ -124,7 +124,10 @@ pub fn stats(dataset: &DatasetReader) -> Result<Stats, DatasetError> {
         success_rate: meta.success_rate(),
         tags,
         observations: channels(&spec.observation, observations),
-        actions: channels(&spec.action, actions),
+        actions: match meta.actions_known() {
+            true => channels(&spec.action, actions),
+            false => Vec::new(),
+        },
     })
 }
 

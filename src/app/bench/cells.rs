@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::super::evaluate::evaluate_run;
 use super::super::protocol::Protocol;
 use super::super::runs::{Imitation, Worked, work};
+use super::super::train::Shown;
 use super::super::{Demonstrations, Progress, record, validate};
 use super::{Measured, Request, Tables};
 use crate::bench::{
@@ -295,9 +296,13 @@ pub(super) fn run_of(
     if path.exists() {
         fs::remove_dir_all(path).map_err(Error::io(path))?;
     }
-    let imitation = Imitation {
-        demos,
+    let shown = Shown {
+        folder: demos.to_owned(),
         count: Some(cell.demonstrations),
+        ..Shown::default()
+    };
+    let imitation = Imitation {
+        demos: &shown,
         algo,
         folder: path,
         seed: cell.seed,

@@ -25,7 +25,7 @@ use costate_page::learning::{
     Driver, Form, Landscape, Learning, Order, Refusal, RunLine, RunView, Training,
 };
 
-use super::train::plan;
+use super::train::{Shown, plan};
 use super::{Changes, Demonstrations, run_name};
 use crate::error::Error;
 use crate::run::{RunFolder, lock};
@@ -109,7 +109,7 @@ impl Learning for Trainer {
             ..Changes::default()
         };
         forms::check_experts(&Demonstrations::env_name(dataset)?, &training.settings)?;
-        let planned = plan(&training.algo, dataset, &changes)?;
+        let planned = plan(&training.algo, &Shown::all(dataset), &changes)?;
         let free = !run.exists()
             || run
                 .read_dir()
