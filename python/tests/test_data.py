@@ -1,6 +1,7 @@
 """Datasets and recordings."""
 
 import json
+import shutil
 
 import costate
 import numpy as np
@@ -47,3 +48,18 @@ def test_what_is_no_dataset(demonstrations, tmp_path):
     (tmp_path / "new/meta.json").write_text(json.dumps(meta))
     with pytest.raises(ValueError, match="newer Costate"):
         costate.Dataset.open(tmp_path / "new")
+
+
+def test_actions_that_nobody_recorded(demonstrations, tmp_path):
+    dataset = tmp_path / "seen"
+    shutil.copytree(demonstrations / "pendulum", dataset)
+    meta = json.loads((dataset / "meta.json").read_text())
+    blind = {"format": "csv", "sources": [], "mapping": {}, "rewards": True, "observations_only": True}
+    (dataset / "meta.json").write_text(json.dumps(meta | {"import": blind, "format_version": 6}))
+    seen, shipped = costate.Dataset.open(dataset), costate.Dataset.open(demonstrations / "pendulum")
+    assert shipped.actions_known and not seen.actions_known
+    assert seen[0].actions.shape == shipped[0].actions.shape and np.isnan(seen[0].actions).all()
+    np.testing.assert_array_equal(seen[0].observations, shipped[0].observations)
+    for other in (seen.to_minari, seen.to_imitation):
+        with pytest.raises(ValueError, match="no actions were recorded"):
+            other()

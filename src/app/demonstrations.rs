@@ -119,7 +119,11 @@ impl Demonstrations {
             let its = images::of(&symmetries, &original, images, &mut rng);
             std::iter::once(original).chain(its)
         };
-        originals.into_iter().enumerate().flat_map(followed).collect()
+        originals
+            .into_iter()
+            .enumerate()
+            .flat_map(followed)
+            .collect()
     }
 
     /// Checks that the world, as the demonstrations were recorded in it, has the symmetries that `algo` asks for.

@@ -117,10 +117,16 @@ fn evaluate_into(
     };
     let acting =
         |policy: &GaussianPolicy| Controller::of(Learned::Gaussian(policy), protocol.choice);
-    // There is nothing to clone without actions, and a clone of hidden ones would know more than the run.
-    let acted = !config.imitated().is_ok_and(|d| d.observations_only)
-        && demonstrations.dataset.meta().actions_known();
-    let clone = match acted && is_compared_with_a_clone(&config.algo) {
+    let acted = demonstrations.dataset.meta().actions_known();
+    if !acted && cost.sees_actions() {
+        return Err(Error::Misuse(format!(
+            "{}: no actions were recorded, but the cost depends on them; evaluate it on demonstrations with actions: --demos DIR",
+            demonstrations.dataset.path().display()
+        )));
+    }
+    // A clone of hidden actions would know more than the run.
+    let blind = config.imitated().is_ok_and(|d| d.observations_only);
+    let clone = match acted && !blind && is_compared_with_a_clone(&config.algo) {
         true => Some(cloned_baseline(results, demonstrations, progress)?),
         false => None,
     };
@@ -152,6 +158,7 @@ fn evaluate_into(
         cost: cost.step_cost(),
         discriminator,
         demonstrations: demonstrations.dataset.episodes(),
+        acted,
         clone: clone.as_ref().map(acting),
         fresh: fresh.as_ref().map(acting),
         success: success.as_ref(),
@@ -174,6 +181,12 @@ struct LearnedCost {
 }
 
 impl LearnedCost {
+    fn sees_actions(&self) -> bool {
+        let (model, composed) = (self.model.as_ref(), self.composed.as_ref());
+        model.is_some_and(EnergyModel::sees_actions)
+            || composed.is_some_and(|cost| !cost.overlooks_actions())
+    }
+
     fn step_cost(&self) -> Option<&dyn StepCost> {
         match (&self.model, &self.composed) {
             (Some(model), _) => Some(model),

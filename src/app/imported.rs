@@ -79,6 +79,7 @@ pub fn evaluate(request: &Request, progress: &dyn Progress) -> Result<Evaluation
         // Neither a foreign policy nor a foreign cost has the other's density.
         discriminator: None,
         demonstrations: episodes,
+        acted: true,
         clone: (acting.name != "bc").then_some(cloned),
         fresh: None,
         success: success.as_ref(),

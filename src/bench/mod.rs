@@ -3,6 +3,7 @@
 mod densities;
 mod differences;
 mod exact;
+pub mod few;
 mod parts;
 mod result;
 mod rows;

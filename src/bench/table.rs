@@ -97,7 +97,7 @@ pub(super) fn found<'a>(results: Results<'a>, env: &str, method: &str, count: us
 }
 
 impl Found<'_> {
-    fn values(&self, of: impl Fn(&CellResult) -> Option<f64>) -> Vec<f64> {
+    pub(super) fn values(&self, of: impl Fn(&CellResult) -> Option<f64>) -> Vec<f64> {
         self.results.iter().filter_map(|r| of(r)).collect()
     }
 
@@ -135,7 +135,7 @@ pub(super) fn with_interval(mean: f64, [low, high]: [f64; 2], digits: usize) -> 
 }
 
 /// Whether a bootstrap within the strata shows a spread: a single run does not.
-fn spread_shows(strata: &[Vec<f64>]) -> bool {
+pub(super) fn spread_shows(strata: &[Vec<f64>]) -> bool {
     strata.iter().all(|s| s.len() > 1)
 }
 

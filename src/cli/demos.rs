@@ -235,10 +235,11 @@ fn demonstrator(expert: &ExpertInfo, seed: u64) -> String {
 }
 
 fn describe_check(report: &CheckReport) -> String {
-    let replay = report
-        .replay
-        .as_ref()
-        .map_or("no sound episode".into(), ToString::to_string);
+    let replay = match &report.replay {
+        Some(replay) => replay.to_string(),
+        None if report.sound == 0 => "no sound episode".into(),
+        None => "no actions were recorded".into(),
+    };
     let mut text = format!(
         "{}: {} of {} episodes sound, {}\nreplay: {replay}\n",
         report.path.display(),

@@ -6,6 +6,8 @@ use crate::evaluate::held_out::{ActionError, Figure, HeldOut};
 use crate::evaluate::robustness::Change;
 use crate::evaluate::statistics::Estimate;
 use crate::evaluate::{Correlation, CostReport, Curve, Evaluation};
+use crate::learners::Algorithm;
+use crate::learners::bc::BcSettings;
 use crate::number::counted;
 
 /// The evaluation as a table with its explanations.
@@ -19,7 +21,7 @@ pub fn describe(e: &Evaluation) -> String {
     }
     text += &policies(e);
     if let Some(c) = &e.cost {
-        text += &cost(c);
+        text += &cost(c, ladder_of(e));
     }
     for curve in &e.robustness {
         text += &robustness(curve);
@@ -143,15 +145,27 @@ fn policies(e: &Evaluation) -> String {
             format!("; the demonstrations' two halves are {w:.3} apart")
         });
         text += &format!(
-            "distance = of visited states and actions from the demonstrations' (sliced Wasserstein, in their standard deviations){}\n\
+            "distance = of visited {} from the demonstrations' (sliced Wasserstein, in their standard deviations){}\n\
              p = of a permutation test (MMD, whole episodes): below 0.05 the episodes are told from the demonstrations\n",
+            match found.states_alone {
+                true => "states",
+                false => "states and actions",
+            },
             chance.trim_start_matches('–')
         );
     }
     text
 }
 
-fn cost(c: &CostReport) -> String {
+/// Whose actions are replaced by random ones on the ladder.
+fn ladder_of(e: &Evaluation) -> &'static str {
+    match e.rows.iter().any(|r| r.policy == BcSettings::NAME) {
+        true => "the clone",
+        false => "the policy",
+    }
+}
+
+fn cost(c: &CostReport, ladder: &str) -> String {
     let figure = |v: Option<f64>, ci: Option<[f64; 2]>| match (v, ci) {
         (Some(v), Some(ci)) => format!("{v:.3} ({})", score_interval(ci)),
         (Some(v), None) => three(v),
@@ -200,8 +214,9 @@ fn cost(c: &CostReport) -> String {
         ],
         &rows,
     );
-    text +=
-        "ladder = the clone with 0, 15, 30, 60 and 100 % of its actions replaced by random ones\n";
+    text += &format!(
+        "ladder = {ladder} with 0, 15, 30, 60 and 100 % of its actions replaced by random ones\n"
+    );
     if let Some(d) = &c.discriminator {
         text += &format!(
             "discriminator: accuracy {:.3} (0.5 when demonstrations and policy cannot be told apart), \

@@ -51,7 +51,7 @@ pub struct Args {
     )]
     actions: Vec<ChannelMap>,
     /// There are no actions in these tables: what they show can still be imitated, in the world that --env names.
-    #[arg(long, requires = "env", conflicts_with = "actions")]
+    #[arg(long, conflicts_with = "actions")]
     observations_only: bool,
     /// Column that tells episodes apart; without it, every file is one episode.
     #[arg(long, value_name = "COLUMN")]

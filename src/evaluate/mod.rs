@@ -234,6 +234,8 @@ pub struct Subject<'a> {
     pub discriminator: Option<Discriminator<'a>>,
     /// The demonstrations.
     pub demonstrations: &'a [Episode],
+    /// Whether their actions are known.
+    pub acted: bool,
     /// A cloned policy for comparison, unless the run's own is one.
     pub clone: Option<Controller>,
     /// The kept fresh policy on the frozen cost.
@@ -337,7 +339,7 @@ impl Played {
         options: Options,
     ) -> Result<(Vec<Row>, Row), Error> {
         let (seed, factory) = (options.seed, subject.factory);
-        let reference = Reference::of(&trajectories(&self.demonstrations), seed);
+        let reference = Reference::of(&trajectories(&self.demonstrations), subject.acted, seed);
         let compared = |policy: &str, episodes: &[Episode]| -> Result<Row, Error> {
             let occupancy = match &reference {
                 Some(reference) => reference.distance(&trajectories(episodes), options.workers)?,

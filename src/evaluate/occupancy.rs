@@ -35,6 +35,9 @@ pub struct OccupancyDistance {
     pub mmd_squared: f64,
     /// Share of permutations with an MMD at least as large: small if the sets differ.
     pub p_value: f64,
+    /// Whether it is of the states alone, as the reference's actions are not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub states_alone: bool,
 }
 
 /// The reference that sets of episodes are compared with.
@@ -47,13 +50,13 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// From the first 1000 episodes; `None` with fewer than two.
-    pub fn of(episodes: &[&Trajectory], seed: u64) -> Option<Self> {
+    /// From the first 1000 episodes; `None` with fewer than two. `acted`: whether their actions are known, and compared.
+    pub fn of(episodes: &[&Trajectory], acted: bool, seed: u64) -> Option<Self> {
         let episodes = first(episodes);
         if episodes.len() < 2 {
             return None;
         }
-        let scale = Scale::of(episodes);
+        let scale = Scale::of(episodes, acted);
         let bags = scale.bags(episodes);
         let mut rng = stream(seed, "occupancy", 0);
         let directions: Vec<Vec<f64>> = (0..DIRECTIONS)
@@ -97,6 +100,7 @@ impl Reference {
             within_reference: self.within,
             mmd_squared,
             p_value,
+            states_alone: !self.scale.acted,
         }))
     }
 }
@@ -110,13 +114,16 @@ type Bag = Vec<Vec<f64>>;
 
 /// Mean and standard deviation of the reference's points.
 struct Scale {
+    /// Whether points have actions.
+    acted: bool,
     mean: Vec<f64>,
     std: Vec<f64>,
 }
 
 impl Scale {
-    fn of(reference: &[&Trajectory]) -> Self {
-        let points: Vec<Vec<f64>> = reference.iter().flat_map(|t| points(t)).collect();
+    fn of(reference: &[&Trajectory], acted: bool) -> Self {
+        let all = reference.iter().flat_map(|t| points(t, acted));
+        let points: Vec<Vec<f64>> = all.collect();
         let n = points.len() as f64;
         let dims = points[0].len();
         let moment = |of: &dyn Fn(&[f64], usize) -> f64| -> Vec<f64> {
@@ -126,6 +133,7 @@ impl Scale {
         let mean = moment(&|p, d| p[d]);
         let std = moment(&|p, d| (p[d] - mean[d]).powi(2));
         Self {
+            acted,
             // A constant channel keeps its own unit.
             std: std
                 .iter()
@@ -140,7 +148,7 @@ impl Scale {
     }
 
     fn bag(&self, trajectory: &Trajectory) -> Bag {
-        let mut bag: Bag = points(trajectory).collect();
+        let mut bag: Bag = points(trajectory, self.acted).collect();
         for point in &mut bag {
             for (x, (mean, std)) in point.iter_mut().zip(self.mean.iter().zip(&self.std)) {
                 *x = (*x - mean) / std;
@@ -150,13 +158,14 @@ impl Scale {
     }
 }
 
-/// At most [`STEPS`] points (s_t, a_t).
-fn points(trajectory: &Trajectory) -> impl Iterator<Item = Vec<f64>> {
+/// At most [`STEPS`] points (s_t, a_t), or s_t alone.
+fn points(trajectory: &Trajectory, acted: bool) -> impl Iterator<Item = Vec<f64>> {
     let len = trajectory.len();
     let count = len.min(STEPS);
     (0..count).map(move |i| {
         let t = i * len / count;
-        let (s, a) = (trajectory.observation(t), trajectory.action(t));
+        let s = trajectory.observation(t);
+        let a = if acted { trajectory.action(t) } else { &[] };
         s.iter().chain(a).map(|x| f64::from(*x)).collect()
     })
 }
@@ -309,7 +318,7 @@ mod tests {
     }
 
     fn compare(a: &[Trajectory], b: &[Trajectory], seed: u64) -> Option<OccupancyDistance> {
-        let reference = Reference::of(&b.iter().collect::<Vec<_>>(), seed)?;
+        let reference = Reference::of(&b.iter().collect::<Vec<_>>(), true, seed)?;
         let workers = costate_envs::rollout::RolloutPool::new(1).into();
         let found = reference.distance(&a.iter().collect::<Vec<_>>(), workers);
         found.expect("nobody interrupts")
@@ -332,6 +341,27 @@ mod tests {
         let found = compare(&a, &b, 0).unwrap();
         assert!(found.p_value < 0.01, "{found:?}");
         assert!(found.sliced_wasserstein > 2.0 * found.within_reference.unwrap());
+    }
+
+    /// Actions that are not known do not count. Seen to fail with all points compared.
+    #[test]
+    fn states_can_be_compared_alone() {
+        let mut rng = stream(2, "states", 0);
+        let shown = episodes(6, 0.0, &mut rng);
+        let blind: Vec<Trajectory> = (shown.iter().cloned())
+            .map(Trajectory::without_actions)
+            .collect();
+        let found = |acted| {
+            let reference = Reference::of(&blind.iter().collect::<Vec<_>>(), acted, 0)?;
+            let workers = costate_envs::rollout::RolloutPool::new(1).into();
+            let own = shown.iter().collect::<Vec<_>>();
+            reference
+                .distance(&own, workers)
+                .expect("nobody interrupts")
+        };
+        let (states, all) = (found(false).unwrap(), found(true).unwrap());
+        assert!(states.states_alone && states.sliced_wasserstein == 0.0);
+        assert!(!all.states_alone && all.sliced_wasserstein > 0.1);
     }
 
     #[test]

@@ -237,7 +237,10 @@ impl Adversary for Matching {
     fn save(&self, state: &mut StateDict) {
         state.extend(self.forward.named("forward."));
         let kept = self.of_policy.as_ref();
-        state.insert_numbers("successor_features.known", &[f64::from(u8::from(kept.is_some()))]);
+        state.insert_numbers(
+            "successor_features.known",
+            &[f64::from(u8::from(kept.is_some()))],
+        );
         if let Some(of_policy) = kept {
             state.insert("successor_features", of_policy);
         }
@@ -425,7 +428,10 @@ mod tests {
                 sums.iter().sum::<f64>() / sums.len() as f64 / horizon
             };
             let apart = cost(&samples.batch) - cost(&matching.demonstrations);
-            assert!((apart - gap * gap).abs() < 1e-4 * gap * gap, "{apart} {gap}");
+            assert!(
+                (apart - gap * gap).abs() < 1e-4 * gap * gap,
+                "{apart} {gap}"
+            );
         }
     }
 }

@@ -101,6 +101,18 @@ impl Axis {
         }
     }
 
+    /// Covers positive counts logarithmically, with a tick at each; `None` without one.
+    pub(super) fn counts(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut ticks: Vec<f64> = values.into_iter().filter(|v| *v > 0.0).collect();
+        ticks.sort_by(f64::total_cmp);
+        ticks.dedup();
+        let (low, high) = extent(ticks.iter().copied())?;
+        Some(Self {
+            ticks,
+            ..Self::logarithmic(low / 1.3, high * 1.3, 1)
+        })
+    }
+
     /// Where `v` lies: 0 at the lower end, 1 at the upper.
     pub(super) fn position(&self, v: f64) -> f64 {
         if self.log {

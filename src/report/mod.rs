@@ -13,7 +13,7 @@
 //! | `figure` | a plot with heading and key, on the page or as a file |
 //! | `diagnostics` | what each recorded quantity means and how to read it |
 //! | `scene`, `strip`, `player` | poses, film strips, animations |
-//! | `speedup`, `trust`, `convergence`, `small` | plots of the published tables, the last three as small multiples |
+//! | `speedup`, `trust`, `convergence`, `few`, `small` | plots of the published tables, all but the first as small multiples |
 //! | `summary`, `findings`, `motion`, `table`, `curves`, `learning`, `cost`, `settings` | the page's sections |
 //! | `scale`, `dots` | scores as dots with whiskers, in tables and pictures |
 //! | `held_out` | figures without a simulator |
@@ -38,6 +38,7 @@ mod discriminator;
 mod dots;
 mod energy_map;
 mod export;
+mod few;
 mod figure;
 mod findings;
 mod frame;
@@ -84,6 +85,7 @@ pub(crate) use diagnostics::stray_space;
 pub use diagnostics::{Quantity, readings};
 pub use energy_map::{EnergyMap, energy_map_svg};
 pub use export::{data, pictures};
+pub use few::{FewShot, FewShotPoint, few_shot_svg};
 pub use landscape::{Landscape, LandscapeChannel, Surface, Walker, Way};
 pub use learning::curves_svg;
 pub use page::html;

@@ -148,8 +148,12 @@ fn readings<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> String {
                 fixed(w, 3)
             )
         });
+        let what = match first.states_alone {
+            true => "states",
+            false => "states and actions",
+        };
         out += &format!(
-            "<p class=\"note\"><b>Distance</b>: how far the visited states and actions are from the demonstrations’, in \
+            "<p class=\"note\"><b>Distance</b>: how far the visited {what} are from the demonstrations’, in \
              their standard deviations; 0 is identical.{chance} p: probability of so large a difference by chance alone; \
              below 0.05 the episodes visit different states, above it no difference can be shown.</p>"
         );

@@ -92,11 +92,11 @@ fn difference(a: &Meta, b: &Meta) -> Option<(String, String, String)> {
         return found("the reward", &known(a), &known(b));
     }
     let recorded = |meta: &Meta| match meta.actions_known() {
-        true => "recorded",
-        false => "not recorded",
+        true => "there",
+        false => "missing",
     };
     if a.actions_known() != b.actions_known() {
-        return found("the actions", &recorded(a), &recorded(b));
+        return found("the record of actions", &recorded(a), &recorded(b));
     }
     if a.env.has_simulator() {
         let value = |meta: &Meta| json!({"env": meta.env, "spec": meta.spec});

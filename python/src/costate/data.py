@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -24,7 +24,7 @@ class Episode:
     observations: npt.NDArray[np.float32]
     """s_0 … s_T, `[T+1, observation dim]`."""
     actions: npt.NDArray[np.float32]
-    """Commands a_0 … a_{T−1}, `[T, action dim]`."""
+    """Commands a_0 … a_{T−1}, `[T, action dim]`; NaN where none were recorded."""
     rewards: npt.NDArray[np.float64]
     """−c(s_t, a_t), `[T]`; NaN where the true cost is unknown."""
     log_densities: npt.NDArray[np.float64] | None
@@ -73,7 +73,15 @@ class Dataset(Sequence[Episode]):
         Raises:
             RuntimeError: A data file that is missing, damaged or changed.
         """
-        return [Episode(**e) for e in _costate.episodes(os.fspath(self.path))]
+        episodes = [Episode(**e) for e in _costate.episodes(os.fspath(self.path))]
+        if self.actions_known:
+            return episodes
+        return [replace(e, actions=np.full_like(e.actions, np.nan)) for e in episodes]
+
+    @property
+    def actions_known(self) -> bool:
+        """Whether actions were recorded."""
+        return not (self.meta.get("import") or {}).get("observations_only", False)
 
     @cached_property
     def world(self) -> World:
@@ -106,7 +114,12 @@ class Dataset(Sequence[Episode]):
 
         `terminal` is true of all: `imitation` calls episodes that the horizon ended terminal as well, and trains on no
         other. Infos are empty.
+
+        Raises:
+            ValueError: No actions were recorded.
         """
+        if not self.actions_known:
+            raise ValueError(f"`{os.fspath(self.path)}`: no actions were recorded, which trajectories of `imitation` have")
         from imitation.data.types import TrajectoryWithRew
 
         return [
@@ -124,10 +137,13 @@ class Dataset(Sequence[Episode]):
         """The dataset as a `minari.MinariDataset`, read by Minari from the same files: the folder is in its layout.
 
         Raises:
-            ValueError: A folder without Minari's description, as of an unfinished recording or very long episodes.
+            ValueError: A folder without Minari's description, as of an unfinished recording, of very long episodes, or
+                without actions.
         """
         from minari import MinariDataset
 
+        if not self.actions_known:
+            raise ValueError(f"`{os.fspath(self.path)}`: no actions were recorded, which Minari's episodes have")
         data = self.path / "data"
         if not (data / "metadata.json").exists():
             raise ValueError(f"`{data}` has no metadata.json for Minari; finish the recording with `costate record --resume`")

@@ -21,7 +21,7 @@ use super::super::{Demonstrations, Progress, record, validate};
 use super::{Measured, Request, Tables};
 use crate::bench::{
     Cell, CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, PartResult,
-    PartsResult, Suite, env_digest, machine, markdown, trust,
+    PartsResult, Suite, env_digest, few, machine, markdown, trust,
 };
 use crate::error::Error;
 use crate::evaluate::{Controls, Evaluation, FRESH, Frozen, Validation, episodes};
@@ -46,11 +46,21 @@ pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Erro
         .collect::<Result<Vec<_>, Error>>()?;
     let there: Vec<CellResult> = results.iter().filter_map(|(_, r)| r.clone()).collect();
     let trusted = trust(&there);
-    let markdown = markdown(&whole, &results) + &trusted.markdown();
+    let few = few::picture(&whole, &results);
+    let mut markdown = markdown(&whole, &results) + &trusted.markdown();
+    if few.is_some() {
+        markdown += &format!(
+            "\n![Normalised score against the number of demonstrations, a line per method with 95 % intervals]({})\n",
+            few::PICTURE
+        );
+    }
     if !request.show {
         files::write_atomic(&folder.join("README.md"), markdown.as_bytes())?;
         if let Some(picture) = trusted.picture() {
             files::write_atomic(&folder.join("trust.svg"), picture.as_bytes())?;
+        }
+        if let Some(picture) = few {
+            files::write_atomic(&folder.join(few::PICTURE), picture.as_bytes())?;
         }
     }
     Ok(Tables {
