@@ -5,9 +5,7 @@ use super::{transfer, validate};
 use crate::evaluate::held_out::{ActionError, Figure, HeldOut};
 use crate::evaluate::robustness::Change;
 use crate::evaluate::statistics::Estimate;
-use crate::evaluate::{Correlation, CostReport, Curve, Evaluation};
-use crate::learners::Algorithm;
-use crate::learners::bc::BcSettings;
+use crate::evaluate::{CLONE, Correlation, CostReport, Curve, Evaluation};
 use crate::number::counted;
 
 /// The evaluation as a table with its explanations.
@@ -159,7 +157,7 @@ fn policies(e: &Evaluation) -> String {
 
 /// Whose actions are replaced by random ones on the ladder.
 fn ladder_of(e: &Evaluation) -> &'static str {
-    match e.rows.iter().any(|r| r.policy == BcSettings::NAME) {
+    match e.rows.iter().any(|r| r.policy == CLONE) {
         true => "the clone",
         false => "the policy",
     }

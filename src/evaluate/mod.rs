@@ -40,6 +40,9 @@ pub use transfer::Transfer;
 pub use validation::Frozen;
 pub use workers::Workers;
 
+/// Name of the row of the clone to compare with.
+pub const CLONE: &str = "bc";
+
 /// Name of the kept fresh policy's row.
 pub const FRESH: &str = "fresh, on the frozen cost";
 
@@ -360,7 +363,7 @@ impl Played {
             },
             compared("random", &self.random)?,
         ];
-        rows.extend(of("bc", &self.cloned)?);
+        rows.extend(of(CLONE, &self.cloned)?);
         let own = compared(subject.algo, &self.learned)?;
         rows.push(own.clone());
         rows.extend(of(FRESH, &self.fresh)?);
@@ -410,7 +413,7 @@ pub fn evaluate(
             expert: Group::new("expert", demonstrations),
             learned: Group::new(subject.algo, learned),
             random: Group::new("random", random),
-            clone: cloned.map(|episodes| Group::new("bc", episodes)),
+            clone: cloned.map(|episodes| Group::new(CLONE, episodes)),
             rungs: groups::ladder(subject, options)?,
         };
         progress(5, "the cost against the true one")?;

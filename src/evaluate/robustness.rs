@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::controller::{Controller, Disturbance};
 use super::statistics::Estimate;
-use super::{Options, Scale, Subject};
+use super::{CLONE, Options, Scale, Subject};
 use crate::error::Error;
 
 /// What is changed.
@@ -95,7 +95,7 @@ fn episodes(options: Options) -> usize {
 /// All curves of the policy and, if there is one, of the clone.
 pub fn curves(subject: &Subject, scale: &Scale, options: Options) -> Result<Vec<Curve>, Error> {
     let mut policies = vec![(subject.algo, &subject.controller)];
-    policies.extend(subject.clone.as_ref().map(|clone| ("bc", clone)));
+    policies.extend(subject.clone.as_ref().map(|clone| (CLONE, clone)));
     let deviations = deviations(subject.demonstrations);
     let noisy = |level: f64| Disturbance {
         action_noise: level,
