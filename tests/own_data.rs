@@ -409,7 +409,7 @@ fn import_pendulum(folder: &Path, table: &str, name: &str, more: &[&str]) {
 }
 
 /// Whatever was done, from the same observations the same is learned, also where nothing says what was done.
-/// Seen to fail with the actions shown to the learner: GAIL, told by a setting to look at them, learns something else.
+/// Seen to fail with actions shown to a cost that looks at them; hidden from it, they make no difference either.
 #[test]
 fn observations_alone_teach_the_same_whatever_was_done() {
     let folder = tempfile::tempdir().unwrap();

@@ -432,6 +432,14 @@ mod tests {
                 (apart - gap * gap).abs() < 1e-4 * gap * gap,
                 "{apart} {gap}"
             );
+            // What a step costs whatever its state: by how many more there are.
+            let steps = |batch: &TrajectoryBatch| batch.steps() as f64 / batch.len() as f64;
+            let more = steps(&samples.batch) - steps(&matching.demonstrations);
+            let constant = to_f64(sides.model.parameters().last().unwrap())[0];
+            assert!(
+                (constant - more / horizon).abs() < 1e-6,
+                "{constant} {more}"
+            );
         }
     }
 }
