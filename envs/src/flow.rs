@@ -144,7 +144,11 @@ impl FlowActor {
         let first = self.parts.layers[0].weight.ncols();
         let layers = self.parts.layers.iter().map(|l| l.weight.nrows());
         FlowScratch {
-            activations: [first].into_iter().chain(layers).map(|n| vec![0.0; n]).collect(),
+            activations: [first]
+                .into_iter()
+                .chain(layers)
+                .map(|n| vec![0.0; n])
+                .collect(),
             plan: vec![0.0; self.parts.planning.chunk * self.action_dim()],
             played: None,
             seen: false,
@@ -183,7 +187,10 @@ impl FlowActor {
         self.integrate(&mut scratch);
         let mut actions = vec![0.0; noise.len()];
         let each = self.action_dim();
-        for (action, scaled) in actions.chunks_exact_mut(each).zip(scratch.plan.chunks_exact(each)) {
+        for (action, scaled) in actions
+            .chunks_exact_mut(each)
+            .zip(scratch.plan.chunks_exact(each))
+        {
             self.unscale(scaled, action);
         }
         actions
@@ -211,7 +218,9 @@ impl FlowActor {
         let (before, newest) = seen.split_at_mut((history - 1) * o);
         self.parts.scales.normalize(observation, newest);
         if !scratch.seen {
-            before.chunks_exact_mut(o).for_each(|b| b.copy_from_slice(newest));
+            before
+                .chunks_exact_mut(o)
+                .for_each(|b| b.copy_from_slice(newest));
             scratch.seen = true;
         }
     }
@@ -240,6 +249,173 @@ impl FlowActor {
             for (x, v) in scratch.plan.iter_mut().zip(learned) {
                 *x += size * (gain(t) * *x + v);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::{DMatrix, DVector};
+    use rand::RngExt;
+
+    use super::*;
+    use crate::rng::stream;
+
+    /// One observed number, one action of scale 2 about 1, one layer.
+    fn actor(planning: Planning, mut weight: impl FnMut(usize, usize) -> f32) -> FlowActor {
+        let [inputs, outputs] = planning.sizes(1, 1);
+        FlowActor::new(FlowParts {
+            scales: Scales {
+                observation_mean: vec![0.0],
+                observation_std: vec![1.0],
+                observation_clip: 10.0,
+                action_centre: vec![1.0],
+                action_scale: vec![2.0],
+            },
+            layers: vec![Dense {
+                weight: DMatrix::from_fn(outputs, inputs, |i, k| weight(i, k)),
+                bias: DVector::zeros(outputs),
+            }],
+            planning,
+        })
+        .unwrap()
+    }
+
+    const PLANNING: Planning = Planning {
+        chunk: 5,
+        execute: 3,
+        history: 2,
+        steps: 4,
+    };
+
+    #[test]
+    fn plans_are_drawn_every_execute_steps_and_anew_in_every_episode() {
+        let mut rng = stream(1, "test", 0);
+        let actor = actor(PLANNING, |_, _| rng.random_range(-0.5..0.5));
+        let observations = [0.3, -0.2, 0.8, 0.1, -1.0, 0.4, 0.7];
+        let mut scratch = actor.scratch();
+        let mut play = |steps: usize| -> Vec<f32> {
+            let mut noise = stream(7, "action", 0);
+            scratch.begin();
+            let act = |observation: &f32| {
+                let mut action = [0.0];
+                actor.act(&[*observation], Some(&mut noise), &mut scratch, &mut action);
+                action[0]
+            };
+            observations[..steps].iter().map(act).collect()
+        };
+        let found = play(7);
+        let mut noise = stream(7, "action", 0);
+        let mut expected = Vec::new();
+        for (seen, played) in [([0.3, 0.3], 3), ([0.8, 0.1], 3), ([0.4, 0.7], 1)] {
+            let drawn: Vec<f32> = (0..5).map(|_| StandardNormal.sample(&mut noise)).collect();
+            expected.extend_from_slice(&actor.plan(&seen, &drawn)[..played]);
+        }
+        assert_eq!(found, expected);
+        // The episode before ended within a plan, and leaves nothing.
+        assert_eq!(play(2), found[..2]);
+    }
+
+    #[test]
+    fn without_noise_an_answer_depends_on_observations_alone() {
+        let mut rng = stream(2, "test", 0);
+        let actor = actor(PLANNING, |_, _| rng.random_range(-0.5..0.5));
+        let mut scratch = actor.scratch();
+        let mut action = [0.0];
+        for seen in [[0.3, 0.3], [0.3, -0.2], [-0.2, 0.9]] {
+            actor.answer(&seen[1..], &mut scratch, &mut action);
+            assert_eq!(action[0], actor.plan(&seen, &[0.0; 5])[0]);
+        }
+    }
+
+    #[test]
+    fn one_step_from_noise_is_the_network_at_time_zero() {
+        // k(0) = −1 takes the noise away. T_1 … T_4 are −1, 1, −1, 1 at t = 0.
+        let planning = Planning {
+            steps: 1,
+            ..PLANNING
+        };
+        let weights = [10.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.4, 0.8];
+        let actor = actor(planning, |_, k| weights[k]);
+        let found = actor.plan(&[0.5, 0.25], &[9.0, -3.0, 0.0, 1.0, 2.0]);
+        let expected = 1.0 + 2.0 * (5.0 + 0.25 - 0.1 + 0.2 - 0.4 + 0.8);
+        for v in found {
+            assert!((v - expected).abs() < 1e-5, "{v}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn normal_plans_stay_normal_where_the_network_says_nothing() {
+        let planning = Planning {
+            steps: 200,
+            ..PLANNING
+        };
+        let actor = actor(planning, |_, _| 0.0);
+        // The exact flow scales by √(t² + (1 − t)²), which is 1 at t = 1.
+        for (v, x) in actor
+            .plan(&[0.0, 0.0], &[1.0, -2.0, 0.0, 0.5, 3.0])
+            .iter()
+            .zip([1.0, -2.0, 0.0, 0.5, 3.0])
+        {
+            assert!((v - (1.0 + 2.0 * x)).abs() < 0.05, "{v} of {x}");
+        }
+    }
+
+    #[test]
+    fn features_of_time_are_cosines() {
+        for i in 0..=20 {
+            let t = i as f32 / 20.0;
+            let angle = f64::from(2.0 * t - 1.0).acos();
+            for (n, found) in time_features(t).into_iter().enumerate() {
+                let exact = ((n + 1) as f64 * angle).cos();
+                assert!(
+                    (f64::from(found) - exact).abs() < 1e-5,
+                    "T_{} at {t}",
+                    n + 1
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_refused() {
+        let good = actor(PLANNING, |_, _| 0.0).parts;
+        let with = |planning| FlowParts {
+            planning,
+            ..good.clone()
+        };
+        for (parts, what) in [
+            (
+                with(Planning {
+                    execute: 6,
+                    ..PLANNING
+                }),
+                "execute is 6",
+            ),
+            (
+                with(Planning {
+                    steps: 0,
+                    ..PLANNING
+                }),
+                "at least 1",
+            ),
+            (
+                with(Planning {
+                    history: 3,
+                    ..PLANNING
+                }),
+                "inputs",
+            ),
+            (
+                with(Planning {
+                    chunk: usize::MAX,
+                    ..PLANNING
+                }),
+                "inputs",
+            ),
+        ] {
+            let error = FlowActor::new(parts).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
         }
     }
 }

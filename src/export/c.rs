@@ -205,11 +205,14 @@ impl Program {
         let (o, plan) = (scales.observation_mean.len(), scales.action_scale.len());
         self.width = self.width.max(o + plan + TIME_FEATURES);
         let steps = planning.steps;
-        let each = |line: &str| format!("for (i = 0; i < {plan}; i++) {{\n            {line}\n        }}");
+        let each =
+            |line: &str| format!("for (i = 0; i < {plan}; i++) {{\n            {line}\n        }}");
         let begin = each("action[i] = noise[i];").replace("\n    ", "\n");
         let input = each(&format!("x[{o} + i] = action[i];"));
         let step = each("action[i] += (gain * action[i] + velocity[i]) * size;");
-        let end = each(&format!("action[i] = {name}_centre[i] + {name}_half_range[i] * action[i];"));
+        let end = each(&format!(
+            "action[i] = {name}_centre[i] + {name}_half_range[i] * action[i];"
+        ));
         let end = end.replace("\n    ", "\n");
         let time = o + plan;
         let body = format!(
@@ -520,7 +523,10 @@ impl Program {
             _ => format!("{count} * {upper}_{what}"),
         };
         let [observations, actions] = function.times;
-        [times(observations, "OBSERVATIONS"), times(actions, "ACTIONS")]
+        [
+            times(observations, "OBSERVATIONS"),
+            times(actions, "ACTIONS"),
+        ]
     }
 
     fn source(&self) -> String {

@@ -122,7 +122,10 @@ fn graphs(exported: &Exported, part: &Part) -> Vec<ExportedFile> {
         }
         Weights::Flow(parts) => {
             let planning = parts.planning;
-            let seen = over_time(observation, (0..planning.history).rev().map(|k| -(k as i64)));
+            let seen = over_time(
+                observation,
+                (0..planning.history).rev().map(|k| -(k as i64)),
+            );
             let planned = over_time(action, 0..planning.chunk as i64);
             let noise: Vec<Channel> = planned
                 .iter()

@@ -64,7 +64,8 @@ pub struct FlowBcSettings {
 
 impl Algorithm for FlowBcSettings {
     const NAME: &'static str = "flow-bc";
-    const ABOUT: &'static str = "cloning that keeps modes and plans ahead: action chunks, drawn by a learned flow";
+    const ABOUT: &'static str =
+        "cloning that keeps modes and plans ahead: action chunks, drawn by a learned flow";
     const DEFAULTS: &'static str = include_str!("../../assets/settings/flow-bc.json");
 }
 
@@ -221,7 +222,11 @@ impl FlowBc {
 
 impl Plans {
     /// The plans of all steps of `trajectories`; `None` if there are none.
-    fn of(trajectories: &[Trajectory], scale: &ActionScale, settings: &FlowSettings) -> Option<Self> {
+    fn of(
+        trajectories: &[Trajectory],
+        scale: &ActionScale,
+        settings: &FlowSettings,
+    ) -> Option<Self> {
         let (o, a) = (trajectories.first()?.observation_dim(), scale.centre.len());
         let (history, chunk) = (settings.history, settings.chunk);
         let (mut observations, mut actions) = (Vec::new(), Vec::new());
@@ -285,5 +290,131 @@ impl Rows {
         let velocity = policy.velocity(&self.observations, &between, &times);
         let error = (velocity - target).square() * &self.counted;
         error.sum(Kind::Double) / self.counted.sum(Kind::Double)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use costate_envs::flow::gain;
+    use costate_envs::{End, EnvConfig};
+
+    use super::*;
+    use crate::nn::to_f32;
+
+    const SETTINGS: FlowSettings = FlowSettings {
+        hidden: Vec::new(),
+        chunk: 3,
+        execute: 1,
+        history: 2,
+        steps: 1,
+    };
+
+    fn plans() -> Plans {
+        let one = |steps: u8| {
+            let observations = (0..=steps).map(f32::from).collect();
+            let actions = (0..steps).map(|i| 10.0 + f32::from(i)).collect();
+            Trajectory::new(1, 1, observations, actions, None, End::Terminated).unwrap()
+        };
+        let scale = ActionScale {
+            centre: vec![10.0],
+            half_range: vec![1.0],
+        };
+        Plans::of(&[one(4), one(2)], &scale, &SETTINGS).unwrap()
+    }
+
+    #[test]
+    fn plans_stay_within_their_episode() {
+        let rows = plans().pick(&[0, 1, 2, 3, 4, 5]);
+        let seen = [0., 0., 0., 1., 1., 2., 2., 3., 0., 0., 0., 1.];
+        assert_eq!(to_f32(&rows.observations), seen);
+        let actions = [
+            0., 1., 2., 1., 2., 3., 2., 3., 3., 3., 3., 3., 0., 1., 1., 1., 1., 1.,
+        ];
+        assert_eq!(to_f32(&rows.plans), actions);
+        let counted = [
+            1., 1., 1., 1., 1., 1., 1., 1., 0., 1., 0., 0., 1., 1., 0., 1., 0., 0.,
+        ];
+        assert_eq!(to_f32(&rows.counted), counted);
+    }
+
+    /// A policy whose network is 0: its velocity is k(t) x.
+    fn blank() -> FlowPolicy {
+        let scale = ActionScale {
+            centre: vec![10.0],
+            half_range: vec![1.0],
+        };
+        let mut rng = stream(0, "test", 0);
+        let policy = FlowPolicy::new("table", &SETTINGS, Normalizer::identity(1), scale, &mut rng);
+        tch::no_grad(|| policy.parameters().iter_mut().for_each(|p| _ = p.zero_()));
+        policy
+    }
+
+    #[test]
+    fn the_loss_is_the_mean_over_what_was_demonstrated() {
+        let mut rows = plans().pick(&[0, 2, 3, 5]);
+        let policy = blank();
+        let loss = |rows: &Rows| {
+            let mut rng = stream(3, "test", 0);
+            rows.loss(&policy, &mut rng).double_value(&[])
+        };
+        let found = loss(&rows);
+        // The same draws, in the same order.
+        let mut rng = stream(3, "test", 0);
+        let noise: Vec<f32> = (0..12).map(|_| StandardNormal.sample(&mut rng)).collect();
+        let mut times: Vec<f32> = (0..4)
+            .map(|i| (i as f32 + rng.random_range(0.0..1.0_f32)) / 4.0)
+            .collect();
+        times.shuffle(&mut rng);
+        let (plans, counted) = (to_f32(&rows.plans), to_f32(&rows.counted));
+        let (mut sum, mut count) = (0.0, 0.0);
+        for i in (0..12).filter(|i| counted[*i] > 0.0) {
+            let t = times[i / 3];
+            let between = (1.0 - t) * noise[i] + t * plans[i];
+            sum += f64::from(gain(t) * between - (plans[i] - noise[i])).powi(2);
+            count += 1.0;
+        }
+        assert_eq!(count, 7.0);
+        assert!(
+            (found - sum / count).abs() < 1e-5,
+            "{found}, by hand {}",
+            sum / count
+        );
+        // What stands beyond the end counts nothing.
+        rows.plans = &rows.plans + (1.0 - &rows.counted) * 1e3;
+        assert_eq!(loss(&rows), found);
+    }
+
+    #[test]
+    fn chance_is_the_loss_of_normal_actions() {
+        let mut rng = stream(4, "test", 0);
+        let drawn: Vec<f32> = (0..30_000)
+            .map(|_| StandardNormal.sample(&mut rng))
+            .collect();
+        let rows = Rows {
+            observations: Tensor::zeros([10_000, 2], (Kind::Float, tch::Device::Cpu)),
+            plans: nn::matrix(&drawn, 3),
+            counted: Tensor::ones([10_000, 3], (Kind::Float, tch::Device::Cpu)),
+        };
+        let found = rows.loss(&blank(), &mut rng).double_value(&[]);
+        assert!((found - CHANCE).abs() < 0.05, "{found}");
+    }
+
+    #[test]
+    fn held_out_demonstrations_are_not_learned_from() {
+        let factory = EnvConfig::named("pendulum").unwrap().factory().unwrap();
+        let one = |i: usize| {
+            let (observations, actions) = (vec![0.1; 3 * (i + 2)], vec![0.5; i + 1]);
+            Trajectory::new(3, 1, observations, actions, None, End::Truncated).unwrap()
+        };
+        let demonstrations: Vec<Trajectory> = (0..4).map(one).collect();
+        let settings: FlowBcSettings = serde_json::from_value(serde_json::json!({
+            "iterations": 1, "minibatch": 4, "learning_rate": 0.001, "learning_rate_end_factor": 1.0, "held_out": 0.5,
+            "policy": { "hidden": [4], "chunk": 2, "execute": 1, "history": 1, "steps": 2 }
+        }))
+        .unwrap();
+        let learner = FlowBc::new(&settings, &Setup::new(&factory, &demonstrations)).unwrap();
+        assert_eq!(learner.train.steps.len(), 3 + 4);
+        let held_out = learner.held_out.unwrap();
+        assert_eq!(held_out.plans.size(), [(1 + 2) * JUDGED as i64, 2]);
     }
 }

@@ -75,10 +75,7 @@ fn computation(settings: &FlowSettings) -> Computation {
             "input",
             "concatenate(observations, x, time); x is settings.chunk actions in scaled units, step by step",
         ),
-        (
-            "velocity",
-            "output + x (2 t - 1) / (t^2 + (1 - t)^2)",
-        ),
+        ("velocity", "output + x (2 t - 1) / (t^2 + (1 - t)^2)"),
         (
             "plan",
             "from x ~ N(0, I), settings.steps times x += velocity / settings.steps, at t = 0, 1 / settings.steps, ...",
@@ -105,7 +102,11 @@ fn sizes(
     let (o, a) = (normalizer.mean.len(), action_scale.centre.len());
     let [inputs, outputs] = settings.planning().sizes(o, a);
     let hidden = settings.hidden.iter().copied();
-    [inputs].into_iter().chain(hidden).chain([outputs]).collect()
+    [inputs]
+        .into_iter()
+        .chain(hidden)
+        .chain([outputs])
+        .collect()
 }
 
 /// A flow policy on libtorch: a tanh network from observations, plan and time to the plan's velocity.
@@ -159,7 +160,10 @@ impl FlowPolicy {
     pub fn velocity(&self, observations: &Tensor, plans: &Tensor, times: &[f32]) -> Tensor {
         let rows = times.len() as i64;
         let each = self.header.normalizer.mean.len() as i64;
-        let seen = self.header.normalizer.apply(&observations.reshape([-1, each]));
+        let seen = self
+            .header
+            .normalizer
+            .apply(&observations.reshape([-1, each]));
         let features: Vec<f32> = times.iter().flat_map(|t| time_features(*t)).collect();
         let gains: Vec<f32> = times.iter().map(|t| gain(*t)).collect();
         let features = nn::matrix(&features, TIME_FEATURES);
