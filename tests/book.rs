@@ -109,6 +109,7 @@ const TRAININGS: &[(&str, &[&str])] = &[
     ("rl", &["trajectories=4"]),
     ("bc", &[]),
     ("ibc", &[]),
+    ("flow-bc", &[]),
 ];
 
 /// The same for `costate expert`, and for the policies that `costate evaluate --transfer` trains.

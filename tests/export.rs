@@ -14,8 +14,8 @@ use common::{fail, json, small_dataset, succeed, train_args};
 use costate::app::export::{Format, Request};
 use costate::cost::{CostForm, CostSettings, EnergyModel};
 use costate::policy::{
-    ActionScale, GaussianPolicy, ImplicitPolicy, ImplicitSettings, Normalizer, PolicySettings,
-    StdForm,
+    ActionScale, FlowPolicy, FlowSettings, GaussianPolicy, ImplicitPolicy, ImplicitSettings,
+    Normalizer, PolicySettings, StdForm,
 };
 use costate_envs::implicit::{Sampler, Sampling};
 use costate_envs::rng::{Stream, stream};
@@ -112,6 +112,21 @@ fn implicit(spec: &EnvSpec, rng: &mut Stream) -> ImplicitPolicy {
     };
     let (normalizer, scale) = scales(spec);
     let policy = ImplicitPolicy::new(&spec.name, &settings, normalizer, scale, rng);
+    shake(policy.parameters(), rng);
+    policy
+}
+
+/// A policy that sees two observations and plans three actions.
+fn flow(spec: &EnvSpec, hidden: Vec<usize>, rng: &mut Stream) -> FlowPolicy {
+    let settings = FlowSettings {
+        hidden,
+        chunk: 3,
+        execute: 2,
+        history: 2,
+        steps: 4,
+    };
+    let (normalizer, scale) = scales(spec);
+    let policy = FlowPolicy::new(&spec.name, &settings, normalizer, scale, rng);
     shake(policy.parameters(), rng);
     policy
 }
@@ -261,6 +276,12 @@ fn agrees(at: &Path, spec: &EnvSpec, bytes: &[u8]) {
         let to = ("policy.energy", 1e-6);
         rows.push(("policy_energy", "policy_energy", vec![s, a], to));
     }
+    let twice: Vec<f32> = s.1.chunks(s.0).flat_map(|row| row.repeat(2)).collect();
+    let twice = (2 * s.0, twice);
+    if let Some(noise) = own.get("policy.plan_noise") {
+        let to = ("policy.plan", 1e-5);
+        rows.push(("policy_plan", "policy_plan", vec![&twice, noise], to));
+    }
     if own.contains_key("cost") {
         rows.push(("cost", "cost", vec![s, a], ("cost", 1e-5)));
     }
@@ -283,7 +304,9 @@ fn agrees(at: &Path, spec: &EnvSpec, bytes: &[u8]) {
             most[1] = deviation(&found, &own[expected].1, units);
             assert!(most[1] <= tolerance, "{world} {function} in C: {}", most[1]);
             // Where products and sums are not contracted the actions are the same bits.
-            if cfg!(target_arch = "x86_64") && matches!(function, "policy_mean" | "policy_sample") {
+            if cfg!(target_arch = "x86_64")
+                && matches!(function, "policy_mean" | "policy_sample" | "policy_plan")
+            {
                 assert_eq!(found, own[expected].1, "{world} {function}");
             }
         }
@@ -313,6 +336,15 @@ fn every_world_and_form_agrees_with_our_own() {
     let mut rng = stream(9, "export", 99);
     let bytes = implicit(factory.spec(), &mut rng).to_bytes().unwrap();
     agrees(&folder.path().join("implicit"), factory.spec(), &bytes);
+    for (i, hidden) in [vec![16, 16], vec![16], vec![]].into_iter().enumerate() {
+        let factory = EnvConfig::named("point_fork").unwrap().factory().unwrap();
+        let bytes = flow(factory.spec(), hidden, &mut rng).to_bytes().unwrap();
+        agrees(
+            &folder.path().join(format!("flow-{i}")),
+            factory.spec(),
+            &bytes,
+        );
+    }
 }
 
 #[test]

@@ -555,13 +555,14 @@ fn a_divergence_ends_with_advice_that_can_be_followed() {
     small_dataset(at);
     let gan = ["cost_steps=2", "trajectories=4", "ppo.epochs=1"];
     let adversarial = ["iterations=2", "trajectories=4", "ppo.epochs=1"];
-    let cases: [(&str, &str, &[&str]); 7] = [
+    let cases: [(&str, &str, &[&str]); 8] = [
         ("bc", "learning_rate=1e30", &["iterations=6"]),
         (
             "ibc",
             "learning_rate=1e30",
             &["iterations=3", "negatives=8"],
         ),
+        ("flow-bc", "learning_rate=1e30", &["iterations=3"]),
         (
             "dagger",
             "learning_rate=1e30",

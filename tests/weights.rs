@@ -8,8 +8,8 @@ use std::process::Command;
 
 use common::{fail, small_dataset, succeed, train_args};
 use costate::policy::{
-    ActionScale, GaussianPolicy, ImplicitPolicy, ImplicitSettings, Normalizer, Policy,
-    PolicySettings, StdForm,
+    ActionScale, FlowPolicy, FlowSettings, GaussianPolicy, ImplicitPolicy, ImplicitSettings,
+    Normalizer, Policy, PolicySettings, StdForm,
 };
 use costate_envs::implicit::{Sampler, Sampling};
 use costate_envs::rng::stream;
@@ -267,6 +267,55 @@ fn implicit_policies_say_and_check_the_same() {
             json!(0),
             "rounds must be at least 1",
         ),
+        ("/normalizer/std", json!([1.0]), "normalizer.std 1"),
+        (
+            "/action_scale/half_range",
+            json!([-2.0]),
+            "half_range holds -2",
+        ),
+    ] {
+        let bad = changed(&good, |h| *h.pointer_mut(path).unwrap() = value.clone());
+        fs::write(&file, bad).unwrap();
+        let error = Policy::read(&file).unwrap_err().to_string();
+        assert!(error.contains(said), "{path}: {error}");
+    }
+}
+
+#[test]
+fn flow_policies_say_and_check_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.safetensors");
+    let settings = FlowSettings {
+        hidden: vec![8],
+        chunk: 3,
+        execute: 2,
+        history: 2,
+        steps: 4,
+    };
+    let scale = ActionScale {
+        centre: vec![0.0],
+        half_range: vec![2.0],
+    };
+    let mut rng = stream(5, "test", 0);
+    let policy = FlowPolicy::new("lq", &settings, Normalizer::identity(2), scale, &mut rng);
+    let good = policy.to_bytes().unwrap();
+    let (header, tensor) = parts(&good);
+    for layer in header["computation"]["layers"].as_array().unwrap() {
+        let weight = tensor(&format!("{}.weight", layer.as_str().unwrap()));
+        assert!(weight.is_some(), "{layer}");
+    }
+    fs::write(&file, &good).unwrap();
+    assert!(Policy::read(&file).is_ok());
+    for (path, value, said) in [
+        (
+            "/settings/hidden",
+            json!([1_u64 << 62]),
+            "`velocity.0.weight`",
+        ),
+        ("/settings/chunk", json!(u64::MAX), "`velocity.0.weight`"),
+        ("/settings/history", json!(1), "`velocity.0.weight`"),
+        ("/settings/execute", json!(4), "execute is 4"),
+        ("/settings/steps", json!(0), "at least 1"),
         ("/normalizer/std", json!([1.0]), "normalizer.std 1"),
         (
             "/action_scale/half_range",

@@ -298,7 +298,7 @@ impl ActionDistribution for Scratch {
 }
 
 /// All layers. Wider registers where the processor has them: the same additions in the same order, so the same bits.
-fn network(layers: &[Dense], activations: &mut [Vec<f32>]) {
+pub(crate) fn network(layers: &[Dense], activations: &mut [Vec<f32>]) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         #[target_feature(enable = "avx2")]

@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod env;
+pub mod flow;
 pub mod gym;
 mod hash;
 pub mod images;

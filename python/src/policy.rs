@@ -37,12 +37,13 @@ impl Policy {
         &self.env
     }
 
-    /// `gaussian` or `implicit`.
+    /// `gaussian`, `implicit` or `flow`.
     #[getter]
     fn kind(&self) -> &'static str {
         match self.policy {
             FrozenPolicy::Gaussian(_) => "gaussian",
             FrozenPolicy::Implicit(_) => "implicit",
+            FrozenPolicy::Flow(_) => "flow",
         }
     }
 
@@ -94,8 +95,8 @@ impl Policy {
         Ok(PyArray1::from_vec(py, densities))
     }
 
-    /// A draw for each observation, in order, from the noise that an episode of that seed has: `[N, observation dim]`
-    /// → `[N, action dim]`.
+    /// A draw for each observation, in order, from the noise that an episode of that seed has, whose steps they are to a
+    /// policy that plans: `[N, observation dim]` → `[N, action dim]`.
     fn sample<'py>(
         &self,
         py: Python<'py>,
@@ -125,6 +126,12 @@ impl Policy {
                         actor.draw(&scratch, &mut noise, action);
                     }
                 }
+                FrozenPolicy::Flow(actor) => {
+                    let mut scratch = actor.scratch();
+                    for (observation, action) in rows {
+                        actor.act(observation, Some(&mut noise), &mut scratch, action);
+                    }
+                }
             }
             actions
         });
@@ -140,7 +147,7 @@ impl Policy {
     ) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let FrozenPolicy::Implicit(actor) = &self.policy else {
             return Err(misuse(
-                "a Gaussian policy has no energy, only `log_density`; policies of ibc have one",
+                "only the implicit policies of ibc have an energy; a Gaussian one has `log_density`, one of flow-bc `sample`",
             ));
         };
         let pairs = self.pairs(&observations, &actions)?;
@@ -178,6 +185,9 @@ impl Policy {
             FrozenPolicy::Gaussian(actor) => Ok(actor),
             FrozenPolicy::Implicit(_) => Err(misuse(format_args!(
                 "an implicit policy, as ibc makes it, has no {what}, only `sample` and `energy`"
+            ))),
+            FrozenPolicy::Flow(_) => Err(misuse(format_args!(
+                "a flow policy, as flow-bc makes it, has no {what}, only `sample`"
             ))),
         }
     }

@@ -61,6 +61,19 @@ pub fn rollout<'py>(
                 played.map_err(|error| error.in_world(&spec.name))
             })
         }
+        FrozenPolicy::Flow(actor) => {
+            let make = || (factory.build(), actor.scratch());
+            jobs.play(py, make, |(env, scratch), seed| {
+                let mut noise = stream(seed, "action", 0);
+                scratch.begin();
+                let played = play(env.as_mut(), seed, |_, _, observation, action| {
+                    let noise = (!deterministic).then_some(&mut noise);
+                    actor.act(observation, noise, scratch, action);
+                    Ok(None)
+                });
+                played.map_err(|error| error.in_world(&spec.name))
+            })
+        }
     };
     let played = played?;
     played.iter().map(|e| to_python(py, e)).collect()

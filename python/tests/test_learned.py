@@ -106,7 +106,7 @@ def test_what_does_not_fit(run, tmp_path):
         policy.log_density(np.zeros((4, 3)), np.zeros((5, 1)))
     with pytest.raises(ValueError, match="expected"):
         policy.mean(np.zeros((1, 2, 3)))
-    with pytest.raises(ValueError, match="no energy"):
+    with pytest.raises(ValueError, match="have an energy"):
         policy.energy(np.zeros(3), np.zeros(1))
     with pytest.raises(ValueError, match="4 observations with 5 actions"):
         cost(np.zeros((4, 3)), np.zeros((5, 1)))
@@ -116,7 +116,7 @@ def test_what_does_not_fit(run, tmp_path):
         costate.rollout("hopper", policy, 1)
     with pytest.raises(ValueError, match=r"nothing.*policy.safetensors|nothing"):
         costate.load_policy(tmp_path / "nothing")
-    with pytest.raises(ValueError, match="bc, ibc and dagger"):
+    with pytest.raises(ValueError, match="bc, ibc, flow-bc and dagger"):
         costate.load_cost(tmp_path)
     with pytest.raises(ValueError, match="kind `gaussian_policy`"):
         costate.load_cost(run / "policy.safetensors")

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use costate_envs::actor::Scratch;
+use costate_envs::flow::Planning;
 use costate_envs::rng::stream;
 use costate_envs::rollout::{ActionChoice, Job, RolloutPool};
 use costate_envs::{EnvConfig, EnvFactory};
@@ -275,6 +276,9 @@ impl Source {
                     LoadedWeights::Policy(Policy::Implicit(policy)) => {
                         Weights::Implicit(policy.freeze().parts().clone())
                     }
+                    LoadedWeights::Policy(Policy::Flow(policy)) => {
+                        Weights::Flow(policy.freeze().parts().clone())
+                    }
                     LoadedWeights::Cost(model) => Weights::Cost(Box::new(model.freeze())),
                 },
             })
@@ -347,6 +351,26 @@ impl Source {
                     let rows = observations.chunks_exact(o).zip(actions.chunks_exact(a));
                     let energies: Vec<f32> = rows.flat_map(|(s, a)| actor.energies(s, a)).collect();
                     table.add(vec![format!("{name}.energy")], &energies);
+                }
+                LoadedWeights::Policy(Policy::Flow(policy)) => {
+                    let actor = policy.freeze();
+                    let Planning { chunk, history, .. } = actor.parts().planning;
+                    let mut rng = stream(0, "examples", 0);
+                    let mut found: [Vec<f32>; 2] = Default::default();
+                    for observation in observations.chunks_exact(o) {
+                        let noise: Vec<f32> = (0..chunk * a)
+                            .map(|_| StandardNormal.sample(&mut rng))
+                            .collect();
+                        // Each as an episode's first.
+                        found[1].extend(actor.plan(&observation.repeat(history), &noise));
+                        found[0].extend(noise);
+                    }
+                    for (what, found) in ["plan_noise", "plan"].iter().zip(&found) {
+                        let step = |i: usize| names().into_iter().map(move |n| format!("{n}_{i}"));
+                        let columns: Vec<String> = (0..chunk).flat_map(step).collect();
+                        let columns = columns.iter().map(String::as_str).collect();
+                        table.add(of(&format!("{name}.{what}"), columns), found);
+                    }
                 }
                 LoadedWeights::Cost(model) => {
                     let (s, u) = (nn::matrix(&observations, o), nn::matrix(&actions, a));

@@ -186,7 +186,7 @@ pub fn plan(algo: &str, demos: &Shown, changes: &Changes) -> Result<Planned, Err
     }
     if env == table::NAME && algo.needs_simulator() {
         return Err(Error::Misuse(format!(
-            "{}: these demonstrations came without a simulator, but --algo {} plays episodes in one; --algo bc and ibc do not, nor iq-learn and ls-iq with trajectories=0, or attach a simulator: `costate demos import … --env NAME`, whose channels must be those of the world",
+            "{}: these demonstrations came without a simulator, but --algo {} plays episodes in one; --algo bc, ibc and flow-bc do not, nor iq-learn and ls-iq with trajectories=0, or attach a simulator: `costate demos import … --env NAME`, whose channels must be those of the world",
             demos.folder.display(),
             algo.name()
         )));

@@ -20,7 +20,7 @@ pub enum Args {
     /// Make a dataset of tables (CSV, Parquet), arrays (numpy, HDF5), or of a folder of LeRobot v3, Minari or `imitation`.
     ///
     /// Which columns were observed and which commanded, and the control period, have to be said where the files do not
-    /// say it. Without --env the dataset has no simulator: bc and ibc learn from it, and are evaluated by how well they
+    /// say it. Without --env the dataset has no simulator: bc, ibc and flow-bc learn from it, and are evaluated by how well they
     /// predict actions.
     Import(Box<import::Args>),
     /// Summarise a dataset: environment, expert, returns, ranges.

@@ -53,7 +53,7 @@ pub struct Args {
     /// Seed of the start states.
     #[arg(long, default_value_t = 1000)]
     seed: u64,
-    /// Act by the policy's mean (ibc: the action of lowest energy) instead of sampling.
+    /// Act by the policy's mean (ibc: the action of lowest energy; flow-bc: plans without noise) instead of sampling.
     #[arg(long)]
     deterministic: bool,
     /// Skip the scores under noise and in variants of the world.

@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(required_unless_present_any = ["resume", "print_config", "print_schema", "cost"])]
     demos: Option<PathBuf>,
     /// Algorithm: gan-gcl, gcl, gcl-lqg, airl, gail, gail-alone, density-ratio, preferences, sfm, iq-learn, ls-iq, sqil,
-    /// dagger, bc or ibc; or rl, which minimises the cost given with --cost.
+    /// dagger, bc, ibc or flow-bc; or rl, which minimises the cost given with --cost.
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
     /// What rl minimises: runs with learned costs, cost.safetensors files, formulas in braces, as

@@ -252,7 +252,8 @@ impl Kind {
             Self::VagueClone => {
                 let mut advice = settings.raise(&["iterations", "passes"]);
                 advice.extend(settings.to("policy.std_form", "network"));
-                advice.extend(train_with(situation, "clone several modes", "ibc"));
+                advice.extend(train_with(situation, "clone several modes", "flow-bc"));
+                advice.extend(train_with(situation, "or with an energy", "ibc"));
                 advice
             }
             Self::StarvedDiscriminator => {

@@ -18,6 +18,7 @@ pub use kind::Kind;
 
 use crate::learners::Algo;
 use crate::learners::algorithm::{Cloning, SampleShare};
+use crate::learners::flow_bc;
 use crate::metric::Metric;
 use crate::run::RunConfig;
 
@@ -77,7 +78,7 @@ const MOST_LOSS_GAINED: f64 = 0.5;
 const MOST_CLONE_GROWTH: f64 = 1.5;
 /// σ of a clone, in half action ranges, above which its mean explains little.
 const MOST_CLONE_STD: f64 = 0.5;
-/// Nats above chance level beyond which a loss has diverged.
+/// Above chance level by this, a loss has diverged.
 const MOST_ABOVE_GUESSING: f64 = 1.0;
 /// σ, in half action ranges, up to which a policy trained from scratch is not random.
 const MOST_LEARNED_STD: f64 = 0.4;
@@ -253,19 +254,18 @@ fn clone(situation: &Situation, course: &Course) -> Option<Seen> {
         return Some((Kind::Diverged, seen));
     }
     let losses = course.values(Metric::Loss);
-    match situation.config.algo.cloning()? {
-        Cloning::Likelihood => {}
-        Cloning::Contrast(negatives) => {
-            let guessing = (1.0 + negatives as f64).ln();
-            let thrown = |loss: &f64| *loss > guessing + MOST_ABOVE_GUESSING;
-            if let Some(k) = losses.iter().position(thrown) {
-                let seen = format!(
-                    "loss {:.2} in iteration {k}, chance level is {guessing:.2}",
-                    losses[k]
-                );
-                return Some((Kind::Diverged, seen));
-            }
-        }
+    let guessing = match situation.config.algo.cloning()? {
+        Cloning::Likelihood => f64::INFINITY,
+        Cloning::Contrast(negatives) => (1.0 + negatives as f64).ln(),
+        Cloning::Flow => flow_bc::CHANCE,
+    };
+    let thrown = |loss: &f64| *loss > guessing + MOST_ABOVE_GUESSING;
+    if let Some(k) = losses.iter().position(thrown) {
+        let seen = format!(
+            "loss {:.2} in iteration {k}, chance level is {guessing:.2}",
+            losses[k]
+        );
+        return Some((Kind::Diverged, seen));
     }
     if let (Some(first), Some(last)) = (losses.first(), course.median(Metric::Loss, -0.1))
         && last > first + MOST_LOSS_GAINED

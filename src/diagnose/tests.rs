@@ -320,7 +320,7 @@ fn remarks_while_training_name_existing_settings() {
 
 #[test]
 fn clones_that_diverged_are_named() {
-    for algo in ["bc", "ibc", "dagger"] {
+    for algo in ["bc", "ibc", "flow-bc", "dagger"] {
         let falling: Vec<_> = (0..20)
             .map(|k| line(&[("loss", json!(3.0 / f64::from(k + 1)))]))
             .collect();
@@ -341,6 +341,8 @@ fn clones_that_diverged_are_named() {
     assert_eq!(diagnose(&config("bc"), &noise)[0].name, "diverged");
     let thrown = [line(&[("loss", json!(6.4))]), line(&[("loss", json!(2.7))])];
     assert_eq!(diagnose(&config("ibc"), &thrown)[0].name, "diverged");
+    let thrown = [line(&[("loss", json!(2.7))]), line(&[("loss", json!(1.4))])];
+    assert_eq!(diagnose(&config("flow-bc"), &thrown)[0].name, "diverged");
     let vague = [line(&[("loss", json!(1.0)), ("policy_std", json!(0.6))])];
     let found = diagnose(&config("bc"), &vague);
     assert_eq!(found[0].name, "vague clone");

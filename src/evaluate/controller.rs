@@ -5,6 +5,7 @@ use std::sync::Arc;
 use costate_demos::experts::{Expert, ExpertDesign, Margins};
 use costate_demos::record::{play, uniform};
 use costate_envs::actor::{Actor, Scratch};
+use costate_envs::flow::{FlowActor, FlowScratch};
 use costate_envs::implicit::{ImplicitActor, ImplicitScratch};
 use costate_envs::rng::{Stream, stream};
 use costate_envs::rollout::{ActionChoice, Job, Runner};
@@ -25,6 +26,8 @@ pub enum Controller {
     Actor(Arc<Actor>, ActionChoice),
     /// A frozen implicit policy: a sample, or, for [`ActionChoice::Mean`], the action of lowest energy.
     Implicit(Arc<ImplicitActor>, ActionChoice),
+    /// A frozen flow policy: its plans start from noise, or, for [`ActionChoice::Mean`], from 0.
+    Flow(Arc<FlowActor>, ActionChoice),
     /// A network from an ONNX file.
     Onnx(Arc<OnnxPolicy>),
     /// Formulas.
@@ -57,6 +60,7 @@ impl Controller {
         match policy {
             Learned::Gaussian(policy) => Self::Actor(Arc::new(policy.freeze()), choice),
             Learned::Implicit(policy) => Self::Implicit(Arc::new(policy.freeze()), choice),
+            Learned::Flow(policy) => Self::Flow(Arc::new(policy.freeze()), choice),
         }
     }
 
@@ -65,6 +69,7 @@ impl Controller {
         match self {
             Self::Actor(actor, _) => Self::Actor(actor.clone(), ActionChoice::Mean),
             Self::Implicit(actor, _) => Self::Implicit(actor.clone(), ActionChoice::Mean),
+            Self::Flow(actor, _) => Self::Flow(actor.clone(), ActionChoice::Mean),
             other => other.clone(),
         }
     }
@@ -74,10 +79,12 @@ impl Controller {
         match self {
             Self::Actor(_, ActionChoice::Sample)
             | Self::Implicit(_, ActionChoice::Sample)
+            | Self::Flow(_, ActionChoice::Sample)
             | Self::Random
             | Self::Expert(_) => "sample",
             Self::Actor(_, ActionChoice::Mean)
             | Self::Implicit(_, ActionChoice::Mean)
+            | Self::Flow(_, ActionChoice::Mean)
             | Self::Onnx(_)
             | Self::Scripted(_)
             | Self::Constant(_) => "mean",
@@ -87,7 +94,11 @@ impl Controller {
     /// Whether observation noise affects it.
     pub fn observes(&self) -> bool {
         match self {
-            Self::Actor(..) | Self::Implicit(..) | Self::Onnx(_) | Self::Scripted(_) => true,
+            Self::Actor(..)
+            | Self::Implicit(..)
+            | Self::Flow(..)
+            | Self::Onnx(_)
+            | Self::Scripted(_) => true,
             Self::Constant(_) | Self::Random | Self::Expert(_) => false,
         }
     }
@@ -103,8 +114,8 @@ impl Controller {
         Some(observations.iter().map(one).collect())
     }
 
-    /// How it answers one observation after the other: with its mean or least energy; `None` for controllers that ignore
-    /// observations.
+    /// How it answers one observation after the other: with its mean, its least energy, or the first action of a new plan
+    /// without noise; `None` for controllers that ignore observations.
     pub fn answer(&self) -> Option<Answer> {
         Some(match self {
             Self::Actor(actor, _) => {
@@ -120,6 +131,12 @@ impl Controller {
                 Box::new(move |observation, action| {
                     actor.refine(observation, &mut noise, &mut scratch);
                     actor.least(&scratch, action);
+                })
+            }
+            Self::Flow(actor, _) => {
+                let (actor, mut scratch) = (actor.clone(), actor.scratch());
+                Box::new(move |observation, action| {
+                    actor.answer(observation, &mut scratch, action);
                 })
             }
             Self::Onnx(policy) => {
@@ -206,6 +223,8 @@ struct Acting<'a> {
     observed: Vec<f32>,
     scratch: Option<Scratch>,
     implicit: Option<ImplicitScratch>,
+    /// Of the episode: it holds a plan.
+    flow: Option<FlowScratch>,
     expert: Option<(Box<dyn Expert>, Margins, Vec<f64>)>,
     own: Stream,
     noise: Stream,
@@ -236,6 +255,10 @@ impl<'a> Acting<'a> {
             Controller::Implicit(actor, _) => Some(actor.scratch()),
             _ => None,
         };
+        let flow = match controller {
+            Controller::Flow(actor, _) => Some(actor.scratch()),
+            _ => None,
+        };
         let share = disturbance.random_share.to_bits();
         Self {
             controller,
@@ -244,6 +267,7 @@ impl<'a> Acting<'a> {
             observed: vec![0.0; spec.observation.dim()],
             scratch,
             implicit,
+            flow,
             expert,
             own: match controller {
                 Controller::Random => stream(seed, "degraded", 1.0_f64.to_bits()),
@@ -256,6 +280,10 @@ impl<'a> Acting<'a> {
     fn act(&mut self, env: &dyn Env, action: &mut [f32]) -> Result<Option<f64>, EnvError> {
         let d = self.disturbance;
         if d.random_share > 0.0 && self.noise.random_bool(d.random_share.min(1.0)) {
+            if self.flow.is_some() {
+                // Time goes on in a plan, too.
+                self.command(env, action)?;
+            }
             uniform(&env.spec().action, &mut self.noise, action);
             return Ok(None);
         }
@@ -297,6 +325,11 @@ impl<'a> Acting<'a> {
                     ActionChoice::Sample => actor.draw(scratch, &mut self.own, action),
                     ActionChoice::Mean => actor.least(scratch, action),
                 }
+            }
+            Controller::Flow(actor, choice) => {
+                let scratch = self.flow.get_or_insert_with(|| actor.scratch());
+                let noise = (*choice == ActionChoice::Sample).then_some(&mut self.own);
+                actor.act(&self.observed, noise, scratch, action);
             }
             Controller::Onnx(policy) => policy.act(&self.observed, action),
             Controller::Scripted(policy) => policy.act(&self.observed, action),

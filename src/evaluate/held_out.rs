@@ -149,6 +149,14 @@ pub fn held_out(subject: &Subject) -> Result<HeldOut, Error> {
             ));
             None
         }
+        Learned::Flow(_) => {
+            statements.push(format!(
+                "no log-likelihood: {} draws plans whose density cannot be evaluated; the most likely action stands for \
+                 the first of the plan without noise",
+                subject.algo
+            ));
+            None
+        }
     };
     Ok(HeldOut {
         format: HeldOut::FORMAT,

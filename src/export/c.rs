@@ -6,10 +6,11 @@
 use std::fmt::Write;
 
 use costate_envs::actor::{ActorParts, Dense, LogStd, Scales};
+use costate_envs::flow::{FlowParts, TIME_FEATURES};
 use costate_envs::implicit::ImplicitParts;
 use costate_envs::spec::Channel;
 
-use super::{Exported, ExportedFile, Part, Weights, half_log_tau, listed};
+use super::{Exported, ExportedFile, Part, Weights, half_log_tau, listed, repeated};
 use crate::cost::{PlainCost, PlainFunction};
 
 /// The C file and its header, named by the environment.
@@ -64,6 +65,8 @@ struct Function {
     gives_action: bool,
     about: &'static str,
     body: String,
+    /// Observations that it takes, and actions or noises of actions that it takes and gives.
+    times: [usize; 2],
 }
 
 /// Helpers, which are written only if used.
@@ -102,6 +105,7 @@ impl Program {
         match &part.weights {
             Weights::Gaussian(parts) => self.policy(parts, part.name),
             Weights::Implicit(parts) => self.implicit(parts, part.name),
+            Weights::Flow(parts) => self.flow(parts, part.name),
             Weights::Cost(cost) => self.cost(cost, part.name),
         }
     }
@@ -120,6 +124,7 @@ impl Program {
             gives_action,
             about,
             body,
+            times: [1, 1],
         });
     }
 
@@ -190,6 +195,45 @@ impl Program {
             "The energy E; the density of an action is proportional to exp(-E).",
             body,
         );
+    }
+
+    fn flow(&mut self, parts: &FlowParts, name: &str) {
+        let (scales, planning) = (repeated(parts), parts.planning);
+        self.scales(&scales, name);
+        self.action_scales(&scales, name);
+        self.network(&parts.layers, name);
+        let (o, plan) = (scales.observation_mean.len(), scales.action_scale.len());
+        self.width = self.width.max(o + plan + TIME_FEATURES);
+        let steps = planning.steps;
+        let each =
+            |line: &str| format!("for (i = 0; i < {plan}; i++) {{\n            {line}\n        }}");
+        let begin = each("action[i] = noise[i];").replace("\n    ", "\n");
+        let input = each(&format!("x[{o} + i] = action[i];"));
+        let step = each("action[i] += (gain * action[i] + velocity[i]) * size;");
+        let end = each(&format!(
+            "action[i] = {name}_centre[i] + {name}_half_range[i] * action[i];"
+        ));
+        let end = end.replace("\n    ", "\n");
+        let time = o + plan;
+        let body = format!(
+            "    const float size = 1.0f / {steps}.0f;\n    float x[WIDTH], velocity[WIDTH];\n    int i, step;\n    \
+             {normalize}\n    {begin}\n    for (step = 0; step < {steps}; step++) {{\n        const float t = (float)step / \
+             {steps}.0f;\n        const float c = 2.0f * t - 1.0f;\n        const float gain = (2.0f * t - 1.0f) / (t * t + \
+             (1.0f - t) * (1.0f - t));\n        {input}\n        x[{time}] = c;\n        x[{time} + 1] = 2.0f * c * c - \
+             1.0f;\n        x[{time} + 2] = 2.0f * c * x[{time} + 1] - c;\n        x[{time} + 3] = 2.0f * c * x[{time} + 2] - \
+             x[{time} + 1];\n        {name}_network(x, velocity);\n        {step}\n    }}\n    {end}\n",
+            normalize = normalize(name, "x")
+        );
+        self.function(
+            format!("{name}_plan"),
+            Second::Noise,
+            true,
+            "The next actions, from the last observations, oldest first, and noise from N(0, 1).",
+            body,
+        );
+        if let Some(function) = self.functions.last_mut() {
+            function.times = [planning.history, planning.chunk];
+        }
     }
 
     fn cost(&mut self, cost: &PlainCost, name: &str) {
@@ -452,15 +496,15 @@ impl Program {
     }
 
     fn signature(&self, function: &Function) -> String {
-        let upper = self.name.to_uppercase();
-        let observation = format!("const float observation[{upper}_OBSERVATIONS]");
+        let [observations, actions] = self.lengths(function);
+        let observation = format!("const float observation[{observations}]");
         let second = match function.second {
             Second::Nothing => String::new(),
-            Second::Action => format!(", const float action[{upper}_ACTIONS]"),
-            Second::Noise => format!(", const float noise[{upper}_ACTIONS]"),
+            Second::Action => format!(", const float action[{actions}]"),
+            Second::Noise => format!(", const float noise[{actions}]"),
         };
         let (kind, result) = match function.gives_action {
-            true => ("void", format!(", float action[{upper}_ACTIONS]")),
+            true => ("void", format!(", float action[{actions}]")),
             // A density is computed in double precision.
             false if function.name.ends_with("log_density") => ("double", String::new()),
             false => ("float", String::new()),
@@ -469,6 +513,20 @@ impl Program {
             "{kind} {}_{}({observation}{second}{result})",
             self.name, function.name
         )
+    }
+
+    /// Lengths of what it takes and gives.
+    fn lengths(&self, function: &Function) -> [String; 2] {
+        let upper = self.name.to_uppercase();
+        let times = |count: usize, what: &str| match count {
+            1 => format!("{upper}_{what}"),
+            _ => format!("{count} * {upper}_{what}"),
+        };
+        let [observations, actions] = function.times;
+        [
+            times(observations, "OBSERVATIONS"),
+            times(actions, "ACTIONS"),
+        ]
     }
 
     fn source(&self) -> String {
@@ -508,36 +566,40 @@ impl Program {
         let upper = self.name.to_uppercase();
         let names = self.functions.iter().map(|f| f.name.as_str());
         let first = &self.functions[0].name;
+        let most = |i: usize| self.functions.iter().map(|f| f.times[i]).max().unwrap_or(1);
         let mut text = format!(
             "#ifdef COSTATE_MAIN\n/* cc -std=c99 -DCOSTATE_MAIN {name}.c -lm -o {name}; ./{name} [FUNCTION] < rows\n * A row is \
              an observation and what else the function takes, separated by spaces, commas or line ends.\n * FUNCTION: \
              {listed}; {first} by default. */\n#include <stdio.h>\n#include <string.h>\n\nstatic int row(float *to, int \
              count)\n{{\n    int i;\n    for (i = 0; i < count; i++) {{\n        if (scanf(\"%f%*1[,]\", &to[i]) != 1) {{\n            \
              return 0;\n        }}\n    }}\n    return 1;\n}}\n\nint main(int count, char **words)\n{{\n    const char *what = \
-             count > 1 ? words[1] : \"{first}\";\n    float s[{upper}_OBSERVATIONS], a[{upper}_ACTIONS], \
-             y[{upper}_ACTIONS];\n    int i = 0;\n",
+             count > 1 ? words[1] : \"{first}\";\n    float s[{observations} * {upper}_OBSERVATIONS], a[{actions} * \
+             {upper}_ACTIONS], y[{actions} * {upper}_ACTIONS];\n    int i = 0;\n",
             name = self.name,
+            observations = most(0),
+            actions = most(1),
             listed = names.clone().collect::<Vec<_>>().join(", "),
         );
         for function in &self.functions {
             let name = format!("{}_{}", self.name, function.name);
+            let [observations, actions] = self.lengths(function);
             let (more, second) = match function.second {
                 Second::Nothing => ("", ""),
                 Second::Action | Second::Noise => ("a", ", a"),
             };
             let more = match more {
                 "" => String::new(),
-                a => format!(" && row({a}, {upper}_ACTIONS)"),
+                a => format!(" && row({a}, {actions})"),
             };
             let _ = write!(
                 text,
-                "    if (strcmp(what, \"{}\") == 0) {{\n        while (row(s, {upper}_OBSERVATIONS){more}) {{\n",
+                "    if (strcmp(what, \"{}\") == 0) {{\n        while (row(s, {observations}){more}) {{\n",
                 function.name
             );
             if function.gives_action {
                 let _ = write!(
                     text,
-                    "            {name}(s{second}, y);\n            for (i = 0; i < {upper}_ACTIONS; i++) {{\n                \
+                    "            {name}(s{second}, y);\n            for (i = 0; i < {actions}; i++) {{\n                \
                      printf(i ? \" %.9g\" : \"%.9g\", (double)y[i]);\n            }}\n            printf(\"\\n\");\n"
                 );
             } else {

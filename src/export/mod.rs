@@ -8,7 +8,8 @@ pub use c::files as c_files;
 pub use onnx::files as onnx_files;
 
 use costate_envs::EnvSpec;
-use costate_envs::actor::ActorParts;
+use costate_envs::actor::{ActorParts, Scales};
+use costate_envs::flow::{FlowParts, time_features};
 use costate_envs::implicit::ImplicitParts;
 use costate_envs::spec::Channel;
 use serde::Serialize;
@@ -60,6 +61,8 @@ pub enum Weights {
     Gaussian(ActorParts),
     /// An energy over actions.
     Implicit(ImplicitParts),
+    /// A velocity of plans.
+    Flow(FlowParts),
     /// A learned cost.
     Cost(Box<PlainCost>),
 }
@@ -92,6 +95,36 @@ impl Exported {
 fn listed(channels: &[Channel]) -> String {
     let one = |c: &Channel| format!("{} [{}]", c.name, c.unit);
     channels.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The scales of all observations and of the whole plan that a flow policy's network has to do with.
+fn repeated(parts: &FlowParts) -> Scales {
+    let (scales, planning) = (&parts.scales, parts.planning);
+    Scales {
+        observation_mean: scales.observation_mean.repeat(planning.history),
+        observation_std: scales.observation_std.repeat(planning.history),
+        observation_clip: scales.observation_clip,
+        action_centre: scales.action_centre.repeat(planning.chunk),
+        action_scale: scales.action_scale.repeat(planning.chunk),
+    }
+}
+
+/// t of every integration step, and the bias of the first layer with what it makes of that t.
+fn time_biases(parts: &FlowParts) -> Vec<(f32, Vec<f32>)> {
+    let first = &parts.layers[0];
+    let steps = parts.planning.steps;
+    (0..steps)
+        .map(|step| {
+            let t = step as f32 / steps as f32;
+            let features = time_features(t);
+            let from = first.weight.ncols() - features.len();
+            let of_time = first.weight.columns(from, features.len());
+            let bias = of_time.row_iter().zip(&first.bias).map(|(row, bias)| {
+                bias + row.iter().zip(features).map(|(w, f)| w * f).sum::<f32>()
+            });
+            (t, bias.collect())
+        })
+        .collect()
 }
 
 /// The constant part of a diagonal Gaussian's log-density in `actions` dimensions, −(d/2) log 2π.

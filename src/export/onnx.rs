@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use costate_envs::actor::{ActorParts, Dense, LogStd, Scales};
+use costate_envs::flow::{FlowParts, gain};
 use costate_envs::implicit::ImplicitParts;
 use costate_envs::spec::Channel;
 use serde_json::json;
 
 use super::protobuf::Message;
-use super::{Exported, ExportedFile, Part, Weights, half_log_tau, listed};
+use super::{Exported, ExportedFile, Part, Weights, half_log_tau, listed, repeated, time_biases};
 use crate::cost::{PlainCost, PlainFunction};
 
 /// Versions of the format and of the operators: ONNX 1.12 (2022), read by ONNX Runtime since 1.12.
@@ -119,6 +120,26 @@ fn graphs(exported: &Exported, part: &Part) -> Vec<ExportedFile> {
                 graph,
             )]
         }
+        Weights::Flow(parts) => {
+            let planning = parts.planning;
+            let seen = over_time(
+                observation,
+                (0..planning.history).rev().map(|k| -(k as i64)),
+            );
+            let planned = over_time(action, 0..planning.chunk as i64);
+            let noise: Vec<Channel> = planned
+                .iter()
+                .map(|c| Channel::new(&c.name, "standard normal", f32::MIN, f32::MAX))
+                .collect();
+            let mut graph = start(&[(OBSERVATION, &seen), ("noise", &noise)]);
+            let plan = graph.plan(parts, "noise", name);
+            graph.output("plan", &plan, Some(&planned));
+            vec![file(
+                &format!("{name}_plan"),
+                "observation, noise → plan, several actions",
+                graph,
+            )]
+        }
         Weights::Cost(cost) => {
             let mut graph = start(&[(OBSERVATION, observation), (ACTION, action)]);
             let total = graph.cost(cost, name);
@@ -138,6 +159,20 @@ fn graphs(exported: &Exported, part: &Part) -> Vec<ExportedFile> {
             files
         }
     }
+}
+
+/// Channels at several steps from now, step by step.
+fn over_time(channels: &[Channel], steps: impl Iterator<Item = i64>) -> Vec<Channel> {
+    let at = |step: i64| {
+        channels.iter().map(move |c| match step {
+            0 => c.clone(),
+            _ => Channel {
+                name: format!("{} at {step:+}", c.name),
+                ..c.clone()
+            },
+        })
+    };
+    steps.flat_map(at).collect()
 }
 
 impl Graph {
@@ -378,6 +413,55 @@ impl Graph {
         let x = self.op_with("Concat", &[&state, &u], &[("axis", 1)]);
         let out = self.network(&parts.layers, &x, prefix);
         self.sum(&out)
+    }
+
+    /// The plan that Euler's method makes of `noise`, `[N, chunk · action_dim]`, step by step.
+    fn plan(&mut self, parts: &FlowParts, noise: &str, prefix: &str) -> String {
+        let scales = repeated(parts);
+        let state = self.normalised(&scales, prefix);
+        let (first, later) = parts.layers.split_first().expect("a policy has layers");
+        let (o, x) = (scales.observation_mean.len(), scales.action_scale.len());
+        let rows = first.bias.len();
+        // Columns of the transpose are rows.
+        let part = |from: usize, count: usize| first.weight.columns(from, count).transpose();
+        let name = |what: &str| format!("{prefix}.0.{what}");
+        let of_state = self.constant(&name("state"), &[rows, o], part(0, o).as_slice());
+        let of_plan = self.constant(&name("plan"), &[rows, x], part(o, x).as_slice());
+        let zeros = self.constant(&name("zeros"), &[rows], &vec![0.0; rows]);
+        let linear = [("transB", 1)];
+        let of_state = self.op_with("Gemm", &[&state, &of_state, &zeros], &linear);
+        let later: Vec<[String; 2]> = later
+            .iter()
+            .enumerate()
+            .map(|(i, layer)| {
+                let dims = [layer.weight.nrows(), layer.weight.ncols()];
+                let weight = layer.weight.transpose();
+                let name = |what: &str| format!("{prefix}.{}.{what}", i + 1);
+                [
+                    self.constant(&name("weight"), &dims, weight.as_slice()),
+                    self.constant(&name("bias"), &[dims[0]], layer.bias.as_slice()),
+                ]
+            })
+            .collect();
+        let mut plan = noise.to_owned();
+        let size = self.scalar("step", 1.0 / parts.planning.steps as f32);
+        for (i, (t, bias)) in time_biases(parts).into_iter().enumerate() {
+            let bias = self.constant(&name(&format!("bias.{i}")), &[rows], &bias);
+            let linear_part = self.op_with("Gemm", &[&plan, &of_plan, &bias], &linear);
+            let mut y = self.op("Add", &[&linear_part, &of_state]);
+            for [weight, bias] in &later {
+                let hidden = self.op("Tanh", &[&y]);
+                y = self.op_with("Gemm", &[&hidden, weight, bias], &linear);
+            }
+            let gain = self.scalar("gain", gain(t));
+            let known = self.op("Mul", &[&plan, &gain]);
+            let velocity = self.op("Add", &[&known, &y]);
+            let moved = self.op("Mul", &[&velocity, &size]);
+            plan = self.op("Add", &[&plan, &moved]);
+        }
+        let (centre, half) = self.action_scale(&scales);
+        let scaled = self.op("Mul", &[&plan, &half]);
+        self.op("Add", &[&scaled, &centre])
     }
 
     fn cost(&mut self, cost: &PlainCost, prefix: &str) -> String {

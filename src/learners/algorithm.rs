@@ -21,6 +21,7 @@ use super::airl::AirlSettings;
 use super::bc::BcSettings;
 use super::dagger::DaggerSettings;
 use super::density_ratio::DensityRatioSettings;
+use super::flow_bc::FlowBcSettings;
 use super::frozen_cost::{FrozenCostSettings, ValidationSettings};
 use super::gail::{self, GailSettings};
 use super::gan_gcl::GanGclSettings;
@@ -41,7 +42,7 @@ use crate::error::Error;
 use costate_base::schema::{self, Fault};
 
 /// The algorithms of this package.
-const SHIPPED: [Entry; 17] = [
+const SHIPPED: [Entry; 18] = [
     Entry::of::<GanGclSettings>(),
     Entry::of::<GclSettings>(),
     Entry::of::<GclLqgSettings>(),
@@ -57,6 +58,7 @@ const SHIPPED: [Entry; 17] = [
     Entry::of::<DaggerSettings>(),
     Entry::of::<BcSettings>(),
     Entry::of::<IbcSettings>(),
+    Entry::of::<FlowBcSettings>(),
     Entry::of::<RlSettings>(),
     Entry::named::<RlSettings>(rl::EXPERT, rl::EXPERT_ABOUT, rl::EXPERT_DEFAULTS),
 ];
@@ -74,6 +76,8 @@ pub enum Cloning {
     Likelihood,
     /// Against this many counter-examples per action.
     Contrast(usize),
+    /// By the velocity that carries noise to the actions.
+    Flow,
 }
 
 /// What the effective sample size of the cost's gradient is a share of.

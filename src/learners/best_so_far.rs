@@ -3,22 +3,59 @@
 use super::diverged;
 use crate::error::Error;
 use crate::nn::{Adam, AdamSettings, StateDict, StateError};
-use crate::policy::ImplicitPolicy;
+use crate::policy::{FlowPolicy, ImplicitPolicy};
+use tch::Tensor;
+
+/// A policy whose weights are fitted by gradients.
+pub trait Fitted {
+    /// Trainable tensors, sharing storage with the policy.
+    fn parameters(&self) -> Vec<Tensor>;
+
+    /// Whether every weight is finite.
+    fn is_finite(&self) -> bool;
+
+    /// Adds the weights to `state`.
+    fn save(&self, state: &mut StateDict);
+
+    /// Restores weights of the same architecture.
+    fn load(&mut self, state: &StateDict) -> Result<(), StateError>;
+}
+
+macro_rules! fitted {
+    ($($policy:ty),*) => {$(
+        impl Fitted for $policy {
+            fn parameters(&self) -> Vec<Tensor> {
+                self.parameters()
+            }
+            fn is_finite(&self) -> bool {
+                self.is_finite()
+            }
+            fn save(&self, state: &mut StateDict) {
+                self.save(state);
+            }
+            fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
+                self.load(state)
+            }
+        }
+    )*};
+}
+
+fitted!(ImplicitPolicy, FlowPolicy);
 
 /// The current policy, and the best so far.
-pub struct BestSoFar {
+pub struct BestSoFar<P> {
     /// The current policy.
-    pub current: ImplicitPolicy,
+    pub current: P,
     /// The best policy so far.
-    pub best: ImplicitPolicy,
+    pub best: P,
     best_loss: f64,
     /// Updates the current policy.
     pub optimizer: Adam,
 }
 
-impl BestSoFar {
+impl<P: Fitted> BestSoFar<P> {
     /// Two equal initial policies.
-    pub fn new([current, best]: [ImplicitPolicy; 2], learning_rate: f64) -> Self {
+    pub fn new([current, best]: [P; 2], learning_rate: f64) -> Self {
         let adam = AdamSettings {
             learning_rate,
             max_gradient_norm: None,

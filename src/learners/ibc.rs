@@ -111,7 +111,7 @@ pub struct Ibc {
     seed: u64,
     train: Pairs,
     held_out: Option<Pairs>,
-    policy: BestSoFar,
+    policy: BestSoFar<ImplicitPolicy>,
 }
 
 impl Learner for Ibc {

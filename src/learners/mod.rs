@@ -14,6 +14,7 @@ pub mod dagger;
 pub mod density_ratio;
 mod discriminator_report;
 mod distil;
+pub mod flow_bc;
 pub mod frozen_cost;
 mod fusion;
 pub mod gail;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tch::{Kind, Tensor};
 
 use super::normalizer::{ActionScale, Normalizer, scales};
-use super::{FORMAT, NO_DENSITY, Policy};
+use super::{FORMAT, NO_DENSITY, ONLY_DRAWS, Policy};
 use crate::nn::{self, Computation, Mlp, StateDict, StateError};
 use costate_base::schema::positive;
 
@@ -344,13 +344,15 @@ impl GaussianPolicy {
 
     /// Reads a `policy.safetensors` file that must hold a Gaussian policy.
     pub fn read(file: &Path) -> Result<Self, StateError> {
-        match Policy::read(file)? {
-            Policy::Gaussian(policy) => Ok(policy),
-            Policy::Implicit(_) => Err(StateError::Foreign {
-                file: file.display().to_string(),
-                reason: NO_DENSITY.into(),
-            }),
-        }
+        let reason = match Policy::read(file)? {
+            Policy::Gaussian(policy) => return Ok(policy),
+            Policy::Implicit(_) => NO_DENSITY,
+            Policy::Flow(_) => ONLY_DRAWS,
+        };
+        Err(StateError::Foreign {
+            file: file.display().to_string(),
+            reason: reason.into(),
+        })
     }
 
     /// The policy of a file's header and tensors.

@@ -1,6 +1,7 @@
-//! Stochastic policies π_φ: Gaussian ones, whose density can be evaluated; implicit ones, defined by an energy; and
-//! imported ones.
+//! Stochastic policies π_φ: Gaussian ones, whose density can be evaluated; implicit ones, defined by an energy; flow
+//! ones, which draw plans; and imported ones.
 
+mod flow;
 mod gaussian;
 mod implicit;
 pub mod imported;
@@ -10,6 +11,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+pub use flow::{FlowPolicy, FlowSettings};
 pub use gaussian::{Gaussian, GaussianPolicy, PolicySettings, StdForm};
 pub use implicit::{ImplicitPolicy, ImplicitSettings};
 pub(crate) use normalizer::scales;
@@ -30,7 +32,11 @@ const UNCLIPPED: &str = "sent as it is, not clipped to the bounds: the world sat
 
 /// Why an implicit policy cannot replace a Gaussian one.
 const NO_DENSITY: &str = "an implicit policy, which has an energy but no density that could be evaluated; this needs \
-                          a Gaussian one, as every learner but ibc makes";
+                          a Gaussian one, as every learner but ibc and flow-bc makes";
+
+/// Why a flow policy cannot.
+const ONLY_DRAWS: &str = "a flow policy, which draws plans of several actions and has no density that could be \
+                          evaluated; this needs a Gaussian one, as every learner but ibc and flow-bc makes";
 
 /// A learned policy of any kind, as a `policy.safetensors` file holds it.
 #[derive(Debug)]
@@ -39,6 +45,8 @@ pub enum Policy {
     Gaussian(GaussianPolicy),
     /// With an energy.
     Implicit(ImplicitPolicy),
+    /// With plans.
+    Flow(FlowPolicy),
 }
 
 impl Policy {
@@ -48,10 +56,12 @@ impl Policy {
         let policy = match header["kind"].as_str() {
             Some(gaussian::KIND) => GaussianPolicy::of(&state, header).map(Self::Gaussian),
             Some(implicit::KIND) => ImplicitPolicy::of(&state, header).map(Self::Implicit),
+            Some(flow::KIND) => FlowPolicy::of(&state, header).map(Self::Flow),
             Some(other) => Err(format!(
-                "kind `{other}`, expected `{}` or `{}`",
+                "kind `{other}`, expected `{}`, `{}` or `{}`",
                 gaussian::KIND,
-                implicit::KIND
+                implicit::KIND,
+                flow::KIND
             )),
             None => Err("no `kind` in its metadata, expected a policy".into()),
         };
@@ -66,6 +76,7 @@ impl Policy {
         match self {
             Self::Gaussian(policy) => Learned::Gaussian(policy),
             Self::Implicit(policy) => Learned::Implicit(policy),
+            Self::Flow(policy) => Learned::Flow(policy),
         }
     }
 }
@@ -77,6 +88,8 @@ pub enum Learned<'a> {
     Gaussian(&'a GaussianPolicy),
     /// With an energy.
     Implicit(&'a ImplicitPolicy),
+    /// With plans.
+    Flow(&'a FlowPolicy),
 }
 
 impl<'a> Learned<'a> {
@@ -85,6 +98,7 @@ impl<'a> Learned<'a> {
         match self {
             Self::Gaussian(policy) => policy.env(),
             Self::Implicit(policy) => policy.env(),
+            Self::Flow(policy) => policy.env(),
         }
     }
 
@@ -93,6 +107,7 @@ impl<'a> Learned<'a> {
         match self {
             Self::Gaussian(policy) => (policy.normalizer(), policy.action_scale()),
             Self::Implicit(policy) => (policy.normalizer(), policy.action_scale()),
+            Self::Flow(policy) => (policy.normalizer(), policy.action_scale()),
         }
     }
 
@@ -101,6 +116,7 @@ impl<'a> Learned<'a> {
         match self {
             Self::Gaussian(policy) => policy.to_bytes(),
             Self::Implicit(policy) => policy.to_bytes(),
+            Self::Flow(policy) => policy.to_bytes(),
         }
     }
 
@@ -109,6 +125,7 @@ impl<'a> Learned<'a> {
         match self {
             Self::Gaussian(policy) => Ok(policy),
             Self::Implicit(_) => Err(Error::Misuse(format!("the policy is {NO_DENSITY}"))),
+            Self::Flow(_) => Err(Error::Misuse(format!("the policy is {ONLY_DRAWS}"))),
         }
     }
 }

@@ -170,6 +170,26 @@ impl ActionScale {
         }
     }
 
+    /// Mean and standard deviation of all actions in some trajectories, as centre and half range.
+    pub fn standardised(dim: usize, trajectories: &[Trajectory]) -> Self {
+        // A constant action still needs a scale.
+        const LEAST_STD: f64 = 1e-3;
+        let column = |i: usize| {
+            let all = trajectories.iter();
+            let all = all.flat_map(move |t| t.actions().iter().skip(i).step_by(dim));
+            all.map(|a| f64::from(*a))
+        };
+        let count = trajectories.iter().map(|t| t.len()).sum::<usize>().max(1) as f64;
+        let (centre, half_range) = (0..dim)
+            .map(|i| {
+                let mean = column(i).sum::<f64>() / count;
+                let variance = column(i).map(|a| (a - mean).powi(2)).sum::<f64>() / count;
+                (mean as f32, variance.sqrt().max(LEAST_STD) as f32)
+            })
+            .unzip();
+        Self { centre, half_range }
+    }
+
     /// Actions in units of the half range, `[N, dim] → [N, dim]`.
     pub fn apply(&self, actions: &Tensor) -> Tensor {
         let row = |v: &[f32]| Tensor::from_slice(v).to_kind(actions.kind());

@@ -114,6 +114,10 @@ impl Readers {
                 "Demonstrated actions against counter-examples: ln(1 + negatives) is chance level. Falls, then levels off \
                  at the floor set by the demonstrator’s own noise."
             }
+            Metric::Loss if self.cloning == Some(Cloning::Flow) => {
+                "Squared error of the velocity from noise to demonstrated plans, in units of the actions’ standard deviation; \
+                 π/2 is chance level. Falls, then levels off where noise and plan can be told apart no further."
+            }
             Metric::Loss if self.labelled => {
                 "Negative log-likelihood of the expert’s labels. May rise when previously unseen states are \
                  added."
@@ -166,6 +170,7 @@ pub(super) fn describe(name: &str, readers: &Readers) -> Option<Quantity> {
         });
     };
     let contrast = matches!(readers.cloning, Some(Cloning::Contrast(_)));
+    let flow = readers.cloning == Some(Cloning::Flow);
     let rows = match readers.rows {
         "" => "rows",
         rows => rows,
@@ -179,6 +184,7 @@ pub(super) fn describe(name: &str, readers: &Readers) -> Option<Quantity> {
         unit: match metric {
             Metric::Ess if readers.samples == Samples::Pool => "share of the pool",
             Metric::Loss | Metric::HeldOutLoss if contrast => "nats",
+            Metric::Loss | Metric::HeldOutLoss if flow => "squared, per action entry",
             metric => metric.unit(),
         },
         reading: reading.replace("{Rows}", &capital).replace("{rows}", rows),

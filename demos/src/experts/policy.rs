@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use costate_base::{disk, seal};
 use costate_envs::actor::{Actor, ActorParts, Dense, LogStd, Scales, Scratch};
+use costate_envs::flow::{FlowActor, FlowParts, FlowScratch, Planning};
 use costate_envs::implicit::{ImplicitActor, ImplicitParts, ImplicitScratch, Sampling};
 use costate_envs::rng::{Stream, stream};
 use costate_envs::{Env, EnvError, EnvSpec};
@@ -20,6 +21,7 @@ const FORMAT: u32 = 1;
 /// The kinds of policy that it supports.
 const GAUSSIAN: &str = "gaussian_policy";
 const IMPLICIT: &str = "implicit_policy";
+const FLOW: &str = "flow_policy";
 
 /// The metadata of a `policy.safetensors` file, as far as acting needs it.
 #[derive(Deserialize)]
@@ -70,13 +72,15 @@ pub struct PolicyFile {
     pub sha256: String,
 }
 
-/// A policy of either kind.
+/// A policy of any kind.
 #[derive(Debug, Clone)]
 pub enum FrozenPolicy {
     /// With a density.
     Gaussian(Arc<Actor>),
     /// With an energy.
     Implicit(Arc<ImplicitActor>),
+    /// With plans.
+    Flow(Arc<FlowActor>),
 }
 
 impl FrozenPolicy {
@@ -85,6 +89,7 @@ impl FrozenPolicy {
         match self {
             Self::Gaussian(actor) => (actor.observation_dim(), actor.action_dim()),
             Self::Implicit(actor) => (actor.observation_dim(), actor.action_dim()),
+            Self::Flow(actor) => (actor.observation_dim(), actor.action_dim()),
         }
     }
 
@@ -128,9 +133,10 @@ impl PolicyFile {
         let prefix = match header.kind.as_str() {
             GAUSSIAN if header.format <= FORMAT => "policy",
             IMPLICIT if header.format <= FORMAT => "energy",
+            FLOW if header.format <= FORMAT => "velocity",
             kind => {
                 return Err(foreign(&format_args!(
-                    "kind `{kind}`, format {}, expected `{GAUSSIAN}` or `{IMPLICIT}` of at most {FORMAT}",
+                    "kind `{kind}`, format {}, expected `{GAUSSIAN}`, `{IMPLICIT}` or `{FLOW}` of at most {FORMAT}",
                     header.format
                 )));
             }
@@ -156,6 +162,17 @@ impl PolicyFile {
                 let actor = ImplicitActor::new(parts).map_err(|e| e.to_string())?;
                 FrozenPolicy::Implicit(Arc::new(actor))
             }
+            FLOW => {
+                let planning: Planning =
+                    serde_json::from_value(header.settings).map_err(|e| foreign(&e))?;
+                let parts = FlowParts {
+                    scales,
+                    layers,
+                    planning,
+                };
+                let actor = FlowActor::new(parts).map_err(|e| e.to_string())?;
+                FrozenPolicy::Flow(Arc::new(actor))
+            }
             _ => {
                 let settings: GaussianSettings =
                     serde_json::from_value(header.settings).map_err(|e| foreign(&e))?;
@@ -177,8 +194,8 @@ impl PolicyFile {
     }
 }
 
-/// A trained policy as an expert: the mean action of a Gaussian one; a draw from an implicit one, which is as multimodal
-/// as its demonstrator and has no useful mean.
+/// A trained policy as an expert: the mean action of a Gaussian one; a draw from an implicit or a flow policy, which is as
+/// multimodal as its demonstrator and has no useful mean.
 #[derive(Debug, Clone)]
 pub struct PolicyExpert {
     acts: Acts,
@@ -190,6 +207,7 @@ pub struct PolicyExpert {
 enum Acts {
     Gaussian(Arc<Actor>, Scratch),
     Implicit(Arc<ImplicitActor>, Box<(ImplicitScratch, Stream)>),
+    Flow(Arc<FlowActor>, Box<(FlowScratch, Stream)>),
 }
 
 impl PolicyExpert {
@@ -223,6 +241,10 @@ impl PolicyExpert {
             FrozenPolicy::Implicit(actor) => {
                 let scratch = actor.scratch();
                 Acts::Implicit(actor, Box::new((scratch, stream(0, "action", 0))))
+            }
+            FrozenPolicy::Flow(actor) => {
+                let scratch = actor.scratch();
+                Acts::Flow(actor, Box::new((scratch, stream(0, "action", 0))))
             }
         };
         Ok(Self {
@@ -310,8 +332,13 @@ fn numbers(bytes: &[u8]) -> Vec<f32> {
 
 impl Expert for PolicyExpert {
     fn begin(&mut self, seed: u64) {
-        if let Acts::Implicit(_, work) = &mut self.acts {
-            work.1 = stream(seed, "action", 0);
+        match &mut self.acts {
+            Acts::Gaussian(..) => {}
+            Acts::Implicit(_, work) => work.1 = stream(seed, "action", 0),
+            Acts::Flow(_, work) => {
+                work.0.begin();
+                work.1 = stream(seed, "action", 0);
+            }
         }
     }
 
@@ -329,6 +356,14 @@ impl Expert for PolicyExpert {
                 let mut drawn = vec![0.0; out.len()];
                 actor.refine(&self.observation, noise, scratch);
                 actor.draw(scratch, noise, &mut drawn);
+                out.iter_mut()
+                    .zip(drawn)
+                    .for_each(|(o, v)| *o = f64::from(v));
+            }
+            Acts::Flow(actor, work) => {
+                let (scratch, noise) = work.as_mut();
+                let mut drawn = vec![0.0; out.len()];
+                actor.act(&self.observation, Some(noise), scratch, &mut drawn);
                 out.iter_mut()
                     .zip(drawn)
                     .for_each(|(o, v)| *o = f64::from(v));

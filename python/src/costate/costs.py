@@ -175,7 +175,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise ValueError(f"{file}: {error.strerror}; runs of bc, ibc and dagger have no cost") from None
+        raise ValueError(f"{file}: {error.strerror}; runs of bc, ibc, flow-bc and dagger have no cost") from None
     try:
         start = 8 + struct.unpack("<Q", data[:8])[0]
         entries = json.loads(data[8:start])

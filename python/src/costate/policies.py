@@ -24,7 +24,7 @@ class Policy:
 
     Raises:
         ValueError: A file that is missing, damaged, newer or no policy; arrays of other shapes; a density asked of an
-            implicit policy (`ibc`), which has an energy only.
+            implicit policy (`ibc`), which has an energy only, or of a flow policy (`flow-bc`), which only draws.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -38,7 +38,7 @@ class Policy:
 
     @property
     def kind(self) -> str:
-        """`gaussian` or `implicit`."""
+        """`gaussian`, `implicit` or `flow`."""
         return self.core.kind
 
     @property
@@ -64,7 +64,8 @@ class Policy:
     def sample(self, observations: npt.ArrayLike, seed: int) -> Array:
         """A draw a ~ π(· | s) for each observation, `[N, action dim]`.
 
-        The observations of an episode of `rollout`, with its seed, give its actions.
+        The observations of an episode of `rollout`, with its seed, give its actions. To a flow policy, which plans, they
+        are the steps of one episode.
         """
         rows, one = batch("observations", observations)
         return unbatch(self.core.sample(rows, int(seed)), one)

@@ -33,7 +33,7 @@ def rollout(
         episodes: Number of episodes.
         seed: Of start states and action noise.
         workers: Threads.
-        deterministic: Act by the mean (implicit policies: by the lowest energy found); then there are no densities.
+        deterministic: Act by the mean (implicit policies: by the lowest energy found, flow policies: without noise); then there are no densities.
 
     Raises:
         ValueError: A policy that does not fit the world.

@@ -134,6 +134,7 @@ fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
         (true, _) => "sampled",
         (false, Policy::Gaussian(_)) => "mean",
         (false, Policy::Implicit(_)) => "least-energy",
+        (false, Policy::Flow(_)) => "noise-free",
     };
     Ok(Shot {
         env: run.config().env.name.clone(),
