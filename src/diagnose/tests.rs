@@ -322,7 +322,7 @@ fn remarks_while_training_name_existing_settings() {
 fn clones_that_diverged_are_named() {
     for algo in ["bc", "ibc", "flow-bc", "dagger"] {
         let falling: Vec<_> = (0..20)
-            .map(|k| line(&[("loss", json!(3.0 / f64::from(k + 1)))]))
+            .map(|k| line(&[("loss", json!(2.0 / f64::from(k + 1)))]))
             .collect();
         assert!(diagnose(&config(algo), &falling).is_empty());
         let rising: Vec<_> = (0..20)

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use costate_envs::EnvSpec;
 use costate_envs::actor::{ActorParts, Dense, LogStd, Scales};
 use costate_envs::flow::{FlowParts, gain};
 use costate_envs::implicit::ImplicitParts;
@@ -66,13 +67,6 @@ fn graphs(exported: &Exported, part: &Part) -> Vec<ExportedFile> {
     };
     let spec = &exported.spec;
     let (observation, action) = (&spec.observation.0, &spec.action.0);
-    let start = |inputs: &[(&str, &[Channel])]| {
-        let mut graph = Graph::default();
-        for (name, channels) in inputs {
-            graph.input(name, channels);
-        }
-        graph
-    };
     let name = part.name;
     match &part.weights {
         Weights::Gaussian(parts) => {
@@ -120,26 +114,11 @@ fn graphs(exported: &Exported, part: &Part) -> Vec<ExportedFile> {
                 graph,
             )]
         }
-        Weights::Flow(parts) => {
-            let planning = parts.planning;
-            let seen = over_time(
-                observation,
-                (0..planning.history).rev().map(|k| -(k as i64)),
-            );
-            let planned = over_time(action, 0..planning.chunk as i64);
-            let noise: Vec<Channel> = planned
-                .iter()
-                .map(|c| Channel::new(&c.name, "standard normal", f32::MIN, f32::MAX))
-                .collect();
-            let mut graph = start(&[(OBSERVATION, &seen), ("noise", &noise)]);
-            let plan = graph.plan(parts, "noise", name);
-            graph.output("plan", &plan, Some(&planned));
-            vec![file(
-                &format!("{name}_plan"),
-                "observation, noise → plan, several actions",
-                graph,
-            )]
-        }
+        Weights::Flow(parts) => vec![file(
+            &format!("{name}_plan"),
+            "observation, noise → plan, several actions",
+            plan(spec, parts, name),
+        )],
         Weights::Cost(cost) => {
             let mut graph = start(&[(OBSERVATION, observation), (ACTION, action)]);
             let total = graph.cost(cost, name);
@@ -159,6 +138,31 @@ fn graphs(exported: &Exported, part: &Part) -> Vec<ExportedFile> {
             files
         }
     }
+}
+
+/// A graph with these inputs.
+fn start(inputs: &[(&str, &[Channel])]) -> Graph {
+    let mut graph = Graph::default();
+    for (name, channels) in inputs {
+        graph.input(name, channels);
+    }
+    graph
+}
+
+/// From the last observations and noise to the next actions.
+fn plan(spec: &EnvSpec, parts: &FlowParts, name: &str) -> Graph {
+    let planning = parts.planning;
+    let before = (0..planning.history).rev().map(|k| -(k as i64));
+    let seen = over_time(&spec.observation.0, before);
+    let planned = over_time(&spec.action.0, 0..planning.chunk as i64);
+    let noise: Vec<Channel> = planned
+        .iter()
+        .map(|c| Channel::new(&c.name, "standard normal", f32::MIN, f32::MAX))
+        .collect();
+    let mut graph = start(&[(OBSERVATION, &seen), ("noise", &noise)]);
+    let plan = graph.plan(parts, "noise", name);
+    graph.output("plan", &plan, Some(&planned));
+    graph
 }
 
 /// Channels at several steps from now, step by step.
