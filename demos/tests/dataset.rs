@@ -297,10 +297,10 @@ fn descriptions_that_cannot_be_trusted_are_refused() {
     };
     refused(
         &|m| {
-            m["format_version"] = json!(6);
+            m["format_version"] = json!(7);
             m["holograms"] = json!([]);
         },
-        &["newer Costate: format 6, this build reads up to 5; update Costate"],
+        &["newer Costate: format 7, this build reads up to 6; update Costate"],
     );
     refused(
         &|m| m["format_version"] = json!("one"),
