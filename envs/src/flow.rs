@@ -262,7 +262,7 @@ mod tests {
     use crate::rng::stream;
 
     /// One observed number, one action of scale 2 about 1, one layer.
-    fn actor(planning: Planning, mut weight: impl FnMut(usize, usize) -> f32) -> FlowActor {
+    fn actor(planning: Planning, weight: impl FnMut(usize, usize) -> f32) -> FlowActor {
         let [inputs, outputs] = planning.sizes(1, 1);
         FlowActor::new(FlowParts {
             scales: Scales {
@@ -273,7 +273,7 @@ mod tests {
                 action_scale: vec![2.0],
             },
             layers: vec![Dense {
-                weight: DMatrix::from_fn(outputs, inputs, |i, k| weight(i, k)),
+                weight: DMatrix::from_fn(outputs, inputs, weight),
                 bias: DVector::zeros(outputs),
             }],
             planning,

@@ -94,12 +94,6 @@ pub fn import_watched(
         .as_ref()
         .map(EnvConfig::factory)
         .transpose()?;
-    if request.mapping.observations_only && factory.is_none() {
-        return Err(ImportError::Mapping(
-            "--observations-only: without actions, what can be learned needs the world that they act in; name it: `--env NAME`"
-                .into(),
-        ));
-    }
     let mut read = read(request, factory.as_ref())?;
     if read.episodes.is_empty() {
         return Err(ImportError::Nothing);
@@ -178,6 +172,12 @@ pub fn import_watched(
 fn read(request: &Request, factory: Option<&EnvFactory>) -> Result<Read, ImportError> {
     let mapping = &request.mapping;
     let spec = factory.map(EnvFactory::spec);
+    if mapping.observations_only && spec.is_none() {
+        return Err(ImportError::Mapping(
+            "--observations-only: without actions, what can be learned needs the world that acts; name it: `--env NAME`"
+                .into(),
+        ));
+    }
     let with_actions = |kind: &str| match mapping.observations_only {
         true => Err(ImportError::Mapping(format!(
             "--observations-only is for tables, CSV and Parquet; {kind} holds actions: read them, and hide them from the \
