@@ -140,10 +140,10 @@ class Dataset(Sequence[Episode]):
             ValueError: A folder without Minari's description, as of an unfinished recording, of very long episodes, or
                 without actions.
         """
-        from minari import MinariDataset
-
         if not self.actions_known:
             raise ValueError(f"`{os.fspath(self.path)}`: no actions were recorded, which Minari's episodes have")
+        from minari import MinariDataset
+
         data = self.path / "data"
         if not (data / "metadata.json").exists():
             raise ValueError(f"`{data}` has no metadata.json for Minari; finish the recording with `costate record --resume`")
