@@ -5,6 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use costate_demos::dataset::Meta;
+use costate_envs::EnvSpec;
+use serde_json::Value;
+
+use crate::error::Error;
 
 /// Memory in use, MiB.
 pub fn resident_mib() -> Option<f64> {
@@ -46,13 +50,89 @@ const LARGE: f64 = 0.5;
 pub fn announcement(meta: &Meta, available: Option<f64>) -> Option<String> {
     let columns = meta.spec.observation.dim() + meta.spec.action.dim();
     let rows = meta.total_steps + meta.episodes.len();
-    // f32 for what is seen and done, f64 for cost and log-density.
-    let mib = COPIES * rows as f64 * (4 * columns + 16) as f64 / (1024.0 * 1024.0);
+    let mib = mib(COPIES * rows as f64 * (4 * columns + 16) as f64);
     let available = available.filter(|available| mib > LARGE * available)?;
     Some(format!(
         "{rows} rows of {columns} columns are read whole and take about {mib:.0} MiB of memory, of which {available:.0} MiB \
          are available; record or keep fewer episodes if this fails"
     ))
+}
+
+/// A network in training: weights, gradients and Adam's two moments, for it and its target or predecessor.
+const BYTES_PER_WEIGHT: f64 = 4.0 * 4.0 * 2.0;
+
+/// Memory that is assumed where the system does not tell: more than any machine has.
+const UNKNOWN_MIB: f64 = 1024.0 * 1024.0;
+
+/// About how much a training with these settings will take, MiB: its networks, one batch of rollouts, and what is
+/// replayed of earlier ones.
+pub fn of_training(settings: &Value, spec: &EnvSpec) -> f64 {
+    let width = spec.observation.dim() + spec.action.dim();
+    let mut weights = 0.0;
+    each(settings, &mut |key, value| {
+        if let (true, Some(hidden)) = (key.ends_with("hidden"), value.as_array()) {
+            let units = hidden.iter().filter_map(Value::as_f64);
+            let widths: Vec<f64> = std::iter::once(width as f64).chain(units).collect();
+            weights += widths.windows(2).map(|w| w[0] * w[1]).sum::<f64>();
+        }
+    });
+    let count = |path: &str| settings.pointer(path).and_then(Value::as_f64);
+    let improved = settings.get("improvement").and_then(Value::as_str);
+    let replayed = match improved {
+        Some("sac") | None => count("/sac/replay_iterations"),
+        _ => None,
+    };
+    let batches = 1.0 + replayed.unwrap_or_default();
+    let trajectories = count("/trajectories").unwrap_or_default()
+        + count("/samples").unwrap_or_default()
+        + count("/validation/trajectories").unwrap_or_default();
+    let rows = batches * trajectories;
+    mib(weights * BYTES_PER_WEIGHT) + of_episodes(rows, spec)
+}
+
+/// About how much so many episodes of full length take, MiB, with the copies that are made of them.
+pub fn of_episodes(episodes: f64, spec: &EnvSpec) -> f64 {
+    // f32 for what is seen and done, f64 for cost and log-density.
+    let row = 4 * (spec.observation.dim() + spec.action.dim()) + 16;
+    mib(COPIES * episodes * (spec.horizon as f64 + 1.0) * row as f64)
+}
+
+/// Refuses what needs more memory than there is; announces what needs most of it.
+///
+/// `reason` says what needs it, `way` how to need less.
+pub fn check(needed_mib: f64, reason: &str, way: &str) -> Result<(), Error> {
+    against(
+        needed_mib,
+        available_mib().unwrap_or(UNKNOWN_MIB),
+        reason,
+        way,
+    )
+}
+
+fn against(needed: f64, available: f64, reason: &str, way: &str) -> Result<(), Error> {
+    let text = format!(
+        "{reason} will take about {needed:.0} MiB of memory, of which {available:.0} MiB are available; {way}"
+    );
+    match needed {
+        n if n > available => Err(Error::Misuse(text)),
+        n if n > LARGE * available => {
+            tracing::warn!("{text} if this fails");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Calls `visit` with every key and value in a tree of settings.
+fn each(settings: &Value, visit: &mut dyn FnMut(&str, &Value)) {
+    for (key, value) in settings.as_object().into_iter().flatten() {
+        visit(key, value);
+        each(value, visit);
+    }
+}
+
+fn mib(bytes: f64) -> f64 {
+    bytes / (1024.0 * 1024.0)
 }
 
 /// Learning makes and drops tensors of a megabyte all the time. By default glibc gives such memory back to the
@@ -100,5 +180,28 @@ mod tests {
             "{text}"
         );
         assert!(available_mib().is_none_or(|mib| mib > 0.0));
+    }
+
+    #[test]
+    fn what_training_takes_is_estimated() {
+        let spec = Meta::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("demos/data/pendulum"));
+        let spec = spec.unwrap().spec;
+        let small = serde_json::json!({"trajectories": 32, "policy": {"hidden": [64, 64]}});
+        let needed = of_training(&small, &spec);
+        // 32 episodes of 200 steps, 32 bytes a row, three times; 4 · 64 + 64 · 64 weights of 32 bytes.
+        let expected = (3.0 * 32.0 * 201.0 * 32.0 + 32.0 * (4.0 * 64.0 + 64.0 * 64.0)) / 1048576.0;
+        assert!((needed - expected).abs() < 1e-9, "{needed} {expected}");
+        let replayed = serde_json::json!({"trajectories": 32, "improvement": "sac", "sac": {"replay_iterations": 20}});
+        assert!(of_training(&replayed, &spec) > 10.0 * of_episodes(32.0, &spec));
+        let wide = serde_json::json!({"policy": {"hidden": [1_000_000, 1_000_000]}});
+        let refused = against(
+            of_training(&wide, &spec),
+            8192.0,
+            "this training",
+            "use fewer",
+        );
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains("MiB") && text.contains("8192"), "{text}");
+        assert!(against(needed, 8192.0, "", "").is_ok());
     }
 }

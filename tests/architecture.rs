@@ -478,3 +478,32 @@ fn simulator_and_demonstrations_never_know_libtorch() {
         assert!(Path::new(&root().join(folder).join("Cargo.toml")).exists());
     }
 }
+
+/// Files are written in one place, which knows how they are never half there, and where faults are put in.
+#[test]
+fn only_the_disk_module_writes() {
+    const WAYS: [&str; 8] = [
+        "fs::write(",
+        "fs::rename(",
+        "fs::copy(",
+        "fs::create_dir",
+        "fs::remove_",
+        "File::create",
+        "File::options",
+        "OpenOptions",
+    ];
+    let found: Vec<String> = PACKAGES
+        .iter()
+        .flat_map(|package| {
+            let files = sources(package).into_iter();
+            let files = files.filter(|(name, _)| !name.ends_with("tests.rs"));
+            files.map(move |(name, text)| (format!("{package}/{name}"), product_code(&text)))
+        })
+        .filter(|(name, _)| !["base/src/disk.rs", "base/src/faults.rs"].contains(&name.as_str()))
+        .flat_map(|(name, text)| {
+            let ways = WAYS.into_iter().filter(move |way| text.contains(way));
+            ways.map(move |way| format!("{name}: {way}"))
+        })
+        .collect();
+    assert_eq!(found, Vec::<String>::new());
+}

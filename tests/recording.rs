@@ -246,3 +246,115 @@ fn a_renamed_dataset_is_described_to_minari_anew() {
     let minari = fs::read_to_string(parent.join("other-v1/data/metadata.json")).unwrap();
     assert_eq!(json(&minari)["dataset_id"], "other-v1");
 }
+
+#[test]
+fn a_recording_that_was_killed_is_left_at_what_it_has() {
+    let parent = tempdir().unwrap();
+    let at = parent.path();
+    let five = |folder, variable: &str, value: &str| {
+        let mut five = costate(at, &["record", "pendulum", "--set", SHORT, "-n", "5"]);
+        five.args(["-o", folder, "--workers", "1"])
+            .env(variable, value);
+        five.output().unwrap()
+    };
+    five("all", "COSTATE_FAULT_LOG", "operations.log");
+    let operations = fs::read_to_string(at.join("operations.log")).unwrap();
+    let writes = |line: &str| line.starts_with("write ") && line.ends_with(".parquet");
+    let lines = operations.lines().enumerate();
+    let fourth = lines.filter(|(_, line)| writes(line)).nth(3).unwrap().0 + 1;
+    let killed = five("cut", "COSTATE_FAULT", &format!("torn@{fourth}"));
+    assert!(!killed.status.success());
+    let half_written = || {
+        let inside = fs::read_dir(at.join("cut/data")).unwrap().flatten();
+        let mut names = inside.map(|e| e.file_name().into_string().unwrap());
+        names.any(|name| name.ends_with(".tmp"))
+    };
+    assert!(half_written(), "{killed:?}");
+    let told = json(&succeed(
+        at,
+        &["demos", "repair", "cut", "--json", "--quiet"],
+    ));
+    let count = told["episodes"].as_u64().unwrap();
+    assert!(
+        told["completed"] == true && (1..5).contains(&count),
+        "{told}"
+    );
+    assert_eq!(told["planned_episodes"], 5);
+    assert!(!half_written());
+    let told = succeed(at, &["demos", "repair", "cut"]);
+    assert!(told.starts_with("nothing to mend"), "{told}");
+    // As a recording of so many from the start.
+    record(at, "whole", &["-n", &count.to_string()]);
+    let episodes = |folder: &str| -> Vec<_> {
+        let all = contents(&at.join(folder)).into_iter();
+        all.filter(|(name, _)| name != "meta.json").collect()
+    };
+    assert_eq!(episodes("cut"), episodes("whole"));
+    succeed(at, &["demos", "check", "cut"]);
+}
+
+#[test]
+fn damaged_episodes_are_named_and_left_out_if_asked() {
+    let parent = tempdir().unwrap();
+    let at = parent.path();
+    record(at, "swing", &["-n", "4"]);
+    let file = at.join("swing/data/1/part-0.parquet");
+    let sound = fs::read(&file).unwrap();
+    let mut damaged = sound.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 16;
+    fs::write(&file, &damaged).unwrap();
+    let expected = ["1 of 4 episodes", "data/1/part-0.parquet", "--drop-damaged"];
+    fail(at, &["demos", "repair", "swing"], 1, &expected);
+    assert_eq!(
+        fs::read(&file).unwrap(),
+        damaged,
+        "nothing is changed unasked"
+    );
+    let told = succeed(at, &["demos", "repair", "swing", "--drop-damaged"]);
+    assert!(told.contains("left out damaged episodes: 1"), "{told}");
+    succeed(at, &["demos", "check", "swing"]);
+    let info = json(&succeed(at, &["demos", "info", "swing", "--json"]));
+    assert_eq!(info["episodes"], 3);
+    // What was there is still there.
+    assert_eq!(
+        fs::read(at.join("swing.damaged/data/1/part-0.parquet")).unwrap(),
+        damaged
+    );
+    // An empty and a foreign folder are none.
+    fs::create_dir(at.join("empty")).unwrap();
+    fail(at, &["demos", "repair", "empty"], 2, &["empty"]);
+}
+
+#[test]
+fn an_episode_that_fails_is_kept_and_shown() {
+    let parent = tempdir().unwrap();
+    let at = parent.path();
+    let expert = "torque = log(0.9 - sin*sin)";
+    let args = [
+        "record", "pendulum", "-n", "2", "--expert", expert, "-o", "swing", "--quiet",
+    ];
+    fail(
+        at,
+        &args,
+        1,
+        &["torque is NaN", "seed", "step", "swing/failed-episode.json"],
+    );
+    let shown = run(
+        at,
+        &["view", "swing/failed-episode.json", "--png", "failed.png"],
+    );
+    let said = String::from_utf8_lossy(&shown.stderr).into_owned();
+    assert!(
+        shown.status.success() && said.contains("torque is NaN"),
+        "{said}"
+    );
+    assert!(at.join("failed.png").exists());
+    fs::write(at.join("other.json"), "{}").unwrap();
+    fail(
+        at,
+        &["view", "other.json", "--png", "x.png"],
+        1,
+        &["failed-episode.json"],
+    );
+}

@@ -882,3 +882,66 @@ fn images_are_learned_from_where_the_world_has_them() {
     let args = [&args[..2], &both, &args[4..]].concat();
     fail(at, &args, 2, &["demonstrated_starts", "symmetric_copies"]);
 }
+
+#[test]
+fn three_checkpoints_are_kept_and_a_damaged_one_is_passed_over() {
+    let f = folder();
+    let at = f.path();
+    small_dataset(at);
+    let training = |run: &str, iterations: &str| {
+        let set = format!("iterations={iterations}");
+        succeed(
+            at,
+            &clone(&["-o", run, "--set", &set, "--checkpoint-every", "1"]),
+        );
+    };
+    training("whole", "8");
+    training("run", "8");
+    let numbers = || {
+        let entries = fs::read_dir(at.join("run/checkpoints")).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(numbers(), ["000006", "000007", "000008"]);
+    let state = at.join("run/checkpoints/000008/state.safetensors");
+    let mut damaged = bytes(&state);
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    fs::write(&state, damaged).unwrap();
+    let resumed = run(at, &["train", "--resume", "-o", "run"]);
+    let said = String::from_utf8_lossy(&resumed.stderr).into_owned();
+    assert!(resumed.status.success(), "{said}");
+    assert!(
+        said.contains("000008") && said.contains("resuming from the checkpoint before it"),
+        "{said}"
+    );
+    let policy = |run: &str| bytes(&at.join(run).join("policy.safetensors"));
+    assert_eq!(policy("run"), policy("whole"));
+    assert_eq!(metrics(&at.join("run")).len(), 8);
+    assert_eq!(numbers(), ["000006", "000007", "000008", "000008.damaged"]);
+}
+
+#[test]
+fn what_no_memory_holds_is_refused_before_there_is_a_run() {
+    let f = folder();
+    let at = f.path();
+    small_dataset(at);
+    for setting in [
+        "policy.hidden=[1000000,1000000]",
+        "trajectories=1000000000000",
+        "trajectories=18446744073709551615",
+        "validation.trajectories=1000000000000",
+    ] {
+        let args = [
+            "train", "demos", "--algo", "gail", "--set", setting, "-o", "run",
+        ];
+        fail(at, &args, 2, &["MiB of memory", "lower"]);
+        assert!(!at.join("run").exists(), "{setting}");
+    }
+    succeed(at, &clone(&["-o", "run", "--set", "iterations=1"]));
+    let args = ["evaluate", "run", "-n", "18446744073709551615"];
+    fail(at, &args, 2, &["MiB of memory", "-n"]);
+}

@@ -1,11 +1,13 @@
 //! Files that are either complete or absent, and known to be on disk.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
 
 use sha2::{Digest, Sha256};
+
+use crate::faults::{self, Operation};
 
 /// A failed file operation.
 #[derive(Debug, thiserror::Error)]
@@ -52,10 +54,21 @@ pub(crate) fn hexadecimal(digest: &[u8]) -> String {
 
 /// Writes and syncs a new file.
 pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
-    let mut file = File::create(path).map_err(DiskError::new("create", path))?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
+    let mut file = create(path)?;
+    faults::write(Operation::Write, &mut file, path, bytes)
+        .and_then(|()| sync_file(&file, path))
         .map_err(DiskError::new("write", path))
+}
+
+fn create(path: &Path) -> Result<File, DiskError> {
+    faults::before(Operation::Create, path)
+        .and_then(|()| File::create(path))
+        .map_err(DiskError::new("create", path))
+}
+
+fn sync_file(file: &File, path: &Path) -> io::Result<()> {
+    faults::before(Operation::Sync, path)?;
+    file.sync_all()
 }
 
 /// Replaces `path` by a file of `bytes`: readers see the old or the new contents, never a partial file.
@@ -64,18 +77,160 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     write_synced(&beside, bytes)
         .and_then(|()| rename(&beside, path))
         .inspect_err(|_| {
-            let _ = fs::remove_file(&beside);
+            let _ = remove_file(&beside);
         })
 }
 
 /// Renames a file or folder and syncs the folder that holds it.
 pub fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
-    fs::rename(from, to).map_err(DiskError::new("write", to))?;
-    match to.parent() {
-        // A bare file name is in the current folder.
-        Some(folder) if folder == Path::new("") => sync_folder(Path::new(".")),
-        Some(folder) => sync_folder(folder),
-        None => Ok(()),
+    faults::before_moving(Operation::Rename, from, to)
+        .and_then(|()| fs::rename(from, to))
+        .map_err(DiskError::new("write", to))?;
+    sync_parent(to)
+}
+
+/// Exchanges the names of two folders beside each other in one step; `false` where the system cannot.
+pub fn exchange(one: &Path, other: &Path) -> Result<bool, DiskError> {
+    let exchanged =
+        faults::before_moving(Operation::Exchange, other, one).and_then(|()| swap(one, other));
+    match exchanged {
+        Ok(()) => sync_parent(one).map(|()| true),
+        Err(e) if e.kind() == io::ErrorKind::Unsupported => Ok(false),
+        Err(e) => Err(DiskError::new("replace", one)(e)),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn swap(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).map_err(|e| match e {
+        // File systems that do not know the flag.
+        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => io::ErrorKind::Unsupported.into(),
+        other => other.into(),
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn swap(_one: &Path, _other: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Makes a folder that is not there.
+pub fn create_folder(path: &Path) -> Result<(), DiskError> {
+    faults::before(Operation::CreateFolder, path)
+        .and_then(|()| fs::create_dir(path))
+        .map_err(DiskError::new("create folder", path))
+}
+
+/// Makes a folder and those above it, where they are missing, durably.
+pub fn create_folders(path: &Path) -> Result<(), DiskError> {
+    if path.is_dir() || path == Path::new("") {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        create_folders(parent)?;
+    }
+    match create_folder(path) {
+        // Another process was first.
+        Err(_) if path.is_dir() => Ok(()),
+        made => made.and_then(|()| sync_parent(path)),
+    }
+}
+
+/// Removes a file.
+pub fn remove_file(path: &Path) -> Result<(), DiskError> {
+    faults::before(Operation::RemoveFile, path)
+        .and_then(|()| fs::remove_file(path))
+        .map_err(DiskError::new("remove", path))
+}
+
+/// Removes a folder with everything in it.
+pub fn remove_folder(path: &Path) -> Result<(), DiskError> {
+    faults::before(Operation::RemoveFolder, path)
+        .and_then(|()| fs::remove_dir_all(path))
+        .map_err(DiskError::new("remove", path))
+}
+
+/// Removes a folder, if there is nothing in it.
+pub fn remove_empty_folder(path: &Path) -> Result<(), DiskError> {
+    faults::before(Operation::RemoveFolder, path)
+        .and_then(|()| fs::remove_dir(path))
+        .map_err(DiskError::new("remove", path))
+}
+
+/// Makes the contents of a file durable.
+pub fn sync(path: &Path) -> Result<(), DiskError> {
+    File::open(path)
+        .and_then(|file| sync_file(&file, path))
+        .map_err(DiskError::new("sync", path))
+}
+
+/// Bytes that can still be written where `path` is, as far as the system tells.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::statvfs(path)
+        .ok()
+        .map(|found| found.f_bavail.saturating_mul(found.f_frsize));
+    #[cfg(not(target_os = "linux"))]
+    return None;
+}
+
+/// Bytes in a folder and those below it.
+pub fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(found) if found.is_dir() => size(&entry.path()),
+            Ok(found) => found.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+/// Whether a file can be made in a folder. Errors: the system's reason why not.
+pub fn probe(folder: &Path) -> Result<(), DiskError> {
+    let file = folder.join(format!(".writable-{}", process::id()));
+    create(&file).and_then(|_| remove_file(&file))
+}
+
+/// A file that is only added to.
+#[derive(Debug)]
+pub struct Appender {
+    file: File,
+    path: PathBuf,
+}
+
+impl Appender {
+    /// Opens a file, which is made where there is none.
+    pub fn open(path: &Path) -> Result<Self, DiskError> {
+        let new = !path.exists();
+        if new {
+            faults::before(Operation::Create, path).map_err(DiskError::new("create", path))?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let file = file.map_err(DiskError::new("open", path))?;
+        if new {
+            sync_parent(path)?;
+        }
+        let path = path.to_owned();
+        Ok(Self { file, path })
+    }
+
+    /// Adds bytes, all of them or none; only a crash leaves a part of them.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        let mut append = || {
+            let before = self.file.metadata()?.len();
+            faults::write(Operation::Append, &mut self.file, &self.path, bytes).inspect_err(|_| {
+                let _ = self.file.set_len(before);
+            })
+        };
+        append().map_err(DiskError::new("write", &self.path))
+    }
+
+    /// Makes what was added durable.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        sync_file(&self.file, &self.path).map_err(DiskError::new("write", &self.path))
     }
 }
 
@@ -98,24 +253,35 @@ pub fn new_folder<T, E: From<DiskError>>(
     let beside = folder.with_file_name(name);
     let made = make(&beside).and_then(|made| {
         if empty {
-            fs::remove_dir(folder).map_err(DiskError::new("replace", folder))?;
+            remove_empty_folder(folder)?;
         }
         rename(&beside, folder)?;
         Ok(made)
     });
     made.map(Some).inspect_err(|_| {
-        let _ = fs::remove_dir_all(&beside);
+        let _ = remove_folder(&beside);
     })
 }
 
 /// Makes the entries of a folder durable; a no-op where folders cannot be synced.
 pub fn sync_folder(path: &Path) -> Result<(), DiskError> {
     if cfg!(unix) {
-        File::open(path)
+        faults::before(Operation::SyncFolder, path)
+            .and_then(|()| File::open(path))
             .and_then(|folder| folder.sync_all())
             .map_err(DiskError::new("sync", path))?;
     }
     Ok(())
+}
+
+/// Syncs the folder that holds a path.
+fn sync_parent(path: &Path) -> Result<(), DiskError> {
+    match path.parent() {
+        // A bare file name is in the current folder.
+        Some(folder) if folder == Path::new("") => sync_folder(Path::new(".")),
+        Some(folder) => sync_folder(folder),
+        None => Ok(()),
+    }
 }
 
 /// Locks a folder for this process while the result lives; `None` if another process holds it. A no-op where folders
@@ -136,7 +302,29 @@ pub fn claim(folder: &Path) -> Result<Option<Claim>, DiskError> {
 #[derive(Debug)]
 pub struct Claim(#[expect(dead_code, reason = "held, not read")] Option<File>);
 
+/// Opens a file to be locked, which is made empty where there is none.
+pub fn lock_file(path: &Path) -> Result<File, DiskError> {
+    if !path.exists() {
+        faults::before(Operation::Create, path).map_err(DiskError::new("create", path))?;
+    }
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(DiskError::new("open", path))
+}
+
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>, DiskError> {
     fs::read(path).map_err(DiskError::new("read", path))
+}
+
+/// Whether a process may still run; true where the system cannot say.
+pub fn running(process: u32) -> bool {
+    #[cfg(target_os = "linux")]
+    return Path::new("/proc").join(process.to_string()).exists()
+        || !Path::new("/proc/self").exists();
+    #[cfg(not(target_os = "linux"))]
+    return true;
 }

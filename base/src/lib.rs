@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod disk;
+pub mod faults;
 pub mod names;
 pub mod number;
 pub mod parameters;

@@ -123,6 +123,21 @@ pub fn counted(v: f64, singular: &str, plural: &str) -> String {
     format!("{} {}", count(v), if v == 1.0 { singular } else { plural })
 }
 
+/// An amount of memory or disk in binary units: `512 B`, `1.5 MiB`.
+pub fn bytes(count: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{count} B"),
+        _ => format!("{value:.1} {}", units[unit]),
+    }
+}
+
 /// A duration: `0.4 s`, `48 s`, `12 min 5 s`, `2 h 14 min`.
 pub fn duration(seconds: f64) -> String {
     if !(0.0..1e12).contains(&seconds) {
@@ -183,5 +198,19 @@ mod tests {
         assert_eq!(count(614_400.0), "614,400");
         assert_eq!(count(1_230_000.0), "1.23 million");
         assert_eq!(counted(1.0, "episode", "episodes"), "1 episode");
+    }
+
+    #[test]
+    fn bytes_have_binary_units() {
+        let said = [0, 1023, 1024, 1536, 5 << 20, u64::MAX].map(bytes);
+        let expected = [
+            "0 B",
+            "1023 B",
+            "1.0 KiB",
+            "1.5 KiB",
+            "5.0 MiB",
+            "16777216.0 TiB",
+        ];
+        assert_eq!(said, expected);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use costate_base::workers::in_order;
 use costate_envs::rng::{Stream, derive_seed, stream};
 use costate_envs::rollout::{self, PlayError};
-use costate_envs::{Env, EnvError, EnvFactory, Episode, Space, TrajectoryError};
+use costate_envs::{Broken, Env, EnvError, EnvFactory, Episode, Space, TrajectoryError};
 use rand::RngExt;
 
 use crate::dataset::minari;
@@ -31,6 +31,8 @@ pub enum RecordError {
         step: usize,
         /// The failure.
         source: EnvError,
+        /// The episode until then.
+        broken: Box<Broken>,
     },
     /// The simulation gave values that do not form a trajectory.
     #[error("episode {episode}: {source}")]
@@ -448,10 +450,15 @@ pub fn play(
     mut act: impl FnMut(&dyn Env, &mut [f32]) -> Result<Option<f64>, EnvError>,
 ) -> Result<Episode, RecordError> {
     rollout::play(env, seed, |env, _, _, action| act(env, action)).map_err(|error| match error {
-        PlayError::Step { step, source } => RecordError::Env {
+        PlayError::Step {
+            step,
+            source,
+            broken,
+        } => RecordError::Env {
             episode,
             step,
             source,
+            broken,
         },
         PlayError::Trajectory(source) => RecordError::Trajectory { episode, source },
     })

@@ -70,6 +70,15 @@ pub enum EnvError {
         "{env}: the simulation diverged at step {step}; reduce forces, mass ratios or the time step"
     )]
     Diverged { env: String, step: usize },
+    /// A world, or what acts in it, that panicked: a fault in the program.
+    #[error("{env}: a fault in the program: {message}; please report it")]
+    Panicked { env: String, message: String },
+    /// An episode that failed on the way.
+    #[error("{cause} (seed {}, step {})", broken.seed, broken.step())]
+    Broken {
+        broken: Box<Broken>,
+        cause: Box<EnvError>,
+    },
     /// An episode whose numbers do not form a trajectory.
     #[error(
         "{env}: a rollout is not a valid trajectory: {source}; check the weights of the policy, or the model's forces, masses and time step"
@@ -78,6 +87,25 @@ pub enum EnvError {
         env: String,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// An episode up to a failure, from which it can be played again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broken {
+    /// Seed of its start.
+    pub seed: u64,
+    /// All actions until then, `[steps][action dim]`; the last one failed, unless it was still to be chosen or not finite.
+    pub actions: Vec<Vec<f32>>,
+    /// Whether the last action was taken, and the step failed.
+    pub acted: bool,
+}
+
+impl Broken {
+    /// The step t that failed.
+    pub fn step(&self) -> usize {
+        self.actions.len() - usize::from(self.acted)
+    }
 }
 
 /// The complete state of an environment in the middle of an episode: loading it reproduces the

@@ -31,7 +31,7 @@ mod vary;
 mod world;
 pub mod worlds;
 
-pub use env::{End, Env, EnvError, SavedState, Step};
+pub use env::{Broken, End, Env, EnvError, SavedState, Step};
 pub use registry::{EnvConfig, EnvFactory, ModelError};
 pub use spec::{Channel, EnvSpec, Space};
 pub use symmetry::{Change, Symmetry};

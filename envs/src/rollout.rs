@@ -5,13 +5,14 @@
 //! jobs, never "the first K that finish", which would favour short episodes.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use costate_base::workers::in_order;
 
 use crate::actor::{ActionDistribution, Actor, Behaviour};
-use crate::env::{End, Env, EnvError};
+use crate::env::{Broken, End, Env, EnvError};
 use crate::registry::EnvFactory;
 use crate::rng::stream;
 use crate::trajectory::{Episode, Success, Trajectory, TrajectoryError};
@@ -117,6 +118,8 @@ pub enum PlayError {
         step: usize,
         /// The error.
         source: EnvError,
+        /// The episode until then.
+        broken: Box<Broken>,
     },
     /// The numbers do not form a trajectory.
     #[error(transparent)]
@@ -127,7 +130,17 @@ impl PlayError {
     /// As an error of the world `env`.
     pub fn in_world(self, env: &str) -> EnvError {
         match self {
-            Self::Step { source, .. } => source,
+            Self::Step {
+                source:
+                    source @ (EnvError::NoSimulator
+                    | EnvError::Elsewhere(_)
+                    | EnvError::ActionLength { .. }),
+                ..
+            } => source,
+            Self::Step { source, broken, .. } => EnvError::Broken {
+                broken,
+                cause: source.into(),
+            },
             Self::Trajectory(cause) => EnvError::NoTrajectory {
                 env: env.into(),
                 source: cause.into(),
@@ -148,6 +161,7 @@ pub fn play(
     let spec = env.spec();
     let (o, a) = (spec.observation.dim(), spec.action.dim());
     let t = spec.horizon.min(MOST_ROOM);
+    let name = &spec.name.clone();
     let mut observations = Vec::with_capacity((t + 1) * o);
     let mut actions = Vec::with_capacity(t * a);
     let mut log_densities = Vec::with_capacity(t);
@@ -164,14 +178,15 @@ pub fn play(
     let mut end = End::Running;
     while end == End::Running {
         let step = costs.len();
-        let failed = |source| PlayError::Step { step, source };
         let state = observe(env, &mut observations);
         let from = actions.len();
         actions.resize(from + a, 0.0);
         let action = &mut actions[from..];
-        let log_density = act(env, step, &observations[state..], action).map_err(failed)?;
+        let chosen = caught(name, || act(env, step, &observations[state..], action));
+        let log_density = chosen.map_err(|e| broken(seed, &actions[..from], a, step, e))?;
         log_densities.extend(log_density);
-        let outcome = env.step(action).map_err(failed)?;
+        let stepped = caught(name, || env.step(&actions[from..]));
+        let outcome = stepped.map_err(|e| broken(seed, &actions, a, step, e))?;
         costs.push(outcome.cost);
         end = outcome.end;
     }
@@ -184,6 +199,37 @@ pub fn play(
         costs,
         success: success.verdict(),
     })
+}
+
+/// A panic as an error, so that one episode does not take the program with it unheard.
+fn caught<T>(env: &str, work: impl FnOnce() -> Result<T, EnvError>) -> Result<T, EnvError> {
+    // What was under way is not used again: an episode that failed ends the collection.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(EnvError::Panicked {
+            env: env.into(),
+            message: text.unwrap_or("a panic").into(),
+        })
+    })
+}
+
+fn broken(seed: u64, actions: &[f32], width: usize, step: usize, source: EnvError) -> PlayError {
+    let rows = actions.chunks(width.max(1));
+    // An action that is not finite is refused before it is taken, and no file can hold it.
+    let actions: Vec<Vec<f32>> = rows
+        .take_while(|row| row.iter().all(|value| value.is_finite()))
+        .map(<[f32]>::to_vec)
+        .collect();
+    PlayError::Step {
+        step,
+        broken: Box::new(Broken {
+            seed,
+            acted: actions.len() > step,
+            actions,
+        }),
+        source,
+    }
 }
 
 /// Replays an episode's actions from its seed and calls `visit` in every state s_0 … s_T.
@@ -288,6 +334,43 @@ mod tests {
         fn act(&self, step: usize, _: &[f32], scratch: &mut Still) {
             scratch.step = step;
         }
+    }
+
+    #[test]
+    fn a_panic_is_an_error_that_says_where_and_can_be_played_again() {
+        let factory = EnvConfig::named("pendulum").unwrap().factory().unwrap();
+        let mut env = factory.build();
+        let failed = |step: usize, fault: fn()| {
+            let mut env = factory.build();
+            let act = |_: &dyn Env, t: usize, _: &[f32], action: &mut [f32]| {
+                action[0] = 0.5;
+                if t == step {
+                    fault();
+                    action[0] = f32::NAN;
+                }
+                Ok(None)
+            };
+            let error = play(env.as_mut(), 7, act).unwrap_err();
+            error.in_world("pendulum")
+        };
+        let parts = |error: EnvError| match error {
+            EnvError::Broken { broken, cause } => (*broken, *cause),
+            other => panic!("{other}"),
+        };
+        let error = failed(3, || panic!("a joint is gone"));
+        let said = error.to_string();
+        assert!(said.contains("a joint is gone (seed 7, step 3)"), "{said}");
+        let (broken, cause) = parts(error);
+        assert!(matches!(cause, EnvError::Panicked { .. }));
+        assert_eq!((broken.step(), broken.acted), (3, false));
+        // Up to there it is the same episode.
+        env.reset(broken.seed);
+        for action in &broken.actions {
+            env.step(action).unwrap();
+        }
+        let (broken, cause) = parts(failed(5, || {}));
+        assert!(matches!(cause, EnvError::ActionNotFinite { .. }), "{cause}");
+        assert_eq!((broken.step(), broken.actions.len()), (5, 5));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use costate_base::disk;
 use costate_demos::dataset::{DatasetError, EpisodeEntry, Meta, load_episode};
 use costate_demos::derive::{DeriveError, Edit, Span, edit_and_keep, put_back, set_aside};
 use costate_envs::{EnvFactory, Episode};
@@ -233,7 +234,7 @@ impl Shelf {
             .collect();
         for key in settled {
             if let Some(folder) = before.remove(&key)
-                && let Err(error) = fs::remove_dir_all(&folder)
+                && let Err(error) = disk::remove_folder(&folder)
             {
                 tracing::warn!("{}: cannot be removed ({error})", folder.display());
             }

@@ -18,15 +18,24 @@ pub fn failure(error: impl Display) -> PyErr {
 
 /// An environment's error.
 pub fn of_env(error: &EnvError) -> PyErr {
+    match is_misuse(error) {
+        true => misuse(error),
+        false => failure(error),
+    }
+}
+
+fn is_misuse(error: &EnvError) -> bool {
     match error {
         EnvError::ActionLength { .. }
         | EnvError::ActionNotFinite { .. }
         | EnvError::BadState { .. }
-        | EnvError::NoSimulator => misuse(error),
+        | EnvError::NoSimulator => true,
+        EnvError::Broken { cause, .. } => is_misuse(cause),
         EnvError::Ended { .. }
         | EnvError::Diverged { .. }
         | EnvError::NoTrajectory { .. }
         | EnvError::Outside { .. }
-        | EnvError::Elsewhere(_) => failure(error),
+        | EnvError::Panicked { .. }
+        | EnvError::Elsewhere(_) => false,
     }
 }

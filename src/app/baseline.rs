@@ -8,6 +8,7 @@ use crate::evaluate::workers::interrupted;
 use crate::learners::{Algorithm, Setup, bc::BcSettings};
 use crate::policy::GaussianPolicy;
 use crate::run::{RunFolder, files, settings};
+use costate_base::disk;
 
 /// Where a run keeps its cloned baseline.
 const BASELINE: &str = "baseline/clone.safetensors";
@@ -21,7 +22,7 @@ pub fn adopt_baseline(run: &RunFolder, clone: &RunFolder) -> Result<(), Error> {
 
 fn keep_baseline(results: Results, policy: &GaussianPolicy) -> Result<(), Error> {
     let folder = results.file("baseline");
-    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    disk::create_folders(&folder)?;
     files::write_atomic(&results.file(BASELINE), &policy.to_bytes()?)
 }
 

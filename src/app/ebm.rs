@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use costate_base::disk;
+
 use super::{Progress, doubts, run_folder};
 use crate::ebm::{
     self, BaseKind, FORMAT, Fit, FitReport, GeneratorKind, Known, LandscapeReport, LogLikelihood,
@@ -176,8 +178,7 @@ pub fn fit(request: &FitRequest, progress: &dyn Progress) -> Result<Fitted, Erro
         seed,
     };
     let fit = watched(&wanted, progress).inspect_err(|_| {
-        // Only removed while it is still empty.
-        let _ = std::fs::remove_dir(&folder);
+        let _ = disk::remove_empty_folder(&folder);
     })?;
     write_atomic(&folder.join("energy.safetensors"), &fit.model.to_bytes()?)?;
     write_samples(&fit, &folder)?;

@@ -32,7 +32,7 @@ pub fn expert(request: &Request<TrueCost>, progress: &dyn Progress) -> Result<Wo
             config.factory()?;
             let algo = settings::resolve(EXPERT, env, changes.file.as_deref(), &changes.set)?;
             let folder = run_folder(folder.as_deref(), || format!("{env}-expert-{seed}"));
-            RunFolder::create(&folder, changes.config(config, algo, *seed))?
+            RunFolder::create(&folder, changes.config(config, algo, *seed)?)?
         }
         Target::Existing(existing) => changes.of(reopen(existing)?)?,
     };

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use costate_base::disk;
 use costate_envs::actor::Scratch;
 use costate_envs::flow::Planning;
 use costate_envs::rng::stream;
@@ -147,7 +148,7 @@ pub fn export(request: &Request, progress: &dyn Progress) -> Result<Written, Err
     if request.examples > 0 {
         written.push(source.examples(request, progress)?);
     }
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    disk::create_folders(folder)?;
     for file in &written {
         files::write_atomic(&folder.join(&file.name), &file.bytes).map_err(
             |e| match unwritable(&e) {

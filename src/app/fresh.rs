@@ -202,7 +202,7 @@ where
     R: Serialize + DeserializeOwned + Send,
 {
     if let Some(folder) = places.first().and_then(|p| p.stem.parent()) {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        disk::create_folders(folder)?;
     }
     let total = places.iter().map(|p| p.iterations).sum();
     progress.begin(title.name, total);

@@ -11,6 +11,7 @@ pub mod ebm;
 pub mod evaluate;
 pub mod expert;
 pub mod export;
+pub mod failed;
 mod fresh;
 pub mod held_out;
 pub mod import;

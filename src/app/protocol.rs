@@ -9,6 +9,7 @@ use crate::cost::EnergyModel;
 use crate::error::Error;
 use crate::evaluate::{self, Evaluation, Options, STAGES, Subject, Workers};
 use crate::expression::Formula;
+use crate::memory;
 use crate::policy::{ActionScale, Normalizer, Policy};
 use crate::run::settings::Override;
 
@@ -59,6 +60,9 @@ impl Default for Protocol {
     }
 }
 
+/// Policies whose episodes are held at a time: the learned one, the expert, the clone, random actions.
+const POLICIES: f64 = 4.0;
+
 impl Protocol {
     /// The published one, 100 episodes of seed 1000, without robustness.
     pub fn published(workers: usize) -> Self {
@@ -93,6 +97,11 @@ impl Protocol {
         subject: &Subject,
         progress: &dyn Progress,
     ) -> Result<Evaluation, Error> {
+        memory::check(
+            POLICIES * memory::of_episodes(self.episodes as f64, subject.factory.spec()),
+            &format!("evaluating {} episodes of each policy", self.episodes),
+            "ask for fewer with -n",
+        )?;
         let options = Options {
             episodes: self.episodes,
             seed: self.seed,

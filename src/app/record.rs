@@ -9,11 +9,11 @@ use costate_demos::experts::ExpertDesign;
 use costate_demos::record::{
     Plan, RecordError, append_dataset, check_world, doubts, record_dataset, resume_dataset,
 };
-use costate_envs::EnvFactory;
 use costate_envs::registry::file_name;
+use costate_envs::{EnvError, EnvFactory};
 use serde::Serialize;
 
-use super::{Progress, WorldChanges};
+use super::{Progress, WorldChanges, failed};
 use crate::error::Error;
 use crate::number::plain;
 use crate::policy::imported;
@@ -216,7 +216,7 @@ impl Recording {
     /// Episodes that the dataset is to have.
     fn total(&self) -> usize {
         match self.how {
-            Some(How::Append) => self.there + self.plan.episodes,
+            Some(How::Append) => self.there.saturating_add(self.plan.episodes),
             None | Some(How::Resume) => self.plan.episodes,
         }
     }
@@ -236,6 +236,19 @@ impl Recording {
             Some(How::Resume) => resume_dataset(folder, factory, expert, plan, interrupt, each),
         };
         let meta = meta.map_err(|e| match e {
+            RecordError::Env {
+                episode,
+                source,
+                broken,
+                ..
+            } if !matches!(source, EnvError::NoSimulator) => {
+                let cause = source.into();
+                let error = EnvError::Broken { broken, cause };
+                match failed::keep(folder, factory.config(), error.into()) {
+                    Error::Failure(text) => Error::Failure(format!("episode {episode}: {text}")),
+                    other => other,
+                }
+            }
             RecordError::Dataset(DatasetError::OutputExists(_))
                 if self.how.is_none() && Meta::open(folder).is_ok() =>
             {

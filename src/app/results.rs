@@ -1,6 +1,6 @@
 //! Where an evaluation's results go: into the run's folder, or, with `--output`, into one of their own.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -82,19 +82,13 @@ pub fn unwritable(error: &Error) -> bool {
 
 /// Tests that a folder is writable, with a temporary file.
 fn writable(folder: &Path) -> Result<(), Error> {
-    let probe = folder.join(format!(".writable-{}", std::process::id()));
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&probe)
-        .and_then(|_| fs::remove_file(&probe))
-        .map_err(|e| {
-            Error::Failure(format!(
-                "{}: not writable ({e}); choose a folder for the results with --output DIR",
-                folder.display()
-            ))
-        })
+    disk::probe(folder).map_err(|e| {
+        Error::Failure(format!(
+            "{}: not writable ({}); choose a folder for the results with --output DIR",
+            folder.display(),
+            e.source
+        ))
+    })
 }
 
 /// Where a run's results are stored.

@@ -52,7 +52,7 @@ pub fn create(
     let config = RunConfig {
         demonstrations: reference.transpose()?,
         cost: Some(cost),
-        ..changes.config(env, algo, seed)
+        ..changes.config(env, algo, seed)?
     };
     Ok((RunFolder::create(&folder, config)?, demonstrations))
 }

@@ -10,11 +10,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::demonstrations::Shown;
+use super::failed;
 use super::{Demonstrations, Progress};
 use crate::audit;
 use crate::diagnose::remark_on_ess;
 use crate::error::Error;
 use crate::learners::Setup;
+use crate::memory;
 use crate::policy::Policy;
 use crate::run::change::changed;
 use crate::run::settings::Override;
@@ -89,8 +91,11 @@ impl Changes {
     }
 
     /// The configuration of a new run.
-    pub(super) fn config(&self, env: EnvConfig, algo: Algo, seed: u64) -> RunConfig {
-        RunConfig {
+    ///
+    /// Errors: settings that need more memory than there is.
+    pub(super) fn config(&self, env: EnvConfig, algo: Algo, seed: u64) -> Result<RunConfig, Error> {
+        enough_memory(&env, &algo)?;
+        Ok(RunConfig {
             format: config::FORMAT,
             costate_version: env!("CARGO_PKG_VERSION").into(),
             provenance: costate_base::provenance::current(),
@@ -102,7 +107,7 @@ impl Changes {
             checkpoint_every: self.checkpoint_every.unwrap_or(CHECKPOINT_EVERY),
             changes: Vec::new(),
             resumed: Vec::new(),
-        }
+        })
     }
 
     /// A resumed run with these settings, recorded in its `config.json`.
@@ -111,6 +116,7 @@ impl Changes {
         let file = self.file.as_deref();
         let done = run.iterations_done()?;
         let (algo, changes) = changed(own, done, file, &self.set)?;
+        enough_memory(&own.env, &algo)?;
         let mut config = own.clone();
         let iterations = algo.values()?["iterations"].as_u64();
         if iterations.is_none_or(|n| done < n as usize) {
@@ -128,6 +134,16 @@ impl Changes {
             }
         }
     }
+}
+
+/// Errors: settings that need more memory than there is.
+fn enough_memory(env: &EnvConfig, algo: &Algo) -> Result<(), Error> {
+    let needed = memory::of_training(&algo.values()?, env.factory()?.spec());
+    memory::check(
+        needed,
+        "training with these settings",
+        "lower `hidden`, `trajectories` or `replay_iterations`",
+    )
 }
 
 /// What an imitation run is created from, with its settings known.
@@ -155,7 +171,7 @@ impl Imitation<'_> {
         let env = demonstrations.dataset.meta().env.clone();
         let config = RunConfig {
             demonstrations: Some(demonstrations.reference(self.demos)?),
-            ..changes.config(env, self.algo, self.seed)
+            ..changes.config(env, self.algo, self.seed)?
         };
         RunFolder::create(self.folder, config)
     }
@@ -266,7 +282,8 @@ pub fn work(
                 warned = true;
             }
         },
-    )?;
+    );
+    let outcome = outcome.map_err(|e| failed::keep(run.path(), &config.env, e))?;
     progress.end();
     let (finished, done) = match outcome {
         Outcome::Finished(done) => (true, done),

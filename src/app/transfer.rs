@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use costate_base::disk;
 use costate_demos::experts::ExpertDesign;
 use costate_demos::record::{Plan, play_episodes};
 use costate_envs::rollout::{ActionChoice, RolloutPool};
@@ -124,12 +125,12 @@ pub fn take_over_true_cost(run: &RunFolder, other: &Path, variant: &str) -> Resu
         return Ok(());
     };
     let own = run.path().join(FOLDER).join(variant);
-    fs::create_dir_all(&own).map_err(Error::io(&own))?;
+    disk::create_folders(&own)?;
     for file in there.filter_map(Result::ok) {
         let to = own.join(file.file_name());
         let named = file.file_name().to_string_lossy().starts_with(TRUE_COST);
         if named && !to.exists() {
-            fs::copy(file.path(), &to).map_err(Error::io(&to))?;
+            disk::replace(&to, &disk::read(&file.path())?)?;
         }
     }
     Ok(())

@@ -1,9 +1,9 @@
 //! Time breakdown of a GAN-GCL iteration and of its setup.
 
-use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use costate_base::disk;
 use costate_demos::dataset::Header;
 use costate_demos::{Dataset, DatasetWriter};
 use costate_envs::Trajectory;
@@ -152,6 +152,6 @@ fn written(dataset: &Dataset, beside: &Path) -> Result<f64, Error> {
     }
     writer.finish()?;
     let time = milliseconds(began);
-    fs::remove_dir_all(beside).map_err(Error::io(beside))?;
+    disk::remove_folder(beside)?;
     Ok(time)
 }

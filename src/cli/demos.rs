@@ -1,18 +1,20 @@
 //! `costate demos`: datasets imported, summarised, checked, made of others and exported.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use costate_demos::DatasetReader;
 use costate_demos::dataset::{ExpertInfo, SourceDataset};
+use costate_demos::derive::{self, Repaired};
 use costate_demos::inspect::{
     self, ChannelInfo, ChannelStats, CheckReport, Distribution, Info, Stats,
 };
 use costate_envs::worlds::table;
 
-use super::common::Output;
+use super::common::{Output, shown};
 use super::ui::{self, interval, number};
-use super::{derive, import};
+use super::{derive as derived, import};
 use crate::error::Error;
+use crate::shell;
 
 /// Subcommands of `costate demos`.
 #[derive(clap::Subcommand)]
@@ -45,6 +47,22 @@ Examples:
         #[arg(long)]
         fix: bool,
     },
+    /// Mend a dataset after a crash or a damaged disk.
+    ///
+    /// What a killed process left half-written is removed, an unfinished recording counts as complete with the episodes
+    /// it has (`costate record --resume` would record the rest), and Minari can open it. Damaged episodes are
+    /// named; they are left out only if asked.
+    #[command(after_help = "\
+Examples:
+  costate demos repair swing
+  costate demos repair swing --drop-damaged")]
+    Repair {
+        /// Dataset folder.
+        dataset: PathBuf,
+        /// Leave damaged episodes out; the dataset with them is kept beside it, as DATASET.damaged.
+        #[arg(long)]
+        drop_damaged: bool,
+    },
     /// Compute minimum, maximum, mean, standard deviation and quantiles of every channel, of lengths and returns.
     #[command(after_help = "Example:\n  costate demos stats datasets/pendulum-energy --json")]
     Stats {
@@ -55,18 +73,18 @@ Examples:
     ///
     /// Seeds, experts and tags of the episodes are kept. Datasets of different worlds are not mixed; without a simulator,
     /// channels and control period have to agree, and the widest bounds hold.
-    Merge(derive::MergeArgs),
+    Merge(derived::MergeArgs),
     /// Split a dataset into `train` and `validation`; the same request gives the same split.
-    Split(derive::SplitArgs),
+    Split(derived::SplitArgs),
     /// Make a dataset of the episodes that fit, by return, success, length, tag or number.
-    Filter(derive::FilterArgs),
+    Filter(derived::FilterArgs),
     /// Drop, cut or tag episodes, or rename channels, in a copy or in place.
-    Edit(derive::EditArgs),
+    Edit(derived::EditArgs),
     /// Write a dataset as the files of other tools.
     ///
     /// What a format cannot hold is said. With --json, `mapping` is the mapping file with which `costate demos import` reads
     /// it back.
-    Export(derive::ExportArgs),
+    Export(derived::ExportArgs),
 }
 
 /// Runs the command.
@@ -98,16 +116,72 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
                 })),
             }
         }
+        Args::Repair {
+            dataset,
+            drop_damaged,
+        } => repair(&dataset, drop_damaged, output),
         Args::Stats { dataset } => {
             let stats = inspect::stats(&DatasetReader::open(&dataset)?)?;
             output.result(&stats, || describe_stats(&stats))
         }
-        Args::Merge(args) => derive::merge(&args, output),
-        Args::Split(args) => derive::split(args, output),
-        Args::Filter(args) => derive::filter(args, output),
-        Args::Edit(args) => derive::edit(args, output),
-        Args::Export(args) => derive::export(&args, output),
+        Args::Merge(args) => derived::merge(&args, output),
+        Args::Split(args) => derived::split(args, output),
+        Args::Filter(args) => derived::filter(args, output),
+        Args::Edit(args) => derived::edit(args, output),
+        Args::Export(args) => derived::export(&args, output),
     }
+}
+
+fn repair(dataset: &Path, drop_damaged: bool, output: Output) -> Result<(), Error> {
+    let done = derive::repair(dataset, drop_damaged)?;
+    output.result(&done, || describe_repair(dataset, &done))?;
+    match (done.damaged.first(), &done.kept) {
+        (Some(first), None) => Err(Error::Failure(format!(
+            "{} of {} episodes cannot be read, the first: {}; restore the files, or leave these episodes out with \
+             `costate demos repair {} --drop-damaged`",
+            done.damaged.len(),
+            done.episodes,
+            first.reason,
+            shell::path(dataset)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What was done, a line each.
+fn describe_repair(dataset: &Path, done: &Repaired) -> String {
+    let mut lines = Vec::new();
+    if !done.removed.is_empty() {
+        let files: Vec<String> = done.removed.iter().map(|p| shown(p)).collect();
+        lines.push(format!(
+            "removed what was half-written: {}",
+            files.join(", ")
+        ));
+    }
+    if done.completed {
+        let of = done
+            .planned_episodes
+            .map(|n| format!(" of {n}"))
+            .unwrap_or_default();
+        let recorded = done.episodes + done.kept.as_ref().map_or(0, |_| done.damaged.len());
+        lines.push(format!("complete now, with {recorded}{of} episodes"));
+    }
+    if let Some(kept) = &done.kept {
+        let numbers: Vec<String> = done.damaged.iter().map(|d| d.episode.to_string()).collect();
+        lines.push(format!(
+            "left out damaged episodes: {}; the dataset with them is in {}",
+            numbers.join(", "),
+            kept.display()
+        ));
+    }
+    if done.described {
+        lines.push("described to Minari anew".into());
+    }
+    if !done.anything() && done.damaged.is_empty() {
+        lines.push("nothing to mend".into());
+    }
+    lines.push(format!("{}: {} episodes", dataset.display(), done.episodes));
+    lines.join("\n")
 }
 
 /// The returns, whose costs they are, and those of random actions.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use costate_base::disk;
 use costate_envs::EnvFactory;
 use costate_envs::rollout::{ActionChoice, RolloutPool};
 use serde_json::json;
@@ -71,7 +72,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
 
 /// Writes every figure as SVG and PNG, and all numbers; returns the files.
 fn write_pictures(folder: &Path, pages: &[RunReport]) -> Result<Vec<PathBuf>, Error> {
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    disk::create_folders(folder)?;
     let mut written = Vec::new();
     let mut write = |name: String, bytes: &[u8]| {
         let file = folder.join(name);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use costate_base::disk;
 use costate_envs::{EnvConfig, EnvSpec};
 use serde::{Deserialize, Serialize};
 
@@ -167,7 +168,7 @@ impl Composition {
             let Source::Learned(learned) = &mut term.source else {
                 continue;
             };
-            fs::create_dir_all(&copies).map_err(Error::io(&copies))?;
+            disk::create_folders(&copies)?;
             let bytes = fs::read(&learned.file).map_err(Error::io(&learned.file))?;
             let copy = Path::new(COPIES).join(format!("{i}.safetensors"));
             files::write_atomic(&folder.join(&copy), &bytes)?;

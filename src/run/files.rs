@@ -47,9 +47,7 @@ pub fn create_output_folder(path: &Path) -> Result<(), Error> {
                 path.display()
             ))),
         },
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            fs::create_dir_all(path).map_err(Error::io(path))
-        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(disk::create_folders(path)?),
         Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => Err(Error::Misuse(format!(
             "{}: is a file, expected a folder to create; choose another with -o",
             path.display()

@@ -1,12 +1,13 @@
 //! The run folder on disk.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use costate_base::disk;
+use costate_base::disk::{self, Appender};
+use costate_base::number;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -46,6 +47,10 @@ const CONFIG_BEGUN: &str = "config.json.tmp";
 const METRICS: &str = "metrics.jsonl";
 /// Bytes that hold the last lines of the metrics, which take about a thousand each.
 const LAST_LINES: u64 = 1 << 16;
+/// Checkpoints that are kept: the newest, and those before it in case that a disk damages it.
+const KEPT: usize = 3;
+/// Ends the name of a checkpoint that is being removed.
+const OLD: &str = "old";
 /// What a start killed before `config.json` leaves behind.
 const LEFTOVERS: [&str; 3] = [lock::FILE, CONFIG_BEGUN, super::composition::COPIES];
 
@@ -148,15 +153,7 @@ impl RunFolder {
         let file = self.file(METRICS);
         let mut text = Value::Object(line.clone()).to_string();
         text.push('\n');
-        let append = || {
-            let mut lines = OpenOptions::new().create(true).append(true).open(&file)?;
-            let before = lines.metadata()?.len();
-            lines.write_all(text.as_bytes()).inspect_err(|_| {
-                // A line that does not fit on the disk is removed; readers skip a torn one in any case.
-                let _ = lines.set_len(before);
-            })
-        };
-        append().map_err(Error::io(&file))
+        Ok(Appender::open(&file)?.append(text.as_bytes())?)
     }
 
     /// The lines of `metrics.jsonl`, without a last line torn by a crash.
@@ -225,20 +222,64 @@ impl RunFolder {
         let name = format!("{:06}", progress.iterations);
         let beside = root.join(format!(".{name}.tmp"));
         if beside.exists() {
-            fs::remove_dir_all(&beside).map_err(Error::io(&beside))?;
+            disk::remove_folder(&beside)?;
         }
-        fs::create_dir_all(&beside).map_err(Error::io(&beside))?;
-        files::write_new(&beside.join(STATE), &state)?;
-        files::write_new(&beside.join(weights::FILE), &weights.record()?)?;
-        disk::sync_folder(&beside)?;
+        let write = || -> Result<(), Error> {
+            disk::create_folders(&beside)?;
+            files::write_new(&beside.join(STATE), &state)?;
+            files::write_new(&beside.join(weights::FILE), &weights.record()?)?;
+            Ok(disk::sync_folder(&beside)?)
+        };
+        write().inspect_err(|_| {
+            let _ = disk::remove_folder(&beside);
+        })?;
+        // A checkpoint never outlives the metrics that led to it.
+        let metrics = self.file(METRICS);
+        if metrics.exists() {
+            disk::sync(&metrics)?;
+        }
         let place = root.join(&name);
         if place.exists() {
-            fs::remove_dir_all(&place).map_err(Error::io(&place))?;
+            disk::remove_folder(&place)?;
         }
         disk::rename(&beside, &place)?;
         weights.publish(&self.path)?;
         tracing::debug!("{}: complete", place.display());
+        self.retire(progress.iterations);
+        if progress.iterations == 0 {
+            let needed = KEPT as u64 * disk::size(&place);
+            if let Some(free) = disk::free_bytes(&root).filter(|free| *free < needed) {
+                tracing::warn!(
+                    "{}: checkpoints will take about {}, of which {} are free on this disk",
+                    root.display(),
+                    number::bytes(needed),
+                    number::bytes(free)
+                );
+            }
+        }
         Ok(())
+    }
+
+    /// Removes checkpoints before the last [`KEPT`] up to that of `iterations`. What cannot be removed stays.
+    fn retire(&self, iterations: usize) {
+        let mut places = self.numbered().unwrap_or_default();
+        places.retain(|(number, _)| *number <= iterations);
+        places.sort();
+        let old = places.len().saturating_sub(KEPT);
+        // A name that no reader takes for a checkpoint, as removal takes several steps, and a kill may come between them.
+        for (_, place) in &places[..old] {
+            if let Err(error) = disk::rename(place, &place.with_extension(OLD)) {
+                tracing::warn!("{error}");
+            }
+        }
+        let entries = fs::read_dir(self.checkpoints()).into_iter().flatten();
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|e| e == OLD)
+                && let Err(error) = disk::remove_folder(&path)
+            {
+                tracing::warn!("{error}");
+            }
+        }
     }
 
     /// Rewrites the weights of the newest checkpoint if they are missing or differ.
@@ -294,10 +335,15 @@ impl RunFolder {
 
     /// Number and folder of the newest checkpoint.
     fn newest(&self) -> Result<Option<(usize, PathBuf)>, Error> {
+        Ok(self.numbered()?.into_iter().max())
+    }
+
+    /// Numbers and folders of all checkpoints, in no order.
+    fn numbered(&self) -> Result<Vec<(usize, PathBuf)>, Error> {
         let root = self.checkpoints();
         let entries = match fs::read_dir(&root) {
             Ok(entries) => entries,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(Error::io(&root)(e)),
         };
         let names = entries.flatten().map(|e| e.file_name());
@@ -307,7 +353,7 @@ impl RunFolder {
             let number = text.parse().ok().filter(|_| digits)?;
             Some((number, root.join(&name)))
         });
-        Ok(numbered.max())
+        Ok(numbered.collect())
     }
 
     /// Iterations done at the newest checkpoint.
@@ -315,12 +361,24 @@ impl RunFolder {
         Ok(self.newest()?.map_or(0, |(number, _)| number))
     }
 
-    /// The newest checkpoint, if there is one.
+    /// The newest checkpoint that can be read, if there is one; those that a disk has damaged since are set aside.
+    ///
+    /// Errors: no checkpoint can be read, though there are some.
     pub fn latest_checkpoint(&self) -> Result<Option<(StateDict, Progress)>, Error> {
-        match self.newest()? {
-            None => Ok(None),
-            Some((_, place)) => Ok(Some(StateDict::read(&place.join(STATE))?)),
+        let mut places = self.numbered()?;
+        places.sort();
+        while let Some((_, place)) = places.pop() {
+            match StateDict::read(&place.join(STATE)) {
+                Ok(found) => return Ok(Some(found)),
+                Err(error @ StateError::Io { .. }) => return Err(error.into()),
+                Err(error) if places.is_empty() => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!("{error}; resuming from the checkpoint before it");
+                    disk::rename(&place, &place.with_extension("damaged"))?;
+                }
+            }
         }
+        Ok(None)
     }
 
     /// Removes metrics of iterations that a resumed run will repeat.

@@ -1,8 +1,10 @@
 //! One writer per run folder.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
+
+use costate_base::disk;
 
 use crate::error::Error;
 
@@ -26,12 +28,7 @@ pub fn held(folder: &Path) -> bool {
 /// Errors: another process holds it.
 pub fn take(folder: &Path) -> Result<File, Error> {
     let path = folder.join(FILE);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(Error::io(&path))?;
+    let file = disk::lock_file(&path)?;
     let mut taken = file.try_lock();
     if matches!(taken, Err(TryLockError::WouldBlock)) {
         // It may be [`held`] that looks.

@@ -1,10 +1,9 @@
 //! TensorBoard event files: TFRecord-framed protobuf `Event` messages with scalars, histograms and hyperparameters.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use costate_base::disk::{self, Appender, DiskError};
 use serde_json::Value;
 
 use crate::metric::Metric;
@@ -17,14 +16,14 @@ const BUCKETS: usize = 30;
 /// Appends to one event file.
 #[derive(Debug)]
 pub struct EventWriter {
-    file: File,
+    file: Appender,
 }
 
 impl EventWriter {
     /// A new event file in `folder` for steps from `first` on. If files exist already, readers are told to
     /// discard their data for these steps.
-    pub fn create(folder: &Path, first: u64) -> std::io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
+    pub fn create(folder: &Path, first: u64) -> Result<Self, DiskError> {
+        disk::create_folders(folder)?;
         let newest = newest(folder)?;
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -33,10 +32,7 @@ impl EventWriter {
         // Readers sort files by name: the name must follow all earlier ones.
         let seconds = newest.map_or(now, |newest| now.max(newest + 1));
         let name = format!("{PREFIX}{seconds}.costate.{}", std::process::id());
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(folder.join(name))?;
+        let file = Appender::open(&folder.join(name))?;
         let mut writer = Self { file };
         let mut event = wall_time();
         bytes_field(&mut event, 3, b"brain.Event:2");
@@ -53,7 +49,7 @@ impl EventWriter {
     }
 
     /// Appends `scalars` at `step`.
-    pub fn scalars(&mut self, step: u64, scalars: &[(Metric, f64)]) -> std::io::Result<()> {
+    pub fn scalars(&mut self, step: u64, scalars: &[(Metric, f64)]) -> Result<(), DiskError> {
         let mut summary = Vec::new();
         for (metric, value) in scalars {
             let mut entry = Vec::new();
@@ -66,7 +62,11 @@ impl EventWriter {
     }
 
     /// Appends histograms of `values` at `step`, by tag. What is not finite is left out.
-    pub fn histograms(&mut self, step: u64, values: &[(String, Vec<f64>)]) -> std::io::Result<()> {
+    pub fn histograms(
+        &mut self,
+        step: u64,
+        values: &[(String, Vec<f64>)],
+    ) -> Result<(), DiskError> {
         let mut summary = Vec::new();
         for (tag, values) in values {
             let Some(histogram) = histogram(values) else {
@@ -84,7 +84,7 @@ impl EventWriter {
     }
 
     /// Says with which settings a run began, for the page of hyperparameters.
-    pub fn hyperparameters(&mut self, settings: &[(String, Value)]) -> std::io::Result<()> {
+    pub fn hyperparameters(&mut self, settings: &[(String, Value)]) -> Result<(), DiskError> {
         let mut start = Vec::new();
         for (name, setting) in settings {
             let mut entry = Vec::new();
@@ -97,7 +97,7 @@ impl EventWriter {
     }
 
     /// Says that the run is finished.
-    pub fn finished(&mut self) -> std::io::Result<()> {
+    pub fn finished(&mut self) -> Result<(), DiskError> {
         let mut end = Vec::new();
         // STATUS_SUCCESS.
         key(&mut end, 1, 0);
@@ -107,7 +107,7 @@ impl EventWriter {
     }
 
     /// Data of the plugin `hparams` (tensorboard/plugins/hparams/plugin_data.proto) in field `field`.
-    fn plugin(&mut self, tag: &str, field: u64, content: &[u8]) -> std::io::Result<()> {
+    fn plugin(&mut self, tag: &str, field: u64, content: &[u8]) -> Result<(), DiskError> {
         let mut data = Vec::new();
         bytes_field(&mut data, field, content);
         let mut plugin = Vec::new();
@@ -125,7 +125,7 @@ impl EventWriter {
         self.summary(0, &summary)
     }
 
-    fn summary(&mut self, step: u64, summary: &[u8]) -> std::io::Result<()> {
+    fn summary(&mut self, step: u64, summary: &[u8]) -> Result<(), DiskError> {
         let mut event = wall_time();
         key(&mut event, 2, 0);
         varint(&mut event, step);
@@ -134,14 +134,14 @@ impl EventWriter {
     }
 
     /// length, masked CRC of the length, data, masked CRC of the data.
-    fn record(&mut self, data: &[u8]) -> std::io::Result<()> {
+    fn record(&mut self, data: &[u8]) -> Result<(), DiskError> {
         let length = (data.len() as u64).to_le_bytes();
         let mut out = Vec::with_capacity(data.len() + 16);
         out.extend_from_slice(&length);
         out.extend_from_slice(&masked_crc(&length).to_le_bytes());
         out.extend_from_slice(data);
         out.extend_from_slice(&masked_crc(data).to_le_bytes());
-        self.file.write_all(&out)
+        self.file.append(&out)
     }
 }
 
@@ -196,8 +196,9 @@ fn value(setting: &Value) -> Vec<u8> {
 }
 
 /// The time in the name of the newest event file in `folder`.
-fn newest(folder: &Path) -> std::io::Result<Option<u64>> {
-    let names = std::fs::read_dir(folder)?.flatten().map(|e| e.file_name());
+fn newest(folder: &Path) -> Result<Option<u64>, DiskError> {
+    let entries = std::fs::read_dir(folder).map_err(DiskError::new("read", folder))?;
+    let names = entries.flatten().map(|e| e.file_name());
     let times = names.filter_map(|name| {
         let rest = name.to_str()?.strip_prefix(PREFIX)?;
         rest.split('.').next()?.parse().ok()

@@ -1,7 +1,7 @@
 //! The training loop: iterate, record, checkpoint; interruptible and resumable.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
@@ -15,6 +15,9 @@ use crate::metric::{Diagnostics, Metric};
 
 /// At most about twice as many histograms of a quantity are kept of a run.
 const HISTOGRAMS: usize = 100;
+
+/// Work that a crash may cost, beyond the iteration in progress.
+const MOST_AT_STAKE: Duration = Duration::from_secs(30);
 
 /// How training ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,12 +41,8 @@ pub fn train(
     // One libtorch thread per task: results then do not depend on the machine's number of cores.
     tch::set_num_threads(1);
     let board = run.file("tensorboard");
-    let mut events =
-        EventWriter::create(&board, from.iterations as u64).map_err(Error::io(&board))?;
-    let written = |e| Error::io(&board)(e);
-    events
-        .hyperparameters(&hyperparameters(run))
-        .map_err(written)?;
+    let mut events = EventWriter::create(&board, from.iterations as u64)?;
+    events.hyperparameters(&hyperparameters(run))?;
     let every = run.config().checkpoint_every.max(1);
     let actions = action_names(run);
     let pictured = (learner.iterations() / HISTOGRAMS).max(1);
@@ -54,6 +53,7 @@ pub fn train(
         from.iterations
     );
     let advised = |e| advised(run, e);
+    let mut saved = Instant::now();
     match from.iterations {
         0 => run.checkpoint(learner, progress).map_err(advised)?,
         // The run may have been killed between a checkpoint and its weights.
@@ -88,26 +88,28 @@ pub fn train(
                 .map(|(metric, value)| (metric.key().to_owned(), (*value).into())),
         );
         run.append_metrics(&line)?;
-        events.scalars(k as u64, &scalars).map_err(written)?;
+        events.scalars(k as u64, &scalars)?;
         if k.is_multiple_of(pictured) {
             let tagged = report.spreads.into_iter();
             let tagged: Vec<_> = tagged
                 .map(|(s, values)| (s.tag(&actions), values))
                 .collect();
-            events.histograms(k as u64, &tagged).map_err(written)?;
+            events.histograms(k as u64, &tagged)?;
         }
         observe(&line);
 
         let finished = progress.iterations == learner.iterations();
         let stop = interrupt.load(Ordering::Relaxed) && !finished;
-        if finished || stop || progress.iterations.is_multiple_of(every) {
+        let due = progress.iterations.is_multiple_of(every) || saved.elapsed() > MOST_AT_STAKE;
+        if finished || stop || due {
             run.checkpoint(learner, progress).map_err(advised)?;
+            saved = Instant::now();
         }
         if stop {
             return Ok(Outcome::Interrupted(progress));
         }
     }
-    events.finished().map_err(written)?;
+    events.finished()?;
     Ok(Outcome::Finished(progress))
 }
 

@@ -118,8 +118,8 @@ pub enum DatasetError {
     },
     /// An interrupted recording, where a finished one is needed.
     #[error(
-        "`{}` is unfinished: {recorded}{} episodes are recorded; finish it first with `costate record --resume -o {}`",
-        path.display(), planned.map(|n| format!(" of {n}")).unwrap_or_default(), path.display()
+        "`{}` is unfinished: {recorded}{} episodes are recorded; finish it first with `costate record --resume -o {}`, or leave it at these with `costate demos repair {}`",
+        path.display(), planned.map(|n| format!(" of {n}")).unwrap_or_default(), path.display(), path.display()
     )]
     Unfinished {
         /// The dataset.

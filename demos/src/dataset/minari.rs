@@ -2,7 +2,6 @@
 //! `minari.MinariDataset("NAME/data")` opens it in place.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use costate_base::disk::{self, DiskError};
@@ -33,7 +32,7 @@ pub(crate) fn describe(
     let file = file(folder);
     match metadata(meta, episodes, folder) {
         Some(bytes) => disk::replace(&file, &bytes),
-        None if file.exists() => fs::remove_file(&file).map_err(DiskError::new("remove", &file)),
+        None if file.exists() => disk::remove_file(&file),
         None => Ok(()),
     }
 }

@@ -28,6 +28,21 @@ pub struct DatasetWriter {
     _claim: Claim,
 }
 
+/// Whether a dataset may begin in a folder: one that is absent or empty, or holds nothing but what a start leaves that was
+/// killed before its first `meta.json`.
+fn is_vacant(folder: &Path) -> bool {
+    let Ok(inside) = fs::read_dir(folder) else {
+        return folder.symlink_metadata().is_err();
+    };
+    let left = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let begun = Path::new(META_FILE).with_added_extension("tmp");
+        let empty = |data: PathBuf| data.read_dir().is_ok_and(|mut d| d.next().is_none());
+        name == begun.as_os_str() || name == DATA_FOLDER && empty(entry.path())
+    };
+    inside.flatten().all(left)
+}
+
 impl DatasetWriter {
     /// Starts a dataset in `folder`, which must be absent or empty.
     pub fn create(folder: &Path, header: Header) -> Result<Self, DatasetError> {
@@ -69,18 +84,17 @@ impl DatasetWriter {
         planned_episodes: Option<usize>,
     ) -> Result<Self, DatasetError> {
         meta.set_status(Status::Recording, planned_episodes);
-        if let Ok(mut inside) = fs::read_dir(folder) {
-            if inside.next().is_some() {
-                return Err(DatasetError::OutputExists(folder.to_owned()));
-            }
-        } else if folder.symlink_metadata().is_ok() {
-            return Err(DatasetError::OutputExists(folder.to_owned()));
+        let refuse = || DatasetError::OutputExists(folder.to_owned());
+        if !is_vacant(folder) {
+            return Err(refuse());
         }
-        fs::create_dir_all(folder).map_err(DiskError::new("create folder", folder))?;
-        // Not `create_dir_all`: of two writers that both saw the folder empty, one must fail.
         let data = folder.join(DATA_FOLDER);
-        fs::create_dir(&data).map_err(DiskError::new("create folder", &data))?;
+        disk::create_folders(&data)?;
         let claim = claim(folder)?;
+        // Another writer may have been first.
+        if !is_vacant(folder) {
+            return Err(refuse());
+        }
         disk::replace(&folder.join(META_FILE), &meta.to_json())?;
         minari::describe(&meta, &[], folder)?;
         Ok(Self {
@@ -148,8 +162,7 @@ impl DatasetWriter {
             let entry = entry.map_err(DiskError::new("read", &data))?;
             let name = entry.file_name();
             if name.to_string_lossy().starts_with('.') && entry.path().is_dir() {
-                fs::remove_dir_all(entry.path())
-                    .map_err(DiskError::new("remove", &entry.path()))?;
+                disk::remove_folder(&entry.path())?;
             }
         }
         let written = disk::replace(&self.folder.join(META_FILE), &self.meta.to_json());
@@ -202,7 +215,7 @@ impl DatasetWriter {
         self.write_beside(&beside, &bytes, &entry)
             .and_then(|()| Ok(disk::rename(&beside, &target)?))
             .inspect_err(|_| {
-                let _ = fs::remove_dir_all(&beside);
+                let _ = disk::remove_folder(&beside);
             })?;
         self.entries.push(entry);
         if self.entries.len() == 1 || self.described.elapsed() > DESCRIBED_EVERY {
@@ -259,7 +272,7 @@ impl DatasetWriter {
         let data = self.folder.join(DATA_FOLDER);
         let away = data.join(format!(".{id}.tmp"));
         disk::rename(&data.join(id.to_string()), &away)?;
-        fs::remove_dir_all(&away).map_err(DiskError::new("remove", &away))?;
+        disk::remove_folder(&away)?;
         self.finish()
     }
 
@@ -270,9 +283,9 @@ impl DatasetWriter {
         entry: &EpisodeEntry,
     ) -> Result<(), DatasetError> {
         if folder.exists() {
-            fs::remove_dir_all(folder).map_err(DiskError::new("remove", folder))?;
+            disk::remove_folder(folder)?;
         }
-        fs::create_dir(folder).map_err(DiskError::new("create folder", folder))?;
+        disk::create_folder(folder)?;
         disk::write_synced(&folder.join("part-0.parquet"), parquet)?;
         let json = serde_json::to_vec_pretty(entry).expect("string keys only");
         disk::write_synced(&folder.join("metadata.json"), &json)?;

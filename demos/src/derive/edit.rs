@@ -1,5 +1,6 @@
 //! Episodes dropped, cut and tagged; channels renamed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use costate_base::disk;
@@ -161,7 +162,7 @@ pub fn edit(source: &Path, edit: &Edit, folder: &Path) -> Result<Derived, Derive
 /// Errors: those of [`edit`]; a dataset that another process is writing.
 pub fn edit_in_place(folder: &Path, asked: &Edit) -> Result<Derived, DeriveError> {
     let (derived, replaced) = edit_and_keep(folder, asked)?;
-    std::fs::remove_dir_all(&replaced).map_err(disk::DiskError::new("remove", &replaced))?;
+    disk::remove_folder(&replaced)?;
     Ok(derived)
 }
 
@@ -171,16 +172,40 @@ pub fn edit_in_place(folder: &Path, asked: &Edit) -> Result<Derived, DeriveError
 /// Errors: those of [`edit_in_place`].
 pub fn edit_and_keep(folder: &Path, asked: &Edit) -> Result<(Derived, PathBuf), DeriveError> {
     let (place, _claim) = claimed(folder)?;
-    let [edited, replaced] = [beside(&place, "edited")?, beside(&place, "replaced")?];
-    let derived = edit(folder, asked, &edited)?;
-    disk::rename(&place, &replaced)?;
-    disk::rename(&edited, &place)?;
+    let (derived, replaced) = replace_with(&place, |edited| edit(folder, asked, edited))?;
     inspect::fix(folder)?;
     let derived = Derived {
         folder: folder.to_owned(),
         ..derived
     };
     Ok((derived, replaced))
+}
+
+/// Puts the dataset that `make` makes in the folder it is given in the place of another, at once where the system can;
+/// returns where that is. After a failure the old one is in its place.
+pub(super) fn replace_with<T>(
+    place: &Path,
+    make: impl FnOnce(&Path) -> Result<T, DeriveError>,
+) -> Result<(T, PathBuf), DeriveError> {
+    let edited = beside(place, "edited")?;
+    let made = make(&edited)?;
+    let replaced = take_place(&edited, place).inspect_err(|_| {
+        let _ = disk::remove_folder(&edited);
+    })?;
+    Ok((made, replaced))
+}
+
+/// Gives `new` the name of the folder in `place`; returns where that is.
+fn take_place(new: &Path, place: &Path) -> Result<PathBuf, DeriveError> {
+    if disk::exchange(place, new)? {
+        return Ok(new.to_owned());
+    }
+    let replaced = beside(place, "replaced")?;
+    disk::rename(place, &replaced)?;
+    disk::rename(new, place).inspect_err(|_| {
+        let _ = disk::rename(&replaced, place);
+    })?;
+    Ok(replaced)
 }
 
 /// Puts the dataset that [`edit_and_keep`] or [`set_aside`] left in `replaced` back into `folder`, in the place of what
@@ -192,10 +217,8 @@ pub fn put_back(folder: &Path, replaced: &Path) -> Result<(), DeriveError> {
         return Ok(disk::rename(replaced, folder)?);
     }
     let (place, _claim) = claimed(folder)?;
-    let undone = beside(&place, "undone")?;
-    disk::rename(&place, &undone)?;
-    disk::rename(replaced, &place)?;
-    std::fs::remove_dir_all(&undone).map_err(disk::DiskError::new("remove", &undone))?;
+    let undone = take_place(replaced, &place)?;
+    disk::remove_folder(&undone)?;
     Ok(())
 }
 
@@ -210,7 +233,7 @@ pub fn set_aside(folder: &Path) -> Result<PathBuf, DeriveError> {
 }
 
 /// A dataset's folder itself, locked: renaming a link would leave the dataset behind it as it is.
-fn claimed(folder: &Path) -> Result<(PathBuf, disk::Claim), DeriveError> {
+pub(super) fn claimed(folder: &Path) -> Result<(PathBuf, disk::Claim), DeriveError> {
     Meta::open(folder)?;
     let place = folder
         .canonicalize()
@@ -236,4 +259,25 @@ fn beside(place: &Path, what: &str) -> Result<PathBuf, DeriveError> {
         .into_iter()
         .find(|path| path.symlink_metadata().is_err());
     Ok(found.expect("some number is free"))
+}
+
+/// Hidden folders beside `place` that processes which are gone have left, with what they were.
+pub(super) fn retired(place: &Path) -> Result<Vec<(String, PathBuf)>, DeriveError> {
+    let (Some(name), Some(parent)) = (place.file_name(), place.parent()) else {
+        return Ok(Vec::new());
+    };
+    let parent = match parent == Path::new("") {
+        true => Path::new("."),
+        false => parent,
+    };
+    let start = format!(".{}.", name.to_string_lossy());
+    let entries = fs::read_dir(parent).map_err(disk::DiskError::new("read", parent))?;
+    let found = entries.flatten().filter_map(|entry| {
+        let file = entry.file_name().into_string().ok()?;
+        let mut rest = file.strip_prefix(&start)?.split('-');
+        let (what, process) = (rest.next()?, rest.next()?.parse().ok()?);
+        let ours = ["edited", "replaced", "making"].contains(&what);
+        (ours && !disk::running(process)).then(|| (what.to_owned(), entry.path()))
+    });
+    Ok(found.collect())
 }

@@ -1,4 +1,4 @@
-//! Datasets made of others: merged, split, filtered, edited.
+//! Datasets made of others: merged, split, filtered, edited; and mended.
 //!
 //! Episodes keep their seeds, experts, successes and tags; `meta.json` lists the sources with their checksums and what
 //! was asked for. The same request gives the same bytes. A folder appears when the dataset in it is complete.
@@ -6,6 +6,7 @@
 mod edit;
 mod merge;
 mod numbers;
+mod repair;
 mod select;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::inspect;
 pub use edit::{Edit, edit, edit_and_keep, edit_in_place, put_back, set_aside};
 pub use merge::merge;
 pub use numbers::Span;
+pub use repair::{Damage, Repaired, repair};
 pub use select::{Filter, Order, Split, Validation, filter, split};
 
 /// Why a dataset cannot be made of others.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array};
 use arrow_schema::{DataType, Field};
-use costate_base::disk::{self, DiskError};
+use costate_base::disk;
 use costate_envs::Trajectory;
 use serde::Serialize;
 use serde_json::Value;
@@ -112,7 +112,7 @@ fn folder(
     write: impl FnOnce(&Path) -> Result<Done, DatasetError>,
 ) -> Result<Done, DatasetError> {
     let made = disk::new_folder(to, |beside| {
-        std::fs::create_dir_all(beside).map_err(DiskError::new("create folder", beside))?;
+        disk::create_folders(beside)?;
         write(beside)
     })?;
     made.ok_or_else(|| DatasetError::OutputExists(to.to_owned()))
@@ -122,7 +122,7 @@ fn folder(
 fn inside(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), DatasetError> {
     let path = folder.join(name);
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(DiskError::new("create folder", parent))?;
+        disk::create_folders(parent)?;
     }
     Ok(disk::write_synced(&path, bytes)?)
 }

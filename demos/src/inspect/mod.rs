@@ -243,7 +243,8 @@ pub fn unfinished(
     (status == Status::Recording).then(|| {
         format!(
             "unfinished: {recorded}{of} episodes are recorded; `costate record --resume -o {}{how_many}` finishes it, \
-             unless it is being recorded right now",
+             `costate demos repair {}` leaves it at these, unless it is being recorded right now",
+            path.display(),
             path.display()
         )
     })

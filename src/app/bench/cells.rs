@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use costate_base::disk;
 use costate_demos::experts::ExpertDesign;
 use costate_demos::record::Plan;
 use costate_envs::EnvConfig;
@@ -36,7 +37,7 @@ pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Erro
     let folder = request.folder();
     let asked = asked(&whole, request)?;
     if !request.show {
-        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        disk::create_folders(&folder)?;
         run_cells(&asked, &folder, request, progress)?;
     }
     let results = whole
@@ -189,7 +190,7 @@ pub(super) fn recorded(
         if same && there.dataset.episodes().len() >= count {
             return Ok(folder.clone());
         }
-        fs::remove_dir_all(folder).map_err(Error::io(folder))?;
+        disk::remove_folder(folder)?;
     }
     progress.remark(&format!("recording {count} demonstrations of {env}"));
     match record::record(request, progress)?.missing {
@@ -304,7 +305,7 @@ pub(super) fn run_of(
         return RunFolder::open(path);
     }
     if path.exists() {
-        fs::remove_dir_all(path).map_err(Error::io(path))?;
+        disk::remove_folder(path)?;
     }
     let shown = Shown {
         folder: demos.to_owned(),

@@ -1,6 +1,5 @@
 //! Benchmarks whose rows are measured one by one and saved as they are measured.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -9,6 +8,7 @@ use super::{Measured, Request, Tables};
 use crate::bench::{MeasuredRow, RowKey, RowSuite, asked_rows, keep_row, kept_rows};
 use crate::error::Error;
 use crate::run::files;
+use costate_base::disk;
 
 /// The tables of a suite; `kind` is the kind of its rows.
 pub fn tables<S: RowSuite>(
@@ -22,7 +22,7 @@ pub fn tables<S: RowSuite>(
     let mut rows = kept_rows(suite, &folder)?;
     if !request.show {
         keys.retain(|k| !rows.iter().any(|r| r.key == *k));
-        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        disk::create_folders(&folder)?;
         let measured = measure(suite, &folder, &keys, request, progress);
         // Rows measured before a failure or an interruption are in the tables too.
         rows = kept_rows(suite, &folder)?;

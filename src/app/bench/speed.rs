@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use costate_base::disk;
 use costate_envs::EnvConfig;
 use costate_envs::registry::names;
 use costate_envs::rollout::Job;
@@ -58,7 +59,7 @@ pub fn tables(request: &Request, progress: &dyn Progress) -> Result<Tables, Erro
         progress,
     };
     let speed = session.speed()?;
-    fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    disk::create_folders(&folder)?;
     let markdown = speed.markdown();
     files::write_json(&folder.join(format!("{}.json", speed.date)), &speed)?;
     if let Some(picture) = speed.picture() {
@@ -216,7 +217,7 @@ impl Session<'_> {
             // An existing run took no time now.
             let run = work.join("runs").join(cell.name());
             if run.exists() {
-                fs::remove_dir_all(&run).map_err(Error::io(&run))?;
+                disk::remove_folder(&run)?;
             }
             let interrupt = self.progress.interrupt();
             let Some(result) = run_cell(&self.suite, &cell, &work, self.workers, interrupt)? else {

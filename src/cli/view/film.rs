@@ -13,6 +13,7 @@ use super::super::common::Output;
 use super::super::ui::Counter;
 use super::picture::{Args, Subject};
 use crate::app::Demonstrations;
+use crate::app::failed::FailedEpisode;
 use crate::app::runs::latest_policy;
 use crate::error::Error;
 use crate::evaluate::controller::Controller;
@@ -40,6 +41,7 @@ pub fn take(subject: Subject, args: &Args, output: Output) -> Result<Shot, Error
         Subject::Env(name) => of_env(name, args, seed, output),
         Subject::Dataset(path) => of_dataset(path, args, output),
         Subject::Run(path) => of_run(path, args, seed),
+        Subject::Failed(path) => of_failed(path, args, output),
     }
 }
 
@@ -141,6 +143,40 @@ fn of_run(path: &Path, args: &Args, seed: u64) -> Result<Shot, Error> {
         acts: format!("{} policy, {how} actions", run.config().algo.name()),
         film: of_episode(&factory, &episodes[0], limit(args, &factory))?,
         others: ways(&factory, &episodes[1..], args)?,
+    })
+}
+
+/// An episode up to where it failed; whether it fails here, too, is told.
+fn of_failed(path: &Path, args: &Args, output: Output) -> Result<Shot, Error> {
+    let failed = FailedEpisode::read(path)?;
+    let factory = failed.env.factory()?;
+    drawn(&factory)?;
+    let (mut env, episode) = (factory.build(), &failed.episode);
+    env.reset(episode.seed);
+    let mut film = Film::new(env.scene(), env.spec().control_period_s);
+    let mut stopped = None;
+    for action in episode.actions.iter().take(limit(args, &factory)) {
+        match env.step(action) {
+            Ok(step) => film.push(step.cost, env.scene()),
+            Err(error) => {
+                stopped = Some(error);
+                break;
+            }
+        }
+    }
+    output.remark(&match stopped {
+        Some(error) => format!("step {} fails here, too: {error}", film.steps()),
+        None => format!(
+            "step {} failed when it was played: {}",
+            episode.step(),
+            failed.reason
+        ),
+    });
+    Ok(Shot {
+        env: failed.env.name.clone(),
+        acts: format!("failed at step {}", episode.step()),
+        film,
+        others: Vec::new(),
     })
 }
 

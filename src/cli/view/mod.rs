@@ -12,7 +12,8 @@ use crate::error::Error;
 #[command(after_help = "\
 SUBJECT is the name of an environment (its best expert acts), a dataset folder (a recorded episode is
 replayed) or a run folder (the learned policy acts by its mean). A folder with an environment's name
-is meant by ./NAME.
+is meant by ./NAME. A training or recording in which an episode failed keeps that one as
+failed-episode.json, which is shown up to its last step.
 
 Without SUBJECT a page opens in the browser: record demonstrations by hand, watch trainings, compare.
 
@@ -23,9 +24,10 @@ Examples:
   costate view point_mass --random --seed 3 --png lost.png
   costate view datasets/pendulum-energy --episode 4 --png swing.png --at 60
   costate view runs/point_fork-ibc-0 --stochastic --episodes 50 --png ways.png
+  costate view runs/pendulum-gan-gcl-0/failed-episode.json --png failed.png
   costate view runs/pendulum-gan-gcl-0 --gif learned.gif --size 480 --json")]
 pub struct Args {
-    /// Environment, dataset folder or run folder.
+    /// Environment, dataset folder, run folder, or a failed-episode.json.
     subject: Option<String>,
     #[command(flatten)]
     picture: picture::Args,

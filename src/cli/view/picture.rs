@@ -67,6 +67,7 @@ pub(super) enum Subject<'a> {
     Env(&'a str),
     Dataset(&'a Path),
     Run(&'a Path),
+    Failed(&'a Path),
 }
 
 impl<'a> Subject<'a> {
@@ -87,6 +88,9 @@ impl<'a> Subject<'a> {
                 ))),
             };
         }
+        if path.is_file() {
+            return Ok(Self::Failed(path));
+        }
         if path.join("config.json").exists() {
             Ok(Self::Run(path))
         } else if path.join("meta.json").exists() {
@@ -104,6 +108,7 @@ impl<'a> Subject<'a> {
             Self::Env(_) => "an environment",
             Self::Dataset(_) => "a dataset",
             Self::Run(_) => "a run",
+            Self::Failed(_) => "an episode that failed",
         }
     }
 }
@@ -114,14 +119,14 @@ fn check_flags(name: &str, args: &Args, subject: Subject) -> Result<(), Error> {
     let dataset = matches!(subject, Subject::Dataset(_));
     let run = matches!(subject, Subject::Run(_));
     let flags = [
-        ("--seed", args.seed.is_some(), !dataset),
+        ("--seed", args.seed.is_some(), env || run),
         ("--expert", args.expert.is_some(), env),
         ("--random", args.random, env),
         ("--set", !args.env_args.set.is_empty(), env),
         ("--variant", !args.env_args.variant.is_empty(), env),
         ("--model", args.env_args.model.is_some(), env),
         ("--episode", args.episode.is_some(), dataset),
-        ("--episodes", args.episodes.is_some(), !env),
+        ("--episodes", args.episodes.is_some(), dataset || run),
         ("--stochastic", args.stochastic, run),
     ];
     match flags.iter().find(|(_, given, apt)| *given && !apt) {
