@@ -138,15 +138,33 @@ impl Model {
     ///
     /// Errors: a file that is missing, not of this kind, or damaged.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let (state, header): (_, Header) = StateDict::read_format(file, FORMAT)?;
+        let (bytes, name) = StateDict::load(file)?;
+        Self::parse(&bytes, &name)
+    }
+
+    /// The same of the file's bytes; `name` is for errors.
+    pub fn parse(bytes: &[u8], name: &str) -> Result<Self, Error> {
+        let (state, header): (_, Header) = StateDict::parse_format(bytes, name, FORMAT)?;
         let foreign = |reason: &str| StateError::Foreign {
-            file: file.display().to_string(),
+            file: name.into(),
             reason: reason.into(),
         };
         let dim = header.columns.len();
         if dim == 0 || !header.log_z.log_z.is_finite() {
             return Err(foreign("no columns, or no log Z").into());
         }
+        let settings = &header.settings;
+        for (shape, prefix) in [(&header.base, "base."), (&header.generator, "generator.")] {
+            let Some(shape) = shape else { continue };
+            if !shape.is_of(settings) {
+                return Err(foreign("its flows are others than its settings say").into());
+            }
+            let fits = shape.check(dim, &state, prefix);
+            fits.map_err(|e| foreign(&e.to_string()))?;
+        }
+        let sizes = Energy::sizes(dim, settings.form(), &settings.hidden);
+        let fits = state.check_layers("energy.", &sizes);
+        fits.map_err(|e| foreign(&e.to_string()))?;
         // All weights are overwritten; the stream only initialises the networks.
         let mut unused = stream(0, "ebm read", 0);
         let mut stored = |shape: &Shape, prefix: &str| -> Result<Generator, StateError> {
@@ -162,7 +180,6 @@ impl Model {
             None => None,
             Some(shape) => Some(stored(shape, "generator.")?),
         };
-        let settings = &header.settings;
         let energy = Energy::new(base, dim, settings.form(), &settings.hidden, &mut unused);
         state.copy_all(energy.correction.named("energy."))?;
         Ok(Self {

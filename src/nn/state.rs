@@ -232,29 +232,37 @@ impl StateDict {
         file: &Path,
         newest: u32,
     ) -> Result<(Self, M), StateError> {
-        Self::read_any(file, Some(newest))
+        let (bytes, name) = Self::load(file)?;
+        Self::parse_format(&bytes, &name, newest)
     }
 
     /// Reads a safetensors file and its metadata.
     ///
     /// Errors: not such a file, a wrong checksum (files of earlier versions have none), non-finite numbers.
     pub fn read<M: DeserializeOwned>(file: &Path) -> Result<(Self, M), StateError> {
-        Self::read_any(file, None)
+        let (bytes, name) = Self::load(file)?;
+        Self::parse(&bytes, &name)
     }
 
-    fn read_any<M: DeserializeOwned>(
-        file: &Path,
-        newest: Option<u32>,
-    ) -> Result<(Self, M), StateError> {
+    /// A file's bytes, and its name for errors.
+    pub fn load(file: &Path) -> Result<(Vec<u8>, String), StateError> {
         let name = file.display().to_string();
-        let bytes = std::fs::read(file).map_err(|source| StateError::Io {
-            file: name.clone(),
-            source,
-        })?;
-        Self::parse_any(&bytes, &name, newest)
+        match std::fs::read(file) {
+            Ok(bytes) => Ok((bytes, name)),
+            Err(source) => Err(StateError::Io { file: name, source }),
+        }
     }
 
-    /// The same of a file's bytes; `name` is for errors.
+    /// [`StateDict::read_format`] of a file's bytes; `name` is for errors.
+    pub fn parse_format<M: DeserializeOwned>(
+        bytes: &[u8],
+        name: &str,
+        newest: u32,
+    ) -> Result<(Self, M), StateError> {
+        Self::parse_any(bytes, name, Some(newest))
+    }
+
+    /// [`StateDict::read`] of a file's bytes; `name` is for errors.
     pub fn parse<M: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<(Self, M), StateError> {
         Self::parse_any(bytes, name, None)
     }

@@ -398,14 +398,18 @@ impl Meta {
 
     /// Reads and checks the `meta.json` of a dataset folder.
     pub(crate) fn read(folder: &Path) -> Result<Self, DatasetError> {
+        Self::parse(&disk::read(&folder.join(META_FILE))?, folder)
+    }
+
+    /// The same of the file's bytes; `folder` is for errors.
+    pub fn parse(bytes: &[u8], folder: &Path) -> Result<Self, DatasetError> {
         let path = folder.join(META_FILE);
         let bad = |reason: String| DatasetError::Meta {
             path: path.clone(),
             reason,
         };
-        let bytes = disk::read(&path)?;
-        let value: Value = serde_json::from_slice(&bytes)
-            .map_err(|e| bad(format!("not JSON: {}", one_line(e))))?;
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|e| bad(format!("not JSON: {}", one_line(e))))?;
         let foreign = |reason: String| DatasetError::Foreign {
             path: folder.to_owned(),
             reason,
@@ -438,7 +442,7 @@ impl Meta {
             }
         }
         // From the bytes, so that the message has line and column.
-        let meta: Self = serde_json::from_slice(&bytes).map_err(|e| bad(one_line(e)))?;
+        let meta: Self = serde_json::from_slice(bytes).map_err(|e| bad(one_line(e)))?;
         meta.validate().map_err(bad)?;
         Ok(meta)
     }
