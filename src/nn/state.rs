@@ -310,7 +310,12 @@ impl StateDict {
         let file = SafeTensors::deserialize(bytes).map_err(|e| foreign(e.to_string()))?;
         let mut state = Self::default();
         for (tensor_name, view) in file.iter() {
-            let shape: Vec<i64> = view.shape().iter().map(|&d| d as i64).collect();
+            let shape = shape_of(view.shape()).ok_or_else(|| {
+                let shape = view.shape();
+                foreign(format!(
+                    "tensor `{tensor_name}` has shape {shape:?}, more than there can be"
+                ))
+            })?;
             let tensor = match view.dtype() {
                 Dtype::F32 => Tensor::from_slice(&from_le(view.data(), f32::from_le_bytes)),
                 Dtype::F64 => Tensor::from_slice(&from_le(view.data(), f64::from_le_bytes)),
@@ -338,10 +343,45 @@ impl IntoIterator for StateDict {
     }
 }
 
+/// A shape as libtorch takes it, which multiplies its dimensions also where one of them is 0.
+fn shape_of(shape: &[usize]) -> Option<Vec<i64>> {
+    let dims: Vec<i64> = shape
+        .iter()
+        .map(|d| i64::try_from(*d).ok())
+        .collect::<Option<_>>()?;
+    let all = dims
+        .iter()
+        .try_fold(8_i64, |n, d| n.checked_mul((*d).max(1)));
+    all.map(|_| dims)
+}
+
 fn le_bytes<T: Copy, const N: usize>(values: &[T], f: impl Fn(T) -> [u8; N]) -> Vec<u8> {
     values.iter().flat_map(|&v| f(v)).collect()
 }
 
 fn from_le<T, const N: usize>(bytes: &[u8], f: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks::<N>().0.iter().map(|c| f(*c)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// libtorch ends the program over such a shape, where safetensors only counts that nothing is in it.
+    #[test]
+    fn a_shape_beyond_counting_is_refused_though_nothing_is_in_it() {
+        let of = |shape: &str| {
+            let header = format!(
+                r#"{{"__metadata__":{{"costate":"{{}}"}},"w":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}"#
+            );
+            let mut file = (header.len() as u64).to_le_bytes().to_vec();
+            file.extend(header.as_bytes());
+            StateDict::parse::<serde_json::Value>(&file, "w.safetensors")
+        };
+        assert_eq!(of("[0,3]").unwrap().0.get("w").unwrap().size(), [0, 3]);
+        for shape in ["[0,18446744073709551615]", "[0,9999999999,9999999999]"] {
+            let error = of(shape).unwrap_err().to_string();
+            assert!(error.contains("more than there can be"), "{error}");
+        }
+    }
 }

@@ -307,7 +307,10 @@ impl Meta {
     pub(crate) fn set_episodes(&mut self, episodes: Vec<EpisodeEntry>) {
         let returns: Vec<f64> = episodes.iter().map(|e| e.true_return).collect();
         self.demonstration_return = ReturnStatistics::of(&returns);
-        self.total_steps = episodes.iter().map(|e| e.total_steps).sum();
+        // A damaged episode of an interrupted recording may claim any number.
+        self.total_steps = episodes
+            .iter()
+            .fold(0, |steps, e| e.total_steps.saturating_add(steps));
         self.episodes = episodes;
     }
 
@@ -462,6 +465,22 @@ impl Meta {
         if spec.horizon == 0 {
             return Err("`spec.horizon` is 0, expected at least 1".into());
         }
+        let period = spec.control_period_s;
+        if !(period.is_finite() && period > 0.0) {
+            return Err(format!(
+                "`spec.control_period_s` is {period}, expected more than 0"
+            ));
+        }
+        for channel in spec.observation.0.iter().chain(&spec.action.0) {
+            let (low, high) = (channel.low, channel.high);
+            // Numbers beyond single precision are read as infinite.
+            if !(low.is_finite() && high.is_finite() && low < high) {
+                return Err(format!(
+                    "`spec`: bounds of `{}` are {low} … {high}, expected two finite numbers, the lower first",
+                    channel.name
+                ));
+            }
+        }
         let std = &expert.action_noise_std;
         if std.len() != spec.action.dim() {
             return Err(format!(
@@ -503,8 +522,10 @@ impl Meta {
                 .validate(i, spec)
                 .map_err(|reason| format!("`episodes[{i}]`: {reason}"))?;
         }
-        let steps: usize = self.episodes.iter().map(|e| e.total_steps).sum();
-        if steps != self.total_steps {
+        let mut counts = self.episodes.iter().map(|e| e.total_steps);
+        let steps = counts.try_fold(0_usize, usize::checked_add);
+        if steps != Some(self.total_steps) {
+            let steps = steps.map_or("more than can be counted".into(), |n| n.to_string());
             return Err(format!(
                 "`total_steps` is {}, but the episodes have {steps}",
                 self.total_steps

@@ -1,5 +1,6 @@
 //! Imported ONNX networks.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,7 +54,9 @@ impl OnnxPolicy {
         output: Option<&str>,
         spec: &EnvSpec,
     ) -> Result<Self, Error> {
-        let policy = Self::of(bytes, output, spec)
+        // The decoder trusts what it is given.
+        let policy = catch_unwind(AssertUnwindSafe(|| Self::of(bytes, output, spec)))
+            .unwrap_or_else(|_| Err("not a readable ONNX model: the decoder failed".into()))
             .map_err(|reason| Error::Misuse(format!("{name}: {reason}")))?;
         Ok(Self {
             file: name.into(),
@@ -125,8 +128,9 @@ impl OnnxPolicy {
 
     /// The action for an observation; NaN where the graph fails on it, which the environment refuses.
     pub fn act(&self, observation: &[f32], action: &mut [f32]) {
-        match self.run(observation) {
-            Ok(values) if values.len() == self.actions => action.copy_from_slice(&values),
+        // Graphs that ran on zeros can still make the library panic.
+        match catch_unwind(AssertUnwindSafe(|| self.run(observation))) {
+            Ok(Ok(values)) if values.len() == self.actions => action.copy_from_slice(&values),
             _ => action.fill(f32::NAN),
         }
     }
