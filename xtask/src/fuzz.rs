@@ -151,34 +151,28 @@ fn listed(manifest: &str) -> Vec<Target> {
     sections.filter_map(target).collect()
 }
 
-/// Builds the targets and returns the folder of their programs. Those without libtorch are built first: nothing of it is
-/// fetched or compiled for them.
+/// Builds the targets and returns the folder of their programs. Where none needs libtorch, nothing of it is fetched or compiled;
+/// else all are built as one, as most of what they share would be compiled twice otherwise.
 fn build(workspace: &Workspace, chosen: &[&Target]) -> Result<PathBuf, Error> {
     let host = host()?;
     let folder = workspace.root().join("fuzz/target");
-    for learning in [false, true] {
-        let names = chosen.iter().filter(|t| t.learning == learning);
-        let bins: Vec<&str> = names.flat_map(|t| ["--bin", &t.name]).collect();
-        if bins.is_empty() {
-            continue;
-        }
-        let mut command = match learning {
-            true => workspace.command(&libtorch::ensure(workspace)?),
-            false => Command::new(program()),
-        };
-        command
-            .args(["build", "--release", "--locked", "--no-default-features"])
-            .args(learning.then_some("--features=learning"))
-            .args(["--target", &host, "--target-dir"])
-            .arg(&folder)
-            .args(bins)
-            .current_dir(workspace.root().join("fuzz"))
-            .env("RUSTFLAGS", FLAGS.join(" "))
-            // What sanitizes is still unstable.
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_INCREMENTAL", "0");
-        must(&mut command, "the fuzz targets did not build")?;
-    }
+    let learning = chosen.iter().any(|t| t.learning);
+    let mut command = match learning {
+        true => workspace.command(&libtorch::ensure(workspace)?),
+        false => Command::new(program()),
+    };
+    command
+        .args(["build", "--release", "--locked", "--no-default-features"])
+        .args(learning.then_some("--features=learning"))
+        .args(["--target", &host, "--target-dir"])
+        .arg(&folder)
+        .args(chosen.iter().flat_map(|t| ["--bin", &t.name]))
+        .current_dir(workspace.root().join("fuzz"))
+        .env("RUSTFLAGS", FLAGS.join(" "))
+        // What sanitizes is still unstable.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_INCREMENTAL", "0");
+    must(&mut command, "the fuzz targets did not build")?;
     Ok(folder.join(host).join("release"))
 }
 
