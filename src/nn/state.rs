@@ -114,6 +114,25 @@ impl StateDict {
         Ok(self.numbers(name, 1)?[0])
     }
 
+    /// A one-entry tensor's value as a count.
+    pub fn count(&self, name: &str) -> Result<usize, StateError> {
+        Ok(self.counts(name, 1)?[0])
+    }
+
+    /// A vector of `len` counts. Errors: numbers that count nothing that a file could hold.
+    pub fn counts(&self, name: &str, len: usize) -> Result<Vec<usize>, StateError> {
+        const MOST: f64 = (1_u64 << 31) as f64;
+        let count = |v: f64| match v.fract() == 0.0 && (0.0..=MOST).contains(&v) {
+            true => Ok(v as usize),
+            false => Err(StateError::Mismatch {
+                name: name.into(),
+                got: format!("{v}"),
+                expected: "a count".into(),
+            }),
+        };
+        self.numbers(name, len)?.into_iter().map(count).collect()
+    }
+
     /// A vector of `len` numbers.
     pub fn numbers(&self, name: &str, len: usize) -> Result<Vec<f64>, StateError> {
         let values = super::to_f64(self.get(name)?);
@@ -366,6 +385,18 @@ fn from_le<T, const N: usize>(bytes: &[u8], f: impl Fn([u8; N]) -> T) -> Vec<T> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_counts_nothing_is_no_count() {
+        let mut state = StateDict::default();
+        state.insert_numbers("good", &[0.0, 3.0]);
+        assert_eq!(state.counts("good", 2).unwrap(), [0, 3]);
+        for bad in [-1.0, 0.5, 1e300] {
+            state.insert_numbers("bad", &[bad]);
+            let error = state.count("bad").unwrap_err().to_string();
+            assert!(error.contains("expected a count"), "{error}");
+        }
+    }
 
     /// libtorch ends the program over such a shape, where safetensors only counts that nothing is in it.
     #[test]
