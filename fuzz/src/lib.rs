@@ -73,7 +73,7 @@ pub fn import_all(sources: &[PathBuf], mapping: Mapping) {
 /// A learner with small networks, untrained.
 #[cfg(feature = "learning")]
 pub fn learner() -> Box<dyn costate::learners::Learner> {
-    use costate::learners::{Behaviour as _, Setup};
+    use costate::learners::Setup;
     use costate::run::settings::{Override, resolve};
     use costate_envs::{End, Trajectory};
 
