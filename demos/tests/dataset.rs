@@ -345,7 +345,7 @@ fn descriptions_that_cannot_be_trusted_are_refused() {
 }
 
 #[test]
-fn bounds_beyond_single_precision_and_steps_beyond_counting_are_refused() {
+fn bounds_in_disorder_and_steps_beyond_counting_are_refused() {
     let refused = |edit: &dyn Fn(&mut serde_json::Value), what: &str| {
         let parent = tempdir().unwrap();
         let folder = parent.path().join("demos");
@@ -355,8 +355,8 @@ fn bounds_beyond_single_precision_and_steps_beyond_counting_are_refused() {
         assert!(message.contains(what), "{message}");
     };
     refused(
-        &|m| m["spec"]["observation"][0]["high"] = json!(1e40),
-        "bounds of `s0` are -1000000000 … inf, expected two finite numbers",
+        &|m| m["spec"]["observation"][0]["high"] = json!(-2e9),
+        "bounds of `s0` are -1000000000 … -2000000000, expected the lower first",
     );
     refused(
         &|m| m["spec"]["action"][0]["low"] = json!(2e9),

@@ -1,9 +1,10 @@
 //! What the fuzz targets share.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::panic;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use costate_demos::Dataset;
 use costate_demos::import::{Mapping, Request, import};
@@ -22,16 +23,17 @@ pub fn scratch() -> &'static Path {
 }
 
 /// Where an input makes another package panic, Costate has to catch it; only what it does not catch is a finding. A panic of
-/// Costate's own is one at once, also where it would be caught.
+/// Costate's own is one at once, also where it would be caught. Each place of the others is said once.
 pub fn outside_may_panic() {
     let aborting = panic::take_hook();
+    let said = Mutex::new(BTreeSet::new());
     panic::set_hook(Box::new(move |info| {
-        let outside = info.location().is_some_and(|at| {
-            let file = at.file().replace('\\', "/");
-            file.contains("/registry/src/") || file.contains("/rustc/")
-        });
-        if !outside {
+        let place = info.location().map(ToString::to_string);
+        let place = place.unwrap_or_default().replace('\\', "/");
+        if !place.contains("/registry/src/") && !place.contains("/rustc/") {
             aborting(info);
+        } else if said.lock().is_ok_and(|mut said| said.insert(place.clone())) {
+            eprintln!("caught: a panic in {place}");
         }
     }));
 }

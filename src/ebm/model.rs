@@ -292,9 +292,10 @@ mod tests {
             (
                 &|h| {
                     h["settings"]["flow"]["hidden"] = huge.clone();
+                    h["base"]["flow"]["hidden"] = huge.clone();
                     h["generator"]["flow"]["hidden"] = huge.clone();
                 },
-                "`generator.0.conditioner.0.weight`",
+                "`base.0.conditioner.0.weight`",
             ),
             (
                 &|h| h["generator"]["flow"]["components"] = 1_000_000_000.into(),
