@@ -100,8 +100,17 @@ impl TrajectoryBatch {
 
     /// Restores what [`TrajectoryBatch::save`] wrote.
     pub fn load(state: &StateDict) -> Result<Self, StateError> {
-        let lengths = nn::to_f64(state.get("lengths")?);
-        let lengths: Vec<usize> = lengths.iter().map(|&n| n as usize).collect();
+        let count = state.get("lengths")?.numel();
+        let lengths = state.counts("lengths", count)?;
+        let observations = state.get("observations")?;
+        let rows = observations.size().first().copied().unwrap_or(0);
+        if lengths.iter().sum::<usize>() as i64 != rows {
+            return Err(StateError::Mismatch {
+                name: "observations".into(),
+                got: format!("{rows} rows"),
+                expected: "as many as `lengths` says".into(),
+            });
+        }
         let ends = state.numbers("terminated", lengths.len())?;
         let owner: Vec<i64> = lengths
             .iter()
@@ -109,7 +118,7 @@ impl TrajectoryBatch {
             .flat_map(|(i, &len)| std::iter::repeat_n(i as i64, len))
             .collect();
         Ok(Self {
-            observations: state.get("observations")?.shallow_clone(),
+            observations: observations.shallow_clone(),
             actions: state.get("actions")?.shallow_clone(),
             starts: state.get("starts")?.shallow_clone(),
             finals: state.get("finals")?.shallow_clone(),

@@ -344,6 +344,39 @@ fn descriptions_that_cannot_be_trusted_are_refused() {
     );
 }
 
+#[test]
+fn bounds_in_disorder_and_steps_beyond_counting_are_refused() {
+    let refused = |edit: &dyn Fn(&mut serde_json::Value), what: &str| {
+        let parent = tempdir().unwrap();
+        let folder = parent.path().join("demos");
+        small(&folder);
+        edit_meta(&folder, edit);
+        let message = refusal(&folder);
+        assert!(message.contains(what), "{message}");
+    };
+    refused(
+        &|m| m["spec"]["observation"][0]["high"] = json!(-2e9),
+        "bounds of `s0` are -1000000000 … -2000000000, expected the lower first",
+    );
+    refused(
+        &|m| m["spec"]["action"][0]["low"] = json!(2e9),
+        "bounds of `a0`",
+    );
+    refused(
+        &|m| m["spec"]["control_period_s"] = json!(0.0),
+        "`spec.control_period_s` is 0",
+    );
+    refused(
+        &|m| {
+            m["spec"]["horizon"] = json!(usize::MAX);
+            for i in 0..2 {
+                m["episodes"][i]["total_steps"] = json!(usize::MAX);
+            }
+        },
+        "the episodes have more than can be counted",
+    );
+}
+
 /// Breaks episode 1 of a small dataset and returns the refusal.
 fn broken(edit: impl FnOnce(&Path)) -> String {
     let parent = tempdir().unwrap();

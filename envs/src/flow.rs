@@ -37,6 +37,9 @@ pub fn gain(t: f32) -> f32 {
     (2.0 * t - 1.0) / (t * t + (1.0 - t) * (1.0 - t))
 }
 
+/// Most Euler steps: more than anybody waits for; a file can state any number.
+const MOST_STEPS: usize = 10_000;
+
 /// How plans are made and played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planning {
@@ -56,6 +59,12 @@ impl Planning {
         let each = [self.chunk, self.execute, self.history, self.steps];
         if each.contains(&0) {
             return Err("chunk, execute, history and steps must be at least 1".into());
+        }
+        if self.steps > MOST_STEPS {
+            return Err(format!(
+                "steps are {}, expected at most {MOST_STEPS}",
+                self.steps
+            ));
         }
         if self.execute > self.chunk {
             return Err(format!(
@@ -287,6 +296,19 @@ mod tests {
         history: 2,
         steps: 4,
     };
+
+    #[test]
+    fn a_plan_of_endless_steps_is_refused() {
+        let planning = |steps| Planning {
+            chunk: 2,
+            execute: 1,
+            history: 1,
+            steps,
+        };
+        assert!(planning(MOST_STEPS).check().is_ok());
+        let refused = planning(usize::MAX).check().unwrap_err();
+        assert!(refused.contains("expected at most 10000"), "{refused}");
+    }
 
     #[test]
     fn plans_are_drawn_every_execute_steps_and_anew_in_every_episode() {

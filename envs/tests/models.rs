@@ -323,6 +323,16 @@ fn bad_values_are_refused() {
             "1",
             &["actuators.push.low", "not below"],
         ),
+        // One number in single precision.
+        (
+            "cart_pole",
+            "push.low",
+            "0.99999999999",
+            &[
+                "actuators.push.low",
+                "not below the upper bound 1 in single precision",
+            ],
+        ),
         (
             "cart_pole",
             "push.joint",

@@ -26,3 +26,10 @@ pub mod views;
 mod world;
 
 pub use server::{Options, ServeError, serve};
+
+/// Doors for the fuzz targets, to what is private otherwise.
+#[cfg(fuzzing)]
+pub mod fuzz {
+    pub use crate::server::admits;
+    pub use crate::session::converse;
+}

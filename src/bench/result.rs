@@ -208,15 +208,17 @@ impl CellResult {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Error::io(file)(e)),
         };
+        Self::parse(&text, &file.display().to_string()).map(Some)
+    }
+
+    /// The same of the file's text; `name` is for errors.
+    pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
         let bad = |reason: String| {
-            Error::Failure(format!(
-                "{}: {reason}; remove it to rerun the cell",
-                file.display()
-            ))
+            Error::Failure(format!("{name}: {reason}; remove it to rerun the cell"))
         };
-        let result: Self = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
+        let result: Self = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
         match result.format {
-            Self::FORMAT => Ok(Some(result)),
+            Self::FORMAT => Ok(result),
             other => Err(bad(format!("format {other}, expected {}", Self::FORMAT))),
         }
     }

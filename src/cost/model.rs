@@ -705,9 +705,15 @@ impl EnergyModel {
 
     /// Reads a `cost.safetensors` file.
     pub fn read(file: &Path) -> Result<Self, StateError> {
-        let (state, header): (_, Header) = StateDict::read_format(file, FORMAT)?;
+        let (bytes, name) = StateDict::load(file)?;
+        Self::parse(&bytes, &name)
+    }
+
+    /// The same of the file's bytes; `name` is for errors.
+    pub fn parse(bytes: &[u8], name: &str) -> Result<Self, StateError> {
+        let (state, header): (_, Header) = StateDict::parse_format(bytes, name, FORMAT)?;
         let foreign = |reason: String| StateError::Foreign {
-            file: file.display().to_string(),
+            file: name.into(),
             reason,
         };
         header.check(&state).map_err(foreign)?;

@@ -76,16 +76,21 @@ pub struct Energy {
 impl Energy {
     /// The energy of the base itself.
     pub fn new(base: Base, dim: usize, form: Form, hidden: &[usize], rng: &mut Stream) -> Self {
-        let sizes: Vec<usize> = std::iter::once(dim)
-            .chain(hidden.iter().copied())
-            .chain([form.outputs(dim)])
-            .collect();
+        let sizes = Self::sizes(dim, form, hidden);
         Self {
             base,
             correction: Mlp::new(&sizes, 0.0, Kind::Double, rng),
             form,
             dim,
         }
+    }
+
+    /// Sizes of the network's layers.
+    pub fn sizes(dim: usize, form: Form, hidden: &[usize]) -> Vec<usize> {
+        std::iter::once(dim)
+            .chain(hidden.iter().copied())
+            .chain([form.outputs(dim)])
+            .collect()
     }
 
     /// Dimensions of x.

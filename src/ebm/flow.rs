@@ -48,11 +48,7 @@ impl Flow {
         let zeros = |shape: &[i64]| {
             Tensor::zeros(shape, (Kind::Double, Device::Cpu)).set_requires_grad(true)
         };
-        let kept = dim / 2;
-        let sizes: Vec<usize> = std::iter::once(kept.max(1))
-            .chain(hidden.iter().copied())
-            .chain([2 * (dim - kept)])
-            .collect();
+        let sizes = Self::conditioner(dim, hidden);
         let layer = |_| Layer {
             lower: zeros(&[d, d]),
             upper: zeros(&[d, d]),
@@ -63,6 +59,15 @@ impl Flow {
             layers: (0..layers).map(layer).collect(),
             latent,
         }
+    }
+
+    /// Sizes of a conditioner's layers: from the kept entries to scale and shift of the others.
+    pub fn conditioner(dim: usize, hidden: &[usize]) -> Vec<usize> {
+        let kept = dim / 2;
+        std::iter::once(kept.max(1))
+            .chain(hidden.iter().copied())
+            .chain([2 * (dim - kept)])
+            .collect()
     }
 
     /// log q of every row, `[N, d] → [N]`.

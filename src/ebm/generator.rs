@@ -49,6 +49,54 @@ pub enum Shape {
     },
 }
 
+impl Shape {
+    /// Checks the tensors below `prefix`, before a generator of this shape is created: a header can claim any size.
+    pub fn check(&self, dim: usize, state: &StateDict, prefix: &str) -> Result<(), StateError> {
+        let mixture = |prefix: &str, k: usize| {
+            let shapes = [
+                ("logits", vec![k]),
+                ("means", vec![k, dim]),
+                ("lower", vec![k, dim, dim]),
+                ("log_diagonals", vec![k, dim]),
+            ];
+            shapes
+                .iter()
+                .try_for_each(|(name, shape)| state.check_shape(&format!("{prefix}{name}"), shape))
+        };
+        match self {
+            Self::Mixture { components } => mixture(prefix, *components),
+            Self::Flow {
+                components,
+                layers,
+                hidden,
+            } => {
+                mixture(&format!("{prefix}latent."), *components)?;
+                let sizes = Flow::conditioner(dim, hidden);
+                // Ends at the first layer that is not there.
+                (0..*layers).try_for_each(|i| {
+                    state.check_shape(&format!("{prefix}{i}.lower"), &[dim, dim])?;
+                    state.check_shape(&format!("{prefix}{i}.upper"), &[dim, dim])?;
+                    state.check_shape(&format!("{prefix}{i}.log_diagonal"), &[dim])?;
+                    state.check_layers(&format!("{prefix}{i}.conditioner."), &sizes)
+                })
+            }
+        }
+    }
+
+    /// Whether it is what [`Generator::shape`] says of a generator built according to `settings`.
+    pub fn is_of(&self, settings: &Settings) -> bool {
+        let FlowSettings { layers, hidden, .. } = &settings.flow;
+        match self {
+            Self::Flow {
+                layers: own_layers,
+                hidden: own_hidden,
+                ..
+            } => own_layers == layers && own_hidden == hidden,
+            Self::Mixture { .. } => true,
+        }
+    }
+}
+
 /// Points with their log-densities.
 #[derive(Debug)]
 pub struct Drawn {

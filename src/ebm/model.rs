@@ -138,15 +138,33 @@ impl Model {
     ///
     /// Errors: a file that is missing, not of this kind, or damaged.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let (state, header): (_, Header) = StateDict::read_format(file, FORMAT)?;
+        let (bytes, name) = StateDict::load(file)?;
+        Self::parse(&bytes, &name)
+    }
+
+    /// The same of the file's bytes; `name` is for errors.
+    pub fn parse(bytes: &[u8], name: &str) -> Result<Self, Error> {
+        let (state, header): (_, Header) = StateDict::parse_format(bytes, name, FORMAT)?;
         let foreign = |reason: &str| StateError::Foreign {
-            file: file.display().to_string(),
+            file: name.into(),
             reason: reason.into(),
         };
         let dim = header.columns.len();
         if dim == 0 || !header.log_z.log_z.is_finite() {
             return Err(foreign("no columns, or no log Z").into());
         }
+        let settings = &header.settings;
+        for (shape, prefix) in [(&header.base, "base."), (&header.generator, "generator.")] {
+            let Some(shape) = shape else { continue };
+            if !shape.is_of(settings) {
+                return Err(foreign("its flows are others than its settings say").into());
+            }
+            let fits = shape.check(dim, &state, prefix);
+            fits.map_err(|e| foreign(&e.to_string()))?;
+        }
+        let sizes = Energy::sizes(dim, settings.form(), &settings.hidden);
+        let fits = state.check_layers("energy.", &sizes);
+        fits.map_err(|e| foreign(&e.to_string()))?;
         // All weights are overwritten; the stream only initialises the networks.
         let mut unused = stream(0, "ebm read", 0);
         let mut stored = |shape: &Shape, prefix: &str| -> Result<Generator, StateError> {
@@ -162,7 +180,6 @@ impl Model {
             None => None,
             Some(shape) => Some(stored(shape, "generator.")?),
         };
-        let settings = &header.settings;
         let energy = Energy::new(base, dim, settings.form(), &settings.hidden, &mut unused);
         state.copy_all(energy.correction.named("energy."))?;
         Ok(Self {
@@ -181,12 +198,11 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::ebm::{GeneratorKind, Known, Method, Request, Watch, fit};
+    use crate::ebm::{Fit, GeneratorKind, Known, Method, Request, Watch, fit};
     use crate::run::settings::Override;
 
-    #[test]
-    fn a_stored_model_scores_to_the_bit() {
-        let table = Known::named("banana").unwrap().sample(300, 1);
+    /// Fitted in a moment.
+    fn fitted(table: &Table, method: Method, generator: GeneratorKind) -> Fit {
         let few = [
             "rounds=4",
             "checks=2",
@@ -201,39 +217,42 @@ mod tests {
                 value: value.into(),
             }
         });
+        let mut settings = Settings::of(method).unwrap().with(&few).unwrap();
+        if let Some(matching) = &mut settings.energy_matching {
+            (matching.transport_steps, matching.chains) = (3, 100);
+        }
+        let request = Request {
+            table,
+            source: "t",
+            method,
+            generator,
+            held_out: 0.2,
+            samples: 10,
+            settings: &settings,
+            seed: 3,
+        };
+        let interrupt = AtomicBool::new(false);
+        let mut watch = Watch {
+            interrupt: &interrupt,
+            report: &mut |_, _, _, _| {},
+        };
+        fit(&request, &mut watch).unwrap()
+    }
+
+    #[test]
+    fn a_stored_model_scores_to_the_bit() {
+        let table = Known::named("banana").unwrap().sample(300, 1);
         for (method, generator) in [
             (Method::Gan, GeneratorKind::Flow),
             (Method::Gan, GeneratorKind::Mixture),
             (Method::Langevin, GeneratorKind::Flow),
             (Method::EnergyMatching, GeneratorKind::Flow),
         ] {
-            let mut settings = Settings::of(method).unwrap().with(&few).unwrap();
-            if let Some(matching) = &mut settings.energy_matching {
-                (matching.transport_steps, matching.chains) = (3, 100);
-            }
-            let request = Request {
-                table: &table,
-                source: "t",
-                method,
-                generator,
-                held_out: 0.2,
-                samples: 10,
-                settings: &settings,
-                seed: 3,
-            };
-            let once = || {
-                let interrupt = AtomicBool::new(false);
-                let mut watch = Watch {
-                    interrupt: &interrupt,
-                    report: &mut |_, _, _, _| {},
-                };
-                fit(&request, &mut watch).unwrap()
-            };
-            let fit = once();
+            let fit = fitted(&table, method, generator);
             let bytes = fit.model.to_bytes().unwrap();
             assert_eq!(
                 bytes,
-                once().model.to_bytes().unwrap(),
+                fitted(&table, method, generator).model.to_bytes().unwrap(),
                 "the same seed gives other bits"
             );
             let folder = tempfile::tempdir().unwrap();
@@ -247,6 +266,49 @@ mod tests {
                 fit.model.generator_log_densities(&table, &rows)
             );
             assert_eq!(read.to_bytes().unwrap(), bytes);
+        }
+    }
+
+    /// A header can state any size: networks of it would fill the memory.
+    #[test]
+    fn a_header_of_other_sizes_than_its_tensors_is_refused_before_networks_are_built() {
+        let table = Known::named("banana").unwrap().sample(300, 1);
+        let changed = |generator, change: &dyn Fn(&mut serde_json::Value)| {
+            let bytes = fitted(&table, Method::Gan, generator).model.to_bytes();
+            let (state, mut header) =
+                StateDict::parse::<serde_json::Value>(&bytes.unwrap(), "m").unwrap();
+            change(&mut header);
+            let bytes = state.to_bytes(&header).unwrap();
+            Model::parse(&bytes, "energy.safetensors")
+        };
+        assert!(changed(GeneratorKind::Flow, &|_| {}).is_ok());
+        let huge = serde_json::json!([1_000_000, 1_000_000]);
+        for (change, part) in [
+            (
+                &(|h: &mut serde_json::Value| h["settings"]["hidden"] = huge.clone())
+                    as &dyn Fn(&mut serde_json::Value),
+                "`energy.0.weight`",
+            ),
+            (
+                &|h| {
+                    h["settings"]["flow"]["hidden"] = huge.clone();
+                    h["base"]["flow"]["hidden"] = huge.clone();
+                    h["generator"]["flow"]["hidden"] = huge.clone();
+                },
+                "`base.0.conditioner.0.weight`",
+            ),
+            (
+                &|h| h["generator"]["flow"]["components"] = 1_000_000_000.into(),
+                "`generator.latent.logits`",
+            ),
+            (
+                &|h| h["generator"]["flow"]["layers"] = 1_000_000_000.into(),
+                "its flows are others than its settings say",
+            ),
+        ] {
+            let refused = changed(GeneratorKind::Flow, change).err().expect("refused");
+            let refused = refused.to_string();
+            assert!(refused.contains(part), "{refused}");
         }
     }
 

@@ -74,7 +74,7 @@ impl Replay {
 
     /// Restores what [`Replay::save`] wrote.
     pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
-        let count = state.scalar("replay.count")? as usize;
+        let count = state.count("replay.count")?;
         self.batches = (0..count)
             .map(|i| TrajectoryBatch::load(&state.below(&format!("replay.{i}."))))
             .collect::<Result<_, _>>()?;

@@ -105,7 +105,7 @@ impl Background {
     /// Restores what [`Background::save`] wrote.
     pub fn load(&mut self, state: &StateDict, generator: &Generator) -> Result<(), StateError> {
         self.members.clear();
-        let count = state.scalar("past.count")? as usize;
+        let count = state.count("past.count")?;
         if count == 0 {
             return Ok(());
         }

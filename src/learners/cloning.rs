@@ -180,7 +180,7 @@ impl Cloner {
     pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.best.load(&state.below("best."))?;
         self.least = state.scalar("least")?;
-        self.done = state.scalar("done")? as usize;
+        self.done = state.count("done")?;
         for (i, member) in self.members.iter_mut().enumerate() {
             let own = state.below(&format!("member{i}."));
             member.policy.load(&own)?;

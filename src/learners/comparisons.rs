@@ -132,7 +132,7 @@ impl Comparisons {
 
     /// What [`Comparisons::save`] wrote.
     pub fn load(state: &StateDict) -> Result<Self, StateError> {
-        let count = state.scalar("comparisons.count")? as usize;
+        let count = state.count("comparisons.count")?;
         if count == 0 {
             return Ok(Self::default());
         }

@@ -348,7 +348,7 @@ impl Conditions {
                 gain: kept[3],
             };
         }
-        self.mixture = match state.scalar("mixture.count")? as usize {
+        self.mixture = match state.count("mixture.count")? {
             0 => None,
             count => Some(GaussianMixture::of_numbers(
                 &state.numbers("mixture", count)?,

@@ -183,19 +183,18 @@ impl Learner for Dagger {
         self.policy.load(state)?;
         self.optimizer.load("adam.", state)?;
         self.data.truncate(self.demonstrations);
-        let count = state.scalar("labelled.count")? as usize;
+        let count = state.count("labelled.count")?;
         if count == 0 {
             return Ok(());
         }
         let observations = nn::to_f32(state.get("labelled.observations")?);
         let actions = nn::to_f32(state.get("labelled.actions")?);
-        let lengths = state.numbers("labelled.lengths", count)?;
+        let lengths = state.counts("labelled.lengths", count)?;
         let terminated = state.numbers("labelled.terminated", count)?;
         let spec = self.factory.spec();
         let (o, a) = (spec.observation.dim(), spec.action.dim());
         let (mut seen, mut done) = (0, 0);
-        for (len, terminated) in lengths.iter().zip(terminated) {
-            let len = *len as usize;
+        for (len, terminated) in lengths.into_iter().zip(terminated) {
             let end = match terminated {
                 1.0 => End::Terminated,
                 _ => End::Truncated,

@@ -162,7 +162,7 @@ impl Fusion {
 
     /// Restores what [`Fusion::save`] wrote.
     pub fn load(&mut self, state: &StateDict) -> Result<(), StateError> {
-        let count = state.scalar("past.count")? as usize;
+        let count = state.count("past.count")?;
         let starts = self.demonstrators.len();
         let rollouts =
             |i| Rollouts::load(&state.below(&format!("past.{i}.")), starts, &self.scales);

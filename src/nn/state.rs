@@ -114,6 +114,25 @@ impl StateDict {
         Ok(self.numbers(name, 1)?[0])
     }
 
+    /// A one-entry tensor's value as a count.
+    pub fn count(&self, name: &str) -> Result<usize, StateError> {
+        Ok(self.counts(name, 1)?[0])
+    }
+
+    /// A vector of `len` counts. Errors: numbers that count nothing that a file could hold.
+    pub fn counts(&self, name: &str, len: usize) -> Result<Vec<usize>, StateError> {
+        const MOST: f64 = (1_u64 << 31) as f64;
+        let count = |v: f64| match v.fract() == 0.0 && (0.0..=MOST).contains(&v) {
+            true => Ok(v as usize),
+            false => Err(StateError::Mismatch {
+                name: name.into(),
+                got: format!("{v}"),
+                expected: "a count".into(),
+            }),
+        };
+        self.numbers(name, len)?.into_iter().map(count).collect()
+    }
+
     /// A vector of `len` numbers.
     pub fn numbers(&self, name: &str, len: usize) -> Result<Vec<f64>, StateError> {
         let values = super::to_f64(self.get(name)?);
@@ -232,29 +251,37 @@ impl StateDict {
         file: &Path,
         newest: u32,
     ) -> Result<(Self, M), StateError> {
-        Self::read_any(file, Some(newest))
+        let (bytes, name) = Self::load(file)?;
+        Self::parse_format(&bytes, &name, newest)
     }
 
     /// Reads a safetensors file and its metadata.
     ///
     /// Errors: not such a file, a wrong checksum (files of earlier versions have none), non-finite numbers.
     pub fn read<M: DeserializeOwned>(file: &Path) -> Result<(Self, M), StateError> {
-        Self::read_any(file, None)
+        let (bytes, name) = Self::load(file)?;
+        Self::parse(&bytes, &name)
     }
 
-    fn read_any<M: DeserializeOwned>(
-        file: &Path,
-        newest: Option<u32>,
-    ) -> Result<(Self, M), StateError> {
+    /// A file's bytes, and its name for errors.
+    pub fn load(file: &Path) -> Result<(Vec<u8>, String), StateError> {
         let name = file.display().to_string();
-        let bytes = std::fs::read(file).map_err(|source| StateError::Io {
-            file: name.clone(),
-            source,
-        })?;
-        Self::parse_any(&bytes, &name, newest)
+        match std::fs::read(file) {
+            Ok(bytes) => Ok((bytes, name)),
+            Err(source) => Err(StateError::Io { file: name, source }),
+        }
     }
 
-    /// The same of a file's bytes; `name` is for errors.
+    /// [`StateDict::read_format`] of a file's bytes; `name` is for errors.
+    pub fn parse_format<M: DeserializeOwned>(
+        bytes: &[u8],
+        name: &str,
+        newest: u32,
+    ) -> Result<(Self, M), StateError> {
+        Self::parse_any(bytes, name, Some(newest))
+    }
+
+    /// [`StateDict::read`] of a file's bytes; `name` is for errors.
     pub fn parse<M: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<(Self, M), StateError> {
         Self::parse_any(bytes, name, None)
     }
@@ -302,7 +329,12 @@ impl StateDict {
         let file = SafeTensors::deserialize(bytes).map_err(|e| foreign(e.to_string()))?;
         let mut state = Self::default();
         for (tensor_name, view) in file.iter() {
-            let shape: Vec<i64> = view.shape().iter().map(|&d| d as i64).collect();
+            let shape = shape_of(view.shape()).ok_or_else(|| {
+                let shape = view.shape();
+                foreign(format!(
+                    "tensor `{tensor_name}` has shape {shape:?}, more than there can be"
+                ))
+            })?;
             let tensor = match view.dtype() {
                 Dtype::F32 => Tensor::from_slice(&from_le(view.data(), f32::from_le_bytes)),
                 Dtype::F64 => Tensor::from_slice(&from_le(view.data(), f64::from_le_bytes)),
@@ -330,10 +362,57 @@ impl IntoIterator for StateDict {
     }
 }
 
+/// A shape as libtorch takes it, which multiplies its dimensions also where one of them is 0.
+fn shape_of(shape: &[usize]) -> Option<Vec<i64>> {
+    let dims: Vec<i64> = shape
+        .iter()
+        .map(|d| i64::try_from(*d).ok())
+        .collect::<Option<_>>()?;
+    let all = dims
+        .iter()
+        .try_fold(8_i64, |n, d| n.checked_mul((*d).max(1)));
+    all.map(|_| dims)
+}
+
 fn le_bytes<T: Copy, const N: usize>(values: &[T], f: impl Fn(T) -> [u8; N]) -> Vec<u8> {
     values.iter().flat_map(|&v| f(v)).collect()
 }
 
 fn from_le<T, const N: usize>(bytes: &[u8], f: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks::<N>().0.iter().map(|c| f(*c)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_nothing_is_no_count() {
+        let mut state = StateDict::default();
+        state.insert_numbers("good", &[0.0, 3.0]);
+        assert_eq!(state.counts("good", 2).unwrap(), [0, 3]);
+        for bad in [-1.0, 0.5, 1e300] {
+            state.insert_numbers("bad", &[bad]);
+            let error = state.count("bad").unwrap_err().to_string();
+            assert!(error.contains("expected a count"), "{error}");
+        }
+    }
+
+    /// libtorch ends the program over such a shape, where safetensors only counts that nothing is in it.
+    #[test]
+    fn a_shape_beyond_counting_is_refused_though_nothing_is_in_it() {
+        let of = |shape: &str| {
+            let header = format!(
+                r#"{{"__metadata__":{{"costate":"{{}}"}},"w":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}"#
+            );
+            let mut file = (header.len() as u64).to_le_bytes().to_vec();
+            file.extend(header.as_bytes());
+            StateDict::parse::<serde_json::Value>(&file, "w.safetensors")
+        };
+        assert_eq!(of("[0,3]").unwrap().0.get("w").unwrap().size(), [0, 3]);
+        for shape in ["[0,18446744073709551615]", "[0,9999999999,9999999999]"] {
+            let error = of(shape).unwrap_err().to_string();
+            assert!(error.contains("more than there can be"), "{error}");
+        }
+    }
 }

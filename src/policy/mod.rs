@@ -52,7 +52,13 @@ pub enum Policy {
 impl Policy {
     /// Reads a `policy.safetensors` file; its header says which kind it is.
     pub fn read(file: &Path) -> Result<Self, StateError> {
-        let (state, header): (_, Value) = StateDict::read_format(file, FORMAT)?;
+        let (bytes, name) = StateDict::load(file)?;
+        Self::parse(&bytes, &name)
+    }
+
+    /// The same of the file's bytes; `name` is for errors.
+    pub fn parse(bytes: &[u8], name: &str) -> Result<Self, StateError> {
+        let (state, header): (_, Value) = StateDict::parse_format(bytes, name, FORMAT)?;
         let policy = match header["kind"].as_str() {
             Some(gaussian::KIND) => GaussianPolicy::of(&state, header).map(Self::Gaussian),
             Some(implicit::KIND) => ImplicitPolicy::of(&state, header).map(Self::Implicit),
@@ -66,7 +72,7 @@ impl Policy {
             None => Err("no `kind` in its metadata, expected a policy".into()),
         };
         policy.map_err(|reason| StateError::Foreign {
-            file: file.display().to_string(),
+            file: name.into(),
             reason,
         })
     }

@@ -139,9 +139,14 @@ impl RunConfig {
                 _ => Error::Failure(message),
             }
         })?;
-        let bad = |reason: String| Error::Failure(format!("{}: {reason}", file.display()));
+        Self::parse(&text, &file.display().to_string())
+    }
+
+    /// The same of the file's text; `name` is for errors.
+    pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
+        let bad = |reason: String| Error::Failure(format!("{name}: {reason}"));
         let value: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| bad(format!("not valid JSON: {e}")))?;
+            serde_json::from_str(text).map_err(|e| bad(format!("not valid JSON: {e}")))?;
         match value.get("format").and_then(serde_json::Value::as_u64) {
             Some(format) if format > u64::from(FORMAT) => Err(bad(format!(
                 "run format {format} is newer than {FORMAT}, the newest that this build reads; \

@@ -39,6 +39,18 @@ pub fn resolve(
     Ok(algo)
 }
 
+/// The same with a file's name and text.
+pub fn resolve_text(
+    algo: &str,
+    env: &str,
+    file: Option<(&str, &str)>,
+    overrides: &[Override],
+) -> Result<Algo, Error> {
+    let algo = with_text(&shipped(algo, env)?, file, overrides)?;
+    algo.check()?;
+    Ok(algo)
+}
+
 /// The same for learning from observations alone: between the defaults and what the caller changes come the algorithm's
 /// own settings for that.
 pub fn resolve_for_observations(
@@ -127,16 +139,28 @@ pub(crate) fn with_changes(
     file: Option<&Path>,
     overrides: &[Override],
 ) -> Result<Algo, Error> {
+    let Some(file) = file else {
+        return with_text(own, None, overrides);
+    };
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        Error::Misuse(format!(
+            "{name}: {e}; --config takes a JSON file of settings"
+        ))
+    })?;
+    with_text(own, Some((&name, &text)), overrides)
+}
+
+/// The same with a file's name and text.
+fn with_text(
+    own: &Algo,
+    file: Option<(&str, &str)>,
+    overrides: &[Override],
+) -> Result<Algo, Error> {
     let mut settings = own.values()?;
-    if let Some(file) = file {
-        let name = file.display();
-        let text = std::fs::read_to_string(file).map_err(|e| {
-            Error::Misuse(format!(
-                "{name}: {e}; --config takes a JSON file of settings"
-            ))
-        })?;
+    if let Some((name, text)) = file {
         let mut value: Value =
-            serde_json::from_str(&text).map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
+            serde_json::from_str(text).map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
         // For editors.
         value.as_object_mut().and_then(|o| o.remove("$schema"));
         merge(&mut settings, &value, "").map_err(|e| Error::Misuse(format!("{name}: {e}")))?;

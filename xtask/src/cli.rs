@@ -21,6 +21,9 @@ Commands:
   dist           Build the archives to hand out into target/dist: all of Costate with libtorch, and
                  the page alone
   supply         Check dependencies: licences, sources, bans, advisories; unused ones
+  fuzz [TARGET…] [--runs N] [--seconds S]
+                 Build the fuzz targets of fuzz/, all by default, and run each on a copy of its corpus:
+                 at most N inputs (default: 100000) and S seconds (default: 300)
   help           Print this text
 
 Environment:
@@ -41,10 +44,11 @@ pub enum Command {
     Book,
     Dist,
     Supply,
+    Fuzz,
     Help,
 }
 
-const COMMANDS: [(&str, Command); 9] = [
+const COMMANDS: [(&str, Command); 10] = [
     ("setup", Command::Setup),
     ("demo", Command::Demo),
     ("test", Command::Test),
@@ -53,6 +57,7 @@ const COMMANDS: [(&str, Command); 9] = [
     ("book", Command::Book),
     ("dist", Command::Dist),
     ("supply", Command::Supply),
+    ("fuzz", Command::Fuzz),
     ("help", Command::Help),
 ];
 

@@ -19,6 +19,10 @@ pub enum Error {
         command: String,
         extra: String,
     },
+    BadArgument {
+        command: &'static str,
+        what: String,
+    },
     /// cargo itself could not be started.
     Cargo {
         program: String,
@@ -94,7 +98,10 @@ impl Error {
     /// 2 for a wrong command line, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::NoCommand | Error::UnknownCommand { .. } | Error::ExtraArgument { .. } => 2,
+            Error::NoCommand
+            | Error::UnknownCommand { .. }
+            | Error::ExtraArgument { .. }
+            | Error::BadArgument { .. } => 2,
             _ => 1,
         }
     }
@@ -116,6 +123,7 @@ impl fmt::Display for Error {
                     "`cargo xtask {command}` takes no arguments, got `{extra}`"
                 )
             }
+            Error::BadArgument { command, what } => write!(f, "cargo xtask {command}: {what}"),
             Error::Cargo { program, source } => write!(f, "could not start `{program}`: {source}"),
             Error::NoCompiler => write!(
                 f,

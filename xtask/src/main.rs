@@ -7,6 +7,7 @@ mod book;
 mod cli;
 mod dist;
 mod error;
+mod fuzz;
 mod libtorch;
 mod page;
 mod python;
@@ -59,5 +60,6 @@ fn run(arguments: &[OsString]) -> Result<(), Error> {
         Command::Book => book::make(&workspace),
         Command::Dist => dist::make(&workspace),
         Command::Supply => supply::check(&workspace),
+        Command::Fuzz => fuzz::run(&workspace, rest),
     }
 }

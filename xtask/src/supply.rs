@@ -7,8 +7,8 @@ use crate::error::{Context, Error};
 use crate::tools::{CARGO_DENY, CARGO_SHEAR};
 use crate::workspace::Workspace;
 
-/// Folders with a lock file of their own: the workspace, the Python package and the documented example.
-const PROJECTS: [&str; 3] = [".", "python", "docs/custom-environment"];
+/// Folders with a lock file of their own: the workspace, the Python package, the documented example and the fuzz targets.
+const PROJECTS: [&str; 4] = [".", "python", "docs/custom-environment", "fuzz"];
 
 pub fn check(workspace: &Workspace) -> Result<(), Error> {
     let (deny, shear) = (CARGO_DENY.obtain()?, CARGO_SHEAR.obtain()?);

@@ -22,7 +22,7 @@ use parquet::file::properties::WriterProperties;
 use super::error::{DatasetError, one_line};
 
 /// The bytes of episode `id`'s Parquet file; `true_cost` is null throughout unless its costs are known.
-pub(crate) fn encode(id: usize, episode: &Episode, costs_known: bool) -> Result<Vec<u8>, String> {
+pub fn encode(id: usize, episode: &Episode, costs_known: bool) -> Result<Vec<u8>, String> {
     let trajectory = &episode.trajectory;
     let steps = trajectory.len();
     let rows = steps + 1;
@@ -135,7 +135,7 @@ fn lies_within(chunk: &ColumnChunkMetaData, length: u64) -> bool {
 }
 
 /// Reads episode `id` from the bytes of `path`; every value is checked against `spec`. Costs that are not known are 0.
-pub(crate) fn decode(
+pub fn decode(
     path: &Path,
     bytes: Vec<u8>,
     id: usize,

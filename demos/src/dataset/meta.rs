@@ -307,7 +307,10 @@ impl Meta {
     pub(crate) fn set_episodes(&mut self, episodes: Vec<EpisodeEntry>) {
         let returns: Vec<f64> = episodes.iter().map(|e| e.true_return).collect();
         self.demonstration_return = ReturnStatistics::of(&returns);
-        self.total_steps = episodes.iter().map(|e| e.total_steps).sum();
+        // A damaged episode of an interrupted recording may claim any number.
+        self.total_steps = episodes
+            .iter()
+            .fold(0, |steps, e| e.total_steps.saturating_add(steps));
         self.episodes = episodes;
     }
 
@@ -398,14 +401,18 @@ impl Meta {
 
     /// Reads and checks the `meta.json` of a dataset folder.
     pub(crate) fn read(folder: &Path) -> Result<Self, DatasetError> {
+        Self::parse(&disk::read(&folder.join(META_FILE))?, folder)
+    }
+
+    /// The same of the file's bytes; `folder` is for errors.
+    pub fn parse(bytes: &[u8], folder: &Path) -> Result<Self, DatasetError> {
         let path = folder.join(META_FILE);
         let bad = |reason: String| DatasetError::Meta {
             path: path.clone(),
             reason,
         };
-        let bytes = disk::read(&path)?;
-        let value: Value = serde_json::from_slice(&bytes)
-            .map_err(|e| bad(format!("not JSON: {}", one_line(e))))?;
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|e| bad(format!("not JSON: {}", one_line(e))))?;
         let foreign = |reason: String| DatasetError::Foreign {
             path: folder.to_owned(),
             reason,
@@ -438,7 +445,7 @@ impl Meta {
             }
         }
         // From the bytes, so that the message has line and column.
-        let meta: Self = serde_json::from_slice(&bytes).map_err(|e| bad(one_line(e)))?;
+        let meta: Self = serde_json::from_slice(bytes).map_err(|e| bad(one_line(e)))?;
         meta.validate().map_err(bad)?;
         Ok(meta)
     }
@@ -457,6 +464,21 @@ impl Meta {
         }
         if spec.horizon == 0 {
             return Err("`spec.horizon` is 0, expected at least 1".into());
+        }
+        let period = spec.control_period_s;
+        if period <= 0.0 {
+            return Err(format!(
+                "`spec.control_period_s` is {period}, expected more than 0"
+            ));
+        }
+        for channel in spec.observation.0.iter().chain(&spec.action.0) {
+            let (low, high) = (channel.low, channel.high);
+            if low >= high {
+                return Err(format!(
+                    "`spec`: bounds of `{}` are {low} … {high}, expected the lower first",
+                    channel.name
+                ));
+            }
         }
         let std = &expert.action_noise_std;
         if std.len() != spec.action.dim() {
@@ -499,8 +521,10 @@ impl Meta {
                 .validate(i, spec)
                 .map_err(|reason| format!("`episodes[{i}]`: {reason}"))?;
         }
-        let steps: usize = self.episodes.iter().map(|e| e.total_steps).sum();
-        if steps != self.total_steps {
+        let mut counts = self.episodes.iter().map(|e| e.total_steps);
+        let steps = counts.try_fold(0_usize, usize::checked_add);
+        if steps != Some(self.total_steps) {
+            let steps = steps.map_or("more than can be counted".into(), |n| n.to_string());
             return Err(format!(
                 "`total_steps` is {}, but the episodes have {steps}",
                 self.total_steps

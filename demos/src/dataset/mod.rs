@@ -35,6 +35,7 @@ pub(crate) mod minari;
 mod reader;
 mod writer;
 
+pub use columns::{decode as decode_episode, encode as encode_episode};
 pub use error::DatasetError;
 pub use meta::{
     Derivation, EpisodeEntry, ExpertInfo, FORMAT, FORMAT_VERSION, Header, Import, Meta,

@@ -58,7 +58,11 @@ impl Array {
         size: usize,
         big_endian: bool,
     ) -> Result<Self, String> {
-        let count = shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
+        // Also where nothing is in it, its other dimensions are multiplied.
+        let all = shape
+            .iter()
+            .try_fold(1_usize, |n, d| n.checked_mul((*d).max(1)));
+        let count = all.map(|n| if shape.contains(&0) { 0 } else { n });
         let expected = count.and_then(|n| n.checked_mul(size));
         if expected != Some(bytes.len()) {
             return Err(format!(

@@ -59,12 +59,19 @@ impl ChannelMap {
         Ok(Channel::new(&self.name, &self.unit, low, high))
     }
 
-    /// The same with a name.
-    fn named(mut self) -> Self {
+    /// The same with a name. Errors: a bound that is not finite in single precision.
+    fn named(mut self) -> Result<Self, String> {
         if self.name.is_empty() {
             self.name = plain(&self.column);
         }
-        self
+        let mut bounds = self.low.iter().chain(&self.high);
+        match bounds.find(|bound| !bound.is_finite()) {
+            None => Ok(self),
+            Some(bound) => Err(format!(
+                "a bound of `{}` is {bound} in single precision, expected a finite number",
+                self.name
+            )),
+        }
     }
 }
 
@@ -116,7 +123,7 @@ impl FromStr for ChannelMap {
                 .ok_or_else(|| format!("`{text}`: bounds are `{bounds}`, expected LOW..HIGH"))?;
             (map.low, map.high) = (Some(low), Some(high));
         }
-        Ok(map.named())
+        map.named()
     }
 }
 
@@ -186,7 +193,7 @@ impl Mapping {
             *maps = std::mem::take(maps)
                 .into_iter()
                 .map(ChannelMap::named)
-                .collect();
+                .collect::<Result<_, _>>()?;
         }
         Ok(mapping)
     }
@@ -277,7 +284,7 @@ mod tests {
             (short.name.as_str(), short.unit.as_str()),
             ("observation_state_3", "1")
         );
-        for bad in ["", "=x", "a:m:1", "a:m:x..y"] {
+        for bad in ["", "=x", "a:m:1", "a:m:x..y", "a:m:0..1e39", "a:m:nan..1"] {
             assert!(bad.parse::<ChannelMap>().is_err(), "{bad}");
         }
     }

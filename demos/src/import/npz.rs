@@ -153,6 +153,10 @@ mod tests {
                 npy(&header("<f8", "(99999999999, 99999999999)"), &[]),
                 "more than there can be",
             ),
+            (
+                npy(&header("<f8", "(0, 99999999999, 99999999999)"), &[]),
+                "more than there can be",
+            ),
             (npy(&header("|O", "(1,)"), &[0; 8]), "pickled"),
             (npy(&header("<U4", "(1,)"), &[0; 16]), "expected numbers"),
             (npy(&header("<c16", "(1,)"), &[0; 16]), "expected numbers"),

@@ -24,6 +24,10 @@ pub enum Sampler {
     Langevin,
 }
 
+/// More than anybody waits for at every step; a file can state any number.
+const MOST_CANDIDATES: usize = 1 << 20;
+const MOST_ROUNDS: usize = 10_000;
+
 /// Settings of the sampler.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +54,12 @@ impl Sampling {
         let positive = |v: f32| v.is_finite() && v > 0.0;
         if self.candidates == 0 || self.rounds == 0 {
             return Err("candidates and rounds must be at least 1".into());
+        }
+        if self.candidates > MOST_CANDIDATES || self.rounds > MOST_ROUNDS {
+            return Err(format!(
+                "candidates are {} and rounds {}, expected at most {MOST_CANDIDATES} and {MOST_ROUNDS}",
+                self.candidates, self.rounds
+            ));
         }
         if !positive(self.step) || !positive(self.shrink) || self.shrink > 1.0 {
             return Err("step must be positive and shrink in (0, 1]".into());
@@ -346,6 +356,15 @@ mod tests {
                 ..good
             },
             Sampling { rounds: 0, ..good },
+            // A file's; they would fill the memory and never end.
+            Sampling {
+                candidates: usize::MAX,
+                ..good
+            },
+            Sampling {
+                rounds: usize::MAX,
+                ..good
+            },
             Sampling {
                 step: f32::NAN,
                 ..good

@@ -15,6 +15,8 @@ pub use client::{Remote, RemoteError};
 pub use identity::Identity;
 pub use server::{ServeError, serve};
 pub use wire::Portable;
+#[cfg(fuzzing)]
+pub use wire::read_all;
 
 use crate::env::EnvError;
 use crate::registry::EnvFactory;

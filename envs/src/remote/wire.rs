@@ -312,6 +312,60 @@ impl Reply {
     }
 }
 
+/// For the fuzz target of this format: reads frames as both sides do, until they end, and whatever was understood and can be
+/// written again, writes and reads again.
+#[cfg(fuzzing)]
+pub fn read_all(stream: &[u8]) {
+    let again = |kind: u8, content: &[u8]| {
+        let mut frame = Vec::new();
+        write_frame(&mut frame, kind, content).expect("what was read is short enough");
+        frame
+    };
+    let mut requests = stream;
+    while let Ok(Some(request)) = Request::read(&mut requests) {
+        match request {
+            Request::Greeting(greeting) => drop(greeting.identity()),
+            Request::World(config) => drop(config.factory()),
+            Request::Policy(policy) => {
+                let parcel = match &policy {
+                    Policy::Gaussian(policy) => policy.parcel(),
+                    Policy::Linear(policy) => policy.parcel(),
+                };
+                // By its bits: the numbers may be NaN.
+                match Request::read(&mut again(b'P', &parcel).as_slice()) {
+                    Ok(Some(Request::Policy(Policy::Gaussian(read)))) => {
+                        assert_eq!(read.parcel(), parcel);
+                    }
+                    Ok(Some(Request::Policy(Policy::Linear(read)))) => {
+                        assert_eq!(read.parcel(), parcel);
+                    }
+                    other => panic!("a policy became {other:?}"),
+                }
+            }
+            Request::Jobs(choice, jobs) => {
+                let content = Request::jobs(choice, jobs.iter().map(|(i, job)| (*i, *job)));
+                match Request::read(&mut again(b'J', &content).as_slice()) {
+                    Ok(Some(Request::Jobs(_, read))) => assert_eq!(read.len(), jobs.len()),
+                    other => panic!("jobs became {other:?}"),
+                }
+            }
+        }
+    }
+    let mut replies = stream;
+    while let Ok(Some(reply)) = Reply::read(&mut replies) {
+        let mut frame = Vec::new();
+        reply.write(&mut frame).expect("memory takes it");
+        let read = Reply::read(&mut frame.as_slice());
+        if let (Reply::Episode(index, episode), Ok(Some(Reply::Episode(same, read)))) =
+            (&reply, &read)
+        {
+            assert_eq!(encode_episode(*index, episode), encode_episode(*same, read));
+        } else {
+            assert!(matches!(read, Ok(Some(_))), "{reply:?} became {read:?}");
+        }
+    }
+}
+
 fn encode_episode(index: u64, episode: &Episode) -> Vec<u8> {
     let t = &episode.trajectory;
     let mut out = index.to_le_bytes().to_vec();

@@ -131,6 +131,32 @@ impl Guard {
     }
 }
 
+/// For the fuzz target of the guard: whether a server on all addresses, which asks for `token`, admits a request: a line with its
+/// method and address, then a line for each header.
+#[cfg(fuzzing)]
+pub fn admits(request: &str, token: &str) -> bool {
+    let mut lines = request.lines();
+    let (method, uri) = lines
+        .next()
+        .and_then(|l| l.split_once(' '))
+        .unwrap_or_default();
+    let (Ok(method), Ok(uri)) = (method.parse::<Method>(), uri.parse::<Uri>()) else {
+        return false;
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        if let (Ok(name), Ok(value)) = (
+            name.trim().parse::<header::HeaderName>(),
+            HeaderValue::from_str(value.trim()),
+        ) {
+            headers.append(name, value);
+        }
+    }
+    let guard = Guard::new(SocketAddr::from(([0, 0, 0, 0], 80)), Some(token.into()));
+    let welcomed = guard.welcome(&uri).is_some();
+    guard.check(&method, &uri, &headers).is_ok() || welcomed
+}
+
 /// Whether somebody followed a link to the page itself.
 fn navigates(method: &Method, headers: &HeaderMap) -> bool {
     let mode = headers.get("sec-fetch-mode").and_then(|v| v.to_str().ok());

@@ -22,6 +22,8 @@ use crate::learning::{Learning, Refusal};
 use crate::session::{Sessions, no_learning, secret};
 use crate::shelf::Shelf;
 use guard::Guard;
+#[cfg(fuzzing)]
+pub use guard::admits;
 
 /// Bytes of the longest body of a request.
 const LONGEST_BODY: usize = 64 * 1024;

@@ -99,6 +99,20 @@ impl Keeper {
         Ok(keeper)
     }
 
+    /// A keeper of a new dataset that does not measure the return of random actions, which takes its time.
+    #[cfg(fuzzing)]
+    pub fn unmeasured(shelf: Arc<Shelf>, name: Name, factory: EnvFactory, seed: u64) -> Self {
+        Self {
+            name,
+            shelf,
+            factory,
+            seed,
+            next: 0,
+            random: None,
+            kept: Vec::new(),
+        }
+    }
+
     fn folder(&self) -> PathBuf {
         self.shelf.path(&self.name)
     }

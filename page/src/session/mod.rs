@@ -132,6 +132,44 @@ impl Drop for Seat {
     }
 }
 
+/// For the fuzz target of the page's words: a session in `folder` that hears them, one a line, without clock and network, and
+/// takes a few steps after each.
+#[cfg(fuzzing)]
+pub fn converse(words: &[u8], folder: &std::path::Path) {
+    let shelf = Arc::new(Shelf::new(folder.into()));
+    let opened = |open: &Open| -> Result<Stand, Refusal> {
+        let name = Name::parse(&open.dataset)?;
+        let config = world::named(&open.env, open.variants.iter().map(String::as_str))?;
+        if !config.has_picture() {
+            return Err(Refusal::misuse("no picture"));
+        }
+        let factory = config.factory().map_err(Refusal::misuse)?;
+        let keeper = Keeper::unmeasured(shelf.clone(), name, factory, open.seed);
+        Stand::open(open, config, keeper, None)
+    };
+    let mut stand = None;
+    for line in words.split(|b| *b == b'\n').take(40) {
+        match (serde_json::from_slice::<Said>(line), &mut stand) {
+            (Ok(Said::Open(open)), None) => stand = opened(&open).ok(),
+            (Ok(said), Some(stand)) => {
+                let answer = stand.follow(said);
+                stand.run();
+                for _ in 0..3 {
+                    if stand.phase() == Phase::Running {
+                        let _ = stand.step();
+                    }
+                }
+                let frame = Answer::Frame(stand.frame(0.0));
+                for answer in answer.into_iter().flatten().chain([frame]) {
+                    serde_json::to_string(&answer).expect("answers are JSON");
+                }
+                assert!(stand.period_s().is_finite() && stand.period_s() > 0.0);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// All sessions of a server.
 pub struct Sessions {
     shelf: Arc<Shelf>,

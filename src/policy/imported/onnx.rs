@@ -1,5 +1,6 @@
 //! Imported ONNX networks.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,21 +43,33 @@ impl OnnxPolicy {
     /// Errors, all misuse: not a model, or one that cannot act in this world.
     pub fn read(file: &Path, output: Option<&str>, spec: &EnvSpec) -> Result<Self, Error> {
         let name = file.display().to_string();
-        let policy = Self::of(file, output, spec)
+        let bytes = std::fs::read(file).map_err(|e| Error::Misuse(format!("{name}: {e}")))?;
+        Self::parse(&bytes, &name, output, spec)
+    }
+
+    /// The same of the file's bytes; `name` is for errors.
+    pub fn parse(
+        bytes: &[u8],
+        name: &str,
+        output: Option<&str>,
+        spec: &EnvSpec,
+    ) -> Result<Self, Error> {
+        // The decoder trusts what it is given.
+        let policy = catch_unwind(AssertUnwindSafe(|| Self::of(bytes, output, spec)))
+            .unwrap_or_else(|_| Err("not a readable ONNX model: the decoder failed".into()))
             .map_err(|reason| Error::Misuse(format!("{name}: {reason}")))?;
         Ok(Self {
-            file: name,
+            file: name.into(),
             ..policy
         })
     }
 
-    fn of(file: &Path, output: Option<&str>, spec: &EnvSpec) -> Result<Self, String> {
-        let bytes = std::fs::read(file).map_err(|e| e.to_string())?;
-        if let Some(advice) = lfs::advice(&bytes) {
+    fn of(mut bytes: &[u8], output: Option<&str>, spec: &EnvSpec) -> Result<Self, String> {
+        if let Some(advice) = lfs::advice(bytes) {
             return Err(advice);
         }
         let mut declared = tract_onnx::onnx()
-            .model_for_read(&mut bytes.as_slice())
+            .model_for_read(&mut bytes)
             .map_err(|e| format!("not a readable ONNX model: {}", e.root_cause()))?;
         choose_output(&mut declared, output)?;
         let (input, rank) = accepts(&declared, spec)?;
@@ -115,8 +128,9 @@ impl OnnxPolicy {
 
     /// The action for an observation; NaN where the graph fails on it, which the environment refuses.
     pub fn act(&self, observation: &[f32], action: &mut [f32]) {
-        match self.run(observation) {
-            Ok(values) if values.len() == self.actions => action.copy_from_slice(&values),
+        // Graphs that ran on zeros can still make the library panic.
+        match catch_unwind(AssertUnwindSafe(|| self.run(observation))) {
+            Ok(Ok(values)) if values.len() == self.actions => action.copy_from_slice(&values),
             _ => action.fill(f32::NAN),
         }
     }
