@@ -39,6 +39,7 @@ pages! {
     getting_started: "docs/getting-started.md",
     learners: "docs/learners.md",
     own_data: "docs/own-data.md",
+    reliability: "docs/reliability.md",
     reports: "docs/reports.md",
     results: "docs/results.md",
     training: "docs/training.md",
