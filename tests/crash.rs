@@ -18,8 +18,11 @@ use costate_envs::rng::{Stream, stream};
 use rand::RngExt;
 use serde_json::{Value, json};
 
-/// What strikes, and which operations it can strike.
-const KINDS: [(&str, fn(&str) -> bool); 5] = [
+/// Whether a fault can strike an operation.
+type Strikes = fn(&str) -> bool;
+
+/// What strikes.
+const KINDS: [(&str, Strikes); 5] = [
     ("kill", |_| true),
     ("fail", |_| true),
     ("lost", |_| true),
@@ -331,8 +334,8 @@ fn contents(root: &Path, path: &Path, into: &mut BTreeMap<PathBuf, Vec<u8>>) {
         // Left by a kill, and gone with the next write of that file, or with `costate demos repair`.
         _ if name.ends_with(".tmp") => return,
         _ if name.starts_with("events.out") => return,
-        // It says how long the run took.
-        "page.html" | "report.json" => Vec::new(),
+        // They say how long runs took.
+        "page.html" | "report.json" | "README.md" => Vec::new(),
         _ if name.contains("speed") || name.contains("time") => Vec::new(),
         _ if name.ends_with(".jsonl") => of_lines(&bytes),
         _ if name.ends_with(".json") => {

@@ -128,7 +128,7 @@ pub fn create_folders(path: &Path) -> Result<(), DiskError> {
     if path.is_dir() || path == Path::new("") {
         return Ok(());
     }
-    if let Some(parent) = path.parent() {
+    if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
         create_folders(parent)?;
     }
     match create_folder(path) {

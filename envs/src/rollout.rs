@@ -15,6 +15,7 @@ use crate::actor::{ActionDistribution, Actor, Behaviour};
 use crate::env::{Broken, End, Env, EnvError};
 use crate::registry::EnvFactory;
 use crate::rng::stream;
+use crate::spec::EnvSpec;
 use crate::trajectory::{Episode, Success, Trajectory, TrajectoryError};
 
 /// How an actor chooses actions.
@@ -161,7 +162,6 @@ pub fn play(
     let spec = env.spec();
     let (o, a) = (spec.observation.dim(), spec.action.dim());
     let t = spec.horizon.min(MOST_ROOM);
-    let name = &spec.name.clone();
     let mut observations = Vec::with_capacity((t + 1) * o);
     let mut actions = Vec::with_capacity(t * a);
     let mut log_densities = Vec::with_capacity(t);
@@ -182,11 +182,12 @@ pub fn play(
         let from = actions.len();
         actions.resize(from + a, 0.0);
         let action = &mut actions[from..];
-        let chosen = caught(name, || act(env, step, &observations[state..], action));
-        let log_density = chosen.map_err(|e| broken(seed, &actions[..from], a, step, e))?;
+        let chosen = caught(|| act(env, step, &observations[state..], action));
+        let log_density =
+            chosen.map_err(|fault| broken(env.spec(), seed, &actions[..from], step, fault))?;
         log_densities.extend(log_density);
-        let stepped = caught(name, || env.step(&actions[from..]));
-        let outcome = stepped.map_err(|e| broken(seed, &actions, a, step, e))?;
+        let stepped = caught(|| env.step(&actions[from..]));
+        let outcome = stepped.map_err(|fault| broken(env.spec(), seed, &actions, step, fault))?;
         costs.push(outcome.cost);
         end = outcome.end;
     }
@@ -201,21 +202,27 @@ pub fn play(
     })
 }
 
-/// A panic as an error, so that one episode does not take the program with it unheard.
-fn caught<T>(env: &str, work: impl FnOnce() -> Result<T, EnvError>) -> Result<T, EnvError> {
-    // What was under way is not used again: an episode that failed ends the collection.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(EnvError::Panicked {
-            env: env.into(),
-            message: text.unwrap_or("a panic").into(),
-        })
-    })
+/// Why a step was not taken: an error, or the words of a panic.
+enum Fault {
+    Error(EnvError),
+    Panic(String),
 }
 
-fn broken(seed: u64, actions: &[f32], width: usize, step: usize, source: EnvError) -> PlayError {
-    let rows = actions.chunks(width.max(1));
+/// Turns a panic into a fault, so that one episode does not take the program with it unheard.
+fn caught<T>(work: impl FnOnce() -> Result<T, EnvError>) -> Result<T, Fault> {
+    // What was under way is not used again: an episode that failed ends the collection.
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(Fault::Error),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(Fault::Panic(text.unwrap_or("a panic").into()))
+        }
+    }
+}
+
+fn broken(spec: &EnvSpec, seed: u64, actions: &[f32], step: usize, fault: Fault) -> PlayError {
+    let rows = actions.chunks(spec.action.dim().max(1));
     // An action that is not finite is refused before it is taken, and no file can hold it.
     let actions: Vec<Vec<f32>> = rows
         .take_while(|row| row.iter().all(|value| value.is_finite()))
@@ -228,7 +235,13 @@ fn broken(seed: u64, actions: &[f32], width: usize, step: usize, source: EnvErro
             acted: actions.len() > step,
             actions,
         }),
-        source,
+        source: match fault {
+            Fault::Error(error) => error,
+            Fault::Panic(message) => EnvError::Panicked {
+                env: spec.name.clone(),
+                message,
+            },
+        },
     }
 }
 
@@ -359,7 +372,10 @@ mod tests {
         };
         let error = failed(3, || panic!("a joint is gone"));
         let said = error.to_string();
-        assert!(said.contains("a joint is gone (seed 7, step 3)"), "{said}");
+        assert!(
+            said.contains("a joint is gone") && said.contains("(seed 7, step 3)"),
+            "{said}"
+        );
         let (broken, cause) = parts(error);
         assert!(matches!(cause, EnvError::Panicked { .. }));
         assert_eq!((broken.step(), broken.acted), (3, false));

@@ -180,18 +180,31 @@ pub fn fit(request: &FitRequest, progress: &dyn Progress) -> Result<Fitted, Erro
     let fit = watched(&wanted, progress).inspect_err(|_| {
         let _ = disk::remove_empty_folder(&folder);
     })?;
-    write_atomic(&folder.join("energy.safetensors"), &fit.model.to_bytes()?)?;
-    write_samples(&fit, &folder)?;
-    // A failed picture must not lose the fit.
-    let drawn = dims.map(|of| draw(&fit, &source, of, &folder, seed));
-    let landscape = drawn.and_then(|drawn| {
-        drawn
-            .inspect_err(|e| progress.remark(&format!("cannot draw the landscape: {e}")))
-            .ok()
-    });
-    let seconds = started.elapsed().as_secs_f64();
-    let report = FitReport::of(&wanted, &fit, source.known.as_ref(), landscape, seconds);
-    write_json(&folder.join("ebm.json"), &report)?;
+    let write = |beside: &Path| -> Result<FitReport, Error> {
+        disk::create_folders(beside)?;
+        write_atomic(&beside.join("energy.safetensors"), &fit.model.to_bytes()?)?;
+        write_samples(&fit, beside)?;
+        // A failed picture must not lose the fit.
+        let drawn = dims.map(|of| draw(&fit, &source, of, beside, seed));
+        let landscape = drawn.and_then(|drawn| {
+            drawn
+                .inspect_err(|e| progress.remark(&format!("cannot draw the landscape: {e}")))
+                .ok()
+        });
+        let seconds = started.elapsed().as_secs_f64();
+        let report = FitReport::of(&wanted, &fit, source.known.as_ref(), landscape, seconds);
+        write_json(&beside.join("ebm.json"), &report)?;
+        Ok(report)
+    };
+    let made = disk::new_folder(&folder, write).inspect_err(|_| {
+        let _ = disk::remove_empty_folder(&folder);
+    })?;
+    let report = made.ok_or_else(|| {
+        Error::Failure(format!(
+            "{}: another process has filled the output folder; choose another with -o",
+            folder.display()
+        ))
+    })?;
     Ok(Fitted { folder, report })
 }
 

@@ -245,7 +245,7 @@ impl RunFolder {
         disk::rename(&beside, &place)?;
         weights.publish(&self.path)?;
         tracing::debug!("{}: complete", place.display());
-        self.retire(progress.iterations);
+        self.retire();
         if progress.iterations == 0 {
             let needed = KEPT as u64 * disk::size(&place);
             if let Some(free) = disk::free_bytes(&root).filter(|free| *free < needed) {
@@ -260,10 +260,9 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Removes checkpoints before the last [`KEPT`] up to that of `iterations`. What cannot be removed stays.
-    fn retire(&self, iterations: usize) {
+    /// Removes checkpoints before the last [`KEPT`]. What cannot be removed stays.
+    fn retire(&self) {
         let mut places = self.numbered().unwrap_or_default();
-        places.retain(|(number, _)| *number <= iterations);
         places.sort();
         let old = places.len().saturating_sub(KEPT);
         // A name that no reader takes for a checkpoint, as removal takes several steps, and a kill may come between them.
@@ -286,6 +285,7 @@ impl RunFolder {
     pub fn republish(&self, learner: &dyn Learner) -> Result<(), Error> {
         let weights = Weights::of(learner)?;
         if let Some((_, place)) = self.newest()? {
+            self.retire();
             let (file, record) = (place.join(weights::FILE), weights.record()?);
             if fs::read(&file).ok().as_ref() != Some(&record) {
                 files::write_atomic(&file, &record)?;

@@ -459,27 +459,7 @@ impl Meta {
                 self.env.name, spec.name
             ));
         }
-        if spec.observation.dim() == 0 || spec.action.dim() == 0 {
-            return Err("`spec` has no observation or no action channels".into());
-        }
-        if spec.horizon == 0 {
-            return Err("`spec.horizon` is 0, expected at least 1".into());
-        }
-        let period = spec.control_period_s;
-        if period <= 0.0 {
-            return Err(format!(
-                "`spec.control_period_s` is {period}, expected more than 0"
-            ));
-        }
-        for channel in spec.observation.0.iter().chain(&spec.action.0) {
-            let (low, high) = (channel.low, channel.high);
-            if low >= high {
-                return Err(format!(
-                    "`spec`: bounds of `{}` are {low} … {high}, expected the lower first",
-                    channel.name
-                ));
-            }
-        }
+        check_spec(spec)?;
         let std = &expert.action_noise_std;
         if std.len() != spec.action.dim() {
             return Err(format!(
@@ -536,6 +516,32 @@ impl Meta {
         }
         Ok(())
     }
+}
+
+/// Refuses a world without channels, with bounds in disorder, or where no time passes.
+fn check_spec(spec: &EnvSpec) -> Result<(), String> {
+    if spec.observation.dim() == 0 || spec.action.dim() == 0 {
+        return Err("`spec` has no observation or no action channels".into());
+    }
+    if spec.horizon == 0 {
+        return Err("`spec.horizon` is 0, expected at least 1".into());
+    }
+    let period = spec.control_period_s;
+    if period <= 0.0 {
+        return Err(format!(
+            "`spec.control_period_s` is {period}, expected more than 0"
+        ));
+    }
+    for channel in spec.observation.0.iter().chain(&spec.action.0) {
+        let (low, high) = (channel.low, channel.high);
+        if low >= high {
+            return Err(format!(
+                "`spec`: bounds of `{}` are {low} … {high}, expected the lower first",
+                channel.name
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl EpisodeEntry {

@@ -12,7 +12,7 @@ use crate::run::settings::{self, Override};
 use crate::run::{Algo, RunConfig, RunFolder};
 use crate::shell;
 
-/// About as many checkpoints are kept of a training: every policy on the page is one's.
+/// About as many checkpoints are written in a training: every policy on the page is one's.
 const CHECKPOINTS: usize = 50;
 
 /// `costate train`.
@@ -82,7 +82,7 @@ pub(super) fn resume(run: &RunFolder) -> Vec<OsString> {
     ]
 }
 
-/// Iterations between checkpoints, as few as still leave room on the disk: results do not depend on them, but the policy
+/// Iterations between checkpoints, as few as still cost no time: results do not depend on them, but the policy
 /// that can be watched is the last checkpoint's.
 pub(super) fn checkpoints(algo: &Algo) -> Option<usize> {
     let iterations = algo.values().ok()?["iterations"].as_u64()? as usize;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn short_trainings_keep_every_policy() {
+    fn short_trainings_show_every_policy() {
         let every = |set: &str| {
             let set = overrides(&[("iterations".into(), serde_json::from_str(set).unwrap())]);
             checkpoints(&settings::resolve("bc", "pendulum", None, &set).unwrap())
