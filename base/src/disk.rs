@@ -227,11 +227,6 @@ impl Appender {
         };
         append().map_err(DiskError::new("write", &self.path))
     }
-
-    /// Makes what was added durable.
-    pub fn sync(&self) -> Result<(), DiskError> {
-        sync_file(&self.file, &self.path).map_err(DiskError::new("write", &self.path))
-    }
 }
 
 /// Makes a folder, absent or empty before, as a whole: `make` fills one beside it, which then takes its name. After a

@@ -91,30 +91,28 @@ struct Fault {
     at: u64,
 }
 
+impl Kind {
+    const ALL: [(&str, Self); 5] = [
+        ("kill", Self::Kill),
+        ("torn", Self::Torn),
+        ("lost", Self::Lost),
+        ("fail", Self::Fail),
+        ("full", Self::Full),
+    ];
+}
+
 impl Fault {
     fn parse(text: &str) -> Option<Self> {
-        let (kind, at) = text.split_once('@')?;
-        let kind = match kind {
-            "kill" => Kind::Kill,
-            "torn" => Kind::Torn,
-            "lost" => Kind::Lost,
-            "fail" => Kind::Fail,
-            "full" => Kind::Full,
-            _ => return None,
-        };
+        let (name, at) = text.split_once('@')?;
+        let (_, kind) = *Kind::ALL.iter().find(|(known, _)| *known == name)?;
         let at = at.parse().ok().filter(|at| *at > 0)?;
         Some(Self { kind, at })
     }
 
     fn tell(self) {
-        let kind = match self.kind {
-            Kind::Kill => "kill",
-            Kind::Torn => "torn",
-            Kind::Lost => "lost",
-            Kind::Fail => "fail",
-            Kind::Full => "full",
-        };
-        eprintln!("{FAULT}: {kind} {}", self.at);
+        let named = Kind::ALL.iter().find(|(_, kind)| *kind == self.kind);
+        let name = named.map_or("", |(name, _)| name);
+        eprintln!("{FAULT}: {name} {}", self.at);
     }
 }
 

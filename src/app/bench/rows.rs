@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Mutex;
 
+use costate_base::disk;
+
 use super::super::Progress;
 use super::{Measured, Request, Tables};
 use crate::bench::{MeasuredRow, RowKey, RowSuite, asked_rows, keep_row, kept_rows};
 use crate::error::Error;
 use crate::run::files;
-use costate_base::disk;
 
 /// The tables of a suite; `kind` is the kind of its rows.
 pub fn tables<S: RowSuite>(
