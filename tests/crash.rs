@@ -582,7 +582,7 @@ const TRAININGS: [(&str, &str); 21] = [
     ),
     (
         "gcl",
-        "demos --algo gcl --set iterations=8 --set validation.policies=0",
+        "demos --algo gcl --set iterations=8",
     ),
     ("airl", "demos --algo airl --set iterations=8"),
     ("gail", "demos --algo gail --set iterations=10"),
