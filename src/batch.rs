@@ -102,15 +102,22 @@ impl TrajectoryBatch {
     pub fn load(state: &StateDict) -> Result<Self, StateError> {
         let count = state.get("lengths")?.numel();
         let lengths = state.counts("lengths", count)?;
-        let observations = state.get("observations")?;
-        let rows = observations.size().first().copied().unwrap_or(0);
-        if lengths.iter().sum::<usize>() as i64 != rows {
-            return Err(StateError::Mismatch {
-                name: "observations".into(),
-                got: format!("{rows} rows"),
-                expected: "as many as `lengths` says".into(),
-            });
-        }
+        let steps: usize = lengths.iter().sum();
+        // [S, d] or [N, d].
+        let matrix = |name: &str, rows: usize| match state.get(name)? {
+            matrix if matrix.dim() == 2 && matrix.size()[0] == rows as i64 => {
+                Ok(matrix.shallow_clone())
+            }
+            other => Err(StateError::Mismatch {
+                name: name.into(),
+                got: format!("{:?}", other.size()),
+                expected: format!("{rows} rows, as many as `lengths` says"),
+            }),
+        };
+        let optional = |name: &str| match state.get(name) {
+            Ok(_) => state.numbers(name, steps).map(Some),
+            Err(_) => Ok(None),
+        };
         let ends = state.numbers("terminated", lengths.len())?;
         let owner: Vec<i64> = lengths
             .iter()
@@ -118,10 +125,10 @@ impl TrajectoryBatch {
             .flat_map(|(i, &len)| std::iter::repeat_n(i as i64, len))
             .collect();
         Ok(Self {
-            observations: observations.shallow_clone(),
-            actions: state.get("actions")?.shallow_clone(),
-            starts: state.get("starts")?.shallow_clone(),
-            finals: state.get("finals")?.shallow_clone(),
+            observations: matrix("observations", steps)?,
+            actions: matrix("actions", steps)?,
+            starts: matrix("starts", lengths.len())?,
+            finals: matrix("finals", lengths.len())?,
             ends: ends
                 .iter()
                 .map(|&t| match t > 0.5 {
@@ -129,8 +136,8 @@ impl TrajectoryBatch {
                     false => End::Truncated,
                 })
                 .collect(),
-            behaviour: state.get("behaviour").ok().map(nn::to_f64),
-            true_cost: state.get("true_cost").ok().map(nn::to_f64),
+            behaviour: optional("behaviour")?,
+            true_cost: optional("true_cost")?,
             owner: Tensor::from_slice(&owner),
             lengths,
         })
@@ -322,6 +329,43 @@ mod tests {
         );
         assert_eq!(batch.trajectories().unwrap(), pair);
         assert!(TrajectoryBatch::new([]).is_none());
+    }
+
+    #[test]
+    fn a_saved_batch_whose_rows_are_not_those_of_its_lengths_is_refused() {
+        let pair = [trajectory(3, 0.0), trajectory(2, 10.0)];
+        let batch = TrajectoryBatch::new(&pair).unwrap();
+        let saved = || {
+            let mut state = StateDict::default();
+            batch.save(&mut state);
+            state
+        };
+        let again = TrajectoryBatch::load(&saved()).unwrap();
+        assert_eq!(again.trajectories().unwrap(), pair);
+        for name in ["observations", "actions", "starts", "finals"] {
+            let mut state = saved();
+            let more = Tensor::cat(
+                &[
+                    state.get(name).unwrap(),
+                    &Tensor::zeros([1, 1], (tch::Kind::Float, tch::Device::Cpu)),
+                ],
+                0,
+            );
+            state.insert(name, &more);
+            let error = TrajectoryBatch::load(&state)
+                .err()
+                .expect("refused")
+                .to_string();
+            assert!(error.contains(name) && error.contains("rows"), "{error}");
+        }
+        for name in ["behaviour", "terminated"] {
+            let mut state = saved();
+            state.insert_numbers(name, &[0.0]);
+            assert!(TrajectoryBatch::load(&state).is_err(), "{name}");
+        }
+        let mut state = saved();
+        state.insert_numbers("lengths", &[3.0, 2.0e12]);
+        assert!(TrajectoryBatch::load(&state).is_err());
     }
 
     #[test]

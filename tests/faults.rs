@@ -271,7 +271,7 @@ fn runs_that_cannot_be_read_say_why() {
     );
     let config = at.join("run/config.json");
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replacen("\"format\": 2", "\"format\": 7", 1)).unwrap();
+    fs::write(&config, text.replacen("\"format\": 3", "\"format\": 7", 1)).unwrap();
     fail(
         at,
         &["evaluate", "run"],

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{fail, small_dataset, succeed, train_args};
+use costate::nn::StateDict;
 use costate::policy::{
     ActionScale, FlowPolicy, FlowSettings, GaussianPolicy, ImplicitPolicy, ImplicitSettings,
     Normalizer, Policy, PolicySettings, StdForm,
@@ -489,4 +490,37 @@ fn headers_that_do_not_fit_are_refused_in_one_line() {
         }
         fail(at, &evaluate, 1, &["cost.safetensors", "`git lfs pull`"]);
     }
+}
+
+#[test]
+fn a_checkpoint_whose_episodes_are_not_as_long_as_it_says_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    succeed(at, &["record", "lq", "-n", "2", "-o", "demos", "--quiet"]);
+    let set = ["--set", "iterations=2", "--set", "episodes=2", "--quiet"];
+    let words = ["train", "demos", "--algo", "dagger", "-o", "run"];
+    succeed(at, &[&words[..], &set].concat());
+    // The first round labels nothing.
+    let file = at.join("run/checkpoints/000002/state.safetensors");
+    let good = fs::read(&file).unwrap();
+    let resume = [
+        "train",
+        "--resume",
+        "-o",
+        "run",
+        "--set",
+        "iterations=3",
+        "--quiet",
+    ];
+    for change in [1.0, -1.0, 1e9] {
+        let (mut state, progress): (StateDict, Value) = StateDict::parse(&good, "state").unwrap();
+        let count = state.count("labelled.count").unwrap();
+        let mut lengths = state.numbers("labelled.lengths", count).unwrap();
+        *lengths.last_mut().unwrap() += change;
+        state.insert_numbers("labelled.lengths", &lengths);
+        fs::write(&file, state.to_bytes(&progress).unwrap()).unwrap();
+        fail(at, &resume, 1, &["checkpoints/000002", "expected"]);
+    }
+    fs::write(&file, good).unwrap();
+    succeed(at, &resume);
 }

@@ -145,8 +145,37 @@ pub fn remove_file(path: &Path) -> Result<(), DiskError> {
         .map_err(DiskError::new("remove", path))
 }
 
-/// Removes a folder with everything in it.
+/// End of the hidden name of a folder that is being removed.
+const GONE: &str = ".gone";
+
+/// Removes a folder with everything in it. Its name is gone at once: a kill in between leaves a hidden folder, or nothing.
 pub fn remove_folder(path: &Path) -> Result<(), DiskError> {
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    let hidden = match name {
+        // No reader looks there.
+        Some(name) if !name.starts_with('.') => path.with_file_name(format!(".{name}{GONE}")),
+        _ => return remove_all(path),
+    };
+    if hidden.exists() {
+        remove_all(&hidden)?;
+    }
+    rename(path, &hidden)?;
+    remove_all(&hidden)
+}
+
+/// Removes what kills left of folders in `folder` that were being removed.
+pub fn remove_gone(folder: &Path) -> Result<(), DiskError> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(GONE) {
+            remove_all(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_all(path: &Path) -> Result<(), DiskError> {
     faults::before(Operation::RemoveFolder, path)
         .and_then(|()| fs::remove_dir_all(path))
         .map_err(DiskError::new("remove", path))
@@ -322,4 +351,32 @@ pub fn running(process: u32) -> bool {
         || !Path::new("/proc/self").exists();
     #[cfg(not(target_os = "linux"))]
     return true;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_folder_has_no_name_and_remains_of_a_kill_go_with_the_next() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        let fill = |folder: &Path| {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("file"), "x").unwrap();
+        };
+        fill(&at("one"));
+        // What a kill in the middle of a removal leaves.
+        fill(&at(".one.gone"));
+        fill(&at(".two.gone"));
+        fill(&at(".other"));
+        remove_folder(&at("one")).unwrap();
+        assert!(!at("one").exists() && !at(".one.gone").exists() && at(".two.gone").exists());
+        remove_gone(root.path()).unwrap();
+        assert!(!at(".two.gone").exists() && at(".other").exists());
+        remove_folder(&at(".other")).unwrap();
+        assert!(!at(".other").exists());
+        let error = remove_folder(&at("nowhere")).unwrap_err().to_string();
+        assert!(error.contains("nowhere"), "{error}");
+    }
 }

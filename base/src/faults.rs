@@ -6,7 +6,7 @@
 //! | kind | what happens |
 //! | --- | --- |
 //! | `kill` | the process ends before the operation, as by SIGKILL |
-//! | `torn` | an operation that writes writes half of its bytes, then the process ends |
+//! | `torn` | an operation that writes writes half of its bytes, one that removes a folder takes one file of it, then the process ends |
 //! | `lost` | the power fails: what no sync has made durable is gone, then the process ends |
 //! | `fail` | this operation fails |
 //! | `full` | this operation, if it needs space, and all later ones that do, find the disk full |
@@ -308,6 +308,7 @@ impl State {
                     (Kind::Torn, Some((file, bytes))) => {
                         file.write_all(&bytes[..bytes.len() / 2])?;
                     }
+                    (Kind::Torn, None) if operation == Operation::RemoveFolder => remove_one(path),
                     (Kind::Lost, _) => self.changes().lose(),
                     _ => {}
                 }
@@ -322,6 +323,18 @@ impl State {
 
     fn changes(&self) -> std::sync::MutexGuard<'_, Changes> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes the first file in a folder or those below it.
+fn remove_one(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    match paths.first() {
+        Some(path) if path.is_dir() => remove_one(path),
+        Some(path) => drop(fs::remove_file(path)),
+        None => {}
     }
 }
 

@@ -114,12 +114,12 @@ fn written(
             progress.end();
         }
     };
-    let make =
-        |beside: &Path| import::import_watched(request, beside, &mut watch).map_err(Error::from);
+    let make = |beside: &Path| -> Result<Imported, Error> {
+        let imported = import::import_watched(request, beside, &mut watch)?;
+        inspect::describe_as(beside, folder)?;
+        Ok(imported)
+    };
     let imported = disk::new_folder(folder, make)?;
     let taken = || Error::Dataset(DatasetError::OutputExists(folder.to_owned()));
-    let imported = imported.ok_or_else(taken)?;
-    // Minari knows a dataset by the name of its folder.
-    inspect::fix(folder)?;
-    Ok(imported)
+    imported.ok_or_else(taken)
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use costate_base::provenance;
+use costate_base::{disk, number, provenance};
 use costate_demos::DatasetError;
 use costate_demos::dataset::{EpisodeEntry, Meta, Session, Status};
 use costate_demos::experts::ExpertDesign;
@@ -224,8 +224,18 @@ impl Recording {
     fn work(&self, progress: &dyn Progress) -> Result<Meta, Error> {
         progress.begin("record", self.total());
         let mut done = self.there;
+        let before = disk::size(&self.folder);
         let each = |entry: &EpisodeEntry| {
             done += 1;
+            if done == self.there + 1 {
+                let episode = disk::size(&self.folder).saturating_sub(before);
+                let free = disk::free_bytes(&self.folder);
+                if let Some(remark) =
+                    remark_on_space(self.total().saturating_sub(done), episode, free)
+                {
+                    progress.remark(&format!("{}: {remark}", shell::path(&self.folder)));
+                }
+            }
             progress.advance(done, &format!("return {}", plain(entry.true_return)));
         };
         let (folder, factory, expert) = (&self.folder, &self.factory, &self.expert);
@@ -334,4 +344,33 @@ pub fn record(request: &Request, progress: &dyn Progress) -> Result<Recorded, Er
         dataset: recording.folder,
         meta,
     })
+}
+
+/// What to say where so many more episodes, each as large as the first, will not fit on the disk, bytes.
+fn remark_on_space(more: usize, episode: u64, free: Option<u64>) -> Option<String> {
+    let needed = episode.saturating_mul(more as u64);
+    let free = free.filter(|free| *free < needed)?;
+    Some(format!(
+        "{more} more episodes will take about {}, of which {} are free on this disk; what is recorded until then stays, and \
+         `--resume` goes on once there is space",
+        number::bytes(needed),
+        number::bytes(free)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_will_be_too_small_is_announced() {
+        assert_eq!(remark_on_space(9, 1 << 20, Some(9 << 20)), None);
+        assert_eq!(remark_on_space(9, 1 << 20, None), None);
+        let text = remark_on_space(10, 1 << 20, Some(9 << 20)).unwrap();
+        assert!(
+            text.starts_with("10 more episodes will take about"),
+            "{text}"
+        );
+        assert!(remark_on_space(usize::MAX, 2, Some(0)).is_some());
+    }
 }

@@ -194,6 +194,15 @@ pub struct Worked {
     pub done: run::Progress,
 }
 
+/// What to know of a run that is resumed by another build than it was begun by.
+fn remark_on_builds(config: &RunConfig) -> Option<String> {
+    let (begun, last) = (config.provenance.as_ref()?, config.resumed.last()?);
+    Some(format!(
+        "begun by {begun}, from iteration {} on the work of {}: it need not end as without a break",
+        last.from_iteration, last.provenance
+    ))
+}
+
 /// The latest policy of a run.
 ///
 /// Errors: a run without one yet, or with another world's; damaged weights.
@@ -257,9 +266,21 @@ pub fn work(
         ..run::Progress::default()
     };
     if let Some((state, done)) = run.latest_checkpoint()? {
-        learner.load(&state)?;
+        learner.load(&state).map_err(|e| {
+            let place = run
+                .path()
+                .join(format!("checkpoints/{:06}", done.iterations));
+            Error::Failure(format!(
+                "{}: {e}; expected a checkpoint as this build writes it: resume with the build that did (`config.json` names \
+                 it), or start a new run",
+                place.display()
+            ))
+        })?;
         run.rewind_metrics(done.iterations)?;
         from = done;
+        if let Some(remark) = remark_on_builds(config) {
+            progress.remark(&remark);
+        }
     }
     progress.begin(config.algo.name(), learner.iterations());
     let mut warned = false;

@@ -100,7 +100,10 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     costate_base::provenance::declare(crate::provenance::this_build());
-    crate::memory::keep_freed_memory();
+    match cli.command {
+        Command::View(_) => crate::memory::share_memory(),
+        _ => crate::memory::keep_freed_memory(),
+    }
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => tracing::Level::ERROR,
         (_, true) => tracing::Level::DEBUG,

@@ -216,7 +216,14 @@ impl Learner for Dagger {
             seen += len + 1;
             done += len;
         }
-        Ok(())
+        match (observations.len(), actions.len()) == (seen * o, done * a) {
+            true => Ok(()),
+            false => Err(StateError::Mismatch {
+                name: "labelled.lengths".into(),
+                got: format!("{done} steps"),
+                expected: format!("{} as there are actions", actions.len() / a.max(1)),
+            }),
+        }
     }
 }
 

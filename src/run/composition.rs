@@ -12,6 +12,7 @@ use crate::cost::{ComposedCost, EnergyModel, Part, Placed, WeightedCost};
 use crate::error::Error;
 use crate::expression::Formula;
 use crate::learners::rl::DEFAULT_ENTROPY_WEIGHT;
+use crate::nn::StateDict;
 
 /// Σ_i w_i c_i, as written in `config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,9 @@ enum Source {
 struct Learned {
     /// Its file: absolute if outside the run's folder, relative once copied into it.
     file: PathBuf,
+    /// SHA-256 of the copy; unknown outside and in older runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
     env: EnvConfig,
     /// Entropy weight that it was learned with.
     entropy_weight: f64,
@@ -106,6 +110,7 @@ impl Composition {
             let env = EnvConfig::named(EnergyModel::read(&path)?.env())?;
             return Ok(one(Source::Learned(Learned {
                 file: path,
+                sha256: None,
                 env,
                 entropy_weight: 1.0,
             })));
@@ -123,6 +128,7 @@ impl Composition {
         }
         Ok(one(Source::Learned(Learned {
             file,
+            sha256: None,
             entropy_weight: config.algo.entropy_weight(),
             env: config.env,
         })))
@@ -173,6 +179,7 @@ impl Composition {
             let copy = Path::new(COPIES).join(format!("{i}.safetensors"));
             files::write_atomic(&folder.join(&copy), &bytes)?;
             learned.file = copy;
+            learned.sha256 = Some(disk::sha256(&bytes));
         }
         Ok(self)
     }
@@ -184,7 +191,15 @@ impl Source {
             Self::True => Part::True,
             Self::Formula(text) => Part::Written(Box::new(Formula::parse(text, spec, true)?)),
             Self::Learned(learned) => {
-                let model = EnergyModel::read(&folder.join(&learned.file))?;
+                let file = folder.join(&learned.file);
+                let (bytes, name) = StateDict::load(&file)?;
+                if (learned.sha256.as_ref()).is_some_and(|digest| *digest != disk::sha256(&bytes)) {
+                    return Err(Error::Failure(format!(
+                        "{}: not the cost that the run in this folder began with; put that one back, or start a new run",
+                        file.display()
+                    )));
+                }
+                let model = EnergyModel::parse(&bytes, &name)?;
                 // The soft value was learned under its own world's dynamics.
                 let model = match learned.env == *env {
                     true => model,

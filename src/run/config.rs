@@ -2,18 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
+use costate_base::disk;
 use costate_base::provenance::Provenance;
 use costate_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Change, Composition};
+use super::{Change, Composition, files};
 use crate::error::Error;
 use crate::learners::{Algo, Algorithm, rl};
 use crate::lengths::Lengths;
 
 /// Version of the run folder's layout that this build writes and the newest that it reads. Version 2 renamed
-/// settings and added the build.
-pub const FORMAT: u32 = 2;
+/// settings and added the build, version 3 a seal.
+pub const FORMAT: u32 = 3;
+
+/// The field that tells whether others changed the file: the SHA-256 of its text with this field empty.
+const SEAL: &str = "seal";
 
 /// The demonstrations that a run learned from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,27 +132,68 @@ impl RunConfig {
 
     /// Reads such a file.
     pub(super) fn read_file(file: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(file).map_err(|e| {
-            let message = format!(
-                "{}: {e}; expected a run folder made by `costate train`",
-                file.display()
-            );
-            match e.kind() {
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
-                    Error::Misuse(message)
-                }
-                _ => Error::Failure(message),
-            }
-        })?;
-        Self::parse(&text, &file.display().to_string())
+        Self::parse(&text(file)?, &file.display().to_string())
+    }
+
+    /// Reads `config.json` of a run folder that is about to be resumed.
+    ///
+    /// Errors: also a file that was changed since Costate wrote it, as nobody would see that settings differ from those of
+    /// the iterations before.
+    pub(super) fn read_unchanged(folder: &Path) -> Result<Self, Error> {
+        let file = folder.join("config.json");
+        let text = text(&file)?;
+        let name = file.display().to_string();
+        let config = Self::parse(&text, &name)?;
+        let of = |key: &str| serde_json::from_str::<Value>(&text).ok()?.get(key).cloned();
+        let Some(seal) = of(SEAL).and_then(|s| s.as_str().map(str::to_owned)) else {
+            return match config.format {
+                // Before there were seals.
+                ..3 => Ok(config),
+                _ => Err(Error::Failure(format!("{name}: no field `{SEAL}`"))),
+            };
+        };
+        let unsealed = text.replacen(&sealed(&seal), &sealed(""), 1);
+        match disk::sha256(unsealed.as_bytes()) == seal {
+            true => Ok(config),
+            false => Err(Error::Failure(format!(
+                "{name}: changed since Costate wrote it; take the change back, and give it to --resume as \
+                 `--set KEY=VALUE`, which keeps what was before"
+            ))),
+        }
+    }
+
+    /// Writes such a file.
+    pub(super) fn write(&self, file: &Path) -> Result<(), Error> {
+        /// With the seal behind all else.
+        #[derive(Serialize)]
+        struct Unsealed<'a> {
+            #[serde(flatten)]
+            config: &'a RunConfig,
+            seal: &'static str,
+        }
+        let unsealed = Unsealed {
+            config: self,
+            seal: "",
+        };
+        let text = serde_json::to_string_pretty(&unsealed)
+            .map_err(|e| Error::Failure(format!("{}: {e}", file.display())))?;
+        let text = text + "\n";
+        let seal = disk::sha256(text.as_bytes());
+        files::write_atomic(
+            file,
+            text.replacen(&sealed(""), &sealed(&seal), 1).as_bytes(),
+        )
     }
 
     /// The same of the file's text; `name` is for errors.
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
         let bad = |reason: String| Error::Failure(format!("{name}: {reason}"));
-        let value: serde_json::Value =
+        let mut value: Value =
             serde_json::from_str(text).map_err(|e| bad(format!("not valid JSON: {e}")))?;
-        match value.get("format").and_then(serde_json::Value::as_u64) {
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove(SEAL);
+        }
+        match value.get("format").and_then(Value::as_u64) {
             Some(format) if format > u64::from(FORMAT) => Err(bad(format!(
                 "run format {format} is newer than {FORMAT}, the newest that this build reads; \
                  update Costate"
@@ -160,10 +206,73 @@ impl RunConfig {
     }
 }
 
+fn text(file: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(file).map_err(|e| {
+        let message = format!(
+            "{}: {e}; expected a run folder made by `costate train`",
+            file.display()
+        );
+        match e.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                Error::Misuse(message)
+            }
+            _ => Error::Failure(message),
+        }
+    })
+}
+
+/// A seal as it stands in the file.
+fn sealed(seal: &str) -> String {
+    format!("\"{SEAL}\": \"{seal}\"")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::run::settings::resolve_with;
+
+    fn config(provenance: Option<Provenance>) -> RunConfig {
+        RunConfig {
+            format: FORMAT,
+            costate_version: "0.1.0".into(),
+            provenance,
+            env: EnvConfig::named("pendulum").unwrap(),
+            demonstrations: None,
+            cost: None,
+            algo: resolve_with("rl", "pendulum", &Value::Null).unwrap(),
+            seed: 0,
+            checkpoint_every: 10,
+            changes: Vec::new(),
+            resumed: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_changed_is_read_but_not_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.json");
+        let written = config(None);
+        written.write(&file).unwrap();
+        assert_eq!(RunConfig::read_unchanged(folder.path()).unwrap(), written);
+
+        let text = std::fs::read_to_string(&file).unwrap();
+        let changed = text.replacen("\"seed\": 0", "\"seed\": 1", 1);
+        assert_ne!(changed, text);
+        std::fs::write(&file, changed).unwrap();
+        assert_eq!(RunConfig::read(folder.path()).unwrap().seed, 1);
+        let error = RunConfig::read_unchanged(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("--set KEY=VALUE"), "{error}");
+
+        // Without its seal it is no file of this format, but one of an older.
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        value.as_object_mut().unwrap().remove(SEAL);
+        std::fs::write(&file, value.to_string()).unwrap();
+        let error = RunConfig::read_unchanged(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("no field `seal`"), "{error}");
+        value["format"] = 2.into();
+        std::fs::write(&file, value.to_string()).unwrap();
+        assert_eq!(RunConfig::read_unchanged(folder.path()).unwrap().format, 2);
+    }
 
     #[test]
     fn a_run_names_every_build_that_resumed_it_once() {
@@ -174,19 +283,7 @@ mod tests {
             rapier: "rapier2d".into(),
             libtorch: None,
         };
-        let mut config = RunConfig {
-            format: FORMAT,
-            costate_version: "0.1.0".into(),
-            provenance: Some(build("a")),
-            env: EnvConfig::named("pendulum").unwrap(),
-            demonstrations: None,
-            cost: None,
-            algo: resolve_with("rl", "pendulum", &serde_json::Value::Null).unwrap(),
-            seed: 0,
-            checkpoint_every: 10,
-            changes: Vec::new(),
-            resumed: Vec::new(),
-        };
+        let mut config = config(Some(build("a")));
         for (iteration, by) in [(10, "a"), (20, "b"), (30, "b"), (40, "a")] {
             config.resume(iteration, Some(build(by)));
         }

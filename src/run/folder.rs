@@ -49,8 +49,6 @@ const METRICS: &str = "metrics.jsonl";
 const LAST_LINES: u64 = 1 << 16;
 /// Checkpoints that are kept: the newest, and those before it in case that a disk damages it.
 const KEPT: usize = 3;
-/// Ends the name of a checkpoint that is being removed.
-const OLD: &str = "old";
 /// What a start killed before `config.json` leaves behind.
 const LEFTOVERS: [&str; 3] = [lock::FILE, CONFIG_BEGUN, super::composition::COPIES];
 
@@ -71,7 +69,7 @@ impl RunFolder {
             files::create_output_folder(path)?;
         }
         config.cost = config.cost.map(|c| c.copied_into(path)).transpose()?;
-        files::write_json(&path.join(CONFIG), &config)?;
+        config.write(&path.join(CONFIG))?;
         Ok(Self {
             path: path.into(),
             config,
@@ -89,6 +87,8 @@ impl RunFolder {
     }
 
     /// Opens an existing run for resuming, locked against other writers until dropped.
+    ///
+    /// Errors: a configuration that was changed since Costate wrote it.
     pub fn resume(path: &Path) -> Result<Self, Error> {
         let begun = path.join(CONFIG_BEGUN);
         let config = path.join(CONFIG);
@@ -100,7 +100,7 @@ impl RunFolder {
         run.lock()?;
         // The previous writer may have changed it.
         Ok(Self {
-            config: RunConfig::read(path)?,
+            config: RunConfig::read_unchanged(path)?,
             ..run
         })
     }
@@ -117,7 +117,7 @@ impl RunFolder {
 
     /// The same run with another configuration, which is saved.
     pub fn reconfigured(self, config: RunConfig) -> Result<Self, Error> {
-        files::write_json(&self.file(CONFIG), &config)?;
+        config.write(&self.file(CONFIG))?;
         Ok(Self { config, ..self })
     }
 
@@ -239,10 +239,16 @@ impl RunFolder {
             disk::sync(&metrics)?;
         }
         let place = root.join(&name);
-        if place.exists() {
-            disk::remove_folder(&place)?;
+        // Of a run that was resumed there.
+        let again = place.exists();
+        if again && disk::exchange(&beside, &place)? {
+            disk::remove_folder(&beside)?;
+        } else {
+            if again {
+                disk::remove_folder(&place)?;
+            }
+            disk::rename(&beside, &place)?;
         }
-        disk::rename(&beside, &place)?;
         weights.publish(&self.path)?;
         tracing::debug!("{}: complete", place.display());
         self.retire();
@@ -265,19 +271,11 @@ impl RunFolder {
         let mut places = self.numbered().unwrap_or_default();
         places.sort();
         let old = places.len().saturating_sub(KEPT);
-        // A name that no reader takes for a checkpoint, as removal takes several steps, and a kill may come between them.
-        for (_, place) in &places[..old] {
-            if let Err(error) = disk::rename(place, &place.with_extension(OLD)) {
-                tracing::warn!("{error}");
-            }
-        }
-        let entries = fs::read_dir(self.checkpoints()).into_iter().flatten();
-        for path in entries.flatten().map(|entry| entry.path()) {
-            if path.extension().is_some_and(|e| e == OLD)
-                && let Err(error) = disk::remove_folder(&path)
-            {
-                tracing::warn!("{error}");
-            }
+        let removed = (places[..old].iter())
+            .try_for_each(|(_, place)| disk::remove_folder(place))
+            .and_then(|()| disk::remove_gone(&self.checkpoints()));
+        if let Err(error) = removed {
+            tracing::warn!("{error}");
         }
     }
 

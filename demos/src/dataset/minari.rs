@@ -22,15 +22,16 @@ pub(crate) fn file(folder: &Path) -> PathBuf {
     folder.join(DATA_FOLDER).join("metadata.json")
 }
 
-/// Describes the dataset in `folder` with these episodes to Minari. A dataset that Minari would silently
-/// misread is not described: Minari then refuses it.
+/// Describes the dataset in `folder` with these episodes to Minari, by the name that it has, or will have, in `place`. A
+/// dataset that Minari would silently misread is not described: Minari then refuses it.
 pub(crate) fn describe(
     meta: &Meta,
     episodes: &[EpisodeEntry],
     folder: &Path,
+    place: &Path,
 ) -> Result<(), DiskError> {
     let file = file(folder);
-    match metadata(meta, episodes, folder) {
+    match metadata(meta, episodes, place) {
         Some(bytes) => disk::replace(&file, &bytes),
         None if file.exists() => disk::remove_file(&file),
         None => Ok(()),
@@ -94,10 +95,22 @@ fn root() -> Option<PathBuf> {
     root?.canonicalize().ok()
 }
 
+/// The path of what is, or will be, in `path`, without links and dots.
+fn settled(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(settled), ..) => settled,
+        (_, Some(parent), Some(name)) if parent == Path::new("") => {
+            settled(Path::new(".")).join(name)
+        }
+        (_, Some(parent), Some(name)) => settled(parent).join(name),
+        _ => path.to_owned(),
+    }
+}
+
 /// The name under which Minari lists the dataset in `folder`: `name-vN`, which must be the folder's name, or its path
 /// within the folder of Minari's datasets.
 pub(crate) fn dataset_id(folder: &Path) -> String {
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let folder = settled(folder);
     let inside = root().and_then(|root| folder.strip_prefix(root).ok().map(Path::to_owned));
     let name = match &inside {
         Some(path) => Some(path.to_string_lossy().into_owned()).filter(|n| !n.is_empty()),

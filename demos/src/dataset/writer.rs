@@ -96,7 +96,7 @@ impl DatasetWriter {
             return Err(refuse());
         }
         disk::replace(&folder.join(META_FILE), &meta.to_json())?;
-        minari::describe(&meta, &[], folder)?;
+        minari::describe(&meta, &[], folder, folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             meta,
@@ -220,7 +220,7 @@ impl DatasetWriter {
         self.entries.push(entry);
         if self.entries.len() == 1 || self.described.elapsed() > DESCRIBED_EVERY {
             // The episode is safe even if this fails.
-            let _ = minari::describe(&self.meta, &self.entries, &self.folder);
+            let _ = minari::describe(&self.meta, &self.entries, &self.folder, &self.folder);
             self.described = Instant::now();
         }
         Ok(&self.entries[id])
@@ -247,7 +247,7 @@ impl DatasetWriter {
 
     /// Completes the dataset: statistics and the list of episodes go to `meta.json`.
     pub fn finish(mut self) -> Result<Meta, DatasetError> {
-        minari::describe(&self.meta, &self.entries, &self.folder)?;
+        minari::describe(&self.meta, &self.entries, &self.folder, &self.folder)?;
         self.meta.set_episodes(self.entries);
         self.meta.set_status(Status::Complete, None);
         disk::replace(&self.folder.join(META_FILE), &self.meta.to_json())?;

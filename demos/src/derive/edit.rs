@@ -173,7 +173,6 @@ pub fn edit_in_place(folder: &Path, asked: &Edit) -> Result<Derived, DeriveError
 pub fn edit_and_keep(folder: &Path, asked: &Edit) -> Result<(Derived, PathBuf), DeriveError> {
     let (place, _claim) = claimed(folder)?;
     let (derived, replaced) = replace_with(&place, |edited| edit(folder, asked, edited))?;
-    inspect::fix(folder)?;
     let derived = Derived {
         folder: folder.to_owned(),
         ..derived
@@ -188,11 +187,14 @@ pub(super) fn replace_with<T>(
     make: impl FnOnce(&Path) -> Result<T, DeriveError>,
 ) -> Result<(T, PathBuf), DeriveError> {
     let edited = beside(place, "edited")?;
-    let made = make(&edited)?;
-    let replaced = take_place(&edited, place).inspect_err(|_| {
+    let replace = || {
+        let made = make(&edited)?;
+        inspect::describe_as(&edited, place)?;
+        Ok((made, take_place(&edited, place)?))
+    };
+    replace().inspect_err(|_| {
         let _ = disk::remove_folder(&edited);
-    })?;
-    Ok((made, replaced))
+    })
 }
 
 /// Gives `new` the name of the folder in `place`; returns where that is.

@@ -138,11 +138,12 @@ impl<'a> Plan<'a> {
 
     /// Makes the dataset in `folder`, which appears when it is complete, with a remark on episodes that occur twice.
     fn make(&self, folder: &Path) -> Result<(Meta, Option<String>), DeriveError> {
-        let made = disk::new_folder(folder, |beside| self.write(beside))?;
-        let made = made.ok_or_else(|| DatasetError::OutputExists(folder.to_owned()))?;
-        // Minari knows a dataset by the name of its folder.
-        inspect::fix(folder)?;
-        Ok(made)
+        let made = disk::new_folder(folder, |beside| {
+            let made = self.write(beside)?;
+            inspect::describe_as(beside, folder)?;
+            Ok::<_, DeriveError>(made)
+        })?;
+        Ok(made.ok_or_else(|| DatasetError::OutputExists(folder.to_owned()))?)
     }
 
     fn write(&self, folder: &Path) -> Result<(Meta, Option<String>), DeriveError> {

@@ -258,14 +258,14 @@ pub fn split(source: &Path, split: &Split, folder: &Path) -> Result<[Derived; 2]
         parts.iter().try_for_each(|(name, side)| {
             let picks = source.all(0).filter(|p| held[p.episode] == *side);
             let plan = Plan::of(&source, picks.collect(), "split", split);
-            plan.make(&beside.join(name)).map(drop)
+            let part = beside.join(name);
+            plan.make(&part)?;
+            Ok::<_, DeriveError>(inspect::describe_as(&part, &folder.join(name))?)
         })
     })?;
     made.ok_or_else(|| DatasetError::OutputExists(folder.to_owned()))?;
     let part = |(name, _): (&str, bool)| -> Result<Derived, DeriveError> {
         let folder = folder.join(name);
-        // Minari's name of a dataset depends on where it is.
-        inspect::fix(&folder)?;
         Ok(Derived {
             meta: Meta::open(&folder)?,
             folder,

@@ -423,9 +423,16 @@ pub fn fix(path: &Path) -> Result<bool, DatasetError> {
     let wrong = minari_remark(path, &meta).is_some()
         || minari::too_long(&meta.episodes).is_some() && minari::file(path).exists();
     if wrong {
-        minari::describe(&meta, &meta.episodes, path)?;
+        minari::describe(&meta, &meta.episodes, path, path)?;
     }
     Ok(wrong)
+}
+
+/// Describes the complete dataset in `path` to Minari as that which will be in `place`: Minari knows a dataset by the name
+/// of its folder.
+pub fn describe_as(path: &Path, place: &Path) -> Result<(), DatasetError> {
+    let meta = read_meta(path)?;
+    Ok(minari::describe(&meta, &meta.episodes, path, place)?)
 }
 
 /// Episode folders on disk that `meta.json` does not list.
