@@ -353,8 +353,7 @@ mod tests {
             );
             state.insert(name, &more);
             let error = TrajectoryBatch::load(&state)
-                .err()
-                .expect("refused")
+                .expect_err("refused")
                 .to_string();
             assert!(error.contains(name) && error.contains("rows"), "{error}");
         }

@@ -15,7 +15,7 @@ use super::{Demonstrations, Progress};
 use crate::audit;
 use crate::diagnose::remark_on_ess;
 use crate::error::Error;
-use crate::learners::Setup;
+use crate::learners::{Learner, Setup};
 use crate::memory;
 use crate::policy::Policy;
 use crate::run::change::changed;
@@ -194,6 +194,30 @@ pub struct Worked {
     pub done: run::Progress,
 }
 
+/// Takes up what the newest checkpoint holds, if there is one; returns how far that is.
+fn take_up(
+    run: &RunFolder,
+    learner: &mut dyn Learner,
+    progress: &dyn Progress,
+) -> Result<Option<run::Progress>, Error> {
+    let Some((state, done)) = run.latest_checkpoint()? else {
+        return Ok(None);
+    };
+    learner.load(&state).map_err(|e| {
+        let place = run.path().join(format!("checkpoints/{:06}", done.iterations));
+        Error::Failure(format!(
+            "{}: {e}; expected a checkpoint as this build writes it: resume with the build that did (`config.json` names \
+             it), or start a new run",
+            place.display()
+        ))
+    })?;
+    run.rewind_metrics(done.iterations)?;
+    if let Some(remark) = remark_on_builds(run.config()) {
+        progress.remark(&remark);
+    }
+    Ok(Some(done))
+}
+
 /// What to know of a run that is resumed by another build than it was begun by.
 fn remark_on_builds(config: &RunConfig) -> Option<String> {
     let (begun, last) = (config.provenance.as_ref()?, config.resumed.last()?);
@@ -265,22 +289,8 @@ pub fn work(
         seconds: began.elapsed().as_secs_f64(),
         ..run::Progress::default()
     };
-    if let Some((state, done)) = run.latest_checkpoint()? {
-        learner.load(&state).map_err(|e| {
-            let place = run
-                .path()
-                .join(format!("checkpoints/{:06}", done.iterations));
-            Error::Failure(format!(
-                "{}: {e}; expected a checkpoint as this build writes it: resume with the build that did (`config.json` names \
-                 it), or start a new run",
-                place.display()
-            ))
-        })?;
-        run.rewind_metrics(done.iterations)?;
+    if let Some(done) = take_up(run, learner.as_mut(), progress)? {
         from = done;
-        if let Some(remark) = remark_on_builds(config) {
-            progress.remark(&remark);
-        }
     }
     progress.begin(config.algo.name(), learner.iterations());
     let mut warned = false;
