@@ -305,7 +305,7 @@ fn start_seed(seed: u64, episode: usize) -> u64 {
     derive_seed(seed, "demonstration", episode as u64)
 }
 
-/// Records until the dataset holds `plan.episodes`, and completes it.
+/// Records until the dataset holds `plan.episodes`, or until it is stopped, and completes it with what there is.
 fn fill(
     mut writer: DatasetWriter,
     factory: &EnvFactory,
@@ -338,7 +338,11 @@ fn fill(
             Ok(())
         })?;
     }
-    Ok(writer.finish()?)
+    match writer.entries().is_empty() {
+        // Stopped before the first one: nobody could read it as a dataset, but it can go on.
+        true => Ok(writer.meta().clone()),
+        false => Ok(writer.finish()?),
+    }
 }
 
 /// Share of solved episodes below which demonstrations are hardly worth imitating.

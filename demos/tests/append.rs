@@ -379,3 +379,21 @@ fn renamed_datasets_are_described_to_minari_anew_on_request() {
     assert!(fix(&new).unwrap());
     assert_eq!(minari(&new)["total_episodes"], 2);
 }
+
+#[test]
+fn a_recording_stopped_before_its_first_episode_is_unfinished_and_can_go_on() {
+    let parent = tempdir().unwrap();
+    let (whole, cut) = (parent.path().join("whole"), parent.path().join("cut"));
+    record(&whole, 3, 1);
+    let (factory, design) = (world(), expert(None, None));
+    let stopped = AtomicBool::new(true);
+    let meta = record_dataset(&cut, &factory, &design, plan(3, 1), &stopped, |_| {}).unwrap();
+    assert_eq!((meta.status, meta.episodes.len()), (Status::Recording, 0));
+    assert_eq!(meta.planned_episodes, Some(3));
+    let never = AtomicBool::new(false);
+    resume_dataset(&cut, &factory, &design, plan(3, 1), &never, |_| {}).unwrap();
+    assert_eq!(
+        fs::read(cut.join("meta.json")).unwrap(),
+        fs::read(whole.join("meta.json")).unwrap()
+    );
+}

@@ -160,7 +160,9 @@ impl Request {
         let episodes = match (self.episodes, how) {
             (Some(asked), _) => asked,
             (None, How::Append) => EPISODES,
-            (None, How::Resume) if meta.status == Status::Complete => meta.episodes.len(),
+            (None, How::Resume) if meta.status == Status::Complete && !meta.episodes.is_empty() => {
+                meta.episodes.len()
+            }
             (None, How::Resume) => meta.planned_episodes.ok_or_else(|| {
                 misuse("its intended number of episodes is unknown; set it with -n".into())
             })?,

@@ -92,6 +92,13 @@ impl Args {
 pub fn run(args: Args, output: Output) -> Result<(), Error> {
     let anew = !(args.append || args.resume);
     let recorded = app::record(&args.request()?, &Terminal::new(output)?)?;
+    if recorded.episodes == 0 {
+        return Err(Error::Failure(format!(
+            "stopped before the first episode was complete; `costate record --resume -o {}` records all {}",
+            shell::path(&recorded.dataset),
+            recorded.missing
+        )));
+    }
     output.result(&json!(recorded), || describe(&recorded, anew))?;
     recorded
         .doubts
