@@ -184,13 +184,16 @@ pub fn fit(request: &FitRequest, progress: &dyn Progress) -> Result<Fitted, Erro
         disk::create_folders(beside)?;
         write_atomic(&beside.join("energy.safetensors"), &fit.model.to_bytes()?)?;
         write_samples(&fit, beside)?;
-        // A failed picture must not lose the fit.
-        let drawn = dims.map(|of| draw(&fit, &source, of, beside, seed));
-        let landscape = drawn.and_then(|drawn| {
-            drawn
-                .inspect_err(|e| progress.remark(&format!("cannot draw the landscape: {e}")))
-                .ok()
-        });
+        // A picture that cannot be drawn must not lose the fit; a disk that fails is no matter of pictures.
+        let landscape = match dims.map(|of| draw(&fit, &source, of, beside, seed)) {
+            Some(Err(failed @ Error::Disk(_))) => return Err(failed),
+            Some(Err(e)) => {
+                progress.remark(&format!("cannot draw the landscape: {e}"));
+                None
+            }
+            Some(Ok(drawn)) => Some(drawn),
+            None => None,
+        };
         let seconds = started.elapsed().as_secs_f64();
         let report = FitReport::of(&wanted, &fit, source.known.as_ref(), landscape, seconds);
         write_json(&beside.join("ebm.json"), &report)?;
