@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{fail, run, succeed};
+use common::{copy_folder, fail, run, succeed};
 use costate::bench::CellResult;
 use costate::ebm::Model;
 use costate::nn::StateDict;
@@ -43,17 +43,6 @@ fn folders(at: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries.filter(|p| p.is_dir()).collect();
     folders.sort();
     folders
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
 }
 
 fn json_of(file: &Path) -> Value {
@@ -118,7 +107,7 @@ fn datasets_of_earlier_builds_are_checked_learned_from_and_added_to() {
                 continue;
             }
             let name = name_of(&dataset);
-            copy(&dataset, &at.join(name));
+            copy_folder(&dataset, &at.join(name));
             succeed(at, &["demos", "check", name]);
             let before = json_of(&at.join(name).join("meta.json"));
             let algo = match name {
@@ -149,7 +138,7 @@ fn runs_of_earlier_builds_are_read_and_resumed() {
     for build in folders(&fixtures()) {
         let scratch = tempfile::tempdir().unwrap();
         let at = scratch.path();
-        copy(&build, at);
+        copy_folder(&build, at);
         for folder in folders(&build) {
             if !folder.join("config.json").exists() {
                 continue;
@@ -210,7 +199,7 @@ fn files_of_later_builds_are_refused() {
     };
     let scratch = tempfile::tempdir().unwrap();
     let at = scratch.path();
-    copy(&newest, at);
+    copy_folder(&newest, at);
     for (file, key, words) in [
         (
             "plain/meta.json",

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{costate, succeed};
+use common::{copy_folder, costate, succeed};
 use costate_envs::rng::{Stream, stream};
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -247,17 +247,6 @@ fn command(at: &Path, line: &str, variables: &[(&str, &str)]) -> Output {
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_folder(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
 }
 
 /// What all scenarios begin with: `demos`, an unfinished recording `begun`, a run `trained`, tables.

@@ -3,9 +3,8 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
 
-use common::{fail, run, small_dataset, succeed, train_args};
+use common::{copy_folder, fail, run, small_dataset, succeed, train_args};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -329,17 +328,4 @@ fn a_full_disk_is_reported_and_leaves_nothing_half_written() {
     );
     assert!(error.contains("full-run"), "{error}");
     assert!(!at.join("full-run/policy.safetensors").exists());
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_folder(&entry.path(), &target),
-            false => {
-                fs::copy(entry.path(), target).unwrap();
-            }
-        }
-    }
 }

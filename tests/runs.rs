@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use common::{SMALL, costate, fail, json, run, small_dataset, succeed, train_args};
+use common::{SMALL, copy_folder, costate, fail, json, run, small_dataset, succeed, train_args};
 use costate::policy::GaussianPolicy;
 use costate_demos::Dataset;
 use serde_json::Value;
@@ -23,19 +23,6 @@ fn bytes(file: &Path) -> Vec<u8> {
 
 fn read(file: &Path) -> Value {
     json(&String::from_utf8(bytes(file)).unwrap())
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_folder(&entry.path(), &target),
-            false => {
-                fs::copy(entry.path(), target).unwrap();
-            }
-        }
-    }
 }
 
 /// `costate train demos --algo bc` of a few iterations.

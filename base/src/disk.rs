@@ -116,6 +116,17 @@ fn swap(_one: &Path, _other: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Gives `new` the name of a folder beside it, which goes if there is one; in one step where the system can.
+pub fn replace_folder(new: &Path, folder: &Path) -> Result<(), DiskError> {
+    if folder.exists() {
+        if exchange(new, folder)? {
+            return remove_folder(new);
+        }
+        remove_folder(folder)?;
+    }
+    rename(new, folder)
+}
+
 /// Makes a folder that is not there.
 pub fn create_folder(path: &Path) -> Result<(), DiskError> {
     faults::before(Operation::CreateFolder, path)

@@ -143,9 +143,8 @@ impl RunConfig {
         let file = folder.join("config.json");
         let text = text(&file)?;
         let name = file.display().to_string();
-        let config = Self::parse(&text, &name)?;
-        let of = |key: &str| serde_json::from_str::<Value>(&text).ok()?.get(key).cloned();
-        let Some(seal) = of(SEAL).and_then(|s| s.as_str().map(str::to_owned)) else {
+        let (config, seal) = Self::parse_sealed(&text, &name)?;
+        let Some(seal) = seal else {
             return match config.format {
                 // Before there were seals.
                 ..3 => Ok(config),
@@ -187,18 +186,25 @@ impl RunConfig {
 
     /// The same of the file's text; `name` is for errors.
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
+        Ok(Self::parse_sealed(text, name)?.0)
+    }
+
+    /// With the seal, if there is one.
+    fn parse_sealed(text: &str, name: &str) -> Result<(Self, Option<String>), Error> {
         let bad = |reason: String| Error::Failure(format!("{name}: {reason}"));
         let mut value: Value =
             serde_json::from_str(text).map_err(|e| bad(format!("not valid JSON: {e}")))?;
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove(SEAL);
-        }
+        let seal = value.as_object_mut().and_then(|fields| fields.remove(SEAL));
+        let seal = seal.and_then(|seal| seal.as_str().map(str::to_owned));
         match value.get("format").and_then(Value::as_u64) {
             Some(format) if format > u64::from(FORMAT) => Err(bad(format!(
                 "run format {format} is newer than {FORMAT}, the newest that this build reads; \
                  update Costate"
             ))),
-            Some(_) => serde_json::from_value(value).map_err(|e| bad(e.to_string())),
+            Some(_) => {
+                let config = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
+                Ok((config, seal))
+            }
             None => Err(bad(
                 "no field `format`; expected a run folder made by `costate train`".into(),
             )),

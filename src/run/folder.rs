@@ -239,16 +239,8 @@ impl RunFolder {
             disk::sync(&metrics)?;
         }
         let place = root.join(&name);
-        // Of a run that was resumed there.
-        let again = place.exists();
-        if again && disk::exchange(&beside, &place)? {
-            disk::remove_folder(&beside)?;
-        } else {
-            if again {
-                disk::remove_folder(&place)?;
-            }
-            disk::rename(&beside, &place)?;
-        }
+        // There is one already where a run was resumed.
+        disk::replace_folder(&beside, &place)?;
         weights.publish(&self.path)?;
         tracing::debug!("{}: complete", place.display());
         self.retire();

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test file uses its part
 
 use std::env::consts::EXE_SUFFIX;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -35,6 +36,18 @@ pub fn crane(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(&*PROGRAM);
     command.current_dir(folder).args(args);
     command
+}
+
+/// Copies a folder with everything in it; files of the same names are replaced.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
 }
 
 /// Runs the command to its end.

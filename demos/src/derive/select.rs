@@ -259,7 +259,7 @@ pub fn split(source: &Path, split: &Split, folder: &Path) -> Result<[Derived; 2]
             let picks = source.all(0).filter(|p| held[p.episode] == *side);
             let plan = Plan::of(&source, picks.collect(), "split", split);
             let part = beside.join(name);
-            plan.make(&part)?;
+            plan.write(&part)?;
             Ok::<_, DeriveError>(inspect::describe_as(&part, &folder.join(name))?)
         })
     })?;
