@@ -409,6 +409,17 @@ fn robomimic_files_are_read_by_mask() {
     assert!(message.contains("has no masks"), "{message}");
 }
 
+/// Found by fuzzing: the decoder asks for as much memory as a file declares.
+#[test]
+fn an_array_that_declares_more_than_the_file_can_hold_is_refused_where_it_is_used() {
+    let bytes = fs::read(fixture("declared.hdf5")).unwrap();
+    let message = try_bytes("d.hdf5", &bytes, timed()).unwrap_err().to_string();
+    assert!(
+        message.contains("rewards") && message.contains("more than the file can hold"),
+        "{message}"
+    );
+}
+
 #[test]
 fn minari_in_hdf5_is_read() {
     let folder = tempdir().unwrap();

@@ -299,6 +299,12 @@ fn every_refusal_names_the_place_and_the_way() {
         by_run(),
         &["line 6", "column `reward`", "finite"],
     );
+    // Found by fuzzing: the variance of such returns is no number.
+    said(
+        &edit("-4", "6e170"),
+        by_run(),
+        &["line 6", "column `reward`", "6e170", "within ± 1e100"],
+    );
     said(
         &edit("run,t", "run,x"),
         by_run(),

@@ -45,6 +45,7 @@ pub use minari::MOST_ROWS as MINARI_MOST_ROWS;
 pub(crate) use reader::read_meta;
 pub use reader::{Dataset, DatasetReader, load_episode};
 pub use writer::DatasetWriter;
+pub(crate) use writer::{COSTS, is_cost};
 
 /// Whether two control periods, of which one may be measured, are the same.
 pub(crate) fn same_period(a: f64, b: f64) -> bool {

@@ -323,11 +323,9 @@ impl DatasetWriter {
             .costs
             .iter()
             .enumerate()
-            .find(|(_, c)| !c.is_finite())
+            .find(|(_, c)| !is_cost(**c))
         {
-            return Err(format!(
-                "the cost of step {t} is {cost}, expected a finite number"
-            ));
+            return Err(format!("the cost of step {t} is {cost}, expected {COSTS}"));
         }
         match (
             self.meta.expert.log_density_known,
@@ -338,6 +336,14 @@ impl DatasetWriter {
             _ => Ok(()),
         }
     }
+}
+
+/// What [`is_cost`] takes, in words.
+pub(crate) const COSTS: &str = "a finite number within ± 1e100";
+
+/// Whether a cost can be summed, and such sums squared, over any number of episodes.
+pub(crate) fn is_cost(value: f64) -> bool {
+    value.abs() <= 1e100
 }
 
 /// Locks a dataset for this process.

@@ -10,7 +10,7 @@ use super::Read;
 use super::error::ImportError;
 use super::mapping::{ChannelMap, LastRow, Mapping};
 use super::table::{Kind, Table};
-use crate::dataset::SourceFile;
+use crate::dataset::{COSTS, SourceFile, is_cost};
 
 /// Relative deviation of a time difference from the control period that is worth a remark.
 const JITTER: f64 = 0.1;
@@ -381,9 +381,9 @@ fn episode(
     let end = end(table, columns, rows.start, steps, rows.end)?;
     let rewards = columns.rewards.as_ref().map(|(name, all)| {
         let own = (rows.start..rows.start + steps).map(|row| match all[row] {
-            reward if reward.is_finite() => Ok(reward),
+            reward if is_cost(reward) => Ok(reward),
             reward => {
-                let reason = format!("found {}, expected a finite number", shown(reward));
+                let reason = format!("found {}, expected {COSTS}", shown(reward));
                 Err(table.value_error(row, name, reason))
             }
         });

@@ -34,12 +34,13 @@ pub(super) fn read(
 
 fn contents(bytes: Vec<u8>, split: Option<&str>) -> Result<Contents, String> {
     let unreadable = |e: hdf5_reader::error::Error| format!("it cannot be read as HDF5: {e}");
+    let most = most_bytes(bytes.len());
     let file = Hdf5File::from_vec(bytes).map_err(unreadable)?;
     let root = file.root_group().map_err(unreadable)?;
     let groups = root.groups().map_err(unreadable)?;
     let group = |name: &str| groups.iter().find(|g| g.name() == name);
     if let Some(data) = group("data") {
-        return robomimic(data, group("mask"), split).map_err(|e| e.0);
+        return robomimic(data, group("mask"), split, most).map_err(|e| e.0);
     }
     if split.is_some() {
         return Err(
@@ -51,7 +52,7 @@ fn contents(bytes: Vec<u8>, split: Option<&str>) -> Result<Contents, String> {
         let mut parts = Vec::new();
         for episode in episodes {
             let mut arrays = Arrays::new();
-            collect(episode, "", 0, &mut arrays).map_err(|e| e.0)?;
+            collect(episode, "", 0, most, &mut arrays).map_err(|e| e.0)?;
             parts.push((episode.name().to_owned(), arrays));
         }
         return Ok(Contents {
@@ -62,7 +63,7 @@ fn contents(bytes: Vec<u8>, split: Option<&str>) -> Result<Contents, String> {
         });
     }
     let mut arrays = Arrays::new();
-    collect(&root, "", 0, &mut arrays).map_err(|e| e.0)?;
+    collect(&root, "", 0, most, &mut arrays).map_err(|e| e.0)?;
     Ok(Contents::flat(arrays))
 }
 
@@ -87,7 +88,12 @@ fn sorted<'a>(groups: &'a [Group], prefix: &str) -> Vec<&'a Group> {
 }
 
 /// robomimic's demonstrations: those of a mask, or all.
-fn robomimic(data: &Group, masks: Option<&Group>, split: Option<&str>) -> Result<Contents, Reason> {
+fn robomimic(
+    data: &Group,
+    masks: Option<&Group>,
+    split: Option<&str>,
+    most: u64,
+) -> Result<Contents, Reason> {
     let groups = data.groups()?;
     let mut demos = sorted(&groups, "demo_");
     if let Some(split) = split {
@@ -105,7 +111,7 @@ fn robomimic(data: &Group, masks: Option<&Group>, split: Option<&str>) -> Result
     let (mut parts, mut empty) = (Vec::new(), 0);
     for demo in demos {
         let mut arrays = Arrays::new();
-        collect(demo, "", 0, &mut arrays)?;
+        collect(demo, "", 0, most, &mut arrays)?;
         let steps = arrays
             .get("actions")
             .and_then(|a| a.as_ref().ok()?.shape.first().copied());
@@ -184,24 +190,36 @@ fn channels(arrays: &Arrays) -> Mapping {
 }
 
 /// The arrays of a group and of the groups in it, by path.
-fn collect(group: &Group, prefix: &str, depth: usize, to: &mut Arrays) -> Result<(), Reason> {
+fn collect(
+    group: &Group,
+    prefix: &str,
+    depth: usize,
+    most: u64,
+    to: &mut Arrays,
+) -> Result<(), Reason> {
     for dataset in group.datasets()? {
         let name = format!("{prefix}{}", dataset.name());
         if dataset.ndim() <= DIMENSIONS {
-            let array = array(&dataset);
+            let array = array(&dataset, most);
             to.insert(name, array);
         }
     }
     if depth < 3 {
         for inner in group.groups()? {
             let prefix = format!("{prefix}{}/", inner.name());
-            collect(&inner, &prefix, depth + 1, to)?;
+            collect(&inner, &prefix, depth + 1, most, to)?;
         }
     }
     Ok(())
 }
 
-fn array(dataset: &Dataset) -> Result<Array, String> {
+/// Bytes that an array of a file of `length` bytes may declare: deflate writes no fewer than 1 for 1,032, and small files
+/// may declare what was never written.
+fn most_bytes(length: usize) -> u64 {
+    (1100 * length as u64).max(1 << 26)
+}
+
+fn array(dataset: &Dataset, most: u64) -> Result<Array, String> {
     let (number, size, order) = kind(dataset.dtype()).ok_or("values that are no numbers")?;
     let shape: Option<Vec<usize>> = dataset
         .shape()
@@ -209,6 +227,14 @@ fn array(dataset: &Dataset) -> Result<Array, String> {
         .map(|n| usize::try_from(*n).ok())
         .collect();
     let shape = shape.ok_or("a shape beyond this machine's memory")?;
+    let declared = shape.iter().try_fold(u64::from(size), |bytes, n| {
+        bytes.checked_mul(u64::try_from(*n).ok()?)
+    });
+    if declared.is_none_or(|bytes| bytes > most) {
+        return Err(format!(
+            "it declares a shape of {shape:?}, far more than the file can hold"
+        ));
+    }
     let bytes = dataset
         .read_raw_bytes()
         .map_err(|e| format!("it cannot be read: {e}"))?;

@@ -52,3 +52,10 @@ with h5py.File(HERE / "minari.hdf5", "w") as f:
         episode["rewards"] = np.ones(steps)
         episode["terminations"] = np.arange(steps) == (steps - 1 if i == 1 else -1)
         episode["truncations"] = np.arange(steps) == (steps - 1 if i == 0 else -1)
+
+# A column of 128 TiB that nobody wrote.
+with h5py.File(HERE / "declared.hdf5", "w") as f:
+    f["observations"] = states(4, 2, 0)
+    f["actions"] = states(4, 1, 100)
+    f["timeouts"] = np.arange(4) == 3
+    f.create_dataset("rewards", shape=(2**44,), chunks=(1024,), dtype="f8")
