@@ -413,7 +413,9 @@ fn robomimic_files_are_read_by_mask() {
 #[test]
 fn an_array_that_declares_more_than_the_file_can_hold_is_refused_where_it_is_used() {
     let bytes = fs::read(fixture("declared.hdf5")).unwrap();
-    let message = try_bytes("d.hdf5", &bytes, timed()).unwrap_err().to_string();
+    let message = try_bytes("d.hdf5", &bytes, timed())
+        .unwrap_err()
+        .to_string();
     assert!(
         message.contains("rewards") && message.contains("more than the file can hold"),
         "{message}"
