@@ -12,8 +12,9 @@ Five things go on side by side until the time is over:
   paused, stopped, killed and resumed, every view visited; this server lives to the end;
 - a second page's server is killed and started again while somebody drives.
 
-The memory, threads and open files of the long training and of the first server, and the memory of its browser tab, are
-sampled every 10 s. Writes soak.json beside this file; exit code 0 when all is well, 1 otherwise.
+The memory, threads and open files of the long training are sampled every 10 s, those of the first server and the memory
+of its browser tab after every round of visits, once both have settled. Writes soak.json beside this file; exit code 0
+when all is well, 1 otherwise.
 """
 
 import argparse
@@ -245,7 +246,7 @@ class Soak:
             long_lived = browser.new_context(base_url=url).new_page()
             tab = long_lived.context.new_cdp_session(long_lived)
             tab.send("Performance.enable")
-            cycle, sampled = 0, 0
+            cycle = 0
             while not self.over():
                 dataset, name = f"hands-{cycle % 6}", f"run-{cycle % 4}"
                 try:
@@ -260,17 +261,15 @@ class Soak:
                         return
                 cycle += 1
                 self.count("rounds of the page")
-                if time.monotonic() - sampled > EVERY:
-                    long_lived.goto("/#/runs")
-                    expect(long_lived.get_by_role("heading", name="Runs")).to_be_visible()
-                    # The view before it, which shows more the more there is, is let go; threads end that were idle for 10 s.
-                    long_lived.wait_for_timeout(12_000)
-                    for _ in range(2):
-                        tab.send("HeapProfiler.collectGarbage")
-                    self.sample("page's server", memory(process.pid))
-                    sampled = time.monotonic()
-                    values = {m["name"]: m["value"] for m in tab.send("Performance.getMetrics")["metrics"]}
-                    self.sample("browser's tab", (values["JSHeapUsedSize"] / 2**20, values["Nodes"], values["JSEventListeners"]))
+                long_lived.goto("/#/runs")
+                expect(long_lived.get_by_role("heading", name="Runs")).to_be_visible()
+                # The view before it, which shows more the more there is, is let go; threads end that were idle for 10 s.
+                long_lived.wait_for_timeout(12_000)
+                for _ in range(2):
+                    tab.send("HeapProfiler.collectGarbage")
+                self.sample("page's server", memory(process.pid))
+                values = {m["name"]: m["value"] for m in tab.send("Performance.getMetrics")["metrics"]}
+                self.sample("browser's tab", (values["JSHeapUsedSize"] / 2**20, values["Nodes"], values["JSEventListeners"]))
             browser.close()
         self.end(process, "page", kept)
         for run in (self.folder / "page-runs").iterdir():

@@ -50,6 +50,14 @@ pub(super) enum Number {
 }
 
 impl Array {
+    /// Bytes of an array of numbers of `size` bytes; `None` beyond counting.
+    pub(super) fn bytes(shape: &[usize], size: usize) -> Option<usize> {
+        // Also where nothing is in it, its other dimensions are multiplied.
+        let all = (shape.iter()).try_fold(1_usize, |n, d| n.checked_mul((*d).max(1)));
+        let count = all.map(|n| if shape.contains(&0) { 0 } else { n });
+        count.and_then(|n| n.checked_mul(size))
+    }
+
     /// Of bytes of numbers of `size` bytes each. Errors: sizes that do not fit.
     pub(super) fn decode(
         shape: Vec<usize>,
@@ -58,12 +66,7 @@ impl Array {
         size: usize,
         big_endian: bool,
     ) -> Result<Self, String> {
-        // Also where nothing is in it, its other dimensions are multiplied.
-        let all = shape
-            .iter()
-            .try_fold(1_usize, |n, d| n.checked_mul((*d).max(1)));
-        let count = all.map(|n| if shape.contains(&0) { 0 } else { n });
-        let expected = count.and_then(|n| n.checked_mul(size));
+        let expected = Self::bytes(&shape, size);
         if expected != Some(bytes.len()) {
             return Err(format!(
                 "{} bytes of data, expected {} for shape {shape:?} and {size} bytes a number",

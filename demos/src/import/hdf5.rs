@@ -92,7 +92,7 @@ fn robomimic(
     data: &Group,
     masks: Option<&Group>,
     split: Option<&str>,
-    most: u64,
+    most: usize,
 ) -> Result<Contents, Reason> {
     let groups = data.groups()?;
     let mut demos = sorted(&groups, "demo_");
@@ -194,7 +194,7 @@ fn collect(
     group: &Group,
     prefix: &str,
     depth: usize,
-    most: u64,
+    most: usize,
     to: &mut Arrays,
 ) -> Result<(), Reason> {
     for dataset in group.datasets()? {
@@ -215,11 +215,11 @@ fn collect(
 
 /// Bytes that an array of a file of `length` bytes may declare: deflate writes no fewer than 1 for 1,032, and small files
 /// may declare what was never written.
-fn most_bytes(length: usize) -> u64 {
-    (1100 * length as u64).max(1 << 26)
+fn most_bytes(length: usize) -> usize {
+    (1100 * length).max(1 << 26)
 }
 
-fn array(dataset: &Dataset, most: u64) -> Result<Array, String> {
+fn array(dataset: &Dataset, most: usize) -> Result<Array, String> {
     let (number, size, order) = kind(dataset.dtype()).ok_or("values that are no numbers")?;
     let shape: Option<Vec<usize>> = dataset
         .shape()
@@ -227,9 +227,7 @@ fn array(dataset: &Dataset, most: u64) -> Result<Array, String> {
         .map(|n| usize::try_from(*n).ok())
         .collect();
     let shape = shape.ok_or("a shape beyond this machine's memory")?;
-    let declared = shape.iter().try_fold(u64::from(size), |bytes, n| {
-        bytes.checked_mul(u64::try_from(*n).ok()?)
-    });
+    let declared = Array::bytes(&shape, usize::from(size));
     if declared.is_none_or(|bytes| bytes > most) {
         return Err(format!(
             "it declares a shape of {shape:?}, far more than the file can hold"
