@@ -34,13 +34,13 @@ pub(super) fn read(
 
 fn contents(bytes: Vec<u8>, split: Option<&str>) -> Result<Contents, String> {
     let unreadable = |e: hdf5_reader::error::Error| format!("it cannot be read as HDF5: {e}");
-    let most = most_bytes(bytes.len());
+    let mut room = Room::of(bytes.len());
     let file = Hdf5File::from_vec(bytes).map_err(unreadable)?;
     let root = file.root_group().map_err(unreadable)?;
     let groups = root.groups().map_err(unreadable)?;
     let group = |name: &str| groups.iter().find(|g| g.name() == name);
     if let Some(data) = group("data") {
-        return robomimic(data, group("mask"), split, most).map_err(|e| e.0);
+        return robomimic(data, group("mask"), split, &mut room).map_err(|e| e.0);
     }
     if split.is_some() {
         return Err(
@@ -52,7 +52,7 @@ fn contents(bytes: Vec<u8>, split: Option<&str>) -> Result<Contents, String> {
         let mut parts = Vec::new();
         for episode in episodes {
             let mut arrays = Arrays::new();
-            collect(episode, "", 0, most, &mut arrays).map_err(|e| e.0)?;
+            collect(episode, "", 0, &mut room, &mut arrays).map_err(|e| e.0)?;
             parts.push((episode.name().to_owned(), arrays));
         }
         return Ok(Contents {
@@ -63,7 +63,7 @@ fn contents(bytes: Vec<u8>, split: Option<&str>) -> Result<Contents, String> {
         });
     }
     let mut arrays = Arrays::new();
-    collect(&root, "", 0, most, &mut arrays).map_err(|e| e.0)?;
+    collect(&root, "", 0, &mut room, &mut arrays).map_err(|e| e.0)?;
     Ok(Contents::flat(arrays))
 }
 
@@ -92,7 +92,7 @@ fn robomimic(
     data: &Group,
     masks: Option<&Group>,
     split: Option<&str>,
-    most: usize,
+    room: &mut Room,
 ) -> Result<Contents, Reason> {
     let groups = data.groups()?;
     let mut demos = sorted(&groups, "demo_");
@@ -111,7 +111,7 @@ fn robomimic(
     let (mut parts, mut empty) = (Vec::new(), 0);
     for demo in demos {
         let mut arrays = Arrays::new();
-        collect(demo, "", 0, most, &mut arrays)?;
+        collect(demo, "", 0, room, &mut arrays)?;
         let steps = arrays
             .get("actions")
             .and_then(|a| a.as_ref().ok()?.shape.first().copied());
@@ -194,32 +194,43 @@ fn collect(
     group: &Group,
     prefix: &str,
     depth: usize,
-    most: usize,
+    room: &mut Room,
     to: &mut Arrays,
 ) -> Result<(), Reason> {
     for dataset in group.datasets()? {
         let name = format!("{prefix}{}", dataset.name());
         if dataset.ndim() <= DIMENSIONS {
-            let array = array(&dataset, most);
+            let array = array(&dataset, room);
             to.insert(name, array);
         }
     }
     if depth < 3 {
         for inner in group.groups()? {
             let prefix = format!("{prefix}{}/", inner.name());
-            collect(&inner, &prefix, depth + 1, most, to)?;
+            collect(&inner, &prefix, depth + 1, room, to)?;
         }
     }
     Ok(())
 }
 
-/// Bytes that an array of a file of `length` bytes may declare: deflate writes no fewer than 1 for 1,032, and small files
-/// may declare what was never written.
-fn most_bytes(length: usize) -> usize {
-    (1100 * length).max(1 << 26)
+/// Bytes that the arrays of a file may still declare.
+struct Room(usize);
+
+impl Room {
+    /// For all arrays of a file of `length` bytes: deflate writes no fewer than 1 for 1,032, and small files may declare
+    /// what was never written.
+    fn of(length: usize) -> Self {
+        Self((1100 * length).max(1 << 26))
+    }
+
+    /// Takes the bytes of one array; `None` where the file can hold no such array any more.
+    fn take(&mut self, bytes: usize) -> Option<()> {
+        self.0 = self.0.checked_sub(bytes)?;
+        Some(())
+    }
 }
 
-fn array(dataset: &Dataset, most: usize) -> Result<Array, String> {
+fn array(dataset: &Dataset, room: &mut Room) -> Result<Array, String> {
     let (number, size, order) = kind(dataset.dtype()).ok_or("values that are no numbers")?;
     let shape: Option<Vec<usize>> = dataset
         .shape()
@@ -227,12 +238,11 @@ fn array(dataset: &Dataset, most: usize) -> Result<Array, String> {
         .map(|n| usize::try_from(*n).ok())
         .collect();
     let shape = shape.ok_or("a shape beyond this machine's memory")?;
-    let declared = Array::bytes(&shape, usize::from(size));
-    if declared.is_none_or(|bytes| bytes > most) {
-        return Err(format!(
-            "it declares a shape of {shape:?}, far more than the file can hold"
-        ));
-    }
+    Array::bytes(&shape, usize::from(size))
+        .and_then(|bytes| room.take(bytes))
+        .ok_or_else(|| {
+            format!("with its shape of {shape:?} the file declares far more than it can hold")
+        })?;
     let bytes = dataset
         .read_raw_bytes()
         .map_err(|e| format!("it cannot be read: {e}"))?;

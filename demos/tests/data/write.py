@@ -59,3 +59,11 @@ with h5py.File(HERE / "declared.hdf5", "w") as f:
     f["actions"] = states(4, 1, 100)
     f["timeouts"] = np.arange(4) == 3
     f.create_dataset("rewards", shape=(2**44,), chunks=(1024,), dtype="f8")
+
+# Two columns of 48 MiB that nobody wrote.
+with h5py.File(HERE / "declared_in_sum.hdf5", "w") as f:
+    f["observations"] = states(4, 2, 0)
+    f["actions"] = states(4, 1, 100)
+    f["timeouts"] = np.arange(4) == 3
+    for name in ("extra", "rewards"):
+        f.create_dataset(name, shape=(6 * 2**20,), chunks=(1024,), dtype="f8")
