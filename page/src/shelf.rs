@@ -146,14 +146,26 @@ impl Shelf {
         name: &Name,
         id: usize,
     ) -> Result<(Episode, EnvFactory, String), Refusal> {
-        let meta = self.meta(name)?;
-        let entry = meta.episodes.get(id).ok_or_else(|| {
-            Refusal::missing(format!(
-                "`{name}` has {} episodes, numbered from 0: there is no episode {id}",
-                meta.episodes.len()
-            ))
-        })?;
-        let episode = load_episode(&self.path(name), entry, &meta).map_err(Refusal::failure)?;
+        let mut meta = self.meta(name)?;
+        let episode = loop {
+            let entry = meta.episodes.get(id).ok_or_else(|| {
+                Refusal::missing(format!(
+                    "`{name}` has {} episodes, numbered from 0: there is no episode {id}",
+                    meta.episodes.len()
+                ))
+            })?;
+            match load_episode(&self.path(name), entry, &meta) {
+                Ok(episode) => break episode,
+                Err(error) => {
+                    // Edited since its description was read?
+                    let now = self.meta(name)?;
+                    if now == meta {
+                        return Err(Refusal::failure(error));
+                    }
+                    meta = now;
+                }
+            }
+        };
         let factory = meta.env.factory().map_err(Refusal::failure)?;
         let expert = experts(&meta).nth(id).unwrap_or_default();
         Ok((episode, factory, expert))
@@ -318,5 +330,50 @@ fn episode_line(meta: &Meta, entry: &EpisodeEntry, expert: String) -> EpisodeLin
         success: entry.success,
         tags: entry.tags.clone(),
         expert,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use costate_demos::derive::edit;
+
+    use super::*;
+    use crate::learning::Fault;
+
+    #[test]
+    fn an_episode_read_while_its_dataset_is_edited_is_there_or_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demos/data/pendulum");
+        let all = Edit {
+            episodes: vec![Span::one(0)],
+            tag: vec!["first".into()],
+            ..Edit::default()
+        };
+        edit(&shipped, &all, &folder.path().join("swings")).unwrap();
+        let (shelf, name) = (
+            Shelf::new(folder.path().into()),
+            Name::parse("swings").unwrap(),
+        );
+        thread::scope(|scope| {
+            let editing = scope.spawn(|| {
+                for _ in 0..20 {
+                    shelf.delete(&name, &[0, 7]).unwrap();
+                    shelf.undo(&name).unwrap();
+                }
+            });
+            let (mut there, mut gone) = (0, 0);
+            while !editing.is_finished() {
+                match shelf.episode(&name, 24) {
+                    Ok(_) => there += 1,
+                    Err(refusal) => {
+                        assert_eq!(refusal.fault, Fault::Missing, "{refusal}");
+                        gone += 1;
+                    }
+                }
+            }
+            assert!(there > 0 && gone > 0, "{there} {gone}");
+        });
     }
 }
