@@ -379,6 +379,9 @@ class Soak:
             median = lambda rows, k: statistics.median(r[k] for r in rows)  # noqa: E731
             labels = ["MiB", "nodes", "listeners"] if "tab" in name else ["MiB", "threads", "files"]
             verdicts[name] = {"samples": len(rows), "peak MiB": round(max(r[1] for r in rows), 1)}
+            verdicts[name]["some: seconds, " + ", ".join(labels)] = [
+                " ".join(f"{v:.0f}" for v in row) for row in rows[:: -(-len(rows) // 60)]
+            ]
             for k, label in enumerate(labels, 1):
                 before, after = median(early, k), median(late, k)
                 verdicts[name][label] = [round(before, 1), round(after, 1)]
