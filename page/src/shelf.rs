@@ -13,12 +13,15 @@ use costate_picture as picture;
 use serde::Deserialize;
 
 use crate::film::{Film, scenes};
-use crate::learning::Refusal;
+use crate::learning::{Fault, Refusal};
 use crate::name::Name;
 use crate::views::{DatasetLine, DatasetView, EpisodeLine};
 
 /// Pixels of the longer side of a thumbnail.
 const THUMBNAIL: u32 = 240;
+
+/// Looks at an episode before it counts as damaged: an edit and its undoing may each spoil one.
+const LOOKS: usize = 3;
 
 /// A request to tag episodes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -146,26 +149,25 @@ impl Shelf {
         name: &Name,
         id: usize,
     ) -> Result<(Episode, EnvFactory, String), Refusal> {
-        let mut meta = self.meta(name)?;
-        let episode = loop {
-            let entry = meta.episodes.get(id).ok_or_else(|| {
-                Refusal::missing(format!(
-                    "`{name}` has {} episodes, numbered from 0: there is no episode {id}",
-                    meta.episodes.len()
-                ))
-            })?;
-            match load_episode(&self.path(name), entry, &meta) {
-                Ok(episode) => break episode,
-                Err(error) => {
-                    // Edited since its description was read?
-                    let now = self.meta(name)?;
-                    if now == meta {
-                        return Err(Refusal::failure(error));
-                    }
-                    meta = now;
-                }
+        // Edited between its description and its episode, a dataset is whole at the next look; a damaged one is not.
+        for _ in 1..LOOKS {
+            match self.look(name, id) {
+                Err(refusal) if refusal.fault == Fault::Failure => {}
+                found => return found,
             }
-        };
+        }
+        self.look(name, id)
+    }
+
+    fn look(&self, name: &Name, id: usize) -> Result<(Episode, EnvFactory, String), Refusal> {
+        let meta = self.meta(name)?;
+        let entry = meta.episodes.get(id).ok_or_else(|| {
+            Refusal::missing(format!(
+                "`{name}` has {} episodes, numbered from 0: there is no episode {id}",
+                meta.episodes.len()
+            ))
+        })?;
+        let episode = load_episode(&self.path(name), entry, &meta).map_err(Refusal::failure)?;
         let factory = meta.env.factory().map_err(Refusal::failure)?;
         let expert = experts(&meta).nth(id).unwrap_or_default();
         Ok((episode, factory, expert))
@@ -340,18 +342,17 @@ mod tests {
     use costate_demos::derive::edit;
 
     use super::*;
-    use crate::learning::Fault;
 
     #[test]
     fn an_episode_read_while_its_dataset_is_edited_is_there_or_gone() {
         let folder = tempfile::tempdir().unwrap();
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demos/data/pendulum");
-        let all = Edit {
+        let tagged = Edit {
             episodes: vec![Span::one(0)],
             tag: vec!["first".into()],
             ..Edit::default()
         };
-        edit(&shipped, &all, &folder.path().join("swings")).unwrap();
+        edit(&shipped, &tagged, &folder.path().join("swings")).unwrap();
         let (shelf, name) = (
             Shelf::new(folder.path().into()),
             Name::parse("swings").unwrap(),
