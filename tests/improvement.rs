@@ -54,7 +54,7 @@ fn improved(
     iterations: usize,
 ) -> [f64; 3] {
     tch::set_num_threads(1);
-    let policy = policy(0.6);
+    let mut policy = policy(0.6);
     let (mut ppo, mut sac) = (ppo(), sac());
     (ppo.target_entropy, sac.target_entropy) = (held, held);
     let mut improver = Improver::new(improvement, &ppo, &sac, &policy, 0);
@@ -69,7 +69,7 @@ fn improved(
         entropy_weight: weight,
     };
     let mut rng = stream(0, "actions", 0);
-    let at = || {
+    let at = |policy: &GaussianPolicy| {
         let pi = policy.distribution(&Tensor::from_slice(&[0.0_f32]).view([1, 1]));
         [
             pi.mean.double_value(&[0, 0]),
@@ -78,7 +78,7 @@ fn improved(
     };
     let mut temperature = 0.0;
     for k in 0..iterations {
-        let [mean, std] = at();
+        let [mean, std] = at(&policy);
         let episodes: Vec<Trajectory> = (0..256)
             .map(|_| {
                 let z: f64 = StandardNormal.sample(&mut rng);
@@ -91,10 +91,10 @@ fn improved(
         let left = 1.0 - 0.9 * k as f64 / iterations as f64;
         improver.scale_learning_rate(left);
         temperature = improver
-            .improve(&policy, &batch, &objective, &behaviour, 0, k)
+            .improve(&mut policy, &batch, &objective, &behaviour, 0, k)
             .entropy_weight;
     }
-    let [mean, std] = at();
+    let [mean, std] = at(&policy);
     [mean, std, temperature]
 }
 
@@ -167,14 +167,14 @@ fn the_temperature_starts_at_the_weight_and_follows_the_schedule() {
     let batch = TrajectoryBatch::new([&episode]).unwrap();
     // What iterations with these shares of the step report, as multiples.
     let weights = |improvement, shares: [f64; 4]| {
-        let policy = policy(0.6);
+        let mut policy = policy(0.6);
         let mut improver = Improver::new(improvement, &ppo, &sac, &policy, 0);
         let mut k = 0;
         shares.map(|share| {
             let behaviour =
                 tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions));
             improver.scale_learning_rate(share);
-            let report = improver.improve(&policy, &batch, &objective, &behaviour, 0, k);
+            let report = improver.improve(&mut policy, &batch, &objective, &behaviour, 0, k);
             k += 1;
             report.entropy_weight / weight
         })
@@ -195,7 +195,7 @@ fn the_temperature_starts_at_the_weight_and_follows_the_schedule() {
 #[test]
 fn a_step_of_ppo_is_bounded() {
     tch::set_num_threads(1);
-    let policy = policy(0.05);
+    let mut policy = policy(0.05);
     let settings = PpoSettings {
         learning_rate: 0.5,
         ..ppo()
@@ -213,10 +213,12 @@ fn a_step_of_ppo_is_bounded() {
         })
         .collect();
     let batch = TrajectoryBatch::new(&episodes).unwrap();
-    let log_density = || tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions));
-    let before = log_density();
-    let report = improver.improve(&policy, &batch, &objective, &before, 0, 0);
-    let log_ratio = log_density() - before;
+    let log_density = |policy: &GaussianPolicy| {
+        tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions))
+    };
+    let before = log_density(&policy);
+    let report = improver.improve(&mut policy, &batch, &objective, &before, 0, 0);
+    let log_ratio = log_density(&policy) - before;
     let kl = (log_ratio.exp() - 1.0 - log_ratio).mean(tch::Kind::Double);
     let kl = kl.double_value(&[]);
     assert!(kl > 1e-3 && kl <= 1.0, "moved by {kl} nats");

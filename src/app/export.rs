@@ -375,10 +375,10 @@ impl Source {
                 }
                 LoadedWeights::Cost(model) => {
                     let (s, u) = (nn::matrix(&observations, o), nn::matrix(&actions, a));
-                    let cost = tch::no_grad(|| nn::to_f32(&model.cost(&s, &u)));
+                    let cost = nn::no_grad(|| nn::to_f32(&model.cost(&s, &u)));
                     table.add(vec!["cost".into()], &cost);
                     if model.has_value() {
-                        let value = tch::no_grad(|| nn::to_f32(&model.value(&s)));
+                        let value = nn::no_grad(|| nn::to_f32(&model.value(&s)));
                         table.add(vec!["value".into()], &value);
                     }
                 }

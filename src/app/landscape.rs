@@ -187,7 +187,7 @@ impl Visited {
             }
         }
         let actions = self.actions.repeat(replaced.len());
-        let cost = tch::no_grad(|| {
+        let cost = nn::no_grad(|| {
             model.cost(
                 &nn::matrix(&observations, dims[0]),
                 &nn::matrix(&actions, dims[1]),

@@ -59,7 +59,7 @@ impl Placed {
     fn cost(&self, observations: &Tensor, actions: &Tensor) -> Vec<f64> {
         let s = select(observations, &self.observations);
         let a = select(actions, &self.actions);
-        tch::no_grad(|| nn::to_f64(&self.model.cost(&s, &a)))
+        nn::no_grad(|| nn::to_f64(&self.model.cost(&s, &a)))
     }
 }
 

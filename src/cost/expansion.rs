@@ -131,7 +131,7 @@ mod tests {
         let model = EnergyModel::new("x", &settings, &[], normalizer, scale, &mut rng);
         // The last layer starts small: scale it up.
         for weight in model.parameters() {
-            let _ = tch::no_grad(|| weight.shallow_clone().g_mul_scalar_(4.0));
+            let _ = nn::no_grad(|| weight.shallow_clone().g_mul_scalar_(4.0));
         }
         model
     }

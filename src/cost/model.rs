@@ -363,7 +363,7 @@ impl EnergyModel {
     /// Its weights of c_θ are zeros. `None` without a base policy.
     pub fn base_alone(mut self) -> Option<Self> {
         self.base.as_ref()?;
-        tch::no_grad(|| {
+        nn::no_grad(|| {
             for (_, mut weights) in self.cost.named("cost.") {
                 let _ = weights.zero_();
             }
@@ -434,7 +434,7 @@ impl EnergyModel {
     /// log π_0(a | s), `[N]`; `None` without a base policy.
     pub fn base_log_density(&self, observations: &Tensor, actions: &Tensor) -> Option<Tensor> {
         let base = self.base.as_ref()?;
-        Some(tch::no_grad(|| base.log_density(observations, actions)).to_kind(Kind::Float))
+        Some(nn::no_grad(|| base.log_density(observations, actions)).to_kind(Kind::Float))
     }
 
     /// c = c_θ + w ‖u‖² − log π_0, `[N]`.
@@ -615,14 +615,14 @@ impl EnergyModel {
 
     /// c(s_t, a_t) of every step, `[S]`.
     pub fn step_cost(&self, batch: &TrajectoryBatch) -> Vec<f64> {
-        tch::no_grad(|| nn::to_f64(&self.cost(&batch.observations, &batch.actions)))
+        nn::no_grad(|| nn::to_f64(&self.cost(&batch.observations, &batch.actions)))
     }
 
     /// c(s_t, a_t) − γ V(s_{t+1}) + V(s_t) of every step, `[S]`, as [`Shaping`] says: the reward that was learned,
     /// negated.
     pub fn shaped_cost(&self, batch: &TrajectoryBatch) -> Vec<f64> {
         let (now, next) = (&batch.observations, &batch.next_observations());
-        tch::no_grad(|| nn::to_f64(&self.shaped_steps(now, &batch.actions, next, &batch.alive())))
+        nn::no_grad(|| nn::to_f64(&self.shaped_steps(now, &batch.actions, next, &batch.alive())))
     }
 
     /// The shaped cost of rows (s, a, s'), `[N]`; `alive` is 0 where s' is terminal, else 1, `[N]`.
@@ -657,6 +657,62 @@ impl EnergyModel {
     /// Stores b.
     pub fn set_log_z(&mut self, log_z: f64) {
         self.header.log_z = log_z;
+    }
+
+    /// E‖∂c_θ/∂x‖² over rows of [`EnergyModel::inputs`], a scalar in f64; `None` unless an unbounded neural cost is
+    /// recorded.
+    pub(super) fn squared_slope(&self, inputs: &Tensor) -> Option<Tensor> {
+        match self.header.settings.bound {
+            0.0 => self.cost.squared_slope(inputs),
+            _ => None,
+        }
+    }
+
+    fn functions(&self) -> impl Iterator<Item = &ScalarFunction> {
+        [&self.cost].into_iter().chain(&self.value)
+    }
+
+    /// The gradients of a loss by [`EnergyModel::parameters`] and by `more`, in this order. `loss` is computed by what is
+    /// given, in which networks compute in plain numbers.
+    pub fn gradients(
+        &mut self,
+        more: &[Tensor],
+        loss: impl FnOnce(&mut Self) -> Tensor,
+    ) -> Vec<Tensor> {
+        self.functions().for_each(ScalarFunction::record);
+        let loss = loss(self);
+        let recordings: Vec<_> = self.functions().map(ScalarFunction::recorded).collect();
+        let leaves = recordings.iter().flatten().flat_map(nn::Recording::leaves);
+        let mut wanted: Vec<Tensor> = leaves.map(Tensor::shallow_clone).collect();
+        let recorded = wanted.len();
+        wanted.extend(self.parameters());
+        wanted.extend(more.iter().map(Tensor::shallow_clone));
+        let found = Tensor::run_backward(&[loss], &wanted, false, false);
+
+        let (mut by_leaf, direct) = found.split_at(recorded);
+        let mut gradients: Vec<Tensor> = (direct.iter().zip(&wanted[recorded..]))
+            .map(|(found, of)| match found.defined() {
+                true => found.shallow_clone(),
+                false => of.zeros_like(),
+            })
+            .collect();
+        let mut first = 0;
+        for (function, recording) in self.functions().zip(recordings) {
+            let count = function.named("").len();
+            if let Some(recording) = recording {
+                let (own, others) = by_leaf.split_at(recording.leaves().count());
+                by_leaf = others;
+                let own = recording.gradient(own);
+                let mut rest = own.as_slice();
+                for gradient in &mut gradients[first..first + count] {
+                    let (values, others) = rest.split_at(gradient.numel());
+                    *gradient += Tensor::from_slice(values).view_as(gradient);
+                    rest = others;
+                }
+            }
+            first += count;
+        }
+        gradients
     }
 
     /// Trainable tensors, sharing storage with the model.
@@ -794,7 +850,7 @@ mod tests {
         let (batch, whole) = (batch(), relative());
         let [alone, without] =
             [CostPart::BaseAlone, CostPart::WithoutBase].map(|part| relative().part(part).unwrap());
-        let cost = |m: &EnergyModel| tch::no_grad(|| m.cost(&batch.observations, &batch.actions));
+        let cost = |m: &EnergyModel| nn::no_grad(|| m.cost(&batch.observations, &batch.actions));
         assert_eq!(cost(&whole), cost(&alone) + cost(&without));
         let base = whole.base_log_density(&batch.observations, &batch.actions);
         assert_eq!(cost(&alone), -base.unwrap());
@@ -820,7 +876,7 @@ mod tests {
         };
         let batch = batch();
         let inputs = with_bound(0.0).inputs(&batch.observations, &batch.actions);
-        let cost = |m: &EnergyModel| nn::to_f64(&tch::no_grad(|| m.cost_of(&inputs)));
+        let cost = |m: &EnergyModel| nn::to_f64(&nn::no_grad(|| m.cost_of(&inputs)));
         let (free, bounded) = (cost(&with_bound(0.0)), cost(&with_bound(0.01)));
         for (f, c) in free.iter().zip(&bounded) {
             let expected = 0.01 * (f / 0.01).tanh();

@@ -4,7 +4,7 @@ use costate_envs::rng::Stream;
 use tch::{Kind, Tensor};
 
 use super::{CostForm, PlainFunction};
-use crate::nn::{self, Mlp, StateDict, StateError};
+use crate::nn::{self, Mlp, Recording, StateDict, StateError};
 
 /// f(x) for rows x, `[N, dim] → [N]`.
 #[derive(Debug)]
@@ -87,6 +87,33 @@ impl ScalarFunction {
                 let half: Tensor = x.matmul(&symmetric) * x * 0.5 + x * linear;
                 half.sum_dim_intlist([1_i64].as_slice(), false, x.kind())
             }
+        }
+    }
+
+    fn network(&self) -> Option<&Mlp> {
+        match self {
+            Self::Neural(network) | Self::Features(network) => Some(network),
+            Self::Quadratic { .. } => None,
+        }
+    }
+
+    /// From now on a network is asked in plain numbers, until [`ScalarFunction::recorded`].
+    pub fn record(&self) {
+        if let Some(network) = self.network() {
+            network.record();
+        }
+    }
+
+    /// Ends [`ScalarFunction::record`]: what was asked of a network since.
+    pub fn recorded(&self) -> Option<Recording> {
+        self.network()?.recorded()
+    }
+
+    /// E‖∂f/∂x‖² over rows, `[N, dim]`, a scalar in f64; `None` unless a neural function is recorded.
+    pub fn squared_slope(&self, x: &Tensor) -> Option<Tensor> {
+        match self {
+            Self::Neural(network) => network.squared_slope(x),
+            _ => None,
         }
     }
 

@@ -32,7 +32,7 @@ impl StepCost for EnergyModel {
     fn costs(&self, observations: &[f32], actions: &[f32], dims: Dims) -> Vec<f64> {
         let s = nn::matrix(observations, dims.observation);
         let a = nn::matrix(actions, dims.action);
-        tch::no_grad(|| nn::to_f64(&self.cost(&s, &a)))
+        nn::no_grad(|| nn::to_f64(&self.cost(&s, &a)))
     }
 
     fn base_costs(&self, observations: &[f32], actions: &[f32], dims: Dims) -> Option<Vec<f64>> {

@@ -112,7 +112,7 @@ pub fn anneal(energy: &Energy, settings: &AisSettings, name: &str, seed: u64) ->
     let mut log_weights = vec![0.0; settings.chains];
     let (mut before, mut accepted) = (0.0, 0.0);
     for (&t, &step) in times.iter().zip(&steps) {
-        let f = tch::no_grad(|| nn::to_f64(&energy.correction(&points)));
+        let f = nn::no_grad(|| nn::to_f64(&energy.correction(&points)));
         for (w, f) in log_weights.iter_mut().zip(f) {
             *w -= (t - before) * f;
         }
@@ -201,7 +201,7 @@ mod tests {
     /// An energy whose correction is w · tanh(s x_0) + b: one hidden unit.
     fn tilted(base: Base, dim: usize, weight: f64) -> Energy {
         let energy = Energy::new(base, dim, Form::Scalar, &[1], &mut stream(0, "tilted", 0));
-        tch::no_grad(|| {
+        nn::no_grad(|| {
             for (name, mut t) in energy.correction.named("") {
                 let value = match name.as_str() {
                     "0.weight" => 0.0,

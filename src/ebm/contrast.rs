@@ -68,7 +68,7 @@ impl Chains {
 
     /// After a change of the energy, whose correction of the points was `before`.
     fn reweigh(&mut self, energy: &Energy, before: &[f64]) {
-        let now = tch::no_grad(|| nn::to_f64(&energy.correction(&self.points)));
+        let now = nn::no_grad(|| nn::to_f64(&energy.correction(&self.points)));
         for ((w, before), now) in self.log_weights.iter_mut().zip(before).zip(now) {
             *w += before - now;
         }
@@ -193,7 +193,7 @@ mod tests {
 
     /// h = (1, −0.5) everywhere: c is that of N(−h, I), and log Z = 0.
     fn shift(energy: &Energy) {
-        tch::no_grad(|| {
+        nn::no_grad(|| {
             for (name, mut t) in energy.correction.named("") {
                 if name == "1.bias" {
                     t.copy_(&Tensor::from_slice(&[1.0, -0.5, 0.0]));

@@ -64,7 +64,7 @@ fn descend(points: &mut Tensor, energy: &dyn Fn(&Tensor) -> Tensor, step: f64) {
             return;
         }
         let next = &*points + &here.gradient * steps.unsqueeze(1);
-        let fall = tch::no_grad(|| log_density(&next)) - here.value;
+        let fall = crate::nn::no_grad(|| log_density(&next)) - here.value;
         let enough = fall.ge_tensor(&(&steps * &steepness * 0.5));
         let moves = going.logical_and(&enough);
         *points = next.where_self(&moves.unsqueeze(1), points);
@@ -84,7 +84,7 @@ fn settle(
 ) {
     let log_density = |x: &Tensor| -energy(x);
     let mean = |x: &Tensor| {
-        let c = tch::no_grad(|| energy(x));
+        let c = crate::nn::no_grad(|| energy(x));
         let error = (c.var(true) / c.size()[0] as f64).sqrt();
         [c.mean(Kind::Double), error].map(|t| t.double_value(&[]))
     };

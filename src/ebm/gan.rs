@@ -101,9 +101,9 @@ fn step_energy(
         points,
         log_density: log_q_q,
     } = generator.draw(settings.batch, rng);
-    let log_q_p = tch::no_grad(|| generator.log_density(&rows));
+    let log_q_p = nn::no_grad(|| generator.log_density(&rows));
     let log_base_p = data.log_base.index_select(0, &chosen);
-    let log_base_q = tch::no_grad(|| energy.base.log_density(&points));
+    let log_base_q = nn::no_grad(|| energy.base.log_density(&points));
     for _ in 0..settings.gan.energy_steps {
         let (f_p, f_q) = (energy.correction(&rows), energy.correction(&points));
         let penalty = size_of_correction(&f_p, &f_q) * settings.correction_penalty;

@@ -155,7 +155,7 @@ impl Generator {
 
     /// Independent draws, without gradients.
     pub fn draw(&self, count: usize, rng: &mut Stream) -> Drawn {
-        tch::no_grad(|| match self {
+        crate::nn::no_grad(|| match self {
             Self::Flow(flow) => flow.draw(count, rng),
             Self::Mixture(mixture) => {
                 let points = mixture.draw(count, rng);
@@ -222,7 +222,7 @@ mod tests {
     fn moved(shape: &Shape, dim: usize, by: f64) -> Generator {
         let mut rng = stream(4, "moved", dim as u64);
         let generator = Generator::blank(shape, dim, &mut rng);
-        tch::no_grad(|| {
+        crate::nn::no_grad(|| {
             for mut t in generator.parameters() {
                 let count = t.numel();
                 let noise = normals(count, 1, &mut rng).view_as(&t) * by;
@@ -310,7 +310,7 @@ mod tests {
                 let g = nn::to_f64(g);
                 for (i, g) in g.iter().enumerate() {
                     let nudge = |by: f64| {
-                        tch::no_grad(|| {
+                        crate::nn::no_grad(|| {
                             let mut flat = p.view(-1).narrow(0, i as i64, 1);
                             let _ = flat.g_add_scalar_(by);
                         });

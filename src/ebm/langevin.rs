@@ -74,7 +74,7 @@ impl Chains {
         rng: &mut Stream,
     ) {
         let mean = |points: &Tensor| {
-            let e = tch::no_grad(|| energy(points));
+            let e = crate::nn::no_grad(|| energy(points));
             let error = (e.var(true) / e.size()[0] as f64).sqrt();
             (
                 e.mean(Kind::Double).double_value(&[]),

@@ -176,7 +176,7 @@ impl Average {
     pub fn update(&mut self) {
         self.rounds += 1.0;
         let share = 1.0 - self.kept.min(self.rounds / (self.rounds + 9.0));
-        tch::no_grad(|| {
+        nn::no_grad(|| {
             for (average, live) in self.weights.iter_mut().zip(&self.live) {
                 let step = (live - &*average) * share;
                 let _ = average.g_add_(&step);
@@ -193,7 +193,7 @@ impl Average {
     }
 
     fn swap(&mut self) {
-        tch::no_grad(|| {
+        nn::no_grad(|| {
             for (average, live) in self.weights.iter_mut().zip(&mut self.live) {
                 let before = live.detach().copy();
                 live.copy_(average);

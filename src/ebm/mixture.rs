@@ -48,7 +48,7 @@ impl Mixture {
     /// I/K^(2/d) (Fraley and Raftery 2007, section 3): no component can collapse onto a point. At most 20 000 rows
     /// are used, drawn at random.
     pub fn fit(rows: &Tensor, components: usize, rng: &mut Stream) -> Self {
-        tch::no_grad(|| {
+        nn::no_grad(|| {
             let rows = &at_most(MOST_ROWS, rows, rng);
             let mut shares = nearest_centre(rows, &centres(rows, components, rng));
             let mut mixture = Self::maximise(rows, &shares);
@@ -281,7 +281,7 @@ mod tests {
         let weights = [0.2, 0.5, 0.3];
         let means = [0.0, 0.0, 100.0, -100.0, -100.0, 100.0];
         let lower = [0.0, 0.0, 1.5, 0.0];
-        tch::no_grad(|| {
+        nn::no_grad(|| {
             let Mixture {
                 logits,
                 means: centres,
@@ -297,7 +297,7 @@ mod tests {
                 .shallow_clone()
                 .copy_(&values.expand([3, 2, 2], false));
         });
-        let draw = || tch::no_grad(|| mixture.draw(30_000, &mut stream(1, "draw", 0)));
+        let draw = || nn::no_grad(|| mixture.draw(30_000, &mut stream(1, "draw", 0)));
         let points = nn::to_f64(&draw());
         assert_eq!(points, nn::to_f64(&draw()), "the same stream, other draws");
         for (k, weight) in weights.iter().enumerate() {

@@ -97,7 +97,7 @@ const CHUNK: usize = 8192;
 
 /// A function `[N, d] → [N]` of all rows, in batches and without gradients.
 fn in_chunks(rows: &Tensor, f: &dyn Fn(&Tensor) -> Tensor) -> Tensor {
-    tch::no_grad(|| {
+    crate::nn::no_grad(|| {
         let parts: Vec<Tensor> = rows.split(CHUNK as i64, 0).iter().map(f).collect();
         Tensor::cat(&parts, 0)
     })

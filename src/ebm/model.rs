@@ -85,7 +85,7 @@ impl Model {
     /// E of whitened rows.
     pub(super) fn white_energies(&self, z: &Tensor) -> Vec<f64> {
         let volume = self.whitening.log_volume();
-        let c = tch::no_grad(|| nn::to_f64(&self.energy.of(z)));
+        let c = nn::no_grad(|| nn::to_f64(&self.energy.of(z)));
         c.into_iter().map(|c| c + volume).collect()
     }
 
@@ -96,7 +96,7 @@ impl Model {
         let mut log_densities = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(CHUNK) {
             let z = self.whitening.whiten(table, chunk.iter().copied());
-            let log_q = tch::no_grad(|| nn::to_f64(&generator.log_density(&z)));
+            let log_q = nn::no_grad(|| nn::to_f64(&generator.log_density(&z)));
             log_densities.extend(log_q.into_iter().map(|l| l - volume));
         }
         Some(log_densities)

@@ -192,7 +192,7 @@ impl ActorCritic {
         own: f64,
         rng: &mut Stream,
     ) -> Tensor {
-        let (actions, log_density) = tch::no_grad(|| Self::act(policy, observations, rng));
+        let (actions, log_density) = crate::nn::no_grad(|| Self::act(policy, observations, rng));
         let inputs = self.inputs(observations, &actions);
         self.cost_to_go(of, &inputs) + log_density * self.entropy_weight(own)
     }
@@ -279,7 +279,7 @@ fn policy_learning_rate(settings: &SacSettings) -> f64 {
 
 /// target ← (1 − τ) target + τ network.
 fn follow(target: &Mlp, network: &Mlp, tau: f64) {
-    tch::no_grad(|| {
+    crate::nn::no_grad(|| {
         for (mut t, n) in target.parameters().into_iter().zip(network.parameters()) {
             let moved: Tensor = &t * (1.0 - tau) + n * tau;
             t.copy_(&moved);

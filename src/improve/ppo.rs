@@ -10,8 +10,8 @@ use super::entropy_weight::EntropyWeight;
 use super::gae::{Discount, advantages};
 use super::{ImproveReport, kl_divergence};
 use crate::batch::TrajectoryBatch;
-use crate::nn::{self, Adam, AdamSettings, Mlp, StateDict, StateError};
-use crate::policy::{GaussianPolicy, Normalizer};
+use crate::nn::{self, AdamSettings, Descent, Mlp, Rows, StateDict, StateError};
+use crate::policy::{GaussianPolicy, Likelihood, Normalizer};
 use costate_base::schema::{fraction, open_unit, positive, resumable};
 
 /// No improvement step may move the policy further than this (mean KL divergence, nats). The clip bounds the
@@ -73,8 +73,8 @@ pub struct Ppo {
     entropy_weight: EntropyWeight,
     /// Factor of the step sizes in this iteration.
     factor: f64,
-    policy_optimizer: Adam,
-    critic_optimizer: Adam,
+    policy_optimizer: Descent,
+    critic_optimizer: Descent,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,11 +83,11 @@ struct TargetScale {
     std: f64,
 }
 
-/// Training data of the two networks, as tensors over steps.
+/// Training data of the two networks, of every step, `[S]`.
 struct Targets {
-    old_log_density: Tensor,
-    advantage: Tensor,
-    normalized_cost_to_go: Tensor,
+    old_log_density: Vec<f64>,
+    advantage: Vec<f64>,
+    normalized_cost_to_go: Vec<f32>,
 }
 
 impl Ppo {
@@ -104,8 +104,8 @@ impl Ppo {
             max_gradient_norm: Some(settings.max_gradient_norm),
         };
         Self {
-            policy_optimizer: Adam::new(adam, policy.parameters()),
-            critic_optimizer: Adam::new(adam, critic.parameters()),
+            policy_optimizer: Descent::new(adam, policy.weights().len()),
+            critic_optimizer: Descent::new(adam, critic.weights().len()),
             entropy_weight: EntropyWeight::new(settings.target_entropy, policy.action_scale()),
             settings: settings.clone(),
             normalizer,
@@ -126,65 +126,57 @@ impl Ppo {
     /// then moves towards the target entropy. `behaviour` is log π(a_t | s_t) of the policy before the step, `[S]`.
     pub fn improve(
         &mut self,
-        policy: &GaussianPolicy,
+        policy: &mut GaussianPolicy,
         batch: &TrajectoryBatch,
         soft_cost: &[f64],
         behaviour: &Tensor,
         seed: u64,
         iteration: usize,
     ) -> ImproveReport {
-        let states = self.normalizer.apply(&batch.observations);
+        let states = Rows::from(&self.normalizer.apply(&batch.observations));
         let (targets, value_error) = self.targets(batch, &states, soft_cost, behaviour);
-        let minibatches = |name: &str, epoch: usize| {
-            let mut order: Vec<i64> = (0..batch.steps() as i64).collect();
-            let index = (iteration * self.settings.epochs + epoch) as u64;
-            order.shuffle(&mut stream(seed, name, index));
-            let size = self.settings.minibatch.max(1);
-            order
-                .chunks(size)
-                .map(Tensor::from_slice)
-                .collect::<Vec<_>>()
+        let epochs = self.settings.epochs;
+        let minibatches = |name: &str| -> Vec<Vec<Vec<usize>>> {
+            let epoch = |epoch| {
+                let mut order: Vec<usize> = (0..batch.steps()).collect();
+                let index = (iteration * epochs + epoch) as u64;
+                order.shuffle(&mut stream(seed, name, index));
+                let size = self.settings.minibatch.max(1);
+                order.chunks(size).map(<[usize]>::to_vec).collect()
+            };
+            (0..epochs).map(epoch).collect()
         };
+        let (critic_orders, policy_orders) = (minibatches("ppo_critic"), minibatches("ppo_policy"));
 
         // The two networks share nothing: each learns on a thread of its own.
-        let critic_work = {
-            let orders: Vec<_> = (0..self.settings.epochs)
-                .map(|e| minibatches("ppo_critic", e))
-                .collect();
-            let states = states.shallow_clone();
-            let target = targets.normalized_cost_to_go.shallow_clone();
-            (orders, states, target)
-        };
-        let policy_orders: Vec<_> = (0..self.settings.epochs)
-            .map(|e| minibatches("ppo_policy", e))
-            .collect();
         let (critic, critic_optimizer) = (&mut self.critic, &mut self.critic_optimizer);
         let (settings, policy_optimizer) = (&self.settings, &mut self.policy_optimizer);
-        let report = std::thread::scope(|scope| {
-            scope.spawn(move || {
-                tch::set_num_threads(1);
-                let (orders, states, target) = critic_work;
-                for indices in orders.iter().flatten() {
-                    let predicted = critic
-                        .forward(&states.index_select(0, indices))
-                        .squeeze_dim(1);
-                    let loss = (predicted - target.index_select(0, indices))
-                        .square()
-                        .mean(Kind::Float);
-                    critic_optimizer.step(&loss);
+        let steps = Steps {
+            states: &states,
+            actions: &Rows::from(&batch.actions),
+            targets: &targets,
+        };
+        let mut likelihood = Likelihood::of(policy);
+        let mut weights = critic.weights();
+        let mut network = critic.network();
+        let mut report = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for rows in critic_orders.iter().flatten() {
+                    let (predicted, recorded) = network.record(&states.pick(rows));
+                    // Of mean (W − target)².
+                    let target = rows.iter().map(|&i| targets.normalized_cost_to_go[i]);
+                    let share = 2.0 / rows.len() as f32;
+                    let slope = predicted.iter().zip(target).map(|(w, t)| share * (w - t));
+                    let gradient = network.gradient(&recorded, &slope.collect::<Vec<_>>());
+                    critic_optimizer.step(&mut weights, &gradient.values());
+                    network.set(&weights);
                 }
             });
-            let mut report = improve_policy(
-                settings,
-                policy_optimizer,
-                policy,
-                batch,
-                &targets,
-                &policy_orders,
-            );
-            report.value_error = value_error;
-            report
+            improve_policy(settings, policy_optimizer, &mut likelihood, steps, &policy_orders)
         });
+        critic.set_weights(&weights);
+        policy.set_weights(likelihood.weights());
+        report.value_error = value_error;
         let step = ENTROPY_STEP * self.factor / self.entropy_weight.dimensions();
         self.entropy_weight.adapt(-report.entropy, step);
         report
@@ -194,21 +186,19 @@ impl Ppo {
     fn targets(
         &mut self,
         batch: &TrajectoryBatch,
-        states: &Tensor,
+        states: &Rows,
         soft_cost: &[f64],
         behaviour: &Tensor,
     ) -> (Targets, f64) {
-        let finals = self.normalizer.apply(&batch.finals);
+        let finals = Rows::from(&self.normalizer.apply(&batch.finals));
         let scale = self.target.unwrap_or(TargetScale {
             mean: 0.0,
             std: 0.0,
         });
-        let predict = |x: &Tensor| -> Vec<f64> {
-            let out = tch::no_grad(|| self.critic.forward(x));
-            nn::to_f64(&out)
-                .iter()
-                .map(|v| scale.mean + scale.std * v)
-                .collect()
+        let critic = self.critic.network();
+        let predict = |x: &Rows| -> Vec<f64> {
+            let normalized = critic.outputs(x).into_iter().map(f64::from);
+            normalized.map(|v| scale.mean + scale.std * v).collect()
         };
         let (value, final_value) = (predict(states), predict(&finals));
         let mut next_value = Vec::with_capacity(value.len());
@@ -249,16 +239,14 @@ impl Ppo {
         self.target = Some(to_go);
 
         let a = moments(&estimate.advantage);
-        let normalize = |values: &[f64], scale: TargetScale| {
-            let v: Vec<f32> = values
-                .iter()
-                .map(|v| ((v - scale.mean) / scale.std) as f32)
-                .collect();
-            Tensor::from_slice(&v)
+        let normalize = |values: &[f64], scale: TargetScale| -> Vec<f32> {
+            let normalized = values.iter().map(|v| (v - scale.mean) / scale.std);
+            normalized.map(|v| v as f32).collect()
         };
+        let advantage = normalize(&estimate.advantage, a);
         let targets = Targets {
-            old_log_density: behaviour.detach(),
-            advantage: normalize(&estimate.advantage, a).to_kind(Kind::Double),
+            old_log_density: nn::to_f64(behaviour),
+            advantage: advantage.into_iter().map(f64::from).collect(),
             normalized_cost_to_go: normalize(&estimate.cost_to_go, to_go),
         };
         (targets, value_error)
@@ -303,32 +291,61 @@ impl Ppo {
     }
 }
 
+/// What the policy learns from.
+#[derive(Clone, Copy)]
+struct Steps<'a> {
+    /// Normalised, `[S, observation_dim]`.
+    states: &'a Rows,
+    /// `[S, action_dim]`.
+    actions: &'a Rows,
+    targets: &'a Targets,
+}
+
 /// Minimises E[max(−ρÂ, −clip(ρ, 1 ± ε)Â)] with ρ = π_new / π_old, until the KL divergence passes `target_kl`; a step
 /// beyond [`MAX_KL`] is halved until it is within, as in the line search of TRPO (Schulman et al. 2015, appendix C).
 fn improve_policy(
     settings: &PpoSettings,
-    optimizer: &mut Adam,
-    policy: &GaussianPolicy,
-    batch: &TrajectoryBatch,
-    targets: &Targets,
-    orders: &[Vec<Tensor>],
+    optimizer: &mut Descent,
+    policy: &mut Likelihood,
+    steps: Steps,
+    orders: &[Vec<Vec<usize>>],
 ) -> ImproveReport {
     let (low, high) = (1.0 - settings.clip, 1.0 + settings.clip);
-    let before: Vec<Tensor> =
-        tch::no_grad(|| policy.parameters().iter().map(Tensor::copy).collect());
+    let Steps {
+        states,
+        actions,
+        targets,
+    } = steps;
+    let moved = |policy: &Likelihood| {
+        kl_divergence(
+            &policy.log_densities(states, actions),
+            &targets.old_log_density,
+        )
+    };
+    let before = policy.weights().to_vec();
     let (mut norms, mut updates, mut epochs, mut kl) = (0.0, 0, 0, 0.0);
     for minibatches in orders {
-        for indices in minibatches {
-            let pick = |t: &Tensor| t.index_select(0, indices);
-            let new = policy.log_density(&pick(&batch.observations), &pick(&batch.actions));
-            let ratio = (new - pick(&targets.old_log_density)).exp();
-            let advantage = pick(&targets.advantage);
-            let gain = (&ratio * &advantage).minimum(&(ratio.clamp(low, high) * &advantage));
-            norms += optimizer.step(&-gain.mean(Kind::Double));
+        for rows in minibatches {
+            let taken = actions.pick(rows);
+            let density = policy.log_density(&states.pick(rows), &taken);
+            // ∂/∂log π of −mean min(ρÂ, clip(ρ)Â): −ρÂ where the clipped gain is not the smaller one.
+            let slope = |(&i, new): (&usize, &f64)| {
+                let ratio = (new - targets.old_log_density[i]).exp();
+                let gain = ratio * targets.advantage[i];
+                let clipped = ratio.clamp(low, high) * targets.advantage[i];
+                if clipped < gain {
+                    0.0
+                } else {
+                    -gain / rows.len() as f64
+                }
+            };
+            let slopes: Vec<f64> = rows.iter().zip(&density.values).map(slope).collect();
+            let gradient = policy.gradient(&density, &taken, &slopes);
+            policy.update(|weights| norms += optimizer.step(weights, &gradient));
             updates += 1;
         }
         epochs += 1;
-        kl = kl_divergence(policy, batch, &targets.old_log_density);
+        kl = moved(policy);
         if kl > settings.target_kl {
             break;
         }
@@ -338,29 +355,22 @@ fn improve_policy(
         if kl <= MAX_KL {
             break;
         }
-        go_back_half(policy, &before);
-        kl = kl_divergence(policy, batch, &targets.old_log_density);
+        // θ ← ½(θ + θ_before).
+        policy.update(|weights| {
+            for (now, before) in weights.iter_mut().zip(&before) {
+                *now = 0.5 * (*now + before);
+            }
+        });
+        kl = moved(policy);
     }
-    let entropy = tch::no_grad(|| policy.distribution(&batch.observations).entropy())
-        .mean(Kind::Double)
-        .double_value(&[]);
     ImproveReport {
         kl,
-        entropy,
+        entropy: policy.mean_entropy(states),
         value_error: f64::NAN,
         passes: f64::from(epochs),
         gradient_norm: norms / f64::from(updates.max(1)),
         entropy_weight: 1.0,
     }
-}
-
-/// θ ← ½(θ + θ_before).
-fn go_back_half(policy: &GaussianPolicy, before: &[Tensor]) {
-    tch::no_grad(|| {
-        for (mut now, before) in policy.parameters().into_iter().zip(before) {
-            let _ = now.lerp_(before, 0.5);
-        }
-    });
 }
 
 /// Mean and (positive) standard deviation.

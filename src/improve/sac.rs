@@ -13,7 +13,7 @@ use super::actor_critic::{ActorCritic, Critics, Scale};
 use super::replay::{Replay, Rows};
 use super::{ImproveReport, Objective, kl_divergence};
 use crate::batch::TrajectoryBatch;
-use crate::nn::{StateDict, StateError};
+use crate::nn::{self, StateDict, StateError};
 use crate::policy::GaussianPolicy;
 use costate_base::schema::{fraction, open_unit, positive, resumable};
 
@@ -142,9 +142,10 @@ impl Sac {
             }
             self.agent.follow();
         }
-        let entropy = tch::no_grad(|| policy.distribution(&batch.observations).entropy());
+        let after = nn::no_grad(|| policy.log_density(&batch.observations, &batch.actions));
+        let entropy = nn::no_grad(|| policy.distribution(&batch.observations).entropy());
         ImproveReport {
-            kl: kl_divergence(policy, batch, behaviour),
+            kl: kl_divergence(&nn::to_f64(&after), &nn::to_f64(behaviour)),
             entropy: entropy.mean(Kind::Double).double_value(&[]),
             value_error,
             passes: steps as f64 * minibatch as f64 / rows as f64,
@@ -187,7 +188,7 @@ impl Sac {
         rng: &mut Stream,
     ) -> Tensor {
         let Scale { mean, std } = self.agent.scale();
-        tch::no_grad(|| {
+        nn::no_grad(|| {
             let pick = |t: &Tensor| t.index_select(0, rows);
             let next = pick(&memory.rows.next_observations);
             let weight = objective.entropy_weight;
@@ -214,7 +215,7 @@ impl Sac {
         let rows = Tensor::from_slice(&rows);
         let target = self.target(policy, memory, &rows, objective, &mut rng);
         let inputs = memory.rows.inputs.index_select(0, &rows);
-        let miss = tch::no_grad(|| &self.agent.outputs(&inputs)[0] - &target);
+        let miss = nn::no_grad(|| &self.agent.outputs(&inputs)[0] - &target);
         let variance = |t: &Tensor| t.var(false).double_value(&[]);
         variance(&miss) / variance(&target).max(1e-12)
     }

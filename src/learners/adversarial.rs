@@ -296,13 +296,13 @@ impl<A: Adversary> Learner for Adversarial<A> {
         let mut rng = stream(self.seed, A::STREAM, k as u64);
         let mut gradient_norm = 0.0;
         for _ in 0..self.settings.cost_steps {
-            let loss = self
-                .adversary
-                .loss(&mut self.cost.model, &evidence, &mut rng);
-            gradient_norm = self.cost.descend(loss, &samples.batch, &mut rng);
+            let adversary = &mut self.adversary;
+            gradient_norm = (self.cost).descend(&samples.batch, &mut rng, |model, rng| {
+                adversary.loss(model, &evidence, rng)
+            });
         }
         let (mut diagnostics, spreads) =
-            tch::no_grad(|| self.adversary.found(&mut self.cost.model, &evidence));
+            crate::nn::no_grad(|| self.adversary.found(&mut self.cost.model, &evidence));
         diagnostics.push((Metric::CostGradientNorm, gradient_norm));
         self.adversary.remember(k, &samples);
 

@@ -128,7 +128,7 @@ impl Background {
 
 /// log π(a_t | s_t) of a policy at every step, `[S]` in f64, without gradients.
 pub fn log_policy_steps(policy: &GaussianPolicy, batch: &TrajectoryBatch) -> Tensor {
-    tch::no_grad(|| policy.log_density(&batch.observations, &batch.actions))
+    nn::no_grad(|| policy.log_density(&batch.observations, &batch.actions))
 }
 
 /// log q(τ) = Σ_t log π(a_t | s_t) of a policy, `[N]` in f64, without gradients.

@@ -7,10 +7,9 @@ use costate_envs::rng::stream;
 use rand::seq::SliceRandom;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
 
 use super::algorithm::{Algorithm, Behaviour, Cloning};
-use super::cloning::{Cloner, LOOK_EVERY, Recipe, set_aside};
+use super::cloning::{Cloner, LOOK_EVERY, Recipe, ascend, set_aside};
 use super::generator::{SCALE_ROLLOUTS, scaled_policy};
 use super::{Learner, Report, Setup, diverged};
 use crate::batch::TrajectoryBatch;
@@ -18,8 +17,8 @@ use crate::collect::Collector;
 use crate::cost::{ComposedCost, EnergyModel};
 use crate::error::Error;
 use crate::metric::Metric;
-use crate::nn::{Adam, AdamSettings, StateDict, StateError};
-use crate::policy::{GaussianPolicy, Learned, PolicySettings};
+use crate::nn::{Adam, AdamSettings, Descent, Rows, StateDict, StateError};
+use crate::policy::{GaussianPolicy, Learned, Likelihood, PolicySettings};
 use costate_base::schema::{fraction, positive, resumable};
 
 /// Settings of [`Bc`].
@@ -167,7 +166,7 @@ impl Bc {
 
 /// `passes` of maximum likelihood with typical settings: how other learners warm-start a policy or fit the
 /// demonstrations' density.
-pub fn fit(policy: &GaussianPolicy, batch: &TrajectoryBatch, passes: usize, seed: u64) {
+pub fn fit(policy: &mut GaussianPolicy, batch: &TrajectoryBatch, passes: usize, seed: u64) {
     let adam = AdamSettings {
         learning_rate: 1e-3,
         max_gradient_norm: None,
@@ -181,23 +180,24 @@ pub fn fit(policy: &GaussianPolicy, batch: &TrajectoryBatch, passes: usize, seed
 /// One pass of maximum likelihood over the steps of a batch, in an order of its own for every `k`.
 /// Returns the mean −log π(a | s) seen.
 pub(super) fn fit_pass(
-    policy: &GaussianPolicy,
+    policy: &mut GaussianPolicy,
     optimizer: &mut Adam,
     batch: &TrajectoryBatch,
     minibatch: usize,
     seed: u64,
     k: usize,
 ) -> f64 {
-    let mut order: Vec<i64> = (0..batch.steps() as i64).collect();
+    let mut order: Vec<usize> = (0..batch.steps()).collect();
     order.shuffle(&mut stream(seed, "bc_order", k as u64));
+    let (states, actions) = (policy.inputs(&batch.observations), Rows::from(&batch.actions));
+    let (mut likelihood, mut descent) = (Likelihood::of(policy), Descent::of(optimizer));
     let (mut total, mut count) = (0.0, 0);
-    for indices in order.chunks(minibatch.max(1)) {
-        let pick = |t: &Tensor| t.index_select(0, &Tensor::from_slice(indices));
-        let log_density = policy.log_density(&pick(&batch.observations), &pick(&batch.actions));
-        let loss = -log_density.mean(Kind::Double);
-        total += loss.double_value(&[]);
+    for rows in order.chunks(minibatch.max(1)) {
+        let (states, actions) = (states.pick(rows), actions.pick(rows));
+        total += ascend(&mut likelihood, &mut descent, &states, &actions);
         count += 1;
-        optimizer.step(&loss);
     }
+    policy.set_weights(likelihood.weights());
+    descent.store(optimizer);
     total / f64::from(count.max(1))
 }

@@ -7,16 +7,20 @@
 //! [`FEW`] demonstrations that would leave too little to learn from: there the loss is cross-validated (Stone 1974) by
 //! policies that each miss one fold, and the weights kept are those of a further policy that sees every episode.
 
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::thread::ScopedJoinHandle;
+
+use costate_base::workers::default_workers;
 use costate_envs::Trajectory;
 use costate_envs::rng::{derive_seed, stream};
 use rand::seq::SliceRandom;
-use tch::{Kind, Tensor};
 
 use super::Setup;
 use crate::batch::TrajectoryBatch;
 use crate::error::Error;
-use crate::nn::{Adam, AdamSettings, StateDict, StateError};
-use crate::policy::GaussianPolicy;
+use crate::nn::{AdamSettings, Descent, Rows, StateDict, StateError};
+use crate::policy::{GaussianPolicy, Likelihood};
 
 /// Steps between evaluations of the held-out loss.
 pub const LOOK_EVERY: usize = 50;
@@ -56,12 +60,22 @@ impl Recipe {
 /// A policy with its training and held-out data.
 struct Member {
     policy: GaussianPolicy,
-    optimizer: Adam,
-    train: TrajectoryBatch,
-    held_out: Option<TrajectoryBatch>,
+    /// The weights of `policy` while they change.
+    likelihood: Likelihood,
+    optimizer: Descent,
+    train: Data,
+    held_out: Option<Data>,
     seed: u64,
     /// Rows still to be drawn, refilled by passes over `train`.
-    order: Vec<i64>,
+    order: Vec<usize>,
+}
+
+/// Rows (s, a).
+struct Data {
+    /// Normalised, `[S, observation_dim]`.
+    states: Rows,
+    /// `[S, action_dim]`.
+    actions: Rows,
 }
 
 /// A cloning in progress.
@@ -123,13 +137,25 @@ impl Cloner {
     /// Runs the steps up to the next evaluation of the held-out loss and keeps the weights if it is the lowest so far.
     pub fn advance(&mut self) -> Losses {
         let end = (self.done + LOOK_EVERY).min(self.recipe.steps);
-        let mut total = 0.0;
         let count = end.saturating_sub(self.done).max(1);
-        for step in self.done..end {
-            for member in &mut self.members {
-                total += member.step(&self.recipe, step);
-            }
-        }
+        let (recipe, steps) = (&self.recipe, self.done..end);
+        let share = self.members.len().div_ceil(default_workers());
+        // Members share nothing.
+        let totals: Vec<f64> = std::thread::scope(|scope| {
+            let shares = self.members.chunks_mut(share);
+            let threads: Vec<_> = shares
+                .map(|members| {
+                    let steps = steps.clone();
+                    scope.spawn(move || {
+                        let run = |member: &mut Member| member.run(recipe, steps.clone());
+                        members.iter_mut().map(run).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let join = |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|p| resume_unwind(p));
+            threads.into_iter().flat_map(join).collect()
+        });
+        let total: f64 = totals.iter().sum();
         self.done = end;
         let held_out = held_out_loss(&self.members);
         if held_out < self.least {
@@ -184,6 +210,7 @@ impl Cloner {
         for (i, member) in self.members.iter_mut().enumerate() {
             let own = state.below(&format!("member{i}."));
             member.policy.load(&own)?;
+            member.likelihood = Likelihood::of(&member.policy);
             member.optimizer.load("adam.", &own)?;
             // The order follows from the seed: redrawing it takes negligible time compared with the steps.
             member.order.clear();
@@ -260,9 +287,26 @@ fn derived(seed: u64, member: usize) -> u64 {
 
 fn held_out_loss(members: &[Member]) -> f64 {
     let losses: Vec<f64> = (members.iter())
-        .filter_map(|m| Some(negative_log_likelihood(&m.policy, m.held_out.as_ref()?)))
+        .filter_map(|m| Some(m.held_out.as_ref()?.loss(&m.likelihood)))
         .collect();
     losses.iter().sum::<f64>() / losses.len() as f64
+}
+
+impl Data {
+    /// The steps of some trajectories as `policy` sees them; `None` without any.
+    fn of(trajectories: &[Trajectory], policy: &GaussianPolicy) -> Option<Self> {
+        let batch = TrajectoryBatch::new(trajectories)?;
+        Some(Self {
+            states: policy.inputs(&batch.observations),
+            actions: Rows::from(&batch.actions),
+        })
+    }
+
+    /// −E[log π(a | s)] over all rows.
+    fn loss(&self, policy: &Likelihood) -> f64 {
+        let values = policy.log_densities(&self.states, &self.actions);
+        -values.iter().sum::<f64>() / values.len() as f64
+    }
 }
 
 impl Member {
@@ -272,26 +316,35 @@ impl Member {
             learning_rate: recipe.learning_rate,
             max_gradient_norm: None,
         };
+        let likelihood = Likelihood::of(&policy);
         Ok(Self {
-            optimizer: Adam::new(adam, policy.parameters()),
-            policy,
-            train: TrajectoryBatch::new(&fold.train)
+            optimizer: Descent::new(adam, likelihood.weights().len()),
+            likelihood,
+            train: Data::of(&fold.train, &policy)
                 .ok_or_else(|| Error::Misuse("no demonstrations to clone".into()))?,
-            held_out: TrajectoryBatch::new(&fold.held_out),
+            held_out: Data::of(&fold.held_out, &policy),
+            policy,
             seed,
             order: Vec::new(),
         })
     }
 
     /// The rows of a step.
-    fn draw(&mut self, minibatch: usize, step: usize) -> Vec<i64> {
+    fn draw(&mut self, minibatch: usize, step: usize) -> Vec<usize> {
         if self.order.len() < minibatch {
-            let mut pass: Vec<i64> = (0..self.train.steps() as i64).collect();
+            let mut pass: Vec<usize> = (0..self.train.states.len()).collect();
             pass.shuffle(&mut stream(self.seed, "base_order", step as u64));
             self.order.extend(pass);
         }
         let count = minibatch.min(self.order.len());
         self.order.drain(..count).collect()
+    }
+
+    /// Some steps. Returns the sum of their losses.
+    fn run(&mut self, recipe: &Recipe, steps: Range<usize>) -> f64 {
+        let total = steps.map(|step| self.step(recipe, step)).sum();
+        self.policy.set_weights(self.likelihood.weights());
+        total
     }
 
     /// One step of Adam on −E[log π(a | s)], which it returns.
@@ -301,20 +354,25 @@ impl Member {
         let factor = left.max(recipe.learning_rate_end_factor);
         self.optimizer
             .set_learning_rate(recipe.learning_rate * factor);
-        let pick = |t: &Tensor| t.index_select(0, &Tensor::from_slice(&rows));
-        let (observations, actions) = (pick(&self.train.observations), pick(&self.train.actions));
-        let loss = -self
-            .policy
-            .log_density(&observations, &actions)
-            .mean(Kind::Double);
-        self.optimizer.step(&loss);
-        loss.double_value(&[])
+        let (states, actions) = (self.train.states.pick(&rows), self.train.actions.pick(&rows));
+        ascend(&mut self.likelihood, &mut self.optimizer, &states, &actions)
     }
 }
 
-/// −E[log π(a | s)] over all steps.
-fn negative_log_likelihood(policy: &GaussianPolicy, batch: &TrajectoryBatch) -> f64 {
-    -policy.mean_log_density(&batch.observations, &batch.actions)
+/// One step of Adam on −E[log π(a | s)], which it returns.
+pub(super) fn ascend(
+    policy: &mut Likelihood,
+    optimizer: &mut Descent,
+    states: &Rows,
+    actions: &Rows,
+) -> f64 {
+    let share = 1.0 / states.len() as f64;
+    let density = policy.log_density(states, actions);
+    let gradient = policy.gradient(&density, actions, &vec![-share; states.len()]);
+    policy.update(|weights| {
+        optimizer.step(weights, &gradient);
+    });
+    -share * density.values.iter().sum::<f64>()
 }
 
 #[cfg(test)]

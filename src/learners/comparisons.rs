@@ -293,7 +293,7 @@ mod tests {
             let margins = comparisons.margins(&all, linear(&learned)).unwrap();
             surprise(&margins, 0.2).mean(Kind::Double).backward();
             let gradient = learned.grad();
-            tch::no_grad(|| {
+            nn::no_grad(|| {
                 let _ = learned.g_sub_(&(&gradient * 2.0));
             });
             learned.zero_grad();

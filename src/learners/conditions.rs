@@ -233,7 +233,7 @@ impl Conditions {
 
     /// Mean E_θ of the rollouts from each start.
     fn mean_costs(&self, model: &EnergyModel, rollouts: &Rollouts) -> Vec<f64> {
-        let energies = tch::no_grad(|| nn::to_f64(&model.energy(&rollouts.batch)));
+        let energies = nn::no_grad(|| nn::to_f64(&model.energy(&rollouts.batch)));
         let mean = |e: &[f64]| e.iter().sum::<f64>() / e.len() as f64;
         energies.chunks_exact(self.samples).map(mean).collect()
     }

@@ -15,6 +15,8 @@ pub struct CostSide {
     learning_rate: f64,
     optimizer: Adam,
     demonstrations: TrajectoryBatch,
+    /// Weights trained together with the model.
+    more: Vec<Tensor>,
 }
 
 impl CostSide {
@@ -31,13 +33,14 @@ impl CostSide {
             max_gradient_norm: None,
         };
         let mut weights = model.parameters();
-        weights.extend(more);
+        weights.extend(more.iter().map(Tensor::shallow_clone));
         Self {
             optimizer: Adam::new(adam, weights),
             model,
             regularizers,
             learning_rate,
             demonstrations,
+            more,
         }
     }
 
@@ -47,16 +50,22 @@ impl CostSide {
             .set_learning_rate(self.learning_rate * factor);
     }
 
-    /// One gradient step on `loss` plus the penalties. Returns the gradient's norm.
-    pub fn descend(&mut self, loss: Tensor, samples: &TrajectoryBatch, rng: &mut Stream) -> f64 {
-        let penalty = self
-            .regularizers
-            .penalty(&self.model, &self.demonstrations, samples, rng);
-        let loss = match penalty {
-            Some(penalty) => loss + penalty,
-            None => loss,
-        };
-        self.optimizer.step(&loss)
+    /// One gradient step on a loss plus the penalties. Returns the gradient's norm.
+    pub fn descend(
+        &mut self,
+        samples: &TrajectoryBatch,
+        rng: &mut Stream,
+        loss: impl FnOnce(&mut EnergyModel, &mut Stream) -> Tensor,
+    ) -> f64 {
+        let (regularizers, demonstrations) = (&self.regularizers, &self.demonstrations);
+        let gradients = self.model.gradients(&self.more, |model| {
+            let loss = loss(model, rng);
+            match regularizers.penalty(model, demonstrations, samples, rng) {
+                Some(penalty) => loss + penalty,
+                None => loss,
+            }
+        });
+        self.optimizer.apply(&gradients)
     }
 
     /// Adds model and optimiser to `state`.

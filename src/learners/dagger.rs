@@ -127,8 +127,8 @@ impl Learner for Dagger {
         let s = &self.settings;
         let mut loss = 0.0;
         for pass in k * s.passes..(k + 1) * s.passes {
-            let optimizer = &mut self.optimizer;
-            loss = fit_pass(&self.policy, optimizer, &all, s.minibatch, self.seed, pass);
+            let (policy, optimizer) = (&mut self.policy, &mut self.optimizer);
+            loss = fit_pass(policy, optimizer, &all, s.minibatch, self.seed, pass);
         }
         if !self.policy.is_finite() {
             return Err(diverged(k));

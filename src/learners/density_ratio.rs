@@ -142,7 +142,7 @@ impl Adversary for DensityRatio {
 
     fn evidence(&self, model: &EnergyModel, samples: &Sampled, _: usize) -> Estimated {
         let seen = |observations: &Tensor, actions: &Tensor| {
-            tch::no_grad(|| model.inputs(observations, actions)).to_kind(Kind::Double)
+            crate::nn::no_grad(|| model.inputs(observations, actions)).to_kind(Kind::Double)
         };
         let of = |batch: &TrajectoryBatch| seen(&batch.observations, &batch.actions);
         let (demonstrated, sampled) = (of(&self.demonstrations), of(&samples.batch));

@@ -160,7 +160,7 @@ impl Learner for FlowBc {
         let judged = self.held_out.as_ref().map(|rows| {
             // The same noise in every pass, so that passes can be compared.
             let mut noise = stream(self.seed, "held_out_flow_noise", 0);
-            tch::no_grad(|| rows.loss(&policy.current, &mut noise)).double_value(&[])
+            nn::no_grad(|| rows.loss(&policy.current, &mut noise)).double_value(&[])
         });
         diagnostics.extend(judged.map(|loss| (Metric::HeldOutLoss, loss)));
         policy.offer(judged, k)?;
@@ -345,7 +345,7 @@ mod tests {
         };
         let mut rng = stream(0, "test", 0);
         let policy = FlowPolicy::new("table", &SETTINGS, Normalizer::identity(1), scale, &mut rng);
-        tch::no_grad(|| policy.parameters().iter_mut().for_each(|p| _ = p.zero_()));
+        nn::no_grad(|| policy.parameters().iter_mut().for_each(|p| _ = p.zero_()));
         policy
     }
 

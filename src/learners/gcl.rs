@@ -192,9 +192,9 @@ struct Ioc {
 
 impl Gcl {
     fn new(settings: &GclSettings, sides: &Sides, setup: &Setup) -> Self {
-        let demonstrator = sides.generator.policy.copy();
+        let mut demonstrator = sides.generator.policy.copy();
         let passes = settings.density_passes;
-        fit(&demonstrator, &sides.demonstrations, passes, setup.seed);
+        fit(&mut demonstrator, &sides.demonstrations, passes, setup.seed);
         let rows = Rows::new(None).cut_like(&sides.demonstrations, setup.factory);
         Self {
             beta: settings.beta_for(setup.factory.spec().horizon),
@@ -259,7 +259,7 @@ mod tests {
         };
         let before = density(&sides);
         for mut weight in sides.generator.policy.parameters() {
-            let _ = tch::no_grad(|| weight.g_add_scalar_(0.1));
+            let _ = nn::no_grad(|| weight.g_add_scalar_(0.1));
         }
         assert_eq!(density(&sides), before);
     }

@@ -177,15 +177,19 @@ impl Learner for GclLqg {
 
         // θ: descend L_IOC.
         let pool = self.pool();
+        let (demonstrations, beta) = (&self.demonstrations.batch, self.beta);
+        let newest = (s.conditions * s.samples) as i64;
         let mut gradient_norm = 0.0;
         if !last {
             let mut rng = stream(self.seed, "gradient_penalty", k as u64);
             for _ in 0..s.cost_steps {
-                let loss = self.loss(&pool).value;
-                gradient_norm = self.cost.descend(loss, &pool.samples, &mut rng);
+                gradient_norm = self.cost.descend(&pool.samples, &mut rng, |model, _| {
+                    Ioc::of(model, demonstrations, newest, beta, &pool).value
+                });
             }
         }
-        let found = tch::no_grad(|| self.loss(&pool));
+        let found =
+            nn::no_grad(|| Ioc::of(&self.cost.model, demonstrations, newest, beta, &pool));
         self.cost.model.set_log_z(found.log_z);
 
         // q_i: an LQG step within the KL bound, unless too few iterations remain to test it and revert a failure.
@@ -414,17 +418,24 @@ impl GclLqg {
             starts: shown.map(start).collect(),
         }
     }
+}
 
-    /// Σ_s (d_s/D) L_IOC over the starts s: L_IOC(θ) = E_P[E_θ] + β log E_μ[exp(−(E_θ + log μ)/β)].
-    fn loss(&self, pool: &Pool) -> Ioc {
-        let model = &self.cost.model;
+impl Ioc {
+    /// Σ_s (d_s/D) L_IOC over the starts s: L_IOC(θ) = E_P[E_θ] + β log E_μ[exp(−(E_θ + log μ)/β)]; the last `newest`
+    /// rollouts are reported apart.
+    fn of(
+        model: &EnergyModel,
+        demonstrations: &TrajectoryBatch,
+        newest: i64,
+        beta: f64,
+        pool: &Pool,
+    ) -> Self {
         let energy = |b: &TrajectoryBatch| model.energy(b) + model.start_value(b);
-        let expert = energy(&self.demonstrations.batch);
+        let expert = energy(demonstrations);
         let sampled = energy(&pool.samples);
         let all = Tensor::cat(&[&expert, &sampled], 0);
-        let newest = (self.settings.conditions * self.settings.samples) as i64;
         let newest = sampled.narrow(0, sampled.size()[0] - newest, newest);
-        let mut out = Ioc {
+        let mut out = Self {
             value: Tensor::from(0.0),
             log_z: 0.0,
             ess: 0.0,
@@ -435,11 +446,11 @@ impl GclLqg {
         for start in &pool.starts {
             let (p, own) = (&start.demonstrated, &start.all);
             let (p, own) = (all.index_select(0, p), all.index_select(0, own));
-            let found = discriminator::ioc_loss(&p, &own, &start.log_density, self.beta);
+            let found = discriminator::ioc_loss(&p, &own, &start.log_density, beta);
             out.value = &out.value + found.value * start.share;
             out.log_z += found.log_z.double_value(&[]) * start.share;
             let weights = nn::to_f64(&found.log_weights);
-            let plain: Vec<f64> = weights.iter().map(|w| w * self.beta).collect();
+            let plain: Vec<f64> = weights.iter().map(|w| w * beta).collect();
             let share = |w: &[f64]| effective_sample_size(w) / w.len() as f64;
             out.ess += share(&weights) * start.share;
             out.ess_plain += share(&plain) * start.share;

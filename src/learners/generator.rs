@@ -273,7 +273,7 @@ impl Generator {
     ) -> Result<Report, Error> {
         self.improver.scale_learning_rate(factor);
         let found = self.improver.improve(
-            &self.policy,
+            &mut self.policy,
             &samples.batch,
             objective,
             &samples.log_density,

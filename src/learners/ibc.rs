@@ -138,7 +138,7 @@ impl Learner for Ibc {
             // The same counter-examples in every pass, so that passes can be compared.
             let mut others = stream(self.seed, "held_out_counter_examples", 0);
             let found =
-                tch::no_grad(|| held_out.contrast(&policy.current, s.negatives, &mut others));
+                crate::nn::no_grad(|| held_out.contrast(&policy.current, s.negatives, &mut others));
             let loss = found.loss.double_value(&[]);
             judged = Some(loss);
             diagnostics.push((Metric::HeldOutLoss, loss));

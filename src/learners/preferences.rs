@@ -189,7 +189,7 @@ impl Adversary for Preferences {
         let all = self.comparisons.count();
         let newest: Vec<usize> = (all - self.newest..all).collect();
         let cost = |o: &Tensor, a: &Tensor| model.cost(o, a);
-        let margins = tch::no_grad(|| self.comparisons.margins(&newest, cost));
+        let margins = crate::nn::no_grad(|| self.comparisons.margins(&newest, cost));
         margins.as_ref().map_or(0.0, agreement)
     }
 

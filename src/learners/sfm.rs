@@ -418,13 +418,13 @@ mod tests {
                 weights,
             );
             let mut rng = stream(0, "test", 0);
-            let before = tch::no_grad(|| matching.found(&mut sides.model, &found).0[1].1);
+            let before = crate::nn::no_grad(|| matching.found(&mut sides.model, &found).0[1].1);
             for _ in 0..200 {
                 let loss = matching.loss(&mut sides.model, &found, &mut rng);
                 optimizer.step(&loss);
             }
             matching.of_policy = None;
-            let (diagnostics, _) = tch::no_grad(|| matching.found(&mut sides.model, &found));
+            let (diagnostics, _) = crate::nn::no_grad(|| matching.found(&mut sides.model, &found));
             let (gap, unexplained) = (diagnostics[0].1, diagnostics[1].1);
             assert!(unexplained < 0.3 * before, "{unexplained}, was {before}");
             let cost = |batch: &TrajectoryBatch| {

@@ -308,7 +308,7 @@ impl<L: CriticLoss> SoftQ<L> {
         let needs = self.loss.needs();
         let next_value = match needs.bootstrap {
             Critics::Current => self.next_value(Critics::Current, rows, rng),
-            Critics::Target => tch::no_grad(|| self.next_value(Critics::Target, rows, rng)),
+            Critics::Target => crate::nn::no_grad(|| self.next_value(Critics::Target, rows, rng)),
         };
         let mut value = |wanted: bool, observations: &Tensor| {
             wanted.then(|| self.value(Critics::Current, observations, rng))
@@ -325,7 +325,7 @@ impl<L: CriticLoss> SoftQ<L> {
         let others = rows.count() - demonstrated;
         let discount = self.settings.sac.discount;
         let mean = |group: &Group| {
-            tch::no_grad(|| group.implied_cost(discount).mean(Kind::Double)).double_value(&[])
+            crate::nn::no_grad(|| group.implied_cost(discount).mean(Kind::Double)).double_value(&[])
         };
         let each = 1.0 / costs.len() as f64;
         let losses = costs.iter().map(|cost_to_go| {
@@ -344,17 +344,19 @@ impl<L: CriticLoss> SoftQ<L> {
         let (mut left, mut variance) = (0.0, 0.0);
         for _ in 0..self.settings.cost_steps {
             let (rows, _) = self.draw(replayed, &mut rng);
-            let implied = tch::no_grad(|| {
+            let implied = crate::nn::no_grad(|| {
                 let future = self.next_value(Critics::Current, &rows, &mut rng) * &rows.alive;
                 self.agent.cost_to_go(Critics::Current, &rows.inputs)
                     - future * self.settings.sac.discount
             });
-            let fitted = self.cost.model.cost(&rows.observations, &rows.actions);
-            let loss = (fitted - &implied).square().mean(Kind::Double);
-            left += loss.double_value(&[]);
             variance += implied.var(false).double_value(&[]);
             let samples = self.replay.newest().unwrap_or(&self.demonstrations);
-            self.cost.descend(loss, samples, &mut rng);
+            self.cost.descend(samples, &mut rng, |model, _| {
+                let fitted = model.cost(&rows.observations, &rows.actions);
+                let loss = (fitted - &implied).square().mean(Kind::Double);
+                left += loss.double_value(&[]);
+                loss
+            });
         }
         left / variance.max(1e-12)
     }
@@ -389,7 +391,7 @@ impl<L: CriticLoss> Learner for SoftQ<L> {
             return Err(diverged(k));
         }
         let seen = rollouts.as_ref().map_or(&self.demonstrations, |(b, _)| b);
-        let entropy = tch::no_grad(|| self.policy.distribution(&seen.observations).entropy());
+        let entropy = crate::nn::no_grad(|| self.policy.distribution(&seen.observations).entropy());
         let mean = |sum: f64| sum / steps as f64;
         let mut diagnostics: Diagnostics = vec![
             (Metric::CriticLoss, mean(sums.loss)),

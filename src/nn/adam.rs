@@ -14,9 +14,9 @@ pub struct AdamSettings {
     pub max_gradient_norm: Option<f64>,
 }
 
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
+pub(super) const BETA_1: f64 = 0.9;
+pub(super) const BETA_2: f64 = 0.999;
+pub(super) const EPSILON: f64 = 1e-8;
 
 /// An Adam optimiser over a fixed list of parameters.
 ///
@@ -84,6 +84,28 @@ impl Adam {
             }
             norm
         })
+    }
+
+    /// Its settings.
+    pub(super) fn settings(&self) -> AdamSettings {
+        self.settings
+    }
+
+    /// The moments of all weights, `[count]` each.
+    pub(super) fn moments(&self) -> (&Tensor, &Tensor) {
+        (&self.first_moment, &self.second_moment)
+    }
+
+    /// Steps done.
+    pub(super) fn steps(&self) -> i64 {
+        self.steps
+    }
+
+    /// Replaces moments, `[count]` each, and the number of steps.
+    pub(super) fn restore(&mut self, first: &[f32], second: &[f32], steps: i64) {
+        self.first_moment.copy_(&Tensor::from_slice(first));
+        self.second_moment.copy_(&Tensor::from_slice(second));
+        self.steps = steps;
     }
 
     /// Changes the step size.

@@ -1,18 +1,27 @@
 //! Fully connected tanh networks.
 
+use std::cell::RefCell;
+
 use costate_envs::actor::Dense;
 use costate_envs::rng::Stream;
 use nalgebra::{DMatrix, DVector};
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
+use super::fused::{Network, Recording, Rows};
+use super::{gradients_wanted, to_f32};
+
 /// Dense layers with tanh between them and none after the last.
+///
+/// Where no gradient is wanted ([`super::no_grad`]), and where the loss is recorded ([`Mlp::record`]), networks in single
+/// precision compute in plain numbers; otherwise by libtorch, whose graph can be differentiated any number of times.
 #[derive(Debug)]
 pub struct Mlp {
     /// W of each layer, `[out, in]`.
     weights: Vec<Tensor>,
     /// b of each layer, `[out]`.
     biases: Vec<Tensor>,
+    recording: RefCell<Option<Recording>>,
 }
 
 /// tanh x = 2 σ(2x) − 1. libtorch's own tanh is exact, from a vendor's library, and four times slower than
@@ -46,11 +55,25 @@ impl Mlp {
             let bias = Tensor::zeros([fan_out as i64], (kind, tch::Device::Cpu));
             biases.push(bias.set_requires_grad(true));
         }
-        Self { weights, biases }
+        Self {
+            weights,
+            biases,
+            recording: RefCell::default(),
+        }
     }
 
     /// The network's outputs, `[N, in] → [N, out]`.
     pub fn forward(&self, input: &Tensor) -> Tensor {
+        let single = self.weights[0].kind() == Kind::Float && input.kind() == Kind::Float;
+        if single && !gradients_wanted() {
+            let outputs = self.network().outputs(&Rows::from(input));
+            return Tensor::from_slice(&outputs).view([input.size()[0], -1]);
+        }
+        if let Some(recording) = &mut *self.recording.borrow_mut()
+            && !input.requires_grad()
+        {
+            return recording.outputs(&Rows::from(input));
+        }
         let last = self.weights.len() - 1;
         self.hidden(input)
             .linear(&self.weights[last], Some(&self.biases[last]))
@@ -64,6 +87,40 @@ impl Mlp {
             x = tanh(&x.linear(w, Some(b)));
         }
         x
+    }
+
+    /// From now on outputs are leaves of libtorch's graph, until [`Mlp::recorded`]. Only in single precision.
+    pub fn record(&self) {
+        *self.recording.borrow_mut() = Some(Recording::new(self.network()));
+    }
+
+    /// Ends [`Mlp::record`]: what was asked since.
+    pub fn recorded(&self) -> Option<Recording> {
+        self.recording.take()
+    }
+
+    /// E‖∂f/∂x‖² of a network with one output over rows, `[N, inputs]`, a scalar in f64; `None` where nothing is recorded.
+    pub fn squared_slope(&self, input: &Tensor) -> Option<Tensor> {
+        let mut recording = self.recording.borrow_mut();
+        Some(recording.as_mut()?.squared_slope(Rows::from(input)))
+    }
+
+    /// The same network in plain numbers.
+    pub fn network(&self) -> Network {
+        let inputs = |w: &Tensor| w.size()[1] as usize;
+        let outputs = self.biases.iter().map(Tensor::numel);
+        let sizes: Vec<usize> = [inputs(&self.weights[0])].into_iter().chain(outputs).collect();
+        Network::new(&sizes, &self.weights())
+    }
+
+    /// All weights: W `[out, in]` and b `[out]` of each layer in turn.
+    pub fn weights(&self) -> Vec<f32> {
+        self.parameters().iter().flat_map(to_f32).collect()
+    }
+
+    /// Replaces them.
+    pub fn set_weights(&mut self, weights: &[f32]) {
+        super::set_values(&mut self.parameters(), weights);
     }
 
     /// Replaces the last layer of a network with one output by (w, b), `[units]`.

@@ -2,15 +2,41 @@
 
 mod adam;
 mod computation;
+mod fused;
 mod mlp;
 mod state;
 
 pub use adam::{Adam, AdamSettings};
 pub use computation::Computation;
+pub use fused::{Descent, Network, Recorded, Recording, Rows};
 pub use mlp::Mlp;
 pub use state::{StateDict, StateError};
 
+use std::cell::Cell;
+
 use tch::{Kind, Tensor};
+
+thread_local! {
+    static NO_GRAD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f` without libtorch's graph, and with networks in plain numbers.
+pub fn no_grad<T>(f: impl FnOnce() -> T) -> T {
+    /// Back to what was, also after a panic.
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            NO_GRAD.set(self.0);
+        }
+    }
+    let _before = Before(NO_GRAD.replace(true));
+    tch::no_grad(f)
+}
+
+/// Whether this thread is outside of [`no_grad`].
+fn gradients_wanted() -> bool {
+    !NO_GRAD.get()
+}
 
 /// A `[rows, columns]` f32 tensor from row-major values.
 pub fn matrix(values: &[f32], columns: usize) -> Tensor {
@@ -31,6 +57,18 @@ pub fn to_f32(tensor: &Tensor) -> Vec<f32> {
     let mut out = vec![0.0; flat.numel()];
     flat.copy_data(&mut out, flat.numel());
     out
+}
+
+/// Replaces the values of tensors, one after another.
+pub fn set_values(tensors: &mut [Tensor], values: &[f32]) {
+    let mut rest = values;
+    tch::no_grad(|| {
+        for tensor in tensors {
+            let (own, others) = rest.split_at(tensor.numel());
+            tensor.copy_(&Tensor::from_slice(own).view_as(tensor));
+            rest = others;
+        }
+    });
 }
 
 /// Whether all numbers of some tensors are finite, and their squares, too: beyond 1.8e19 a weight in single precision

@@ -265,7 +265,7 @@ impl GaussianPolicy {
 
     /// The mean of log π(a | s) over rows.
     pub fn mean_log_density(&self, observations: &Tensor, actions: &Tensor) -> f64 {
-        tch::no_grad(|| self.log_density(observations, actions))
+        nn::no_grad(|| self.log_density(observations, actions))
             .mean(Kind::Double)
             .double_value(&[])
     }
@@ -273,6 +273,26 @@ impl GaussianPolicy {
     /// Trainable tensors, sharing storage with the policy.
     pub fn parameters(&self) -> Vec<Tensor> {
         self.named().into_iter().map(|(_, t)| t).collect()
+    }
+
+    /// All weights, in the order of [`GaussianPolicy::parameters`].
+    pub fn weights(&self) -> Vec<f32> {
+        self.parameters().iter().flat_map(nn::to_f32).collect()
+    }
+
+    /// Replaces them.
+    pub fn set_weights(&mut self, weights: &[f32]) {
+        nn::set_values(&mut self.parameters(), weights);
+    }
+
+    /// Its network in plain numbers.
+    pub(super) fn plain(&self) -> nn::Network {
+        self.network.network()
+    }
+
+    /// What its network is given for observations, `[N, observation_dim]`, in plain numbers.
+    pub fn inputs(&self, observations: &Tensor) -> nn::Rows {
+        nn::Rows::from(&self.header.normalizer.apply(observations))
     }
 
     fn named(&self) -> Vec<(String, Tensor)> {
@@ -289,7 +309,7 @@ impl GaussianPolicy {
     /// everywhere, for [`StdForm::Network`] over the given observations.
     pub fn mean_std(&self, observations: &Tensor) -> f64 {
         let half_range = Tensor::from_slice(&self.header.action_scale.half_range);
-        tch::no_grad(|| self.distribution(observations).log_std.exp() / half_range)
+        nn::no_grad(|| self.distribution(observations).log_std.exp() / half_range)
             .mean(Kind::Double)
             .double_value(&[])
     }

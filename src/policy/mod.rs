@@ -5,6 +5,7 @@ mod flow;
 mod gaussian;
 mod implicit;
 pub mod imported;
+mod likelihood;
 mod normalizer;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use serde_json::Value;
 pub use flow::{FlowPolicy, FlowSettings};
 pub use gaussian::{Gaussian, GaussianPolicy, PolicySettings, StdForm};
 pub use implicit::{ImplicitPolicy, ImplicitSettings};
+pub use likelihood::Likelihood;
 pub(crate) use normalizer::scales;
 pub use normalizer::{ActionScale, Normalizer};
 

@@ -194,7 +194,7 @@ pub fn learn(
         }
         if k + 1 == settings.iterations {
             let of = |s: &Start| (s.state, s.loss(&cost, settings.loss).1);
-            log_z = tch::no_grad(|| starts.iter().map(of).collect());
+            log_z = nn::no_grad(|| starts.iter().map(of).collect());
         }
         let c = nn::to_f64(&cost);
         improve(

@@ -77,7 +77,7 @@ impl Discriminator<'_> {
         let Self { model, policy, .. } = self;
         let batch = TrajectoryBatch::new(group.episodes.iter().map(|e| &e.trajectory))
             .ok_or_else(|| Error::Misuse("evaluation needs at least one episode".into()))?;
-        Ok(tch::no_grad(|| {
+        Ok(nn::no_grad(|| {
             let log_density = policy.log_density(&batch.observations, &batch.actions);
             let rows = batch.windows(self.comparison.window);
             let log_q = rows.sum_over_time(&log_density);

@@ -1,0 +1,413 @@
+//! Products of small matrices of f32 in the processor's widest registers.
+//!
+//! Every entry is one chain of fused multiply-adds in a fixed order, however many lanes a register has and however the
+//! rows are tiled: the same bits on every processor that has such an instruction.
+
+use std::sync::LazyLock;
+
+use costate_envs::actor::{TANH_BOUND, TANH_EVEN, TANH_ODD};
+use pulp::{Arch, Simd, WithSimd};
+use tch::Tensor;
+
+use super::super::to_f32;
+
+/// Rows are padded with zeros to a multiple of this: the lanes of the widest registers.
+const LANES: usize = 16;
+
+/// Rows and registers of a tile, whose sums stay in registers. Of 4 × 2, 6 × 2, 8 × 2, 4 × 4 and 8 × 1 the fastest on
+/// processors with 16 lanes as with 8.
+const TILE_ROWS: usize = 4;
+const TILE_REGISTERS: usize = 2;
+
+static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
+
+/// Entries of a padded row of `columns`.
+pub fn padded(columns: usize) -> usize {
+    columns.next_multiple_of(LANES)
+}
+
+/// Rows of f32, padded with zeros.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rows {
+    columns: usize,
+    /// `[rows, padded(columns)]`, row by row.
+    values: Vec<f32>,
+}
+
+impl Rows {
+    /// Zeros.
+    pub fn zeros(rows: usize, columns: usize) -> Self {
+        Self {
+            columns,
+            values: vec![0.0; rows * padded(columns)],
+        }
+    }
+
+    /// Of unpadded values, row by row.
+    pub fn of(values: &[f32], columns: usize) -> Self {
+        let mut rows = Self::zeros(values.len() / columns, columns);
+        for (to, from) in (rows.values.chunks_exact_mut(padded(columns))).zip(values.chunks_exact(columns)) {
+            to[..columns].copy_from_slice(from);
+        }
+        rows
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Entries of a row.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Entries of a padded row.
+    pub fn stride(&self) -> usize {
+        padded(self.columns)
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.stride()
+    }
+
+    /// A row without its padding.
+    pub fn row(&self, index: usize) -> &[f32] {
+        let from = index * self.stride();
+        &self.values[from..from + self.columns]
+    }
+
+    /// The same, to be written.
+    pub fn row_mut(&mut self, index: usize) -> &mut [f32] {
+        let from = index * self.stride();
+        &mut self.values[from..from + self.columns]
+    }
+
+    /// The chosen rows, in the order of `indices`.
+    pub fn pick(&self, indices: &[usize]) -> Self {
+        let stride = self.stride();
+        let mut values = Vec::with_capacity(indices.len() * stride);
+        for i in indices {
+            values.extend_from_slice(&self.values[i * stride..(i + 1) * stride]);
+        }
+        Self {
+            columns: self.columns,
+            values,
+        }
+    }
+
+    /// Consecutive rows.
+    pub fn range(&self, rows: std::ops::Range<usize>) -> Self {
+        let stride = self.stride();
+        Self {
+            columns: self.columns,
+            values: self.values[rows.start * stride..rows.end * stride].to_vec(),
+        }
+    }
+
+    /// All values without padding, row by row.
+    pub fn unpadded(&self) -> Vec<f32> {
+        (0..self.len()).flat_map(|i| self.row(i)).copied().collect()
+    }
+
+    /// Padded values, row by row.
+    pub fn padded_values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The same, to be written; padding must stay zero.
+    pub fn padded_values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+}
+
+impl From<&Tensor> for Rows {
+    /// A matrix of any float kind, `[N, columns]`.
+    fn from(matrix: &Tensor) -> Self {
+        Self::of(&to_f32(matrix), matrix.size()[1] as usize)
+    }
+}
+
+/// What becomes of the sums of a product.
+#[derive(Clone, Copy)]
+pub enum After<'a> {
+    /// They are its result.
+    Nothing,
+    /// tanh.
+    Tanh,
+    /// They are multiplied by tanh's slope 1 − h² at the outputs h of a hidden layer, `[rows, columns]`.
+    Slope(&'a Rows),
+}
+
+/// out = after(a · b + first), `[N, k] · [k, n] → [N, n]`, `first` being a row, padded.
+pub fn product(a: &Rows, b: &Rows, first: &[f32], after: After, out: &mut Rows) {
+    assert!(a.columns == b.len() && b.columns == out.columns && a.len() == out.len());
+    assert!(first.len() == out.stride());
+    ARCH.dispatch(Product {
+        a,
+        b,
+        first,
+        after,
+        out,
+    });
+}
+
+/// out += aᵀ · b, `[N, m]ᵀ · [N, n] → [m, n]`.
+pub fn add_transposed_product(a: &Rows, b: &Rows, out: &mut Rows) {
+    assert!(a.len() == b.len() && out.len() == a.columns && out.columns == b.columns);
+    ARCH.dispatch(TransposedProduct { a, b, out });
+}
+
+/// A result that is made tile by tile.
+trait Tiles {
+    /// Rows and entries of a padded row of the result.
+    fn size(&self) -> (usize, usize);
+
+    /// `M` rows from `row` on, `V` registers from `column` on.
+    fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize);
+}
+
+/// All tiles: whole ones first, then what is left of rows and columns.
+#[inline(always)]
+fn sweep<S: Simd>(simd: S, mut job: impl Tiles) {
+    let (rows, _) = job.size();
+    let whole = rows - rows % TILE_ROWS;
+    for row in (0..whole).step_by(TILE_ROWS) {
+        sweep_rows::<S, TILE_ROWS>(simd, &mut job, row);
+    }
+    for row in whole..rows {
+        sweep_rows::<S, 1>(simd, &mut job, row);
+    }
+}
+
+#[inline(always)]
+fn sweep_rows<S: Simd, const M: usize>(simd: S, job: &mut impl Tiles, row: usize) {
+    let (_, width) = job.size();
+    let mut column = 0;
+    while column + TILE_REGISTERS * S::F32_LANES <= width {
+        job.tile::<S, M, TILE_REGISTERS>(simd, row, column);
+        column += TILE_REGISTERS * S::F32_LANES;
+    }
+    while column < width {
+        job.tile::<S, M, 1>(simd, row, column);
+        column += S::F32_LANES;
+    }
+}
+
+struct Product<'a> {
+    a: &'a Rows,
+    b: &'a Rows,
+    first: &'a [f32],
+    after: After<'a>,
+    out: &'a mut Rows,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        sweep(simd, self);
+    }
+}
+
+impl Tiles for Product<'_> {
+    #[inline(always)]
+    fn size(&self) -> (usize, usize) {
+        (self.out.len(), self.out.stride())
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize) {
+        let a: [&[f32]; M] = std::array::from_fn(|m| self.a.row(row + m));
+        let stride = self.out.stride();
+        let mut sums = [registers::<S, V>(&self.first[column..]); M];
+        for (k, b) in self.b.values.chunks_exact(stride).enumerate() {
+            let b = registers::<S, V>(&b[column..]);
+            for m in 0..M {
+                add_scaled(simd, a[m][k], &b, &mut sums[m]);
+            }
+        }
+        for (m, sums) in sums.iter_mut().enumerate() {
+            let from = (row + m) * stride + column;
+            match self.after {
+                After::Nothing => {}
+                After::Tanh => {
+                    for sum in sums.iter_mut() {
+                        *sum = tanh(simd, *sum);
+                    }
+                }
+                After::Slope(h) => {
+                    let h = registers::<S, V>(&h.values[from..]);
+                    let one = simd.splat_f32s(1.0);
+                    for v in 0..V {
+                        let slope = simd.negate_mul_add_f32s(h[v], h[v], one);
+                        sums[v] = simd.mul_f32s(sums[v], slope);
+                    }
+                }
+            }
+            store::<S, V>(sums, &mut self.out.values[from..]);
+        }
+    }
+}
+
+struct TransposedProduct<'a> {
+    a: &'a Rows,
+    b: &'a Rows,
+    out: &'a mut Rows,
+}
+
+impl WithSimd for TransposedProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        sweep(simd, self);
+    }
+}
+
+impl Tiles for TransposedProduct<'_> {
+    #[inline(always)]
+    fn size(&self) -> (usize, usize) {
+        (self.out.len(), self.out.stride())
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize) {
+        let stride = self.out.stride();
+        let at = |m: usize| (row + m) * stride + column;
+        let mut sums: [[S::f32s; V]; M] =
+            std::array::from_fn(|m| registers::<S, V>(&self.out.values[at(m)..]));
+        let a = self.a.values.chunks_exact(self.a.stride());
+        let b = self.b.values.chunks_exact(stride);
+        for (a, b) in a.zip(b) {
+            let a = &a[row..row + M];
+            let b = registers::<S, V>(&b[column..]);
+            for m in 0..M {
+                add_scaled(simd, a[m], &b, &mut sums[m]);
+            }
+        }
+        for (m, sums) in sums.iter().enumerate() {
+            store::<S, V>(sums, &mut self.out.values[at(m)..]);
+        }
+    }
+}
+
+/// sums += factor · b.
+#[inline(always)]
+fn add_scaled<S: Simd, const V: usize>(simd: S, factor: f32, b: &[S::f32s; V], sums: &mut [S::f32s; V]) {
+    let factor = simd.splat_f32s(factor);
+    for v in 0..V {
+        sums[v] = simd.mul_add_f32s(factor, b[v], sums[v]);
+    }
+}
+
+/// The first `V` registers of `values`.
+#[inline(always)]
+fn registers<S: Simd, const V: usize>(values: &[f32]) -> [S::f32s; V] {
+    let (whole, _) = S::as_simd_f32s(&values[..V * S::F32_LANES]);
+    std::array::from_fn(|v| whole[v])
+}
+
+#[inline(always)]
+fn store<S: Simd, const V: usize>(registers: &[S::f32s; V], values: &mut [f32]) {
+    let (whole, _) = S::as_mut_simd_f32s(&mut values[..V * S::F32_LANES]);
+    whole.copy_from_slice(registers);
+}
+
+/// tanh as an odd rational function, within 6e-7: the one of [`costate_envs::actor::tanh`].
+#[inline(always)]
+fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let bound = simd.splat_f32s(TANH_BOUND);
+    // In this order a NaN stays one.
+    let x = simd.min_f32s(bound, simd.max_f32s(simd.neg_f32s(bound), x));
+    let square = simd.mul_f32s(x, x);
+    let odd = polynomial(simd, &TANH_ODD, square);
+    let even = polynomial(simd, &TANH_EVEN, square);
+    simd.div_f32s(simd.mul_f32s(x, odd), even)
+}
+
+/// Horner's scheme, from the highest coefficient.
+#[inline(always)]
+fn polynomial<S: Simd, const N: usize>(simd: S, coefficients: &[f32; N], x: S::f32s) -> S::f32s {
+    let mut sum = simd.splat_f32s(coefficients[0]);
+    for c in &coefficients[1..] {
+        sum = simd.mul_add_f32s(sum, x, simd.splat_f32s(*c));
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use costate_envs::rng::stream;
+    use proptest::prelude::*;
+    use rand::RngExt;
+
+    fn drawn(rows: usize, columns: usize, seed: u64) -> Rows {
+        let mut rng = stream(seed, "test", columns as u64);
+        let values: Vec<f32> = (0..rows * columns).map(|_| rng.random_range(-1.0..1.0)).collect();
+        Rows::of(&values, columns)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn products_of_any_size_are_sums_of_products(
+            n in 1..12_usize, k in 1..40_usize, m in 1..70_usize, seed: u64
+        ) {
+            let (a, b, first) = (drawn(n, k, seed), drawn(k, m, seed + 1), drawn(1, m, seed + 2));
+            let mut out = Rows::zeros(n, m);
+            product(&a, &b, first.padded_values(), After::Nothing, &mut out);
+            let mut transposed = Rows::zeros(k, m);
+            add_transposed_product(&a, &out, &mut transposed);
+            let double = |x: f32| f64::from(x);
+            for i in 0..n {
+                for j in 0..m {
+                    let terms = (0..k).map(|l| double(a.row(i)[l]) * double(b.row(l)[j]));
+                    let exact = double(first.row(0)[j]) + terms.sum::<f64>();
+                    prop_assert!((double(out.row(i)[j]) - exact).abs() < 1e-4);
+                }
+            }
+            for l in 0..k {
+                for j in 0..m {
+                    let terms = (0..n).map(|i| double(a.row(i)[l]) * double(out.row(i)[j]));
+                    prop_assert!((double(transposed.row(l)[j]) - terms.sum::<f64>()).abs() < 1e-3);
+                }
+            }
+            prop_assert!(out.padded_values().chunks_exact(out.stride()).all(|r| r[m..].iter().all(|&v| v == 0.0)));
+        }
+
+        /// A processor with other registers, or none that are wide, gives the same bits.
+        #[test]
+        fn lanes_do_not_change_a_bit(n in 1..12_usize, k in 1..40_usize, m in 1..70_usize, seed: u64) {
+            let (a, b, first) = (drawn(n, k, seed), drawn(k, m, seed + 1), drawn(1, m, seed + 2));
+            let h = drawn(n, m, seed + 3);
+            for after in [After::Nothing, After::Tanh, After::Slope(&h)] {
+                let (mut wide, mut narrow) = (Rows::zeros(n, m), Rows::zeros(n, m));
+                product(&a, &b, first.padded_values(), after, &mut wide);
+                let (a, b, first) = (&a, &b, first.padded_values());
+                Product { a, b, first, after, out: &mut narrow }.with_simd(pulp::Scalar::new());
+                prop_assert_eq!(&wide, &narrow);
+            }
+            let (mut wide, mut narrow) = (Rows::zeros(k, m), Rows::zeros(k, m));
+            add_transposed_product(&a, &h, &mut wide);
+            TransposedProduct { a: &a, b: &h, out: &mut narrow }.with_simd(pulp::Scalar::new());
+            prop_assert_eq!(&wide, &narrow);
+        }
+    }
+
+    #[test]
+    fn tanh_is_accurate_everywhere() {
+        let values: Vec<f32> = (-100_000..=100_000).map(|i| i as f32 * 1e-4).collect();
+        let (x, one) = (Rows::of(&values, 1), Rows::of(&[1.0], 1));
+        let mut out = Rows::zeros(values.len(), 1);
+        product(&x, &one, &vec![0.0; one.stride()], After::Tanh, &mut out);
+        for (x, y) in values.iter().zip(out.unpadded()) {
+            let error = f64::from(y) - f64::from(*x).tanh();
+            assert!(error.abs() < 6e-7, "tanh({x}) is off by {error:e}");
+        }
+    }
+}
