@@ -261,8 +261,9 @@ mod tests {
     use rand::RngExt;
     use tch::{Kind, Tensor};
 
-    /// Networks of odd and even sizes, with and without hidden layers, and rows for them.
-    fn cases() -> Vec<(Mlp, Tensor)> {
+    /// Networks of odd and even sizes, with and without hidden layers, the same in double precision for libtorch, and rows
+    /// for them.
+    fn cases() -> Vec<(Mlp, Mlp, Tensor)> {
         let sizes: [&[usize]; 5] = [
             &[5, 19, 33, 1],
             &[3, 1],
@@ -275,7 +276,11 @@ mod tests {
             let network = Mlp::new(sizes, 1.0, Kind::Float, &mut rng);
             let count = 601 * sizes[0];
             let values: Vec<f32> = (0..count).map(|_| rng.random_range(-2.0..2.0)).collect();
-            (network, crate::nn::matrix(&values, sizes[0]))
+            let exact = Mlp::new(sizes, 1.0, Kind::Double, &mut rng);
+            for (mut to, from) in exact.parameters().into_iter().zip(network.parameters()) {
+                tch::no_grad(|| to.copy_(&from));
+            }
+            (network, exact, crate::nn::matrix(&values, sizes[0]))
         };
         sizes.iter().map(case).collect()
     }
@@ -290,14 +295,14 @@ mod tests {
 
     #[test]
     fn outputs_and_gradients_are_libtorchs() {
-        for (network, x) in cases() {
-            let exact = network.forward(&x);
+        for (network, reference, x) in cases() {
+            let exact = reference.forward(&x.to_kind(Kind::Double));
             let plain = no_grad(|| network.forward(&x));
             assert!(!plain.requires_grad());
             assert_near(&to_f64(&plain), &to_f64(&exact), 1e-6);
 
             let loss = |y: &Tensor| (y.sin() * 0.01).sum(Kind::Double);
-            let weights = network.parameters();
+            let weights = reference.parameters();
             let expected = Tensor::run_backward(&[loss(&exact)], &weights, false, false);
             network.record();
             // Twice, so that gradients must add up.
@@ -316,14 +321,14 @@ mod tests {
 
     #[test]
     fn squared_slopes_and_their_gradients_are_libtorchs() {
-        for (network, x) in cases() {
-            let input = x.detach().set_requires_grad(true);
-            let total = network.forward(&input).sum(Kind::Float);
+        for (network, reference, x) in cases() {
+            let input = x.to_kind(Kind::Double).set_requires_grad(true);
+            let total = reference.forward(&input).sum(Kind::Double);
             let slope = &Tensor::run_backward(&[total], &[&input], true, true)[0];
             let squares = slope.square().sum_dim_intlist([1_i64].as_slice(), false, Kind::Double);
             let exact = squares.mean(Kind::Double);
-            let expected = Tensor::run_backward(&[&exact * 3.0], &network.parameters(), false, false);
-            let parts: Vec<f64> = (expected.iter().zip(network.parameters()))
+            let expected = Tensor::run_backward(&[&exact * 3.0], &reference.parameters(), false, false);
+            let parts: Vec<f64> = (expected.iter().zip(reference.parameters()))
                 .flat_map(|(g, p)| match g.defined() {
                     true => to_f64(g),
                     false => vec![0.0; p.numel()],
