@@ -8,10 +8,12 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 /// What determines the numbers of a training, besides settings and libraries.
-const NUMERICS: [&str; 13] = [
+const NUMERICS: [&str; 15] = [
     "Cargo.lock",
     "base/src/parameters.rs",
+    "base/src/tanh.rs",
     "envs/src",
+    "networks/src",
     "src/batch.rs",
     "src/collect.rs",
     "src/cost",
@@ -25,7 +27,7 @@ const NUMERICS: [&str; 13] = [
 ];
 
 /// What the library is compiled of: where it changes, cargo compiles anyway, and the commit is looked up again.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "Cargo.lock",
     "assets/models",
     "assets/page",
@@ -35,6 +37,7 @@ const SOURCES: [&str; 12] = [
     "build.rs",
     "demos/src",
     "envs/src",
+    "networks/src",
     "page/src",
     "picture/src",
     "src",

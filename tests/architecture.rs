@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Packages whose imports the page draws, by the folder of their sources.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "base/src",
+    "networks/src",
     "envs/src",
     "demos/src",
     "picture/src",
@@ -245,8 +246,8 @@ fn rooms_exist_and_cover_everything() {
     }
     // Files that a description names lie in the room, or somewhere by that path.
     let all: Vec<String> = [
-        "src", "base", "envs", "demos", "picture", "page", "python", "xtask", "benches", "tests",
-        "docs",
+        "src", "base", "networks", "envs", "demos", "picture", "page", "python", "xtask",
+        "benches", "tests", "docs",
     ]
     .iter()
     .flat_map(|f| {
@@ -464,6 +465,7 @@ fn simulator_and_demonstrations_never_know_libtorch() {
     );
     for package in [
         "costate-base",
+        "costate-networks",
         "costate-envs",
         "costate-demos",
         "costate-picture",

@@ -13,4 +13,5 @@ pub mod parameters;
 pub mod provenance;
 pub mod schema;
 pub mod seal;
+pub mod tanh;
 pub mod workers;

@@ -665,7 +665,7 @@ static void scale(int count, const float *x, const float *centre, const float *h
 
 ";
 
-/// As `costate_envs::actor::tanh`.
+/// As `costate_base::tanh::tanh`.
 const TANH: &str = "\
 /* tanh, within 6e-7, as Costate computes it: the rational function of the Eigen library. */
 static float tanh_(float x)

@@ -133,7 +133,7 @@ impl Ppo {
         seed: u64,
         iteration: usize,
     ) -> ImproveReport {
-        let states = Rows::from(&self.normalizer.apply(&batch.observations));
+        let states = nn::rows(&self.normalizer.apply(&batch.observations));
         let (targets, value_error) = self.targets(batch, &states, soft_cost, behaviour);
         let epochs = self.settings.epochs;
         let minibatches = |name: &str| -> Vec<Vec<Vec<usize>>> {
@@ -153,7 +153,7 @@ impl Ppo {
         let (settings, policy_optimizer) = (&self.settings, &mut self.policy_optimizer);
         let steps = Steps {
             states: &states,
-            actions: &Rows::from(&batch.actions),
+            actions: &nn::rows(&batch.actions),
             targets: &targets,
         };
         let mut likelihood = Likelihood::of(policy);
@@ -172,7 +172,13 @@ impl Ppo {
                     network.set(&weights);
                 }
             });
-            improve_policy(settings, policy_optimizer, &mut likelihood, steps, &policy_orders)
+            improve_policy(
+                settings,
+                policy_optimizer,
+                &mut likelihood,
+                steps,
+                &policy_orders,
+            )
         });
         critic.set_weights(&weights);
         policy.set_weights(likelihood.weights());
@@ -190,7 +196,7 @@ impl Ppo {
         soft_cost: &[f64],
         behaviour: &Tensor,
     ) -> (Targets, f64) {
-        let finals = Rows::from(&self.normalizer.apply(&batch.finals));
+        let finals = nn::rows(&self.normalizer.apply(&batch.finals));
         let scale = self.target.unwrap_or(TargetScale {
             mean: 0.0,
             std: 0.0,

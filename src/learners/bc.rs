@@ -17,7 +17,7 @@ use crate::collect::Collector;
 use crate::cost::{ComposedCost, EnergyModel};
 use crate::error::Error;
 use crate::metric::Metric;
-use crate::nn::{Adam, AdamSettings, Descent, Rows, StateDict, StateError};
+use crate::nn::{self, Adam, AdamSettings, Descent, StateDict, StateError};
 use crate::policy::{GaussianPolicy, Learned, Likelihood, PolicySettings};
 use costate_base::schema::{fraction, positive, resumable};
 
@@ -189,7 +189,7 @@ pub(super) fn fit_pass(
 ) -> f64 {
     let mut order: Vec<usize> = (0..batch.steps()).collect();
     order.shuffle(&mut stream(seed, "bc_order", k as u64));
-    let (states, actions) = (policy.inputs(&batch.observations), Rows::from(&batch.actions));
+    let (states, actions) = (policy.inputs(&batch.observations), nn::rows(&batch.actions));
     let (mut likelihood, mut descent) = (Likelihood::of(policy), Descent::of(optimizer));
     let (mut total, mut count) = (0.0, 0);
     for rows in order.chunks(minibatch.max(1)) {

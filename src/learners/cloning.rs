@@ -19,7 +19,7 @@ use rand::seq::SliceRandom;
 use super::Setup;
 use crate::batch::TrajectoryBatch;
 use crate::error::Error;
-use crate::nn::{AdamSettings, Descent, Rows, StateDict, StateError};
+use crate::nn::{self, AdamSettings, Descent, Rows, StateDict, StateError};
 use crate::policy::{GaussianPolicy, Likelihood};
 
 /// Steps between evaluations of the held-out loss.
@@ -152,7 +152,8 @@ impl Cloner {
                     })
                 })
                 .collect();
-            let join = |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|p| resume_unwind(p));
+            let join =
+                |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|p| resume_unwind(p));
             threads.into_iter().flat_map(join).collect()
         });
         let total: f64 = totals.iter().sum();
@@ -298,7 +299,7 @@ impl Data {
         let batch = TrajectoryBatch::new(trajectories)?;
         Some(Self {
             states: policy.inputs(&batch.observations),
-            actions: Rows::from(&batch.actions),
+            actions: nn::rows(&batch.actions),
         })
     }
 
@@ -354,7 +355,10 @@ impl Member {
         let factor = left.max(recipe.learning_rate_end_factor);
         self.optimizer
             .set_learning_rate(recipe.learning_rate * factor);
-        let (states, actions) = (self.train.states.pick(&rows), self.train.actions.pick(&rows));
+        let (states, actions) = (
+            self.train.states.pick(&rows),
+            self.train.actions.pick(&rows),
+        );
         ascend(&mut self.likelihood, &mut self.optimizer, &states, &actions)
     }
 }

@@ -188,8 +188,7 @@ impl Learner for GclLqg {
                 });
             }
         }
-        let found =
-            nn::no_grad(|| Ioc::of(&self.cost.model, demonstrations, newest, beta, &pool));
+        let found = nn::no_grad(|| Ioc::of(&self.cost.model, demonstrations, newest, beta, &pool));
         self.cost.model.set_log_z(found.log_z);
 
         // q_i: an LQG step within the KL bound, unless too few iterations remain to test it and revert a failure.

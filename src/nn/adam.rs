@@ -1,5 +1,6 @@
 //! Adam (Kingma and Ba 2015, algorithm 1) with a state that can be saved.
 
+use costate_networks::{BETA_1, BETA_2, EPSILON};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -13,10 +14,6 @@ pub struct AdamSettings {
     /// Gradients are clipped to this Euclidean norm; `None` disables clipping.
     pub max_gradient_norm: Option<f64>,
 }
-
-pub(super) const BETA_1: f64 = 0.9;
-pub(super) const BETA_2: f64 = 0.999;
-pub(super) const EPSILON: f64 = 1e-8;
 
 /// An Adam optimiser over a fixed list of parameters.
 ///

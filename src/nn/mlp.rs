@@ -8,8 +8,8 @@ use nalgebra::{DMatrix, DVector};
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
-use super::fused::{Network, Recording, Rows};
-use super::{gradients_wanted, to_f32};
+use super::recording::Recording;
+use super::{Network, gradients_wanted, rows, to_f32};
 
 /// Dense layers with tanh between them and none after the last.
 ///
@@ -66,13 +66,13 @@ impl Mlp {
     pub fn forward(&self, input: &Tensor) -> Tensor {
         let single = self.weights[0].kind() == Kind::Float && input.kind() == Kind::Float;
         if single && !gradients_wanted() {
-            let outputs = self.network().outputs(&Rows::from(input));
+            let outputs = self.network().outputs(&rows(input));
             return Tensor::from_slice(&outputs).view([input.size()[0], -1]);
         }
         if let Some(recording) = &mut *self.recording.borrow_mut()
             && !input.requires_grad()
         {
-            return recording.outputs(&Rows::from(input));
+            return recording.outputs(&rows(input));
         }
         let last = self.weights.len() - 1;
         self.hidden(input)
@@ -102,14 +102,17 @@ impl Mlp {
     /// E‖∂f/∂x‖² of a network with one output over rows, `[N, inputs]`, a scalar in f64; `None` where nothing is recorded.
     pub fn squared_slope(&self, input: &Tensor) -> Option<Tensor> {
         let mut recording = self.recording.borrow_mut();
-        Some(recording.as_mut()?.squared_slope(Rows::from(input)))
+        Some(recording.as_mut()?.squared_slope(&rows(input)))
     }
 
     /// The same network in plain numbers.
     pub fn network(&self) -> Network {
         let inputs = |w: &Tensor| w.size()[1] as usize;
         let outputs = self.biases.iter().map(Tensor::numel);
-        let sizes: Vec<usize> = [inputs(&self.weights[0])].into_iter().chain(outputs).collect();
+        let sizes: Vec<usize> = [inputs(&self.weights[0])]
+            .into_iter()
+            .chain(outputs)
+            .collect();
         Network::new(&sizes, &self.weights())
     }
 

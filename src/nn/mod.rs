@@ -2,14 +2,17 @@
 
 mod adam;
 mod computation;
-mod fused;
+mod descent;
 mod mlp;
+mod recording;
 mod state;
 
 pub use adam::{Adam, AdamSettings};
 pub use computation::Computation;
-pub use fused::{Descent, Network, Recorded, Recording, Rows};
+pub use costate_networks::{Network, Recorded, Rows};
+pub use descent::Descent;
 pub use mlp::Mlp;
+pub use recording::Recording;
 pub use state::{StateDict, StateError};
 
 use std::cell::Cell;
@@ -36,6 +39,11 @@ pub fn no_grad<T>(f: impl FnOnce() -> T) -> T {
 /// Whether this thread is outside of [`no_grad`].
 fn gradients_wanted() -> bool {
     !NO_GRAD.get()
+}
+
+/// A matrix of any float kind, `[N, columns]`, as plain rows.
+pub fn rows(matrix: &Tensor) -> Rows {
+    Rows::of(&to_f32(matrix), matrix.size()[1] as usize)
 }
 
 /// A `[rows, columns]` f32 tensor from row-major values.

@@ -292,7 +292,7 @@ impl GaussianPolicy {
 
     /// What its network is given for observations, `[N, observation_dim]`, in plain numbers.
     pub fn inputs(&self, observations: &Tensor) -> nn::Rows {
-        nn::Rows::from(&self.header.normalizer.apply(observations))
+        nn::rows(&self.header.normalizer.apply(observations))
     }
 
     fn named(&self) -> Vec<(String, Tensor)> {

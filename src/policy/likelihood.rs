@@ -207,7 +207,8 @@ mod tests {
                 half_range: vec![1.0, 2.0, 0.25],
             };
             let mut rng = stream(0, "test", 0);
-            let policy = GaussianPolicy::new("x", &settings, Normalizer::identity(5), scale, &mut rng);
+            let policy =
+                GaussianPolicy::new("x", &settings, Normalizer::identity(5), scale, &mut rng);
             let mut draw = |count: usize| -> Vec<f32> {
                 (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
             };
@@ -238,7 +239,14 @@ mod tests {
             near(&gradient, &expected, 1e-6);
             let entropy = policy.distribution(&s).entropy().mean(Kind::Double);
             near(&[own.mean_entropy(&s_rows)], &to_f64(&entropy), 1e-6);
-            assert_eq!(own.weights(), policy.parameters().iter().flat_map(to_f32).collect::<Vec<_>>());
+            assert_eq!(
+                own.weights(),
+                policy
+                    .parameters()
+                    .iter()
+                    .flat_map(to_f32)
+                    .collect::<Vec<_>>()
+            );
         }
     }
 }

@@ -5,11 +5,12 @@
 
 mod sampler;
 
+use costate_base::tanh::tanh;
 use nalgebra::{DMatrix, DVector};
 
 pub use sampler::{Sampler, Sampling};
 
-use crate::actor::{ActorError, Dense, Scales, check_network, tanh};
+use crate::actor::{ActorError, Dense, Scales, check_network};
 use crate::rng::Stream;
 use sampler::{Candidates, Energy};
 

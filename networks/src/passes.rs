@@ -5,17 +5,15 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use costate_base::workers::{default_workers, in_order};
-use tch::Tensor;
 
-use super::super::to_f32;
-use super::kernel::Rows;
-use super::network::{Gradient, Network, Pass};
+use crate::kernel::Rows;
+use crate::network::{Gradient, Network, Pass};
 
 /// Rows at a time: what they become fits into a core's cache.
 const BLOCK: usize = 256;
 
 /// Blocks that one thread takes; gradients are added up group by group, whatever the number of threads.
-const GROUP: usize = 8;
+const GROUP: usize = 2;
 
 /// What a network computed of many rows, kept for its gradient.
 #[derive(Debug)]
@@ -55,7 +53,8 @@ impl Network {
         let groups = groups(input.len());
         let outputs = on_threads(groups.len(), |g| {
             let blocks = groups[g].iter().cloned();
-            let outputs = blocks.flat_map(|block| self.forward(input.range(block)).output().unpadded());
+            let outputs =
+                blocks.flat_map(|block| self.forward(input.range(block)).output().unpadded());
             outputs.collect::<Vec<f32>>()
         });
         outputs.concat()
@@ -92,63 +91,47 @@ impl Network {
         let zeros = Gradient::zeros(self);
         parts.into_iter().fold(zeros, Gradient::plus)
     }
+
+    /// P = 1/N Σ ‖∂f/∂x‖² of a network f with one output at rows x, `[N, inputs]`, and ∂P/∂weights.
+    pub fn squared_slope(&self, input: &Rows) -> (f64, Gradient) {
+        let (groups, share) = (groups(input.len()), 1.0 / input.len() as f64);
+        let parts = on_threads(groups.len(), |g| {
+            let (mut sum, mut gradient) = (0.0, Gradient::zeros(self));
+            for block in groups[g].iter().cloned() {
+                sum += self.squared_slopes(input.range(block), share, &mut gradient);
+            }
+            (sum, gradient)
+        });
+        let nothing = (0.0, Gradient::zeros(self));
+        let (sum, gradient) = (parts.into_iter()).fold(nothing, |(sum, gradient), (s, g)| {
+            (sum + s, gradient.plus(g))
+        });
+        (sum * share, gradient)
+    }
 }
 
-/// A network and what it was asked while a loss was computed: leaves of libtorch's graph, whose gradients go on through
-/// the network in plain numbers.
-#[derive(Debug)]
-pub struct Recording {
-    network: Network,
-    rows: Vec<(Tensor, Recorded)>,
-    /// Mean squared slopes with their gradients.
-    slopes: Vec<(Tensor, Gradient)>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{drawn, numbers};
 
-impl Recording {
-    /// Nothing asked yet.
-    pub fn new(network: Network) -> Self {
-        Self {
-            network,
-            rows: Vec::new(),
-            slopes: Vec::new(),
-        }
-    }
-
-    /// Outputs of rows, `[N, inputs] → [N, outputs]`, a leaf.
-    pub fn outputs(&mut self, input: &Rows) -> Tensor {
-        let (values, recorded) = self.network.record(input);
-        let rows = input.len() as i64;
-        let leaf = Tensor::from_slice(&values).view([rows, -1]).set_requires_grad(true);
-        self.rows.push((leaf.shallow_clone(), recorded));
-        leaf
-    }
-
-    /// E‖∂f/∂x‖² over rows, a leaf, in f64.
-    pub fn squared_slope(&mut self, input: Rows) -> Tensor {
-        let mut gradient = Gradient::zeros(&self.network);
-        let value = self.network.squared_slope(input, &mut gradient);
-        let leaf = Tensor::from(value).set_requires_grad(true);
-        self.slopes.push((leaf.shallow_clone(), gradient));
-        leaf
-    }
-
-    /// The leaves, in the order that [`Recording::gradient`] expects their gradients in.
-    pub fn leaves(&self) -> impl Iterator<Item = &Tensor> {
-        let rows = self.rows.iter().map(|(leaf, _)| leaf);
-        rows.chain(self.slopes.iter().map(|(leaf, _)| leaf))
-    }
-
-    /// The loss's gradient by the weights, in their order, from its gradients by the leaves; those that it does not depend
-    /// on are undefined.
-    pub fn gradient(self, leaves: &[Tensor]) -> Vec<f32> {
-        let mut sum = Gradient::zeros(&self.network);
-        let (rows, slopes) = leaves.split_at(self.rows.len());
-        for ((_, recorded), slope) in self.rows.iter().zip(rows).filter(|(_, g)| g.defined()) {
-            sum = sum.plus(self.network.gradient(recorded, &to_f32(slope)));
-        }
-        for ((_, gradient), by_leaf) in self.slopes.into_iter().zip(slopes).filter(|(_, g)| g.defined()) {
-            sum = sum.plus(gradient.times(by_leaf.double_value(&[]) as f32));
-        }
-        sum.values()
+    #[test]
+    fn gradients_are_the_same_bits_however_many_threads_compute_them() {
+        // Two groups of rows and a rest.
+        let sizes = [7, 40, 2];
+        let network = Network::new(&sizes, &numbers(7 * 40 + 40 + 40 * 2 + 2, 0));
+        let count = 2 * GROUP * BLOCK + BLOCK + 4;
+        let (rows, slopes) = (drawn(count, 7, 1), numbers(count * 2, 2));
+        let (outputs, recorded) = network.record(&rows);
+        assert_eq!(outputs, network.outputs(&rows));
+        let together = network.gradient(&recorded, &slopes).values();
+        let group = GROUP * BLOCK;
+        let apart = [0..group, group..2 * group, 2 * group..count].map(|part| {
+            let (_, recorded) = network.record(&rows.range(part.clone()));
+            network.gradient(&recorded, &slopes[2 * part.start..2 * part.end])
+        });
+        let zeros = Gradient::zeros(&network);
+        let sum = apart.into_iter().fold(zeros, Gradient::plus);
+        assert_eq!(together, sum.values());
     }
 }

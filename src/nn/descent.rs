@@ -1,18 +1,17 @@
 //! Adam on plain numbers.
 
+use costate_networks::Moments;
 use tch::Tensor;
 
-use super::super::adam::{Adam, AdamSettings, BETA_1, BETA_2, EPSILON};
-use super::super::state::{StateDict, StateError};
-use super::super::to_f32;
+use super::adam::{Adam, AdamSettings};
+use super::state::{StateDict, StateError};
+use super::to_f32;
 
 /// [`Adam`] for weights in plain numbers, with the same state.
 #[derive(Debug)]
 pub struct Descent {
     settings: AdamSettings,
-    first_moment: Vec<f32>,
-    second_moment: Vec<f32>,
-    steps: i64,
+    moments: Moments,
 }
 
 impl Descent {
@@ -20,9 +19,7 @@ impl Descent {
     pub fn new(settings: AdamSettings, weights: usize) -> Self {
         Self {
             settings,
-            first_moment: vec![0.0; weights],
-            second_moment: vec![0.0; weights],
-            steps: 0,
+            moments: Moments::zeros(weights),
         }
     }
 
@@ -31,15 +28,21 @@ impl Descent {
         let (first, second) = adam.moments();
         Self {
             settings: adam.settings(),
-            first_moment: to_f32(first),
-            second_moment: to_f32(second),
-            steps: adam.steps(),
+            moments: Moments {
+                first: to_f32(first),
+                second: to_f32(second),
+                steps: adam.steps(),
+            },
         }
     }
 
     /// Hands the state back.
     pub fn store(&self, adam: &mut Adam) {
-        adam.restore(&self.first_moment, &self.second_moment, self.steps);
+        adam.restore(
+            &self.moments.first,
+            &self.moments.second,
+            self.moments.steps,
+        );
     }
 
     /// Changes the step size.
@@ -49,50 +52,44 @@ impl Descent {
 
     /// Adds the state to `state` under `prefix`, as [`Adam::save`] does.
     pub fn save(&self, prefix: &str, state: &mut StateDict) {
-        for (name, moment) in [("first", &self.first_moment), ("second", &self.second_moment)] {
-            state.insert(&format!("{prefix}{name}_moment"), &Tensor::from_slice(moment));
+        let Moments {
+            first,
+            second,
+            steps,
+        } = &self.moments;
+        for (name, moment) in [("first", first), ("second", second)] {
+            state.insert(
+                &format!("{prefix}{name}_moment"),
+                &Tensor::from_slice(moment),
+            );
         }
-        state.insert_numbers(&format!("{prefix}steps"), &[self.steps as f64]);
+        state.insert_numbers(&format!("{prefix}steps"), &[*steps as f64]);
     }
 
     /// Restores what [`Descent::save`] or [`Adam::save`] wrote.
     pub fn load(&mut self, prefix: &str, state: &StateDict) -> Result<(), StateError> {
-        for (name, moment) in [
-            ("first", &mut self.first_moment),
-            ("second", &mut self.second_moment),
-        ] {
+        let Moments {
+            first,
+            second,
+            steps,
+        } = &mut self.moments;
+        for (name, moment) in [("first", first), ("second", second)] {
             let mut tensor = Tensor::from_slice(moment);
             state.copy_to(&format!("{prefix}{name}_moment"), &mut tensor)?;
             *moment = to_f32(&tensor);
         }
-        self.steps = state.scalar(&format!("{prefix}steps"))? as i64;
+        *steps = state.scalar(&format!("{prefix}steps"))? as i64;
         Ok(())
     }
 
     /// One descent step of `weights` along their gradient, in the same order. Returns its norm before clipping.
     pub fn step(&mut self, weights: &mut [f32], gradient: &[f32]) -> f64 {
-        assert!(weights.len() == gradient.len() && weights.len() == self.first_moment.len());
-        let squares = gradient.iter().map(|&g| f64::from(g) * f64::from(g));
-        let norm = squares.sum::<f64>().sqrt();
-        let clip = match self.settings.max_gradient_norm {
-            Some(max) if norm > max => (max / norm) as f32,
-            _ => 1.0,
-        };
-        self.steps += 1;
-        let correction_1 = 1.0 - BETA_1.powi(self.steps as i32);
-        let correction_2 = 1.0 - BETA_2.powi(self.steps as i32);
-        let rate = (self.settings.learning_rate / correction_1) as f32;
-        let unbias = (1.0 / correction_2) as f32;
-        let (keep_1, new_1) = (BETA_1 as f32, (1.0 - BETA_1) as f32);
-        let (keep_2, new_2) = (BETA_2 as f32, (1.0 - BETA_2) as f32);
-        let moments = self.first_moment.iter_mut().zip(&mut self.second_moment);
-        for ((weight, gradient), (first, second)) in weights.iter_mut().zip(gradient).zip(moments) {
-            let g = gradient * clip;
-            *first = keep_1 * *first + new_1 * g;
-            *second = keep_2 * *second + new_2 * (g * g);
-            *weight -= *first / ((*second * unbias).sqrt() + EPSILON as f32) * rate;
-        }
-        norm
+        let AdamSettings {
+            learning_rate,
+            max_gradient_norm,
+        } = self.settings;
+        self.moments
+            .step(weights, gradient, learning_rate, max_gradient_norm)
     }
 }
 

@@ -5,11 +5,8 @@
 
 use std::sync::LazyLock;
 
-use costate_envs::actor::{TANH_BOUND, TANH_EVEN, TANH_ODD};
+use costate_base::tanh::{BOUND, EVEN, ODD};
 use pulp::{Arch, Simd, WithSimd};
-use tch::Tensor;
-
-use super::super::to_f32;
 
 /// Rows are padded with zeros to a multiple of this: the lanes of the widest registers.
 const LANES: usize = 16;
@@ -19,7 +16,7 @@ const LANES: usize = 16;
 const TILE_ROWS: usize = 4;
 const TILE_REGISTERS: usize = 2;
 
-static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
+pub(crate) static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
 
 /// Entries of a padded row of `columns`.
 pub fn padded(columns: usize) -> usize {
@@ -46,7 +43,9 @@ impl Rows {
     /// Of unpadded values, row by row.
     pub fn of(values: &[f32], columns: usize) -> Self {
         let mut rows = Self::zeros(values.len() / columns, columns);
-        for (to, from) in (rows.values.chunks_exact_mut(padded(columns))).zip(values.chunks_exact(columns)) {
+        for (to, from) in
+            (rows.values.chunks_exact_mut(padded(columns))).zip(values.chunks_exact(columns))
+        {
             to[..columns].copy_from_slice(from);
         }
         rows
@@ -119,13 +118,6 @@ impl Rows {
     /// The same, to be written; padding must stay zero.
     pub fn padded_values_mut(&mut self) -> &mut [f32] {
         &mut self.values
-    }
-}
-
-impl From<&Tensor> for Rows {
-    /// A matrix of any float kind, `[N, columns]`.
-    fn from(matrix: &Tensor) -> Self {
-        Self::of(&to_f32(matrix), matrix.size()[1] as usize)
     }
 }
 
@@ -219,15 +211,19 @@ impl Tiles for Product<'_> {
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize) {
+    fn tile<S: Simd, const M: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+    ) {
         let a: [&[f32]; M] = std::array::from_fn(|m| self.a.row(row + m));
         let stride = self.out.stride();
         let mut sums = [registers::<S, V>(&self.first[column..]); M];
-        for (k, b) in self.b.values.chunks_exact(stride).enumerate() {
-            let b = registers::<S, V>(&b[column..]);
-            for m in 0..M {
-                add_scaled(simd, a[m][k], &b, &mut sums[m]);
-            }
+        let b = &self.b.values[column..];
+        for k in 0..self.a.columns {
+            let factors = std::array::from_fn(|m| a[m][k]);
+            add_scaled(simd, factors, &b[k * stride..], &mut sums);
         }
         for (m, sums) in sums.iter_mut().enumerate() {
             let from = (row + m) * stride + column;
@@ -274,19 +270,21 @@ impl Tiles for TransposedProduct<'_> {
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize) {
+    fn tile<S: Simd, const M: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+    ) {
         let stride = self.out.stride();
         let at = |m: usize| (row + m) * stride + column;
         let mut sums: [[S::f32s; V]; M] =
             std::array::from_fn(|m| registers::<S, V>(&self.out.values[at(m)..]));
-        let a = self.a.values.chunks_exact(self.a.stride());
-        let b = self.b.values.chunks_exact(stride);
-        for (a, b) in a.zip(b) {
-            let a = &a[row..row + M];
-            let b = registers::<S, V>(&b[column..]);
-            for m in 0..M {
-                add_scaled(simd, a[m], &b, &mut sums[m]);
-            }
+        let (a, b) = (&self.a.values[row..], &self.b.values[column..]);
+        for n in 0..self.a.len() {
+            let a = &a[n * self.a.stride()..];
+            let factors = std::array::from_fn(|m| a[m]);
+            add_scaled(simd, factors, &b[n * stride..], &mut sums);
         }
         for (m, sums) in sums.iter().enumerate() {
             store::<S, V>(sums, &mut self.out.values[at(m)..]);
@@ -294,12 +292,21 @@ impl Tiles for TransposedProduct<'_> {
     }
 }
 
-/// sums += factor · b.
+/// sums[m] += factors[m] · b, b being the first `V` registers of `values`.
 #[inline(always)]
-fn add_scaled<S: Simd, const V: usize>(simd: S, factor: f32, b: &[S::f32s; V], sums: &mut [S::f32s; V]) {
-    let factor = simd.splat_f32s(factor);
-    for v in 0..V {
-        sums[v] = simd.mul_add_f32s(factor, b[v], sums[v]);
+fn add_scaled<S: Simd, const M: usize, const V: usize>(
+    simd: S,
+    factors: [f32; M],
+    values: &[f32],
+    sums: &mut [[S::f32s; V]; M],
+) {
+    let (b, _) = S::as_simd_f32s(values);
+    let b = &b[..V];
+    for m in 0..M {
+        let factor = simd.splat_f32s(factors[m]);
+        for v in 0..V {
+            sums[m][v] = simd.mul_add_f32s(factor, b[v], sums[m][v]);
+        }
     }
 }
 
@@ -316,15 +323,15 @@ fn store<S: Simd, const V: usize>(registers: &[S::f32s; V], values: &mut [f32]) 
     whole.copy_from_slice(registers);
 }
 
-/// tanh as an odd rational function, within 6e-7: the one of [`costate_envs::actor::tanh`].
+/// tanh as an odd rational function, within 6e-7: the one of [`costate_base::tanh::tanh`].
 #[inline(always)]
 fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let bound = simd.splat_f32s(TANH_BOUND);
+    let bound = simd.splat_f32s(BOUND);
     // In this order a NaN stays one.
     let x = simd.min_f32s(bound, simd.max_f32s(simd.neg_f32s(bound), x));
     let square = simd.mul_f32s(x, x);
-    let odd = polynomial(simd, &TANH_ODD, square);
-    let even = polynomial(simd, &TANH_EVEN, square);
+    let odd = polynomial(simd, &ODD, square);
+    let even = polynomial(simd, &EVEN, square);
     simd.div_f32s(simd.mul_f32s(x, odd), even)
 }
 
@@ -341,15 +348,8 @@ fn polynomial<S: Simd, const N: usize>(simd: S, coefficients: &[f32; N], x: S::f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use costate_envs::rng::stream;
+    use crate::tests::drawn;
     use proptest::prelude::*;
-    use rand::RngExt;
-
-    fn drawn(rows: usize, columns: usize, seed: u64) -> Rows {
-        let mut rng = stream(seed, "test", columns as u64);
-        let values: Vec<f32> = (0..rows * columns).map(|_| rng.random_range(-1.0..1.0)).collect();
-        Rows::of(&values, columns)
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
