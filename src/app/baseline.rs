@@ -5,7 +5,8 @@ use super::{Demonstrations, Progress};
 use crate::audit::Sealer;
 use crate::error::Error;
 use crate::evaluate::workers::interrupted;
-use crate::learners::{Algorithm, Setup, bc::BcSettings};
+use crate::learners::bc::{self, BcSettings};
+use crate::learners::{Algorithm, Setup};
 use crate::policy::GaussianPolicy;
 use crate::run::{RunFolder, files, settings};
 use costate_base::disk;
@@ -65,6 +66,8 @@ pub fn clone_of(
     }
     let env = &demonstrations.factory.spec().name;
     let algo = settings::resolve(BcSettings::NAME, env, None, &[])?;
+    let settings: &BcSettings =
+        (algo.settings()).ok_or_else(|| Error::Failure("settings of another algorithm".into()))?;
     // A changed world may have lost the symmetries that the shipped settings use.
     let images = match demonstrations.check_symmetries(&algo) {
         Ok(()) => algo.symmetric_copies(),
@@ -83,15 +86,11 @@ pub fn clone_of(
         workers: 1,
         elsewhere: None,
     };
-    let mut learner = algo.build(&setup, None)?;
-    progress.begin("bc", learner.iterations());
-    for k in 0..learner.iterations() {
-        if progress.interrupted() {
-            return Err(interrupted());
-        }
-        learner.iterate(k)?;
-        progress.advance(k + 1, "baseline: behaviour cloning");
-    }
+    progress.begin("bc", settings.iterations);
+    let clone = bc::clone(settings, &setup, &mut |done| {
+        progress.advance(done, "baseline: behaviour cloning");
+        !progress.interrupted()
+    })?;
     progress.end();
-    Ok(learner.policy().gaussian()?.copy())
+    clone.ok_or_else(interrupted)
 }

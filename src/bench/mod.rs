@@ -7,6 +7,7 @@ pub mod few;
 mod parts;
 mod result;
 mod rows;
+mod schedule;
 mod shifts;
 mod speed;
 mod suite;
@@ -28,6 +29,7 @@ pub use result::{
     env_digest, machine,
 };
 pub use rows::{MeasuredRow, RowKey, RowSuite, asked_rows, keep_row, kept_rows};
+pub use schedule::longest_first;
 pub use shifts::{Shift, ShiftFigures, ShiftSuite};
 pub use speed::{BatchRow, ScheduleRow, ScoreRow, Speed, WorldRow};
 pub use suite::{Cell, Method, Suite};

@@ -188,6 +188,9 @@ pub struct CellResult {
     pub metrics: Option<CostMetrics>,
     /// Worker threads of the training.
     pub workers: usize,
+    /// Cells that ran at a time, this one among them: those beside it made its seconds longer.
+    #[serde(default = "alone")]
+    pub jobs: usize,
     /// Processor it ran on.
     pub machine: String,
     /// Version of Costate.
@@ -258,6 +261,10 @@ impl CellResult {
     pub fn write(&self, file: &Path) -> Result<(), Error> {
         files::write_json(file, self)
     }
+}
+
+fn alone() -> usize {
+    1
 }
 
 /// A digest of an environment's whole shipped model.

@@ -282,8 +282,22 @@ fn efficiency(suite: &Suite, results: Results, count: usize, envs: &[String]) ->
     let names: Vec<String> = suite.methods.iter().map(|m| m.name.clone()).collect();
     let mut text = String::from(
         "\nTraining until the rollouts reach a normalised score of 0.95: thousands of environment steps, \
-         seconds (medians over the seeds that reach it; how many do). In parentheses: the whole training.\n\n",
+         seconds (medians over the seeds that reach it; how many do). In parentheses: the whole training.",
     );
+    let mut beside: Vec<usize> = results
+        .iter()
+        .filter_map(|(_, r)| Some(r.as_ref()?.jobs))
+        .collect();
+    beside.sort_unstable();
+    beside.dedup();
+    if beside != [1] {
+        let counts: Vec<String> = beside.iter().map(usize::to_string).collect();
+        text += &format!(
+            " Cells ran {} at a time, which makes seconds longer.",
+            counts.join(" or ")
+        );
+    }
+    text += "\n\n";
     text += &head("environment", &names);
     for env in envs {
         let cells = names.iter().map(|method| {

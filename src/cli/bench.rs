@@ -15,8 +15,8 @@ Examples:
   costate bench results
   costate bench results --envs pendulum,point_maze --methods bc,gan-gcl --seeds 0
   costate bench controls --demonstrations 25
-  costate bench ablation --jobs 2
-  costate bench exact --envs pendulum --jobs 2
+  costate bench ablation --jobs 1
+  costate bench exact --envs pendulum
   costate bench results --show
   costate bench speed --turns 5 --envs hopper,cart_pole")]
 pub struct Args {
@@ -44,9 +44,10 @@ pub struct Args {
     /// Folder of demonstrations and runs, kept so that an interrupted benchmark can resume.
     #[arg(long, value_name = "DIR", default_value = "runs/bench")]
     work: PathBuf,
-    /// Cells run in parallel, each on an equal share of the cores; timings are then less meaningful.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: u16,
+    /// Cells run at a time, each on an equal share of the cores; 1 for timings that nothing else disturbs [default: as many
+    /// as there are cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
     /// Show existing results without running anything.
     #[arg(long)]
     show: bool,
@@ -69,7 +70,7 @@ pub fn run(args: Args, output: Output) -> Result<(), Error> {
         seeds: args.seeds,
         output: args.output,
         work: args.work,
-        jobs: args.jobs.into(),
+        jobs: args.jobs.map(usize::from),
         show: args.show,
         turns: args.turns.map(usize::from),
     };

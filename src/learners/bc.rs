@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::algorithm::{Algorithm, Behaviour, Cloning};
-use super::cloning::{Cloner, LOOK_EVERY, Recipe, ascend, set_aside};
+use super::cloning::{Cloner, LOOK_EVERY, Recipe, ascend, clone_by, set_aside};
 use super::generator::{SCALE_ROLLOUTS, scaled_policy};
 use super::{Learner, Report, Setup, diverged};
 use crate::batch::TrajectoryBatch;
@@ -59,6 +59,12 @@ impl BcSettings {
             learning_rate_end_factor: self.learning_rate_end_factor,
             folds: self.folds,
         }
+    }
+
+    /// The policy before the first step.
+    fn start(&self, setup: &Setup) -> Result<GaussianPolicy, Error> {
+        let collector = Collector::new(setup.factory, setup.player(), setup.seed, setup.sealer);
+        scaled_policy(&self.policy, setup, &collector, SCALE_ROLLOUTS)
     }
 }
 
@@ -153,8 +159,7 @@ impl Bc {
     ///
     /// Errors: no demonstrations.
     pub fn new(settings: &BcSettings, setup: &Setup) -> Result<Self, Error> {
-        let collector = Collector::new(setup.factory, setup.player(), setup.seed, setup.sealer);
-        let policy = scaled_policy(&settings.policy, setup, &collector, SCALE_ROLLOUTS)?;
+        let policy = settings.start(setup)?;
         Ok(Self {
             iterations: settings.iterations,
             cloner: Cloner::new(&policy, setup, settings.recipe())?,
@@ -162,6 +167,22 @@ impl Bc {
                 .ok_or_else(|| Error::Misuse("no demonstrations to clone".into()))?,
         })
     }
+}
+
+/// The policy that `settings` clone, without a learner that could be saved on the way; `go_on` is told how many iterations
+/// were done. `None` where it did not let the cloning end.
+///
+/// Errors: no demonstrations.
+pub fn clone(
+    settings: &BcSettings,
+    setup: &Setup,
+    go_on: &mut dyn FnMut(usize) -> bool,
+) -> Result<Option<GaussianPolicy>, Error> {
+    let mut policy = settings.start(setup)?;
+    let done = clone_by(&mut policy, setup, settings.recipe(), &mut |steps| {
+        go_on(steps / LOOK_EVERY)
+    })?;
+    Ok(done.then_some(policy))
 }
 
 /// `passes` of maximum likelihood with typical settings: how other learners warm-start a policy or fit the

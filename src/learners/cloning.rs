@@ -17,6 +17,7 @@ use costate_envs::rng::{derive_seed, stream};
 use rand::seq::SliceRandom;
 
 use super::Setup;
+use super::clones::{Key, remembered};
 use crate::batch::TrajectoryBatch;
 use crate::error::Error;
 use crate::nn::{self, AdamSettings, Descent, Rows, StateDict, StateError};
@@ -99,13 +100,32 @@ pub struct Losses {
 
 /// Clones the demonstrations with the shipped recipe, in `steps` steps: `policy` receives the kept weights.
 pub fn clone_into(policy: &mut GaussianPolicy, setup: &Setup, steps: usize) -> Result<(), Error> {
-    let mut cloner = Cloner::new(policy, setup, Recipe::shipped(steps))?;
-    while !cloner.is_done() {
-        cloner.advance();
+    clone_by(policy, setup, Recipe::shipped(steps), &mut |_| true).map(drop)
+}
+
+/// Clones the demonstrations by a recipe, unless the same was done before in this process; `go_on` is told how many steps
+/// were done. Returns whether it let the cloning end.
+pub(super) fn clone_by(
+    policy: &mut GaussianPolicy,
+    setup: &Setup,
+    recipe: Recipe,
+    go_on: &mut dyn FnMut(usize) -> bool,
+) -> Result<bool, Error> {
+    let key = Key::of(policy, setup, &recipe)?;
+    let weights = remembered(key, || {
+        let mut cloner = Cloner::new(policy, setup, recipe)?;
+        while !cloner.is_done() {
+            if !go_on(cloner.done) {
+                return Ok(None);
+            }
+            cloner.advance();
+        }
+        Ok(Some(cloner.best.weights()))
+    })?;
+    if let Some(weights) = &weights {
+        policy.set_weights(weights);
     }
-    let mut best = StateDict::default();
-    cloner.best.save(&mut best);
-    Ok(policy.load(&best)?)
+    Ok(weights.is_some())
 }
 
 impl Cloner {

@@ -6,6 +6,7 @@ pub mod algorithm;
 pub mod background;
 pub mod bc;
 mod best_so_far;
+mod clones;
 mod cloning;
 mod comparisons;
 mod conditions;

@@ -22,7 +22,7 @@ use super::super::{Demonstrations, Progress, record, validate};
 use super::{Measured, Request, Tables};
 use crate::bench::{
     Cell, CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, PartResult,
-    PartsResult, Suite, env_digest, few, machine, markdown, trust,
+    PartsResult, Suite, env_digest, few, longest_first, machine, markdown, trust,
 };
 use crate::error::Error;
 use crate::evaluate::{Controls, Evaluation, FRESH, Frozen, Validation, episodes};
@@ -121,7 +121,8 @@ fn run_cells(
     request: &Request,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
-    let cells = missing(suite, folder)?;
+    let mut cells = missing(suite, folder)?;
+    longest_first(suite, &mut cells, folder)?;
     let workers = request.workers();
     let most = suite.groups().map(|(count, _)| count).max().unwrap_or(0);
     let envs: BTreeSet<&str> = cells.iter().map(|c| c.env).collect();
@@ -133,9 +134,10 @@ fn run_cells(
     let began = Instant::now();
     request.each(&cells, progress, |cell| {
         let found = run_cell(suite, cell, &request.work, workers, progress.interrupt())?;
-        let Some(result) = found else {
+        let Some(mut result) = found else {
             return Ok(());
         };
+        result.jobs = request.jobs();
         result.write(&cell.file(folder))?;
         if let Ok(mut done) = done.lock() {
             *done += 1;
@@ -283,6 +285,7 @@ pub fn run_cell(
         epic: cost.and_then(|c| c.epic),
         metrics: cost.map(CostMetrics::of),
         workers,
+        jobs: 1,
         machine: machine(),
         costate_version: env!("CARGO_PKG_VERSION").into(),
         provenance: costate_base::provenance::current(),

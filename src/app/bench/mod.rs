@@ -8,6 +8,7 @@ mod speed;
 use std::path::{Path, PathBuf};
 
 pub use cells::Missing;
+use costate_base::workers::default_workers;
 use costate_envs::rollout::RolloutPool;
 use serde::Serialize;
 use serde_json::Value;
@@ -36,8 +37,8 @@ pub struct Request {
     pub output: Option<PathBuf>,
     /// Folder of demonstrations and runs, kept for resuming.
     pub work: PathBuf,
-    /// Cells or rows at a time, each on an equal share of the cores.
-    pub jobs: usize,
+    /// Cells or rows at a time, each on an equal share of the cores; by default as many as there are cores.
+    pub jobs: Option<usize>,
     /// Whether to show existing results without measuring anything.
     pub show: bool,
     /// Repetitions per median of `speed`.
@@ -54,7 +55,12 @@ impl Request {
 
     /// Worker threads of each cell or row.
     fn workers(&self) -> usize {
-        (costate_base::workers::default_workers() / self.jobs).max(1)
+        (default_workers() / self.jobs()).max(1)
+    }
+
+    /// Cells or rows at a time.
+    fn jobs(&self) -> usize {
+        self.jobs.unwrap_or_else(default_workers)
     }
 
     /// Runs all of `todo`, `jobs` at a time, until interrupted; finished items are kept.
@@ -68,7 +74,7 @@ impl Request {
             true => Ok(()),
             false => one(&todo[i]),
         };
-        let results = RolloutPool::new(self.jobs).map(todo.len(), || (), job);
+        let results = RolloutPool::new(self.jobs()).map(todo.len(), || (), job);
         results.into_iter().collect::<Result<Vec<()>, Error>>()?;
         match progress.interrupted() {
             false => Ok(()),
@@ -126,7 +132,7 @@ pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error
             (has_rows || is_speed) && !request.demonstrations.is_empty(),
         ),
         ("--methods", is_speed && !request.methods.is_empty()),
-        ("--jobs", is_speed && request.jobs != 1),
+        ("--jobs", is_speed && request.jobs.is_some()),
         ("--turns", !is_speed && request.turns.is_some()),
     ];
     if let Some((option, _)) = misplaced.iter().find(|(_, given)| *given) {

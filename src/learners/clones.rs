@@ -1,0 +1,166 @@
+//! Clones made earlier in this process: sweeps, and evaluations beside what they evaluate, ask for the same one again and
+//! again.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use sha2::{Digest, Sha256};
+
+use super::Setup;
+use super::cloning::Recipe;
+use crate::error::Error;
+use crate::nn::StateError;
+use crate::policy::GaussianPolicy;
+
+/// How many are kept, the latest ones.
+const KEPT: usize = 64;
+
+/// Everything that a clone depends on, digested.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key([u8; 32]);
+
+/// Weights, once there are any; locked while they are made.
+type Place = Arc<Mutex<Option<Vec<f32>>>>;
+
+static CLONES: Mutex<VecDeque<(Key, Place)>> = Mutex::new(VecDeque::new());
+
+impl Key {
+    /// That of a clone which starts as `policy`.
+    pub(super) fn of(
+        policy: &GaussianPolicy,
+        setup: &Setup,
+        recipe: &Recipe,
+    ) -> Result<Self, StateError> {
+        let Setup {
+            demonstrations,
+            images,
+            seed,
+            // Where episodes start and who plays them is not seen.
+            starts: _,
+            factory: _,
+            expert: _,
+            workers: _,
+            elsewhere: _,
+            sealer: _,
+        } = setup;
+        let mut digest = Sha256::new();
+        digest.update(policy.to_bytes()?);
+        digest.update(format!(
+            "{recipe:?} {seed} {images} {}",
+            demonstrations.len()
+        ));
+        for trajectory in *demonstrations {
+            digest.update(trajectory.len().to_le_bytes());
+            for values in [trajectory.observations(), trajectory.actions()] {
+                for value in values {
+                    digest.update(value.to_bits().to_le_bytes());
+                }
+            }
+        }
+        Ok(Self(digest.finalize().into()))
+    }
+}
+
+/// The weights of a clone: those made earlier, or by `make` now; `None` where that is interrupted. Who asks for a clone that
+/// is being made waits for it.
+pub(super) fn remembered(
+    key: Key,
+    make: impl FnOnce() -> Result<Option<Vec<f32>>, Error>,
+) -> Result<Option<Vec<f32>>, Error> {
+    let place = {
+        let mut clones = locked(&CLONES);
+        match clones.iter().find(|(k, _)| *k == key) {
+            Some((_, place)) => place.clone(),
+            None => {
+                let place = Place::default();
+                clones.push_back((key, place.clone()));
+                if clones.len() > KEPT {
+                    clones.pop_front();
+                }
+                place
+            }
+        }
+    };
+    let mut weights = locked(&place);
+    if weights.is_none() {
+        *weights = make()?;
+    }
+    Ok(weights.clone())
+}
+
+/// A panic while a clone was made leaves nothing half-made behind.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{ActionScale, Normalizer, PolicySettings, StdForm};
+    use costate_envs::rng::stream;
+    use costate_envs::{End, EnvConfig, Trajectory};
+
+    #[test]
+    fn a_clone_is_made_once_and_again_where_anything_differs() {
+        let factory = EnvConfig::named("pendulum").unwrap().factory().unwrap();
+        let shown = |action: f32| {
+            let (observations, actions) = (vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6], vec![action]);
+            [Trajectory::new(3, 1, observations, actions, None, End::Truncated).unwrap()]
+        };
+        let policy = |seed| {
+            let settings = PolicySettings {
+                hidden: vec![4],
+                std_form: StdForm::Constant,
+                std_floor: 0.02,
+                std_initial: 0.3,
+            };
+            let scale = ActionScale {
+                centre: vec![0.0],
+                half_range: vec![1.0],
+            };
+            let mut rng = stream(seed, "test", 0);
+            GaussianPolicy::new(
+                "pendulum",
+                &settings,
+                Normalizer::identity(3),
+                scale,
+                &mut rng,
+            )
+        };
+        let (one, other) = (shown(0.5), shown(0.25));
+        let setup = |seed, demonstrations| Setup {
+            seed,
+            ..Setup::new(&factory, demonstrations)
+        };
+        let key = |policy: &GaussianPolicy, setup: &Setup, steps| {
+            Key::of(policy, setup, &Recipe::shipped(steps)).unwrap()
+        };
+        let keys = [
+            key(&policy(0), &setup(0, &one), 50),
+            key(&policy(1), &setup(0, &one), 50),
+            key(&policy(0), &setup(1, &one), 50),
+            key(&policy(0), &setup(0, &other), 50),
+            key(&policy(0), &setup(0, &one), 100),
+        ];
+        let mut made = 0;
+        for _ in 0..2 {
+            for (i, key) in keys.iter().enumerate() {
+                let found = remembered(*key, || {
+                    made += 1;
+                    Ok(Some(vec![i as f32]))
+                });
+                assert_eq!(found.unwrap(), Some(vec![i as f32]));
+            }
+        }
+        assert_eq!(made, keys.len());
+        // An interruption is not kept.
+        let fresh = key(&policy(2), &setup(0, &one), 50);
+        assert_eq!(remembered(fresh, || Ok(None)).unwrap(), None);
+        assert_eq!(
+            remembered(fresh, || Ok(Some(vec![7.0]))).unwrap(),
+            Some(vec![7.0])
+        );
+    }
+}
