@@ -290,7 +290,7 @@ fn efficiency(suite: &Suite, results: Results, count: usize, envs: &[String]) ->
         .collect();
     beside.sort_unstable();
     beside.dedup();
-    if beside != [1] {
+    if beside.iter().any(|&jobs| jobs > 1) {
         let counts: Vec<String> = beside.iter().map(usize::to_string).collect();
         text += &format!(
             " Cells ran {} at a time, which makes seconds longer.",
