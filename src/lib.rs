@@ -26,6 +26,7 @@ pub mod learners;
 pub mod lengths;
 pub mod lfs;
 pub mod lqg;
+mod memo;
 pub mod memory;
 pub mod metric;
 pub mod nn;

@@ -146,7 +146,10 @@ pub fn keep_freed_memory() {
         const GIBIBYTE: libc::c_int = 1 << 30;
         libc::mallopt(libc::M_MMAP_THRESHOLD, GIBIBYTE);
         libc::mallopt(libc::M_TRIM_THRESHOLD, GIBIBYTE);
-        libc::mallopt(libc::M_ARENA_MAX, costate_base::workers::default_workers() as libc::c_int);
+        libc::mallopt(
+            libc::M_ARENA_MAX,
+            costate_base::workers::default_workers() as libc::c_int,
+        );
     }
 }
 

@@ -208,6 +208,51 @@ fn results_have_a_folder_of_their_own_on_request() {
 }
 
 #[test]
+fn episodes_end_once_the_interval_is_as_narrow_as_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    cloned(at);
+    let with = |more: &[&str]| {
+        let args = ["evaluate", "run", "--no-robustness", "--json", "-q"];
+        json(&succeed(at, &[&args, more].concat()))
+    };
+    let returns = |found: &serde_json::Value, policy: &str| -> Vec<serde_json::Value> {
+        let rows = found["rows"].as_array().unwrap();
+        let row = rows.iter().find(|r| r["policy"] == policy).unwrap();
+        row["returns"].as_array().unwrap().clone()
+    };
+    let all = with(&["-n", "60"]);
+    let wide = with(&["-n", "60", "--precision", "1000"]);
+    assert_eq!(wide["episodes"], 40);
+    for policy in ["bc", "random"] {
+        assert_eq!(returns(&wide, policy), returns(&all, policy)[..40]);
+    }
+    // Out of reach: all episodes, the same ones although they were played in parts, and said.
+    let narrow = with(&["-n", "60", "--precision", "1e-9"]);
+    assert_eq!(narrow["episodes"], 60);
+    assert_eq!(narrow["rows"], all["rows"]);
+    let statements = narrow["statements"].to_string();
+    assert!(
+        statements.contains("wide after 60 episodes, not 0.000000001"),
+        "{statements}"
+    );
+    let [low, high] = [0, 1].map(|i| all["normalized_score_ci95"][i].as_f64().unwrap());
+    let within = with(&["-n", "60", "--precision", &(high - low + 1e-9).to_string()]);
+    assert!(!within["statements"].to_string().contains("wide after"));
+
+    let refused = |args: &[&str], said: &str| fail(at, args, 2, &[said]);
+    refused(
+        &["evaluate", "run", "--precision", "0"],
+        "--precision is 0, expected the width",
+    );
+    clone_into(at, "other");
+    refused(
+        &["evaluate", "run", "other", "--precision", "0.1"],
+        "--precision takes one run",
+    );
+}
+
+#[test]
 fn numbers_that_cannot_be_meant_are_named_before_they_are_used() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

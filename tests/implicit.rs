@@ -118,7 +118,7 @@ fn the_number_of_workers_changes_no_bit() {
         let controller = Controller::of(Learned::Implicit(&policy), choice);
         let play = |workers| {
             controller
-                .play(&factory, RolloutPool::new(workers), 5, 3)
+                .play(&factory, RolloutPool::new(workers), 0..5, 3)
                 .unwrap()
         };
         let one = play(1);

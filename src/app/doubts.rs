@@ -225,7 +225,7 @@ mod tests {
 
     fn pendulum() -> (EnvFactory, Vec<Episode>) {
         let factory = EnvConfig::named("pendulum").unwrap().factory().unwrap();
-        let episodes = Controller::Random.play(&factory, RolloutPool::new(1), 3, 1);
+        let episodes = Controller::Random.play(&factory, RolloutPool::new(1), 0..3, 1);
         (factory, episodes.unwrap())
     }
 

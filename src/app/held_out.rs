@@ -36,6 +36,7 @@ pub fn evaluate(request: &Request, progress: &dyn Progress) -> Result<HeldOut, E
     let simulated = request.cost.is_some()
         || request.success.is_some()
         || request.reoptimize
+        || request.protocol.precision.is_some()
         || !request.transfer.is_empty();
     let policy = request.policy.as_ref();
     let policy = policy.map(|run| RunFolder::open(Path::new(run)));

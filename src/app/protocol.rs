@@ -42,8 +42,10 @@ pub struct Request {
 /// How policies are evaluated.
 #[derive(Debug, Clone, Copy)]
 pub struct Protocol {
-    /// Episodes of each policy, at least 2.
+    /// Episodes of each policy, at least 2; with `precision`, at most.
     pub episodes: usize,
+    /// Width of the score's 95 % interval at which no further episodes are played, above 0.
+    pub precision: Option<f64>,
     /// Seed of the starts.
     pub seed: u64,
     /// How learned policies act.
@@ -68,6 +70,7 @@ impl Protocol {
     pub fn published(workers: usize) -> Self {
         Self {
             episodes: 100,
+            precision: None,
             seed: 1000,
             choice: ActionChoice::Sample,
             robustness: false,
@@ -75,12 +78,16 @@ impl Protocol {
         }
     }
 
-    /// Refuses fewer episodes than intervals need.
+    /// Refuses fewer episodes than intervals need, and a width that none has.
     pub fn check(&self) -> Result<(), Error> {
-        match self.episodes {
-            0 | 1 => Err(Error::Misuse(format!(
-                "--episodes is {}, expected at least 2",
-                self.episodes
+        if self.episodes < 2 {
+            let found = self.episodes;
+            let text = format!("--episodes is {found}, expected at least 2");
+            return Err(Error::Misuse(text));
+        }
+        match self.precision {
+            Some(width) if !(width.is_finite() && width > 0.0) => Err(Error::Misuse(format!(
+                "--precision is {width}, expected the width of an interval of scores, such as 0.02"
             ))),
             _ => Ok(()),
         }
@@ -104,6 +111,7 @@ impl Protocol {
         )?;
         let options = Options {
             episodes: self.episodes,
+            precision: self.precision,
             seed: self.seed,
             robustness: self.robustness,
             workers: self.workers(progress),

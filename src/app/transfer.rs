@@ -241,7 +241,7 @@ impl There<'_> {
 
     fn play(&self, controller: &Controller) -> Result<Vec<Episode>, Error> {
         let Protocol { episodes, seed, .. } = self.request.protocol;
-        controller.play(self.setup.factory, self.workers(), episodes, seed)
+        controller.play(self.setup.factory, self.workers(), 0..episodes, seed)
     }
 
     fn act(&self, policy: &Path, choice: ActionChoice) -> Result<Vec<Episode>, Error> {

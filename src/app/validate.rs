@@ -151,7 +151,7 @@ pub fn validate(request: &Request, progress: &dyn Progress) -> Result<Option<Val
     let cost = cost_file(run)?;
     let pool = RolloutPool::new(workers);
     let factory = &demonstrations.factory;
-    let random = Controller::Random.play(factory, pool, RANDOM_EPISODES, 0)?;
+    let random = Controller::Random.play(factory, pool, 0..RANDOM_EPISODES, 0)?;
     let imitated = run.config().imitated()?;
     let (trajectories, starts) = demonstrations.seen(imitated);
     tch::set_num_threads(1);

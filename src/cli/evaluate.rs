@@ -20,6 +20,7 @@ use crate::run::settings::Override;
 Examples:
   costate evaluate runs/pendulum-gan-gcl-0
   costate evaluate runs/pendulum-gan-gcl-0 --episodes 500 --deterministic --json
+  costate evaluate runs/pendulum-gan-gcl-0 --precision 0.02 --episodes 1000
   costate evaluate runs/point_maze-airl-0 --transfer wall_right
   costate evaluate runs/pendulum-bc-0 runs/pendulum-gan-gcl-0
   costate evaluate runs/cart_pole-rl-0 --demos demos/cart_pole --success 'min(0.3 - abs(cart_position), pole_cos - 0.94)'
@@ -50,6 +51,10 @@ pub struct Args {
     /// Episodes of each policy.
     #[arg(short = 'n', long, default_value_t = 100)]
     episodes: usize,
+    /// Play no further episodes once the 95 % interval of the score is at most this wide; -n is then the most. For one
+    /// run: several are compared over the same episodes.
+    #[arg(long, value_name = "WIDTH")]
+    precision: Option<f64>,
     /// Seed of the start states.
     #[arg(long, default_value_t = 1000)]
     seed: u64,
@@ -87,6 +92,7 @@ impl Args {
         };
         let protocol = Protocol {
             episodes: self.episodes,
+            precision: self.precision,
             seed: self.seed,
             choice,
             robustness: !self.no_robustness,
@@ -129,6 +135,12 @@ fn evaluate_asked(args: &Args, terminal: &Terminal, output: Output) -> Result<()
     if args.policy.is_some() || args.cost.is_some() {
         return Err(Error::Misuse(
             "--policy and --cost take one run or one folder of demonstrations".into(),
+        ));
+    }
+    if args.precision.is_some() {
+        return Err(Error::Misuse(
+            "--precision takes one run: several are compared over the same episodes; name their number with -n"
+                .into(),
         ));
     }
     if args.output.is_some() {

@@ -10,8 +10,12 @@ use crate::number::counted;
 
 /// The evaluation as a table with its explanations.
 pub fn describe(e: &Evaluation) -> String {
+    let enough = match e.precision {
+        Some(width) => format!(" (asked for an interval at most {width} wide)"),
+        None => String::new(),
+    };
     let mut text = format!(
-        "{}, {} seed {}; {} episodes a policy, actions: {}\n\n",
+        "{}, {} seed {}; {} episodes a policy{enough}, actions: {}\n\n",
         e.env, e.algo, e.seed, e.episodes, e.actions
     );
     for said in &e.statements {

@@ -706,7 +706,8 @@ impl EnergyModel {
                 let mut rest = own.as_slice();
                 for gradient in &mut gradients[first..first + count] {
                     let (values, others) = rest.split_at(gradient.numel());
-                    *gradient += Tensor::from_slice(values).view_as(gradient);
+                    // Not in place: libtorch's own may be a view of one number.
+                    *gradient = &*gradient + Tensor::from_slice(values).view_as(gradient);
                     rest = others;
                 }
             }

@@ -249,7 +249,7 @@ mod tests {
         let actor = linear(gain);
         let pool = Workers::from(costate_envs::rollout::RolloutPool::new(1));
         let acting = Controller::Actor(actor.clone(), ActionChoice::Sample);
-        let episodes = acting.play(&factory, pool, 12, 3).unwrap();
+        let episodes = acting.play(&factory, pool, 0..12, 3).unwrap();
         let cost = Formula::parse("s0^2 + s1^2", factory.spec(), true).unwrap();
         let certified = Certified {
             cost: &cost,

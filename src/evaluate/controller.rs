@@ -1,5 +1,6 @@
 //! Controllers in an evaluation: learned, imported, scripted, constant, random, the expert.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use costate_demos::experts::{Expert, ExpertDesign, Margins};
@@ -151,18 +152,17 @@ impl Controller {
         })
     }
 
-    /// Episodes from the starts of the stream `evaluation`, undisturbed.
+    /// Episodes from the starts `which` of the stream `evaluation`, undisturbed.
     pub fn play<'w>(
         &self,
         factory: &EnvFactory,
         workers: impl Into<Workers<'w>>,
-        count: usize,
+        which: Range<usize>,
         seed: u64,
     ) -> Result<Vec<Episode>, Error> {
-        let jobs: Vec<Job> = (0..count)
-            .map(|i| Job::new(episodes::start(seed, i)))
-            .collect();
-        self.play_jobs(factory, workers, &jobs)
+        let first = which.start;
+        let jobs: Vec<Job> = which.map(|i| Job::new(episodes::start(seed, i))).collect();
+        self.play_from(factory, workers.into(), first, &jobs)
     }
 
     /// One undisturbed episode per job.
@@ -172,14 +172,24 @@ impl Controller {
         workers: impl Into<Workers<'w>>,
         jobs: &[Job],
     ) -> Result<Vec<Episode>, Error> {
-        let workers = workers.into();
+        self.play_from(factory, workers.into(), 0, jobs)
+    }
+
+    /// Failures name the episode by its number, counted from `first`.
+    fn play_from(
+        &self,
+        factory: &EnvFactory,
+        workers: Workers,
+        first: usize,
+        jobs: &[Job],
+    ) -> Result<Vec<Episode>, Error> {
         match self {
             Self::Actor(actor, choice) => workers.map(
                 jobs.len(),
                 || Runner::new(factory, actor),
                 |runner, i| Ok(runner.run(*choice, jobs[i])?),
             ),
-            _ => self.play_each(factory, workers, &Disturbance::default(), jobs),
+            _ => self.play_each(factory, workers, &Disturbance::default(), first, jobs),
         }
     }
 
@@ -189,13 +199,12 @@ impl Controller {
         factory: &EnvFactory,
         workers: impl Into<Workers<'w>>,
         disturbance: &Disturbance,
-        count: usize,
+        which: Range<usize>,
         seed: u64,
     ) -> Result<Vec<Episode>, Error> {
-        let jobs: Vec<Job> = (0..count)
-            .map(|i| Job::new(episodes::start(seed, i)))
-            .collect();
-        self.play_each(factory, workers.into(), disturbance, &jobs)
+        let first = which.start;
+        let jobs: Vec<Job> = which.map(|i| Job::new(episodes::start(seed, i))).collect();
+        self.play_each(factory, workers.into(), disturbance, first, &jobs)
     }
 
     fn play_each(
@@ -203,13 +212,14 @@ impl Controller {
         factory: &EnvFactory,
         workers: Workers,
         disturbance: &Disturbance,
+        first: usize,
         jobs: &[Job],
     ) -> Result<Vec<Episode>, Error> {
         let one = |env: &mut Box<dyn Env>, i: usize| {
             let Job { seed, start } = jobs[i];
             let mut acting = Acting::new(self, factory, disturbance, seed);
             let act = |env: &dyn Env, action: &mut [f32]| acting.act(env, action);
-            Ok(play(env.as_mut(), i, start, act)?)
+            Ok(play(env.as_mut(), first + i, start, act)?)
         };
         workers.map(jobs.len(), || factory.build(), one)
     }

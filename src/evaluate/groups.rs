@@ -3,7 +3,7 @@
 use costate_envs::Episode;
 
 use super::controller::Disturbance;
-use super::{Options, Subject};
+use super::{Options, Subject, shared};
 use crate::error::Error;
 
 /// A group of episodes.
@@ -70,12 +70,13 @@ pub fn ladder(subject: &Subject, options: Options) -> Result<Vec<Group>, Error> 
             random_share: share,
             ..Disturbance::default()
         };
-        let count = (options.episodes / 2).max(2);
-        let found = base.play_disturbed(
+        let which = 0..(options.episodes / 2).max(2);
+        let found = shared::play(
+            &base,
             subject.factory,
             options.workers,
-            &disturbance,
-            count,
+            disturbance,
+            which,
             options.seed,
         );
         Ok(Group::new(

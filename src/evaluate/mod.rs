@@ -13,12 +13,14 @@ pub mod held_out;
 pub mod occupancy;
 mod read;
 pub mod robustness;
+mod shared;
 pub mod statistics;
 pub mod transfer;
 pub mod validation;
 pub mod workers;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use costate_envs::{EnvFactory, Episode, Success, Trajectory};
 use serde::{Deserialize, Serialize};
@@ -27,7 +29,7 @@ use crate::cost::StepCost;
 use crate::error::Error;
 use crate::expression::Formula;
 pub use certificate::{Certificate, Certified};
-use controller::Controller;
+use controller::{Controller, Disturbance};
 pub use controls::{Controls, Standing, Validation};
 pub use cost::{
     Correlation, CostPoint, CostReport, Discriminator, DiscriminatorFigures, check_finite,
@@ -185,6 +187,9 @@ pub struct Evaluation {
     pub actions: String,
     /// Episodes of each simulated policy.
     pub episodes: usize,
+    /// Width of the score's 95 % interval at which no further ones were played, if asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<f64>,
     /// True return of the learned policy.
     #[serde(rename = "return")]
     pub policy_return: Estimate,
@@ -271,8 +276,10 @@ impl Subject<'_> {
 /// How to evaluate.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
-    /// Episodes of each policy.
+    /// Episodes of each policy; with `precision`, at most.
     pub episodes: usize,
+    /// Width of the score's 95 % interval that is narrow enough: then no further episodes are played.
+    pub precision: Option<f64>,
     /// Seed of the starts.
     pub seed: u64,
     /// Whether scores under noise and in variants are measured too.
@@ -297,30 +304,70 @@ type Told<'a> = dyn FnMut(usize, &str) -> Result<(), Error> + 'a;
 
 /// Runs all policies.
 fn play(subject: &Subject, options: Options, progress: &mut Told) -> Result<Played, Error> {
-    let Options {
-        episodes: count,
-        seed,
-        workers,
-        ..
-    } = options;
-    let play = |controller: &Controller| -> Result<Vec<Episode>, Error> {
-        Ok(subject.judged(controller.play(subject.factory, workers, count, seed)?))
+    let Options { seed, workers, .. } = options;
+    let play = |controller: &Controller, which: Range<usize>| -> Result<Vec<Episode>, Error> {
+        let undisturbed = Disturbance::default();
+        let played = shared::play(
+            controller,
+            subject.factory,
+            workers,
+            undisturbed,
+            which,
+            seed,
+        );
+        Ok(subject.judged(played?))
     };
-    progress(0, "episodes of the policy and of random actions")?;
-    let learned = play(&subject.controller)?;
-    let random = play(&Controller::Random)?;
-    progress(1, "episodes of the policies to compare with")?;
-    let of_other = |other: &Option<Controller>| other.as_ref().map(&play).transpose();
-    Ok(Played {
-        learned,
-        random,
-        cloned: of_other(&subject.clone)?,
-        fresh: of_other(&subject.fresh)?,
+    let mut played = Played {
+        learned: Vec::new(),
+        random: Vec::new(),
+        cloned: None,
+        fresh: None,
         demonstrations: subject.judged(subject.demonstrations.to_vec()),
-    })
+    };
+    loop {
+        progress(0, "episodes of the policy and of random actions")?;
+        let there = played.learned.len();
+        let next = match options.precision {
+            None => there..options.episodes,
+            Some(_) => there..looked_at(there, options.episodes),
+        };
+        played
+            .learned
+            .extend(play(&subject.controller, next.clone())?);
+        played.random.extend(play(&Controller::Random, next)?);
+        if played.learned.len() == options.episodes || played.is_enough(subject, options)? {
+            break;
+        }
+    }
+    progress(1, "episodes of the policies to compare with")?;
+    let count = played.learned.len();
+    let of_other = |other: &Option<Controller>| {
+        let other = other.as_ref();
+        other.map(|c| play(c, 0..count)).transpose()
+    };
+    played.cloned = of_other(&subject.clone)?;
+    played.fresh = of_other(&subject.fresh)?;
+    Ok(played)
+}
+
+/// Episodes before the first look at an interval's width.
+const FIRST_LOOK: usize = 40;
+
+/// How many of at most `most` episodes there are at the next look: few looks, as each is another chance to stop on luck.
+fn looked_at(played: usize, most: usize) -> usize {
+    (2 * played).max(FIRST_LOOK).min(most)
 }
 
 impl Played {
+    /// Whether the score's interval is as narrow as asked.
+    fn is_enough(&self, subject: &Subject, options: Options) -> Result<bool, Error> {
+        let row = self
+            .scale(subject.factory)?
+            .row(subject.algo, &self.learned, None, options.seed);
+        let [low, high] = row.normalized_score_ci95;
+        Ok(options.precision.is_some_and(|p| (high - low).abs() <= p))
+    }
+
     /// Inputs of the scores.
     fn scale(&self, factory: &EnvFactory) -> Result<Scale, Error> {
         let expert = returns(&self.demonstrations);
@@ -377,18 +424,19 @@ pub fn evaluate(
     options: Options,
     progress: &mut dyn FnMut(usize, &str),
 ) -> Result<Evaluation, Error> {
-    let Options {
-        episodes: count,
-        seed,
-        workers,
-        ..
-    } = options;
     let factory = subject.factory;
+    let Options { seed, workers, .. } = options;
     let mut progress = |stage, what: &str| {
         progress(stage, what);
         workers.check()
     };
     let played = play(subject, options, &mut progress)?;
+    // The others follow the policy's number.
+    let count = played.learned.len();
+    let options = Options {
+        episodes: count,
+        ..options
+    };
     let scale = played.scale(factory)?;
     progress(2, "distances from the demonstrations")?;
     let (rows, own) = played.rows(subject, &scale, options)?;
@@ -400,6 +448,7 @@ pub fn evaluate(
         ..
     } = played;
     let mut statements = said_of(subject, &demonstrations, &own, &scale);
+    statements.extend(too_wide(&own, options));
 
     let mut certificate = None;
     if let Some(certified) = subject.certified {
@@ -435,6 +484,7 @@ pub fn evaluate(
         evaluation_seed: seed,
         actions: subject.controller.actions().into(),
         episodes: count,
+        precision: options.precision,
         policy_return: Estimate {
             mean: own.mean_return,
             ci95: own.ci95,
@@ -483,6 +533,18 @@ fn said_of(subject: &Subject, demonstrations: &[Episode], own: &Row, scale: &Sca
         ));
     }
     said
+}
+
+/// That the asked precision is out of reach of the asked episodes.
+fn too_wide(own: &Row, options: Options) -> Option<String> {
+    let [low, high] = own.normalized_score_ci95;
+    let width = (high - low).abs();
+    let asked = options.precision.filter(|&p| width > p)?;
+    Some(format!(
+        "the interval of the score is {width:.3} wide after {} episodes, not {asked}: allow more of them (--episodes); what \
+         the demonstrations' number leaves open, they cannot narrow",
+        own.episodes
+    ))
 }
 
 /// A share of `n` with Wilson's interval, which stays valid near 0 and 1 (Wilson 1927).

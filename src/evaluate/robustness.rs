@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::controller::{Controller, Disturbance};
 use super::statistics::Estimate;
-use super::{CLONE, Options, Scale, Subject};
+use super::{CLONE, Options, Scale, Subject, shared};
 use crate::error::Error;
 
 /// What is changed.
@@ -149,11 +149,12 @@ fn level_point(
     disturbance: &Disturbance,
 ) -> Result<Point, Error> {
     let scored = |(name, controller): &(&str, &Controller)| {
-        let played = controller.play_disturbed(
+        let played = shared::play(
+            controller,
             subject.factory,
             options.workers,
-            disturbance,
-            episodes(options),
+            disturbance.clone(),
+            0..episodes(options),
             options.seed,
         );
         Ok(scored(name, &played?, scale, options.seed))
@@ -185,8 +186,14 @@ fn variants(
             continue;
         }
         let scored = |(name, controller): &(&str, &Controller)| {
-            let played =
-                controller.play(&factory, options.workers, episodes(options), options.seed);
+            let played = shared::play(
+                controller,
+                &factory,
+                options.workers,
+                Disturbance::default(),
+                0..episodes(options),
+                options.seed,
+            );
             Ok(scored(name, &played?, scale, options.seed))
         };
         points.push(Point {

@@ -1,28 +1,23 @@
 //! Clones made earlier in this process: sweeps, and evaluations beside what they evaluate, ask for the same one again and
 //! again.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
-
 use sha2::{Digest, Sha256};
 
 use super::Setup;
 use super::cloning::Recipe;
 use crate::error::Error;
+use crate::memo::Memo;
 use crate::nn::StateError;
 use crate::policy::GaussianPolicy;
 
-/// How many are kept, the latest ones.
+/// How many are kept.
 const KEPT: usize = 64;
 
 /// Everything that a clone depends on, digested.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key([u8; 32]);
 
-/// Weights, once there are any; locked while they are made.
-type Place = Arc<Mutex<Option<Vec<f32>>>>;
-
-static CLONES: Mutex<VecDeque<(Key, Place)>> = Mutex::new(VecDeque::new());
+static CLONES: Memo<Key, Vec<f32>> = Memo::new(KEPT);
 
 impl Key {
     /// That of a clone which starts as `policy`.
@@ -61,38 +56,12 @@ impl Key {
     }
 }
 
-/// The weights of a clone: those made earlier, or by `make` now; `None` where that is interrupted. Who asks for a clone that
-/// is being made waits for it.
+/// The weights of a clone: those made earlier, or by `make` now; `None` where that is interrupted.
 pub(super) fn remembered(
     key: Key,
     make: impl FnOnce() -> Result<Option<Vec<f32>>, Error>,
 ) -> Result<Option<Vec<f32>>, Error> {
-    let place = {
-        let mut clones = locked(&CLONES);
-        match clones.iter().find(|(k, _)| *k == key) {
-            Some((_, place)) => place.clone(),
-            None => {
-                let place = Place::default();
-                clones.push_back((key, place.clone()));
-                if clones.len() > KEPT {
-                    clones.pop_front();
-                }
-                place
-            }
-        }
-    };
-    let mut weights = locked(&place);
-    if weights.is_none() {
-        *weights = make()?;
-    }
-    Ok(weights.clone())
-}
-
-/// A panic while a clone was made leaves nothing half-made behind.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    CLONES.remembered(key, make)
 }
 
 #[cfg(test)]

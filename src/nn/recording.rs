@@ -136,31 +136,51 @@ mod tests {
         }
     }
 
+    /// 3 E‖∂f/∂x‖² by libtorch, and its gradient by the weights.
+    fn by_libtorch(network: &Mlp, x: &Tensor) -> Vec<f64> {
+        let input = x.set_requires_grad(true);
+        let total = network.forward(&input).sum(Kind::Double);
+        let slope = &Tensor::run_backward(&[total], &[&input], true, true)[0];
+        let squares = slope
+            .square()
+            .sum_dim_intlist([1_i64].as_slice(), false, Kind::Double);
+        let loss = squares.mean(Kind::Double) * 3.0;
+        let weights = network.parameters();
+        let by = Tensor::run_backward(&[&loss], &weights, false, false);
+        let parts = by
+            .iter()
+            .zip(&weights)
+            .flat_map(|(g, of)| match g.defined() {
+                true => to_f64(g),
+                false => vec![0.0; of.numel()],
+            });
+        std::iter::once(loss.double_value(&[]))
+            .chain(parts)
+            .collect()
+    }
+
+    /// The largest difference relative to the largest value.
+    fn off(found: &[f64], exact: &[f64]) -> f64 {
+        assert_eq!(found.len(), exact.len());
+        let scale = exact.iter().fold(1.0_f64, |most, v| most.max(v.abs()));
+        let differences = found.iter().zip(exact).map(|(a, b)| (a - b).abs());
+        differences.fold(0.0, f64::max) / scale
+    }
+
     #[test]
     fn squared_slopes_and_their_gradients_are_libtorchs() {
         for (network, reference, x) in cases() {
-            let input = x.to_kind(Kind::Double).set_requires_grad(true);
-            let total = reference.forward(&input).sum(Kind::Double);
-            let slope = &Tensor::run_backward(&[total], &[&input], true, true)[0];
-            let squares = slope
-                .square()
-                .sum_dim_intlist([1_i64].as_slice(), false, Kind::Double);
-            let exact = squares.mean(Kind::Double);
-            let expected =
-                Tensor::run_backward(&[&exact * 3.0], &reference.parameters(), false, false);
-            let parts: Vec<f64> = (expected.iter().zip(reference.parameters()))
-                .flat_map(|(g, p)| match g.defined() {
-                    true => to_f64(g),
-                    false => vec![0.0; p.numel()],
-                })
-                .collect();
-
+            let exact = by_libtorch(&reference, &x.to_kind(Kind::Double));
             let mut recording = Recording::new(network.network());
             let leaf = recording.squared_slope(&rows(&x));
-            assert_near(&to_f64(&leaf), &to_f64(&exact), 1e-6);
-            let found = recording.gradient(&[Tensor::from(3.0)]);
-            let found: Vec<f64> = found.into_iter().map(f64::from).collect();
-            assert_near(&found, &parts, 1e-6);
+            let gradient = recording.gradient(&[Tensor::from(3.0)]);
+            let found: Vec<f64> = std::iter::once(3.0 * leaf.double_value(&[]))
+                .chain(gradient.into_iter().map(f64::from))
+                .collect();
+            // Terms of both signs cancel: libtorch in single precision is off by some 1e-6, too.
+            let (ours, theirs) = (off(&found, &exact), off(&by_libtorch(&network, &x), &exact));
+            assert!(ours <= f64::max(1e-6, 2.0 * theirs), "{ours} {theirs}");
+            println!("{ours:.1e}, libtorch in single precision {theirs:.1e}");
         }
     }
 }

@@ -102,6 +102,12 @@ fn nearest(name: &str) -> &'static str {
         .unwrap_or("help")
 }
 
+/// The arguments of cargo that build what the demo runs.
+pub const DEMO_BUILD: [&str; 4] = ["build", "--release", "--package", "costate"];
+
+/// The arguments of cargo that build the tests.
+pub const TEST_BUILD: [&str; 3] = ["build", "--workspace", "--tests"];
+
 /// The arguments of cargo for `cargo xtask demo`.
 pub fn demo_arguments(rest: &[OsString]) -> Vec<OsString> {
     with(

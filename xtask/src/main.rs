@@ -3,6 +3,7 @@
 //! This package builds before libtorch is available, so it must never depend on `tch`, and it stays
 //! small because it is the first thing a new user's machine compiles.
 
+mod ahead;
 mod book;
 mod cli;
 mod dist;
@@ -41,9 +42,12 @@ fn run(arguments: &[OsString]) -> Result<(), Error> {
             Ok(())
         }
         Command::Setup => libtorch::ensure(&workspace).map(drop),
-        Command::Demo => workspace.cargo(&libtorch::ensure(&workspace)?, cli::demo_arguments(rest)),
+        Command::Demo => {
+            let libtorch = libtorch::ensure_for(&workspace, &cli::DEMO_BUILD)?;
+            workspace.cargo(&libtorch, cli::demo_arguments(rest))
+        }
         Command::Test => {
-            let libtorch = libtorch::ensure(&workspace)?;
+            let libtorch = libtorch::ensure_for(&workspace, &cli::TEST_BUILD)?;
             let arguments = cli::test_arguments(rest);
             match python::interpreter(&workspace) {
                 Ok(python) => {

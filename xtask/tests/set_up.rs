@@ -332,6 +332,51 @@ fn demo_and_test_become_cargo() {
 }
 
 #[test]
+fn a_build_goes_ahead_while_libtorch_is_fetched() {
+    let ahead = |command: &str| {
+        let machine = Machine::with_python("slow");
+        for program in ["sh", "sleep", "mv"] {
+            symlink(format!("/bin/{program}"), machine.at("bin").join(program)).unwrap();
+        }
+        let mut command = machine.xtask(&[command]);
+        command.env("AHEAD", machine.at("ahead"));
+        let mut xtask = command.spawn().unwrap();
+        let until = |what: &dyn Fn() -> bool| {
+            let start = Instant::now();
+            while !what() {
+                assert!(start.elapsed() < Duration::from_secs(20));
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        until(&|| machine.at("ahead").exists());
+        let said = fs::read_to_string(machine.at("ahead")).unwrap();
+        // However it ends, what went ahead ends with it: `Ahead`'s own test.
+        xtask.kill().unwrap();
+        xtask.wait().unwrap();
+        (said, machine)
+    };
+    let (said, machine) = ahead("demo");
+    let placeholder = machine.at("clone/.cargo/no-libtorch");
+    let expected = format!(
+        "LIBTORCH={}\n[build]\n[--release]\n[--package]\n[costate]\n[--keep-going]\n[--quiet]\n",
+        placeholder.display()
+    );
+    assert_eq!(said, expected);
+    let (said, _) = ahead("test");
+    assert!(
+        said.contains("[build]\n[--workspace]\n[--tests]\n"),
+        "{said}"
+    );
+    // Nothing to fetch, nothing ahead.
+    let machine = Machine::new();
+    machine.fill_cache();
+    let mut command = machine.xtask(&["demo"]);
+    command.env("AHEAD", machine.at("ahead"));
+    assert_eq!(command.output().unwrap().status.code(), Some(7));
+    assert!(!machine.at("ahead").exists());
+}
+
+#[test]
 fn a_libtorch_of_ones_own_wins() {
     let machine = Machine::new();
     for folder in ["own/lib", "own/include", "bare/include"] {

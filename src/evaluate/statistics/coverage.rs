@@ -8,6 +8,7 @@
 use costate_envs::rng::{Stream, stream};
 use rand_distr::{Distribution, Exp1, StandardNormal};
 
+use super::super::looked_at;
 use super::association::{clusters_with, pairs_with};
 use super::interval::phi;
 use super::resample::{Plan, mean_with, means_with};
@@ -88,6 +89,39 @@ fn normalised_scores_are_covered() {
             .estimate()
             .ci95
     });
+}
+
+/// Scores whose episodes end with the interval narrow enough: looks that stop on luck cost coverage.
+#[test]
+fn scores_that_stop_when_narrow_are_covered() {
+    let score = |m: &[f64]| (m[0] - m[2]) / (m[1] - m[2]);
+    let truth = (119.0 - 32.0) / (119.0 - 29.5);
+    for width in [0.04, 0.06] {
+        let stopping = |rng: &mut Stream, plan: Plan, of: &dyn Fn(&mut Stream) -> f64| {
+            let one = draw(25, || -29.5 + 3.0 * of(rng));
+            let (mut own, mut zero) = (Vec::new(), Vec::new());
+            loop {
+                let next = looked_at(own.len(), 640) - own.len();
+                own.extend(draw(next, || -32.0 + 6.0 * of(rng)));
+                zero.extend(draw(next, || -119.0 + 17.0 * of(rng)));
+                let found = means_with(&[&own, &one, &zero], plan, score);
+                let [low, high] = found.estimate().ci95;
+                if high - low <= width || own.len() == 640 {
+                    return [low, high];
+                }
+            }
+        };
+        check(
+            &format!("score {width} wide, normal"),
+            truth,
+            |rng, plan| stopping(rng, plan, &normal),
+        );
+        check(
+            &format!("score {width} wide, exponential"),
+            truth,
+            |rng, plan| stopping(rng, plan, &|rng| skewed(rng) + 1.0),
+        );
+    }
 }
 
 /// Pairs of groups that lie `apart`, correlated by `rho` within each.

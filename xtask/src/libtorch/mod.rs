@@ -8,6 +8,7 @@ pub mod python;
 
 use std::path::PathBuf;
 
+use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::workspace::Workspace;
 
@@ -21,12 +22,17 @@ pub enum Libtorch {
 
 /// Makes sure cargo finds a libtorch in `workspace`, and says which in one line.
 pub fn ensure(workspace: &Workspace) -> Result<Libtorch, Error> {
+    ensure_for(workspace, &[])
+}
+
+/// The same for a build, by cargo with the arguments `build`, which begins while libtorch is fetched, if it must be.
+pub fn ensure_for(workspace: &Workspace, build: &[&str]) -> Result<Libtorch, Error> {
     check_compiler()?;
     if let Some(line) = own::check(workspace)? {
         eprintln!("{line}");
         return Ok(Libtorch::Own);
     }
-    let folder = pinned(workspace)?;
+    let folder = pinned_for(workspace, build)?;
     eprintln!(
         "libtorch {} is ready in {}",
         pin::LIBTORCH.version,
@@ -37,6 +43,10 @@ pub fn ensure(workspace: &Workspace) -> Result<Libtorch, Error> {
 
 /// The folder of the pinned libtorch, for what is handed out.
 pub fn pinned(workspace: &Workspace) -> Result<PathBuf, Error> {
+    pinned_for(workspace, &[])
+}
+
+fn pinned_for(workspace: &Workspace, build: &[&str]) -> Result<PathBuf, Error> {
     let pin = &pin::LIBTORCH;
     let link = workspace.link();
     if let Ok(folder) = link.canonicalize()
@@ -46,9 +56,26 @@ pub fn pinned(workspace: &Workspace) -> Result<PathBuf, Error> {
         return Ok(folder);
     }
     check_platform(PLATFORM)?;
-    let folder = cache::Cache::open(cache::folder()?)?.obtain(pin, python::Python::find)?;
+    let mut ahead = None;
+    let folder = cache::Cache::open(cache::folder()?)?.obtain(pin, || {
+        let python = python::Python::find()?;
+        ahead = (!build.is_empty()).then(|| build_ahead(workspace, build));
+        Ok(python)
+    })?;
+    drop(ahead);
     cache::link(&folder, &link)?;
     Ok(folder)
+}
+
+/// Compiles all that needs no libtorch: the build of torch-sys stops at once, as nothing is set up yet.
+fn build_ahead(workspace: &Workspace, build: &[&str]) -> Ahead {
+    eprintln!("Compiling what needs no libtorch meanwhile");
+    let mut command = workspace.command(&Libtorch::Pinned);
+    command
+        .args(build)
+        .args(["--keep-going", "--quiet"])
+        .env("LIBTORCH", workspace.placeholder());
+    Ahead::start(&command)
 }
 
 /// Processor, operating system and C library.
