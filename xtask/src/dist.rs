@@ -69,7 +69,7 @@ fn build(workspace: &Workspace, kind: &Kind) -> Result<(), Error> {
         .args([
             "build",
             "--profile",
-            "dist",
+            "shipped",
             "--locked",
             "--package",
             kind.package,
@@ -90,7 +90,7 @@ fn pack(workspace: &Workspace, kind: &Kind, libtorch: &Path, out: &Path) -> Resu
     if folder.exists() {
         fs::remove_dir_all(&folder).doing(|| format!("remove {}", folder.display()))?;
     }
-    let program = root.join("target/dist").join(kind.program);
+    let program = root.join("target/shipped").join(kind.program);
     copy(&program, &folder.join(kind.program))?;
     copy_folder(&root.join("demos/data"), &folder.join("datasets"))?;
     for terms in ["LICENSE-MIT", "LICENSE-APACHE"] {
