@@ -145,6 +145,10 @@ pub fn product(a: &Rows, b: &Rows, first: &[f32], after: After, out: &mut Rows) 
     });
 }
 
+/// Terms that are added up one by one. Sums of many rows are sums of such sums: rounding errors grow with both numbers, not
+/// with their product.
+pub const TERMS: usize = 64;
+
 /// out += aᵀ · b, `[N, m]ᵀ · [N, n] → [m, n]`.
 pub fn add_transposed_product(a: &Rows, b: &Rows, out: &mut Rows) {
     assert!(a.len() == b.len() && out.len() == a.columns && out.columns == b.columns);
@@ -277,17 +281,22 @@ impl Tiles for TransposedProduct<'_> {
         column: usize,
     ) {
         let stride = self.out.stride();
-        let at = |m: usize| (row + m) * stride + column;
-        let mut sums: [[S::f32s; V]; M] =
-            std::array::from_fn(|m| registers::<S, V>(&self.out.values[at(m)..]));
         let (a, b) = (&self.a.values[row..], &self.b.values[column..]);
-        for n in 0..self.a.len() {
-            let a = &a[n * self.a.stride()..];
-            let factors = std::array::from_fn(|m| a[m]);
-            add_scaled(simd, factors, &b[n * stride..], &mut sums);
-        }
-        for (m, sums) in sums.iter().enumerate() {
-            store::<S, V>(sums, &mut self.out.values[at(m)..]);
+        for first in (0..self.a.len()).step_by(TERMS) {
+            let mut sums = [[simd.splat_f32s(0.0); V]; M];
+            for n in first..(first + TERMS).min(self.a.len()) {
+                let a = &a[n * self.a.stride()..];
+                let factors = std::array::from_fn(|m| a[m]);
+                add_scaled(simd, factors, &b[n * stride..], &mut sums);
+            }
+            for (m, sums) in sums.iter().enumerate() {
+                let out = &mut self.out.values[(row + m) * stride + column..];
+                let mut total = registers::<S, V>(out);
+                for v in 0..V {
+                    total[v] = simd.add_f32s(total[v], sums[v]);
+                }
+                store::<S, V>(&total, out);
+            }
         }
     }
 }
@@ -356,7 +365,7 @@ mod tests {
 
         #[test]
         fn products_of_any_size_are_sums_of_products(
-            n in 1..12_usize, k in 1..40_usize, m in 1..70_usize, seed: u64
+            n in 1..150_usize, k in 1..40_usize, m in 1..70_usize, seed: u64
         ) {
             let (a, b, first) = (drawn(n, k, seed), drawn(k, m, seed + 1), drawn(1, m, seed + 2));
             let mut out = Rows::zeros(n, m);

@@ -2,7 +2,7 @@
 //!
 //! A layer's product, bias and tanh are one sweep, and so are a product and tanh's slope on the way back.
 
-use crate::kernel::{After, Rows, add_transposed_product, padded, product};
+use crate::kernel::{After, Rows, TERMS, add_transposed_product, padded, product};
 
 /// A tanh network, `[N, inputs] → [N, outputs]`; no tanh after the last layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -225,9 +225,16 @@ impl Gradient {
     fn add(&mut self, l: usize, slope: &Rows, input: &Rows) {
         self.add_weights(l, slope, input);
         let bias = &mut self.layers[l].1;
-        for row in slope.padded_values().chunks_exact(slope.stride()) {
-            for (to, value) in bias.iter_mut().zip(row) {
-                *to += value;
+        let mut sums = vec![0.0; slope.stride()];
+        for rows in slope.padded_values().chunks(TERMS * slope.stride()) {
+            sums.fill(0.0);
+            for row in rows.chunks_exact(slope.stride()) {
+                for (to, value) in sums.iter_mut().zip(row) {
+                    *to += value;
+                }
+            }
+            for (to, sum) in bias.iter_mut().zip(&sums) {
+                *to += sum;
             }
         }
     }
