@@ -107,7 +107,8 @@ export class Episodes {
 
   async play(ids) {
     const films = await attempt(() => Promise.all(ids.map((id) => film(this.dataset, id))));
-    if (films) replay(films.length === 1 ? `Episode ${ids[0]}` : plural(films.length, "episode"),
+    // Not over the page that was gone to meanwhile.
+    if (films && this.element.isConnected) replay(films.length === 1 ? `Episode ${ids[0]}` : plural(films.length, "episode"),
       films.map((f, i) => ({ film: f, caption: `Episode ${ids[i]}`, colour: films.length > 1 && `s${i % 8}` })));
   }
 

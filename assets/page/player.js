@@ -38,8 +38,10 @@ export class Player {
     this.element = h("div", { class: "player", tabindex: -1, onkeydown: (e) => this.#key(e) }, this.stages, controls);
   }
 
-  /** Shows films: `[{ film, caption, colour }]`, the colour a token such as `s1`. Keeps the time. */
+  /** Shows films: `[{ film, caption, colour }]`, the colour a token such as `s1`. Keeps the time. Not once it is closed. */
   set(items) {
+    // A stage made now would watch the page for ever.
+    if (this.closed) return;
     this.shown.forEach(({ stage }) => stage.close());
     this.shown = items.map(({ film, caption, colour }, index) => {
       const stage = new Stage(caption);
@@ -107,6 +109,7 @@ export class Player {
   }
 
   close() {
+    this.closed = true;
     this.run(false);
     this.shown.forEach(({ stage }) => stage.close());
   }

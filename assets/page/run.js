@@ -93,12 +93,12 @@ class Latest {
     this.asked = performance.now();
     const iterations = view.iterations;
     const film = await get(path("/api/runs", this.name, "film") + query({ seed: this.seed ?? 0 })).catch((e) => {
-      // Told once: the next policy may do.
-      if (!this.failed) report(e);
+      // Told once: the next policy may do. Nor after the page was left.
+      if (!this.failed && !this.player.closed) report(e);
       this.failed = true;
     });
     this.asking = false;
-    if (!film) return;
+    if (!film || this.player.closed) return;
     this.failed = false;
     this.at = iterations;
     this.next = [film, `Policy after iteration ${iterations}`];

@@ -49,6 +49,40 @@ def test_a_run_is_watched_and_steered(open_page):
     expect(page.get_by_text("Another process trains this run")).to_be_visible()
 
 
+# How many of what ends with an `AbortSignal` watch a property of the device, and those that never end.
+WATCHING = """
+    const add = MediaQueryList.prototype.addEventListener;
+    window.watching = 0;
+    MediaQueryList.prototype.addEventListener = function (type, work, options) {
+      window.watching += 1;
+      options?.signal?.addEventListener("abort", () => { window.watching -= 1; });
+      return add.call(this, type, work, options);
+    };
+"""
+
+
+def test_a_film_that_comes_after_its_page_was_left_is_dropped(open_page, server):
+    held = []
+
+    class Slow(Learning):
+        def answer(self, route):
+            return held.append(route) if "/film" in route.request.url else super().answer(route)
+
+    page = open_page("#/runs", prepare=lambda p: (p.add_init_script(WATCHING), Slow(p)))
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    before = page.evaluate("watching")
+    with page.expect_request("**/film**"):
+        page.get_by_role("link", name="cart_pole-gan-gcl").click()
+    expect(page.get_by_role("heading", name="True return")).to_be_visible()
+    page.goto("/#/runs")
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    film = page.request.get(f"{server.url}/api/environments/cart_pole/film").json()
+    with page.expect_response("**/film**"):
+        held[0].fulfill(json=film)
+    page.wait_for_timeout(500)
+    assert page.evaluate("watching") == before
+
+
 def test_a_training_is_started_with_checked_settings(open_page):
     side = []
     page = open_page("#/train?dataset=cart_pole", prepare=lambda p: side.append(Learning(p)))
