@@ -66,14 +66,7 @@ pub fn make(workspace: &Workspace) -> Result<(), Error> {
 fn build(workspace: &Workspace, kind: &Kind) -> Result<(), Error> {
     let mut cargo = workspace.command(&Libtorch::Pinned);
     cargo
-        .args([
-            "build",
-            "--profile",
-            "shipped",
-            "--locked",
-            "--package",
-            kind.package,
-        ])
+        .args(["build", "--release", "--locked", "--package", kind.package])
         .current_dir(workspace.root());
     must(&mut cargo, &format!("{} did not build", kind.package))
 }
@@ -90,7 +83,7 @@ fn pack(workspace: &Workspace, kind: &Kind, libtorch: &Path, out: &Path) -> Resu
     if folder.exists() {
         fs::remove_dir_all(&folder).doing(|| format!("remove {}", folder.display()))?;
     }
-    let program = root.join("target/shipped").join(kind.program);
+    let program = root.join("target/release").join(kind.program);
     copy(&program, &folder.join(kind.program))?;
     copy_folder(&root.join("demos/data"), &folder.join("datasets"))?;
     for terms in ["LICENSE-MIT", "LICENSE-APACHE"] {
