@@ -136,13 +136,8 @@ pub enum After<'a> {
 pub fn product(a: &Rows, b: &Rows, first: &[f32], after: After, out: &mut Rows) {
     assert!(a.columns == b.len() && b.columns == out.columns && a.len() == out.len());
     assert!(first.len() == out.stride());
-    ARCH.dispatch(Product {
-        a,
-        b,
-        first,
-        after,
-        out,
-    });
+    let job = Product { a, b, first, after };
+    ARCH.dispatch(Sweep { job, out });
 }
 
 /// Terms that are added up one by one. Sums of many rows are sums of such sums: rounding errors grow with both numbers, not
@@ -152,42 +147,60 @@ pub const TERMS: usize = 64;
 /// out += aᵀ · b, `[N, m]ᵀ · [N, n] → [m, n]`.
 pub fn add_transposed_product(a: &Rows, b: &Rows, out: &mut Rows) {
     assert!(a.len() == b.len() && out.len() == a.columns && out.columns == b.columns);
-    ARCH.dispatch(TransposedProduct { a, b, out });
+    ARCH.dispatch(Sweep {
+        job: TransposedProduct { a, b },
+        out,
+    });
 }
 
-/// A result that is made tile by tile.
+/// What makes a result tile by tile.
 trait Tiles {
-    /// Rows and entries of a padded row of the result.
-    fn size(&self) -> (usize, usize);
-
-    /// `M` rows from `row` on, `V` registers from `column` on.
-    fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize);
+    /// `M` rows of `out` from `row` on, `V` registers from `column` on.
+    fn tile<S: Simd, const M: usize, const V: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        column: usize,
+        out: &mut Rows,
+    );
 }
 
-/// All tiles: whole ones first, then what is left of rows and columns.
-#[inline(always)]
-fn sweep<S: Simd>(simd: S, mut job: impl Tiles) {
-    let (rows, _) = job.size();
-    let whole = rows - rows % TILE_ROWS;
-    for row in (0..whole).step_by(TILE_ROWS) {
-        sweep_rows::<S, TILE_ROWS>(simd, &mut job, row);
-    }
-    for row in whole..rows {
-        sweep_rows::<S, 1>(simd, &mut job, row);
+/// All tiles of `out`: whole ones first, then what is left of rows and columns.
+struct Sweep<'a, J> {
+    job: J,
+    out: &'a mut Rows,
+}
+
+impl<J: Tiles> WithSimd for Sweep<'_, J> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let rows = self.out.len();
+        let whole = rows - rows % TILE_ROWS;
+        for row in (0..whole).step_by(TILE_ROWS) {
+            self.rows::<S, TILE_ROWS>(simd, row);
+        }
+        for row in whole..rows {
+            self.rows::<S, 1>(simd, row);
+        }
     }
 }
 
-#[inline(always)]
-fn sweep_rows<S: Simd, const M: usize>(simd: S, job: &mut impl Tiles, row: usize) {
-    let (_, width) = job.size();
-    let mut column = 0;
-    while column + TILE_REGISTERS * S::F32_LANES <= width {
-        job.tile::<S, M, TILE_REGISTERS>(simd, row, column);
-        column += TILE_REGISTERS * S::F32_LANES;
-    }
-    while column < width {
-        job.tile::<S, M, 1>(simd, row, column);
-        column += S::F32_LANES;
+impl<J: Tiles> Sweep<'_, J> {
+    #[inline(always)]
+    fn rows<S: Simd, const M: usize>(&mut self, simd: S, row: usize) {
+        let Self { job, out } = self;
+        let width = out.stride();
+        let mut column = 0;
+        while column + TILE_REGISTERS * S::F32_LANES <= width {
+            job.tile::<S, M, TILE_REGISTERS>(simd, row, column, out);
+            column += TILE_REGISTERS * S::F32_LANES;
+        }
+        while column < width {
+            job.tile::<S, M, 1>(simd, row, column, out);
+            column += S::F32_LANES;
+        }
     }
 }
 
@@ -196,33 +209,19 @@ struct Product<'a> {
     b: &'a Rows,
     first: &'a [f32],
     after: After<'a>,
-    out: &'a mut Rows,
-}
-
-impl WithSimd for Product<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        sweep(simd, self);
-    }
 }
 
 impl Tiles for Product<'_> {
     #[inline(always)]
-    fn size(&self) -> (usize, usize) {
-        (self.out.len(), self.out.stride())
-    }
-
-    #[inline(always)]
     fn tile<S: Simd, const M: usize, const V: usize>(
-        &mut self,
+        &self,
         simd: S,
         row: usize,
         column: usize,
+        out: &mut Rows,
     ) {
         let a: [&[f32]; M] = std::array::from_fn(|m| self.a.row(row + m));
-        let stride = self.out.stride();
+        let stride = out.stride();
         let mut sums = [registers::<S, V>(&self.first[column..]); M];
         let b = &self.b.values[column..];
         for k in 0..self.a.columns {
@@ -247,7 +246,7 @@ impl Tiles for Product<'_> {
                     }
                 }
             }
-            store::<S, V>(sums, &mut self.out.values[from..]);
+            store::<S, V>(sums, &mut out.values[from..]);
         }
     }
 }
@@ -255,32 +254,18 @@ impl Tiles for Product<'_> {
 struct TransposedProduct<'a> {
     a: &'a Rows,
     b: &'a Rows,
-    out: &'a mut Rows,
-}
-
-impl WithSimd for TransposedProduct<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        sweep(simd, self);
-    }
 }
 
 impl Tiles for TransposedProduct<'_> {
     #[inline(always)]
-    fn size(&self) -> (usize, usize) {
-        (self.out.len(), self.out.stride())
-    }
-
-    #[inline(always)]
     fn tile<S: Simd, const M: usize, const V: usize>(
-        &mut self,
+        &self,
         simd: S,
         row: usize,
         column: usize,
+        out: &mut Rows,
     ) {
-        let stride = self.out.stride();
+        let stride = out.stride();
         let (a, b) = (&self.a.values[row..], &self.b.values[column..]);
         for first in (0..self.a.len()).step_by(TERMS) {
             let mut sums = [[simd.splat_f32s(0.0); V]; M];
@@ -290,12 +275,12 @@ impl Tiles for TransposedProduct<'_> {
                 add_scaled(simd, factors, &b[n * stride..], &mut sums);
             }
             for (m, sums) in sums.iter().enumerate() {
-                let out = &mut self.out.values[(row + m) * stride + column..];
-                let mut total = registers::<S, V>(out);
+                let to = &mut out.values[(row + m) * stride + column..];
+                let mut total = registers::<S, V>(to);
                 for v in 0..V {
                     total[v] = simd.add_f32s(total[v], sums[v]);
                 }
-                store::<S, V>(&total, out);
+                store::<S, V>(&total, to);
             }
         }
     }
@@ -398,12 +383,12 @@ mod tests {
                 let (mut wide, mut narrow) = (Rows::zeros(n, m), Rows::zeros(n, m));
                 product(&a, &b, first.padded_values(), after, &mut wide);
                 let (a, b, first) = (&a, &b, first.padded_values());
-                Product { a, b, first, after, out: &mut narrow }.with_simd(pulp::Scalar::new());
+                Sweep { job: Product { a, b, first, after }, out: &mut narrow }.with_simd(pulp::Scalar::new());
                 prop_assert_eq!(&wide, &narrow);
             }
             let (mut wide, mut narrow) = (Rows::zeros(k, m), Rows::zeros(k, m));
             add_transposed_product(&a, &h, &mut wide);
-            TransposedProduct { a: &a, b: &h, out: &mut narrow }.with_simd(pulp::Scalar::new());
+            Sweep { job: TransposedProduct { a: &a, b: &h }, out: &mut narrow }.with_simd(pulp::Scalar::new());
             prop_assert_eq!(&wide, &narrow);
         }
     }

@@ -105,17 +105,14 @@ impl Network {
         for l in (0..self.layers.len()).rev() {
             gradient.add(l, &slope, &pass.values[l]);
             if l > 0 {
-                slope = self.back(l, &slope, After::Slope(&pass.values[l]), pass.rows());
+                slope = self.back(l, &slope, After::Slope(&pass.values[l]));
             }
         }
     }
 
     /// after(slope · W) of layer `l`, `[N, out] → [N, in]`.
-    fn back(&self, l: usize, slope: &Rows, after: After, rows: usize) -> Rows {
-        let mut out = Rows::zeros(rows, self.sizes[l]);
-        let nothing = vec![0.0; out.stride()];
-        product(slope, &self.layers[l].backward, &nothing, after, &mut out);
-        out
+    fn back(&self, l: usize, slope: &Rows, after: After) -> Rows {
+        unbiased(slope, &self.layers[l].backward, after)
     }
 
     /// Σ ‖∂f/∂x‖² of a network f with one output at rows x, `[N, inputs]`; adds the gradient of P, `share` times it, to
@@ -134,7 +131,7 @@ impl Network {
         let mut delta = vec![Rows::of(&vec![1.0; rows], 1)];
         let mut pulled = Vec::with_capacity(last);
         for l in (1..=last).rev() {
-            let back = self.back(l, &delta[last - l], After::Nothing, rows);
+            let back = self.back(l, &delta[last - l], After::Nothing);
             let mut sloped = back.clone();
             multiply_by_slope(&mut sloped, &h[l]);
             pulled.push(back);
@@ -142,7 +139,7 @@ impl Network {
         }
         delta.reverse();
         pulled.reverse();
-        let mut slope = self.back(0, &delta[0], After::Nothing, rows);
+        let mut slope = self.back(0, &delta[0], After::Nothing);
         let squares = slope
             .padded_values()
             .iter()
@@ -157,17 +154,8 @@ impl Network {
             .for_each(|v| *v *= scale);
         let mut along = vec![slope];
         for l in 0..last {
-            let mut out = Rows::zeros(rows, self.sizes[l + 1]);
-            let nothing = vec![0.0; out.stride()];
             let after = After::Slope(&h[l + 1]);
-            product(
-                &along[l],
-                &self.layers[l].forward,
-                &nothing,
-                after,
-                &mut out,
-            );
-            along.push(out);
+            along.push(unbiased(&along[l], &self.layers[l].forward, after));
         }
 
         // ζ_last = 0.
@@ -179,7 +167,7 @@ impl Network {
             }
             if l > 0 {
                 let mut next = match &zeta {
-                    Some(zeta) => self.back(l, zeta, After::Slope(&h[l]), rows),
+                    Some(zeta) => self.back(l, zeta, After::Slope(&h[l])),
                     None => Rows::zeros(rows, self.sizes[l]),
                 };
                 let terms = (h[l].padded_values().iter())
@@ -193,6 +181,14 @@ impl Network {
         }
         sum
     }
+}
+
+/// after(a · b), `[N, k] · [k, n] → [N, n]`.
+fn unbiased(a: &Rows, b: &Rows, after: After) -> Rows {
+    let mut out = Rows::zeros(a.len(), b.columns());
+    let nothing = vec![0.0; out.stride()];
+    product(a, b, &nothing, after, &mut out);
+    out
 }
 
 /// rows ← rows (1 − h²).

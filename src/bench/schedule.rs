@@ -1,6 +1,7 @@
 //! Which cells run first: within a seed the longest, so that none is left to run alone at the end.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use costate_envs::EnvConfig;
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 use super::result::CellResult;
 use super::suite::{Cell, Suite};
+use super::table::median;
 use crate::error::Error;
 
 /// Orders cells seed by seed, so that an interrupted benchmark has every cell with few seeds rather than few cells with all
@@ -26,28 +28,21 @@ pub fn longest_first(suite: &Suite, cells: &mut [Cell], folder: &Path) -> Result
             ));
         }
     }
-    let pace = median(taken.iter().map(|(_, _, seconds, steps)| seconds / steps)).unwrap_or(1e-4);
-    let mut lengths = Vec::with_capacity(cells.len());
+    let pace = middle(taken.iter().map(|(_, _, seconds, steps)| seconds / steps)).unwrap_or(1e-4);
+    let mut lengths = BTreeMap::new();
     for cell in &*cells {
         let alike = taken
             .iter()
             .filter(|(env, method, ..)| *env == cell.env && *method == cell.method.name);
-        let seconds = match median(alike.map(|(_, _, seconds, _)| *seconds)) {
+        let seconds = match middle(alike.map(|(_, _, seconds, _)| *seconds)) {
             Some(seconds) => seconds,
             None => pace * planned_steps(suite, cell)?,
         };
-        lengths.push((cell.name(), (seconds * 1e3) as u64));
+        lengths.insert(cell.name(), (seconds * 1e3) as u64);
     }
-    let length = |cell: &Cell| {
-        let name = cell.name();
-        lengths
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map_or(0, |(_, ms)| *ms)
-    };
     let seeds = suite.seeds();
     let turn = |seed: u64| seeds.iter().position(|s| *s == seed);
-    cells.sort_by_cached_key(|cell| (turn(cell.seed), Reverse(length(cell))));
+    cells.sort_by_cached_key(|cell| (turn(cell.seed), Reverse(lengths.get(&cell.name()).copied())));
     Ok(())
 }
 
@@ -70,10 +65,10 @@ fn planned_steps(suite: &Suite, cell: &Cell) -> Result<f64, Error> {
     Ok((episodes * horizon as f64).max(1.0))
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+/// The median of those that are finite, if any are.
+fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
+    (!values.is_empty()).then(|| median(&values))
 }
 
 #[cfg(test)]

@@ -395,7 +395,8 @@ fn fresh_scores(found: &Found) -> String {
     fresh.iter().map(shown).collect::<Vec<_>>().join(separator)
 }
 
-fn median(values: &[f64]) -> f64 {
+/// NaN of nothing.
+pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)

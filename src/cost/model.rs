@@ -703,13 +703,14 @@ impl EnergyModel {
                 let (own, others) = by_leaf.split_at(recording.leaves().count());
                 by_leaf = others;
                 let own = recording.gradient(own);
-                let mut rest = own.as_slice();
-                for gradient in &mut gradients[first..first + count] {
-                    let (values, others) = rest.split_at(gradient.numel());
-                    // Not in place: libtorch's own may be a view of one number.
-                    *gradient = &*gradient + Tensor::from_slice(values).view_as(gradient);
-                    rest = others;
-                }
+                nn::deal(
+                    &mut gradients[first..first + count],
+                    &own,
+                    |gradient, own| {
+                        // Not in place: libtorch's own may be a view of one number.
+                        *gradient = &*gradient + own;
+                    },
+                );
             }
             first += count;
         }

@@ -98,6 +98,12 @@ impl Row {
             ci95: self.normalized_score_ci95,
         }
     }
+
+    /// Width of the score's interval.
+    fn score_width(&self) -> f64 {
+        let [low, high] = self.normalized_score_ci95;
+        (high - low).abs()
+    }
 }
 
 /// The scale of normalised scores: the returns that map to 1 and 0.
@@ -361,11 +367,9 @@ fn looked_at(played: usize, most: usize) -> usize {
 impl Played {
     /// Whether the score's interval is as narrow as asked.
     fn is_enough(&self, subject: &Subject, options: Options) -> Result<bool, Error> {
-        let row = self
-            .scale(subject.factory)?
-            .row(subject.algo, &self.learned, None, options.seed);
-        let [low, high] = row.normalized_score_ci95;
-        Ok(options.precision.is_some_and(|p| (high - low).abs() <= p))
+        let scale = self.scale(subject.factory)?;
+        let row = scale.row(subject.algo, &self.learned, None, options.seed);
+        Ok(options.precision.is_some_and(|p| row.score_width() <= p))
     }
 
     /// Inputs of the scores.
@@ -537,8 +541,7 @@ fn said_of(subject: &Subject, demonstrations: &[Episode], own: &Row, scale: &Sca
 
 /// That the asked precision is out of reach of the asked episodes.
 fn too_wide(own: &Row, options: Options) -> Option<String> {
-    let [low, high] = own.normalized_score_ci95;
-    let width = (high - low).abs();
+    let width = own.score_width();
     let asked = options.precision.filter(|&p| width > p)?;
     Some(format!(
         "the interval of the score is {width:.3} wide after {} episodes, not {asked}: allow more of them (--episodes); what \

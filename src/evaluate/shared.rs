@@ -77,9 +77,13 @@ pub fn play(
 
 #[cfg(test)]
 mod tests {
+    use costate_envs::rng::stream;
     use costate_envs::rollout::RolloutPool;
 
     use super::*;
+    use crate::policy::{
+        ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings, StdForm,
+    };
 
     #[test]
     fn shared_episodes_are_those_played_alone() {
@@ -100,6 +104,31 @@ mod tests {
                     let shared = play(&random, &factory, workers(), d, w, 8).unwrap();
                     assert_eq!(shared, alone);
                 }
+            }
+        }
+        // A policy's, whose undisturbed episodes another loop plays.
+        let settings = PolicySettings {
+            hidden: vec![4],
+            std_form: StdForm::Constant,
+            std_floor: 0.02,
+            std_initial: 0.3,
+        };
+        let scale = ActionScale {
+            centre: vec![0.0],
+            half_range: vec![1.0],
+        };
+        let identity = Normalizer::identity(factory.spec().observation.dim());
+        let mut rng = stream(0, "test", 0);
+        let policy = GaussianPolicy::new("pendulum", &settings, identity, scale, &mut rng);
+        for choice in [ActionChoice::Sample, ActionChoice::Mean] {
+            let actor = Controller::of(Learned::Gaussian(&policy), choice);
+            let none = Disturbance::default();
+            let alone = actor.play_disturbed(&factory, workers(), &none, 1..4, 8);
+            let shared = play(&actor, &factory, workers(), none, 1..4, 8).unwrap();
+            for (a, b) in alone.unwrap().iter().zip(&shared) {
+                assert_eq!(a.costs, b.costs);
+                assert_eq!(a.trajectory.observations(), b.trajectory.observations());
+                assert_eq!(a.trajectory.actions(), b.trajectory.actions());
             }
         }
         let mut config = EnvConfig::named("pendulum").unwrap();

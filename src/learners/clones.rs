@@ -5,7 +5,6 @@ use sha2::{Digest, Sha256};
 
 use super::Setup;
 use super::cloning::Recipe;
-use crate::error::Error;
 use crate::memo::Memo;
 use crate::nn::StateError;
 use crate::policy::GaussianPolicy;
@@ -17,7 +16,8 @@ const KEPT: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key([u8; 32]);
 
-static CLONES: Memo<Key, Vec<f32>> = Memo::new(KEPT);
+/// Their weights.
+pub(super) static CLONES: Memo<Key, Vec<f32>> = Memo::new(KEPT);
 
 impl Key {
     /// That of a clone which starts as `policy`.
@@ -56,17 +56,10 @@ impl Key {
     }
 }
 
-/// The weights of a clone: those made earlier, or by `make` now; `None` where that is interrupted.
-pub(super) fn remembered(
-    key: Key,
-    make: impl FnOnce() -> Result<Option<Vec<f32>>, Error>,
-) -> Result<Option<Vec<f32>>, Error> {
-    CLONES.remembered(key, make)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use crate::policy::{ActionScale, Normalizer, PolicySettings, StdForm};
     use costate_envs::rng::stream;
     use costate_envs::{End, EnvConfig, Trajectory};
@@ -116,9 +109,9 @@ mod tests {
         let mut made = 0;
         for _ in 0..2 {
             for (i, key) in keys.iter().enumerate() {
-                let found = remembered(*key, || {
+                let found = CLONES.remembered(*key, || {
                     made += 1;
-                    Ok(Some(vec![i as f32]))
+                    Ok::<_, Error>(Some(vec![i as f32]))
                 });
                 assert_eq!(found.unwrap(), Some(vec![i as f32]));
             }
@@ -126,10 +119,8 @@ mod tests {
         assert_eq!(made, keys.len());
         // An interruption is not kept.
         let fresh = key(&policy(2), &setup(0, &one), 50);
-        assert_eq!(remembered(fresh, || Ok(None)).unwrap(), None);
-        assert_eq!(
-            remembered(fresh, || Ok(Some(vec![7.0]))).unwrap(),
-            Some(vec![7.0])
-        );
+        let found = |made: Option<Vec<f32>>| CLONES.remembered(fresh, || Ok::<_, Error>(made));
+        assert_eq!(found(None).unwrap(), None);
+        assert_eq!(found(Some(vec![7.0])).unwrap(), Some(vec![7.0]));
     }
 }

@@ -17,7 +17,7 @@ use costate_envs::rng::{derive_seed, stream};
 use rand::seq::SliceRandom;
 
 use super::Setup;
-use super::clones::{Key, remembered};
+use super::clones::{CLONES, Key};
 use crate::batch::TrajectoryBatch;
 use crate::error::Error;
 use crate::nn::{self, AdamSettings, Descent, Rows, StateDict, StateError};
@@ -112,11 +112,11 @@ pub(super) fn clone_by(
     go_on: &mut dyn FnMut(usize) -> bool,
 ) -> Result<bool, Error> {
     let key = Key::of(policy, setup, &recipe)?;
-    let weights = remembered(key, || {
+    let weights = CLONES.remembered(key, || {
         let mut cloner = Cloner::new(policy, setup, recipe)?;
         while !cloner.is_done() {
             if !go_on(cloner.done) {
-                return Ok(None);
+                return Ok::<_, Error>(None);
             }
             cloner.advance();
         }

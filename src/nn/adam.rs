@@ -2,7 +2,7 @@
 
 use costate_networks::{BETA_1, BETA_2, EPSILON};
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::state::{StateDict, StateError};
 
@@ -112,24 +112,44 @@ impl Adam {
 
     /// Adds the optimiser's state to `state` under `prefix`.
     pub fn save(&self, prefix: &str, state: &mut StateDict) {
-        state.insert(&format!("{prefix}first_moment"), &self.first_moment);
-        state.insert(&format!("{prefix}second_moment"), &self.second_moment);
-        let steps = Tensor::from_slice(&[self.steps as f64]).to_kind(Kind::Double);
-        state.insert(&format!("{prefix}steps"), &steps);
+        let moments = [&self.first_moment, &self.second_moment];
+        save_moments(moments, self.steps, prefix, state);
     }
 
     /// Restores what [`Adam::save`] wrote.
     pub fn load(&mut self, prefix: &str, state: &StateDict) -> Result<(), StateError> {
-        state.copy_to(&format!("{prefix}first_moment"), &mut self.first_moment)?;
-        state.copy_to(&format!("{prefix}second_moment"), &mut self.second_moment)?;
-        self.steps = state.scalar(&format!("{prefix}steps"))? as i64;
+        let moments = [&mut self.first_moment, &mut self.second_moment];
+        self.steps = load_moments(moments, prefix, state)?;
         Ok(())
     }
+}
+
+const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
+
+/// Adds moments and steps to `state` under `prefix`.
+pub(super) fn save_moments(moments: [&Tensor; 2], steps: i64, prefix: &str, state: &mut StateDict) {
+    for (name, moment) in MOMENTS.iter().zip(moments) {
+        state.insert(&format!("{prefix}{name}"), moment);
+    }
+    state.insert_numbers(&format!("{prefix}steps"), &[steps as f64]);
+}
+
+/// Restores what [`save_moments`] wrote; returns the steps.
+pub(super) fn load_moments(
+    moments: [&mut Tensor; 2],
+    prefix: &str,
+    state: &StateDict,
+) -> Result<i64, StateError> {
+    for (name, moment) in MOMENTS.iter().zip(moments) {
+        state.copy_to(&format!("{prefix}{name}"), moment)?;
+    }
+    Ok(state.scalar(&format!("{prefix}steps"))? as i64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Kind;
 
     #[test]
     fn first_steps_match_the_published_algorithm() {

@@ -3,7 +3,7 @@
 use costate_networks::Moments;
 use tch::Tensor;
 
-use super::adam::{Adam, AdamSettings};
+use super::adam::{Adam, AdamSettings, load_moments, save_moments};
 use super::state::{StateDict, StateError};
 use super::to_f32;
 
@@ -52,34 +52,21 @@ impl Descent {
 
     /// Adds the state to `state` under `prefix`, as [`Adam::save`] does.
     pub fn save(&self, prefix: &str, state: &mut StateDict) {
-        let Moments {
-            first,
-            second,
-            steps,
-        } = &self.moments;
-        for (name, moment) in [("first", first), ("second", second)] {
-            state.insert(
-                &format!("{prefix}{name}_moment"),
-                &Tensor::from_slice(moment),
-            );
-        }
-        state.insert_numbers(&format!("{prefix}steps"), &[*steps as f64]);
+        let [first, second] = self.tensors();
+        save_moments([&first, &second], self.moments.steps, prefix, state);
     }
 
     /// Restores what [`Descent::save`] or [`Adam::save`] wrote.
     pub fn load(&mut self, prefix: &str, state: &StateDict) -> Result<(), StateError> {
-        let Moments {
-            first,
-            second,
-            steps,
-        } = &mut self.moments;
-        for (name, moment) in [("first", first), ("second", second)] {
-            let mut tensor = Tensor::from_slice(moment);
-            state.copy_to(&format!("{prefix}{name}_moment"), &mut tensor)?;
-            *moment = to_f32(&tensor);
-        }
-        *steps = state.scalar(&format!("{prefix}steps"))? as i64;
+        let [mut first, mut second] = self.tensors();
+        self.moments.steps = load_moments([&mut first, &mut second], prefix, state)?;
+        self.moments.first = to_f32(&first);
+        self.moments.second = to_f32(&second);
         Ok(())
+    }
+
+    fn tensors(&self) -> [Tensor; 2] {
+        [&self.moments.first, &self.moments.second].map(|m| Tensor::from_slice(m))
     }
 
     /// One descent step of `weights` along their gradient, in the same order. Returns its norm before clipping.

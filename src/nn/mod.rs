@@ -67,16 +67,21 @@ pub fn to_f32(tensor: &Tensor) -> Vec<f32> {
     out
 }
 
+/// Adds values to tensors, or puts them in their place, as `put(tensor, values)` does: they follow one another, and get
+/// each tensor's shape.
+pub fn deal(tensors: &mut [Tensor], values: &[f32], put: impl Fn(&mut Tensor, Tensor)) {
+    let mut rest = values;
+    for tensor in tensors {
+        let (own, others) = rest.split_at(tensor.numel());
+        let own = Tensor::from_slice(own).view_as(tensor);
+        put(tensor, own);
+        rest = others;
+    }
+}
+
 /// Replaces the values of tensors, one after another.
 pub fn set_values(tensors: &mut [Tensor], values: &[f32]) {
-    let mut rest = values;
-    tch::no_grad(|| {
-        for tensor in tensors {
-            let (own, others) = rest.split_at(tensor.numel());
-            tensor.copy_(&Tensor::from_slice(own).view_as(tensor));
-            rest = others;
-        }
-    });
+    tch::no_grad(|| deal(tensors, values, |tensor, own| tensor.copy_(&own)));
 }
 
 /// Whether all numbers of some tensors are finite, and their squares, too: beyond 1.8e19 a weight in single precision

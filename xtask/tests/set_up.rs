@@ -114,6 +114,19 @@ fn error_line(output: &Output) -> String {
     error.to_owned()
 }
 
+/// Waits for a file that a stand-in makes once it is started.
+fn appears(file: &Path) {
+    let start = Instant::now();
+    while !file.exists() {
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "what makes {} was not started",
+            file.display()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -237,14 +250,7 @@ fn wrong_wheels() {
 fn a_killed_set_up_stands_in_nobodys_way() {
     let machine = Machine::with_python("slow");
     let mut first = machine.set_up().spawn().unwrap();
-    let start = Instant::now();
-    while !machine.at("bin/started").exists() {
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "pip was not started"
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    appears(&machine.at("bin/started"));
     assert_eq!(machine.cached().len(), 1);
     // SIGKILL: it cannot tidy up.
     first.kill().unwrap();
@@ -341,14 +347,7 @@ fn a_build_goes_ahead_while_libtorch_is_fetched() {
         let mut command = machine.xtask(&[command]);
         command.env("AHEAD", machine.at("ahead"));
         let mut xtask = command.spawn().unwrap();
-        let until = |what: &dyn Fn() -> bool| {
-            let start = Instant::now();
-            while !what() {
-                assert!(start.elapsed() < Duration::from_secs(20));
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        };
-        until(&|| machine.at("ahead").exists());
+        appears(&machine.at("ahead"));
         let said = fs::read_to_string(machine.at("ahead")).unwrap();
         // However it ends, what went ahead ends with it: `Ahead`'s own test.
         xtask.kill().unwrap();
