@@ -422,6 +422,32 @@ fn an_array_that_declares_more_than_the_file_can_hold_is_refused_where_it_is_use
     }
 }
 
+/// Found by fuzzing: a small file may declare a row of millions of numbers, all zero.
+#[test]
+fn rows_as_wide_as_a_picture_are_refused_where_they_are_used() {
+    let wide = |width: usize| floats(&[3, width], &vec![0.5; 3 * width]);
+    let narrow = || floats(&[3, 1], &[0.1, 0.2, 0.3]);
+    for (observed, acted, name) in [
+        (wide(10_001), narrow(), "observations"),
+        (narrow(), wide(10_001), "actions"),
+    ] {
+        let message = refused(&[("observations", observed), ("actions", acted)], timed());
+        assert!(
+            message.contains(&format!(
+                "array `{name}` has 10001 numbers a row, expected at most 10000"
+            )),
+            "{message}"
+        );
+    }
+    let beside = [
+        ("observations", wide(10_000)),
+        ("actions", narrow()),
+        ("pixels", wide(10_001)),
+    ];
+    let (_, imported) = read("wide.npz", &npz(&beside), timed());
+    assert_eq!(imported.meta.spec.observation.dim(), 10_000);
+}
+
 #[test]
 fn minari_in_hdf5_is_read() {
     let folder = tempdir().unwrap();

@@ -9,7 +9,7 @@ use costate_envs::EnvSpec;
 use super::cut::Cutter;
 use super::error::ImportError;
 use super::mapping::{ChannelMap, LastRow, Mapping};
-use super::table::Table;
+use super::table::{Table, WIDEST};
 use super::{Read, load};
 
 /// Column, in the tables made here, of the episode's number.
@@ -286,11 +286,16 @@ fn table(
     };
     let observed = base(arrays, mapping.observations.first(), "observations").map_err(refused)?;
     let acted = base(arrays, mapping.actions.first(), "actions").map_err(refused)?;
-    let (observed, acted) = (
-        numbers(arrays, &observed).map_err(refused)?,
-        numbers(arrays, &acted).map_err(refused)?,
-    );
-    let layout = Layout::of(arrays, observed, acted).map_err(refused)?;
+    let of = |name: &str| numbers(arrays, name).map_err(refused);
+    let layout = Layout::of(arrays, of(&observed)?, of(&acted)?).map_err(refused)?;
+    for name in [&observed, &acted] {
+        let width = layout.width(of(name)?);
+        if width > WIDEST {
+            return Err(refused(format!(
+                "array `{name}` has {width} numbers a row, expected at most {WIDEST}: pictures are not read"
+            )));
+        }
+    }
     let rows = layout.rows();
     let mut columns: Vec<(String, Vec<f64>)> = Vec::new();
     for (name, array) in arrays {
@@ -449,11 +454,16 @@ impl Layout {
         }
     }
 
+    /// Entries of an array's row.
+    fn width(&self, array: &Array) -> usize {
+        array.shape.get(self.leading()).copied().unwrap_or(1)
+    }
+
     /// The columns of an array, NaN where it has no row; `None` if it has other rows.
     fn entries(&self, array: &Array) -> Option<Vec<Vec<f64>>> {
         let (count, width) = array.rows()?;
-        // Pictures would be thousands of columns.
-        if width == 0 || count == 0 || array.shape.len() > self.leading() + 1 {
+        let picture = array.shape.len() > self.leading() + 1 || self.width(array) > WIDEST;
+        if width == 0 || count == 0 || picture {
             return None;
         }
         // Rows of each episode: how many the array has, and how many it should have.

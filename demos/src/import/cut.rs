@@ -168,7 +168,7 @@ fn channels(
     }
     let mut channels = Vec::new();
     for map in asked {
-        let items = match table.names().any(|name| name == map.column) {
+        let items = match table.has(&map.column) {
             true => Vec::new(),
             false => table.expanded(&map.column),
         };
@@ -193,7 +193,7 @@ fn channels(
 
 /// The columns that `name` stands for: itself, or those of a column of lists.
 fn expanded(table: &Table, name: &str) -> Vec<String> {
-    let items = match table.names().any(|own| own == name) {
+    let items = match table.has(name) {
         true => Vec::new(),
         false => table.expanded(name),
     };

@@ -1,5 +1,6 @@
 //! Which column is what.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use costate_envs::Channel;
@@ -249,8 +250,9 @@ impl Mapping {
             ("--observations", &self.observations),
             ("--actions", &self.actions),
         ] {
-            for (i, map) in maps.iter().enumerate() {
-                if maps[..i].iter().any(|m| m.name == map.name) {
+            let mut names = BTreeSet::new();
+            for map in maps {
+                if !names.insert(&map.name) {
                     return refused(format!(
                         "{what}: two channels are named `{}`; rename one: `{}=NAME`",
                         map.name, map.column

@@ -1,5 +1,6 @@
 //! Tables: rows and named columns, from CSV or Parquet.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +23,9 @@ use super::lines::lines_at;
 use super::load;
 use crate::dataset::columns::{items, read_parquet};
 use crate::dataset::{DatasetError, SourceFile};
+
+/// Most numbers of a row in one array or list: more are pictures.
+pub(super) const WIDEST: usize = 10_000;
 
 /// A kind of table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,6 +190,8 @@ fn natural(path: &Path) -> Vec<(String, u64)> {
 pub(super) struct Table {
     path: PathBuf,
     columns: Vec<(String, Column)>,
+    /// Which column has a name; `None` where several do.
+    places: BTreeMap<String, Option<usize>>,
     rows: usize,
     /// Line of each row, in text files.
     lines: Option<Vec<u64>>,
@@ -296,12 +302,9 @@ impl Table {
             from.push(record.position().map_or(0, csv::Position::byte));
         }
         let columns = columns.into_iter().map(Column::Text);
-        Ok(Self {
-            path: path.into(),
-            columns: names.into_iter().zip(columns).collect(),
-            rows: from.len(),
-            lines: Some(lines_at(bytes, &from)),
-        })
+        let lines = Some(lines_at(bytes, &from));
+        let columns = names.into_iter().zip(columns).collect();
+        Ok(Self::of(path, columns, from.len(), lines))
     }
 
     /// From a file's batches. Columns of lists become columns `NAME[0]`, `NAME[1]`, …; those of a kind that is neither
@@ -322,24 +325,34 @@ impl Table {
                 _ => columns.extend(column(&arrays).map(|c| (field.name().clone(), c))),
             }
         }
-        Ok(Self {
-            path: path.into(),
-            columns,
-            rows,
-            lines: None,
-        })
+        Ok(Self::of(path, columns, rows, None))
     }
 
     /// Of columns of numbers that are equally long.
     pub(super) fn from_columns(path: &Path, columns: Vec<(String, Vec<f64>)>) -> Self {
+        let rows = columns.first().map_or(0, |(_, values)| values.len());
+        let numbers = |(name, values)| (name, Column::Numbers(values));
+        Self::of(path, columns.into_iter().map(numbers).collect(), rows, None)
+    }
+
+    fn of(
+        path: &Path,
+        columns: Vec<(String, Column)>,
+        rows: usize,
+        lines: Option<Vec<u64>>,
+    ) -> Self {
+        let mut places = BTreeMap::new();
+        for (i, (name, _)) in columns.iter().enumerate() {
+            (places.entry(name.clone()))
+                .and_modify(|place| *place = None)
+                .or_insert(Some(i));
+        }
         Self {
             path: path.into(),
-            rows: columns.first().map_or(0, |(_, values)| values.len()),
-            columns: columns
-                .into_iter()
-                .map(|(name, values)| (name, Column::Numbers(values)))
-                .collect(),
-            lines: None,
+            columns,
+            places,
+            rows,
+            lines,
         }
     }
 
@@ -354,6 +367,11 @@ impl Table {
     /// The columns' names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether there is a column of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.places.contains_key(name)
     }
 
     /// Names of the columns of a list column, in order; empty if there is none of that name.
@@ -388,14 +406,13 @@ impl Table {
     }
 
     fn column(&self, name: &str) -> Result<&Column, ImportError> {
-        let mut found = self.columns.iter().filter(|(n, _)| n == name);
-        match (found.next(), found.next()) {
-            (Some((_, column)), None) => Ok(column),
-            (Some(_), Some(_)) => Err(ImportError::Kind {
+        match self.places.get(name) {
+            Some(Some(place)) => Ok(&self.columns[*place].1),
+            Some(None) => Err(ImportError::Kind {
                 path: self.path.clone(),
                 reason: format!("two columns are named `{name}`; rename one"),
             }),
-            (None, _) => Err(ImportError::NoColumn {
+            None => Err(ImportError::NoColumn {
                 path: self.path.clone(),
                 column: name.into(),
                 nearest: nearest(name, self.names()).map(str::to_owned),
@@ -563,7 +580,7 @@ pub fn numbers(array: &dyn Array) -> Option<Vec<f64>> {
     })
 }
 
-/// The columns of a column of lists, which must be of equal length; none if it does not hold numbers.
+/// The columns of a column of lists, which must be of equal length; none if it does not hold numbers, or pictures.
 fn lists(
     path: &Path,
     name: &str,
@@ -577,6 +594,9 @@ fn lists(
             let Some(values) = item.as_ref().map_or(Some(Vec::new()), |a| numbers(a)) else {
                 return Ok(Vec::new());
             };
+            if values.len() > WIDEST {
+                return Ok(Vec::new());
+            }
             if row == 0 {
                 columns = vec![Vec::new(); values.len()];
             }
