@@ -8,6 +8,7 @@ use std::path::Path;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use costate_demos::Dataset;
+use costate_demos::dataset::footer;
 use costate_demos::import::{self, lines_at};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -226,6 +227,7 @@ fn decode(source: &str, file: File, wanted: Option<&[String]>) -> Result<Table, 
             "{source}: not a Parquet file, or a damaged one: {e}"
         ))
     };
+    footer::check(&mut &file).map_err(|e| broken(&e))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(&e))?;
     let schema = builder.schema().clone();
     let all: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();

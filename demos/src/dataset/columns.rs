@@ -1,5 +1,6 @@
 //! An episode as Parquet columns, both ways. The layout is in the module above.
 
+use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::properties::WriterProperties;
 
 use super::error::{DatasetError, one_line};
+use super::footer;
 
 /// The bytes of episode `id`'s Parquet file; `true_cost` is null throughout unless its costs are known.
 pub fn encode(id: usize, episode: &Episode, costs_known: bool) -> Result<Vec<u8>, String> {
@@ -102,6 +104,7 @@ fn schema(observation_dim: usize, action_dim: usize) -> Arc<Schema> {
 /// The decoder trusts any footer it can parse and panics on some damaged ones. Known cases are
 /// refused before; any other panic becomes an error as well.
 pub(crate) fn read_parquet(bytes: Vec<u8>) -> Result<(Arc<Schema>, Vec<RecordBatch>), String> {
+    footer::check(&mut Cursor::new(&bytes))?;
     let length = bytes.len() as u64;
     let read = || -> parquet::errors::Result<(Arc<Schema>, Vec<RecordBatch>)> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))?;

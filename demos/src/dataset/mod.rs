@@ -30,6 +30,7 @@
 
 pub(crate) mod columns;
 mod error;
+pub mod footer;
 mod meta;
 pub(crate) mod minari;
 mod reader;
