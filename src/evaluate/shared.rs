@@ -77,13 +77,10 @@ pub fn play(
 
 #[cfg(test)]
 mod tests {
-    use costate_envs::rng::stream;
     use costate_envs::rollout::RolloutPool;
 
     use super::*;
-    use crate::policy::{
-        ActionScale, GaussianPolicy, Learned, Normalizer, PolicySettings, StdForm,
-    };
+    use crate::policy::{GaussianPolicy, Learned};
 
     #[test]
     fn shared_episodes_are_those_played_alone() {
@@ -107,19 +104,7 @@ mod tests {
             }
         }
         // A policy's, whose undisturbed episodes another loop plays.
-        let settings = PolicySettings {
-            hidden: vec![4],
-            std_form: StdForm::Constant,
-            std_floor: 0.02,
-            std_initial: 0.3,
-        };
-        let scale = ActionScale {
-            centre: vec![0.0],
-            half_range: vec![1.0],
-        };
-        let identity = Normalizer::identity(factory.spec().observation.dim());
-        let mut rng = stream(0, "test", 0);
-        let policy = GaussianPolicy::new("pendulum", &settings, identity, scale, &mut rng);
+        let policy = GaussianPolicy::small("pendulum", factory.spec().observation.dim(), 0);
         for choice in [ActionChoice::Sample, ActionChoice::Mean] {
             let actor = Controller::of(Learned::Gaussian(&policy), choice);
             let none = Disturbance::default();

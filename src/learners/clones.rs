@@ -60,8 +60,6 @@ impl Key {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::policy::{ActionScale, Normalizer, PolicySettings, StdForm};
-    use costate_envs::rng::stream;
     use costate_envs::{End, EnvConfig, Trajectory};
 
     #[test]
@@ -71,26 +69,7 @@ mod tests {
             let (observations, actions) = (vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6], vec![action]);
             [Trajectory::new(3, 1, observations, actions, None, End::Truncated).unwrap()]
         };
-        let policy = |seed| {
-            let settings = PolicySettings {
-                hidden: vec![4],
-                std_form: StdForm::Constant,
-                std_floor: 0.02,
-                std_initial: 0.3,
-            };
-            let scale = ActionScale {
-                centre: vec![0.0],
-                half_range: vec![1.0],
-            };
-            let mut rng = stream(seed, "test", 0);
-            GaussianPolicy::new(
-                "pendulum",
-                &settings,
-                Normalizer::identity(3),
-                scale,
-                &mut rng,
-            )
-        };
+        let policy = |seed| GaussianPolicy::small("pendulum", 3, seed);
         let (one, other) = (shown(0.5), shown(0.25));
         let setup = |seed, demonstrations| Setup {
             seed,

@@ -198,6 +198,24 @@ impl GaussianPolicy {
         }
     }
 
+    /// One of few weights for one action in −1 … 1, for tests.
+    #[cfg(test)]
+    pub(crate) fn small(env: &str, observation_dim: usize, seed: u64) -> Self {
+        let settings = PolicySettings {
+            hidden: vec![4],
+            std_form: StdForm::Constant,
+            std_floor: 0.02,
+            std_initial: 0.3,
+        };
+        let scale = ActionScale {
+            centre: vec![0.0],
+            half_range: vec![1.0],
+        };
+        let identity = Normalizer::identity(observation_dim);
+        let mut rng = costate_envs::rng::stream(seed, "test", 0);
+        Self::new(env, &settings, identity, scale, &mut rng)
+    }
+
     /// A copy with its own weights.
     pub fn copy(&self) -> Self {
         let mut rng = costate_envs::rng::stream(0, "discarded", 0);

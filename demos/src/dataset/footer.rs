@@ -78,7 +78,6 @@ impl Footer<'_> {
     }
 
     fn structure(&mut self, depth: usize) -> Result<(), Damage> {
-        let depth = depth.checked_sub(1).ok_or(Damage::Other)?;
         loop {
             // The kind, below how much larger the field's number is than the one before.
             let head = self.byte()?;

@@ -52,10 +52,7 @@ pub(super) fn read(
         let (bytes, source) = load(file)?;
         tables.push((table(file, bytes)?, source));
     }
-    if tables
-        .iter()
-        .all(|(table, _)| table.names().any(|name| name == "rews"))
-    {
+    if tables.iter().all(|(table, _)| table.has("rews")) {
         own.reward = own.reward.or(Some("rews".into()));
     }
     let mut cutter = Cutter::new("imitation", &own, spec)?;

@@ -187,7 +187,7 @@ fn described(table: &Table, column: &str, space: &Value) -> Vec<ChannelMap> {
         .as_str()
         .and_then(|s| serde_json::from_str(s).ok())
         .unwrap_or_default();
-    let columns = match table.names().any(|name| name == column) {
+    let columns = match table.has(column) {
         true => vec![column.to_owned()],
         false => table.expanded(column),
     };
