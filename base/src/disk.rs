@@ -54,10 +54,53 @@ pub(crate) fn hexadecimal(digest: &[u8]) -> String {
 
 /// Writes and syncs a new file.
 pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
-    let mut file = create(path)?;
-    faults::write(Operation::Write, &mut file, path, bytes)
-        .and_then(|()| sync_file(&file, path))
+    fill(&mut create(path)?, path, bytes)
+}
+
+fn fill(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    faults::write(Operation::Write, file, path, bytes)
+        .and_then(|()| sync_file(file, path))
         .map_err(DiskError::new("write", path))
+}
+
+/// Opens the empty file of that name once nobody else writes it.
+fn create_alone(path: &Path) -> Result<File, DiskError> {
+    faults::before(Operation::Create, path).map_err(DiskError::new("create", path))?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    let open = || loop {
+        let file = options.open(path)?;
+        // Some network file systems do not support locks.
+        let interrupted = file
+            .lock()
+            .is_err_and(|error| error.kind() == io::ErrorKind::Interrupted);
+        if interrupted {
+            continue;
+        }
+        // Whoever had it may have given it another name meanwhile.
+        if is_at(&file, path)? {
+            file.set_len(0)?;
+            return Ok(file);
+        }
+    };
+    open().map_err(DiskError::new("create", path))
+}
+
+/// Whether a path names an open file, where the system can tell.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let place = |data: fs::Metadata| (data.dev(), data.ino());
+    match fs::metadata(path) {
+        Ok(there) => Ok(place(there) == place(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
 }
 
 fn create(path: &Path) -> Result<File, DiskError> {
@@ -71,10 +114,12 @@ fn sync_file(file: &File, path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Replaces `path` by a file of `bytes`: readers see the old or the new contents, never a partial file.
+/// Replaces `path` by a file of `bytes`: readers see the old or the new contents, never a partial file. Who replaces the
+/// same file meanwhile, in any process, waits.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let beside = path.with_added_extension("tmp");
-    write_synced(&beside, bytes)
+    let mut file = create_alone(&beside)?;
+    fill(&mut file, &beside, bytes)
         .and_then(|()| rename(&beside, path))
         .inspect_err(|_| {
             let _ = remove_file(&beside);
@@ -367,6 +412,23 @@ pub fn running(process: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_replaces_a_file_at_once_leaves_the_whole_of_one() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        let texts: Vec<String> = (0..8)
+            .map(|k| k.to_string().repeat(1000 * (8 - k)))
+            .collect();
+        std::thread::scope(|scope| {
+            for text in &texts {
+                scope.spawn(|| (0..50).for_each(|_| replace(&path, text.as_bytes()).unwrap()));
+            }
+        });
+        let left = fs::read_to_string(&path).unwrap();
+        assert!(texts.contains(&left), "{} bytes", left.len());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn a_removed_folder_has_no_name_and_remains_of_a_kill_go_with_the_next() {

@@ -19,6 +19,7 @@ use super::super::protocol::Protocol;
 use super::super::runs::{Imitation, Worked, work};
 use super::super::train::Shown;
 use super::super::{Demonstrations, Progress, record, validate};
+use super::turns::alone;
 use super::{Measured, Request, Tables};
 use crate::bench::{
     Cell, CellResult, ControllersResult, CostMetrics, FreshResult, Milestone, PartResult,
@@ -184,19 +185,30 @@ pub(super) fn recorded(
     else {
         return Err(Error::Failure("not a new dataset with a folder".into()));
     };
+    alone(folder, || {
+        record_unless_there(request, env, folder, progress)
+    })
+}
+
+fn record_unless_there(
+    request: &record::Request,
+    env: &str,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<PathBuf, Error> {
     let count = request.episodes.unwrap_or(0);
     if folder.join("meta.json").exists() {
         let there = Demonstrations::open(folder)?;
         let asked = request.world.config(env)?.factory()?;
         let same = there.dataset.meta().env == *asked.config();
         if same && there.dataset.episodes().len() >= count {
-            return Ok(folder.clone());
+            return Ok(folder.to_owned());
         }
         disk::remove_folder(folder)?;
     }
     progress.remark(&format!("recording {count} demonstrations of {env}"));
     match record::record(request, progress)?.missing {
-        0 => Ok(folder.clone()),
+        0 => Ok(folder.to_owned()),
         _ => Err(Error::Failure("interrupted while recording".into())),
     }
 }
@@ -205,10 +217,17 @@ pub(super) fn recorded(
 /// mean would add the luck of 25 starts to every score. Measured once, stored beside them.
 fn expert_return(env: &str, work: &Path, protocol: Protocol) -> Result<f64, Error> {
     let file = demonstrations_folder(work, env).join("expert_return.json");
-    let read = || -> Option<f64> { serde_json::from_slice(&fs::read(&file).ok()?).ok() };
-    if let Some(mean) = read() {
-        return Ok(mean);
-    }
+    alone(&file, || match read_number(&file) {
+        Some(mean) => Ok(mean),
+        None => measure_expert(env, &file, protocol),
+    })
+}
+
+fn read_number(file: &Path) -> Option<f64> {
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
+}
+
+fn measure_expert(env: &str, file: &Path, protocol: Protocol) -> Result<f64, Error> {
     let factory = EnvConfig::named(env)?.factory()?;
     let expert = ExpertDesign::new(&factory, None, None)?;
     let plan = Plan {
@@ -219,7 +238,7 @@ fn expert_return(env: &str, work: &Path, protocol: Protocol) -> Result<f64, Erro
     let start = |i| episodes::start(protocol.seed, i);
     let mean = costate_demos::expert_return(&factory, &expert, plan, start)?.mean;
     let text = serde_json::to_vec(&mean).map_err(|e| Error::Failure(e.to_string()))?;
-    files::write_atomic(&file, &text)?;
+    files::write_atomic(file, &text)?;
     Ok(mean)
 }
 

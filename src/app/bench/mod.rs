@@ -4,6 +4,7 @@ mod cells;
 mod rows;
 mod shifts;
 mod speed;
+mod turns;
 
 use std::path::{Path, PathBuf};
 

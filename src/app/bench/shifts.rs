@@ -11,6 +11,7 @@ use super::super::runs::work;
 use super::super::world::WorldChanges;
 use super::super::{Demonstrations, record, transfer};
 use super::cells::{recorded, run_of};
+use super::turns::alone;
 use crate::bench::{
     Cell, MeasuredRow, RowKey, RowSuite, Shift, ShiftFigures, ShiftSuite, env_digest,
 };
@@ -73,25 +74,12 @@ impl Shifts {
         };
         Ok(self.work.join("runs").join(name))
     }
-}
 
-impl RowSuite for Shifts {
-    type Figures = ShiftFigures;
-    const NAME: &'static str = ShiftSuite::NAME;
-
-    fn keys(&self) -> Vec<RowKey> {
-        self.suite.keys()
-    }
-
-    fn basis(&self, key: &RowKey) -> Result<Value, Error> {
-        let (shift, cell) = self.row(key)?;
-        let recipe = settings::resolve("ppo", &shift.env, None, &shift.recipe_overrides())?;
-        let world = json!([shift.variant, shift.world, env_digest(&shift.env)?]);
-        let algo = cell.algo()?;
-        Ok(json!([world, algo.without_validation(), recipe]))
-    }
-
-    fn measure(&self, key: &RowKey, interrupt: &AtomicBool) -> Result<Option<ShiftFigures>, Error> {
+    fn measure_alone(
+        &self,
+        key: &RowKey,
+        interrupt: &AtomicBool,
+    ) -> Result<Option<ShiftFigures>, Error> {
         let (shift, cell) = self.row(key)?;
         let demos = self.demonstrations(shift)?;
         let demonstrations = Demonstrations::open(&demos)?;
@@ -118,6 +106,28 @@ impl RowSuite for Shifts {
         let found = transfer::transfer(&request, interrupt)?;
         let algo = run.config().algo.name();
         Ok(found.and_then(|found| figures(&found, algo)))
+    }
+}
+
+impl RowSuite for Shifts {
+    type Figures = ShiftFigures;
+    const NAME: &'static str = ShiftSuite::NAME;
+
+    fn keys(&self) -> Vec<RowKey> {
+        self.suite.keys()
+    }
+
+    fn basis(&self, key: &RowKey) -> Result<Value, Error> {
+        let (shift, cell) = self.row(key)?;
+        let recipe = settings::resolve("ppo", &shift.env, None, &shift.recipe_overrides())?;
+        let world = json!([shift.variant, shift.world, env_digest(&shift.env)?]);
+        let algo = cell.algo()?;
+        Ok(json!([world, algo.without_validation(), recipe]))
+    }
+
+    fn measure(&self, key: &RowKey, interrupt: &AtomicBool) -> Result<Option<ShiftFigures>, Error> {
+        // Variants of a world share its run.
+        alone(&self.folder(key)?, || self.measure_alone(key, interrupt))
     }
 
     fn markdown(&self, rows: &[MeasuredRow<ShiftFigures>]) -> String {
