@@ -541,6 +541,28 @@ fn a_fault_at_some_file_operations_of_every_command_costs_nothing() {
 }
 
 #[test]
+fn a_benchmark_records_anew_where_a_recording_ended_within_its_first_episode() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let record = "record lq -n 2 -o work/demonstrations/lq";
+    let log = here.join("operations.log");
+    let logged = [("COSTATE_FAULT_LOG", log.to_str().unwrap())];
+    assert!(command(here, record, &logged).status.success());
+    let operations = fs::read_to_string(log).unwrap();
+    let first = operations.lines().position(|l| l.contains("part-0"));
+    fs::remove_dir_all(here.join("work")).unwrap();
+    let fault = format!("kill@{}", first.unwrap() + 1);
+    command(here, record, &[("COSTATE_FAULT", &fault)]);
+    assert!(here.join("work/demonstrations/lq/meta.json").exists());
+    let opened = command(here, "demos info work/demonstrations/lq", &[]);
+    assert!(said(&opened).contains("no episodes"), "{}", said(&opened));
+    let bench =
+        "bench results --envs lq --methods bc --demonstrations 5 --seeds 0 -o cells --work work";
+    let output = command(here, bench, &[]);
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
 #[ignore = "all places take hours"]
 fn a_fault_at_any_file_operation_of_any_command_costs_nothing() {
     let only = std::env::var("COSTATE_SCENARIOS").unwrap_or_default();

@@ -8,8 +8,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use costate_base::disk;
+use costate_demos::derive::set_aside;
 use costate_demos::experts::ExpertDesign;
 use costate_demos::record::Plan;
+use costate_demos::{DatasetError, DatasetReader};
 use costate_envs::EnvConfig;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -198,13 +200,19 @@ fn record_unless_there(
 ) -> Result<PathBuf, Error> {
     let count = request.episodes.unwrap_or(0);
     if folder.join("meta.json").exists() {
-        let there = Demonstrations::open(folder)?;
-        let asked = request.world.config(env)?.factory()?;
-        let same = there.dataset.meta().env == *asked.config();
-        if same && there.dataset.episodes().len() >= count {
+        let enough = match DatasetReader::open(folder) {
+            Ok(there) => {
+                let asked = request.world.config(env)?.factory()?;
+                there.meta().env == *asked.config() && there.meta().episodes.len() >= count
+            }
+            // Interrupted within the first.
+            Err(DatasetError::NoEpisodes(_)) => false,
+            Err(error) => return Err(error.into()),
+        };
+        if enough {
             return Ok(folder.to_owned());
         }
-        disk::remove_folder(folder)?;
+        disk::remove_folder(&set_aside(folder)?)?;
     }
     progress.remark(&format!("recording {count} demonstrations of {env}"));
     match record::record(request, progress)?.missing {

@@ -145,7 +145,8 @@ mod signals {
     }
 
     pub(super) fn stop(child: &Child) -> io::Result<()> {
-        send(child, Signal::INT)
+        // Not as Ctrl-C does: a shell that starts something in the background has that ignored, down to grandchildren.
+        send(child, Signal::TERM)
     }
 
     /// The child has not been waited for, so that its number is its own.
@@ -181,10 +182,9 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
-    /// A shell that hears interrupts, though whoever started the tests in the background may have them ignored.
     fn shell(script: &str) -> Process {
-        let words = ["--default-signal=INT", "/bin/sh", "-c", script].map(OsString::from);
-        Process::start(Path::new("/usr/bin/env"), &words).unwrap()
+        let words = ["-c", script].map(OsString::from);
+        Process::start(Path::new("/bin/sh"), &words).unwrap()
     }
 
     /// Its ending, which must come within seconds.
@@ -218,8 +218,8 @@ mod tests {
 
     #[test]
     fn a_process_that_stands_still_hears_a_stop_and_one_stop_is_one_signal() {
-        // Ends well at the second interrupt: it must not come.
-        let script = "n=0; trap 'n=$((n+1)); [ $n -gt 1 ] && exit 0' INT; echo on >&2; \
+        // Ends well at the second signal: it must not come.
+        let script = "n=0; trap 'n=$((n+1)); [ $n -gt 1 ] && exit 0' TERM; echo on >&2; \
                       t=0; while [ $t -lt 100 ]; do sleep 0.02; t=$((t+n)); done; exit 1";
         let mut process = shell(script);
         while !process.end_of_said().unwrap().contains("on") {
@@ -229,6 +229,16 @@ mod tests {
         assert_eq!(process.look().unwrap(), Ok(Told::Pause));
         process.tell(Told::Stop).unwrap();
         std::thread::sleep(Duration::from_millis(100));
+        process.tell(Told::Stop).unwrap();
+        assert_eq!(ending(&mut process), Ending::Stopped);
+    }
+
+    #[test]
+    fn a_process_that_was_started_in_the_background_hears_a_stop() {
+        let mut process = shell("trap '' INT; echo on >&2; exec sleep 30");
+        while !process.end_of_said().unwrap().contains("on") {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         process.tell(Told::Stop).unwrap();
         assert_eq!(ending(&mut process), Ending::Stopped);
     }
