@@ -300,4 +300,11 @@ mod tests {
         assert_eq!(pages.faults(), expected);
         assert_eq!(pages.summary(), "- [A](docs/a.md)\n- [R](README.md)\n");
     }
+
+    #[test]
+    fn the_pages_of_this_clone_are_sound() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let faults = Pages::read(root).unwrap().faults();
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
 }
