@@ -3,6 +3,7 @@
 //! Every entry is one chain of fused multiply-adds in a fixed order, however many lanes a register has and however the
 //! rows are tiled: the same bits on every processor that has such an instruction.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use costate_base::tanh::{BOUND, EVEN, ODD};
@@ -16,6 +17,9 @@ const LANES: usize = 16;
 const TILE_ROWS: usize = 4;
 const TILE_REGISTERS: usize = 2;
 
+/// Rows of a tile where one register is left: as many sums under way, for the processor to wait for none.
+const TALL_ROWS: usize = TILE_ROWS * TILE_REGISTERS;
+
 pub(crate) static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
 
 /// Entries of a padded row of `columns`.
@@ -24,7 +28,7 @@ pub fn padded(columns: usize) -> usize {
 }
 
 /// Rows of f32, padded with zeros.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rows {
     columns: usize,
     /// `[rows, padded(columns)]`, row by row.
@@ -42,13 +46,52 @@ impl Rows {
 
     /// Of unpadded values, row by row.
     pub fn of(values: &[f32], columns: usize) -> Self {
-        let mut rows = Self::zeros(values.len() / columns, columns);
+        let mut rows = Self::default();
+        rows.become_unpadded(values, columns);
+        rows
+    }
+
+    /// Becomes [`Rows::of`] these.
+    pub(crate) fn become_unpadded(&mut self, values: &[f32], columns: usize) {
+        self.become_zeros(values.len() / columns, columns);
         for (to, from) in
-            (rows.values.chunks_exact_mut(padded(columns))).zip(values.chunks_exact(columns))
+            (self.values.chunks_exact_mut(padded(columns))).zip(values.chunks_exact(columns))
         {
             to[..columns].copy_from_slice(from);
         }
-        rows
+    }
+
+    /// Becomes this many rows; what they hold is whatever was there, padding included.
+    pub(crate) fn reshape(&mut self, rows: usize, columns: usize) {
+        self.columns = columns;
+        self.values.resize(rows * padded(columns), 0.0);
+    }
+
+    /// Becomes the chosen rows of `from`, in the order of `indices`.
+    pub(crate) fn become_picked(&mut self, from: &Self, indices: &[usize]) {
+        let stride = from.stride();
+        self.columns = from.columns;
+        self.values.clear();
+        for i in indices {
+            self.values
+                .extend_from_slice(&from.values[i * stride..(i + 1) * stride]);
+        }
+    }
+
+    /// Becomes consecutive rows of `from`.
+    pub(crate) fn become_range(&mut self, from: &Self, rows: Range<usize>) {
+        let stride = from.stride();
+        self.columns = from.columns;
+        self.values.clear();
+        self.values
+            .extend_from_slice(&from.values[rows.start * stride..rows.end * stride]);
+    }
+
+    /// Becomes this many rows of zeros.
+    pub(crate) fn become_zeros(&mut self, rows: usize, columns: usize) {
+        self.columns = columns;
+        self.values.clear();
+        self.values.resize(rows * padded(columns), 0.0);
     }
 
     /// Whether there are none.
@@ -85,24 +128,16 @@ impl Rows {
 
     /// The chosen rows, in the order of `indices`.
     pub fn pick(&self, indices: &[usize]) -> Self {
-        let stride = self.stride();
-        let mut values = Vec::with_capacity(indices.len() * stride);
-        for i in indices {
-            values.extend_from_slice(&self.values[i * stride..(i + 1) * stride]);
-        }
-        Self {
-            columns: self.columns,
-            values,
-        }
+        let mut picked = Self::default();
+        picked.become_picked(self, indices);
+        picked
     }
 
     /// Consecutive rows.
-    pub fn range(&self, rows: std::ops::Range<usize>) -> Self {
-        let stride = self.stride();
-        Self {
-            columns: self.columns,
-            values: self.values[rows.start * stride..rows.end * stride].to_vec(),
-        }
+    pub fn range(&self, rows: Range<usize>) -> Self {
+        let mut range = Self::default();
+        range.become_range(self, rows);
+        range
     }
 
     /// All values without padding, row by row.
@@ -132,7 +167,8 @@ pub enum After<'a> {
     Slope(&'a Rows),
 }
 
-/// out = after(a · b + first), `[N, k] · [k, n] → [N, n]`, `first` being a row, padded.
+/// out = after(a · b + first), `[N, k] · [k, n] → [N, n]`, `first` being a row, padded. Every entry of `out` is written, its
+/// padding too.
 pub fn product(a: &Rows, b: &Rows, first: &[f32], after: After, out: &mut Rows) {
     assert!(a.columns == b.len() && b.columns == out.columns && a.len() == out.len());
     assert!(first.len() == out.stride());
@@ -176,30 +212,28 @@ impl<J: Tiles> WithSimd for Sweep<'_, J> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let rows = self.out.len();
-        let whole = rows - rows % TILE_ROWS;
-        for row in (0..whole).step_by(TILE_ROWS) {
-            self.rows::<S, TILE_ROWS>(simd, row);
-        }
-        for row in whole..rows {
-            self.rows::<S, 1>(simd, row);
-        }
+        let width = self.out.stride();
+        let left = width % (TILE_REGISTERS * S::F32_LANES);
+        self.sweep::<S, TILE_ROWS, TILE_REGISTERS>(simd, 0..width - left);
+        self.sweep::<S, TALL_ROWS, 1>(simd, width - left..width);
     }
 }
 
 impl<J: Tiles> Sweep<'_, J> {
+    /// All rows of some columns, as tiles of `M` rows and `V` registers.
     #[inline(always)]
-    fn rows<S: Simd, const M: usize>(&mut self, simd: S, row: usize) {
+    fn sweep<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, columns: Range<usize>) {
         let Self { job, out } = self;
-        let width = out.stride();
-        let mut column = 0;
-        while column + TILE_REGISTERS * S::F32_LANES <= width {
-            job.tile::<S, M, TILE_REGISTERS>(simd, row, column, out);
-            column += TILE_REGISTERS * S::F32_LANES;
+        let whole = out.len() - out.len() % M;
+        for row in (0..whole).step_by(M) {
+            for column in columns.clone().step_by(V * S::F32_LANES) {
+                job.tile::<S, M, V>(simd, row, column, out);
+            }
         }
-        while column < width {
-            job.tile::<S, M, 1>(simd, row, column, out);
-            column += S::F32_LANES;
+        for row in whole..out.len() {
+            for column in columns.clone().step_by(V * S::F32_LANES) {
+                job.tile::<S, 1, V>(simd, row, column, out);
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A layer's product, bias and tanh are one sweep, and so are a product and tanh's slope on the way back.
 
-use crate::kernel::{After, Rows, TERMS, add_transposed_product, padded, product};
+use crate::kernel::{ARCH, After, Rows, TERMS, add_transposed_product, padded, product};
 
 /// A tanh network, `[N, inputs] → [N, outputs]`; no tanh after the last layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,7 @@ struct Layer {
 }
 
 /// What a network computed of some rows, kept for its gradient.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Pass {
     /// Input, outputs of the hidden layers, output.
     values: Vec<Rows>,
@@ -34,6 +34,14 @@ impl Pass {
     /// The network's outputs, `[N, outputs]`.
     pub fn output(&self) -> &Rows {
         &self.values[self.values.len() - 1]
+    }
+
+    /// The input, to be set before [`Network::run`].
+    pub fn input(&mut self) -> &mut Rows {
+        if self.values.is_empty() {
+            self.values.push(Rows::default());
+        }
+        &mut self.values[0]
     }
 
     fn rows(&self) -> usize {
@@ -87,25 +95,39 @@ impl Network {
 
     /// Outputs of rows, `[N, inputs]`, with what their gradient needs.
     pub fn forward(&self, input: Rows) -> Pass {
-        let mut values = Vec::with_capacity(self.layers.len() + 1);
-        values.push(input);
-        for (l, layer) in self.layers.iter().enumerate() {
-            let last = l + 1 == self.layers.len();
-            let after = if last { After::Nothing } else { After::Tanh };
-            let mut out = Rows::zeros(values[l].len(), self.sizes[l + 1]);
-            product(&values[l], &layer.forward, &layer.bias, after, &mut out);
-            values.push(out);
-        }
-        Pass { values }
+        let mut pass = Pass {
+            values: vec![input],
+        };
+        self.run(&mut pass);
+        pass
     }
 
-    /// Adds Σ ∂output/∂weights · `slope` to `gradient`; `slope` is the loss's gradient by the outputs, `[N, outputs]`.
-    pub fn backward(&self, pass: &Pass, slope: Rows, gradient: &mut Gradient) {
-        let mut slope = slope;
+    /// The same of the input that `pass` holds, in the memory that it has.
+    pub fn run(&self, pass: &mut Pass) {
+        let layers = self.layers.len();
+        pass.values.resize_with(layers + 1, Rows::default);
+        for (l, layer) in self.layers.iter().enumerate() {
+            let after = match l + 1 == layers {
+                true => After::Nothing,
+                false => After::Tanh,
+            };
+            let (from, to) = pass.values.split_at_mut(l + 1);
+            let (from, out) = (&from[l], &mut to[0]);
+            out.reshape(from.len(), self.sizes[l + 1]);
+            product(from, &layer.forward, &layer.bias, after, out);
+        }
+    }
+
+    /// Adds Σ ∂output/∂weights · slope to `gradient`; slope is the loss's gradient by the outputs, `[N, outputs]`, the first
+    /// of `slopes`, whose memory is used on the way back.
+    pub fn backward(&self, pass: &Pass, slopes: &mut [Rows; 2], gradient: &mut Gradient) {
         for l in (0..self.layers.len()).rev() {
-            gradient.add(l, &slope, &pass.values[l]);
+            gradient.add(l, &slopes[0], &pass.values[l]);
             if l > 0 {
-                slope = self.back(l, &slope, After::Slope(&pass.values[l]));
+                let [slope, next] = slopes;
+                let after = After::Slope(&pass.values[l]);
+                unbiased_into(slope, &self.layers[l].backward, after, next);
+                slopes.swap(0, 1);
             }
         }
     }
@@ -185,10 +207,15 @@ impl Network {
 
 /// after(a · b), `[N, k] · [k, n] → [N, n]`.
 fn unbiased(a: &Rows, b: &Rows, after: After) -> Rows {
-    let mut out = Rows::zeros(a.len(), b.columns());
-    let nothing = vec![0.0; out.stride()];
-    product(a, b, &nothing, after, &mut out);
+    let mut out = Rows::default();
+    unbiased_into(a, b, after, &mut out);
     out
+}
+
+fn unbiased_into(a: &Rows, b: &Rows, after: After, out: &mut Rows) {
+    out.reshape(a.len(), b.columns());
+    let nothing = vec![0.0; out.stride()];
+    product(a, b, &nothing, after, out);
 }
 
 /// rows ← rows (1 − h²).
@@ -222,17 +249,19 @@ impl Gradient {
         self.add_weights(l, slope, input);
         let bias = &mut self.layers[l].1;
         let mut sums = vec![0.0; slope.stride()];
-        for rows in slope.padded_values().chunks(TERMS * slope.stride()) {
-            sums.fill(0.0);
-            for row in rows.chunks_exact(slope.stride()) {
-                for (to, value) in sums.iter_mut().zip(row) {
-                    *to += value;
+        ARCH.dispatch(|| {
+            for rows in slope.padded_values().chunks(TERMS * slope.stride()) {
+                sums.fill(0.0);
+                for row in rows.chunks_exact(slope.stride()) {
+                    for (to, value) in sums.iter_mut().zip(row) {
+                        *to += value;
+                    }
+                }
+                for (to, sum) in bias.iter_mut().zip(&sums) {
+                    *to += sum;
                 }
             }
-            for (to, sum) in bias.iter_mut().zip(&sums) {
-                *to += sum;
-            }
-        }
+        });
     }
 
     fn add_weights(&mut self, l: usize, slope: &Rows, input: &Rows) {
@@ -241,12 +270,17 @@ impl Gradient {
 
     /// The sum of two gradients of the same network.
     pub fn plus(mut self, other: Self) -> Self {
-        for ((weight, bias), (w, b)) in self.layers.iter_mut().zip(&other.layers) {
-            let both = weight.padded_values_mut().iter_mut().chain(bias);
-            for (to, value) in both.zip(w.padded_values().iter().chain(b)) {
+        let add = |to: &mut [f32], values: &[f32]| {
+            for (to, value) in to.iter_mut().zip(values) {
                 *to += value;
             }
-        }
+        };
+        ARCH.dispatch(|| {
+            for ((weight, bias), (w, b)) in self.layers.iter_mut().zip(&other.layers) {
+                add(weight.padded_values_mut(), w.padded_values());
+                add(bias, b);
+            }
+        });
         self
     }
 
@@ -333,7 +367,11 @@ mod tests {
             }
             let by = numbers(rows, 5);
             let mut gradient = Gradient::zeros(&network);
-            network.backward(&pass, Rows::of(&by, 1), &mut gradient);
+            network.backward(
+                &pass,
+                &mut [Rows::of(&by, 1), Rows::default()],
+                &mut gradient,
+            );
             let total = |w: &[f64]| -> f64 {
                 let each = inputs.iter().zip(&by);
                 each.map(|(x, by)| f64::from(*by) * reference.output(w, x))

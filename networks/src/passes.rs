@@ -1,10 +1,10 @@
 //! Many rows through a network, on several threads, and back.
 
-use std::convert::Infallible;
+use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 
-use costate_base::workers::{default_workers, in_order};
+use rayon::prelude::*;
 
 use crate::kernel::Rows;
 use crate::network::{Gradient, Network, Pass};
@@ -15,10 +15,48 @@ const BLOCK: usize = 256;
 /// Blocks that one thread takes; gradients are added up group by group, whatever the number of threads.
 const GROUP: usize = 2;
 
+/// Blocks whose memory is kept at most: some 40 MB with two hidden layers of 64 units.
+const MOST_SPARE: usize = 256;
+
+thread_local! {
+    /// Memory of a block under way, used again for the next: it is in the cache.
+    static SCRATCH: Cell<Scratch> = Cell::default();
+}
+
+#[derive(Default)]
+struct Scratch {
+    pass: Pass,
+    slopes: [Rows; 2],
+}
+
+/// `job` with this thread's memory.
+fn in_scratch<T>(job: impl FnOnce(&mut Scratch) -> T) -> T {
+    let mut scratch = SCRATCH.take();
+    let result = job(&mut scratch);
+    SCRATCH.set(scratch);
+    result
+}
+
+/// Memory of blocks that were recorded and are no longer needed: the next recording's, which has as many.
+static SPARE: Mutex<Vec<Pass>> = Mutex::new(Vec::new());
+
 /// What a network computed of many rows, kept for its gradient.
 #[derive(Debug)]
 pub struct Recorded {
     blocks: Vec<Pass>,
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MOST_SPARE.saturating_sub(spare.len());
+        spare.extend(self.blocks.drain(..).take(room));
+    }
+}
+
+fn spare() -> Pass {
+    let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+    spare.pop().unwrap_or_default()
 }
 
 /// The blocks of `rows` rows, by groups.
@@ -31,20 +69,13 @@ fn groups(rows: usize) -> Vec<Vec<Range<usize>>> {
         .collect()
 }
 
-/// The results of jobs `0..count`, on as many threads as there are jobs and cores.
+/// The results of jobs `0..count`, on as many threads as there are jobs and idle cores.
 fn on_threads<T: Send>(count: usize, job: impl Fn(usize) -> T + Sync) -> Vec<T> {
     if count <= 1 {
         return (0..count).map(job).collect();
     }
-    let mut results = Vec::with_capacity(count);
-    let run = |(): &mut (), i| Ok::<T, Infallible>(job(i));
-    let keep = |_, result| {
-        results.push(result);
-        Ok(())
-    };
-    let never = AtomicBool::new(false);
-    let Ok(_) = in_order(count, default_workers(), &never, || (), run, keep);
-    results
+    let jobs = (0..count).into_par_iter().with_max_len(1);
+    jobs.map(&job).collect()
 }
 
 impl Network {
@@ -52,12 +83,48 @@ impl Network {
     pub fn outputs(&self, input: &Rows) -> Vec<f32> {
         let groups = groups(input.len());
         let outputs = on_threads(groups.len(), |g| {
-            let blocks = groups[g].iter().cloned();
-            let outputs =
-                blocks.flat_map(|block| self.forward(input.range(block)).output().unpadded());
-            outputs.collect::<Vec<f32>>()
+            in_scratch(|Scratch { pass, .. }| {
+                let mut outputs = Vec::new();
+                for block in groups[g].iter().cloned() {
+                    pass.input().become_range(input, block);
+                    self.run(pass);
+                    outputs.extend(pass.output().unpadded());
+                }
+                outputs
+            })
         });
         outputs.concat()
+    }
+
+    /// Σ ∂output/∂weights · slope over the chosen rows, `[N, inputs]`, for a loss whose gradient by a row's outputs depends
+    /// on that row alone. `slope` is told which rows come next and what became of them, writes that gradient,
+    /// `[chosen, outputs]`, and may return more, which comes back in order.
+    pub fn descent<T: Send>(
+        &self,
+        rows: &Rows,
+        chosen: &[usize],
+        slope: impl Fn(&[usize], &Rows, &mut Rows) -> T + Sync,
+    ) -> (Vec<T>, Gradient) {
+        let groups: Vec<&[usize]> = chosen.chunks(GROUP * BLOCK).collect();
+        let parts = on_threads(groups.len(), |g| {
+            in_scratch(|Scratch { pass, slopes }| {
+                let (mut found, mut gradient) = (Vec::new(), Gradient::zeros(self));
+                for block in groups[g].chunks(BLOCK) {
+                    pass.input().become_picked(rows, block);
+                    self.run(pass);
+                    slopes[0].become_zeros(block.len(), pass.output().columns());
+                    found.push(slope(block, pass.output(), &mut slopes[0]));
+                    self.backward(pass, slopes, &mut gradient);
+                }
+                (found, gradient)
+            })
+        });
+        let (mut found, mut sum) = (Vec::new(), Gradient::zeros(self));
+        for (more, gradient) in parts {
+            found.extend(more);
+            sum = sum.plus(gradient);
+        }
+        (found, sum)
     }
 
     /// The same, kept for [`Network::gradient`].
@@ -65,7 +132,12 @@ impl Network {
         let groups = groups(input.len());
         let blocks = on_threads(groups.len(), |g| {
             let blocks = groups[g].iter().cloned();
-            let passes = blocks.map(|block| self.forward(input.range(block)));
+            let passes = blocks.map(|block| {
+                let mut pass = spare();
+                pass.input().become_range(input, block);
+                self.run(&mut pass);
+                pass
+            });
             passes.collect::<Vec<Pass>>()
         });
         let blocks: Vec<Pass> = blocks.into_iter().flatten().collect();
@@ -80,12 +152,15 @@ impl Network {
         let parts = on_threads(groups, |g| {
             let mut gradient = Gradient::zeros(self);
             let mut row = g * GROUP * BLOCK;
-            for pass in blocks.iter().skip(g * GROUP).take(GROUP) {
-                let (columns, count) = (pass.output().columns(), pass.output().len());
-                let slope = &slope[row * columns..(row + count) * columns];
-                self.backward(pass, Rows::of(slope, columns), &mut gradient);
-                row += count;
-            }
+            in_scratch(|Scratch { slopes, .. }| {
+                for pass in blocks.iter().skip(g * GROUP).take(GROUP) {
+                    let (columns, count) = (pass.output().columns(), pass.output().len());
+                    let slope = &slope[row * columns..(row + count) * columns];
+                    slopes[0].become_unpadded(slope, columns);
+                    self.backward(pass, slopes, &mut gradient);
+                    row += count;
+                }
+            });
             gradient
         });
         let zeros = Gradient::zeros(self);
@@ -133,5 +208,17 @@ mod tests {
         let zeros = Gradient::zeros(&network);
         let sum = apart.into_iter().fold(zeros, Gradient::plus);
         assert_eq!(together, sum.values());
+
+        // The same again, the slopes known as soon as the outputs are.
+        let chosen: Vec<usize> = (0..count).collect();
+        let (blocks, fused) = network.descent(&rows, &chosen, |block, found, to| {
+            for (k, &i) in block.iter().enumerate() {
+                assert_eq!(found.row(k), &outputs[2 * i..2 * i + 2]);
+                to.row_mut(k).copy_from_slice(&slopes[2 * i..2 * i + 2]);
+            }
+            block.to_vec()
+        });
+        assert_eq!(together, fused.values());
+        assert_eq!(blocks.concat(), chosen);
     }
 }

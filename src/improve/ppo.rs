@@ -148,7 +148,7 @@ impl Ppo {
         };
         let (critic_orders, policy_orders) = (minibatches("ppo_critic"), minibatches("ppo_policy"));
 
-        // The two networks share nothing: each learns on a thread of its own.
+        // The two networks share nothing: they learn side by side.
         let (critic, critic_optimizer) = (&mut self.critic, &mut self.critic_optimizer);
         let (settings, policy_optimizer) = (&self.settings, &mut self.policy_optimizer);
         let steps = Steps {
@@ -159,19 +159,21 @@ impl Ppo {
         let mut likelihood = Likelihood::of(policy);
         let mut weights = critic.weights();
         let mut network = critic.network();
-        let mut report = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for rows in critic_orders.iter().flatten() {
-                    let (predicted, recorded) = network.record(&states.pick(rows));
-                    // Of mean (W − target)².
-                    let target = rows.iter().map(|&i| targets.normalized_cost_to_go[i]);
-                    let share = 2.0 / rows.len() as f32;
-                    let slope = predicted.iter().zip(target).map(|(w, t)| share * (w - t));
-                    let gradient = network.gradient(&recorded, &slope.collect::<Vec<_>>());
-                    critic_optimizer.step(&mut weights, &gradient.values());
-                    network.set(&weights);
-                }
-            });
+        let improve_critic = || {
+            for rows in critic_orders.iter().flatten() {
+                // Of mean (W − target)².
+                let share = 2.0 / rows.len() as f32;
+                let (_, gradient) = network.descent(&states, rows, |block, predicted, slopes| {
+                    for (k, &i) in block.iter().enumerate() {
+                        let miss = predicted.row(k)[0] - targets.normalized_cost_to_go[i];
+                        slopes.row_mut(k)[0] = share * miss;
+                    }
+                });
+                critic_optimizer.step(&mut weights, &gradient.values());
+                network.set(&weights);
+            }
+        };
+        let improve_policy = || {
             improve_policy(
                 settings,
                 policy_optimizer,
@@ -179,7 +181,8 @@ impl Ppo {
                 steps,
                 &policy_orders,
             )
-        });
+        };
+        let (mut report, ()) = rayon::join(improve_policy, improve_critic);
         critic.set_weights(&weights);
         policy.set_weights(likelihood.weights());
         report.value_error = value_error;
@@ -332,10 +335,8 @@ fn improve_policy(
     let (mut norms, mut updates, mut epochs, mut kl) = (0.0, 0, 0, 0.0);
     for minibatches in orders {
         for rows in minibatches {
-            let taken = actions.pick(rows);
-            let density = policy.log_density(&states.pick(rows), &taken);
             // ∂/∂log π of −mean min(ρÂ, clip(ρ)Â): −ρÂ where the clipped gain is not the smaller one.
-            let slope = |(&i, new): (&usize, &f64)| {
+            let slope = |i: usize, new: f64| {
                 let ratio = (new - targets.old_log_density[i]).exp();
                 let gain = ratio * targets.advantage[i];
                 let clipped = ratio.clamp(low, high) * targets.advantage[i];
@@ -345,8 +346,7 @@ fn improve_policy(
                     -gain / rows.len() as f64
                 }
             };
-            let slopes: Vec<f64> = rows.iter().zip(&density.values).map(slope).collect();
-            let gradient = policy.gradient(&density, &taken, &slopes);
+            let (_, gradient) = policy.descent(states, actions, rows, slope);
             policy.update(|weights| norms += optimizer.step(weights, &gradient));
             updates += 1;
         }

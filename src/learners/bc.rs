@@ -214,8 +214,7 @@ pub(super) fn fit_pass(
     let (mut likelihood, mut descent) = (Likelihood::of(policy), Descent::of(optimizer));
     let (mut total, mut count) = (0.0, 0);
     for rows in order.chunks(minibatch.max(1)) {
-        let (states, actions) = (states.pick(rows), actions.pick(rows));
-        total += ascend(&mut likelihood, &mut descent, &states, &actions);
+        total += ascend(&mut likelihood, &mut descent, &states, &actions, rows);
         count += 1;
     }
     policy.set_weights(likelihood.weights());

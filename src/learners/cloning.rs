@@ -375,28 +375,31 @@ impl Member {
         let factor = left.max(recipe.learning_rate_end_factor);
         self.optimizer
             .set_learning_rate(recipe.learning_rate * factor);
-        let (states, actions) = (
-            self.train.states.pick(&rows),
-            self.train.actions.pick(&rows),
-        );
-        ascend(&mut self.likelihood, &mut self.optimizer, &states, &actions)
+        let Data { states, actions } = &self.train;
+        ascend(
+            &mut self.likelihood,
+            &mut self.optimizer,
+            states,
+            actions,
+            &rows,
+        )
     }
 }
 
-/// One step of Adam on −E[log π(a | s)], which it returns.
+/// One step of Adam on −E[log π(a | s)] over the chosen rows, which it returns.
 pub(super) fn ascend(
     policy: &mut Likelihood,
     optimizer: &mut Descent,
     states: &Rows,
     actions: &Rows,
+    chosen: &[usize],
 ) -> f64 {
-    let share = 1.0 / states.len() as f64;
-    let density = policy.log_density(states, actions);
-    let gradient = policy.gradient(&density, actions, &vec![-share; states.len()]);
+    let share = 1.0 / chosen.len() as f64;
+    let (densities, gradient) = policy.descent(states, actions, chosen, |_, _| -share);
     policy.update(|weights| {
         optimizer.step(weights, &gradient);
     });
-    -share * density.values.iter().sum::<f64>()
+    -share * densities.iter().sum::<f64>()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod state;
 
 pub use adam::{Adam, AdamSettings};
 pub use computation::Computation;
-pub use costate_networks::{Network, Recorded, Rows};
+pub use costate_networks::{Network, Rows};
 pub use descent::Descent;
 pub use mlp::Mlp;
 pub use recording::Recording;

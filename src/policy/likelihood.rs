@@ -5,7 +5,7 @@ use std::f64::consts::{E, TAU};
 
 use super::gaussian::GaussianPolicy;
 use crate::density::softplus;
-use crate::nn::{Network, Recorded, Rows};
+use crate::nn::{Network, Rows};
 
 /// A Gaussian policy in training, with weights of its own.
 #[derive(Debug, Clone)]
@@ -16,16 +16,6 @@ pub struct Likelihood {
     floor: f64,
     centre: Vec<f64>,
     half_range: Vec<f64>,
-}
-
-/// log π(a | s) of some rows, kept for its gradient.
-#[derive(Debug)]
-pub struct LogDensity {
-    /// `[N]`.
-    pub values: Vec<f64>,
-    /// The network's, `[N · outputs]`.
-    outputs: Vec<f32>,
-    recorded: Recorded,
 }
 
 /// σ of an action entry, and ∂σ/∂ρ.
@@ -60,17 +50,7 @@ impl Likelihood {
         self.network.set(&self.weights[..self.network.weights()]);
     }
 
-    /// log π(a | s) of normalised states, `[N, observation_dim]`, and actions, `[N, action_dim]`.
-    pub fn log_density(&self, states: &Rows, actions: &Rows) -> LogDensity {
-        let (outputs, recorded) = self.network.record(states);
-        LogDensity {
-            values: self.of_outputs(&outputs, actions),
-            outputs,
-            recorded,
-        }
-    }
-
-    /// The same without what a gradient needs, `[N]`.
+    /// log π(a | s) of normalised states, `[N, observation_dim]`, and actions, `[N, action_dim]`: `[N]`.
     pub fn log_densities(&self, states: &Rows, actions: &Rows) -> Vec<f64> {
         self.of_outputs(&self.network.outputs(states), actions)
     }
@@ -103,39 +83,59 @@ impl Likelihood {
         total / states.len() as f64
     }
 
-    /// Σ ∂log π/∂weights · `by`, in the order of the weights; `by` is the loss's gradient by log π, `[N]`.
-    pub fn gradient(&self, density: &LogDensity, actions: &Rows, by: &[f64]) -> Vec<f32> {
+    /// log π(a | s) of the chosen rows, and Σ ∂log π/∂weights · by over them, in the order of the weights; `by` is told a row
+    /// and its log π, and says the loss's gradient by it.
+    pub fn descent(
+        &self,
+        states: &Rows,
+        actions: &Rows,
+        chosen: &[usize],
+        by: impl Fn(usize, f64) -> f64 + Sync,
+    ) -> (Vec<f64>, Vec<f32>) {
         let constant = self.constant_widths();
         let dim = self.half_range.len();
-        let mut slopes = vec![0.0; density.outputs.len()];
-        let mut by_rho = vec![0.0; dim];
-        let rows = slopes.chunks_exact_mut(self.outputs());
-        let rows = rows.zip(density.outputs.chunks_exact(self.outputs()));
-        for (i, ((slopes, out), by)) in rows.zip(by).enumerate() {
-            let own;
-            let widths = match &constant {
-                Some(widths) => widths,
-                None => {
-                    own = self.widths(out);
-                    &own
+        let (blocks, gradient) = self
+            .network
+            .descent(states, chosen, |rows, outputs, slopes| {
+                let (mut values, mut by_rho) = (Vec::new(), Vec::new());
+                for (k, &i) in rows.iter().enumerate() {
+                    let (out, action, slopes) = (outputs.row(k), actions.row(i), slopes.row_mut(k));
+                    let own;
+                    let widths = match &constant {
+                        Some(widths) => widths,
+                        None => {
+                            own = self.widths(out);
+                            &own
+                        }
+                    };
+                    let value = self.of_row(out, action, Some(widths));
+                    let by = by(i, value);
+                    values.push(value);
+                    for (j, width) in widths.iter().enumerate() {
+                        let z = self.deviation(j, out[j], action[j], *width);
+                        // ∂/∂μ = z/σ and ∂/∂σ = (z² − 1)/σ.
+                        slopes[j] = (by * z / width.std * self.half_range[j]) as f32;
+                        let by_rho_j = by * (z * z - 1.0) / width.std * width.slope;
+                        match constant {
+                            Some(_) => by_rho.push(by_rho_j),
+                            None => slopes[dim + j] = by_rho_j as f32,
+                        }
+                    }
                 }
-            };
-            for (j, width) in widths.iter().enumerate() {
-                let z = self.deviation(j, out[j], actions.row(i)[j], *width);
-                // ∂/∂μ = z/σ and ∂/∂σ = (z² − 1)/σ.
-                slopes[j] = (by * z / width.std * self.half_range[j]) as f32;
-                let by_rho_j = by * (z * z - 1.0) / width.std * width.slope;
-                match constant {
-                    Some(_) => by_rho[j] += by_rho_j,
-                    None => slopes[dim + j] = by_rho_j as f32,
+                (values, by_rho)
+            });
+        let (values, by_rho): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
+        let mut gradient = gradient.values();
+        if constant.is_some() {
+            let mut sums = vec![0.0; dim];
+            for row in by_rho.iter().flat_map(|block| block.chunks_exact(dim)) {
+                for (sum, v) in sums.iter_mut().zip(row) {
+                    *sum += v;
                 }
             }
+            gradient.extend(sums.iter().map(|&v| v as f32));
         }
-        let mut values = self.network.gradient(&density.recorded, &slopes).values();
-        if constant.is_some() {
-            values.extend(by_rho.iter().map(|&v| v as f32));
-        }
-        values
+        (values.concat(), gradient)
     }
 
     /// log N(a; μ, diag σ²) = −½ Σ z² − Σ log σ − (d/2) log 2π.
@@ -223,8 +223,8 @@ mod tests {
 
             let own = Likelihood::of(&policy);
             let (s_rows, a_rows) = (Rows::of(&states, 5), Rows::of(&actions, 3));
-            let density = own.log_density(&s_rows, &a_rows);
-            let gradient = own.gradient(&density, &a_rows, &by);
+            let all: Vec<usize> = (0..n).collect();
+            let (values, gradient) = own.descent(&s_rows, &a_rows, &all, |i, _| by[i]);
             let near = |a: &[f64], b: &[f64], within: f64| {
                 assert_eq!(a.len(), b.len());
                 let scale = b.iter().fold(1.0_f64, |most, v| most.max(v.abs()));
@@ -232,8 +232,8 @@ mod tests {
                     assert!((a - b).abs() < within * scale, "{a} {b}");
                 }
             };
-            near(&density.values, &to_f64(&library), 1e-6);
-            near(&own.log_densities(&s_rows, &a_rows), &density.values, 1e-12);
+            near(&values, &to_f64(&library), 1e-6);
+            assert_eq!(own.log_densities(&s_rows, &a_rows), values);
             let expected: Vec<f64> = gradients.iter().flat_map(to_f64).collect();
             let gradient: Vec<f64> = gradient.iter().map(|&v| f64::from(v)).collect();
             near(&gradient, &expected, 1e-6);
