@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -14,9 +13,6 @@ const BLOCK: usize = 256;
 
 /// Blocks that one thread takes; gradients are added up group by group, whatever the number of threads.
 const GROUP: usize = 2;
-
-/// Blocks whose memory is kept at most: some 40 MB with two hidden layers of 64 units.
-const MOST_SPARE: usize = 256;
 
 thread_local! {
     /// Memory of a block under way, used again for the next: it is in the cache.
@@ -37,26 +33,10 @@ fn in_scratch<T>(job: impl FnOnce(&mut Scratch) -> T) -> T {
     result
 }
 
-/// Memory of blocks that were recorded and are no longer needed: the next recording's, which has as many.
-static SPARE: Mutex<Vec<Pass>> = Mutex::new(Vec::new());
-
 /// What a network computed of many rows, kept for its gradient.
 #[derive(Debug)]
 pub struct Recorded {
     blocks: Vec<Pass>,
-}
-
-impl Drop for Recorded {
-    fn drop(&mut self) {
-        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = MOST_SPARE.saturating_sub(spare.len());
-        spare.extend(self.blocks.drain(..).take(room));
-    }
-}
-
-fn spare() -> Pass {
-    let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-    spare.pop().unwrap_or_default()
 }
 
 /// The blocks of `rows` rows, by groups.
@@ -132,12 +112,7 @@ impl Network {
         let groups = groups(input.len());
         let blocks = on_threads(groups.len(), |g| {
             let blocks = groups[g].iter().cloned();
-            let passes = blocks.map(|block| {
-                let mut pass = spare();
-                pass.input().become_range(input, block);
-                self.run(&mut pass);
-                pass
-            });
+            let passes = blocks.map(|block| self.forward(input.range(block)));
             passes.collect::<Vec<Pass>>()
         });
         let blocks: Vec<Pass> = blocks.into_iter().flatten().collect();
