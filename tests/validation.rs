@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use common::{fail, small_dataset, succeed, train_args};
+use common::{fail, run, small_dataset, succeed, train_args};
 use costate::app::{self, Demonstrations, Request, validate};
 use costate::evaluate::Controls;
 use costate::learners::frozen_cost::ValidationSettings;
@@ -364,12 +364,57 @@ fn a_benchmark_runs_missing_cells_and_reports_the_rest() {
         &["lq-bc-25-0.json", "remove it"],
     );
     fail(at, &["bench", "result"], 2, &["did you mean `results`?"]);
+    let selected = ["bench", "all", "--envs", "lq"];
+    fail(at, &selected, 2, &["--envs selects within one benchmark"]);
     fail(
         at,
         &["bench", "results", "--envs", "lqq"],
         2,
         &["did you mean `lq`?"],
     );
+}
+
+#[test]
+fn kept_results_are_measured_once_more_and_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let args = "bench results --envs lq --methods bc --seeds 0 -o out --work work --json";
+    let args: Vec<&str> = args.split(' ').collect();
+    succeed(at, &args);
+    let file = at.join("out/lq-bc-5-0.json");
+    let table = fs::read(at.join("out/README.md")).unwrap();
+    let check = |count: &'static str| [&args[..], &["--check", count]].concat();
+
+    let found = json(&succeed(at, &check("5")));
+    let names: Vec<&Value> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| &c["name"])
+        .collect();
+    assert_eq!(names, ["lq-bc-25-0", "lq-bc-5-0"]);
+    assert!((found.as_array().unwrap().iter()).all(|c| c["differences"] == serde_json::json!([])));
+    assert_eq!(json(&succeed(at, &check("1"))).as_array().unwrap().len(), 1);
+
+    // The last bit counts, and what is kept stays.
+    let mut other = read(&file);
+    let mean = other["return"].as_f64().unwrap();
+    other["return"] = f64::from_bits(mean.to_bits() + 1).into();
+    fs::write(&file, other.to_string()).unwrap();
+    let output = run(at, &check("5"));
+    assert_eq!(output.status.code(), Some(1));
+    let found = json(&String::from_utf8(output.stdout).unwrap());
+    let differences = &found[1]["differences"];
+    assert_eq!(differences[0]["field"], "return");
+    assert_eq!(differences[0]["found"].as_f64(), Some(mean));
+    assert_eq!(differences.as_array().unwrap().len(), 1);
+    assert_eq!(read(&file), other);
+    assert_eq!(fs::read(at.join("out/README.md")).unwrap(), table);
+    let work: Vec<_> = fs::read_dir(at.join("work")).unwrap().collect();
+    assert_eq!(work.len(), 2, "demonstrations and runs, no check: {work:?}");
+
+    let timed = ["bench", "speed", "--check", "2"];
+    fail(at, &timed, 2, &["never the same twice"]);
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub struct MeasuredRow<F> {
 /// Such a benchmark.
 pub trait RowSuite: Sync {
     /// What is measured.
-    type Figures: Clone + Serialize + DeserializeOwned + Send;
+    type Figures: Clone + Serialize + DeserializeOwned + Send + Sync;
 
     /// `costate bench NAME`.
     const NAME: &'static str;

@@ -131,7 +131,7 @@ impl Suite {
             "controllers" => include_str!("../../assets/benchmarks/controllers.json"),
             "speed" => include_str!("../../assets/benchmarks/speed.json"),
             other => {
-                let known = Self::NAMES.into_iter().chain(ROW_SUITES);
+                let known = Self::NAMES.into_iter().chain(ROW_SUITES).chain(["all"]);
                 let hint = suggestion(nearest(other, known.clone()));
                 return Err(Error::Misuse(format!(
                     "unknown benchmark `{other}`{hint}; there are {}",

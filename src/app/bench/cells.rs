@@ -96,7 +96,7 @@ pub fn list(request: &Request) -> Result<Vec<Missing>, Error> {
 }
 
 /// The part of a suite that is asked for.
-fn asked(whole: &Suite, request: &Request) -> Result<Suite, Error> {
+pub(super) fn asked(whole: &Suite, request: &Request) -> Result<Suite, Error> {
     whole
         .clone()
         .restricted(&request.envs, &request.methods, &request.seeds)?
@@ -127,15 +127,11 @@ fn run_cells(
     let mut cells = missing(suite, folder)?;
     longest_first(suite, &mut cells, folder)?;
     let workers = request.workers();
-    let most = suite.groups().map(|(count, _)| count).max().unwrap_or(0);
-    let envs: BTreeSet<&str> = cells.iter().map(|c| c.env).collect();
-    for env in envs {
-        demonstrate(env, most, &request.work, progress)?;
-    }
+    demonstrate_all(suite, &cells, &request.work, progress)?;
     progress.remark(&format!("{} cells to run", cells.len()));
     let done = Mutex::new(0);
     let began = Instant::now();
-    request.each(&cells, progress, |cell| {
+    let measured = request.each(&cells, progress, |cell| {
         let found = run_cell(suite, cell, &request.work, workers, progress.interrupt())?;
         let Some(mut result) = found else {
             return Ok(());
@@ -154,7 +150,23 @@ fn run_cells(
             ));
         }
         Ok(())
-    })
+    });
+    measured.map(drop)
+}
+
+/// Records what some of a suite's cells learn from.
+pub(super) fn demonstrate_all<'a>(
+    suite: &Suite,
+    cells: impl IntoIterator<Item = &'a Cell<'a>>,
+    work: &Path,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let most = suite.groups().map(|(count, _)| count).max().unwrap_or(0);
+    let envs: BTreeSet<&str> = cells.into_iter().map(|c| c.env).collect();
+    for env in envs {
+        demonstrate(env, most, work, progress)?;
+    }
+    Ok(())
 }
 
 /// Folder of an environment's demonstrations.

@@ -1,6 +1,7 @@
 //! The published tables: missing entries are measured, existing ones are shown.
 
 mod cells;
+mod check;
 mod rows;
 mod shifts;
 mod speed;
@@ -9,6 +10,7 @@ mod turns;
 use std::path::{Path, PathBuf};
 
 pub use cells::Missing;
+pub use check::{Checked, Difference, Sample};
 use costate_base::workers::default_workers;
 use costate_envs::rollout::RolloutPool;
 use serde::Serialize;
@@ -65,20 +67,20 @@ impl Request {
     }
 
     /// Runs all of `todo`, `jobs` at a time, until interrupted; finished items are kept.
-    fn each<K: Sync>(
+    fn each<K: Sync, T: Send>(
         &self,
         todo: &[K],
         progress: &dyn Progress,
-        one: impl Fn(&K) -> Result<(), Error> + Sync,
-    ) -> Result<(), Error> {
+        one: impl Fn(&K) -> Result<T, Error> + Sync,
+    ) -> Result<Vec<T>, Error> {
         let job = |_: &mut (), i: usize| match progress.interrupted() {
-            true => Ok(()),
-            false => one(&todo[i]),
+            true => Ok(None),
+            false => one(&todo[i]).map(Some),
         };
         let results = RolloutPool::new(self.jobs()).map(todo.len(), || (), job);
-        results.into_iter().collect::<Result<Vec<()>, Error>>()?;
+        let results = results.into_iter().collect::<Result<Vec<_>, Error>>()?;
         match progress.interrupted() {
-            false => Ok(()),
+            false => Ok(results.into_iter().flatten().collect()),
             true => Err(Error::Failure(format!(
                 "interrupted; `costate bench {}` resumes where it stopped",
                 self.suite
@@ -121,45 +123,150 @@ pub fn missing_cells(request: &Request) -> Result<Vec<Missing>, Error> {
     cells::list(request)
 }
 
+/// All benchmarks, in the order of `costate bench all`.
+pub const ALL: [&str; 9] = [
+    "results",
+    "starts",
+    "controls",
+    "ablation",
+    "controllers",
+    "shifts",
+    "exact",
+    "ebm",
+    "speed",
+];
+
+/// The benchmarks that a request asks for: its own, or every one if its suite is `all`, each with a folder of its own
+/// within the request's `output`.
+///
+/// Errors: a selection that would have to mean something in every benchmark.
+pub fn each_of(request: &Request) -> Result<Vec<Request>, Error> {
+    if request.suite != "all" {
+        return Ok(vec![request.clone()]);
+    }
+    let selected = [
+        ("--envs", !request.envs.is_empty()),
+        ("--methods", !request.methods.is_empty()),
+        ("--demonstrations", !request.demonstrations.is_empty()),
+        ("--seeds", !request.seeds.is_empty()),
+    ];
+    if let Some((option, _)) = selected.iter().find(|(_, given)| *given) {
+        return Err(Error::Misuse(format!(
+            "{option} selects within one benchmark; name it instead of `all`: {}",
+            ALL.join(", ")
+        )));
+    }
+    let one = |suite: &str| Request {
+        suite: suite.into(),
+        output: request.output.as_ref().map(|folder| folder.join(suite)),
+        jobs: request.jobs.filter(|_| suite != "speed"),
+        turns: request.turns.filter(|_| suite == "speed"),
+        ..request.clone()
+    };
+    Ok(ALL.into_iter().map(one).collect())
+}
+
+/// Something that is done with a benchmark, whatever its kind.
+trait Visitor {
+    /// What comes of it.
+    type Found;
+
+    /// With cells, each a training run with its evaluation.
+    fn cells(self) -> Result<Self::Found, Error>;
+
+    /// With rows, of which `kind` makes what was measured.
+    fn rows<S: RowSuite>(
+        self,
+        suite: &S,
+        kind: fn(Vec<MeasuredRow<S::Figures>>) -> Measured,
+    ) -> Result<Self::Found, Error>;
+
+    /// With times.
+    fn speed(self) -> Result<Self::Found, Error>;
+}
+
+impl Request {
+    /// Errors: an option that the benchmark has no use for.
+    fn check_options(&self) -> Result<(), Error> {
+        let is_speed = self.suite == "speed";
+        let has_rows = ROW_SUITES.contains(&self.suite.as_str());
+        let misplaced = [
+            (
+                "--demonstrations",
+                (has_rows || is_speed) && !self.demonstrations.is_empty(),
+            ),
+            ("--methods", is_speed && !self.methods.is_empty()),
+            ("--jobs", is_speed && self.jobs.is_some()),
+            ("--turns", !is_speed && self.turns.is_some()),
+        ];
+        match misplaced.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => Err(Error::Misuse(format!(
+                "{option} has no meaning for `costate bench {}`; leave it out",
+                self.suite
+            ))),
+        }
+    }
+
+    fn visit<V: Visitor>(&self, visitor: V) -> Result<V::Found, Error> {
+        self.check_options()?;
+        match self.suite.as_str() {
+            "speed" => visitor.speed(),
+            ExactSuite::NAME => visitor.rows(&ExactSuite::shipped()?, Measured::Exact),
+            DensitySuite::NAME => visitor.rows(&DensitySuite::shipped()?, Measured::Densities),
+            ShiftSuite::NAME => {
+                let suite = shifts::Shifts {
+                    suite: ShiftSuite::shipped()?,
+                    work: self.work.clone(),
+                    workers: self.workers(),
+                };
+                visitor.rows(&suite, Measured::Shifts)
+            }
+            _ => visitor.cells(),
+        }
+    }
+}
+
+/// Measures what is missing, and makes the tables.
+struct Measuring<'a> {
+    request: &'a Request,
+    progress: &'a dyn Progress,
+}
+
+impl Visitor for Measuring<'_> {
+    type Found = Tables;
+
+    fn cells(self) -> Result<Tables, Error> {
+        cells::tables(self.request, self.progress)
+    }
+
+    fn rows<S: RowSuite>(
+        self,
+        suite: &S,
+        kind: fn(Vec<MeasuredRow<S::Figures>>) -> Measured,
+    ) -> Result<Tables, Error> {
+        rows::tables(suite, self.request, kind, self.progress)
+    }
+
+    fn speed(self) -> Result<Tables, Error> {
+        speed::tables(self.request, self.progress)
+    }
+}
+
 /// Measures what a benchmark lacks, unless only showing, and writes its tables.
 ///
 /// Errors: an unknown suite, environment, method, number of demonstrations or seed; an interruption, which keeps what was measured.
 pub fn bench(request: &Request, progress: &dyn Progress) -> Result<Tables, Error> {
-    let is_speed = request.suite == "speed";
-    let has_rows = ROW_SUITES.contains(&request.suite.as_str());
-    let misplaced = [
-        (
-            "--demonstrations",
-            (has_rows || is_speed) && !request.demonstrations.is_empty(),
-        ),
-        ("--methods", is_speed && !request.methods.is_empty()),
-        ("--jobs", is_speed && request.jobs.is_some()),
-        ("--turns", !is_speed && request.turns.is_some()),
-    ];
-    if let Some((option, _)) = misplaced.iter().find(|(_, given)| *given) {
-        return Err(Error::Misuse(format!(
-            "{option} has no meaning for `costate bench {}`; leave it out",
-            request.suite
-        )));
-    }
-    match request.suite.as_str() {
-        "speed" => speed::tables(request, progress),
-        ExactSuite::NAME => {
-            let suite = ExactSuite::shipped()?;
-            rows::tables(&suite, request, Measured::Exact, progress)
-        }
-        DensitySuite::NAME => {
-            let suite = DensitySuite::shipped()?;
-            rows::tables(&suite, request, Measured::Densities, progress)
-        }
-        ShiftSuite::NAME => {
-            let suite = shifts::Shifts {
-                suite: ShiftSuite::shipped()?,
-                work: request.work.clone(),
-                workers: request.workers(),
-            };
-            rows::tables(&suite, request, Measured::Shifts, progress)
-        }
-        _ => cells::tables(request, progress),
-    }
+    request.visit(Measuring { request, progress })
+}
+
+/// Measures some of what a benchmark has kept once more, and compares bit for bit. Nothing that is kept changes.
+///
+/// Errors: those of [`bench()`]; a benchmark of times.
+pub fn check(
+    request: &Request,
+    sample: Sample,
+    progress: &dyn Progress,
+) -> Result<Vec<Checked>, Error> {
+    check::check(request, sample, progress)
 }

@@ -72,5 +72,5 @@ fn measure<S: RowSuite>(
         Ok(())
     });
     progress.end();
-    measured
+    measured.map(drop)
 }
