@@ -126,13 +126,6 @@ impl Rows {
         &mut self.values[from..from + self.columns]
     }
 
-    /// The chosen rows, in the order of `indices`.
-    pub fn pick(&self, indices: &[usize]) -> Self {
-        let mut picked = Self::default();
-        picked.become_picked(self, indices);
-        picked
-    }
-
     /// Consecutive rows.
     pub fn range(&self, rows: Range<usize>) -> Self {
         let mut range = Self::default();

@@ -107,7 +107,7 @@ impl Network {
         (found, sum)
     }
 
-    /// The same, kept for [`Network::gradient`].
+    /// What [`Network::outputs`] gives, kept for [`Network::gradient`].
     pub fn record(&self, input: &Rows) -> (Vec<f32>, Recorded) {
         let groups = groups(input.len());
         let blocks = on_threads(groups.len(), |g| {
