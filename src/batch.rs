@@ -275,11 +275,16 @@ impl TrajectoryBatch {
 
     /// s_{t+1} for every step, `[S, observation_dim]`.
     pub fn next_observations(&self) -> Tensor {
+        self.shifted(&self.observations, &self.finals)
+    }
+
+    /// What follows every step, `[S, …]`, of what states have before it, `[S, …]`, and at the end, `[N, …]`.
+    pub fn shifted(&self, before: &Tensor, last: &Tensor) -> Tensor {
         let mut parts = Vec::with_capacity(2 * self.len());
         let mut from = 0;
         for (i, &len) in self.lengths.iter().enumerate() {
-            parts.push(self.observations.narrow(0, from + 1, len as i64 - 1));
-            parts.push(self.finals.narrow(0, i as i64, 1));
+            parts.push(before.narrow(0, from + 1, len as i64 - 1));
+            parts.push(last.narrow(0, i as i64, 1));
             from += len as i64;
         }
         Tensor::cat(&parts, 0)

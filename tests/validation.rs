@@ -364,6 +364,10 @@ fn a_benchmark_runs_missing_cells_and_reports_the_rest() {
         &["lq-bc-25-0.json", "remove it"],
     );
     fail(at, &["bench", "result"], 2, &["did you mean `results`?"]);
+    for suite in ["all", "exact", "speed"] {
+        let list = ["bench", suite, "--list"];
+        fail(at, &list, 2, &[suite, "controllers"]);
+    }
     let selected = ["bench", "all", "--envs", "lq"];
     fail(at, &selected, 2, &["--envs selects within one benchmark"]);
     fail(

@@ -18,7 +18,7 @@ const TILE_ROWS: usize = 4;
 const TILE_REGISTERS: usize = 2;
 
 /// Rows of a tile where one register is left: as many sums under way, for the processor to wait for none.
-const TALL_ROWS: usize = TILE_ROWS * TILE_REGISTERS;
+pub(crate) const TALL_ROWS: usize = TILE_ROWS * TILE_REGISTERS;
 
 pub(crate) static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
 

@@ -44,7 +44,7 @@ impl Pass {
         &mut self.values[0]
     }
 
-    fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.values[0].len()
     }
 }

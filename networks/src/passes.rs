@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::kernel::Rows;
+use crate::kernel::{Rows, TALL_ROWS};
 use crate::network::{Gradient, Network, Pass};
 
-/// Rows at a time: what they become fits into a core's cache.
+/// Rows at a time, at most: what they become fits into a core's cache.
 const BLOCK: usize = 256;
 
 /// Blocks that one thread takes; gradients are added up group by group, whatever the number of threads.
@@ -39,10 +39,12 @@ pub struct Recorded {
     blocks: Vec<Pass>,
 }
 
-/// The blocks of `rows` rows, by groups.
+/// The blocks of `rows` rows, by groups: all of one size, of whole tiles, but for the last.
 fn groups(rows: usize) -> Vec<Vec<Range<usize>>> {
-    let starts: Vec<usize> = (0..rows).step_by(BLOCK).collect();
-    let block = |&from: &usize| from..(from + BLOCK).min(rows);
+    let groups = rows.div_ceil(GROUP * BLOCK).max(1);
+    let size = (rows.div_ceil(groups * GROUP).max(1)).next_multiple_of(TALL_ROWS);
+    let starts: Vec<usize> = (0..rows).step_by(size).collect();
+    let block = |&from: &usize| from..(from + size).min(rows);
     starts
         .chunks(GROUP)
         .map(|group| group.iter().map(block).collect())
@@ -61,19 +63,29 @@ fn on_threads<T: Send>(count: usize, job: impl Fn(usize) -> T + Sync) -> Vec<T> 
 impl Network {
     /// Outputs of rows, `[N, inputs] → [N · outputs]`.
     pub fn outputs(&self, input: &Rows) -> Vec<f32> {
+        self.of_rows(input, |_, outputs| outputs.unpadded())
+    }
+
+    /// What `each` makes of the outputs of rows, `[N, inputs]`, one after another: it is told which rows come next and what
+    /// became of them.
+    pub fn of_rows<T: Send + Copy>(
+        &self,
+        input: &Rows,
+        each: impl Fn(Range<usize>, &Rows) -> Vec<T> + Sync,
+    ) -> Vec<T> {
         let groups = groups(input.len());
-        let outputs = on_threads(groups.len(), |g| {
+        let made = on_threads(groups.len(), |g| {
             in_scratch(|Scratch { pass, .. }| {
-                let mut outputs = Vec::new();
-                for block in groups[g].iter().cloned() {
-                    pass.input().become_range(input, block);
+                let mut made = Vec::new();
+                for block in &groups[g] {
+                    pass.input().become_range(input, block.clone());
                     self.run(pass);
-                    outputs.extend(pass.output().unpadded());
+                    made.extend(each(block.clone(), pass.output()));
                 }
-                outputs
+                made
             })
         });
-        outputs.concat()
+        made.concat()
     }
 
     /// Σ ∂output/∂weights · slope over the chosen rows, `[N, inputs]`, for a loss whose gradient by a row's outputs depends
@@ -85,11 +97,12 @@ impl Network {
         chosen: &[usize],
         slope: impl Fn(&[usize], &Rows, &mut Rows) -> T + Sync,
     ) -> (Vec<T>, Gradient) {
-        let groups: Vec<&[usize]> = chosen.chunks(GROUP * BLOCK).collect();
+        let groups = groups(chosen.len());
         let parts = on_threads(groups.len(), |g| {
             in_scratch(|Scratch { pass, slopes }| {
                 let (mut found, mut gradient) = (Vec::new(), Gradient::zeros(self));
-                for block in groups[g].chunks(BLOCK) {
+                for block in &groups[g] {
+                    let block = &chosen[block.clone()];
                     pass.input().become_picked(rows, block);
                     self.run(pass);
                     slopes[0].become_zeros(block.len(), pass.output().columns());
@@ -126,7 +139,7 @@ impl Network {
         let groups = blocks.len().div_ceil(GROUP);
         let parts = on_threads(groups, |g| {
             let mut gradient = Gradient::zeros(self);
-            let mut row = g * GROUP * BLOCK;
+            let mut row = g * GROUP * blocks[0].rows();
             in_scratch(|Scratch { slopes, .. }| {
                 for pass in blocks.iter().skip(g * GROUP).take(GROUP) {
                     let (columns, count) = (pass.output().columns(), pass.output().len());
@@ -175,13 +188,15 @@ mod tests {
         let (outputs, recorded) = network.record(&rows);
         assert_eq!(outputs, network.outputs(&rows));
         let together = network.gradient(&recorded, &slopes).values();
-        let group = GROUP * BLOCK;
-        let apart = [0..group, group..2 * group, 2 * group..count].map(|part| {
+        let parts = groups(count);
+        assert_eq!(parts.len(), 3);
+        let ends = |part: &Vec<Range<usize>>| part[0].start..part[part.len() - 1].end;
+        let apart = parts.iter().map(ends).map(|part| {
             let (_, recorded) = network.record(&rows.range(part.clone()));
             network.gradient(&recorded, &slopes[2 * part.start..2 * part.end])
         });
         let zeros = Gradient::zeros(&network);
-        let sum = apart.into_iter().fold(zeros, Gradient::plus);
+        let sum = apart.fold(zeros, Gradient::plus);
         assert_eq!(together, sum.values());
 
         // The same again, the slopes known as soon as the outputs are.

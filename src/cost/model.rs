@@ -12,7 +12,7 @@ use super::expansion::Expansion;
 use super::plain::PlainCost;
 use super::scalar::ScalarFunction;
 use crate::batch::TrajectoryBatch;
-use crate::nn::{self, Computation, StateDict, StateError};
+use crate::nn::{self, Computation, Inputs, StateDict, StateError};
 use crate::policy::{ActionScale, GaussianPolicy, Normalizer, PolicySettings, scales};
 
 /// The family of c_θ and of the soft value V.
@@ -277,7 +277,7 @@ impl CostPart {
 #[derive(Debug)]
 pub struct Seen {
     /// `[N, inputs]`.
-    inputs: Tensor,
+    inputs: Inputs,
     /// w ‖u‖², `[N]`, if there is a penalty on actions.
     penalty: Option<Tensor>,
     /// log π_0(a | s), `[N]`, if there is a base policy.
@@ -425,7 +425,7 @@ impl EnergyModel {
             (&u * &u).sum_dim_intlist([1_i64].as_slice(), false, u.kind()) * weight
         };
         Seen {
-            inputs: self.inputs(observations, actions),
+            inputs: self.inputs(observations, actions).into(),
             penalty: self.action_penalty().map(penalty),
             base_log_density: self.base_log_density(observations, actions),
         }
@@ -439,7 +439,7 @@ impl EnergyModel {
 
     /// c = c_θ + w ‖u‖² − log π_0, `[N]`.
     fn cost_seen(&self, seen: &Seen) -> Tensor {
-        let learned = self.cost_of(&seen.inputs);
+        let learned = self.bounded(self.cost.forward_again(&seen.inputs));
         let learned = match &seen.penalty {
             None => learned,
             Some(penalty) => learned + penalty,
@@ -548,7 +548,10 @@ impl EnergyModel {
 
     /// c_θ of rows of [`EnergyModel::inputs`], `[N]`: f, or B tanh(f / B).
     pub fn cost_of(&self, inputs: &Tensor) -> Tensor {
-        let function = self.cost.forward(inputs);
+        self.bounded(self.cost.forward(inputs))
+    }
+
+    fn bounded(&self, function: Tensor) -> Tensor {
         match self.header.settings.bound {
             0.0 => function,
             bound => (function / bound).tanh() * bound,
@@ -587,8 +590,7 @@ impl EnergyModel {
                     - self.value(&batch.finals).to_kind(Kind::Double)
             }
             Shaping::Discounted { .. } => {
-                let (now, next) = (&batch.observations, &batch.next_observations());
-                let shaped = self.shape(self.cost_seen(steps), now, next, &batch.alive());
+                let shaped = self.shape(self.cost_seen(steps), self.values(batch), &batch.alive());
                 batch.sum_over_time(&shaped) - self.start_value(batch)
             }
         }
@@ -621,8 +623,17 @@ impl EnergyModel {
     /// c(s_t, a_t) − γ V(s_{t+1}) + V(s_t) of every step, `[S]`, as [`Shaping`] says: the reward that was learned,
     /// negated.
     pub fn shaped_cost(&self, batch: &TrajectoryBatch) -> Vec<f64> {
-        let (now, next) = (&batch.observations, &batch.next_observations());
-        nn::no_grad(|| nn::to_f64(&self.shaped_steps(now, &batch.actions, next, &batch.alive())))
+        nn::no_grad(|| {
+            let cost = self.cost(&batch.observations, &batch.actions);
+            nn::to_f64(&self.shape(cost, self.values(batch), &batch.alive()))
+        })
+    }
+
+    /// V before and after every step of a batch, `[S]` each.
+    fn values(&self, batch: &TrajectoryBatch) -> [Tensor; 2] {
+        let value = self.value(&batch.observations);
+        let next = batch.shifted(&value, &self.value(&batch.finals));
+        [value, next]
     }
 
     /// The shaped cost of rows (s, a, s'), `[N]`; `alive` is 0 where s' is terminal, else 1, `[N]`.
@@ -634,11 +645,11 @@ impl EnergyModel {
         alive: &Tensor,
     ) -> Tensor {
         let cost = self.cost(observations, actions);
-        self.shape(cost, observations, next_observations, alive)
+        let values = [observations, next_observations].map(|s| self.value(s));
+        self.shape(cost, values, alive)
     }
 
-    fn shape(&self, cost: Tensor, now: &Tensor, next: &Tensor, alive: &Tensor) -> Tensor {
-        let (value, next_value) = (self.value(now), self.value(next));
+    fn shape(&self, cost: Tensor, [value, next_value]: [Tensor; 2], alive: &Tensor) -> Tensor {
         match self.header.shaping {
             Shaping::Undiscounted => cost - next_value + value,
             Shaping::Discounted { discount } => {

@@ -4,7 +4,7 @@ use costate_envs::rng::Stream;
 use tch::{Kind, Tensor};
 
 use super::{CostForm, PlainFunction};
-use crate::nn::{self, Mlp, Recording, StateDict, StateError};
+use crate::nn::{self, Inputs, Mlp, Recording, StateDict, StateError};
 
 /// f(x) for rows x, `[N, dim] → [N]`.
 #[derive(Debug)]
@@ -76,10 +76,16 @@ impl ScalarFunction {
 
     /// f for every row, `[N, dim] → [N]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        self.forward_again(&Inputs::from(x.shallow_clone()))
+    }
+
+    /// The same of rows that are kept for the next time.
+    pub fn forward_again(&self, inputs: &Inputs) -> Tensor {
+        let x = inputs.matrix();
         match self {
-            Self::Neural(network) => network.forward(x).squeeze_dim(1),
+            Self::Neural(network) => network.forward_again(inputs).squeeze_dim(1),
             Self::Features(network) => {
-                let features = network.forward(x);
+                let features = network.forward_again(inputs);
                 (&features * &features).sum_dim_intlist([1_i64].as_slice(), false, x.kind())
             }
             Self::Quadratic { raw, linear } => {

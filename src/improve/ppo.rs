@@ -135,18 +135,17 @@ impl Ppo {
     ) -> ImproveReport {
         let states = nn::rows(&self.normalizer.apply(&batch.observations));
         let (targets, value_error) = self.targets(batch, &states, soft_cost, behaviour);
-        let epochs = self.settings.epochs;
+        let (steps, epochs) = (batch.steps(), self.settings.epochs);
+        let size = self.settings.minibatch.max(1);
         let minibatches = |name: &str| -> Vec<Vec<Vec<usize>>> {
             let epoch = |epoch| {
-                let mut order: Vec<usize> = (0..batch.steps()).collect();
+                let mut order: Vec<usize> = (0..steps).collect();
                 let index = (iteration * epochs + epoch) as u64;
                 order.shuffle(&mut stream(seed, name, index));
-                let size = self.settings.minibatch.max(1);
                 order.chunks(size).map(<[usize]>::to_vec).collect()
             };
             (0..epochs).map(epoch).collect()
         };
-        let (critic_orders, policy_orders) = (minibatches("ppo_critic"), minibatches("ppo_policy"));
 
         // The two networks share nothing: they learn side by side.
         let (critic, critic_optimizer) = (&mut self.critic, &mut self.critic_optimizer);
@@ -160,7 +159,7 @@ impl Ppo {
         let mut weights = critic.weights();
         let mut network = critic.network();
         let improve_critic = || {
-            for rows in critic_orders.iter().flatten() {
+            for rows in minibatches("ppo_critic").iter().flatten() {
                 // Of mean (W − target)².
                 let share = 2.0 / rows.len() as f32;
                 let (_, gradient) = network.descent(&states, rows, |block, predicted, slopes| {
@@ -179,7 +178,7 @@ impl Ppo {
                 policy_optimizer,
                 &mut likelihood,
                 steps,
-                &policy_orders,
+                &minibatches("ppo_policy"),
             )
         };
         let (mut report, ()) = rayon::join(improve_policy, improve_critic);

@@ -14,6 +14,9 @@
 //! logit = (−Σ c + V(s_{i+H}) − V(s_i) − b − Σ log π) / β. H = 1 is AIRL's form (Fu, Luo and Levine
 //! 2018) at γ = 1.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 use costate_envs::rng::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -96,6 +99,7 @@ impl Behaviour for GanGclSettings {
             log_z: self.log_z,
             beta: self.beta_for(setup.factory.spec().horizon),
             demonstrations: rows.of_demonstrations(&sides.demonstrations),
+            shown: OnceCell::new(),
             background: Background::new(self.past_policies, rows.clone()),
             rows,
             learned_log_z,
@@ -178,6 +182,8 @@ pub struct GanGcl {
     beta: f64,
     /// Cut into windows.
     demonstrations: TrajectoryBatch,
+    /// What the cost sees of them, which its weights do not change.
+    shown: OnceCell<Rc<Seen>>,
     background: Background,
     rows: Rows,
     /// b as a weight, if it is learned.
@@ -199,16 +205,20 @@ impl Adversary for GanGcl {
         let mixed = |rows: &TrajectoryBatch, log_q: &Tensor| {
             self.background.log_density(rows, log_q, count)
         };
-        let group = |rows: &TrajectoryBatch, log_q: &Tensor| Group {
-            steps: model.see(&rows.observations, &rows.actions),
+        let seen = |rows: &TrajectoryBatch| model.see(&rows.observations, &rows.actions);
+        let group = |rows: &TrajectoryBatch, steps: Rc<Seen>, log_q: &Tensor| Group {
+            steps,
             log_density: mixed(rows, log_q),
             rows: rows.shallow_clone(),
         };
-        let of = |rows: &TrajectoryBatch| group(rows, &log_policy(policy, rows));
-        let mut groups = vec![group(&rows, &recorded)];
-        groups.extend(self.background.samples().map(of));
+        let of = |rows: &TrajectoryBatch, steps| group(rows, steps, &log_policy(policy, rows));
+        let mut groups = vec![group(&rows, Rc::new(seen(&rows)), &recorded)];
+        let past = self.background.samples();
+        groups.extend(past.map(|rows| of(rows, Rc::new(seen(rows)))));
+        let shown = || Rc::new(seen(&self.demonstrations));
+        let shown = self.shown.get_or_init(shown);
         Groups {
-            expert: of(&self.demonstrations),
+            expert: of(&self.demonstrations, shown.clone()),
             policy: groups,
         }
     }
@@ -253,7 +263,7 @@ impl Adversary for GanGcl {
 /// Rows of the discriminator with log μ of each, `[N]` in f64.
 struct Group {
     rows: TrajectoryBatch,
-    steps: Seen,
+    steps: Rc<Seen>,
     log_density: Tensor,
 }
 

@@ -9,7 +9,7 @@ use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
 use super::recording::Recording;
-use super::{Network, gradients_wanted, rows, to_f32};
+use super::{Inputs, Network, gradients_wanted, rows, to_f32};
 
 /// Dense layers with tanh between them and none after the last.
 ///
@@ -64,15 +64,21 @@ impl Mlp {
 
     /// The network's outputs, `[N, in] → [N, out]`.
     pub fn forward(&self, input: &Tensor) -> Tensor {
+        self.forward_again(&Inputs::from(input.shallow_clone()))
+    }
+
+    /// The same of rows that are kept for the next time.
+    pub fn forward_again(&self, inputs: &Inputs) -> Tensor {
+        let input = inputs.matrix();
         let single = self.weights[0].kind() == Kind::Float && input.kind() == Kind::Float;
         if single && !gradients_wanted() {
-            let outputs = self.network().outputs(&rows(input));
+            let outputs = self.network().outputs(inputs.plain());
             return Tensor::from_slice(&outputs).view([input.size()[0], -1]);
         }
         if let Some(recording) = &mut *self.recording.borrow_mut()
             && !input.requires_grad()
         {
-            return recording.outputs(&rows(input));
+            return recording.outputs(inputs.plain());
         }
         let last = self.weights.len() - 1;
         self.hidden(input)

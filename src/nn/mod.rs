@@ -15,7 +15,7 @@ pub use mlp::Mlp;
 pub use recording::Recording;
 pub use state::{StateDict, StateError};
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
 use tch::{Kind, Tensor};
 
@@ -37,8 +37,37 @@ pub fn no_grad<T>(f: impl FnOnce() -> T) -> T {
 }
 
 /// Whether this thread is outside of [`no_grad`].
-fn gradients_wanted() -> bool {
+pub fn gradients_wanted() -> bool {
     !NO_GRAD.get()
+}
+
+/// Rows that a network is given again and again.
+#[derive(Debug)]
+pub struct Inputs {
+    matrix: Tensor,
+    plain: OnceCell<Rows>,
+}
+
+impl From<Tensor> for Inputs {
+    /// A matrix, `[N, columns]`.
+    fn from(matrix: Tensor) -> Self {
+        Self {
+            matrix,
+            plain: OnceCell::new(),
+        }
+    }
+}
+
+impl Inputs {
+    /// The matrix.
+    pub fn matrix(&self) -> &Tensor {
+        &self.matrix
+    }
+
+    /// The same as plain numbers.
+    pub fn plain(&self) -> &Rows {
+        self.plain.get_or_init(|| rows(&self.matrix))
+    }
 }
 
 /// A matrix of any float kind, `[N, columns]`, as plain rows.

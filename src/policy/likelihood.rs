@@ -22,6 +22,7 @@ pub struct Likelihood {
 #[derive(Clone, Copy)]
 struct Width {
     std: f64,
+    log_std: f64,
     slope: f64,
 }
 
@@ -52,14 +53,12 @@ impl Likelihood {
 
     /// log π(a | s) of normalised states, `[N, observation_dim]`, and actions, `[N, action_dim]`: `[N]`.
     pub fn log_densities(&self, states: &Rows, actions: &Rows) -> Vec<f64> {
-        self.of_outputs(&self.network.outputs(states), actions)
-    }
-
-    fn of_outputs(&self, outputs: &[f32], actions: &Rows) -> Vec<f64> {
         let constant = self.constant_widths();
-        let rows = outputs.chunks_exact(self.outputs()).enumerate();
-        rows.map(|(i, out)| self.of_row(out, actions.row(i), constant.as_deref()))
-            .collect()
+        self.network.of_rows(states, |rows, outputs| {
+            let rows = rows.enumerate();
+            rows.map(|(k, i)| self.of_row(outputs.row(k), actions.row(i), constant.as_deref()))
+                .collect()
+        })
     }
 
     /// Outputs of the network.
@@ -73,7 +72,7 @@ impl Likelihood {
 
     /// Mean differential entropy Σ log σ + (d/2) log 2πe over states, nats.
     pub fn mean_entropy(&self, states: &Rows) -> f64 {
-        let of = |width: &Width| width.std.ln() + 0.5 * (TAU * E).ln();
+        let of = |width: &Width| width.log_std + 0.5 * (TAU * E).ln();
         if let Some(constant) = self.constant_widths() {
             return constant.iter().map(of).sum();
         }
@@ -142,7 +141,7 @@ impl Likelihood {
     fn of_row(&self, out: &[f32], action: &[f32], constant: Option<&[Width]>) -> f64 {
         let term = |(j, width): (usize, &Width)| {
             let z = self.deviation(j, out[j], action[j], *width);
-            -0.5 * z * z - width.std.ln() - 0.5 * TAU.ln()
+            -0.5 * z * z - width.log_std - 0.5 * TAU.ln()
         };
         match constant {
             Some(widths) => widths.iter().enumerate().map(term).sum(),
@@ -171,8 +170,10 @@ impl Likelihood {
     fn widths_of(&self, rho: &[f32]) -> Vec<Width> {
         let width = |(&rho, half): (&f32, &f64)| {
             let rho = f64::from(rho);
+            let std = (self.floor + softplus(rho)) * half;
             Width {
-                std: (self.floor + softplus(rho)) * half,
+                std,
+                log_std: std.ln(),
                 slope: half / (1.0 + (-rho).exp()),
             }
         };

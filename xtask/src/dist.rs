@@ -25,6 +25,8 @@ const TERMS: [&str; 5] = ["license", "licence", "copying", "notice", "unlicense"
 /// An archive.
 struct Kind {
     package: &'static str,
+    /// Of the package, separated by commas.
+    features: &'static str,
     /// As it is called in the archive.
     program: &'static str,
     libtorch: bool,
@@ -34,12 +36,14 @@ struct Kind {
 const KINDS: [Kind; 2] = [
     Kind {
         package: "costate-page",
+        features: "",
         program: "costate-page",
         libtorch: false,
         readme: include_str!("dist/page.txt"),
     },
     Kind {
         package: "costate",
+        features: "onnx",
         program: "costate",
         libtorch: true,
         readme: include_str!("dist/costate.txt"),
@@ -69,7 +73,7 @@ fn build(workspace: &Workspace, kind: &Kind) -> Result<(), Error> {
     let mut cargo = workspace.command(&Libtorch::Pinned);
     cargo
         .args(["build", "--profile", PROFILE, "--locked"])
-        .args(["--package", kind.package])
+        .args(["--package", kind.package, "--features", kind.features])
         .current_dir(workspace.root());
     must(&mut cargo, &format!("{} did not build", kind.package))
 }

@@ -118,9 +118,12 @@ pub struct Tables {
 
 /// The cells that [`bench()`] would measure.
 ///
-/// Errors: an unknown suite of cells, environment, method, number of demonstrations or seed.
+/// Errors: an unknown suite, environment, method, number of demonstrations or seed; a suite without cells.
 pub fn missing_cells(request: &Request) -> Result<Vec<Missing>, Error> {
-    cells::list(request)
+    match request.suite == "all" {
+        true => Err(without_cells(&request.suite)),
+        false => request.visit(Listing(request)),
+    }
 }
 
 /// All benchmarks, in the order of `costate bench all`.
@@ -251,6 +254,38 @@ impl Visitor for Measuring<'_> {
     fn speed(self) -> Result<Tables, Error> {
         speed::tables(self.request, self.progress)
     }
+}
+
+/// Names the cells that are missing.
+struct Listing<'a>(&'a Request);
+
+impl Visitor for Listing<'_> {
+    type Found = Vec<Missing>;
+
+    fn cells(self) -> Result<Vec<Missing>, Error> {
+        cells::list(self.0)
+    }
+
+    fn rows<S: RowSuite>(
+        self,
+        _: &S,
+        _: fn(Vec<MeasuredRow<S::Figures>>) -> Measured,
+    ) -> Result<Vec<Missing>, Error> {
+        Err(without_cells(&self.0.suite))
+    }
+
+    fn speed(self) -> Result<Vec<Missing>, Error> {
+        Err(without_cells(&self.0.suite))
+    }
+}
+
+fn without_cells(suite: &str) -> Error {
+    let others = |name: &&str| *name != "speed" && !ROW_SUITES.contains(name);
+    let with: Vec<&str> = ALL.into_iter().filter(others).collect();
+    Error::Misuse(format!(
+        "--list names missing cells, and `costate bench {suite}` has no list of them; of one of these it gives one: {}",
+        with.join(", ")
+    ))
 }
 
 /// Measures what a benchmark lacks, unless only showing, and writes its tables.

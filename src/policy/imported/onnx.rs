@@ -1,7 +1,7 @@
 //! Imported ONNX networks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use costate_base::names::{nearest, suggestion};
@@ -26,16 +26,6 @@ pub struct OnnxPolicy {
 
 /// Widest input tried to find what a model accepts.
 const WIDEST: usize = 256;
-
-/// A file, and which of its outputs is the action: `FILE.onnx`, `FILE.onnx:OUTPUT`; `None` for anything else.
-pub fn named(text: &str) -> Option<(PathBuf, Option<&str>)> {
-    const END: &str = ".onnx";
-    if text.ends_with(END) {
-        return Some((text.into(), None));
-    }
-    let at = text.rfind(".onnx:")? + END.len();
-    Some((text[..at].into(), Some(&text[at + 1..])))
-}
 
 impl OnnxPolicy {
     /// Reads a file and tries it on a zero observation; `output` names the action among several outputs.
@@ -275,23 +265,5 @@ fn refusal(
     match (1..=WIDEST).filter(|w| *w != own).find(fits) {
         Some(width) if !fits(&own) => other_width(width, spec),
         _ => format!("cannot be run here: {}", error.root_cause()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_and_their_outputs_are_told_apart() {
-        let found = |text| named(text).map(|(f, o)| (f.display().to_string(), o));
-        assert_eq!(found("a/b.onnx"), Some(("a/b.onnx".into(), None)));
-        assert_eq!(found("b.onnx:mean"), Some(("b.onnx".into(), Some("mean"))));
-        assert_eq!(
-            found("b.onnx:/act/x:0"),
-            Some(("b.onnx".into(), Some("/act/x:0")))
-        );
-        assert_eq!(found("a0 = 2*s0"), None);
-        assert_eq!(found("b.safetensors"), None);
     }
 }
