@@ -27,12 +27,11 @@ DATA = HERE.parents[1] / "demos" / "data"
 ITERATIONS = ["hopper", "walker", "pendulum"]
 SCORES = ["cart_pole", "pendulum"]
 SEEDS = [0, 1, 2]
+# 20 cells whose frozen costs are not judged: what belongs to that differs between builds.
 CELLS = [
-    "--envs", "pendulum,cart_pole,point_mass,point_maze",
-    "--methods", "bc,gail,airl,gan-gcl,iq-learn",
-    "--demonstrations", "25",
-    "--seeds", "0",
-]  # fmt: skip
+    ["--envs", "acrobot,hopper,peg_insertion", "--methods", "bc,gan-gcl", "--seeds", "0,1,2"],
+    ["--envs", "pendulum", "--methods", "bc", "--seeds", "0"],
+]
 NO_VALIDATION = ["--set", "validation.policies=0"]
 
 
@@ -85,7 +84,8 @@ def score(program, world, folder):
 
 
 def cells(program, _, folder):
-    seconds, _ = run([program, "-q", "bench", "results", *CELLS, "-o", folder / "out", "--work", folder / "work"])
+    bench = [program, "-q", "bench", "results", "-o", folder / "out", "--work", folder / "work"]
+    seconds = sum(run([*bench, *some])[0] for some in CELLS)
     kept = [json.loads(file.read_text()) for file in sorted((folder / "out").rglob("*.json"))]
     return {"seconds": seconds, "cells": len(kept)}
 

@@ -98,7 +98,7 @@ fn pack(workspace: &Workspace, kind: &Kind, libtorch: &Path, out: &Path) -> Resu
     }
     let readme = kind.readme.replace("GLIBC", &glibc(&program)?);
     write(&folder.join("README.txt"), &readme)?;
-    let mut terms = crates(workspace, kind.package)?;
+    let mut terms = crates(workspace, kind)?;
     if kind.libtorch {
         for library in pin::LIBTORCH.libraries() {
             let file = Path::new("lib").join(library.name());
@@ -202,13 +202,15 @@ fn newest_glibc(program: &[u8]) -> Option<u32> {
 }
 
 /// The terms of every crate that a package is built of.
-fn crates(workspace: &Workspace, package: &str) -> Result<String, Error> {
+fn crates(workspace: &Workspace, kind: &Kind) -> Result<String, Error> {
     let mut tree = Command::new(workspace::program());
     tree.args([
         "tree",
         "--locked",
         "--package",
-        package,
+        kind.package,
+        "--features",
+        kind.features,
         "--edges",
         "normal",
     ])
